@@ -1,0 +1,1 @@
+"""Models: the roles a picture operation needs, and the backends that fill them."""

@@ -1,0 +1,1 @@
+"""Pipelines: one file per operation, picture in, picture out, over model roles."""

@@ -1,0 +1,1 @@
+"""Server: everything that speaks HTTP."""

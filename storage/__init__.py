@@ -1,0 +1,1 @@
+"""Storage: bytes at rest."""
