@@ -1,1 +1,45 @@
-"""The v1 API, one file per operation."""
+"""The v1 API, one file per operation; these are the one lists of them."""
+
+from typing import Any
+
+from server.operation import Inquiry, Operation
+from server.v1 import (
+    background_blur,
+    background_remove,
+    background_replace,
+    create,
+    crop,
+    erase_foreground,
+    eraser,
+    gen_fill,
+    image_expansion,
+    image_increase_resolution,
+    image_to_psd,
+    info,
+    objects_mask_generator,
+    objects_remove,
+    register,
+    remove_image,
+    visual_edits,
+)
+
+OPERATIONS: tuple[Operation[Any], ...] = (
+    eraser.OPERATION,
+    gen_fill.OPERATION,
+    background_remove.OPERATION,
+    background_replace.OPERATION,
+    erase_foreground.OPERATION,
+    background_blur.OPERATION,
+    image_expansion.OPERATION,
+    image_increase_resolution.OPERATION,
+    image_to_psd.OPERATION,
+    crop.OPERATION,
+    objects_mask_generator.OPERATION,
+    objects_mask_generator.OF_VISUAL,
+    objects_remove.OPERATION,
+    create.OPERATION,
+    visual_edits.INCREASE_RESOLUTION,
+    visual_edits.BLUR_BG,
+)
+INQUIRIES: tuple[Inquiry, ...] = info.INQUIRIES
+ROUTERS = (register.router, remove_image.router)

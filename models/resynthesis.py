@@ -1,0 +1,196 @@
+"""Full-size texture for a hole whose layout was filled at a reduced size.
+
+The reduced fill says where things go; what it lacks is detail. For every block of the hole, a
+nearest-neighbour field over the reduced picture finds the known block that looks most like it; the
+block's full-size pixels are then copied from there, and the colours are corrected so that the
+result, reduced again, is the reduced fill (one back-projection step).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Mask, Rgb
+from models.nearest_neighbour import Field, nearest_neighbour_field
+from models.seamless import level
+
+_TILE = 512  # pixels on a side: full-size work is done tile by tile, to bound memory
+
+Tile = tuple[slice, slice]
+"""Rows and columns of the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A hole and its fill at a reduced size.
+
+    hole, source: at full size. small: the filled picture, 1/`scale` of the size, sides rounded up.
+    small_hole: blocks with any pixel of the hole. small_source: blocks wholly of source.
+    """
+
+    hole: Mask
+    source: Mask
+    small: Rgb
+    small_hole: Mask
+    small_source: Mask
+    scale: int
+
+
+def resynthesise(rgb: Rgb, layout: Layout) -> Rgb:
+    """Give `rgb` with the hole filled by full-size pixels of its source, laid out as given.
+
+    Outside the hole the result is `rgb`.
+    """
+    field = nearest_neighbour_field(layout.small, layout.small_source, layout.small_hole)
+    small = level(layout.small, field, layout.small_source, layout.small_hole)
+    out = rgb.copy()
+    tiles = list(_tiles(layout))
+    mixed = _disagreeing(field, layout.small_hole)
+    for tile in tiles:
+        _copy_tile(out, rgb, layout, field, tile)
+        _mix_tile(out, rgb, layout, field, mixed, tile)
+    _project_back(out, layout, small, tiles)
+    _blend_rim(out, layout, tiles)
+    return out
+
+
+def pad_to_blocks(array: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """Repeat the last row and column until both sides are multiples of `scale`."""
+    below, right = -array.shape[0] % scale, -array.shape[1] % scale
+    if not below and not right:
+        return array
+    padded = cv2.copyMakeBorder(array, 0, below, 0, right, cv2.BORDER_REPLICATE)
+    return padded.astype(np.uint8, copy=False)
+
+
+def _tiles(layout: Layout) -> Iterator[Tile]:
+    """Cut the picture into tiles aligned to blocks; give those with a part of the hole."""
+    side = max(1, _TILE // layout.scale) * layout.scale
+    height, width = layout.hole.shape
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            tile = slice(top, min(top + side, height)), slice(left, min(left + side, width))
+            if layout.hole[tile].any():
+                yield tile
+
+
+def _copy_tile(out: Rgb, rgb: Rgb, layout: Layout, field: Field, tile: Tile) -> None:
+    """Copy the tile's part of the hole from its sources."""
+    rows, columns = (np.arange(axis.start, axis.stop) for axis in tile)
+    blocks = field[np.ix_(rows // layout.scale, columns // layout.scale)] * layout.scale
+    inside = layout.hole[tile]
+    y, x = (blocks[..., 0] + rows[:, None])[inside], (blocks[..., 1] + columns)[inside]
+    _pixels(out)[tile][inside] = _pixels(rgb)[y, x]
+
+
+def _pixels(rgb: Rgb) -> NDArray[np.void]:
+    """View a picture as height x width of whole pixels, which move faster than three bytes."""
+    return rgb.view(np.dtype("V3"))[..., 0]
+
+
+def _mix_tile(out: Rgb, rgb: Rgb, layout: Layout, field: Field, mixed: Mask, tile: Tile) -> None:
+    """Where neighbouring blocks come from different places, blend the four nearest ones' copies."""
+    height, width = layout.hole.shape
+    scale = layout.scale
+    squares = np.ix_(
+        *((2 * np.arange(axis.start, axis.stop) + 1 + scale) // (2 * scale) for axis in tile)
+    )
+    y, x = (axis.astype(np.int32) for axis in np.nonzero(layout.hole[tile] & mixed[squares]))
+    y, x = y + np.int32(tile[0].start), x + np.int32(tile[1].start)
+    weights = np.full(len(y), 1e-6, np.float32)  # of the block's own copy, if no other is usable
+    total = out[y, x] * weights[:, None]
+    row, column = (y + 0.5) / scale - 0.5, (x + 0.5) / scale - 0.5
+    for below, right in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        block_y = np.floor(row).astype(np.int32) + below
+        block_x = np.floor(column).astype(np.int32) + right
+        weight = (1 - np.abs(row - block_y)) * (1 - np.abs(column - block_x))
+        block_y, block_x = block_y.clip(0, len(field) - 1), block_x.clip(0, field.shape[1] - 1)
+        move = field[block_y, block_x] * scale
+        from_y, from_x = y + move[:, 0], x + move[:, 1]
+        good = layout.small_hole[block_y, block_x]
+        good &= (from_y >= 0) & (from_y < height) & (from_x >= 0) & (from_x < width)
+        from_y, from_x = from_y.clip(0, height - 1), from_x.clip(0, width - 1)
+        good &= layout.source[from_y, from_x]
+        share = (weight * good).astype(np.float32)
+        total += rgb[from_y, from_x] * share[:, None]
+        weights += share
+    out[y, x] = np.rint(total / weights[:, None])
+
+
+def _disagreeing(field: Field, hole: Mask) -> Mask:
+    """True for each square of four blocks of the hole that differ in displacement.
+
+    One larger than the field on both axes: square (0, 0) has block (0, 0) at its lower right.
+    """
+    squares = np.zeros((field.shape[0] + 1, field.shape[1] + 1), np.bool_)
+    for axis in (0, 1):
+        plane = field[..., axis].astype(np.float32)
+        low = np.pad(np.where(hole, plane, np.inf), 1, constant_values=np.inf)
+        high = np.pad(np.where(hole, plane, -np.inf), 1, constant_values=-np.inf)
+        squares |= _of_four(np.maximum, high) > _of_four(np.minimum, low)
+    return squares
+
+
+def _of_four(choose: np.ufunc, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    pairs = choose(values[:-1], values[1:])
+    chosen: NDArray[np.float32] = choose(pairs[:, :-1], pairs[:, 1:])
+    return chosen
+
+
+def _project_back(out: Rgb, layout: Layout, small: Rgb, tiles: list[Tile]) -> None:
+    """Add what the reduced result lacks of `small`, smoothly, inside the hole."""
+    scale = layout.scale
+    rows, columns = layout.small_hole.shape
+    reduced = cv2.resize(pad_to_blocks(out, scale), (columns, rows), interpolation=cv2.INTER_AREA)
+    lacking = np.subtract(small, reduced, dtype=np.float32) * layout.small_hole[..., None]
+    lacking = np.pad(lacking, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    for tile in tiles:
+        top, left = (axis.start // scale for axis in tile)
+        bottom, right = (-(-axis.stop // scale) + 2 for axis in tile)
+        part = lacking[top:bottom, left:right]
+        size = ((right - left) * scale, (bottom - top) * scale)
+        change = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR).astype(
+            np.float32, copy=False
+        )
+        _add(out[tile], change[scale:, scale:], layout.hole[tile])
+
+
+def _blend_rim(out: Rgb, layout: Layout, tiles: list[Tile]) -> None:
+    """Fade the step of mean colour across the hole's rim out over a few pixels of the hole."""
+    reach = min(max(layout.scale // 2, 2), 8)
+    before = out.copy()
+    for tile in tiles:
+        top, left = (max(0, axis.start - 2 * reach) for axis in tile)
+        window = slice(top, tile[0].stop + 2 * reach), slice(left, tile[1].stop + 2 * reach)
+        hole, source = layout.hole[window], layout.source[window]
+        if not source.any():
+            continue
+        colours = before[window].astype(np.float32)
+        mean_in, _ = _local_mean(colours, hole, reach)
+        mean_out, near = _local_mean(colours, source, reach)
+        depth = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 3)
+        fade = (1 - (depth - 0.5) / reach).clip(0, 1) * near
+        change = (mean_out - mean_in) * fade[..., None]
+        own = change[tile[0].start - top :, tile[1].start - left :]
+        _add(out[tile], own.astype(np.float32, copy=False), layout.hole[tile])
+
+
+def _local_mean(
+    colours: NDArray[np.float32], of: Mask, reach: int
+) -> tuple[NDArray[np.float32], Mask]:
+    """Give the mean colour of the pixels `of` within `reach`, and where there are any."""
+    box = (2 * reach + 1, 2 * reach + 1)
+    weight = of.astype(np.float32)
+    share = cv2.blur(weight, box)[..., None]
+    mean = cv2.blur(colours * weight[..., None], box) / np.maximum(share, 1e-6)
+    return mean.astype(np.float32, copy=False), share[..., 0] > 1e-4
+
+
+def _add(part: Rgb, change: NDArray[np.float32], inside: Mask) -> None:
+    """Add to `part` in place where `inside`; `change` may reach beyond it to the lower right."""
+    change = change[: part.shape[0], : part.shape[1]]
+    changed = np.rint((part + change).clip(0, 255)).astype(np.uint8)
+    np.copyto(part, changed, where=inside[..., None])

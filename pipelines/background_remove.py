@@ -1,0 +1,15 @@
+"""Background removal: the subject cut out with a soft, clean edge."""
+
+from models.base import Models
+from pipelines.compose import cut_out
+from pipelines.picture import Picture
+from pipelines.subject import subject_alpha
+
+
+def background_remove(picture: Picture, models: Models) -> Picture:
+    """Give the subject alone, at the picture's size, its colours free of the old background's.
+
+    Where the picture brings its own alpha, the result is nowhere more opaque than it. A picture
+    without a subject becomes transparent throughout.
+    """
+    return cut_out(picture, subject_alpha(picture, models, force_rmbg=True))

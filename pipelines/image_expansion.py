@@ -1,0 +1,163 @@
+"""Expand a picture beyond its borders onto a larger canvas."""
+
+import numpy as np
+from PIL import Image
+
+from models.base import Mask, Models, NothingToCopy, Rgb
+from pipelines.masks import automatic_radius, dilate
+from pipelines.picture import Alpha8, Picture
+from pipelines.subject import subject_alpha
+
+_FAINT = 12  # 5 % opacity
+_WHOLE_RESIZE_PIXELS = 1 << 26  # beyond it only the part on the canvas is resized
+_CONTINUED = 0.12  # of the kept part: how deep a subject cut by its border may be continued
+
+
+Window = tuple[slice, slice]
+"""Rows and columns of the canvas that the kept part takes."""
+
+
+class OutsideCanvas(Exception):  # noqa: N818 - a state of the input, not a program error
+    """The picture's place lies wholly outside the canvas."""
+
+
+def image_expansion(
+    picture: Picture,
+    models: Models,
+    canvas_size: tuple[int, int] = (1000, 1000),
+    original_image_size: tuple[int, int] | None = None,
+    original_image_location: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Picture:
+    """Place `picture` on a canvas and generate the rest.
+
+    canvas_size, original_image_size: width, height in pixels. original_image_location: x, y of the
+    upper left corner on the canvas; it may be negative, what lies outside is cropped. By default
+    the picture keeps its size, reduced to fit into the canvas if it is larger, and is centred.
+
+    The kept part is the (resized) picture bit for bit; no part of the subject is copied into the
+    margin, save where the border cuts the subject and it has to continue. The result is opaque:
+    transparent parts of the picture are generated like the margin, and partly transparent ones lie
+    over what is generated there. The same seed gives the same picture; four seeds in a row give
+    up to four variants. Raises OutsideCanvas, and NothingToCopy for a picture without one opaque
+    pixel.
+    """
+    width, height = canvas_size
+    size, (left, top), kept = place(
+        (picture.width, picture.height), canvas_size, original_image_size, original_image_location
+    )
+    part = _resized_part(picture, size, kept, left, top)
+    rgb = np.zeros((height, width, 3), np.uint8)
+    rgb[kept] = part.rgb
+    hole = np.ones((height, width), np.bool_)
+    hole[kept] = False if part.alpha is None else part.alpha < 255
+    if not hole.any():
+        return Picture(rgb)
+    avoid = np.zeros((height, width), np.bool_)
+    avoid[kept] = _not_to_clone(part, models, _open_sides(kept, width, height))
+    filled = _fill(rgb, hole, avoid, models, seed)
+    if part.alpha is not None:
+        filled[kept] = _over(part.rgb, part.alpha, filled[kept])
+    return Picture(filled)
+
+
+def place(
+    picture_size: tuple[int, int],
+    canvas_size: tuple[int, int],
+    original_image_size: tuple[int, int] | None,
+    original_image_location: tuple[int, int] | None,
+) -> tuple[tuple[int, int], tuple[int, int], Window]:
+    """Give a picture's size and upper left corner on the canvas, and what the canvas keeps of it.
+
+    Sizes are width and height. Raises OutsideCanvas when nothing is kept.
+    """
+    width, height = canvas_size
+    size = original_image_size or _fitting(picture_size, canvas_size)
+    left, top = original_image_location or ((width - size[0]) // 2, (height - size[1]) // 2)
+    kept = (
+        slice(max(top, 0), min(top + size[1], height)),
+        slice(max(left, 0), min(left + size[0], width)),
+    )
+    if kept[0].start >= kept[0].stop or kept[1].start >= kept[1].stop:
+        raise OutsideCanvas(
+            f"at {left},{top} a picture of {size[0]}x{size[1]} lies outside "
+            f"the {width}x{height} canvas"
+        )
+    return size, (left, top), kept
+
+
+def _fitting(picture_size: tuple[int, int], canvas_size: tuple[int, int]) -> tuple[int, int]:
+    """Give the picture's size, reduced to fit into the canvas if need be."""
+    (width, height), (canvas_width, canvas_height) = picture_size, canvas_size
+    ratio = min(1.0, canvas_width / width, canvas_height / height)
+    return max(1, round(width * ratio)), max(1, round(height * ratio))
+
+
+def _resized_part(
+    picture: Picture, size: tuple[int, int], kept: Window, left: int, top: int
+) -> Picture:
+    """Resize `picture` to `size` (Lanczos), put its corner at left, top and crop it to `kept`."""
+    box = (kept[1].start - left, kept[0].start - top, kept[1].stop - left, kept[0].stop - top)
+    if size == (picture.width, picture.height):
+        part = (slice(box[1], box[3]), slice(box[0], box[2]))
+        return Picture(picture.rgb[part], None if picture.alpha is None else picture.alpha[part])
+    image = Image.fromarray(picture.rgb)
+    if picture.alpha is not None:
+        image.putalpha(Image.fromarray(picture.alpha))
+        image = image.convert("RGBa")  # premultiplied: hidden colours must not bleed
+    if size[0] * size[1] <= _WHOLE_RESIZE_PIXELS:
+        image = image.resize(size, Image.Resampling.LANCZOS).crop(box)
+    else:
+        x, y = picture.width / size[0], picture.height / size[1]
+        image = image.resize(
+            (box[2] - box[0], box[3] - box[1]),
+            Image.Resampling.LANCZOS,
+            box=(box[0] * x, box[1] * y, box[2] * x, box[3] * y),
+        )
+    if picture.alpha is None:
+        return Picture(np.asarray(image))
+    pixels = np.asarray(image.convert("RGBA"))
+    return Picture(np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3]))
+
+
+def _open_sides(kept: Window, width: int, height: int) -> tuple[bool, bool, bool, bool]:
+    """Tell at which of top, bottom, left, right the kept part adjoins the margin."""
+    rows, columns = kept
+    return rows.start > 0, rows.stop < height, columns.start > 0, columns.stop < width
+
+
+def _not_to_clone(part: Picture, models: Models, sides: tuple[bool, bool, bool, bool]) -> Mask:
+    """Give the subject, less a band along the open sides that cut it: there it may continue."""
+    subject = subject_alpha(part, models, force_rmbg=True) > _FAINT
+    avoid = dilate(subject, automatic_radius(part.height, part.width))
+    band = max(1, round(_CONTINUED * min(part.height, part.width)))
+    top, bottom, left, right = sides
+    if top and subject[0].any():
+        avoid[:band] = False
+    if bottom and subject[-1].any():
+        avoid[-band:] = False
+    if left and subject[:, 0].any():
+        avoid[:, :band] = False
+    if right and subject[:, -1].any():
+        avoid[:, -band:] = False
+    return avoid
+
+
+def _fill(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, seed: int) -> Rgb:
+    """Fill the hole; the seed chooses in which of four orientations the model sees the canvas."""
+    flip = (slice(None, None, -1 if seed & 1 else 1), slice(None, None, -1 if seed & 2 else 1))
+    seen, seen_hole = np.ascontiguousarray(rgb[flip]), np.ascontiguousarray(hole[flip])
+    with models.inpainting() as inpainting:
+        try:
+            filled = inpainting.fill(seen, seen_hole, np.ascontiguousarray(avoid[flip]))
+        except NothingToCopy:  # a subject that leaves no background can only be continued
+            filled = inpainting.fill(seen, seen_hole)
+    return np.ascontiguousarray(filled[flip])
+
+
+def _over(rgb: Rgb, alpha: Alpha8, below: Rgb) -> Rgb:
+    """Lay `rgb` with `alpha` over an opaque picture."""
+    opacity = alpha[..., None].astype(np.uint16)
+    mixed = rgb * opacity + below * (255 - opacity)
+    result: Rgb = ((mixed + 127) // 255).astype(np.uint8)
+    return result

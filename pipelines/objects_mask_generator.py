@@ -1,0 +1,133 @@
+"""A mask for each part of a picture: the panoptic map, and the zip of masks that callers get."""
+
+import struct
+from io import BytesIO
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+
+import cv2
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+from models.base import Labels, Mask, Models
+from pipelines.masks import automatic_radius, dilate
+from pipelines.picture import Picture
+from pipelines.subject import subject_alpha
+
+_HALF = 127
+_SMALLEST = 0.001  # of the picture's area: less is a sliver, not worth a click
+_MOST = 255
+_STRIP_PIXELS = 1 << 22
+_REACH = 64  # rows beyond a strip that lend their labels to the slivers in it
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first date: the same masks make the same bytes
+
+
+def objects_mask_generator(picture: Picture, models: Models) -> Labels:
+    """Give the panoptic map of `picture`: height x width, uint8, the mask's id from 1, 0 for none.
+
+    The subject, when there is one, is mask 1; then come the parts of the rest, the largest first,
+    no more than 255 in all, without gaps in the numbers. No mask has the pixels that are wholly
+    transparent, nor slivers around a subject that fills the picture.
+    """
+    subject = subject_alpha(picture, models) > _HALF
+    visible = None if picture.alpha is None else picture.alpha > 0
+    least = max(1, int(_SMALLEST * subject.size))
+    if np.count_nonzero(subject) < least:
+        subject[:] = False
+    with models.segmentation() as segmentation:
+        parts = segmentation.segment(picture.rgb)
+    # A part's rim along the subject is where the two models disagree by a few pixels.
+    outside = ~dilate(subject, 2 * automatic_radius(*subject.shape))
+    if visible is not None:
+        outside &= visible
+    kept = _relabel(parts, _areas(parts, outside), int(subject.any()), least)
+    kept[subject] = 0
+    _fill_gaps(kept)
+    if visible is not None:
+        kept[~visible] = 0
+    kept[subject] = 1
+    return _relabel(kept, _areas(kept, ~subject), int(subject.any()))
+
+
+def _areas(labels: Labels, where: Mask) -> NDArray[np.int64]:
+    """Count the pixels of each label, in strips because counting widens them to 8 bytes."""
+    areas = np.zeros(256, np.int64)
+    rows = max(1, _STRIP_PIXELS // labels.shape[1])
+    for top in range(0, len(labels), rows):
+        strip = slice(top, top + rows)
+        areas += np.bincount(labels[strip][where[strip]], minlength=256)
+    areas[0] = 0
+    return areas
+
+
+def _relabel(labels: Labels, areas: NDArray[np.int64], subjects: int, least: int = 1) -> Labels:
+    """Number the labels by area, after the subject's; those below `least` become 0.
+
+    subjects: 0 or 1; the subject is the label 1 that has no area here.
+    """
+    order = np.argsort(-areas, kind="stable")
+    order = order[areas[order] >= least][: _MOST - subjects]
+    numbers = np.zeros(256, np.uint8)
+    numbers[1] = subjects
+    numbers[order] = np.arange(1, len(order) + 1) + subjects
+    return cv2.LUT(labels, numbers).astype(np.uint8, copy=False)
+
+
+def _fill_gaps(labels: Labels) -> None:
+    """Give each pixel of no part to the nearest part, if one is near."""
+    rows = max(_REACH, _STRIP_PIXELS // labels.shape[1])
+    source = labels.copy()
+    for top in range(0, len(labels), rows):
+        above = min(top, _REACH)
+        window = source[top - above : top + rows + _REACH]
+        known = window > 0
+        if known.all() or not known.any():
+            continue
+        nearest = cv2.distanceTransformWithLabels(
+            (~known).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        )[1]
+        values = np.zeros(nearest.max() + 1, np.uint8)
+        values[nearest[known]] = window[known]
+        strip = labels[top : top + rows]
+        strip[:] = values[nearest[above : above + len(strip)]]
+
+
+def masks_zip(labels: Labels, visual_id: str) -> bytes:
+    """Give the zip of a panoptic map: `{visual_id}_panoptic.png` and `{visual_id}_{mask_id}.png`.
+
+    All are 8-bit greyscale at the size of `labels`; masks are 255 on 0, the panoptic map's grey is
+    the mask's id. The same map gives the same bytes. It holds no more than the zip and a strip.
+    """
+    archive = BytesIO()
+    # PNG data of plain masks repeats itself: another deflate takes a third off for next to no time.
+    with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=1) as file:
+        file.writestr(ZipInfo(f"{visual_id}_panoptic.png", _EPOCH), _grey_png(labels, None))
+        for mask_id in range(1, int(labels.max(initial=0)) + 1):
+            entry = ZipInfo(f"{visual_id}_{mask_id}.png", _EPOCH)
+            file.writestr(entry, _grey_png(labels, mask_id), ZIP_DEFLATED, 1)
+    return archive.getvalue()
+
+
+def _grey_png(labels: Labels, mask_id: int | None) -> bytes:
+    """Write `labels`, or the mask of one of them, as a PNG (third edition) without row filters.
+
+    Filters, made for gradients, double the size of masks; ISA-L is five times as fast as zlib here.
+    """
+    height, width = labels.shape
+    rows = max(1, _STRIP_PIXELS // width)
+    deflater = isal_zlib.compressobj(1)
+    packed = []
+    for top in range(0, height, rows):
+        strip = labels[top : top + rows]
+        lines = np.zeros((len(strip), 1 + width), np.uint8)  # the first byte of a line: no filter
+        lines[:, 1:] = strip if mask_id is None else strip == mask_id
+        if mask_id is not None:
+            lines *= 255
+        packed.append(deflater.compress(lines))
+    packed.append(deflater.flush())
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", b"".join(packed)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", isal_zlib.crc32(kind + body))
+        for kind, body in chunks
+    )

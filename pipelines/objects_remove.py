@@ -1,0 +1,49 @@
+"""Removal of objects, chosen by their mask's id or drawn by hand, all in one fill."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Labels, Mask, Models
+from pipelines.eraser import eraser
+from pipelines.masks import fit_mask, grow
+from pipelines.picture import Picture
+
+
+class NoSuchMask(Exception):  # noqa: N818 - a state of the input, not a program error
+    """A mask's id is not in the panoptic map; the text names it."""
+
+
+def objects_remove(
+    picture: Picture,
+    models: Models,
+    labels: Labels | None = None,
+    mask_ids: Sequence[int] = (),
+    drawn: Sequence[NDArray[np.uint8]] = (),
+) -> Picture:
+    """Fill where the chosen objects are.
+
+    labels: the panoptic map of the visual, scaled by nearest neighbour when `picture` is an edited
+    version of another size. mask_ids: from 1; such masks run along the object's edge, and grow.
+    drawn: masks as `eraser` takes them, taken as they are. All are filled at once, so that none
+    lends its texture to another's hole. Raises NoSuchMask, MaskRatio and NothingToCopy.
+    """
+    hole = np.zeros((picture.height, picture.width), np.bool_)
+    if mask_ids:
+        hole |= grow(_generated(labels, mask_ids, picture), "automatic")
+    for mask in drawn:
+        hole |= fit_mask(mask, picture.width, picture.height)
+    return eraser(picture, hole.astype(np.uint8) * np.uint8(255), models, "manual")
+
+
+def _generated(labels: Labels | None, mask_ids: Sequence[int], picture: Picture) -> Mask:
+    """Unite the masks of `mask_ids` at the size of `picture`."""
+    chosen = np.zeros(256, np.uint8)
+    for mask_id in mask_ids:
+        if labels is None or not 1 <= mask_id <= int(labels.max(initial=0)):
+            raise NoSuchMask(f"there is no mask {mask_id}")
+        chosen[mask_id] = 255
+    assert labels is not None  # noqa: S101 - without a map no id passes
+    return fit_mask(cv2.LUT(labels, chosen).astype(np.uint8), picture.width, picture.height)

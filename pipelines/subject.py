@@ -1,0 +1,42 @@
+"""Which part of a picture is its subject."""
+
+import cv2
+import numpy as np
+
+from models.base import Models, Rgb
+from pipelines.compose import over
+from pipelines.picture import Alpha8, Picture
+
+
+class NoForeground(Exception):  # noqa: N818 - a state of the picture, not a program error
+    """The picture has no subject to work on."""
+
+
+def brings_alpha(picture: Picture) -> bool:
+    """Tell whether the picture has an alpha channel that is not opaque throughout."""
+    return picture.alpha is not None and bool(picture.alpha.min() < 255)
+
+
+def subject_alpha(picture: Picture, models: Models, force_rmbg: bool = False) -> Alpha8:
+    """Give the subject's opacity, height x width, uint8 0..255.
+
+    A picture that brings its own alpha, not opaque throughout, has its subject told by that alpha.
+    Any other picture, and with `force_rmbg` any picture at all, is matted; the result is then
+    nowhere above the picture's own alpha.
+    """
+    own = picture.alpha if brings_alpha(picture) else None
+    if own is not None and not force_rmbg:
+        return own
+    seen = picture.rgb if own is None else _flattened(picture.rgb, own)
+    with models.matting() as matting:
+        matte = matting.matte(seen)
+    alpha = np.asarray(cv2.convertScaleAbs(matte, alpha=255), np.uint8)
+    return alpha if own is None else np.minimum(alpha, own)
+
+
+def _flattened(rgb: Rgb, own: Alpha8) -> Rgb:
+    """Lay a picture on mid-grey, so that what it hides is not taken for a part of it.
+
+    White swallows pale subjects, black swallows dark ones.
+    """
+    return over(rgb, own, np.broadcast_to(np.uint8(128), rgb.shape))

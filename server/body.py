@@ -1,0 +1,144 @@
+"""From a request to its fields, whichever of the three body types the caller chose."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import anyio.to_thread
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from server.errors import BadRequest, UnsupportedPicture
+
+Fields = dict[str, Any]
+"""Field name to text, number, flag, list, mapping, or bytes where a file was uploaded. Absent, null and
+empty fields are not in it."""
+
+B = TypeVar("B", bound=BaseModel)
+
+_MAX_FIELDS = 64
+_PICTURE_SIGNATURES = ("\x89PNG", "\xff\xd8\xff", "RIFF")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+async def read_fields(request: Request, max_bytes: int) -> Fields:
+    """Read query and body into fields; the body wins.
+
+    max_bytes: bound of a single part; the whole body is bounded by the middleware.
+    Raises BadRequest for a body that cannot be read, UnsupportedPicture for another body type.
+    """
+    query = request.query_params
+    if len(query) > _MAX_FIELDS:
+        raise BadRequest("The query has too many fields.")
+    fields: Fields = _gather(query.multi_items())
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        fields |= await _multipart(request, max_bytes)
+    else:
+        # Parsing tens of megabytes takes long enough to be kept off the event loop.
+        fields |= await anyio.to_thread.run_sync(_parse, kind, await request.body())
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
+
+
+async def _multipart(request: Request, max_bytes: int) -> Fields:
+    try:
+        async with request.form(
+            max_files=8, max_fields=_MAX_FIELDS, max_part_size=max_bytes
+        ) as form:
+            pairs = [
+                (name, await value.read() if isinstance(value, UploadFile) else _unmask(value))
+                for name, value in form.multi_items()
+            ]
+    except HTTPException as error:
+        raise BadRequest(f"The multipart body cannot be read: {error.detail}") from error
+    except ValueError as error:  # a charset that is not one, a part that is not in it
+        raise BadRequest("The multipart body cannot be read.") from error
+    return _gather(pairs)
+
+
+def _unmask(value: str) -> str | bytes:
+    """Give back the bytes of a picture whose part had no filename, so that it was read as Latin-1 text."""
+    if value.startswith(_PICTURE_SIGNATURES):
+        try:
+            return value.encode("latin-1")
+        except UnicodeEncodeError:
+            return value
+    return value
+
+
+def _parse(kind: str, body: bytes) -> Fields:
+    if not body.strip():
+        return {}
+    braced = body.lstrip()[:1] == b"{"
+    # curl -d sends JSON under the urlencoded type unless told otherwise; no form begins with a brace.
+    if kind.endswith("json") or (braced and kind in ("", "application/x-www-form-urlencoded")):
+        return _parse_json(body)
+    if kind == "application/x-www-form-urlencoded":
+        return _parse_urlencoded(body)
+    raise UnsupportedPicture(
+        "The body is to be application/json, multipart/form-data or"
+        " application/x-www-form-urlencoded."
+    )
+
+
+def _parse_json(body: bytes) -> Fields:
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as error:  # ValueError: syntax, encoding, endless digits
+        raise BadRequest("The body is not JSON.") from error
+    if not isinstance(fields, dict):
+        raise BadRequest("The body is to be a JSON object.")
+    return fields
+
+
+def _parse_urlencoded(body: bytes) -> Fields:
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError as error:  # not text, or too many fields
+        raise BadRequest("The urlencoded body cannot be read.") from error
+    return _gather(pairs)
+
+
+def _gather(pairs: list[tuple[str, Any]]) -> Fields:
+    """Bring repeated names, and names that end in `[]`, together into lists."""
+    fields: Fields = {}
+    for name, value in pairs:
+        key = name.removesuffix("[]")
+        if key in fields or key != name:
+            earlier = fields.get(key, [])
+            fields[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value]
+        else:
+            fields[key] = value
+    return fields
+
+
+def validate(model: type[B], fields: Mapping[str, Any]) -> B:
+    """Check fields against a body model; a field that the model does not know is ignored.
+
+    Raises BadRequest that names the first field at fault and what it is to be.
+    """
+    known = {name: value for name, value in fields.items() if name in model.model_fields}
+    for name, value in known.items():
+        if not _is_text(value):
+            raise BadRequest(f"{name} holds characters that are not text.", name)
+    try:
+        return model.model_validate(known)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"]) or "body"
+        raise BadRequest(f"{name}: {first['msg']}.", name) from error
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether every text within a value can be encoded, stored and sent back."""
+    if isinstance(value, str):
+        return not _SURROGATE.search(value) and "\0" not in value
+    if isinstance(value, list):
+        return all(map(_is_text, value))
+    if isinstance(value, dict):
+        return all(_is_text(part) for pair in value.items() for part in pair)
+    return True

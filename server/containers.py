@@ -1,0 +1,297 @@
+"""Reads JPEG, PNG and WebP files as far as their headers go, without decoding a pixel.
+
+Pillow reads these headers too, but it warns of odd ones through process-wide filters, judges the
+size by a process-wide limit and unpacks texts nobody asked for. Here a file is walked marker by
+marker (ITU-T T.81, annex B) or chunk by chunk (PNG, third edition; RFC 9649 for WebP), and the
+decoders are handed only the parts that make its pixels.
+
+    PictureError
+    ├── EmptyPicture      no bytes at all
+    ├── NotAPicture       another kind of file
+    └── DamagedPicture    begins like a picture, cannot be read as one
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+Format = Literal["JPEG", "PNG", "WEBP"]
+
+# Writers split files into hundreds of parts; many thousands of tiny ones would only cost time.
+_MAX_PARTS = 50_000
+# A progressive file needs about ten scans. Each costs a pass over the whole picture, so a small
+# file of thousands of empty scans would keep a core busy for minutes.
+_MAX_SCANS = 100
+# The largest profiles in use, of printing presses, have 2 to 3 MB.
+_MAX_PROFILE_BYTES = 4 * 1024 * 1024
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+# Colour type: Pillow's mode, and the bit depths it may have.
+_PNG_MODES = {
+    0: ("L", (1, 2, 4, 8, 16)),
+    2: ("RGB", (8, 16)),
+    3: ("P", (1, 2, 4, 8)),
+    4: ("LA", (8, 16)),
+    6: ("RGBA", (8, 16)),
+}
+_JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+# All but 0xFF00 (a data byte within a scan), restart markers (no length) and fill bytes.
+_JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
+_JPEG_NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})
+_ORIENTATION_TAG = 0x0112
+
+
+class PictureError(ValueError):
+    """The bytes are not a picture that can be worked on; the message is meant for the caller."""
+
+
+class EmptyPicture(PictureError):  # noqa: N818 - named for what was sent
+    """There are no bytes."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("The picture is empty.")
+
+
+class NotAPicture(PictureError):  # noqa: N818 - named for what was sent
+    """The bytes are of another kind."""
+
+    def __init__(self) -> None:
+        """Say which kinds are taken."""
+        super().__init__("This is not a picture in a supported format: JPEG, PNG and WEBP are.")
+
+
+class DamagedPicture(PictureError):  # noqa: N818 - named for what was sent
+    """The file is cut short or garbled."""
+
+    def __init__(self, format: Format) -> None:
+        """Say of which format the file claims to be."""
+        super().__init__(f"The {format} file is damaged: it cannot be decoded.")
+
+
+@dataclass
+class Container:
+    """What a file says about its picture."""
+
+    format: Format
+    width: int = 0
+    """As stored, before the EXIF orientation is applied; likewise the height."""
+    height: int = 0
+    mode: str = ""
+    """Pillow's name for the kind of pixels in the file."""
+    bits: int = 8
+    """Bits per sample."""
+    frames: int = 1
+    orientation: int = 1
+    """EXIF orientation: 1 (upright) to 8."""
+    profile: bytes | None = None
+    """The embedded ICC profile, unread."""
+    transparency: bytes | None = None
+    """A PNG's tRNS chunk."""
+    parts: list[memoryview] = field(default_factory=list)
+    """What the decoder needs of the file, in order: no profile, no EXIF, no text."""
+
+    def pixel_file(self) -> bytes:
+        """Give the file again with only what makes its pixels."""
+        return b"".join(self.parts)
+
+
+def read_container(data: bytes) -> Container:
+    """Read the headers of a JPEG, PNG or WebP file, told apart by its bytes.
+
+    Raises EmptyPicture, NotAPicture or DamagedPicture. Pixels that are cut short or garbled are not
+    found out here.
+    """
+    if not data:
+        raise EmptyPicture
+    view = memoryview(data)
+    try:
+        if data.startswith(b"\xff\xd8\xff"):
+            found = _read_jpeg(view)
+        elif data.startswith(_PNG_SIGNATURE):
+            found = _read_png(view)
+        elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            found = _read_webp(view)
+        else:
+            raise NotAPicture
+    except (struct.error, IndexError):  # the file ends within a field of a header
+        raise DamagedPicture(_format_of(data)) from None
+    if not (found.width and found.height and found.mode and found.parts):
+        raise DamagedPicture(found.format)
+    return found
+
+
+def _format_of(data: bytes) -> Format:
+    return "JPEG" if data[0] == 0xFF else "WEBP" if data[:1] == b"R" else "PNG"
+
+
+def _read_jpeg(data: memoryview) -> Container:
+    """Walk the markers to the end of the image; what follows it (previews, video) is left out."""
+    found = Container("JPEG")
+    profile: dict[int, tuple[int, bytes]] = {}
+    kept = [data[:2]]
+    first_scan = scans = 0
+    end = len(data)
+    for marker, at, body in _jpeg_segments(data):
+        if marker == 0xD9:
+            end = at + 2
+            break
+        if marker == 0xDA:
+            scans += 1
+            first_scan = first_scan or at
+        elif first_scan:
+            continue
+        elif 0xC0 <= marker <= 0xCF and marker not in _JPEG_NOT_FRAMES:
+            found.bits, found.height, found.width, channels = struct.unpack_from(">BHHB", body)
+            found.mode = _JPEG_MODES.get(channels, "")
+        elif marker == 0xE1 and bytes(body[:6]) == b"Exif\0\0":
+            found.orientation = _orientation(body[6:])
+        elif marker == 0xE2 and bytes(body[:12]) == b"ICC_PROFILE\0":
+            profile[body[12]] = body[13], bytes(body[14:])
+        if not first_scan and (marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE):
+            kept.append(data[at : at + 4 + len(body)])
+        if scans > _MAX_SCANS:
+            raise DamagedPicture("JPEG")
+    found.profile = _join_profile(profile)
+    found.parts = [*kept, data[first_scan:end]] if first_scan else []
+    return found
+
+
+def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """Give each marker that has a length, and the end mark: its code, offset and body."""
+    position = 2
+    for _ in range(_MAX_PARTS):
+        mark = _JPEG_MARKER.search(data, position)
+        if mark is None:
+            return
+        marker, position = mark[1][0], mark.end()
+        if marker == 0xD9:
+            yield marker, mark.start(), data[:0]
+            return
+        if marker in (0x01, 0xD8):
+            continue
+        (length,) = struct.unpack_from(">H", data, position)
+        if length < 2 or position + length > len(data):
+            raise DamagedPicture("JPEG")
+        yield marker, mark.start(), data[position + 2 : position + length]
+        position += length
+    raise DamagedPicture("JPEG")
+
+
+def _join_profile(pieces: dict[int, tuple[int, bytes]]) -> bytes | None:
+    """Put together a profile split over APP2 segments (ICC.1:2022, annex B.4): all or nothing."""
+    joined = b"".join(pieces[number][1] for number in sorted(pieces))
+    numbered = list(range(1, len(pieces) + 1))
+    whole = sorted(pieces) == numbered and all(n == len(pieces) for n, _ in pieces.values())
+    return joined if joined and whole and len(joined) <= _MAX_PROFILE_BYTES else None
+
+
+def _read_png(data: memoryview) -> Container:
+    found = Container("PNG", parts=[data[:8]])
+    position = 8
+    for _ in range(_MAX_PARTS):
+        if position + 8 > len(data):
+            break
+        (length,) = struct.unpack_from(">I", data, position)
+        kind = bytes(data[position + 4 : position + 8])
+        body = data[position + 8 : position + 8 + length]
+        if (position == 8) != (kind == b"IHDR"):
+            raise DamagedPicture("PNG")
+        if kind == b"IHDR":
+            _read_png_header(body, found)
+        elif kind == b"acTL":
+            (found.frames,) = struct.unpack_from(">I", body)
+        elif kind == b"eXIf":
+            found.orientation = _orientation(body)
+        elif kind == b"iCCP":
+            found.profile = _inflate_profile(body)
+        elif kind == b"tRNS":
+            found.transparency = bytes(body)
+        if kind in _PNG_PIXEL_CHUNKS and (kind != b"tRNS" or found.mode == "P"):
+            found.parts.append(data[position : position + 12 + length])
+        position += 12 + length
+        if kind == b"IEND":
+            break
+    else:
+        raise DamagedPicture("PNG")
+    return found
+
+
+def _read_png_header(body: memoryview, found: Container) -> None:
+    found.width, found.height, found.bits, kind, *methods = struct.unpack(">IIBBBBB", body)
+    mode, depths = _PNG_MODES.get(kind, ("", ()))
+    if found.bits not in depths or methods[:2] != [0, 0] or methods[2] > 1:
+        raise DamagedPicture("PNG")
+    found.mode = {("L", 1): "1", ("L", 16): "I;16"}.get((mode, found.bits), mode)
+
+
+def _inflate_profile(body: memoryview) -> bytes | None:
+    """Unpack an iCCP chunk: a name, a zero, the method 0, a zlib stream."""
+    name, _, packed = bytes(body).partition(b"\0")
+    try:
+        inflater = zlib.decompressobj()
+        profile = inflater.decompress(packed[1:], _MAX_PROFILE_BYTES)
+    except zlib.error:
+        return None
+    return profile if inflater.eof and name else None
+
+
+def _read_webp(data: memoryview) -> Container:
+    found = Container("WEBP", frames=0, parts=[data])
+    extended = False
+    position = 12
+    for _ in range(_MAX_PARTS):
+        if position + 8 > len(data):
+            break
+        kind, length = struct.unpack_from("<4sI", data, position)
+        body = data[position + 8 : position + 8 + length]
+        if kind == b"VP8X":
+            extended = True
+            width_low, width_high, height_low, height_high = struct.unpack_from("<HBHB", body, 4)
+            found.width = 1 + width_low + (width_high << 16)
+            found.height = 1 + height_low + (height_high << 16)
+            found.mode = "RGBA" if body[0] & 0x10 else "RGB"
+        elif kind in (b"VP8 ", b"VP8L") and not extended:
+            _read_webp_frame(kind, body, found)
+        elif kind == b"EXIF":
+            found.orientation = _orientation(body[6:] if bytes(body[:6]) == b"Exif\0\0" else body)
+        elif kind == b"ICCP" and length <= _MAX_PROFILE_BYTES:
+            found.profile = bytes(body)
+        found.frames += kind in (b"VP8 ", b"VP8L", b"ANMF")
+        position += 8 + length + length % 2
+    else:
+        raise DamagedPicture("WEBP")
+    return found
+
+
+def _read_webp_frame(kind: bytes, body: memoryview, found: Container) -> None:
+    """Read the size from the first bytes of a lossy (RFC 6386, 9.1) or lossless frame."""
+    if kind == b"VP8 " and bytes(body[3:6]) == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", body, 6)
+        found.width, found.height, found.mode = width & 0x3FFF, height & 0x3FFF, "RGB"
+    elif kind == b"VP8L" and body[0] == 0x2F:
+        (packed,) = struct.unpack_from("<I", body, 1)
+        found.width, found.height = 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
+        found.mode = "RGBA" if packed >> 28 & 1 else "RGB"
+
+
+def _orientation(tiff: memoryview) -> int:
+    """Find the orientation in the first directory of an EXIF block (CIPA DC-008); 1 if unclear."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(tiff[:4]))
+    if order is None:
+        return 1
+    try:
+        (directory,) = struct.unpack_from(order + "I", tiff, 4)
+        (entries,) = struct.unpack_from(order + "H", tiff, directory)
+        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
+            tag, kind = struct.unpack_from(order + "HH", tiff, entry)
+            if tag == _ORIENTATION_TAG:
+                (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), tiff, entry + 8)
+                return value if 1 <= value <= 8 else 1
+    except struct.error:  # damaged EXIF is no reason to refuse the picture
+        pass
+    return 1

@@ -1,0 +1,90 @@
+"""From a result to a link that anyone who has it can read until it expires."""
+
+import json
+import re
+import time
+import uuid
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from starlette.responses import FileResponse, Response
+
+from server.errors import JobFailed, LinkRefused, NotFound
+from storage.links import LinkSigner, LinkState
+from storage.local import LocalObjects
+from storage.objects import ObjectMissing
+
+router = APIRouter(tags=["results"])
+
+_RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*\Z")
+
+
+def new_key(organisation: str, extension: str, name: str = "") -> str:
+    """Give a result a place that nobody can guess; `name` is what its file is called there."""
+    place = f"{organisation}/{uuid.uuid4()}"
+    return f"{place}/{name}.{extension}" if name else f"{place}.{extension}"
+
+
+def failure_key(key: str) -> str:
+    """Name the place where a job that failed says why; its link tells it."""
+    return key + ".json"
+
+
+class Delivery:
+    """Names results, and signs and serves their links.
+
+    public_url: what links start with; None for the address that the caller used. ttl_s: their life.
+    """
+
+    def __init__(
+        self, store: LocalObjects, signer: LinkSigner, public_url: str | None, ttl_s: int
+    ) -> None:
+        self.store = store
+        self._signer = signer
+        self._public_url = public_url
+        self._ttl_s = ttl_s
+
+    def link(self, request: Request, key: str) -> str:
+        """Give the link of a result, stored or still to come."""
+        base = self._public_url or str(request.base_url).rstrip("/")
+        query = self._signer.sign(key, int(time.time()) + self._ttl_s)
+        return f"{base}/results/{key}?{query}"
+
+    def open(self, key: str, expires: str, signature: str) -> tuple[Path, str, int]:
+        """Find a stored result: its file, its content type and the seconds its link still lives.
+
+        Raises LinkRefused for an expired or forged link, NotFound for a result not there (yet).
+        """
+        now = int(time.time())
+        state = self._signer.verify(key, expires, signature, now)
+        if state is LinkState.EXPIRED:
+            raise LinkRefused("This link has expired.")
+        if state is not LinkState.OK:
+            raise LinkRefused("This link was not made by this server.")
+        info = self.store.stat(key)
+        if info is None:
+            self._tell_failure(key)
+            raise NotFound("There is no result under this link, or not yet.")
+        return self.store.path(key), info.content_type, int(expires) - now
+
+    def _tell_failure(self, key: str) -> None:
+        try:
+            word = json.loads(self.store.get(failure_key(key)))
+        except ObjectMissing:
+            return
+        raise JobFailed(word["description"], code=word["code"])
+
+
+@router.api_route("/results/{key:path}", methods=["GET", "HEAD"], summary="Read a result")
+def read_result(request: Request, key: str, expires: str = "", signature: str = "") -> Response:
+    """Serve a stored result, whole or by range; the link itself is the permission."""
+    delivery: Delivery = request.app.state.reception.delivery
+    path, content_type, life = delivery.open(key, expires, signature)
+    if "range" in request.headers and not _RANGE.match(request.headers["range"]):
+        # A Range header that cannot be read is ignored (RFC 9110, section 14.2).
+        request.scope["headers"] = [h for h in request.scope["headers"] if h[0] != b"range"]
+    headers = {
+        "cache-control": f"private, max-age={life}",
+        "x-content-type-options": "nosniff",
+    }
+    return FileResponse(path, media_type=content_type, headers=headers)

@@ -1,0 +1,126 @@
+"""The desk where requests for operations are taken and seen through to their answer."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import anyio.to_thread
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from server.body import read_fields, validate
+from server.delivery import new_key
+from server.durable import DurableJobs
+from server.errors import translated
+from server.intake import Encoded
+from server.jobs import Job, Workshop, result_extension
+from server.operation import Delivered, EditBody, Inquiry, Operation, VisualBody
+from server.reception import Reception
+
+R = TypeVar("R")
+
+
+class Desk:
+    """Takes requests; every refusal comes before any work, and leaves nothing behind."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        workshop: Workshop,
+        durable: DurableJobs,
+        threads: ThreadPoolExecutor,
+    ) -> None:
+        self._reception = reception
+        self._workshop = workshop
+        self._durable = durable
+        self._threads = threads
+        self._checking = anyio.CapacityLimiter(reception.settings.workers)
+
+    async def serve(self, operation: Operation[Any], request: Request) -> BaseModel:
+        """Answer one request: with the results, or at once with their links when sync is false."""
+        organisation = self._reception.tokens.organisation(request)
+        async with self._reception.gate:
+            job = await self._accept(operation, request, organisation)
+            if job.body.sync:
+                blocked = await self._run(partial(self._workshop.do, job))
+            else:
+                await self._check(job)
+                await anyio.to_thread.run_sync(self._durable.submit, job)
+                blocked = [False] * len(job.keys)
+        links = [
+            None if hidden else self._reception.delivery.link(request, key)
+            for key, hidden in zip(job.keys, blocked, strict=True)
+        ]
+        return operation.respond(job.body, Delivered(links, job.keys, job.sid))
+
+    async def tell(self, inquiry: Inquiry, request: Request, visual_id: str) -> Any:
+        """Answer an inquiry about a visual."""
+        organisation = self._reception.tokens.organisation(request)
+        async with self._reception.gate:
+            visual = await anyio.to_thread.run_sync(
+                self._reception.visuals.find, organisation, visual_id
+            )
+            return await self._run(partial(self._workshop.tell, inquiry, visual))
+
+    async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
+        """Check everything that can be checked without decoding a pixel."""
+        fields = await read_fields(request, self._reception.settings.max_body_mb * 2**20)
+        body = validate(operation.body, fields)
+        visual_id = request.path_params.get("visual_id", "")
+        pictures: dict[str, Encoded] = {}
+        if operation.of_visual:
+            pictures["image"] = await anyio.to_thread.run_sync(
+                self._of_visual, organisation, visual_id, body
+            )
+        for rule in operation.pictures:
+            if (picture := await self._reception.intake.picture(fields, rule)) is not None:
+                pictures[rule.name] = picture
+        pictures.update(await operation.gather(body, self._reception.intake))
+        with translated():
+            operation.check(body, pictures)
+        chosen = self._reception.settings.result_format
+        extension = result_extension(chosen, operation, body, pictures["image"])
+        job = Job(operation, organisation, body, pictures, (), visual_id)
+        if operation.registers:
+            job = await self._registered(job)
+        name = job.visual_id if operation.extension == "zip" else ""
+        keys = [new_key(organisation, extension, name) for _ in range(operation.count(body))]
+        edits_visual = operation.of_visual and operation.extension is None
+        return replace(
+            job, keys=keys, sid=self._reception.visuals.new_sid() if edits_visual else ""
+        )
+
+    def _of_visual(self, organisation: str, visual_id: str, body: EditBody) -> Encoded:
+        visual = self._reception.visuals.find(organisation, visual_id)
+        sid = body.sid if isinstance(body, VisualBody) else None
+        return self._reception.visuals.picture(visual, sid)
+
+    async def _registered(self, job: Job) -> Job:
+        """Make a job's picture a visual, once nothing speaks against it any more."""
+        await self._check(job)
+        visual_id, _ = await anyio.to_thread.run_sync(
+            self._reception.visuals.register, job.organisation, job.pictures["image"]
+        )
+        return replace(job, visual_id=visual_id)
+
+    async def _check(self, job: Job) -> None:
+        # Not on a worker thread: links are promised at once, however long the work ahead is.
+        await anyio.to_thread.run_sync(self._workshop.check, job, limiter=self._checking)
+
+    async def _run(self, work: Callable[[], R]) -> R:
+        """Do a piece of work on one of the worker threads, and learn how long such work takes."""
+
+        def timed() -> R:
+            start = time.monotonic()
+            try:
+                return work()
+            finally:
+                loop.call_soon_threadsafe(self._reception.gate.took, time.monotonic() - start)
+
+        loop = asyncio.get_running_loop()
+        return await asyncio.wrap_future(self._threads.submit(timed))

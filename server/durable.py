@@ -1,0 +1,224 @@
+"""Jobs that nobody waits for: kept on disk from the moment their links are told until they are done.
+
+Each is a DBOS workflow over the pictures it needs, which are stored first. A process that is killed
+finds its unfinished jobs again when it starts, and does them anew onto the same keys.
+"""
+
+import json
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+
+from server import codec
+from server.delivery import failure_key
+from server.errors import ApiError, Blocked, Busy, Unavailable, error_body
+from server.intake import Encoded
+from server.jobs import Job, Workshop
+from server.operation import Operation
+from storage.objects import ObjectStore, content_type_of
+
+log = logging.getLogger("retouch")
+
+_VERSION = "1"
+"""Of the job's form below. Recovery takes up jobs of its own version only: raise it with the form."""
+_ATTEMPTS = 5
+"""Starts of one job before it is given up: a job that kills the process must not do so for ever."""
+_RETRY_S = 600.0
+"""How long a job waits, in all, for a store or a model that is not to be had."""
+_STOP_S = 20
+
+
+class _Stopping(BaseException):
+    """The process ends with this job undone; no Exception, so that it stays pending."""
+
+
+class DurableJobs:
+    """Accepts jobs and does them in the background; one of it in a process (DBOS has one instance).
+
+    database: the SQLite file of the workflows. sources: where their pictures lie meanwhile.
+    limit: jobs undone at once; beyond it Busy.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        operations: Mapping[str, Operation[Any]],
+        sources: ObjectStore,
+        results: ObjectStore,
+        workshop: Workshop,
+        threads: ThreadPoolExecutor,
+        limit: int,
+    ) -> None:
+        self._database = database
+        self._launching = threading.Lock()
+        self._launched = False
+        self._operations = operations
+        self._sources = sources
+        self._results = results
+        self._workshop = workshop
+        self._threads = threads
+        self._limit = limit
+        self._undone: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+
+    def start(self) -> None:
+        """Take up the jobs that an earlier process left undone, where there has been one."""
+        if self._database.exists():
+            self._launch()
+
+    def _launch(self) -> None:
+        """Launch DBOS, once: it takes a second to stop, which a server without jobs is spared."""
+        with self._launching:
+            if self._launched:
+                return
+            self._launched = True
+            _workers.append(self)
+            self._launch_dbos()
+
+    def _launch_dbos(self) -> None:
+        DBOS(
+            config=DBOSConfig(
+                name="retouch",
+                system_database_url=f"sqlite:///{self._database.absolute()}",
+                executor_id="local",
+                application_version=_VERSION,
+                log_level="WARNING",
+            )
+        )
+        DBOS.launch()
+
+    def stop(self) -> None:
+        """Let jobs end that have begun; the others stay for the next start."""
+        self._stopping.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        deadline = time.monotonic() + _STOP_S
+        while self._undone and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self._launched:
+            DBOS.destroy()
+            _workers.remove(self)
+
+    def submit(self, job: Job) -> None:
+        """Accept a job: when this returns it is on disk. Raises Busy."""
+        name = str(uuid.uuid4())
+        with self._lock:
+            if len(self._undone) >= self._limit:
+                raise Busy(
+                    f"{self._limit} jobs are waiting already, the limit; try again in 10 s.",
+                    headers={"Retry-After": "10"},
+                )
+            self._undone.add(name)
+        try:
+            self._launch()
+            form = self._store(name, job)
+            with SetWorkflowID(name):
+                DBOS.start_workflow(edit, form)
+        except BaseException:
+            self._undone.discard(name)
+            raise
+
+    def _store(self, name: str, job: Job) -> dict[str, Any]:
+        """Store a job's pictures and give its form, which is all JSON."""
+        sources = {}
+        for picture, encoded in job.pictures.items():
+            key = f"{name}/{picture}.{codec.EXTENSIONS[encoded.probe.format]}"
+            self._sources.put(key, encoded.data, content_type_of(key))
+            sources[picture] = {"key": key, "is_mask": encoded.is_mask}
+        return {
+            "operation": job.operation.path,
+            "organisation": job.organisation,
+            "body": job.body.model_dump(mode="json"),
+            "sources": sources,
+            "keys": list(job.keys),
+            "visual_id": job.visual_id,
+            "sid": job.sid,
+        }
+
+    def _load(self, form: Mapping[str, Any]) -> Job:
+        operation = self._operations[form["operation"]]
+        pictures = {}
+        for picture, source in form["sources"].items():
+            data = self._sources.get(source["key"])
+            pictures[picture] = Encoded(data, codec.probe(data), source["is_mask"])
+        body = operation.body.model_validate(form["body"])
+        return Job(
+            operation,
+            form["organisation"],
+            body,
+            pictures,
+            form["keys"],
+            form["visual_id"],
+            form["sid"],
+        )
+
+    def do(self, name: str, form: Mapping[str, Any]) -> None:
+        """Do a job to its end, whatever that is; raises nothing but _Stopping."""
+        self._undone.add(name)
+        try:
+            self._do_patiently(form)
+            for source in form["sources"].values():
+                self._sources.delete(source["key"])
+        finally:
+            self._undone.discard(name)
+
+    def _do_patiently(self, form: Mapping[str, Any]) -> None:
+        give_up = time.monotonic() + _RETRY_S
+        wait = 0.5
+        while True:
+            try:
+                self._do_once(form)
+            except (Unavailable, OSError) as error:
+                log.warning("a job waits %.1f s: %s", wait, error)
+                if time.monotonic() > give_up:
+                    self._fail(form, Unavailable.code, str(error))
+                    return
+                if self._stopping.wait(wait):
+                    raise _Stopping from error
+                wait = min(2 * wait, 30)
+            else:
+                return
+
+    def _do_once(self, form: Mapping[str, Any]) -> None:
+        try:
+            job = self._load(form)
+            try:
+                future = self._threads.submit(self._workshop.do, job)
+            except RuntimeError as error:  # the threads take no more work
+                raise _Stopping from error
+            future.result()
+        except CancelledError as error:
+            raise _Stopping from error
+        except Blocked:
+            for key in form["keys"]:
+                self._results.put(key, b"", content_type_of(key))
+        except (Unavailable, OSError):
+            raise
+        except ApiError as error:
+            self._fail(form, error.code, error.text)
+        except Exception:
+            log.exception("a job failed")
+            self._fail(form, 500, "The server failed to do this job; the fault is in its log.")
+
+    def _fail(self, form: Mapping[str, Any], code: int, text: str) -> None:
+        """Leave word at each promised link why nothing will ever be there."""
+        for key in form["keys"]:
+            word = json.dumps(error_body(code, text)).encode()
+            self._results.put(failure_key(key), word, "application/json")
+
+
+_workers: list[DurableJobs] = []
+"""Who does the jobs of this process: DBOS knows workflows by name, not by object."""
+
+
+@DBOS.workflow(name="edit", max_recovery_attempts=_ATTEMPTS)
+def edit(form: dict[str, Any]) -> None:
+    """Do one job, given in its JSON form."""
+    _workers[-1].do(str(DBOS.workflow_id), form)

@@ -1,0 +1,220 @@
+"""The one table of status codes, and the one error body that every refusal is answered with.
+
+ApiError                 code  when
+|- BadRequest             400  a field is missing, malformed or out of bounds
+|- InvalidToken           401  no api_token header, or one that nobody has
+|- LinkRefused            403  a result link that is expired or not ours
+|- NotFound               404  no such route, visual or result
+|- SideTooSmall           406  increase_resolution below 216 px
+|- BodyTimeout            408  the body took too long to arrive
+|- TooLarge               413  more bytes or pixels than allowed
+|- UnsupportedPicture     415  a format or colour mode that the route does not take
+|- Blocked                422  content moderation refused a picture
+|- Busy                   429  the house is full; Retry-After tells when to come again
+|- FetchRefused           460  the picture at an address could not be fetched
+|- CannotWork             506  a sound request that this input or this profile cannot serve
+|- Unavailable            503  a model or the store is not to be had just now
+|- JobFailed              any  what a job of sync=false failed with, told at its link
+"""
+
+import http
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from models.base import NothingToCopy
+from models.pool import ModelUnavailable
+from pipelines.crop import CropTooLarge
+from pipelines.image_expansion import OutsideCanvas
+from pipelines.image_to_psd import CanvasTooLong
+from pipelines.masks import MaskRatio
+from pipelines.objects_remove import NoSuchMask
+from pipelines.person_actions import BadAction
+from pipelines.subject import NoForeground
+
+_STATUS_WORDS = {460: "IMAGE_FETCH_FAILED", 506: "INSUFFICIENT_DATA", 422: "CONTENT_BLOCKED"}
+
+
+class ApiError(Exception):
+    """A refusal whose text the caller may read.
+
+    parameter: the field at fault, where one is. headers: further response headers.
+    """
+
+    code = 500
+
+    def __init__(
+        self, text: str, parameter: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(text)
+        self.text = text
+        self.parameter = parameter
+        self.headers = dict(headers or {})
+
+
+class BadRequest(ApiError):
+    """400: a field is missing, malformed or out of bounds."""
+
+    code = 400
+
+
+class InvalidToken(ApiError):
+    """401: no api_token header, or one that nobody has."""
+
+    code = 401
+
+
+class LinkRefused(ApiError):
+    """403: a result link that is expired or not ours."""
+
+    code = 403
+
+
+class NotFound(ApiError):
+    """404: no such route, visual or result."""
+
+    code = 404
+
+
+class SideTooSmall(ApiError):
+    """406: a side under the least that increase_resolution takes."""
+
+    code = 406
+
+
+class BodyTimeout(ApiError):
+    """408: the body took too long to arrive."""
+
+    code = 408
+
+
+class TooLarge(ApiError):
+    """413: more bytes or pixels than allowed."""
+
+    code = 413
+
+
+class UnsupportedPicture(ApiError):
+    """415: a format or colour mode that the route does not take."""
+
+    code = 415
+
+
+class Blocked(ApiError):
+    """422: content moderation refused a picture."""
+
+    code = 422
+
+
+class Busy(ApiError):
+    """429: the house is full."""
+
+    code = 429
+
+
+class FetchRefused(ApiError):
+    """460: the picture at an address could not be fetched."""
+
+    code = 460
+
+
+class Unavailable(ApiError):
+    """503: a model or the store is not to be had just now."""
+
+    code = 503
+
+
+class CannotWork(ApiError):
+    """506: a sound request that this input or this profile cannot serve."""
+
+    code = 506
+
+
+class JobFailed(ApiError):
+    """The code that a job of sync=false failed with, told at its link."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+_FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
+    MaskRatio: (BadRequest, "The mask and the image must have the same aspect ratio"),
+    OutsideCanvas: (BadRequest, "original_image_location leaves nothing of the image"),
+    NoForeground: (CannotWork, "No foreground was found in the image"),
+    CanvasTooLong: (TooLarge, "The image is too large for a PSD file"),
+    CropTooLarge: (TooLarge, "With this padding the result is too large"),
+    NoSuchMask: (CannotWork, "This visual has no such mask"),
+    BadAction: (BadRequest, "This change cannot be made"),
+    NothingToCopy: (CannotWork, "Nothing of the image is left to fill the area from"),
+    ModelUnavailable: (Unavailable, "A model cannot be loaded"),
+    MemoryError: (Unavailable, "There is not enough memory for this just now"),
+}
+"""What the floors below raise, and the refusal each becomes."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the floors below raise into refusals."""
+    try:
+        yield
+    except tuple(_FROM_BELOW) as error:
+        kind, text = next(
+            refusal for known, refusal in _FROM_BELOW.items() if isinstance(error, known)
+        )
+        detail = str(error)
+        raise kind(f"{text}: {detail}." if detail else f"{text}.") from error
+
+
+def status_word(code: int) -> str:
+    """Give the word for a status code, as `BAD_REQUEST`."""
+    if code in _STATUS_WORDS:
+        return _STATUS_WORDS[code]
+    return http.HTTPStatus(code).name
+
+
+def error_body(code: int, text: str, parameter: str | None = None) -> dict[str, Any]:
+    """Build the one error body; callers read the text under any of three names."""
+    body: dict[str, Any] = {
+        "code": code,
+        "description": text,
+        "message": text,
+        "error": text,
+        "status": status_word(code),
+    }
+    if parameter is not None:
+        body["parameter"] = parameter
+    return body
+
+
+def error_response(error: ApiError) -> Response:
+    """Answer a refusal."""
+    return JSONResponse(
+        error_body(error.code, error.text, error.parameter), error.code, headers=error.headers
+    )
+
+
+def _api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)  # noqa: S101 - registered for this class alone
+    return error_response(error)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    text = {
+        404: f"There is no route {request.url.path}.",
+        405: f"{request.method} is not a method of this route.",
+    }.get(error.status_code, str(error.detail))
+    return JSONResponse(
+        error_body(error.status_code, text), error.status_code, headers=error.headers
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Answer every refusal of `app` with the one error body."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(HTTPException, _http_error)

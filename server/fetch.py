@@ -1,0 +1,224 @@
+"""Fetches pictures from URLs that strangers give, without becoming their door to private networks.
+
+Every hop (the URL, then each redirect) is resolved once; its addresses are judged, and the
+connection goes to the very address that was judged, so a name cannot point elsewhere in between
+(DNS rebinding). The name stays in the Host header and in TLS, which checks the certificate for it.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from server.addresses import Network, is_public, parse_address
+
+_UNREACHABLE = (
+    "The URL could not be reached: its name is unknown, its host refuses or does not answer,"
+    " or its address is not one that this server fetches from."
+)
+_USER_AGENT = "Retouch"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# Connections at once. Slow hosts hold theirs until the time limit; others then wait their turn.
+_MAX_CONNECTIONS = 64
+_CONNECT_TIMEOUT_S = 5.0
+# A name may have a dozen addresses, all dead: the first few are enough.
+_MAX_ADDRESSES = 4
+# Names are resolved in threads of their own: one that its server lets hang holds a thread until
+# the system's resolver gives up, and must not take one from the rest of the program.
+_RESOLVER_THREADS = 8
+
+Resolve = Callable[[str, int], list[str]]
+"""Gives the IP addresses of a host name, best first; raises OSError when it has none."""
+
+
+class FetchFailed(Exception):  # noqa: N818 - named for what happened
+    """The picture could not be fetched; the reason is fit for the caller to read."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+class FetchTooLarge(Exception):  # noqa: N818 - named for what happened
+    """The file at the URL is larger than the limit."""
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One hop, resolved and judged."""
+
+    url: httpx.URL
+    addresses: tuple[str, ...]
+    public: bool
+    """Whether any address is public: the answers of private hosts are told to nobody."""
+
+
+class PictureFetcher:
+    """Fetches pictures over http and https, from any port of any public address.
+
+    Ports are not restricted: pictures are served from odd ones too, and a GET request from here
+    gives a public host nothing that it could not have from anywhere. Use it in one event loop.
+    """
+
+    def __init__(
+        self,
+        allowed_networks: Sequence[Network] = (),
+        max_bytes: int = 12 * 1024 * 1024,
+        timeout_s: float = 20,
+        max_redirects: int = 5,
+        *,
+        resolve: Resolve | None = None,
+    ) -> None:
+        """Set the limits of one fetch.
+
+        allowed_networks: networks to fetch from although they are not public. max_bytes: of the
+        file. timeout_s: for everything, names and redirects included. resolve: instead of the
+        system's resolver.
+        """
+        self._allowed_networks = tuple(allowed_networks)
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._max_redirects = max_redirects
+        self._resolve = resolve or _resolve
+        self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "picture-url-resolver")
+        # Without keep-alive: connections are pooled by address, and one whose certificate was
+        # checked for a name must not serve another name at the same address. Proxies from the
+        # environment are not used by a bare transport; SSL_CERT_FILE is.
+        limits = httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=0)
+        self._transport = httpx.AsyncHTTPTransport(limits=limits)
+
+    async def aclose(self) -> None:
+        """Close what is open; fetches under way fail."""
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+        await self._transport.aclose()
+
+    async def fetch(self, url: str) -> bytes:
+        """Give the bytes that lie at `url`, at least one and at most `max_bytes`.
+
+        Raises FetchFailed and FetchTooLarge.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._follow(_parse(url))
+        except TimeoutError:
+            raise FetchFailed(f"The URL did not answer in full in {self._timeout_s:g} s.") from None
+
+    async def _follow(self, url: httpx.URL) -> bytes:
+        for _ in range(self._max_redirects + 1):
+            target = await self._judge(url)
+            async with self._get(target) as response:
+                if response.status_code not in _REDIRECTS:
+                    return await self._read(response, target)
+                # The body of a redirect is not read.
+                url = _parse(response.headers.get("Location", ""), base=url)
+        raise FetchFailed(f"The URL redirects more than {self._max_redirects} times.")
+
+    async def _judge(self, url: httpx.URL) -> _Target:
+        """Resolve the host of `url` once and keep the addresses that may be connected to."""
+        host = url.raw_host.decode("ascii")
+        port = url.port or (443 if url.scheme == "https" else 80)
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._resolvers, self._resolve, host, port)
+        except (OSError, ValueError):  # ValueError: a label too long, a zero byte
+            raise FetchFailed(_UNREACHABLE) from None
+        addresses = [address for text in found if (address := parse_address(text))]
+        public = [str(address) for address in addresses if is_public(address)]
+        allowed = [
+            str(address)
+            for address in addresses
+            if is_public(address) or any(address in network for network in self._allowed_networks)
+        ]
+        if not allowed:
+            raise FetchFailed(_UNREACHABLE)
+        return _Target(url, tuple(dict.fromkeys(allowed))[:_MAX_ADDRESSES], bool(public))
+
+    @asynccontextmanager
+    async def _get(self, target: _Target) -> AsyncIterator[httpx.Response]:
+        """Ask the addresses in turn until one can be connected to."""
+        response = None
+        for address in target.addresses:
+            try:
+                response = await self._transport.handle_async_request(
+                    _request(target.url, address, self._timeout_s)
+                )
+                break
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+            except httpx.TransportError:
+                break
+        if response is None:
+            raise FetchFailed(_UNREACHABLE)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def _read(self, response: httpx.Response, target: _Target) -> bytes:
+        """Read the body, counting; nothing is unpacked, so a small answer cannot grow here."""
+        if not response.is_success:
+            if not target.public:
+                raise FetchFailed(_UNREACHABLE)
+            raise FetchFailed(f"The URL answered with status {response.status_code}.")
+        if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise FetchFailed(
+                "The URL answered with a compressed transfer, which was not asked for."
+            )
+        declared = response.headers.get("Content-Length", "")
+        if declared.isascii() and declared.isdigit() and int(declared) > self._max_bytes:
+            raise FetchTooLarge
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_raw():
+                if len(body) + len(chunk) > self._max_bytes:
+                    raise FetchTooLarge
+                body += chunk
+        except httpx.TransportError:
+            raise FetchFailed("The URL broke off its answer.") from None
+        if not body:
+            raise FetchFailed("The URL answered with an empty file.")
+        return bytes(body)
+
+
+def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
+    """Read a URL, or a redirect's location seen from `base`. Raises FetchFailed."""
+    try:
+        parsed = base.join(url) if base and url else httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):  # ValueError: a lone surrogate
+        raise FetchFailed("This is not a URL.") from None
+    if parsed.scheme not in ("http", "https") or not parsed.raw_host:
+        raise FetchFailed("Only http and https URLs are fetched.")
+    if parsed.userinfo:
+        raise FetchFailed("A URL with a user name or password is not fetched.")
+    return parsed
+
+
+def _request(url: httpx.URL, address: str, timeout_s: float) -> httpx.Request:
+    """Ask `address` for `url`: nothing of an earlier call goes along, no cookie and no referer."""
+    timeout = dict.fromkeys(("read", "write", "pool"), timeout_s)
+    host = url.raw_host.decode("ascii")
+    return httpx.Request(
+        "GET",
+        url.copy_with(host=address),
+        headers={
+            "Host": url.netloc.decode("ascii"),
+            "User-Agent": _USER_AGENT,
+            "Accept": "image/jpeg, image/png, image/webp, image/*;q=0.5",
+            "Accept-Encoding": "identity",
+        },
+        extensions={
+            "timeout": {**timeout, "connect": min(_CONNECT_TIMEOUT_S, timeout_s)},
+            "sni_hostname": host.rstrip("."),
+        },
+    )
+
+
+def _resolve(host: str, port: int) -> list[str]:
+    """Ask the system's resolver, which also reads forms like 0x7f.1 and 2130706433."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in found]

@@ -1,0 +1,42 @@
+"""The door of the house: how many requests may be inside, and when to come again."""
+
+import math
+from types import TracebackType
+
+from server.errors import Busy
+
+
+class Gate:
+    """Counts the requests inside and turns away those beyond `limit`; lives on the event loop.
+
+    workers: how many are worked on at once, to tell how long a wait will be.
+    """
+
+    def __init__(self, limit: int, workers: int) -> None:
+        self._limit = limit
+        self._workers = workers
+        self._inside = 0
+        self._mean_s = 1.0
+
+    async def __aenter__(self) -> None:
+        """Let one request in; raises Busy when the house is full."""
+        if self._inside >= self._limit:
+            wait = max(1, math.ceil(self._inside * self._mean_s / self._workers))
+            raise Busy(
+                f"The server has {self._limit} requests in hand, its limit; try again in {wait} s.",
+                headers={"Retry-After": str(wait)},
+            )
+        self._inside += 1
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let it out."""
+        self._inside -= 1
+
+    def took(self, seconds: float) -> None:
+        """Learn how long one piece of work took: an exponential mean over about ten."""
+        self._mean_s += 0.1 * (seconds - self._mean_s)

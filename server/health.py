@@ -1,0 +1,33 @@
+"""Whether the process lives, and whether it can work."""
+
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+
+router = APIRouter(tags=["health"])
+
+
+@dataclass
+class Readiness:
+    """What is still awaited before the first request; ready when nothing is."""
+
+    awaited: set[str] = field(default_factory=set)
+    fault: str | None = None
+
+
+@router.get("/healthz", summary="The process lives")
+async def healthz() -> dict[str, str]:
+    """Answer as long as the event loop turns."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="The models are loaded and have run once")
+async def readyz(request: Request) -> JSONResponse:
+    """Answer 200 when every model of the profile is loaded and has run once, else 503."""
+    readiness: Readiness = request.app.state.readiness
+    if readiness.fault is not None:
+        return JSONResponse({"status": "failed", "reason": readiness.fault}, 503)
+    if readiness.awaited:
+        return JSONResponse({"status": "starting", "awaited": sorted(readiness.awaited)}, 503)
+    return JSONResponse({"status": "ready"})

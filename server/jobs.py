@@ -1,0 +1,161 @@
+"""The work of one accepted request, from encoded pictures to stored results."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Models
+from pipelines.moderation import is_blocked
+from pipelines.picture import Picture
+from server import codec
+from server.errors import BadRequest, Blocked, translated
+from server.intake import Encoded
+from server.operation import EditBody, Inquiry, Keeps, Material, Operation, no_labels
+from server.visuals import Visuals
+from storage.objects import ObjectStore, content_type_of
+from storage.records import Visual
+
+log = logging.getLogger("retouch")
+
+_FORMATS: Mapping[str, codec.Format] = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One accepted piece of work: checked fields, encoded pictures, and where each result goes.
+
+    keys: one for each result; their extension tells the format. visual_id and sid: of a job on a
+    visual, and the name under which its result can be edited further.
+    """
+
+    operation: Operation[Any]
+    organisation: str
+    body: EditBody
+    pictures: Mapping[str, Encoded]
+    keys: Sequence[str]
+    visual_id: str = ""
+    sid: str = ""
+
+
+class Workshop:
+    """Does jobs; each call runs on the thread that makes it.
+
+    thresholds: from which score on, 0..1, moderation blocks a picture.
+    """
+
+    def __init__(
+        self, models: Models, results: ObjectStore, visuals: Visuals, threshold: float
+    ) -> None:
+        self._models = models
+        self._results = results
+        self._visuals = visuals
+        self._threshold = threshold
+
+    def do(self, job: Job) -> list[bool]:
+        """Decode, check, edit, encode and store; tells for each result whether it was blocked.
+
+        A blocked result is stored as no bytes at all, so that whoever polls its link is told.
+        Raises ApiError, and Blocked when moderation leaves nothing; then nothing is stored.
+        """
+        start = time.monotonic()
+        with translated():
+            material = self._checked(job)
+            results = job.operation.perform(job.body, material, self._models)
+            blocked = [self._blocks(job, result) for result in results]
+            if all(blocked):
+                raise Blocked("Content moderation refused the result.", "result")
+            files = [
+                b"" if hidden else encode(result, key)
+                for result, hidden, key in zip(results, blocked, job.keys, strict=True)
+            ]
+        for key, file in zip(job.keys, files, strict=True):
+            self._results.put(key, file, content_type_of(key))
+        if job.sid:
+            self._visuals.keep_result(job.organisation, job.visual_id, job.sid, job.keys[0])
+        log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
+        return blocked
+
+    def check(self, job: Job) -> None:
+        """Refuse what only decoding shows: damage, what moderation blocks, what cannot be worked on."""
+        with translated():
+            self._checked(job)
+
+    def tell(self, inquiry: Inquiry, visual: Visual) -> Any:
+        """Answer an inquiry about a visual."""
+        image = decode("image", self._visuals.picture(visual))
+        labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
+        with translated():
+            material = Material({"image": image}, {}, visual.visual_id, labels)
+            return inquiry.tell(material, self._models)
+
+    def _checked(self, job: Job) -> Material:
+        material = self._material(job)
+        for name, picture in material.pictures.items():
+            if self._blocks(job, picture):
+                raise Blocked(f"Content moderation refused the {name}.", name)
+        job.operation.prepare(job.body, material, self._models)
+        return material
+
+    def _material(self, job: Job) -> Material:
+        labels = partial(self._visuals.labels, job.organisation, job.visual_id, self._models)
+        return Material(
+            {name: decode(name, e) for name, e in job.pictures.items() if not e.is_mask},
+            {name: decode_mask(name, e) for name, e in job.pictures.items() if e.is_mask},
+            job.visual_id,
+            labels if job.visual_id else no_labels,
+        )
+
+    def _blocks(self, job: Job, result: Picture | bytes) -> bool:
+        return (
+            job.body.content_moderation
+            and isinstance(result, Picture)
+            and is_blocked(result, self._models, self._threshold)
+        )
+
+
+def result_extension(
+    chosen: str | None, operation: Operation[Any], body: EditBody, image: Encoded
+) -> str:
+    """Decide a result's format from the setting, from what it must keep and from its input."""
+    if operation.extension is not None:
+        return operation.extension
+    carries_alpha = operation.keeps is Keeps.ALPHA or image.probe.alpha
+    format_: codec.Format = "PNG"
+    if chosen is not None:
+        format_ = _FORMATS[chosen]
+    elif operation.keeps is Keeps.FORMAT:
+        format_ = image.probe.format
+    if format_ == "JPEG" and carries_alpha:
+        format_ = "PNG"
+    if operation.longest_side(body, image.probe) > codec.MAX_SIDE[format_]:
+        format_ = "PNG"
+    return codec.EXTENSIONS[format_]
+
+
+def decode(name: str, encoded: Encoded) -> Picture:
+    """Decode a picture of a request; raises BadRequest that names it."""
+    try:
+        return codec.decode(encoded.data)
+    except codec.DamagedPicture as error:
+        raise BadRequest(f"{name}: {error}", name) from error
+
+
+def decode_mask(name: str, encoded: Encoded) -> NDArray[np.uint8]:
+    """Decode a mask of a request; raises BadRequest that names it."""
+    try:
+        return codec.decode_mask(encoded.data)
+    except codec.DamagedPicture as error:
+        raise BadRequest(f"{name}: {error}", name) from error
+
+
+def encode(result: Picture | bytes, key: str) -> bytes:
+    """Encode a result as its key's extension tells; what is no picture is encoded already."""
+    if isinstance(result, bytes):
+        return result
+    return codec.encode(result, _FORMATS[key.rpartition(".")[2]])

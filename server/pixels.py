@@ -1,0 +1,91 @@
+"""Decodes the pixels of JPEG, PNG and WebP files to 8 bits a sample, whatever their kind."""
+
+import struct
+from io import BytesIO
+
+import cv2
+import numpy as np
+import simplejpeg  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from PIL import JpegImagePlugin, PngImagePlugin
+
+from pipelines.picture import Alpha8
+from server.colour import Samples
+from server.containers import Container, DamagedPicture
+
+# What decoders raise on damaged files. Pillow turns a reader's IndexError, KeyError, TypeError and
+# struct.error into SyntaxError while it opens a file and into OSError while it decodes; OSError is
+# also its word for truncated and broken streams, ValueError for fields out of range; struct.error
+# and EOFError come from chunks after the pixels.
+_DECODER_FAULTS = (OSError, SyntaxError, ValueError, struct.error, EOFError, cv2.error)
+# Rounds a 16-bit sample to the nearest of 256 levels: white is 65535 = 255 * 257.
+_TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+
+
+def decode_samples(found: Container) -> tuple[Samples, Alpha8 | None]:
+    """Decode a file's pixels as stored, but at 8 bits a sample and without a palette."""
+    decoders = {"JPEG": _decode_jpeg, "PNG": _decode_png, "WEBP": _decode_webp}
+    try:
+        samples, alpha = decoders[found.format](found)
+    except _DECODER_FAULTS as fault:
+        raise DamagedPicture(found.format) from fault
+    if samples.shape[:2] != (found.height, found.width):
+        raise DamagedPicture(found.format)
+    return samples, alpha
+
+
+def _decode_jpeg(found: Container) -> tuple[Samples, None]:
+    file = found.pixel_file()
+    if found.mode != "CMYK":
+        try:
+            # Twice as fast as Pillow, the same libjpeg-turbo and the same pixels.
+            decoded = simplejpeg.decode_jpeg(file, "GRAY" if found.mode == "L" else "RGB")
+            return decoded[..., 0] if found.mode == "L" else decoded, None
+        except ValueError:
+            pass  # it refuses on any warning; Pillow tells harmless ones from lost pixels
+    with JpegImagePlugin.JpegImageFile(BytesIO(file)) as image:
+        return np.asarray(image), None
+
+
+def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
+    # Pillow's class itself rather than Image.open, which judges the size by a process-wide limit.
+    with PngImagePlugin.PngImageFile(BytesIO(found.pixel_file())) as image:
+        if found.mode == "P":
+            return _split_alpha(np.asarray(image.convert("RGBA" if found.transparency else "RGB")))
+        stored = np.asarray(image.convert("L") if found.mode == "1" else image)
+    key = _colour_key_alpha(stored, found) if found.transparency else None
+    samples, alpha = _split_alpha(_TO_8_BITS[stored] if found.mode == "I;16" else stored)
+    return samples, alpha if key is None else key
+
+
+def _colour_key_alpha(stored: NDArray[np.generic], found: Container) -> Alpha8 | None:
+    """Give alpha 0 where a pixel has the one colour that tRNS names as transparent."""
+    channels = {"1": 1, "L": 1, "I;16": 1, "RGB": 3}.get(found.mode)
+    if channels is None or found.transparency is None:
+        return None
+    key = np.array(struct.unpack_from(f">{channels}H", found.transparency))
+    if found.mode == "RGB" and found.bits == 16:
+        key >>= 8  # Pillow keeps the upper half of 16-bit colours
+    elif found.bits < 8:
+        key = key * 255 // (2**found.bits - 1)
+    matches = stored == key if channels == 1 else (stored == key).all(axis=2)
+    return np.where(matches, 0, 255).astype(np.uint8)
+
+
+def _decode_webp(found: Container) -> tuple[Samples, Alpha8 | None]:
+    file = np.frombuffer(found.pixel_file(), np.uint8)
+    decoded = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
+    if decoded is None:
+        raise DamagedPicture("WEBP")
+    if decoded.shape[2] == 3:
+        return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8), None
+    return _split_alpha(np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA), np.uint8))
+
+
+def _split_alpha(samples: Samples) -> tuple[Samples, Alpha8 | None]:
+    """Part the last channel of grey or RGB with alpha from the others."""
+    if samples.ndim == 2 or samples.shape[2] == 3:
+        return samples, None
+    alpha = cv2.extractChannel(samples, samples.shape[2] - 1)
+    colour = samples[..., 0] if samples.shape[2] == 2 else cv2.cvtColor(samples, cv2.COLOR_RGBA2RGB)
+    return np.ascontiguousarray(colour, np.uint8), np.asarray(alpha, np.uint8)

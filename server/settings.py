@@ -1,0 +1,124 @@
+"""Every setting of the server, read once from the environment (prefix `RETOUCH_`) and passed in."""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+_ORGANISATION = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _split(value: Any) -> Any:
+    """Take a comma-separated text apart; leave anything else as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Each field is set by `RETOUCH_` and its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="RETOUCH_", frozen=True, extra="forbid")
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs API_TOKENS."""
+    port: int = Field(8000, ge=0, le=65535)
+    """TCP port to listen on."""
+    profile: str = "lite"
+    """Which weights stand behind each role."""
+    data_dir: Path = Path("data")
+    """Folder of weights, results and the link secret; relative to the working directory."""
+    public_url: str | None = None
+    """What result links start with, without a trailing slash. Unset: the address that the caller used."""
+    api_tokens: Annotated[tuple[str, ...], NoDecode] = ()
+    """`organisation:token`, comma-separated. Without any, only loopback is served and every non-empty
+    token is an organisation of its own."""
+    link_ttl_s: int = Field(86400, ge=1, le=604800)
+    """Life of a result and of its link, in seconds; 7 days at most."""
+    result_format: Literal["png", "jpeg", "webp"] | None = None
+    """Format of every result. Unset: PNG where pixels are promised identical or alpha is carried, else
+    the input's. A result that carries alpha is never JPEG; it stays PNG."""
+    max_body_mb: int = Field(40, ge=1, le=1024)
+    """Largest request body, in MiB; two pictures in base64 fit by default."""
+    max_picture_mb: int = Field(12, ge=1, le=512)
+    """Largest encoded picture, sent or fetched, in MiB."""
+    max_pixels: int = Field(8192 * 8192, ge=1, le=2**28)
+    """Largest input picture, in pixels."""
+    allowed_url_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Networks beyond the public internet that picture addresses may reach, as CIDR, comma-separated."""
+    org_image_url: str | None = None
+    """Where register finds an `org_image_key`: an address with {key} in it. Unset: nowhere."""
+    fetch_timeout_s: float = Field(20, gt=0, le=600)
+    """Longest time to fetch one picture from an address, in seconds, redirects included."""
+    body_timeout_s: float = Field(60, gt=0, le=3600)
+    """Longest time to receive one request body, in seconds."""
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    """Requests worked on at once, each on one thread; the number of cores by default."""
+    max_waiting: int = Field(64, ge=1, le=100_000)
+    """Requests in the house at once, worked on or waiting; beyond it callers get 429."""
+    max_undone: int = Field(256, ge=1, le=100_000)
+    """Jobs of sync=false undone at once; beyond it callers get 429."""
+    moderation_threshold: float = Field(0.8, gt=0, le=1)
+    """Score, 0 to 1, from which on content moderation refuses a picture."""
+    sweep_interval_s: float = Field(300, gt=0, le=86400)
+    """Time between two sweeps of expired results, in seconds."""
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
+    """Least severity that is logged."""
+
+    @field_validator("api_tokens", mode="before")
+    @classmethod
+    def _tokens(cls, value: Any) -> Any:
+        pairs = _split(value)
+        seen: set[str] = set()
+        for pair in pairs:
+            organisation, colon, token = pair.partition(":")
+            if not colon or not token or not _ORGANISATION.match(organisation):
+                raise ValueError(
+                    "each entry is organisation:token; an organisation is 1 to 64 of A-Z a-z 0-9 _ -"
+                )
+            if token in seen:
+                raise ValueError(
+                    f"one token serves two organisations; {organisation} is the second"
+                )
+            seen.add(token)
+        return pairs
+
+    @field_validator("allowed_url_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        return _split(value)
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not re.match(r"https?://[^/\s?#]+[^\s?#]*\Z", value):
+            raise ValueError(
+                "an http or https address without query, such as https://edit.example.com"
+            )
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _tokens_where_strangers_reach(self) -> "Settings":
+        if not self.api_tokens and not is_loopback(self.host):
+            raise ValueError(
+                f"HOST {self.host} can be reached by other machines, so API_TOKENS must be set"
+                " (organisation:token); without tokens only loopback is served"
+            )
+        return self
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a listening address can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name may resolve to anything

@@ -1,0 +1,28 @@
+"""POST /v1/background/blur: the subject sharp before a blurred background."""
+
+from pydantic import Field
+
+from pipelines.background_blur import background_blur
+from server.intake import IMAGE
+from server.operation import EditBody, Keeps, Operation
+
+
+class BackgroundBlurBody(EditBody):
+    """The fields of background/blur."""
+
+    scale: int = Field(5, ge=1, le=5, description="How blurred the background is.")
+    force_rmbg: bool = Field(
+        False, description="Find the foreground anew even where the image has an alpha channel."
+    )
+
+
+OPERATION = Operation(
+    path="/background/blur",
+    summary="Blur the background",
+    body=BackgroundBlurBody,
+    pictures=(IMAGE,),
+    keeps=Keeps.FORMAT,
+    perform=lambda body, given, models: [
+        background_blur(given.image, models, body.scale, body.force_rmbg)
+    ],
+)

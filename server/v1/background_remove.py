@@ -1,0 +1,14 @@
+"""POST /v1/background/remove: the subject cut out."""
+
+from pipelines.background_remove import background_remove
+from server.intake import PHOTO
+from server.operation import EditBody, Keeps, Operation
+
+OPERATION = Operation(
+    path="/background/remove",
+    summary="Remove the background",
+    body=EditBody,
+    pictures=(PHOTO,),
+    keeps=Keeps.ALPHA,
+    perform=lambda body, given, models: [background_remove(given.image, models)],
+)

@@ -1,0 +1,105 @@
+"""POST /v1/background/replace: the subject before another background."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, Field
+
+from models.base import Models
+from pipelines.background_replace import background_colour
+from pipelines.colours import find_colour
+from pipelines.picture import Picture
+from server.errors import BadRequest, CannotWork
+from server.intake import IMAGE, REFERENCE, Encoded
+from server.operation import (
+    MAX_SEED,
+    MIN_SEED,
+    Delivered,
+    EditBody,
+    Keeps,
+    Material,
+    Operation,
+    Seed,
+    random_seed,
+)
+
+BLOCKED = "blocked"
+"""Stands for the link and the name of a result that moderation refused."""
+
+
+class BackgroundReplaceBody(EditBody):
+    """The fields of background/replace."""
+
+    sync: bool = Field(False, description="Wait for the results; false answers with links at once.")
+    fast: bool = Field(True, description="Less time for somewhat less quality.")
+    bg_prompt: str = Field("", max_length=10_000, description="The new scene, or a colour.")
+    refine_prompt: bool = Field(True, description="Have the prompt refined.")
+    enhance_ref_image: bool = Field(True, description="Have the reference picture adjusted.")
+    original_quality: bool = Field(
+        False, description="Keep the picture's size; otherwise about one megapixel."
+    )
+    num_results: int = Field(4, ge=1, le=4, description="How many results are generated.")
+    force_rmbg: bool = Field(
+        False, description="Find the foreground anew even where the image has an alpha channel."
+    )
+    negative_prompt: str = Field(
+        "", max_length=10_000, description="What is to be avoided; only with fast=false."
+    )
+    seed: Seed = Field(
+        default_factory=random_seed,
+        ge=MIN_SEED,
+        le=MAX_SEED,
+        description="Of the first result; each further one has the next.",
+    )
+
+
+class BackgroundReplaceAnswer(BaseModel):
+    """Of each result its link, its seed and its name."""
+
+    result: list[tuple[str, str, str]]
+
+
+def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
+    """Refuse neither or both of prompt and reference picture, and scenes, which need a model."""
+    if bool(body.bg_prompt.strip()) == ("ref_image" in pictures):
+        raise BadRequest("Send either bg_prompt or ref_image_url or ref_image_file.", "bg_prompt")
+    if find_colour(body.bg_prompt) is None:
+        raise CannotWork(
+            "This server's profile makes plain colours only; the profiles open and bria make scenes."
+        )
+
+
+def perform(body: BackgroundReplaceBody, given: Material, models: Models) -> list[Picture]:
+    """Put the subject before a colour; every result is the same, as a colour leaves no choice."""
+    colour = find_colour(body.bg_prompt)
+    if colour is None:
+        raise CannotWork("A scene needs a profile that generates.")
+    result = background_colour(given.image, models, colour, body.original_quality, body.force_rmbg)
+    return [result] * body.num_results
+
+
+def respond(body: BackgroundReplaceBody, delivered: Delivered) -> BackgroundReplaceAnswer:
+    """Tell each result's link, seed and name."""
+    return BackgroundReplaceAnswer(
+        result=[
+            (
+                link or BLOCKED,
+                str(body.seed + index),
+                key.rpartition("/")[2] if link else BLOCKED,
+            )
+            for index, (link, key) in enumerate(zip(delivered.links, delivered.keys, strict=True))
+        ]
+    )
+
+
+OPERATION = Operation(
+    path="/background/replace",
+    summary="Replace the background",
+    body=BackgroundReplaceBody,
+    pictures=(IMAGE, REFERENCE),
+    keeps=Keeps.PIXELS,
+    check=check,
+    perform=perform,
+    count=lambda body: body.num_results,
+    response=BackgroundReplaceAnswer,
+    respond=respond,
+)

@@ -1,0 +1,42 @@
+"""POST /v1/crop: the subject cut out and framed tightly."""
+
+from collections.abc import Mapping
+
+from pydantic import Field
+
+from pipelines.crop import crop
+from server.errors import TooLarge
+from server.intake import IMAGE, Encoded
+from server.operation import MAX_RESULT_PIXELS, EditBody, Keeps, Operation
+
+
+class CropBody(EditBody):
+    """The fields of crop."""
+
+    padding: int = Field(0, ge=0, description="Pixels of padding on all four borders.")
+    force_rmbg: bool = Field(
+        False, description="Find the foreground anew even where the image has an alpha channel."
+    )
+
+
+def check(body: CropBody, pictures: Mapping[str, Encoded]) -> None:
+    """Refuse a padding that could make the result larger than any result may be."""
+    probe = pictures["image"].probe
+    width, height = probe.width + 2 * body.padding, probe.height + 2 * body.padding
+    if body.padding and width * height > MAX_RESULT_PIXELS:
+        raise TooLarge(
+            f"With this padding the result could have more than {MAX_RESULT_PIXELS} pixels.",
+            "padding",
+        )
+
+
+OPERATION = Operation(
+    path="/crop",
+    summary="Crop out the foreground",
+    body=CropBody,
+    pictures=(IMAGE,),
+    keeps=Keeps.ALPHA,
+    perform=lambda body, given, models: [crop(given.image, models, body.padding, body.force_rmbg)],
+    check=check,
+    longest_side=lambda body, probe: max(probe.width, probe.height) + 2 * body.padding,
+)

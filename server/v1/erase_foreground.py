@@ -1,0 +1,14 @@
+"""POST /v1/erase_foreground: the subject is taken away and what was behind it made up."""
+
+from pipelines.erase_foreground import erase_foreground
+from server.intake import IMAGE
+from server.operation import EditBody, Keeps, Operation
+
+OPERATION = Operation(
+    path="/erase_foreground",
+    summary="Erase the foreground",
+    body=EditBody,
+    pictures=(IMAGE,),
+    keeps=Keeps.PIXELS,
+    perform=lambda body, given, models: [erase_foreground(given.image, models)],
+)

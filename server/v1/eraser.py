@@ -1,0 +1,38 @@
+"""POST /v1/eraser: what a mask marks is taken away and the hole filled."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from pipelines.eraser import eraser
+from pipelines.masks import check_ratio
+from server.intake import IMAGE, MASK, Encoded
+from server.operation import EditBody, Keeps, Operation
+
+
+class EraserBody(EditBody):
+    """The fields of eraser."""
+
+    mask_type: Literal["manual", "automatic"] = Field(
+        "manual", description="Whether a person drew the mask, or an algorithm made it."
+    )
+
+
+def check(_: EditBody, pictures: Mapping[str, Encoded]) -> None:
+    """Refuse a mask of another aspect ratio than the image's."""
+    mask, image = pictures["mask"].probe, pictures["image"].probe
+    check_ratio((mask.width, mask.height), (image.width, image.height))
+
+
+OPERATION = Operation(
+    path="/eraser",
+    summary="Erase what a mask marks",
+    body=EraserBody,
+    pictures=(IMAGE, MASK),
+    keeps=Keeps.PIXELS,
+    perform=lambda body, given, models: [
+        eraser(given.image, given.masks["mask"], models, body.mask_type)
+    ],
+    check=check,
+)

@@ -1,0 +1,131 @@
+"""POST /v1/image_expansion: the picture placed on a larger canvas and continued beyond its borders."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, Field, field_validator
+
+from pipelines.image_expansion import image_expansion, place
+from server.intake import IMAGE, Encoded
+from server.operation import (
+    MAX_RESULT_PIXELS,
+    MAX_SEED,
+    MIN_SEED,
+    Delivered,
+    EditBody,
+    Keeps,
+    Operation,
+    Seed,
+    random_seed,
+)
+
+MAX_CANVAS_PIXELS = 25_000_000
+"""5000 x 5000, from the published page."""
+_FAR = 100_000
+"""Farther than this, in pixels, no location can reach a canvas that is allowed."""
+
+
+def _pair(value: Any) -> Any:
+    """Read a pair that a form brought as text: `[1200, 674]` or `1200,674`."""
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+        value = value[0]
+    if isinstance(value, str):
+        try:
+            return json.loads(f"[{value.strip().removeprefix('[').removesuffix(']')}]")
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+Side = Annotated[int, Field(ge=1, le=MAX_RESULT_PIXELS)]
+Coordinate = Annotated[int, Field(ge=-_FAR, le=_FAR)]
+Size = Annotated[tuple[Side, Side], BeforeValidator(_pair)]
+Location = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_pair)]
+
+
+class ImageExpansionBody(EditBody):
+    """The fields of image_expansion."""
+
+    canvas_size: Size = Field((1000, 1000), description="Width and height of the result.")
+    original_image_size: Size | None = Field(
+        None, description="Width and height of the image within the canvas."
+    )
+    original_image_location: Location | None = Field(
+        None, description="Where the image's upper left corner lies; it may lie outside the canvas."
+    )
+    prompt: str = Field("", max_length=10_000, description="What the margin is to show.")
+    negative_prompt: str = Field("", max_length=10_000, description="What it is not to show.")
+    seed: Seed = Field(
+        default_factory=random_seed,
+        ge=MIN_SEED,
+        le=MAX_SEED,
+        description="The same seed gives the same result; drawn at random when absent.",
+    )
+
+    @field_validator("canvas_size")
+    @classmethod
+    def _canvas_area(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value[0] * value[1] > MAX_CANVAS_PIXELS:
+            raise ValueError("the canvas may have an area of at most 5000 x 5000 pixels")
+        return value
+
+    @field_validator("original_image_size")
+    @classmethod
+    def _image_area(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value is not None and value[0] * value[1] > MAX_RESULT_PIXELS:
+            raise ValueError("the image may have an area of at most 8192 x 8192 pixels")
+        return value
+
+
+class ImageExpansionAnswer(BaseModel):
+    """The answer of image_expansion, spelled as the published page spells it."""
+
+    code: int = 200
+    description: str = "SUCCESS"
+    message: str = "Finished sucessfully"
+    prompt: str = Field(description="The prompt that the expansion was made with.")
+    result_url: str = Field(description="Address of the result; it expires.")
+    seed: int = Field(description="With this seed the same request gives the same result.")
+    status: str = "SUCCESS"
+
+
+def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
+    """Refuse a location that leaves nothing of the image on the canvas."""
+    probe = pictures["image"].probe
+    place(
+        (probe.width, probe.height),
+        body.canvas_size,
+        body.original_image_size,
+        body.original_image_location,
+    )
+
+
+def respond(body: ImageExpansionBody, delivered: Delivered) -> ImageExpansionAnswer:
+    """Tell the seed and the prompt beside the link."""
+    return ImageExpansionAnswer(
+        prompt=body.prompt, result_url=str(delivered.links[0]), seed=body.seed
+    )
+
+
+OPERATION = Operation(
+    path="/image_expansion",
+    summary="Expand the image",
+    body=ImageExpansionBody,
+    pictures=(IMAGE,),
+    keeps=Keeps.PIXELS,
+    perform=lambda body, given, models: [
+        image_expansion(
+            given.image,
+            models,
+            body.canvas_size,
+            body.original_image_size,
+            body.original_image_location,
+            body.seed,
+        )
+    ],
+    check=check,
+    longest_side=lambda body, probe: max(body.canvas_size),
+    response=ImageExpansionAnswer,
+    respond=respond,
+)

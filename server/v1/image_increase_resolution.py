@@ -1,0 +1,59 @@
+"""POST /v1/image/increase_resolution: the picture enlarged two or four times."""
+
+from collections.abc import Mapping
+
+from pydantic import Field, field_validator
+
+from pipelines.image_increase_resolution import image_increase_resolution
+from server.errors import SideTooSmall, TooLarge
+from server.intake import PHOTO, Encoded
+from server.operation import MAX_RESULT_PIXELS, EditBody, Keeps, Operation
+
+MIN_SIDE = 216
+"""Least width and height in pixels, from the published page."""
+
+
+class ImageIncreaseResolutionBody(EditBody):
+    """The fields of image/increase_resolution; they may stand in the query too."""
+
+    desired_increase: int = Field(
+        2, description="The resolution multiplier.", json_schema_extra={"enum": [2, 4]}
+    )
+
+    @field_validator("desired_increase")
+    @classmethod
+    def _two_or_four(cls, value: int) -> int:
+        if value not in (2, 4):
+            raise ValueError("the possible values are 2 and 4")
+        return value
+
+
+def check(body: ImageIncreaseResolutionBody, pictures: Mapping[str, Encoded]) -> None:
+    """Refuse a picture too small to enlarge, or one whose result would be too large."""
+    probe = pictures["image"].probe
+    if min(probe.width, probe.height) < MIN_SIDE:
+        raise SideTooSmall(
+            f"The image has {probe.width} x {probe.height} pixels;"
+            f" each side is to have at least {MIN_SIDE}.",
+            "image",
+        )
+    if probe.width * probe.height * body.desired_increase**2 > MAX_RESULT_PIXELS:
+        raise TooLarge(
+            f"The result would have more than 8192 x 8192 pixels: {probe.width} x {probe.height}"
+            f" enlarged {body.desired_increase} times.",
+            "desired_increase",
+        )
+
+
+OPERATION = Operation(
+    path="/image/increase_resolution",
+    summary="Increase the resolution",
+    body=ImageIncreaseResolutionBody,
+    pictures=(PHOTO,),
+    keeps=Keeps.FORMAT,
+    perform=lambda body, given, models: [
+        image_increase_resolution(given.image, models, body.desired_increase)
+    ],
+    check=check,
+    longest_side=lambda body, probe: max(probe.width, probe.height) * body.desired_increase,
+)

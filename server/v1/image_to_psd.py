@@ -1,0 +1,36 @@
+"""POST /v1/{visual_id}/image_to_psd: a visual taken apart into the layers of a PSD file."""
+
+from pydantic import BaseModel, Field
+
+from models.base import Models
+from pipelines.image_to_psd import image_to_psd
+from server.operation import Delivered, Keeps, Material, Operation, VisualBody
+
+
+class PsdRes(BaseModel):
+    """Where the PSD file is."""
+
+    image_res: str = Field(description="Address of the PSD file; it expires.")
+
+
+def perform(body: VisualBody, given: Material, models: Models) -> list[bytes]:
+    """Take the picture apart; the visual's map fits its own picture alone, no result."""
+    labels = given.labels() if body.sid is None else None
+    return [image_to_psd(given.image, models, labels)]
+
+
+def respond(_: VisualBody, delivered: Delivered) -> PsdRes:
+    """Tell where the file is."""
+    return PsdRes(image_res=str(delivered.links[0]))
+
+
+OPERATION = Operation(
+    path="/{visual_id}/image_to_psd",
+    summary="Take a visual apart into layers",
+    body=VisualBody,
+    keeps=Keeps.PIXELS,
+    perform=perform,
+    extension="psd",
+    response=PsdRes,
+    respond=respond,
+)

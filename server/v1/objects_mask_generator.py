@@ -1,0 +1,49 @@
+"""POST /v1/objects/mask_generator, with a picture or for a visual: a mask of every part."""
+
+from pydantic import BaseModel, Field
+
+from models.base import Models
+from pipelines.objects_mask_generator import masks_zip
+from server.intake import IMAGE
+from server.operation import Delivered, EditBody, Keeps, Material, Operation
+
+
+class ObjectsMasks(BaseModel):
+    """Where the zip of masks is."""
+
+    objects_masks: str = Field(description="Address of the zip; it expires.")
+
+
+def perform(_: EditBody, given: Material, __: Models) -> list[bytes]:
+    """Pack the visual's masks."""
+    return [masks_zip(given.labels(), given.visual_id)]
+
+
+def respond(_: EditBody, delivered: Delivered) -> ObjectsMasks:
+    """Tell where the zip is."""
+    return ObjectsMasks(objects_masks=str(delivered.links[0]))
+
+
+OPERATION = Operation(
+    path="/objects/mask_generator",
+    summary="Get the masks of a picture",
+    body=EditBody,
+    pictures=(IMAGE,),
+    registers=True,
+    keeps=Keeps.PIXELS,
+    perform=perform,
+    extension="zip",
+    response=ObjectsMasks,
+    respond=respond,
+)
+
+OF_VISUAL = Operation(
+    path="/{visual_id}/objects/mask_generator",
+    summary="Get the masks of a visual",
+    body=EditBody,
+    keeps=Keeps.PIXELS,
+    perform=perform,
+    extension="zip",
+    response=ObjectsMasks,
+    respond=respond,
+)

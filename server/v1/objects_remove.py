@@ -1,0 +1,101 @@
+"""POST /v1/{visual_id}/objects/remove: objects are taken away, by mask_id or by drawn mask."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.base import Models
+from pipelines.masks import check_ratio
+from pipelines.objects_remove import objects_remove
+from pipelines.picture import Picture
+from pipelines.resolution import fit_resolution
+from server.errors import BadRequest
+from server.intake import MASK, Encoded, Intake
+from server.operation import ImageRes, Keeps, Material, Operation, VisualBody, image_res
+from server.v1.resolutions import Resolution
+
+MAX_CHANGES = 255
+"""As many as a panoptic map has masks."""
+MAX_DRAWN = 16
+"""Masks that are pictures of their own; each may have 12 MB."""
+
+
+class RemoveActions(BaseModel):
+    """What is to happen to an object."""
+
+    remove: bool = True
+
+
+class RemoveChange(BaseModel):
+    """One object: a mask that mask_generator made, or one that is sent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mask_id: int | None = Field(None, ge=1, description="Of a generated mask.")
+    mask_url: str | None = Field(None, description="Of a drawn mask; often a data: URL.")
+    mask_source: Literal["generated", "manual"] | None = None
+    actions: RemoveActions = RemoveActions()
+
+    @model_validator(mode="after")
+    def _one_mask(self) -> "RemoveChange":
+        if (self.mask_id is None) == (self.mask_url is None):
+            raise ValueError("each change has either a mask_id or a mask_url")
+        return self
+
+
+class ObjectsRemoveBody(VisualBody):
+    """The fields of objects/remove; all but changes are mostly met in the query."""
+
+    changes: tuple[RemoveChange, ...] = Field(min_length=1, max_length=MAX_CHANGES)
+    desired_resolution: Resolution = "original"
+    original_quality: bool = Field(
+        False, description="Keep the picture's size, whatever desired_resolution says."
+    )
+    enhance: bool = Field(False, description="Taken and ignored: there is one quality, the best.")
+
+    def removals(self) -> list[RemoveChange]:
+        """Give the changes that ask for a removal."""
+        return [change for change in self.changes if change.actions.remove]
+
+
+async def gather(body: ObjectsRemoveBody, intake: Intake) -> Mapping[str, Encoded]:
+    """Bring in the drawn masks."""
+    drawn = [change for change in body.removals() if change.mask_url is not None]
+    if len(drawn) > MAX_DRAWN:
+        raise BadRequest(f"At most {MAX_DRAWN} drawn masks are taken at once.", "changes")
+    masks = {}
+    for index, change in enumerate(drawn):
+        if (mask := await intake.picture({"mask_url": change.mask_url}, MASK)) is not None:
+            masks[f"mask {index}"] = mask
+    return masks
+
+
+def check(_: ObjectsRemoveBody, pictures: Mapping[str, Encoded]) -> None:
+    """Refuse a mask of another aspect ratio than the image's."""
+    image = pictures["image"].probe
+    for encoded in pictures.values():
+        if encoded.is_mask:
+            mask = encoded.probe
+            check_ratio((mask.width, mask.height), (image.width, image.height))
+
+
+def perform(body: ObjectsRemoveBody, given: Material, models: Models) -> list[Picture]:
+    """Remove all objects in one fill."""
+    ids = [change.mask_id for change in body.removals() if change.mask_id is not None]
+    labels = given.labels() if ids else None
+    result = objects_remove(given.image, models, labels, ids, list(given.masks.values()))
+    return [result if body.original_quality else fit_resolution(result, body.desired_resolution)]
+
+
+OPERATION = Operation(
+    path="/{visual_id}/objects/remove",
+    summary="Remove objects from a visual",
+    body=ObjectsRemoveBody,
+    keeps=Keeps.PIXELS,
+    gather=gather,
+    check=check,
+    perform=perform,
+    response=ImageRes,
+    respond=image_res,
+)

@@ -1,0 +1,73 @@
+"""POST /v1/register and /v1/upload: a picture is kept under a visual_id."""
+
+from typing import Any
+from urllib.parse import quote
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+
+from server.body import Fields, read_fields, validate
+from server.errors import BadRequest, CannotWork
+from server.intake import IMAGE
+from server.openapi import picture_body
+from server.reception import Reception
+
+router = APIRouter(tags=["visuals"])
+
+NEW, KNOWN = 200, 208
+
+
+class RegisterBody(BaseModel):
+    """The fields of register, its picture aside."""
+
+    is_private: bool = Field(False, description="Kept with the visual.")
+    org_image_key: str | None = Field(
+        None, max_length=1024, description="Name of a picture where the organisation keeps them."
+    )
+
+
+class Registered(BaseModel):
+    """What a picture was registered as."""
+
+    code: int = Field(description="200 for a new picture, 208 for one that is known already.")
+    description: str
+    visual_id: str
+
+
+@router.post(
+    "/register",
+    summary="Register a picture",
+    response_model=Registered,
+    openapi_extra={"requestBody": picture_body(RegisterBody, (IMAGE,))},
+)
+@router.post(
+    "/upload",
+    summary="Upload a picture",
+    response_model=Registered,
+    openapi_extra={"requestBody": picture_body(RegisterBody, (IMAGE,))},
+)
+async def register(request: Request) -> Registered:
+    """Keep a picture; the same picture always has the same visual_id in one organisation."""
+    reception: Reception = request.app.state.reception
+    organisation = reception.tokens.organisation(request)
+    async with reception.gate:
+        fields = await read_fields(request, reception.settings.max_body_mb * 2**20)
+        body = validate(RegisterBody, fields)
+        if body.org_image_key is not None:
+            fields = _by_key(body.org_image_key, reception.settings.org_image_url, fields)
+        picture = await reception.intake.picture(fields, IMAGE)
+        if picture is None:
+            raise BadRequest("No image was given: send image_url or file.", "image")
+        visual_id, is_new = await anyio.to_thread.run_sync(
+            reception.visuals.register, organisation, picture, body.is_private
+        )
+    code, word = (NEW, "SUCCESS") if is_new else (KNOWN, "ALREADY_REGISTERED")
+    return Registered(code=code, description=word, visual_id=visual_id)
+
+
+def _by_key(key: str, template: str | None, fields: Fields) -> dict[str, Any]:
+    """Put the address of an organisation's own picture where image_url would be."""
+    if template is None:
+        raise CannotWork("org_image_key needs RETOUCH_ORG_IMAGE_URL, which is not set here.")
+    return {**fields, "image_url": template.replace("{key}", quote(key))}

@@ -1,0 +1,27 @@
+"""POST /v1/{visual_id}/remove_image: a visual is forgotten, with everything made of it."""
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+
+from server.reception import Reception
+
+router = APIRouter(tags=["visuals"])
+
+
+class Removed(BaseModel):
+    """That a visual is gone."""
+
+    code: int = 200
+    description: str = "SUCCESS"
+    visual_id: str
+
+
+@router.post("/{visual_id}/remove_image", summary="Remove a visual", response_model=Removed)
+async def remove_image(request: Request, visual_id: str) -> Removed:
+    """Forget a visual: its picture, its masks and the results made of it."""
+    reception: Reception = request.app.state.reception
+    organisation = reception.tokens.organisation(request)
+    visual = await anyio.to_thread.run_sync(reception.visuals.find, organisation, visual_id)
+    await anyio.to_thread.run_sync(reception.visuals.remove, visual)
+    return Removed(visual_id=visual_id)

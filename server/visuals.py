@@ -1,0 +1,109 @@
+"""Registered pictures: their names, their owners, what is kept of each."""
+
+import hashlib
+import re
+import uuid
+from datetime import datetime
+
+import cv2
+import numpy as np
+
+from models.base import Labels, Models
+from pipelines.objects_mask_generator import objects_mask_generator
+from server import codec
+from server.errors import NotFound
+from server.intake import Encoded
+from storage.objects import ObjectMissing, ObjectStore, content_type_of
+from storage.records import EditSession, Records, Visual
+
+_VISUAL_ID = re.compile(r"[0-9a-f]{16}\Z")
+
+
+class Visuals:
+    """Keeps visuals: a row in the records, the picture and its panoptic map in the store.
+
+    store: of what is kept until the visual is removed. results: of what expires.
+    """
+
+    def __init__(self, records: Records, store: ObjectStore, results: ObjectStore) -> None:
+        self._records = records
+        self._store = store
+        self._results = results
+
+    def register(
+        self, organisation: str, picture: Encoded, is_private: bool = False
+    ) -> tuple[str, bool]:
+        """Keep a picture; gives its visual_id, and whether it is new to this organisation."""
+        visual_id = visual_id_of(organisation, picture.data)
+        if self._records.visual(organisation, visual_id) is not None:
+            return visual_id, False
+        key = f"{organisation}/{visual_id}/source.{codec.EXTENSIONS[picture.probe.format]}"
+        # The picture first: a row never names a picture that is not there.
+        self._store.put(key, picture.data, content_type_of(key))
+        size = (picture.probe.width, picture.probe.height)
+        visual = Visual(organisation, visual_id, key, *size, is_private)
+        return visual_id, self._records.add_visual(visual)
+
+    def find(self, organisation: str, visual_id: str) -> Visual:
+        """Give a visual; raises NotFound, also for one of another organisation."""
+        known = _VISUAL_ID.match(visual_id)
+        visual = self._records.visual(organisation, visual_id) if known else None
+        if visual is None:
+            raise NotFound(f"There is no visual {visual_id[:64]}.", "visual_id")
+        return visual
+
+    def picture(self, visual: Visual, sid: str | None = None) -> Encoded:
+        """Give a visual's picture, or its result `sid`; raises NotFound."""
+        if sid is None:
+            return self._read(self._store, visual.source_key, f"visual {visual.visual_id}")
+        edit = self._records.session(visual.organisation, visual.visual_id, sid)
+        if edit is None:
+            raise NotFound(f"There is no result {sid} of this visual, or not yet.", "sid")
+        return self._read(self._results, edit.result_key, f"result {sid} any more")
+
+    def _read(self, store: ObjectStore, key: str, what: str) -> Encoded:
+        try:
+            data = store.get(key)
+        except ObjectMissing as error:
+            raise NotFound(f"There is no {what}.") from error
+        return Encoded(data, codec.probe(data))
+
+    def labels(self, organisation: str, visual_id: str, models: Models) -> Labels:
+        """Give a visual's panoptic map, made once and kept, so that its ids stay what they are."""
+        visual = self.find(organisation, visual_id)
+        key = f"{organisation}/{visual_id}/labels.png"
+        try:
+            file = np.frombuffer(self._store.get(key), np.uint8)
+            return np.asarray(cv2.imdecode(file, cv2.IMREAD_UNCHANGED), np.uint8)
+        except ObjectMissing:
+            picture = codec.decode(self.picture(visual).data)
+            labels = objects_mask_generator(picture, models)
+            self._store.put(key, cv2.imencode(".png", labels)[1].tobytes(), content_type_of(key))
+            return labels
+
+    def new_sid(self) -> str:
+        """Name a result; callers know names of this shape, whatever the result's format."""
+        return f"{uuid.uuid4()}.JPEG"
+
+    def keep_result(self, organisation: str, visual_id: str, sid: str, key: str) -> None:
+        """Remember a stored result, for edits that start from it."""
+        if self._records.visual(organisation, visual_id) is not None:
+            self._records.add_session(organisation, EditSession(sid, visual_id, key))
+
+    def remove(self, visual: Visual) -> None:
+        """Forget a visual: its rows, then its picture, its map and the results made of it."""
+        for key in self._records.remove_visual(visual.organisation, visual.visual_id):
+            self._results.delete(key)
+        self._store.delete(visual.source_key)
+        self._store.delete(f"{visual.organisation}/{visual.visual_id}/labels.png")
+
+    def sweep(self, older_than: datetime) -> None:
+        """Forget the names of results that have expired."""
+        self._records.sweep_sessions(older_than)
+
+
+def visual_id_of(organisation: str, data: bytes) -> str:
+    """Name a picture: the same file of the same organisation always has the same name."""
+    digest = hashlib.sha256(organisation.encode() + b"\0")
+    digest.update(data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,111 @@
+"""What every store of results offers, and the rules for its keys and content types.
+
+The methods are synchronous: each is one blocking call that belongs in a worker thread. `stat`,
+`exists` and `path` of the local store cost one system call at most.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+MAX_KEY_LENGTH = 512
+MAX_SEGMENT_LENGTH = 200
+
+CONTENT_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "zip": "application/zip",
+    "psd": "image/vnd.adobe.photoshop",
+    "json": "application/json",
+}
+"""The type an object has by the extension of its key: the key says it, so no side file has to."""
+
+# A segment never starts with a dot: neither `.`, `..` nor the names of files being written.
+_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
+class InvalidKey(ValueError):  # noqa: N818 - named for what the key is
+    """The text is not a key; no store ever holds an object under it."""
+
+
+class ObjectMissing(KeyError):  # noqa: N818 - a state of the store
+    """No object lies under the key."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What is known of an object without reading it."""
+
+    size: int
+    """Bytes; 0 is a result that moderation blocked."""
+    modified: datetime
+    """When it was put, with time zone UTC."""
+    content_type: str
+
+
+class ObjectStore(Protocol):
+    """Keeps bytes under keys. Safe to call from several threads and processes at once.
+
+    Every method raises InvalidKey where the key breaks the rules of `check_key`.
+    """
+
+    def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Store `data`, replacing what lay there. A reader sees the old object or the new, whole.
+
+        Raises ValueError when `content_type` is not that of the key's extension.
+        """
+        ...
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Give what is known of an object; None when there is none."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Tell whether an object lies under `key`."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Read an object whole. Raises ObjectMissing."""
+        ...
+
+    def path(self, key: str) -> Path | None:
+        """Give the file to serve the object from, or None when the store keeps none.
+
+        The file need not exist: call `stat` first.
+        """
+        ...
+
+    def delete(self, key: str) -> bool:
+        """Remove an object; tell whether there was one."""
+        ...
+
+    def sweep(self, older_than: datetime) -> int:
+        """Remove what was put before `older_than` (with a time zone) and what failed writes left.
+
+        Gives the number of objects removed.
+        """
+        ...
+
+
+def check_key(key: str) -> str:
+    """Give `key` back if it is one; raises InvalidKey.
+
+    A key is segments of [A-Za-z0-9._-] joined by `/`, none starting with a dot: at most 512
+    characters, 200 a segment.
+    """
+    if len(key) > MAX_KEY_LENGTH or not all(
+        len(segment) <= MAX_SEGMENT_LENGTH and _SEGMENT.fullmatch(segment)
+        for segment in key.split("/")
+    ):
+        raise InvalidKey("not a valid object key")
+    return key
+
+
+def content_type_of(key: str) -> str:
+    """Give the content type that the extension of `key` stands for; bytes of no known kind else."""
+    extension = key.rpartition("/")[2].rpartition(".")[2].lower()
+    return CONTENT_TYPES.get(extension, "application/octet-stream")

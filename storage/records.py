@@ -1,0 +1,191 @@
+"""What is known of each visual and of each of its results: rows in SQLite or PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import (
+    DateTime,
+    Engine,
+    ForeignKeyConstraint,
+    Index,
+    String,
+    create_engine,
+    delete,
+    event,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class Base(DeclarativeBase):
+    """The schema; migrations bring a database to it."""
+
+
+class VisualRow(Base):
+    """A registered picture of one organisation."""
+
+    __tablename__ = "visuals"
+    organisation: Mapped[str] = mapped_column(String(64), primary_key=True)
+    visual_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    source_key: Mapped[str] = mapped_column(String(512))
+    width: Mapped[int]
+    height: Mapped[int]
+    is_private: Mapped[bool]
+    registered: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class SessionRow(Base):
+    """A stored result of a visual, from which further edits may start."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organisation", "visual_id"],
+            ["visuals.organisation", "visuals.visual_id"],
+            ondelete="CASCADE",
+        ),
+        Index("sessions_by_age", "made"),
+    )
+    sid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    organisation: Mapped[str] = mapped_column(String(64))
+    visual_id: Mapped[str] = mapped_column(String(16))
+    result_key: Mapped[str] = mapped_column(String(512))
+    made: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+@dataclass(frozen=True)
+class Visual:
+    """A registered picture: its owner, its name, where its bytes lie, its size in pixels."""
+
+    organisation: str
+    visual_id: str
+    source_key: str
+    width: int
+    height: int
+    is_private: bool = False
+
+
+@dataclass(frozen=True)
+class EditSession:
+    """A stored result of a visual, to start further edits from."""
+
+    sid: str
+    visual_id: str
+    result_key: str
+
+
+class Records:
+    """Reads and writes rows; safe to share by threads.
+
+    url: SQLAlchemy database URL. The schema is brought up to date on construction.
+    Every read names the organisation, so that no row is ever found for another.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url, pool_pre_ping=True)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _set_up_sqlite)
+        migrate(self._engine)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _session(self) -> Iterator[Session]:
+        with Session(self._engine) as session, session.begin():
+            yield session
+
+    def add_visual(self, visual: Visual) -> bool:
+        """Remember a visual; False when it is known already, which changes nothing."""
+        row = VisualRow(**visual.__dict__, registered=datetime.now(UTC))
+        try:
+            with self._session() as session:
+                session.add(row)
+        except IntegrityError:
+            return False
+        return True
+
+    def visual(self, organisation: str, visual_id: str) -> Visual | None:
+        """Give a visual of this organisation."""
+        with self._session() as session:
+            row = session.get(VisualRow, (organisation, visual_id))
+            if row is None:
+                return None
+            return Visual(
+                row.organisation,
+                row.visual_id,
+                row.source_key,
+                row.width,
+                row.height,
+                row.is_private,
+            )
+
+    def remove_visual(self, organisation: str, visual_id: str) -> list[str]:
+        """Forget a visual and its sessions; gives the keys of the results they named."""
+        of_visual = (
+            SessionRow.organisation == organisation,
+            SessionRow.visual_id == visual_id,
+        )
+        with self._session() as session:
+            keys = list(session.scalars(select(SessionRow.result_key).where(*of_visual)))
+            session.execute(delete(SessionRow).where(*of_visual))
+            session.execute(
+                delete(VisualRow).where(
+                    VisualRow.organisation == organisation, VisualRow.visual_id == visual_id
+                )
+            )
+        return keys
+
+    def add_session(self, organisation: str, edit: EditSession) -> None:
+        """Remember a result; the same sid again changes nothing."""
+        row = SessionRow(
+            sid=edit.sid,
+            organisation=organisation,
+            visual_id=edit.visual_id,
+            result_key=edit.result_key,
+            made=datetime.now(UTC),
+        )
+        with self._session() as session:
+            session.merge(row)
+
+    def session(self, organisation: str, visual_id: str, sid: str) -> EditSession | None:
+        """Give a stored result of this visual of this organisation."""
+        with self._session() as session:
+            row = session.get(SessionRow, sid)
+            if row is None or (row.organisation, row.visual_id) != (organisation, visual_id):
+                return None
+            return EditSession(row.sid, row.visual_id, row.result_key)
+
+    def sweep_sessions(self, older_than: datetime) -> int:
+        """Forget sessions whose results have expired; gives how many."""
+        with self._session() as session:
+            swept = session.execute(
+                delete(SessionRow).where(SessionRow.made < older_than).returning(SessionRow.sid)
+            )
+            return len(swept.all())
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the database's schema up to date."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _set_up_sqlite(connection: object, _: object) -> None:
+    """Let readers read while one writes, wait for locks, and keep foreign keys."""
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

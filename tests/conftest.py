@@ -1,0 +1,51 @@
+"""Fixtures shared by the whole suite: the real `lite` models and the sample photographs."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.pool import Pool
+from pipelines.picture import Picture
+
+ROOT = Path(__file__).resolve().parents[1]
+PHOTOS = ROOT / "docs" / "photos"
+
+
+@pytest.fixture(scope="session")
+def weights_dir() -> Path:
+    """Where the `lite` weights lie; the pool fetches what is missing."""
+    return Path(os.environ.get("RETOUCH_DATA_DIR", ROOT / "data")) / "weights"
+
+
+@pytest.fixture(scope="session")
+def lite(weights_dir: Path) -> Pool:
+    """The real models of profile `lite`."""
+    return Pool.for_profile("lite", weights_dir)
+
+
+@pytest.fixture(scope="session")
+def photo() -> Callable[[str], Picture]:
+    """Read a sample photograph by name: astronaut, coffee, chelsea."""
+
+    def read(name: str) -> Picture:
+        return Picture(np.asarray(Image.open(PHOTOS / f"{name}.jpg").convert("RGB")))
+
+    return read
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Wait for something that happens soon, ten seconds at most."""
+
+    def wait(happened: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not happened():
+            assert time.monotonic() < deadline, "it did not happen"
+            time.sleep(0.01)
+
+    return wait

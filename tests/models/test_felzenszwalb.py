@@ -1,0 +1,66 @@
+import cv2
+import numpy as np
+import pytest
+
+from models.base import Labels, Rgb
+from models.felzenszwalb import Felzenszwalb
+
+
+def disc_on_halves(side: int) -> tuple[Rgb, Labels]:
+    """Draw a light disc before a dark and a red half; give the parts as they are."""
+    truth = np.ones((side, side), np.uint8)
+    truth[:, : int(side * 0.6)] = 2
+    cv2.circle(truth, (side // 2, side // 2), side // 5, 3, -1)
+    colours = np.array([[0, 0, 0], [160, 30, 30], [20, 30, 40], [230, 230, 210]], np.uint8)
+    return colours[truth], truth
+
+
+@pytest.mark.parametrize("side", [300, 700, 2100])
+def test_parts_follow_the_edges_at_every_size(side: int) -> None:
+    rgb, truth = disc_on_halves(side)
+    parts = Felzenszwalb().segment(rgb)
+    assert parts.max() == 3
+    for value in (1, 2, 3):
+        mask = truth == value
+        part = parts == np.bincount(parts[mask]).argmax()
+        assert (mask & part).sum() / (mask | part).sum() > 0.98
+
+
+def test_parts_cover_a_photograph_the_largest_first(photo) -> None:
+    rgb = photo("chelsea").rgb
+    parts = Felzenszwalb().segment(rgb)
+    areas = np.bincount(parts.ravel())
+    assert parts.dtype == np.uint8
+    assert parts.shape == rgb.shape[:2]
+    assert areas[0] == 0
+    assert 3 < len(areas) - 1 <= 60
+    assert (areas[1:] > 0).all()
+    assert (np.diff(areas[1:]) <= 0).all()
+
+
+def test_never_more_than_sixty_parts() -> None:
+    tiles = np.random.default_rng(1).integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    rgb = cv2.resize(tiles, (512, 512), interpolation=cv2.INTER_NEAREST)
+    parts = Felzenszwalb().segment(rgb)
+    assert parts.min() == 1
+    assert 40 < parts.max() <= 60
+
+
+def test_the_same_picture_has_the_same_parts(photo) -> None:
+    rgb = photo("coffee").rgb
+    before = rgb.copy()
+    first = Felzenszwalb().segment(rgb)
+    assert np.array_equal(first, Felzenszwalb().segment(rgb))
+    assert np.array_equal(rgb, before)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 3), (3, 1500), (1100, 2)])
+def test_the_smallest_pictures_have_parts(shape: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    parts = Felzenszwalb().segment(rgb)
+    assert parts.shape == shape
+    assert parts.min() == 1
+
+
+def test_a_plain_picture_is_one_part() -> None:
+    assert (Felzenszwalb().segment(np.full((80, 120, 3), 77, np.uint8)) == 1).all()

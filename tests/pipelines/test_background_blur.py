@@ -1,0 +1,127 @@
+"""Background blur: sharp subject, five strengths, no colour of the subject around it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import pytest
+
+from models.base import Alpha, Models, Rgb
+from models.pool import Pool
+from pipelines.background_blur import background_blur
+from pipelines.picture import Picture
+from pipelines.subject import subject_alpha
+
+
+class KnownMatte:
+    """Models whose matting answers with a matte given beforehand."""
+
+    def __init__(self, alpha: Alpha) -> None:
+        self.alpha = alpha
+
+    @contextmanager
+    def matting(self) -> Iterator[Any]:
+        yield self
+
+    def matte(self, rgb: Rgb) -> Alpha:
+        return self.alpha
+
+
+def known(alpha: Alpha) -> Models:
+    return cast(Models, KnownMatte(alpha))
+
+
+def detail(rgb: Rgb, where: np.ndarray) -> float:
+    return float(np.abs(cv2.Laplacian(rgb, cv2.CV_32F))[where].mean())
+
+
+def test_subject_is_kept_bit_for_bit_and_the_rest_loses_detail(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    picture = photo("astronaut")
+    alpha = subject_alpha(picture, lite)
+    result = background_blur(picture, lite)
+    assert result.alpha is None
+    assert np.array_equal(result.rgb[alpha == 255], picture.rgb[alpha == 255])
+    assert detail(result.rgb, alpha == 0) < 0.3 * detail(picture.rgb, alpha == 0)
+
+
+def test_each_strength_is_visibly_stronger_than_the_one_before(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    picture = photo("astronaut")
+    clear = subject_alpha(picture, lite) == 0
+    results = [background_blur(picture, lite, scale).rgb for scale in range(1, 6)]
+    change = [float(np.abs(r.astype(int) - picture.rgb)[clear].mean()) for r in results]
+    assert all(b > 1.1 * a for a, b in pairwise(change))
+    for one, other in pairwise(results):
+        assert np.abs(one.astype(int) - other)[clear].mean() > 1
+
+
+@pytest.mark.parametrize("scale", [1, 3, 5])
+def test_no_colour_of_the_subject_reaches_the_surroundings(scale: int) -> None:
+    alpha = np.zeros((400, 600), np.float32)
+    cv2.circle(alpha, (300, 200), 120, 1.0, -1, cv2.LINE_AA)
+    alpha = cv2.GaussianBlur(alpha, None, 2)
+    mixed = alpha[..., None] * np.float32((255, 0, 0)) + (1 - alpha[..., None]) * np.float32(
+        (0, 90, 160)
+    )
+    picture = Picture(np.rint(mixed).astype(np.uint8))
+    result = background_blur(picture, known(alpha), scale)
+    outside = cv2.convertScaleAbs(alpha, alpha=255) == 0
+    assert np.abs(result.rgb[outside].astype(int) - (0, 90, 160)).max() <= 4
+
+
+def test_blur_grows_with_the_picture() -> None:
+    step = np.zeros((300, 400, 3), np.uint8)
+    step[:, 200:] = 255
+    large = cv2.resize(step, (1600, 1200), interpolation=cv2.INTER_NEAREST)
+    assert 3 < ramp_width(large) / ramp_width(step) < 5
+
+
+def ramp_width(rgb: Rgb) -> int:
+    result = background_blur(Picture(rgb), known(np.zeros(rgb.shape[:2], np.float32)))
+    row = result.rgb[rgb.shape[0] // 2, :, 0]
+    return int(np.count_nonzero((row > 5) & (row < 250)))
+
+
+def test_own_alpha_is_carried_and_its_subject_left_alone(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    rgb = photo("astronaut").rgb
+    own = np.full(rgb.shape[:2], 255, np.uint8)
+    own[:100] = 128
+    told = background_blur(Picture(rgb, own), lite)
+    assert np.array_equal(told.rgb, rgb)
+    forced = background_blur(Picture(rgb, own), lite, force_rmbg=True)
+    for result in (told, forced):
+        assert result.alpha is not None
+        assert np.array_equal(result.alpha, own)
+    assert not np.array_equal(forced.rgb, rgb)
+
+
+def test_hidden_pixels_do_not_reach_the_surroundings() -> None:
+    rgb = np.full((300, 400, 3), (0, 90, 160), np.uint8)
+    own = np.full((300, 400), 255, np.uint8)
+    own[:, :150] = 0
+    rgb[:, :150] = (255, 255, 0)
+    result = background_blur(
+        Picture(rgb, own), known(np.zeros((300, 400), np.float32)), force_rmbg=True
+    )
+    assert np.abs(result.rgb[:, 150:].astype(int) - (0, 90, 160)).max() <= 4
+
+
+@pytest.mark.parametrize("scale", [0, 6, -1])
+def test_strength_out_of_bounds_is_refused(lite: Pool, scale: int) -> None:
+    with pytest.raises(ValueError, match="scale"):
+        background_blur(Picture(np.zeros((4, 4, 3), np.uint8)), lite, scale)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 800), (800, 1), (3, 2)])
+def test_any_size_is_taken(lite: Pool, shape: tuple[int, int]) -> None:
+    picture = Picture(np.full((*shape, 3), 120, np.uint8))
+    for scale in range(1, 6):
+        assert background_blur(picture, lite, scale).rgb.shape == picture.rgb.shape

@@ -1,0 +1,58 @@
+"""Background removal on the real model."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from models.pool import Pool
+from pipelines.background_remove import background_remove
+from pipelines.picture import Picture
+
+
+def test_result_has_the_pictures_size_and_the_subjects_pixels(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    picture = photo("astronaut")
+    result = background_remove(picture, lite)
+    assert result.alpha is not None
+    assert result.rgb.shape == picture.rgb.shape
+    assert result.alpha.shape == picture.rgb.shape[:2]
+    opaque = result.alpha == 255
+    assert 0.3 < opaque.mean() < 0.8
+    assert np.array_equal(result.rgb[opaque], picture.rgb[opaque])
+    assert result.alpha[20:90, 310:400].max() == 0  # the wall beside the head
+
+
+def test_result_is_nowhere_more_opaque_than_the_picture(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    rgb = photo("astronaut").rgb
+    own = np.full(rgb.shape[:2], 255, np.uint8)
+    own[:, :256] = 100
+    own[200:300] = 0
+    result = background_remove(Picture(rgb, own), lite)
+    assert result.alpha is not None
+    assert (result.alpha <= own).all()
+    assert result.alpha[70:90, 215:240].min() == 100  # the face, on the half that is thinned
+
+
+def test_cut_out_given_again_keeps_its_colours(lite: Pool, photo: Callable[[str], Picture]) -> None:
+    once = background_remove(photo("coffee"), lite)
+    twice = background_remove(once, lite)
+    assert once.alpha is not None
+    assert twice.alpha is not None
+    same = (twice.alpha == once.alpha) & (once.alpha > 0)
+    assert same.sum() > 0.95 * (once.alpha > 0).sum()
+    assert np.array_equal(twice.rgb[same], once.rgb[same])
+
+
+def test_picture_without_a_subject_becomes_clear(lite: Pool) -> None:
+    result = background_remove(Picture(np.full((300, 400, 3), 90, np.uint8)), lite)
+    assert result.alpha is not None
+    assert result.alpha.max() < 13
+
+
+def test_single_pixel_is_worked_on(lite: Pool) -> None:
+    result = background_remove(Picture(np.zeros((1, 1, 3), np.uint8)), lite)
+    assert result.alpha is not None
+    assert result.alpha.shape == (1, 1)

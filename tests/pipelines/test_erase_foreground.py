@@ -1,0 +1,93 @@
+"""Erasing the foreground: the subject goes, the background stays as it was."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import pytest
+
+from models.base import Alpha, Inpainting, Matting, NothingToCopy, Rgb
+from models.patchmatch import PatchMatch
+from models.pool import Pool
+from pipelines.erase_foreground import erase_foreground
+from pipelines.picture import Picture
+from tests.fakes import FakeModels
+
+
+class GivenMatte:
+    """Gives the matte it was made with."""
+
+    def __init__(self, matte: Alpha) -> None:
+        self._matte = matte
+
+    def matte(self, rgb: Rgb) -> Alpha:
+        return self._matte
+
+
+class Given(FakeModels):
+    """Models with a given matte that inpaint for real."""
+
+    def __init__(self, matte: Alpha) -> None:
+        super().__init__()
+        self._matting = GivenMatte(matte)
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        yield self._matting
+
+    @contextmanager
+    def inpainting(self) -> Iterator[Inpainting]:
+        yield PatchMatch()
+
+
+def scene() -> tuple[Picture, Alpha]:
+    rgb = np.full((300, 400, 3), (80, 110, 140), np.uint8)
+    rgb += np.random.default_rng(2).integers(0, 16, rgb.shape, dtype=np.uint8)
+    matte = np.zeros((300, 400), np.float32)
+    cv2.circle(matte, (200, 150), 50, 1.0, -1)
+    rgb[matte > 0] = (230, 40, 40)
+    return Picture(rgb), matte
+
+
+def test_the_subject_goes_and_the_background_stays() -> None:
+    picture, matte = scene()
+    result = erase_foreground(picture, Given(matte))
+    assert result.rgb[..., 0].max() < 110
+    away = cv2.distanceTransform((matte == 0).astype(np.uint8), cv2.DIST_L2, 5) > 12
+    np.testing.assert_array_equal(result.rgb[away], picture.rgb[away])
+
+
+def test_a_faint_matte_is_erased_too() -> None:
+    picture, matte = scene()
+    result = erase_foreground(picture, Given(matte * np.float32(0.1)))
+    assert result.rgb[..., 0].max() < 110
+
+
+def test_a_picture_without_foreground_is_given_back_unchanged() -> None:
+    picture, matte = scene()
+    result = erase_foreground(picture, Given(np.zeros_like(matte)))
+    np.testing.assert_array_equal(result.rgb, picture.rgb)
+
+
+def test_a_subject_that_fills_the_picture_leaves_nothing_to_copy() -> None:
+    picture, matte = scene()
+    with pytest.raises(NothingToCopy):
+        erase_foreground(picture, Given(np.ones_like(matte)))
+
+
+def test_a_cut_out_without_visible_background_leaves_nothing_to_copy() -> None:
+    picture, matte = scene()
+    with pytest.raises(NothingToCopy):
+        erase_foreground(Picture(picture.rgb, (matte * 255).astype(np.uint8)), Given(matte))
+
+
+def test_the_real_models_erase_the_astronaut(lite: Pool, photo: Callable[[str], Picture]) -> None:
+    picture = photo("astronaut")
+    result = erase_foreground(picture, lite)
+    assert result.rgb.shape == picture.rgb.shape
+    changed = (result.rgb != picture.rgb).any(axis=-1)
+    assert 0.3 < changed.mean() < 0.8
+    orange = (picture.rgb[..., 0] > 200) & (picture.rgb[..., 2] < 80)
+    left = (result.rgb[..., 0] > 200) & (result.rgb[..., 2] < 80)
+    assert left.sum() < 0.1 * orange.sum()

@@ -1,0 +1,78 @@
+"""The eraser: the hole filled, everything else bit for bit as it was."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from models.base import NothingToCopy
+from models.pool import Pool
+from pipelines.eraser import eraser
+from pipelines.masks import MaskRatio, grow
+from pipelines.picture import Picture
+
+
+def disc(picture: Picture, radius: int = 40) -> np.ndarray:
+    mask = np.zeros((picture.height, picture.width), np.uint8)
+    cv2.circle(mask, (picture.width // 2, picture.height // 2), radius, 255, -1)
+    return mask
+
+
+@pytest.mark.parametrize("kind", ["manual", "automatic"])
+def test_outside_the_mask_not_one_pixel_changes(
+    lite: Pool, photo: Callable[[str], Picture], kind: str
+) -> None:
+    picture = photo("coffee")
+    mask = disc(picture)
+    edited = grow(mask > 127, "automatic") if kind == "automatic" else mask > 127
+    result = eraser(picture, mask, lite, kind)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(result.rgb[~edited], picture.rgb[~edited])
+    assert (result.rgb[edited] != picture.rgb[edited]).any(axis=-1).mean() > 0.5
+
+
+def test_an_object_is_replaced_by_its_surroundings(lite: Pool) -> None:
+    rgb = np.full((240, 320, 3), (60, 120, 60), np.uint8)
+    rgb += np.random.default_rng(0).integers(0, 20, rgb.shape, dtype=np.uint8)
+    cv2.circle(rgb, (160, 120), 30, (255, 0, 0), -1)
+    result = eraser(Picture(rgb), disc(Picture(rgb), 34), lite)
+    assert result.rgb[..., 0].max() < 100
+
+
+def test_an_automatic_mask_takes_the_rim_of_the_object_with_it(lite: Pool) -> None:
+    rgb = np.full((500, 700, 3), 90, np.uint8)
+    cv2.circle(rgb, (350, 250), 62, (250, 30, 30), -1)
+    tight = disc(Picture(rgb), 60)
+    assert eraser(Picture(rgb), tight, lite, "automatic").rgb[..., 0].max() < 120
+
+
+def test_the_alpha_channel_stays_and_hidden_pixels_lend_no_texture(lite: Pool) -> None:
+    rgb = np.full((200, 300, 3), 100, np.uint8)
+    alpha = np.full((200, 300), 255, np.uint8)
+    alpha[:, 200:] = 0
+    alpha[:20] = 77
+    rgb[:, 200:] = (255, 0, 255)
+    mask = np.zeros((200, 300), np.uint8)
+    mask[60:140, 100:200] = 255
+    result = eraser(Picture(rgb, alpha), mask, lite)
+    assert result.alpha is not None
+    np.testing.assert_array_equal(result.alpha, alpha)
+    assert (np.abs(result.rgb[mask > 0].astype(int) - 100) <= 2).all()
+
+
+def test_a_black_mask_gives_the_picture_unchanged(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    picture = photo("chelsea")
+    result = eraser(picture, np.zeros((picture.height, picture.width), np.uint8), lite)
+    np.testing.assert_array_equal(result.rgb, picture.rgb)
+
+
+def test_a_wholly_white_mask_leaves_nothing_to_copy(lite: Pool) -> None:
+    with pytest.raises(NothingToCopy):
+        eraser(Picture(np.zeros((50, 50, 3), np.uint8)), np.full((50, 50), 255, np.uint8), lite)
+
+
+def test_a_mask_of_another_ratio_is_refused(lite: Pool) -> None:
+    with pytest.raises(MaskRatio):
+        eraser(Picture(np.zeros((50, 50, 3), np.uint8)), np.zeros((50, 80), np.uint8), lite)

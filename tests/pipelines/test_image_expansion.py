@@ -1,0 +1,151 @@
+"""Expansion: the picture where it was asked for, bit for bit, and a margin that suits it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.base import Alpha, Inpainting, Matting, Rgb
+from models.patchmatch import PatchMatch
+from models.pool import Pool
+from pipelines.image_expansion import OutsideCanvas, image_expansion
+from pipelines.picture import Picture
+from tests.fakes import FakeModels
+
+
+class RedMatting:
+    """Takes what is red for the subject."""
+
+    def matte(self, rgb: Rgb) -> Alpha:
+        red: Alpha = ((rgb[..., 0] > 180) & (rgb[..., 1] < 120)).astype(np.float32)
+        return red
+
+
+class RedIsTheSubject(FakeModels):
+    """Models that matte what is red and inpaint for real."""
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        yield RedMatting()
+
+    @contextmanager
+    def inpainting(self) -> Iterator[Inpainting]:
+        yield PatchMatch()
+
+
+MODELS = RedIsTheSubject()
+
+
+def scene(height: int = 120, width: int = 160) -> Picture:
+    rgb = np.full((height, width, 3), (70, 110, 150), np.uint8)
+    rgb += np.random.default_rng(4).integers(0, 16, rgb.shape, dtype=np.uint8)
+    cv2.circle(rgb, (width // 2, height // 2), height // 4, (240, 30, 30), -1)
+    return Picture(rgb)
+
+
+def test_the_kept_part_is_the_picture_bit_for_bit() -> None:
+    picture = scene()
+    result = image_expansion(picture, MODELS, (300, 260), (160, 120), (70, 90))
+    assert result.rgb.shape == (260, 300, 3)
+    np.testing.assert_array_equal(result.rgb[90:210, 70:230], picture.rgb)
+
+
+def test_a_resized_picture_is_kept_as_lanczos_gives_it() -> None:
+    picture = scene()
+    result = image_expansion(picture, MODELS, (300, 260), (200, 90), (10, 20))
+    resized = Image.fromarray(picture.rgb).resize((200, 90), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(result.rgb[20:110, 10:210], np.asarray(resized))
+
+
+@pytest.mark.parametrize("location", [(-60, -40), (250, 200), (-60, 200)])
+def test_what_lies_outside_the_canvas_is_cropped(location: tuple[int, int]) -> None:
+    picture, (left, top) = scene(), location
+    result = image_expansion(picture, MODELS, (300, 260), (160, 120), location)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + 160, 300), min(top + 120, 260)
+    np.testing.assert_array_equal(
+        result.rgb[y0:y1, x0:x1], picture.rgb[y0 - top : y1 - top, x0 - left : x1 - left]
+    )
+
+
+@pytest.mark.parametrize("location", [(300, 0), (0, 260), (-160, 0), (0, -120), (10**6, 0)])
+def test_a_picture_wholly_outside_the_canvas_is_refused(location: tuple[int, int]) -> None:
+    with pytest.raises(OutsideCanvas):
+        image_expansion(scene(), MODELS, (300, 260), (160, 120), location)
+
+
+def test_a_huge_size_costs_no_more_than_its_part_on_the_canvas() -> None:
+    picture = scene()
+    result = image_expansion(picture, MODELS, (100, 80), (160_000, 120_000), (-40_000, -30_000))
+    assert result.rgb.shape == (80, 100, 3)
+    expected = picture.rgb[30, 40].astype(int)
+    assert np.abs(result.rgb.astype(int) - expected).max() < 24
+
+
+def test_by_default_the_picture_keeps_its_size_in_the_middle() -> None:
+    picture = scene()
+    result = image_expansion(picture, MODELS, (260, 220))
+    np.testing.assert_array_equal(result.rgb[50:170, 50:210], picture.rgb)
+
+
+def test_by_default_a_larger_picture_is_fitted_into_the_canvas() -> None:
+    picture = scene(400, 800)
+    result = image_expansion(picture, MODELS, (200, 200))
+    resized = Image.fromarray(picture.rgb).resize((200, 100), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(result.rgb[50:150], np.asarray(resized))
+
+
+def test_no_second_subject_appears_in_the_margin() -> None:
+    result = image_expansion(scene(240, 320), MODELS, (1000, 800), (320, 240), (340, 280))
+    margin = np.ones((800, 1000), np.bool_)
+    margin[280:520, 340:660] = False
+    assert (result.rgb[margin][:, 0] < 120).all()
+
+
+def test_a_subject_without_background_is_continued() -> None:
+    picture = Picture(np.full((60, 80, 3), (240, 30, 30), np.uint8))
+    result = image_expansion(picture, MODELS, (200, 200), (80, 60), (60, 70))
+    assert np.abs(result.rgb.astype(int) - (240, 30, 30)).max() <= 2
+
+
+def test_no_step_of_brightness_shows_along_the_border() -> None:
+    ramp = np.linspace(60, 200, 400)[None, :, None]
+    rgb = np.broadcast_to(ramp, (300, 400, 3)).round().astype(np.uint8)
+    result = image_expansion(Picture(rgb), MODELS, (800, 600), (400, 300), (200, 150))
+    for inside, outside in ((150, 149), (449, 450)):
+        step = result.rgb[inside, 200:600].astype(int) - result.rgb[outside, 200:600]
+        assert np.abs(step).mean() < 6
+
+
+def test_the_same_seed_gives_the_same_picture_and_others_give_variants() -> None:
+    picture = scene()
+    first, again, other = (
+        image_expansion(picture, MODELS, (300, 260), (160, 120), (70, 90), seed).rgb
+        for seed in (8, 8, 9)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    np.testing.assert_array_equal(other[90:210, 70:230], picture.rgb)
+
+
+def test_transparent_parts_are_generated_and_soft_ones_laid_over_them() -> None:
+    picture = scene()
+    alpha = np.full((120, 160), 255, np.uint8)
+    alpha[:30], alpha[30:40] = 0, 128
+    hidden = picture.rgb.copy()
+    hidden[:30] = (0, 255, 0)
+    result = image_expansion(Picture(hidden, alpha), MODELS, (260, 220), (160, 120), (50, 50))
+    assert result.alpha is None
+    kept = result.rgb[50:170, 50:210]
+    np.testing.assert_array_equal(kept[40:], picture.rgb[40:])
+    assert np.abs(kept[:40, :40].astype(int) - (77, 117, 157)).max() < 30
+
+
+def test_the_real_models_expand_a_photograph(lite: Pool, photo: Callable[[str], Picture]) -> None:
+    picture = photo("astronaut")
+    size = (picture.width, picture.height)
+    result = image_expansion(picture, lite, (700, 700), size, (90, 100))
+    kept = result.rgb[100 : 100 + picture.height, 90 : 90 + picture.width]
+    np.testing.assert_array_equal(kept, picture.rgb[: kept.shape[0], : kept.shape[1]])

@@ -1,0 +1,74 @@
+"""image/increase_resolution: size, colours and transparency of what comes out."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from models.pool import Pool
+from pipelines.image_increase_resolution import image_increase_resolution
+from pipelines.picture import Picture
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_every_side_is_multiplied(lite: Pool, photo: Callable[[str], Picture], factor: int) -> None:
+    rgb = photo("coffee").rgb[:61, :90]
+    large = image_increase_resolution(Picture(rgb), lite, factor)
+    assert (large.width, large.height) == (90 * factor, 61 * factor)
+    assert large.alpha is None
+    assert np.abs(large.rgb.mean((0, 1)) - rgb.mean((0, 1))).max() < 1
+
+
+def test_the_increase_is_two_unless_asked_otherwise(lite: Pool) -> None:
+    assert image_increase_resolution(Picture(np.zeros((9, 7, 3), np.uint8)), lite).height == 18
+
+
+@pytest.mark.parametrize("opacity", [0, 1, 200, 255])
+def test_even_alpha_stays_as_it_is(lite: Pool, opacity: int) -> None:
+    picture = Picture(np.full((20, 30, 3), 90, np.uint8), np.full((20, 30), opacity, np.uint8))
+    large = image_increase_resolution(picture, lite, 4)
+    assert large.alpha is not None
+    assert large.alpha.shape == (80, 120)
+    assert (large.alpha == opacity).all()
+
+
+def test_an_alpha_edge_is_smooth_and_leaves_no_ghost_beside_it(lite: Pool) -> None:
+    alpha = np.zeros((40, 40), np.uint8)
+    alpha[:, 20:] = 255
+    picture = Picture(np.full((40, 40, 3), 90, np.uint8), alpha)
+    large = image_increase_resolution(picture, lite, 4).alpha
+    assert large is not None
+    row = large[80].astype(int)
+    assert (np.diff(row) >= 0).all()
+    assert ((row > 0) & (row < 255)).sum() >= 3
+    assert (row[:72] == 0).all()
+    assert (row[88:] == 255).all()
+
+
+@pytest.mark.parametrize("hidden", [0, 255])
+def test_colours_under_transparency_do_not_bleed_into_the_edge(lite: Pool, hidden: int) -> None:
+    rgb = np.full((60, 60, 3), hidden, np.uint8)
+    alpha = np.zeros((60, 60), np.uint8)
+    y, x = np.ogrid[:60, :60]
+    disc = (x - 30) ** 2 + (y - 30) ** 2 < 400
+    rgb[disc] = (180, 90, 40)
+    alpha[disc] = 255
+    large = image_increase_resolution(Picture(rgb, alpha), lite, 4)
+    assert large.alpha is not None
+    seen = large.rgb[large.alpha > 0].astype(int)
+    assert np.abs(seen - (180, 90, 40)).max() <= 1
+
+
+def test_the_given_picture_is_left_as_it_was(lite: Pool) -> None:
+    generator = np.random.default_rng(3)
+    rgb = generator.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    alpha = generator.integers(0, 2, (30, 40), dtype=np.uint8) * 255
+    before = rgb.copy(), alpha.copy()
+    image_increase_resolution(Picture(rgb, alpha), lite)
+    assert np.array_equal(rgb, before[0])
+    assert np.array_equal(alpha, before[1])
+
+
+def test_another_increase_is_refused(lite: Pool) -> None:
+    with pytest.raises(ValueError, match="factor 3"):
+        image_increase_resolution(Picture(np.zeros((8, 8, 3), np.uint8)), lite, 3)

@@ -1,0 +1,67 @@
+"""Masks: fitted to the picture, refused when they cannot be its own, grown to their kind."""
+
+import numpy as np
+import pytest
+
+from pipelines.masks import MaskRatio, automatic_radius, dilate, fit_mask, grow
+
+
+def test_above_127_is_edited() -> None:
+    mask = np.array([[0, 127], [128, 255]], np.uint8)
+    np.testing.assert_array_equal(fit_mask(mask, 2, 2), [[False, False], [True, True]])
+
+
+def test_a_smaller_mask_is_scaled_by_nearest_neighbour() -> None:
+    mask = np.array([[0, 255], [255, 0]], np.uint8)
+    fitted = fit_mask(mask, 6, 6)
+    expected = np.kron([[False, True], [True, False]], np.ones((3, 3))).astype(bool)
+    np.testing.assert_array_equal(fitted, expected)
+
+
+@pytest.mark.parametrize(
+    ("mask_size", "size"),
+    [((500, 334), (3000, 2003)), ((500, 333), (3000, 2003)), ((37, 500), (301, 4000))],
+)
+def test_a_mask_with_rounded_sides_passes(
+    mask_size: tuple[int, int], size: tuple[int, int]
+) -> None:
+    mask = np.full(mask_size[::-1], 255, np.uint8)
+    fitted = fit_mask(mask, *size)
+    assert fitted.shape == size[::-1]
+    assert fitted.all()
+
+
+@pytest.mark.parametrize("mask_size", [(500, 500), (334, 500), (500, 320), (1, 500)])
+def test_a_mask_of_another_ratio_is_refused(mask_size: tuple[int, int]) -> None:
+    with pytest.raises(MaskRatio, match="aspect ratio"):
+        fit_mask(np.zeros(mask_size[::-1], np.uint8), 3000, 2003)
+
+
+def test_a_manual_mask_does_not_grow() -> None:
+    mask = np.zeros((300, 400), np.bool_)
+    mask[100:150, 100:150] = True
+    np.testing.assert_array_equal(grow(mask, "manual"), mask)
+
+
+@pytest.mark.parametrize("size", [(300, 400), (1500, 2000)])
+def test_an_automatic_mask_grows_in_proportion_to_the_picture(size: tuple[int, int]) -> None:
+    mask = np.zeros(size, np.bool_)
+    mask[size[0] // 2, size[1] // 2] = True
+    grown = grow(mask, "automatic")
+    expected = max(2, round(0.006 * (size[0] * size[1]) ** 0.5))
+    assert grown.any(axis=0).sum() == 2 * expected + 1
+    assert automatic_radius(*size) == expected
+
+
+def test_dilation_is_a_disc_that_stops_at_the_border() -> None:
+    mask = np.zeros((40, 40), np.bool_)
+    mask[0, 20] = True
+    grown = dilate(mask, 10)
+    y, x = np.mgrid[:40, :40]
+    away = np.hypot(y, x - 20)
+    assert grown[away <= 9.5].all()
+    assert not grown[away > 10.6].any()
+
+
+def test_an_empty_mask_stays_empty() -> None:
+    assert not grow(np.zeros((30, 30), np.bool_), "automatic").any()

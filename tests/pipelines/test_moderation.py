@@ -1,0 +1,115 @@
+"""What is judged of a picture, and when it is blocked."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import cast
+
+import numpy as np
+import pytest
+
+from models.base import Models, Moderation, Rgb
+from models.open_nsfw import OpenNsfw
+from pipelines.moderation import is_blocked, views, worst
+from pipelines.picture import Picture
+
+
+class Scorer:
+    """Lends a moderation model and nothing else."""
+
+    def __init__(self, model: Moderation) -> None:
+        self.model = model
+
+    def moderation(self) -> AbstractContextManager[Moderation]:
+        return nullcontext(self.model)
+
+
+class Redness:
+    """Calls red what must not be shown: the share of plainly red pixels."""
+
+    def score(self, rgb: Rgb) -> Mapping[str, float]:
+        red = (rgb[..., 0] > 200) & (rgb[..., 1:].max(axis=2) < 60)
+        return {"red": float(red.mean()), "mild": 0.01}
+
+
+RED = cast(Models, Scorer(Redness()))
+SKY = np.array([90, 140, 220], np.uint8)
+
+
+def plain(height: int, width: int, colour: tuple[int, int, int]) -> Rgb:
+    return np.full((height, width, 3), colour, np.uint8)
+
+
+def test_the_worst_category_is_named_with_its_score() -> None:
+    assert worst(Picture(plain(60, 60, (255, 0, 0))), RED) == ("red", 1.0)
+    assert worst(Picture(plain(60, 60, (0, 0, 255))), RED) == ("mild", 0.01)
+
+
+def test_a_picture_is_blocked_from_the_threshold_on() -> None:
+    half = plain(60, 60, (255, 0, 0))
+    half[:, 30:] = 255
+    assert is_blocked(Picture(half), RED, threshold=0.5)
+    assert not is_blocked(Picture(half), RED, threshold=0.51)
+
+
+def test_what_is_wholly_transparent_is_not_judged() -> None:
+    picture = Picture(plain(60, 60, (255, 0, 0)), np.zeros((60, 60), np.uint8))
+    assert worst(picture, RED)[1] < 0.1
+
+
+def test_an_opaque_alpha_changes_nothing() -> None:
+    rgb = plain(60, 60, (255, 0, 0))
+    assert worst(Picture(rgb, np.full((60, 60), 255, np.uint8)), RED) == ("red", 1.0)
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_drawing_that_only_alpha_holds_is_seen(level: int) -> None:
+    alpha = np.zeros((80, 80), np.uint8)
+    alpha[20:60, 20:60] = 255
+    seen = list(views(Picture(plain(80, 80, (level,) * 3), alpha)))
+    assert max(view.std() for view in seen) > 100
+
+
+def test_colours_hidden_between_those_seen_do_not_dilute_them() -> None:
+    # Every other pixel is red and opaque, those between are cyan and clear.
+    side = 2400
+    board = (np.indices((side, side)).sum(axis=0) % 2).astype(bool)
+    rgb = plain(side, side, (0, 255, 255))
+    rgb[board] = (255, 0, 0)
+    black = list(views(Picture(rgb, board * np.uint8(255))))[-1]
+    assert black[..., 1:].max() < 10
+    assert black[..., 0].mean() == pytest.approx(127, abs=3)
+
+
+def test_half_transparency_mixes_with_what_lies_behind() -> None:
+    white, black = views(Picture(plain(20, 20, (200, 100, 0)), np.full((20, 20), 128, np.uint8)))
+    assert np.allclose(white[5, 5], (227, 177, 127), atol=1)
+    assert np.allclose(black[5, 5], (100, 50, 0), atol=1)
+
+
+def test_a_small_part_of_a_panorama_is_judged_at_a_usual_ratio() -> None:
+    rgb = np.tile(SKY, (100, 800, 1))
+    rgb[:, :200] = (255, 0, 0)
+    assert worst(Picture(rgb), RED) == ("red", 1.0)
+    assert worst(Picture(np.ascontiguousarray(rgb.transpose(1, 0, 2))), RED) == ("red", 1.0)
+
+
+def test_a_picture_of_usual_ratio_is_judged_once() -> None:
+    assert len(list(views(Picture(plain(100, 150, (1, 2, 3)))))) == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3_000_000), (3_000_000, 1), (4000, 4000)])
+def test_what_is_judged_is_bounded(shape: tuple[int, int]) -> None:
+    picture = Picture(np.zeros((*shape, 3), np.uint8), np.full(shape, 100, np.uint8))
+    seen = list(views(picture))
+    assert 2 <= len(seen) <= 10
+    assert all(1 <= view.shape[0] * view.shape[1] <= 1_000_000 for view in seen)
+    assert all(view.shape[2] == 3 for view in seen)
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
+def test_safe_photographs_pass_the_real_model(photo: Callable[[str], Picture], name: str) -> None:
+    models = cast(Models, Scorer(OpenNsfw()))
+    category, score = worst(photo(name), models)
+    assert category == "nsfw"
+    assert score < 0.2
+    assert not is_blocked(photo(name), models, threshold=0.8)

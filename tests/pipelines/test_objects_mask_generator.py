@@ -1,0 +1,171 @@
+import io
+import tracemalloc
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.base import Alpha, Labels, Matting, Rgb, Segmentation
+from models.felzenszwalb import Felzenszwalb
+from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
+from pipelines.picture import Picture
+from tests.fakes import EllipseMatting, FakeModels
+
+
+class Given:
+    """Plays matting and segmentation with what it is given."""
+
+    def __init__(self, alpha: Alpha, parts: Labels) -> None:
+        self._alpha, self._parts = alpha, parts
+
+    def matte(self, rgb: Rgb) -> Alpha:
+        return self._alpha
+
+    def segment(self, rgb: Rgb) -> Labels:
+        return self._parts
+
+
+class GivenModels(FakeModels):
+    def __init__(self, subject: np.ndarray, parts: np.ndarray) -> None:
+        super().__init__()
+        self._model = Given(subject.astype(np.float32), parts.astype(np.uint8))
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        yield self._model
+
+    @contextmanager
+    def segmentation(self) -> Iterator[Segmentation]:
+        yield self._model
+
+
+def grey(height: int, width: int, alpha: np.ndarray | None = None) -> Picture:
+    return Picture(np.full((height, width, 3), 128, np.uint8), alpha)
+
+
+def test_the_subject_comes_first_then_the_rest_by_size() -> None:
+    labels = objects_mask_generator(grey(200, 300), FakeModels())
+    subject = EllipseMatting().matte(grey(200, 300).rgb) > 0.5
+    assert labels.shape == (200, 300)
+    assert labels.dtype == np.uint8
+    assert np.array_equal(labels == 1, subject)
+    areas = np.bincount(labels.ravel())
+    assert len(areas) == 5
+    assert areas[0] == 0
+    assert areas[2] >= areas[3] >= areas[4] > 0
+    assert len(np.unique(labels[:80][~subject[:80]])) == 1
+
+
+def test_without_a_subject_the_largest_part_is_first() -> None:
+    parts = np.full((100, 100), 2)
+    parts[:30] = 1
+    labels = objects_mask_generator(grey(100, 100), GivenModels(np.zeros((100, 100)), parts))
+    assert np.array_equal(labels, np.where(parts == 2, 1, 2))
+
+
+def test_a_rim_along_the_subject_goes_to_what_lies_around() -> None:
+    y, x = np.ogrid[:400, :400]
+    away = np.hypot(y - 200, x - 200)
+    parts = np.where(x < 200, 1, 2) + 0 * away
+    parts[away < 104] = 3  # reaches 4 pixels beyond the subject
+    labels = objects_mask_generator(grey(400, 400), GivenModels(away < 100, parts))
+    expected = np.where(away < 100, 1, np.where(x < 200, 2, 3))
+    assert labels.max() == 3
+    assert (labels != expected).mean() < 0.001
+
+
+def test_what_is_wholly_transparent_belongs_to_no_mask() -> None:
+    alpha = np.full((100, 160), 255, np.uint8)
+    alpha[:, 120:] = 0
+    labels = objects_mask_generator(grey(100, 160, alpha), FakeModels())
+    assert (labels[:, 120:] == 0).all()
+    assert (labels[:, :120] == 1).all()
+
+
+def test_a_subject_that_fills_the_picture_is_the_only_mask() -> None:
+    models = GivenModels(np.ones((50, 50)), np.ones((50, 50)))
+    assert (objects_mask_generator(grey(50, 50), models) == 1).all()
+
+
+def test_more_than_255_masks_lose_the_smallest() -> None:
+    parts = np.repeat(np.repeat(np.arange(256).reshape(16, 16), 40, 0), 40, 1)
+    parts[parts == 0] = 1  # 255 parts, and a subject within one of them
+    subject = np.zeros(parts.shape)
+    subject[600:640, 0:40] = 1
+    labels = objects_mask_generator(grey(*parts.shape), GivenModels(subject, parts))
+    assert labels.max() == 255
+    assert np.array_equal(labels == 1, subject > 0)
+
+
+def test_masks_of_a_photograph_are_the_same_every_time(photo) -> None:
+    class Models(FakeModels):
+        @contextmanager
+        def segmentation(self) -> Iterator[Segmentation]:
+            yield Felzenszwalb()
+
+    first = objects_mask_generator(photo("coffee"), Models())
+    assert first.max() > 5
+    assert np.array_equal(first, objects_mask_generator(photo("coffee"), Models()))
+
+
+@pytest.fixture
+def labels() -> Labels:
+    parts = np.zeros((60, 90), np.uint8)
+    parts[10:50, 10:40] = 1
+    parts[5:20, 50:80] = 2
+    parts[40:, 50:] = 3
+    return parts
+
+
+def opened(archive: bytes) -> dict[str, Image.Image]:
+    with zipfile.ZipFile(io.BytesIO(archive)) as file:
+        assert file.testzip() is None
+        return {name: Image.open(io.BytesIO(file.read(name))) for name in file.namelist()}
+
+
+def test_the_zip_has_a_map_and_a_mask_for_each_id(labels: Labels) -> None:
+    files = opened(masks_zip(labels, "92bf8ce17584de82"))
+    assert list(files) == [
+        "92bf8ce17584de82_panoptic.png",
+        "92bf8ce17584de82_1.png",
+        "92bf8ce17584de82_2.png",
+        "92bf8ce17584de82_3.png",
+    ]
+    assert all((image.mode, image.size) == ("L", (90, 60)) for image in files.values())
+    panoptic = files["92bf8ce17584de82_panoptic.png"]
+    assert np.array_equal(np.asarray(panoptic), labels)
+    for channel in panoptic.convert("RGB").split():
+        assert np.array_equal(np.asarray(channel), labels)
+    for mask_id in (1, 2, 3):
+        mask = np.asarray(files[f"92bf8ce17584de82_{mask_id}.png"])
+        assert np.array_equal(mask, np.where(labels == mask_id, 255, 0))
+
+
+def test_a_picture_of_no_masks_has_a_zip_with_the_map_alone() -> None:
+    assert list(opened(masks_zip(np.zeros((4, 5), np.uint8), "a"))) == ["a_panoptic.png"]
+
+
+def test_the_same_map_makes_the_same_bytes(labels: Labels) -> None:
+    assert masks_zip(labels, "a") == masks_zip(labels.copy(), "a")
+
+
+def test_masks_beyond_one_strip_are_whole() -> None:
+    labels = np.random.default_rng(0).integers(0, 3, (2100, 2300)).astype(np.uint8)
+    files = opened(masks_zip(labels, "a"))
+    assert np.array_equal(np.asarray(files["a_panoptic.png"]), labels)
+    assert np.array_equal(np.asarray(files["a_2.png"]), np.where(labels == 2, 255, 0))
+
+
+def test_a_zip_of_many_masks_never_holds_them_all() -> None:
+    labels = np.zeros((4000, 4000), np.uint8)
+    for mask_id in range(1, 61):
+        labels[60 * mask_id : 60 * mask_id + 50] = mask_id
+    tracemalloc.start()
+    try:
+        masks_zip(labels, "a")
+        assert tracemalloc.get_traced_memory()[1] < 2 * labels.nbytes
+    finally:
+        tracemalloc.stop()

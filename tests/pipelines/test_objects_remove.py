@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+
+from pipelines.masks import MaskRatio
+from pipelines.objects_remove import NoSuchMask, objects_remove
+from pipelines.picture import Picture
+from tests.fakes import FakeModels
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    parts = np.full((100, 150), 1, np.uint8)
+    parts[20:40, 20:50] = 2
+    parts[60:80, 90:120] = 3
+    return parts
+
+
+@pytest.fixture
+def picture(labels: np.ndarray) -> Picture:
+    colours = np.array([[0, 0, 0], [200, 200, 200], [255, 0, 0], [0, 0, 255]], np.uint8)
+    return Picture(colours[labels])
+
+
+def drawn(height: int, width: int) -> np.ndarray:
+    mask = np.zeros((height, width), np.uint8)
+    mask[height * 6 // 10 : height * 8 // 10, width * 6 // 10 : width * 8 // 10] = 255
+    return mask
+
+
+def test_a_mask_by_id_goes_with_a_rim_and_nothing_else(picture: Picture, labels) -> None:
+    result = objects_remove(picture, FakeModels(), labels, [2])
+    changed = (result.rgb != picture.rgb).any(axis=2)
+    assert changed[labels == 2].all()
+    assert not changed[labels == 3].any()
+    assert not changed[:15].any()
+
+
+def test_ids_and_drawn_masks_are_filled_from_neither(picture: Picture, labels) -> None:
+    models = FakeModels()
+    result = objects_remove(picture, models, labels, [2], [drawn(100, 150)])
+    assert models.lent == 1
+    assert (result.rgb == 200).all()
+
+
+def test_a_drawn_mask_of_another_size_is_scaled(picture: Picture) -> None:
+    result = objects_remove(picture, FakeModels(), drawn=[drawn(200, 300)])
+    changed = (result.rgb != picture.rgb).any(axis=2)
+    assert changed[61:79, 91:119].all()
+    assert not changed[:59].any()
+
+
+def test_ids_hold_for_an_edited_version_of_another_size(picture: Picture, labels) -> None:
+    larger = Picture(picture.rgb.repeat(2, axis=0).repeat(2, axis=1))
+    result = objects_remove(larger, FakeModels(), labels, [2])
+    assert (result.rgb[40:80, 40:100] != larger.rgb[40:80, 40:100]).any(axis=2).all()
+    assert np.array_equal(result.rgb[110:], larger.rgb[110:])
+
+
+@pytest.mark.parametrize("mask_id", [0, 4, -1, 256, 10**9])
+def test_an_unknown_id_is_refused_before_any_work(picture: Picture, labels, mask_id: int) -> None:
+    models = FakeModels()
+    with pytest.raises(NoSuchMask, match=str(mask_id)):
+        objects_remove(picture, models, labels, [2, mask_id])
+    assert models.lent == 0
+
+
+def test_no_map_has_no_id(picture: Picture) -> None:
+    with pytest.raises(NoSuchMask):
+        objects_remove(picture, FakeModels(), None, [1])
+
+
+def test_a_drawn_mask_of_another_shape_is_refused(picture: Picture) -> None:
+    with pytest.raises(MaskRatio):
+        objects_remove(picture, FakeModels(), drawn=[drawn(100, 100)])
+
+
+def test_nothing_chosen_changes_nothing(picture: Picture, labels) -> None:
+    assert np.array_equal(objects_remove(picture, FakeModels(), labels).rgb, picture.rgb)

@@ -1,0 +1,108 @@
+"""The people of a picture as person/info tells them."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from models.base import Face, FaceAnalysis, Models, Rgb
+from models.dlib_faces import DlibFaces
+from pipelines.person_info import labels_for, people, person_id
+from pipelines.picture import Picture
+
+
+class Faces:
+    """Lends a face analysis and nothing else."""
+
+    def __init__(self, analysis: FaceAnalysis) -> None:
+        self.analysis = analysis
+
+    def face_analysis(self) -> AbstractContextManager[FaceAnalysis]:
+        return nullcontext(self.analysis)
+
+
+class Given:
+    """Finds the faces it was given."""
+
+    def __init__(self, *faces: Face) -> None:
+        self.faces = list(faces)
+
+    def analyse(self, rgb: Rgb) -> list[Face]:
+        return self.faces
+
+
+FACE = Face(
+    rect=(10.4, 20.2, 60.0, 61.0),
+    landmarks=np.zeros((5, 2), np.float32),
+    score=1,
+    yaw=0,
+    roll=0,
+    age=(26, 42),
+    gender="Female",
+    gender_probability=0.95,
+)
+PLAIN = np.full((200, 200, 3), 128, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def real() -> Models:
+    return cast(Models, Faces(DlibFaces()))
+
+
+def given(*faces: Face) -> Models:
+    return cast(Models, Faces(Given(*faces)))
+
+
+def test_a_person_has_the_published_keys() -> None:
+    (person,) = people(PLAIN, given(FACE), "f49943971e3039c7")
+    told = json.loads(json.dumps(person.as_json()))
+    assert set(told) == {"actions", "id", "labels", "oracle", "rect", "type"}
+    assert told["type"] == "person"
+    assert told["rect"] == {"h": 61.0, "w": 60.0, "x": 10.4, "y": 20.2}
+    assert told["labels"] == ["age_26-42", "Female"]
+    assert told["actions"]["age"] == ["mid-20", "mid-40", "mid-60"]
+
+
+def test_what_cannot_be_told_has_no_label() -> None:
+    assert labels_for(replace(FACE, age=None)) == ["Female"]
+    assert labels_for(replace(FACE, gender=None)) == ["age_26-42"]
+    assert labels_for(replace(FACE, age=None, gender=None)) == []
+
+
+def test_an_id_is_64_hexadecimal_digits_of_the_visual_and_the_place() -> None:
+    one = person_id("f49943971e3039c7", FACE)
+    assert len(one) == 64
+    assert int(one, 16) >= 0
+    assert person_id("f49943971e3039c7", replace(FACE, age=None, score=2)) == one
+    assert person_id("0000000000000000", FACE) != one
+    assert person_id("f49943971e3039c7", replace(FACE, rect=(90, 20, 60, 61))) != one
+
+
+def test_people_keep_the_order_of_their_faces() -> None:
+    other = replace(FACE, rect=(100, 100, 30, 30))
+    found = people(PLAIN, given(FACE, other), "a")
+    assert [person.rect for person in found] == [FACE.rect, other.rect]
+
+
+def test_a_picture_without_faces_has_no_people() -> None:
+    assert people(PLAIN, given(), "a") == []
+
+
+def test_a_photograph_gives_the_same_person_every_time(
+    real: Models, photo: Callable[[str], Picture]
+) -> None:
+    rgb = photo("astronaut").rgb
+    first, second = people(rgb, real, "a"), people(rgb.copy(), real, "a")
+    assert [person.as_json() for person in first] == [person.as_json() for person in second]
+    assert first[0].labels == ["age_26-42", "Female"]
+
+
+@pytest.mark.parametrize("name", ["coffee", "chelsea"])
+def test_a_cup_and_a_cat_are_not_people(
+    real: Models, photo: Callable[[str], Picture], name: str
+) -> None:
+    assert people(photo(name).rgb, real, "a") == []

@@ -1,0 +1,140 @@
+"""What is told of a visual's objects and background."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+import cv2
+import numpy as np
+
+from models.base import Alpha, FaceAnalysis, Matting, Models, Rgb
+from models.dlib_faces import DlibFaces
+from pipelines.picture import Picture
+from pipelines.visual_info import background, info, objects
+
+KEYS = {"actions", "id", "labels", "oracle", "rect", "type"}
+
+
+class LeftMatting:
+    """Takes the left third for the subject."""
+
+    def matte(self, rgb: Rgb) -> Alpha:
+        matte = np.zeros(rgb.shape[:2], np.float32)
+        matte[:, : rgb.shape[1] // 3] = 1
+        return matte
+
+
+class Lender:
+    """Lends what info asks for."""
+
+    def matting(self) -> AbstractContextManager[Matting]:
+        return nullcontext(LeftMatting())
+
+    def face_analysis(self) -> AbstractContextManager[FaceAnalysis]:
+        return nullcontext(DlibFaces())
+
+
+def told(entry: dict[str, object]) -> dict[str, Any]:
+    """Give an entry as a caller reads it."""
+    return cast(dict[str, Any], json.loads(json.dumps(entry)))
+
+
+def halves(left: tuple[int, int, int], right: tuple[int, int, int]) -> Rgb:
+    rgb = np.empty((60, 120, 3), np.uint8)
+    rgb[:, :60] = left
+    rgb[:, 60:] = right
+    return rgb
+
+
+def test_info_tells_people_then_objects_then_the_background(
+    photo: Callable[[str], Picture],
+) -> None:
+    picture = photo("astronaut")
+    labels_map = np.zeros((picture.height, picture.width), np.uint8)
+    labels_map[10:20, 30:50] = 1
+    entries = info(picture, cast(Models, Lender()), "a", labels_map)
+    assert [entry["type"] for entry in entries] == ["person", "object", "background"]
+    assert all(set(entry) == KEYS for entry in entries)
+
+
+def test_each_mask_is_an_object_in_its_bounding_box() -> None:
+    labels_map = np.zeros((100, 200), np.uint8)
+    labels_map[10:20, 30:50] = 1
+    labels_map[60:90, 0:5] = 7
+    labels_map[95, 199] = 255
+    labels_map[99, 198] = 255
+    first, second, third = map(told, objects(labels_map))
+    assert [first["id"], second["id"], third["id"]] == ["1", "7", "255"]
+    assert first["rect"] == {"h": 10.0, "w": 20.0, "x": 30.0, "y": 10.0}
+    assert second["rect"] == {"h": 30.0, "w": 5.0, "x": 0.0, "y": 60.0}
+    assert third["rect"] == {"h": 5.0, "w": 2.0, "x": 198.0, "y": 95.0}
+    assert first["actions"] == {"remove": [True]}
+    assert first["labels"] == []
+
+
+def test_a_map_without_masks_has_no_objects() -> None:
+    assert objects(np.zeros((5, 5), np.uint8)) == []
+    assert len(objects(np.ones((1, 1), np.uint8))) == 1
+
+
+def test_removing_a_large_object_has_a_lower_prospect() -> None:
+    labels_map = np.zeros((100, 100), np.uint8)
+    labels_map[:50] = 1
+    labels_map[60:65, 60:65] = 2
+    large, small = map(told, objects(labels_map))
+    assert large["oracle"] == {"remove": {"remove": "low"}}
+    assert small["oracle"] == {"remove": {"remove": "high"}}
+
+
+def test_a_background_of_one_colour_is_plain_and_named() -> None:
+    rgb = halves((250, 10, 10), (0, 0, 128))
+    alpha = np.zeros((60, 120), np.uint8)
+    alpha[:, :60] = 255
+    (entry,) = map(told, background(rgb, alpha))
+    assert entry["labels"] == ["plain", "#000080", "navy"]
+    assert entry["rect"] == {"h": 60.0, "w": 60.0, "x": 60.0, "y": 0.0}
+    assert set(entry) == KEYS
+
+
+def test_a_background_of_two_colours_is_textured_and_names_the_commoner_first() -> None:
+    rgb = halves((255, 255, 255), (255, 255, 255))
+    rgb[:, 80:] = (255, 0, 0)
+    (entry,) = map(told, background(rgb, np.zeros((60, 120), np.uint8)))
+    assert entry["labels"][0] == "textured"
+    assert entry["labels"][2:] == ["white", "red"]
+
+
+def test_the_subject_does_not_colour_the_background_of_a_large_picture() -> None:
+    rgb = np.full((1200, 1200, 3), (0, 128, 0), np.uint8)
+    alpha = np.zeros((1200, 1200), np.uint8)
+    rgb[::3] = (255, 0, 255)
+    alpha[::3] = 255
+    (entry,) = map(told, background(rgb, alpha))
+    assert entry["labels"][0] == "plain"
+    assert entry["labels"][2:] == ["green"]
+    red, green, blue = (int(entry["labels"][1][i : i + 2], 16) for i in (1, 3, 5))
+    assert max(red, abs(green - 128), blue) <= 2
+
+
+def test_one_pixel_of_background_in_a_large_picture_is_still_told() -> None:
+    rgb = np.full((1500, 1500, 3), 255, np.uint8)
+    rgb[700, 800] = 0
+    alpha = np.full((1500, 1500), 255, np.uint8)
+    alpha[700, 800] = 0
+    (entry,) = map(told, background(rgb, alpha))
+    assert entry["rect"] == {"h": 1.0, "w": 1.0, "x": 800.0, "y": 700.0}
+    assert entry["labels"] == ["plain", "#000000", "black"]
+
+
+def test_a_subject_that_covers_all_leaves_no_background() -> None:
+    assert background(halves((1, 2, 3), (4, 5, 6)), np.full((60, 120), 255, np.uint8)) == []
+
+
+def test_an_unsure_matte_lowers_the_prospects() -> None:
+    rgb = halves((200, 10, 10), (10, 10, 200))
+    alpha = np.zeros((60, 120), np.uint8)
+    alpha[:, :40] = 255
+    assert told(background(rgb, alpha)[0])["oracle"]["blur"] == {"blur": "high"}
+    soft = cv2.blur(alpha, (81, 1)).astype(np.uint8)
+    assert told(background(rgb, soft)[0])["oracle"]["blur"] == {"blur": "low"}

@@ -1,0 +1,389 @@
+"""Files to pictures and back: every kind of pixel, every orientation, damage, masks."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from pipelines.picture import Picture
+from server.codec import (
+    CONTENT_TYPES,
+    EXTENSIONS,
+    MAX_SIDE,
+    DamagedPicture,
+    Format,
+    PictureError,
+    decode,
+    decode_mask,
+    encode,
+    probe,
+)
+from tests.conftest import PHOTOS
+
+RNG = np.random.default_rng(17)
+PIXELS = RNG.integers(0, 256, (30, 40, 3), np.uint8)
+ALPHA = RNG.integers(0, 256, (30, 40), np.uint8)
+PHOTO = Image.fromarray(PIXELS)
+CUTOUT = Image.fromarray(np.dstack([PIXELS, ALPHA]))
+FORMATS: tuple[Format, ...] = ("JPEG", "PNG", "WEBP")
+
+
+def save(image: Image.Image, format: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def by_pillow(data: bytes, mode: str = "RGB") -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert(mode))
+
+
+def stacked(picture: Picture) -> NDArray[np.uint8]:
+    assert picture.alpha is not None
+    return np.dstack([picture.rgb, picture.alpha])
+
+
+def png(depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes], width: int) -> bytes:
+    """Write a PNG of any kind from its filtered rows."""
+    height = 1
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)),
+        *chunks,
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+
+
+# Decoding
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
+def test_a_photograph_is_decoded_as_pillow_does_bit_for_bit(name: str) -> None:
+    data = (PHOTOS / f"{name}.jpg").read_bytes()
+    picture = decode(data)
+    assert picture.alpha is None
+    assert np.array_equal(picture.rgb, by_pillow(data))
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_any_jpeg_is_decoded_as_pillow_does(mode: str, progressive: bool, subsampling: int) -> None:
+    image = PHOTO.resize((133, 71)).convert(mode)
+    data = save(image, "JPEG", quality=85, progressive=progressive, subsampling=subsampling)
+    assert np.array_equal(decode(data).rgb, by_pillow(data))
+
+
+def test_a_jpeg_stored_as_rgb_keeps_its_colours() -> None:
+    data = save(PHOTO, "JPEG", quality=100, keep_rgb=True)
+    assert np.array_equal(decode(data).rgb, by_pillow(data))
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_webp_is_decoded_as_pillow_does(lossless: bool) -> None:
+    data = save(PHOTO, "WEBP", lossless=lossless)
+    assert np.array_equal(decode(data).rgb, by_pillow(data))
+    data = save(CUTOUT, "WEBP", lossless=lossless, exact=True)
+    assert np.array_equal(stacked(decode(data)), by_pillow(data, "RGBA"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_an_opaque_png_becomes_rgb(mode: str) -> None:
+    image = PHOTO.convert(mode)
+    picture = decode(save(image, "PNG"))
+    assert picture.alpha is None
+    assert np.array_equal(picture.rgb, np.asarray(image.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_the_alpha_of_a_png_is_kept_straight(mode: str) -> None:
+    image = CUTOUT.convert(mode)
+    assert np.array_equal(stacked(decode(save(image, "PNG"))), np.asarray(image.convert("RGBA")))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_palette_with_transparency_becomes_rgba(bits: int) -> None:
+    image = PHOTO.quantize(2**bits)
+    for transparency in (1, bytes((0, 77))):
+        data = save(image, "PNG", bits=bits, transparency=transparency)
+        picture = decode(data)
+        assert np.array_equal(stacked(picture), by_pillow(data, "RGBA"))
+        assert picture.alpha is not None
+        assert picture.alpha.min() == 0
+
+
+def test_sixteen_bits_are_scaled_to_eight() -> None:
+    levels = np.arange(256, dtype=np.uint16)[None] * 257
+    for offset in (-128, 0, 128):
+        stored = (levels.astype(np.int32) + offset).clip(0, 65535).astype(np.uint16)
+        picture = decode(save(Image.fromarray(stored), "PNG"))
+        assert np.array_equal(picture.rgb[..., 0], levels // 257)
+
+
+def test_sixteen_bit_colours_are_told_from_eight_bit_ones() -> None:
+    row = b"\0" + struct.pack(">6H", 0, 257 * 100, 65535, 257, 257 * 2, 257 * 254)
+    picture = decode(png(16, 2, row, width=2))
+    assert picture.rgb.tolist() == [[[0, 100, 255], [1, 2, 254]]]
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "row", "key", "alpha"),
+    [
+        (1, 0, b"\0\xa0", (1,), [0, 255, 0]),
+        (2, 0, b"\0\x1b", (2,), [255, 255, 0, 255]),
+        (4, 0, b"\0\x3c", (12,), [255, 0]),
+        (8, 0, b"\0\x09\x0a", (10,), [255, 0]),
+        (16, 0, b"\0\x0a\x00\x0a\x01", (0x0A01,), [255, 0]),
+        (8, 2, b"\0\x01\x02\x03\x01\x02\x04", (1, 2, 4), [255, 0]),
+        (16, 2, b"\0" + bytes(12), (0, 0, 0), [0, 0]),
+    ],
+)
+def test_a_colour_key_becomes_alpha(
+    depth: int, colour: int, row: bytes, key: tuple[int, ...], alpha: list[int]
+) -> None:
+    chunk = (b"tRNS", struct.pack(f">{len(key)}H", *key))
+    picture = decode(png(depth, colour, row, chunk, width=len(alpha)))
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [alpha]
+
+
+def test_a_colour_key_cut_short_is_damage() -> None:
+    with pytest.raises(DamagedPicture):
+        decode(png(8, 2, b"\0\1\2\3", (b"tRNS", b"\0\1"), width=1))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_picture_is_turned_upright(format: Format, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = save(PHOTO, format, exif=exif.tobytes())
+    picture = decode(data)
+    assert np.array_equal(picture.rgb, by_pillow(data))
+    assert (picture.width, picture.height) == (probe(data).width, probe(data).height)
+    if format != "JPEG":
+        data = save(CUTOUT, format, exif=exif.tobytes(), lossless=True, exact=True)
+        assert np.array_equal(stacked(decode(data)), by_pillow(data, "RGBA"))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_truncated_pixels_are_damage(format: Format) -> None:
+    whole = save(PHOTO.resize((200, 150)), format)
+    for share in (0.3, 0.6, 0.9):
+        cut = whole[: int(len(whole) * share)]
+        assert probe(cut).width == 200
+        with pytest.raises(DamagedPicture, match=format):
+            decode(cut)
+        with pytest.raises(DamagedPicture, match=format):
+            decode_mask(cut)
+
+
+def test_a_jpeg_with_harmless_oddities_is_decoded() -> None:
+    data = save(PHOTO, "JPEG", quality=90)
+    scan = data.index(b"\xff\xda")
+    assert np.array_equal(decode(data[:scan] + bytes(9) + data[scan:]).rgb, decode(data).rgb)
+    assert np.array_equal(decode(data + b"trailing bytes").rgb, decode(data).rgb)
+
+
+def test_a_wrong_checksum_over_the_pixels_is_damage() -> None:
+    data = bytearray(save(PHOTO, "PNG"))
+    data[data.index(b"IDAT") + 40] ^= 1
+    with pytest.raises(DamagedPicture):
+        decode(bytes(data))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_mutated_files_decode_or_are_refused_and_nothing_else(format: Format) -> None:
+    rng = np.random.default_rng(23)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    seeds = [save(PHOTO, format, exif=exif.tobytes())]
+    if format == "JPEG":
+        seeds += [save(PHOTO.convert(mode), format, progressive=True) for mode in ("L", "CMYK")]
+    else:
+        seeds += [save(CUTOUT, format, save_all=True, append_images=[CUTOUT.rotate(180)])]
+    if format == "PNG":
+        seeds += [save(PHOTO.quantize(16), format, transparency=2)]
+    refused = 0
+    for _ in range(300):
+        data = bytearray(seeds[rng.integers(len(seeds))])
+        for _ in range(rng.integers(1, 6)):
+            at = int(rng.integers(3, len(data)))
+            data[at : at + int(rng.integers(0, 4))] = rng.bytes(int(rng.integers(0, 4)))
+        if format == "PNG":
+            data = with_right_checksums(data)
+        try:
+            found = probe(bytes(data))
+            if found.width * found.height <= 1_000_000:
+                assert decode(bytes(data)).rgb.shape == (found.height, found.width, 3)
+                assert decode_mask(bytes(data)).shape == (found.height, found.width)
+        except PictureError:
+            refused += 1
+    assert 0 < refused < 300
+
+
+def with_right_checksums(data: bytearray) -> bytearray:
+    """Let mutations past the checksum, to where they may do harm."""
+    position = 8
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        if position + 12 + length > len(data):
+            break
+        checksum = zlib.crc32(data[position + 4 : position + 8 + length])
+        struct.pack_into(">I", data, position + 8 + length, checksum)
+        position += 12 + length
+    return data
+
+
+# Masks
+
+
+@pytest.fixture
+def drawing() -> NDArray[np.uint8]:
+    """A mask with hard and soft greys."""
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:20, 5:30] = 255
+    mask[5:20, 30] = 100
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("format", "mode"),
+    [
+        *(("PNG", mode) for mode in ("L", "RGB", "P", "LA", "RGBA")),
+        *(("WEBP", mode) for mode in ("RGB", "RGBA")),
+    ],
+)
+def test_a_mask_is_read_from_any_mode(drawing: NDArray[np.uint8], format: str, mode: str) -> None:
+    image = Image.fromarray(drawing).convert(mode)
+    assert np.array_equal(decode_mask(save(image, format, lossless=True)), drawing)
+
+
+def test_a_one_bit_mask_is_black_and_white(drawing: NDArray[np.uint8]) -> None:
+    mask = decode_mask(save(Image.fromarray(drawing > 127), "PNG"))
+    assert np.array_equal(mask, np.where(drawing > 127, 255, 0))
+
+
+def test_a_sixteen_bit_mask_is_scaled(drawing: NDArray[np.uint8]) -> None:
+    stored = drawing.astype(np.uint16) * 257
+    assert np.array_equal(decode_mask(save(Image.fromarray(stored), "PNG")), drawing)
+
+
+def test_a_jpeg_mask_is_read_upright(drawing: NDArray[np.uint8]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = save(Image.fromarray(drawing), "JPEG", quality=100, exif=exif.tobytes())
+    mask = decode_mask(data)
+    assert mask.shape == (40, 30)
+    assert np.array_equal(mask > 127, np.rot90(drawing, 3) > 127)
+
+
+def test_colours_of_a_mask_count_by_luminance() -> None:
+    row = Image.new("RGB", (3, 1))
+    for column, colour in enumerate(((255, 0, 0), (0, 255, 0), (0, 0, 255))):
+        row.putpixel((column, 0), colour)
+    assert decode_mask(save(row, "PNG")).tolist() == [[76, 150, 29]]
+
+
+@pytest.mark.parametrize("colour", [(255, 255, 255), (255, 0, 80), (0, 0, 0)])
+def test_strokes_of_one_colour_on_an_empty_canvas_are_the_mask(
+    drawing: NDArray[np.uint8], colour: tuple[int, int, int]
+) -> None:
+    strokes = np.dstack([np.full((30, 40, 3), colour, np.uint8), drawing])
+    strokes[drawing == 0] = 0
+    for mode in ("RGBA", "LA"):
+        image = Image.fromarray(strokes).convert(mode)
+        assert np.array_equal(decode_mask(save(image, "PNG")), drawing)
+
+
+def test_transparent_pixels_count_as_black() -> None:
+    rgba = np.zeros((1, 4, 4), np.uint8)
+    rgba[0, 0] = (255, 255, 255, 255)
+    rgba[0, 1] = (0, 0, 0, 255)
+    rgba[0, 2] = (255, 255, 255, 0)
+    rgba[0, 3] = (255, 255, 255, 51)
+    assert decode_mask(save(Image.fromarray(rgba), "PNG")).tolist() == [[255, 0, 0, 51]]
+
+
+def test_an_opaque_mask_with_an_alpha_channel_is_read_by_its_colours() -> None:
+    for grey in (0, 255):
+        image = Image.new("RGBA", (4, 3), (grey, grey, grey, 255))
+        assert np.array_equal(decode_mask(save(image, "PNG")), np.full((3, 4), grey))
+
+
+def test_an_empty_canvas_asks_for_nothing() -> None:
+    assert not decode_mask(save(Image.new("RGBA", (4, 3)), "PNG")).any()
+
+
+# Encoding
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_alpha_is_encoded_without_loss(format: Format) -> None:
+    picture = Picture(PIXELS, ALPHA)
+    assert np.array_equal(stacked(decode(encode(picture, format))), stacked(picture))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_photograph_survives_encoding(format: Format) -> None:
+    picture = decode((PHOTOS / "chelsea.jpg").read_bytes())
+    data = encode(picture, format)
+    assert probe(data).format == format
+    again = decode(data)
+    assert again.alpha is None
+    assert cv2.PSNR(again.rgb, picture.rgb) > 38
+
+
+def test_a_jpeg_has_full_resolution_colours() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = (255, 0, 0)
+    stripes[:, 1::2] = (0, 0, 255)
+    again = decode(encode(Picture(stripes), "JPEG")).rgb
+    assert np.abs(again.astype(int) - stripes).mean() < 6
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_pixels_that_do_not_lie_in_one_piece_are_encoded(format: Format) -> None:
+    part = Picture(np.tile(PIXELS, (4, 4, 1))[5:80:2, ::-3])
+    whole = Picture(np.ascontiguousarray(part.rgb))
+    assert encode(part, format) == encode(whole, format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_of_the_files_metadata_is_passed_on(format: Format) -> None:
+    place = "51.5007 N, 0.1246 W"
+    exif = Image.Exif()
+    exif[0x010E] = place
+    for source in FORMATS:
+        data = save(PHOTO, source, exif=exif.tobytes(), icc_profile=b"p" * 200)
+        result = encode(decode(data), format)
+        assert place.encode() not in result
+        with Image.open(io.BytesIO(result)) as image:
+            assert not image.getexif()
+            assert not {"exif", "icc_profile", "xmp", "comment"} & set(image.info)
+
+
+def test_what_a_format_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        encode(Picture(PIXELS, ALPHA), "JPEG")
+    for format in ("JPEG", "WEBP"):
+        strip = np.zeros((1, MAX_SIDE[format] + 1, 3), np.uint8)
+        with pytest.raises(ValueError, match="side"):
+            encode(Picture(strip), format)
+        assert probe(encode(Picture(strip[:, 1:]), format)).width == MAX_SIDE[format]
+
+
+def test_every_format_has_a_content_type_and_an_extension() -> None:
+    assert set(CONTENT_TYPES) == set(EXTENSIONS) == set(MAX_SIDE) == set(FORMATS)
+    assert all(kind.startswith("image/") for kind in CONTENT_TYPES.values())

@@ -1,0 +1,190 @@
+"""sync=false: links at once, then the whole result, whatever happens to the process in between."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from models.base import Inpainting, Matting
+from models.pool import ModelUnavailable
+from server.app import create_app
+from server.settings import Settings
+from tests.fakes import FakeModels, MeanInpainting
+from tests.server.conftest import TOKEN, b64, encode, mask, photo
+from tests.server.test_refusals import refused
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+def local(link: str) -> str:
+    """Give a link without its address."""
+    parts = urlsplit(link)
+    return f"{parts.path}?{parts.query}"
+
+
+class Held(FakeModels):
+    """Models that work only once they are let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.let = threading.Event()
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        """Wait, then lend."""
+        self.begun.set()
+        assert self.let.wait(10)
+        with super().matting() as matting:
+            yield matting
+
+
+def test_the_link_is_404_until_the_result_is_whole(tmp_path: Path, wait_until: Wait) -> None:
+    models = Held()
+    with TestClient(create_app(Settings(data_dir=tmp_path), models), headers=TOKEN) as client:
+        answer = client.post("/v1/background/remove", json={"file": b64(photo()), "sync": False})
+        assert answer.status_code == 200
+        link = local(answer.json()["result_url"])
+        assert models.begun.wait(10)
+        refused(client.get(link), 404)
+        models.let.set()
+        wait_until(lambda: client.get(link).status_code == 200)
+        assert Image.open(io.BytesIO(client.get(link).content)).size == (320, 240)
+        wait_until(lambda: not list((tmp_path / "sources").rglob("*.png")))
+
+
+def test_the_seed_is_told_at_once_and_gives_the_same_picture(
+    client: TestClient, wait_until: Wait
+) -> None:
+    body = {"file": b64(photo()), "canvas_size": [400, 300]}
+    later = client.post("/v1/image_expansion", json={**body, "sync": "false"}).json()
+    at_once = client.post("/v1/image_expansion", json={**body, "seed": later["seed"]}).json()
+    link = local(later["result_url"])
+    wait_until(lambda: client.get(link).status_code == 200)
+    assert client.get(link).content == client.get(local(at_once["result_url"])).content
+
+
+def test_a_job_that_a_stopped_process_left_is_done_by_the_next(
+    tmp_path: Path, wait_until: Wait
+) -> None:
+    settings = Settings(data_dir=tmp_path, workers=1)
+    held = Held()
+    body = {"file": b64(photo()), "sync": False}
+    links = []
+    with TestClient(create_app(settings, held), headers=TOKEN) as client:
+        for _ in range(3):
+            links.append(local(client.post("/v1/crop", json=body).json()["result_url"]))
+        assert held.begun.wait(10)
+        stopper = threading.Timer(0.5, held.let.set)  # the first ends while the process stops
+        stopper.start()
+    stopper.join()
+    assert len(list((tmp_path / "results").rglob("*.png"))) < 3
+    with TestClient(create_app(settings, FakeModels()), headers=TOKEN) as client:
+        for link in links:
+            wait_until(lambda link=link: client.get(link).status_code == 200)
+
+
+def test_a_job_that_cannot_be_done_says_so_at_its_link(
+    client: TestClient, wait_until: Wait
+) -> None:
+    white = encode(Image.new("L", (320, 240), 255))
+    body = {"file": b64(photo()), "mask_file": b64(white), "sync": False}
+    link = local(client.post("/v1/eraser", json=body).json()["result_url"])
+    wait_until(lambda: client.get(link).status_code != 404)
+    assert "left to fill" in refused(client.get(link), 506)["description"]
+
+
+def test_work_waits_for_a_model_that_is_not_to_be_had(tmp_path: Path, wait_until: Wait) -> None:
+    class Shy(FakeModels):
+        tries = 0
+
+        @contextmanager
+        def inpainting(self) -> Iterator[Inpainting]:
+            self.tries += 1
+            if self.tries < 2:
+                raise ModelUnavailable("not yet")
+            yield MeanInpainting()
+
+    with TestClient(create_app(Settings(data_dir=tmp_path), Shy()), headers=TOKEN) as client:
+        body = {"file": b64(photo()), "mask_file": b64(mask()), "sync": False}
+        link = local(client.post("/v1/eraser", json=body).json()["result_url"])
+        wait_until(lambda: client.get(link).status_code == 200)
+
+
+@pytest.mark.parametrize("data", [b"text", photo()[:20_000], b""])
+def test_a_picture_that_is_refused_is_refused_at_once(client: TestClient, data: bytes) -> None:
+    answer = client.post("/v1/crop", files={"file": ("a.png", data)}, data={"sync": "false"})
+    assert 400 <= answer.status_code < 500
+
+
+def test_one_job_too_many_is_429(tmp_path: Path) -> None:
+    models = Held()
+    settings = Settings(data_dir=tmp_path, max_undone=1)
+    body: dict[str, Any] = {"file": b64(photo()), "sync": False}
+    with TestClient(create_app(settings, models), headers=TOKEN) as client:
+        assert client.post("/v1/crop", json=body).status_code == 200
+        answer = client.post("/v1/crop", json=body)
+        refused(answer, 429)
+        assert int(answer.headers["retry-after"]) > 0
+        models.let.set()
+
+
+class TestModeration:
+    """content_moderation, judged by a stand-in that takes offence at red."""
+
+    red = encode(Image.new("RGB", (300, 300), (255, 0, 0)))
+    green = encode(Image.new("RGB", (300, 300), (0, 200, 0)))
+
+    @pytest.mark.parametrize("sync", [True, False])
+    def test_an_input_is_refused_at_once_and_named(
+        self, client: TestClient, sync: bool, settings: Settings
+    ) -> None:
+        body = {"file": b64(self.red), "content_moderation": True, "sync": sync}
+        assert refused(client.post("/v1/crop", json=body), 422)["parameter"] == "image"
+        assert not [p for p in settings.data_dir.rglob("*.png") if p.is_file()]
+
+    def test_nothing_is_refused_unasked(self, client: TestClient) -> None:
+        assert client.post("/v1/crop", json={"file": b64(self.red)}).status_code == 200
+
+    def test_a_safe_picture_passes(self, client: TestClient) -> None:
+        body = {"file": b64(self.green), "content_moderation": True}
+        assert client.post("/v1/crop", json=body).status_code == 200
+
+    @pytest.mark.parametrize("sync", [True, False])
+    def test_an_output_is_refused(
+        self, settings: Settings, sync: bool, wait_until: Wait
+    ) -> None:
+        class Reddening(FakeModels):
+            @contextmanager
+            def inpainting(self) -> Iterator[Inpainting]:
+                class Red:
+                    def fill(self, rgb: Any, hole: Any, avoid: Any = None) -> Any:
+                        filled = rgb.copy()
+                        filled[hole] = (255, 0, 0)
+                        return filled
+
+                yield Red()
+
+        body = {
+            "file": b64(self.green),
+            "mask_file": b64(encode(Image.new("L", (300, 300), 255))),
+            "content_moderation": True,
+            "sync": sync,
+        }
+        with TestClient(create_app(settings, Reddening()), headers=TOKEN) as client:
+            answer = client.post("/v1/eraser", json=body)
+            if sync:
+                refused(answer, 422)
+                assert not list((settings.data_dir / "results").rglob("*.png"))
+            else:
+                link = local(answer.json()["result_url"])
+                wait_until(lambda: client.get(link).status_code != 404)
+                assert client.get(link).content == b""
+                assert client.get(link, headers={"range": "bytes=0-0"}).status_code == 416

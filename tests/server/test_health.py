@@ -1,0 +1,49 @@
+"""Liveness and readiness."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from server.app import create_app
+from server.settings import Settings
+from tests.fakes import FakeModels
+
+
+class SlowModels(FakeModels):
+    """Models whose start waits for a signal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = threading.Event()
+        self.fault: Exception | None = None
+
+    def warm_up(self) -> None:
+        """Wait, then fail where told to."""
+        self.start.wait(10)
+        if self.fault:
+            raise self.fault
+
+
+def test_ready_only_once_the_models_have_run(
+    tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    models = SlowModels()
+    with TestClient(create_app(Settings(data_dir=tmp_path), models)) as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        models.start.set()
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+
+
+def test_models_that_do_not_start_are_told(
+    tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    models = SlowModels()
+    models.fault = RuntimeError("u2netp.onnx is truncated")
+    models.start.set()
+    with TestClient(create_app(Settings(data_dir=tmp_path), models)) as client:
+        wait_until(lambda: client.get("/readyz").json()["status"] == "failed")
+        assert client.get("/readyz").json()["reason"] == "u2netp.onnx is truncated"
+        assert client.get("/readyz").status_code == 503

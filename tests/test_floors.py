@@ -1,0 +1,50 @@
+"""Imports go downwards only: server to pipelines to models, server to storage; nothing points back."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BELOW = {
+    "server": {"server", "pipelines", "models", "storage"},
+    "pipelines": {"pipelines", "models"},
+    "models": {"models"},
+    "storage": {"storage"},
+}
+FLOORS = set(BELOW) | {"tests", "scripts"}
+
+
+def imports(file: Path) -> set[str]:
+    """Name the top-level packages that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file} imports relatively"
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("floor", BELOW)
+def test_a_floor_imports_only_what_lies_below(floor: str) -> None:
+    files = list((ROOT / floor).rglob("*.py"))
+    assert files
+    for file in files:
+        upwards = (imports(file) & FLOORS) - BELOW[floor]
+        assert not upwards, f"{file.relative_to(ROOT)} imports {upwards}"
+
+
+@pytest.mark.parametrize("floor", BELOW)
+def test_every_module_opens_with_a_sentence(floor: str) -> None:
+    for file in (ROOT / floor).rglob("*.py"):
+        docstring = ast.get_docstring(ast.parse(file.read_text()))
+        assert docstring, file
+        assert docstring.splitlines()[0].endswith((".", ":")), file
+
+
+def test_lite_needs_no_torch() -> None:
+    for floor in BELOW:
+        for file in (ROOT / floor).rglob("*.py"):
+            assert not imports(file) & {"torch", "diffusers", "transformers"}, file
