@@ -18,6 +18,7 @@ _SMALLEST = 0.002  # of the picture's area
 _MOST = 60
 _FINE_SIDE = 1024
 _DOUBT = 2  # coarse pixels on each side of an edge that are decided anew
+_MOSTLY_EDGE = 0.2  # of a part beyond doubt: less is a seam
 _TILE = 512
 _BLUR = 5  # pixels of the fine map that vote on a pixel, on a side
 
@@ -75,7 +76,9 @@ def _flood(rgb: Rgb, parts: Labels) -> Labels:
     radius = _DOUBT * max(1, round(width / parts.shape[1]))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
     edge = cv2.dilate(markers, disc) != cv2.erode(markers, disc)
-    seeds = np.where(edge, 0, markers)
+    whole, seeds = np.bincount(markers.ravel(), minlength=256), np.where(edge, 0, markers)
+    left = np.bincount(seeds.ravel(), minlength=256)
+    seeds[(left < _MOSTLY_EDGE * whole)[seeds]] = 0
     if not seeds.any():
         seeds = markers
     # The outermost pixels of what it is given are never flooded: these are a frame, cut off again.

@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.base import Models
-from pipelines.compose import estimate_foreground, over
+from pipelines.compose import cut_out, over
 from pipelines.picture import Picture
 from pipelines.resolution import one_megapixel
 from pipelines.subject import subject_alpha
@@ -25,7 +25,5 @@ def background_colour(
     if not original_quality:
         picture = one_megapixel(picture)
     alpha = subject_alpha(picture, models, force_rmbg)
-    # Colours under a picture's own alpha are the subject's already.
-    own = alpha is picture.alpha
-    front = picture.rgb if own else estimate_foreground(picture.rgb, alpha)
-    return Picture(over(front, alpha, np.full_like(front, colour)))
+    subject = cut_out(picture, alpha)
+    return Picture(over(subject.rgb, alpha, np.full_like(subject.rgb, colour)))

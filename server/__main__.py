@@ -26,6 +26,7 @@ def main() -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     # Requests run side by side, one thread each; a pool of threads inside each would only contend.
     cv2.setNumThreads(1)
     try:

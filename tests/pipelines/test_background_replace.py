@@ -1,6 +1,9 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from models.pool import Pool
 from pipelines.background_replace import background_colour
 from pipelines.compose import over
 from pipelines.picture import Picture
@@ -52,7 +55,7 @@ def test_force_rmbg_finds_the_subject_anew(picture: Picture) -> None:
     assert (result.rgb[120, 210] == (220, 210, 200)).all()
 
 
-def test_a_photograph_is_cut_cleanly(photo, lite) -> None:
+def test_a_photograph_is_cut_cleanly(photo: Callable[[str], Picture], lite: Pool) -> None:
     result = background_colour(photo("astronaut"), lite, (0, 255, 0), original_quality=True)
     green = (result.rgb == (0, 255, 0)).all(axis=2)
     assert 0.1 < green.mean() < 0.8

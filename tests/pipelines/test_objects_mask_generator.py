@@ -1,7 +1,7 @@
 import io
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -100,7 +100,7 @@ def test_more_than_255_masks_lose_the_smallest() -> None:
     assert np.array_equal(labels == 1, subject > 0)
 
 
-def test_masks_of_a_photograph_are_the_same_every_time(photo) -> None:
+def test_masks_of_a_photograph_are_the_same_every_time(photo: Callable[[str], Picture]) -> None:
     class Models(FakeModels):
         @contextmanager
         def segmentation(self) -> Iterator[Segmentation]:

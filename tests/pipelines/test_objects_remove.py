@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from models.base import Labels
 from pipelines.masks import MaskRatio
 from pipelines.objects_remove import NoSuchMask, objects_remove
 from pipelines.picture import Picture
@@ -8,7 +10,7 @@ from tests.fakes import FakeModels
 
 
 @pytest.fixture
-def labels() -> np.ndarray:
+def labels() -> Labels:
     parts = np.full((100, 150), 1, np.uint8)
     parts[20:40, 20:50] = 2
     parts[60:80, 90:120] = 3
@@ -16,18 +18,18 @@ def labels() -> np.ndarray:
 
 
 @pytest.fixture
-def picture(labels: np.ndarray) -> Picture:
+def picture(labels: Labels) -> Picture:
     colours = np.array([[0, 0, 0], [200, 200, 200], [255, 0, 0], [0, 0, 255]], np.uint8)
     return Picture(colours[labels])
 
 
-def drawn(height: int, width: int) -> np.ndarray:
+def drawn(height: int, width: int) -> NDArray[np.uint8]:
     mask = np.zeros((height, width), np.uint8)
     mask[height * 6 // 10 : height * 8 // 10, width * 6 // 10 : width * 8 // 10] = 255
     return mask
 
 
-def test_a_mask_by_id_goes_with_a_rim_and_nothing_else(picture: Picture, labels) -> None:
+def test_a_mask_by_id_goes_with_a_rim_and_nothing_else(picture: Picture, labels: Labels) -> None:
     result = objects_remove(picture, FakeModels(), labels, [2])
     changed = (result.rgb != picture.rgb).any(axis=2)
     assert changed[labels == 2].all()
@@ -35,7 +37,7 @@ def test_a_mask_by_id_goes_with_a_rim_and_nothing_else(picture: Picture, labels)
     assert not changed[:15].any()
 
 
-def test_ids_and_drawn_masks_are_filled_from_neither(picture: Picture, labels) -> None:
+def test_ids_and_drawn_masks_are_filled_from_neither(picture: Picture, labels: Labels) -> None:
     models = FakeModels()
     result = objects_remove(picture, models, labels, [2], [drawn(100, 150)])
     assert models.lent == 1
@@ -49,7 +51,7 @@ def test_a_drawn_mask_of_another_size_is_scaled(picture: Picture) -> None:
     assert not changed[:59].any()
 
 
-def test_ids_hold_for_an_edited_version_of_another_size(picture: Picture, labels) -> None:
+def test_ids_hold_for_an_edited_version_of_another_size(picture: Picture, labels: Labels) -> None:
     larger = Picture(picture.rgb.repeat(2, axis=0).repeat(2, axis=1))
     result = objects_remove(larger, FakeModels(), labels, [2])
     assert (result.rgb[40:80, 40:100] != larger.rgb[40:80, 40:100]).any(axis=2).all()
@@ -57,7 +59,9 @@ def test_ids_hold_for_an_edited_version_of_another_size(picture: Picture, labels
 
 
 @pytest.mark.parametrize("mask_id", [0, 4, -1, 256, 10**9])
-def test_an_unknown_id_is_refused_before_any_work(picture: Picture, labels, mask_id: int) -> None:
+def test_an_unknown_id_is_refused_before_any_work(
+    picture: Picture, labels: Labels, mask_id: int
+) -> None:
     models = FakeModels()
     with pytest.raises(NoSuchMask, match=str(mask_id)):
         objects_remove(picture, models, labels, [2, mask_id])
@@ -74,5 +78,5 @@ def test_a_drawn_mask_of_another_shape_is_refused(picture: Picture) -> None:
         objects_remove(picture, FakeModels(), drawn=[drawn(100, 100)])
 
 
-def test_nothing_chosen_changes_nothing(picture: Picture, labels) -> None:
+def test_nothing_chosen_changes_nothing(picture: Picture, labels: Labels) -> None:
     assert np.array_equal(objects_remove(picture, FakeModels(), labels).rgb, picture.rgb)

@@ -1,0 +1,149 @@
+"""Calls every route of a running server once and keeps what it gives, with a sheet of all pictures."""
+
+import argparse
+import sys
+import time
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image, ImageDraw
+
+PHOTOS = Path(__file__).parents[1] / "docs" / "photos"
+THUMBNAIL = 320
+PENDING = 404
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request: where, with which photograph, with which fields."""
+
+    name: str
+    route: str
+    photo: str = "astronaut"
+    fields: dict[str, str] = field(default_factory=dict)
+    mask: str | None = None
+    expected: int = 200
+    of_visual: bool = False
+
+
+CALLS = (
+    Call("background_remove", "background/remove"),
+    Call("background_remove_cat", "background/remove", "chelsea"),
+    Call("background_blur", "background/blur"),
+    Call(
+        "background_replace",
+        "background/replace",
+        fields={"bg_prompt": "#c8d8e8", "sync": "true", "num_results": "1"},
+    ),
+    Call("crop", "crop", fields={"padding": "20"}),
+    Call("eraser", "eraser", mask="astronaut-mask"),
+    Call("erase_foreground", "erase_foreground"),
+    Call("erase_foreground_cup", "erase_foreground", "coffee"),
+    Call(
+        "image_expansion",
+        "image_expansion",
+        "coffee",
+        {"canvas_size": "[1000,700]", "original_image_size": "[600,400]", "seed": "1"},
+    ),
+    Call("image_increase_resolution", "image/increase_resolution?desired_increase=2", "chelsea"),
+    Call("objects_mask_generator", "objects/mask_generator", "coffee"),
+    Call(
+        "gen_fill", "gen_fill", mask="astronaut-mask", fields={"prompt": "a window"}, expected=506
+    ),
+    Call("info", "{visual_id}/info", of_visual=True),
+    Call("person_info", "{visual_id}/person/info", of_visual=True),
+    Call("image_to_psd", "{visual_id}/image_to_psd", of_visual=True),
+)
+
+
+def send(client: httpx.Client, call: Call) -> httpx.Response:
+    """Send one call; of a visual, its photograph is registered first."""
+    files = {"file": (PHOTOS / f"{call.photo}.jpg").read_bytes()}
+    if not call.of_visual:
+        if call.mask:
+            files["mask_file"] = (PHOTOS / f"{call.mask}.png").read_bytes()
+        return client.post(call.route, files=files, data=call.fields)
+    visual_id = client.post("register", files=files).json()["visual_id"]
+    method = "GET" if call.route.endswith("info") else "POST"
+    return client.request(method, call.route.format(visual_id=visual_id))
+
+
+def link_in(answer: Any) -> str | None:
+    """Find the first link of an answer, whatever its shape."""
+    if isinstance(answer, str):
+        return answer if answer.startswith("http") else None
+    parts = answer.values() if isinstance(answer, dict) else answer
+    if not isinstance(answer, dict | list):
+        return None
+    return next((link for link in map(link_in, parts) if link), None)
+
+
+def read(link: str) -> httpx.Response:
+    """Read a result, a minute at most from now."""
+    for _ in range(120):
+        answer = httpx.get(link)
+        if answer.status_code != PENDING:
+            return answer
+        time.sleep(0.5)
+    return answer
+
+
+def thumbnail(data: bytes, title: str) -> Image.Image:
+    """Draw a result small, transparent parts over a chequerboard, its title above."""
+    image = Image.open(BytesIO(data)).convert("RGBA")
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    card = Image.new("RGBA", (THUMBNAIL, THUMBNAIL + 16), "white")
+    draw = ImageDraw.Draw(card)
+    draw.text((4, 2), title, fill="black")
+    for y in range(16, image.height + 16, 16):
+        for x in range(y // 16 % 2 * 16, image.width, 32):
+            draw.rectangle((x, y, x + 15, y + 15), fill="#d8d8d8")
+    card.alpha_composite(image, (0, 16))
+    return card.convert("RGB")
+
+
+def main() -> int:
+    """Make every call; the exit status is the number of those that did not answer as they should."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address", nargs="?", default="http://127.0.0.1:8000")
+    parser.add_argument("token", nargs="?", default="smoke")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("data/smoke"))
+    chosen = parser.parse_args()
+    chosen.folder.mkdir(parents=True, exist_ok=True)
+    cards, failed = [], 0
+    client = httpx.Client(
+        base_url=f"{chosen.address}/v1/", headers={"api_token": chosen.token}, timeout=120
+    )
+    for call in CALLS:
+        start = time.monotonic()
+        answer = send(client, call)
+        link = link_in(answer.json()) if answer.is_success else None
+        seconds = time.monotonic() - start
+        sound = answer.status_code == call.expected
+        failed += not sound
+        print(f"{'ok ' if sound else 'BAD'} {answer.status_code} {seconds:6.2f} s  {call.name}")
+        if not sound:
+            print(answer.text, file=sys.stderr)
+        if link:
+            result = read(link)
+            kind = result.headers["content-type"].rpartition("/")[2]
+            extension = {"zip": "zip", "vnd.adobe.photoshop": "psd"}.get(kind, kind)
+            (chosen.folder / f"{call.name}.{extension}").write_bytes(result.content)
+            if extension != "zip":
+                cards.append(thumbnail(result.content, call.name))
+    columns = 4
+    rows = -(-len(cards) // columns)
+    sheet = Image.new("RGB", (columns * THUMBNAIL, rows * (THUMBNAIL + 16)), "white")
+    for index, card in enumerate(cards):
+        place = (index % columns * THUMBNAIL, index // columns * (THUMBNAIL + 16))
+        sheet.paste(card, place)
+    sheet.save(chosen.folder / "sheet.png")
+    print(f"the pictures are in {chosen.folder}")
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
