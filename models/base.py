@@ -5,7 +5,7 @@ is to be edited. Alpha is 1 on the subject and 0 on the background. A backend ne
 inputs and is safe to call from several threads at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -101,6 +101,115 @@ class Moderation(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SizeRule:
+    """Which sizes a diffusion model works at; `pipelines.canvas` brings pictures to them and back.
+
+    multiple: both sides are multiples of it. area: pixels it was trained at, and works best at.
+    least: shortest side.
+    """
+
+    multiple: int
+    area: int
+    least: int
+
+
+class GenerativeFill(Protocol):
+    """Generates what a prompt names where a hole is."""
+
+    sizes: SizeRule
+
+    def fill_by_prompt(
+        self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
+    ) -> list[Rgb]:
+        """Give one picture for each seed, at the size of `rgb`, which keeps `sizes`.
+
+        The same seed gives the same picture: bit for bit alone, within 2 of 255 levels among others.
+        What lies outside the hole need not be exact: the pipeline pastes it back.
+        """
+        ...
+
+
+class SceneGeneration(Protocol):
+    """Generates another background behind a subject."""
+
+    sizes: SizeRule
+
+    def scenes(
+        self,
+        rgb: Rgb,
+        alpha: Alpha,
+        prompt: str,
+        negative_prompt: str,
+        seeds: Sequence[int],
+        *,
+        fast: bool = True,
+        reference: Rgb | None = None,
+    ) -> list[Rgb]:
+        """Give one picture for each seed, at the size of `rgb`, which keeps `sizes`.
+
+        alpha: 1 on the subject. Either `prompt` or `reference` says what the scene is; `fast` takes
+        fewer steps. Seeds as in `GenerativeFill`; the pipeline pastes the subject back.
+        Raises NoReference where the model does not read pictures.
+        """
+        ...
+
+
+class Outpainting(Protocol):
+    """Continues a picture beyond its borders."""
+
+    sizes: SizeRule
+
+    def outpaint(
+        self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
+    ) -> Rgb:
+        """Give `canvas`, whose size keeps `sizes`, with its hole (the margin) generated."""
+        ...
+
+
+class FaceEditing(Protocol):
+    """Changes how a person looks."""
+
+    sizes: SizeRule
+
+    def edit_face(
+        self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int
+    ) -> tuple[Rgb, Alpha]:
+        """Give a changed crop and where it changed, for a crop around one face at a size of `sizes`.
+
+        face: in pixels of `rgb`. actions: of `pipelines.person_actions`, checked. The alpha is soft,
+        1 where the pipeline takes the changed pixels and 0 where it keeps the old ones.
+        """
+        ...
+
+
+class Captioning(Protocol):
+    """Says what a picture shows."""
+
+    def caption(self, rgb: Rgb) -> str:
+        """Give one English sentence, without a full stop."""
+        ...
+
+
+class PromptRefinement(Protocol):
+    """Makes a good prompt out of a short one."""
+
+    def refine(self, prompt: str, caption: str = "") -> str:
+        """Give a fuller prompt for the same scene; caption: of the picture it is for."""
+        ...
+
+
+class OutOfMemory(MemoryError):  # noqa: N818 - reads as what it is
+    """A model ran out of memory twice, the second time at a smaller size or batch.
+
+    Raised by what the pool lends; a MemoryError, so that callers meet one kind of shortage.
+    """
+
+
+class NoReference(ValueError):  # noqa: N818 - what the model lacks, not a program error
+    """The scene model reads prompts alone, no reference picture."""
+
+
 class NothingToCopy(Exception):  # noqa: N818 - a state of the picture, not a program error
     """The hole leaves no pixel to take texture from."""
 
@@ -134,4 +243,32 @@ class Models(Protocol):
 
     def moderation(self) -> AbstractContextManager[Moderation]:
         """Lend the moderation model."""
+        ...
+
+    def offers(self, role: str) -> bool:
+        """Tell whether the profile has a model for a role, by the name of its method here."""
+        ...
+
+    def generative_fill(self) -> AbstractContextManager[GenerativeFill]:
+        """Lend the model that fills by prompt."""
+        ...
+
+    def scene_generation(self) -> AbstractContextManager[SceneGeneration]:
+        """Lend the model that generates backgrounds."""
+        ...
+
+    def outpainting(self) -> AbstractContextManager[Outpainting]:
+        """Lend the model that continues pictures."""
+        ...
+
+    def face_editing(self) -> AbstractContextManager[FaceEditing]:
+        """Lend the model that changes people."""
+        ...
+
+    def captioning(self) -> AbstractContextManager[Captioning]:
+        """Lend the model that describes pictures."""
+        ...
+
+    def prompt_refinement(self) -> AbstractContextManager[PromptRefinement]:
+        """Lend the model that refines prompts."""
         ...

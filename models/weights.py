@@ -1,11 +1,10 @@
 """The only file that fetches weights: into one folder, checked, from the first source that works.
 
-`python -m models.weights list | fetch [PROFILE] | verify [PROFILE]` is the tool behind
-`scripts/weights`.
+`python -m models.weights` is the tool behind `scripts/weights`, which `models.weights_tool` says.
 """
 
-import argparse
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
@@ -14,21 +13,22 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import uuid4
 
 import httpx
 
-from models.registry import (
-    CARDS,
+from models.card import Card, Profile, UnpinnedCode, check_pin
+from models.shelf import MANIFEST, Entry, Manifest, Shelf, file_fault, hash_file
+from models.sources import (
     Address,
     Hub,
-    Profile,
+    HubFolder,
+    LocalFolder,
+    MadeFolder,
     Source,
     WeightFile,
     Wheel,
-    load_profile,
-    profile_names,
 )
 
 Progress = Callable[[str, int, int], None]
@@ -36,7 +36,8 @@ Progress = Callable[[str, int, int], None]
 
 CHUNK = 1 << 20
 MAX_ARCHIVE = 1 << 30
-"""Bytes of an archive at a plain address of which one member is wanted."""
+"""Bytes of an archive at a plain address of which one member is wanted, and of a file whose size is not
+known."""
 TIMEOUT = httpx.Timeout(30.0)
 PIP_TIMEOUT_S = 1800
 
@@ -60,21 +61,6 @@ _FAILURES = (
 )
 
 
-def fault(file: WeightFile, path: Path) -> str | None:
-    """Say what is wrong with the file at `path`, or None when it is the one meant.
-
-    Hashes the whole file: about 1 s for each GB.
-    """
-    if not path.is_file():
-        return "missing"
-    size = path.stat().st_size
-    if size != file.size:
-        return f"{size} bytes instead of {file.size}"
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return None if digest == file.sha256 else f"SHA-256 is {digest} instead of {file.sha256}"
-
-
 def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> Path:
     """Give the path of `file` in `folder`, fetched if it is not there yet.
 
@@ -85,30 +71,139 @@ def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> P
         return _fetch(file, folder, Path(downloads), progress or show_progress)
 
 
-def fetch_profile(
-    profile: Profile, folder: Path, progress: Progress | None = None
-) -> dict[str, Path]:
-    """Fetch every missing file of a profile; gives name -> path. Raises WeightsUnavailable."""
+def fetch_card(card: Card, shelf: Shelf, progress: Progress | None = None) -> list[Path]:
+    """Give the paths that a card is built from, fetched if they are not there yet.
+
+    Raises WeightsUnavailable.
+    """
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
-        return {
-            file.name: _fetch(file, folder, Path(downloads), progress or show_progress)
-            for card in profile.values()
-            for file in card.files
-        }
+        return _fetch_card(card, shelf, Path(downloads), progress or show_progress)
 
 
-def verify(profile: Profile, folder: Path) -> dict[str, str | None]:
-    """Check every file of a profile on disk; gives name -> what is wrong, None for nothing."""
-    return {
-        file.name: fault(file, folder / file.name)
-        for card in profile.values()
-        for file in card.files
-    }
+def fetch_profile(
+    profile: Profile,
+    shelf: Shelf,
+    progress: Progress | None = None,
+    *,
+    thorough: bool = False,
+) -> dict[str, str]:
+    """Fetch every missing part of a profile; gives card -> why it could not be fetched.
+
+    thorough: fetched folders are hashed, so that an altered file of the right size is fetched again.
+    """
+    failures = {}
+    with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
+        for card in profile.values():
+            try:
+                _fetch_card(card, shelf, Path(downloads), progress or show_progress, thorough)
+            except WeightsUnavailable as error:
+                failures[card.name] = str(error)
+    return failures
+
+
+def _fetch_card(
+    card: Card, shelf: Shelf, downloads: Path, progress: Progress, thorough: bool = False
+) -> list[Path]:
+    try:
+        check_pin(card)
+    except UnpinnedCode as error:
+        raise WeightsUnavailable(str(error)) from error
+    for part in card.parts:
+        match part:
+            case LocalFolder():
+                if wrong := shelf.fault(part):
+                    raise WeightsUnavailable(f"{card.name}: {part.path}: {wrong}")
+            case _ if shelf.copy(part) is not None:
+                pass
+            case WeightFile():
+                _fetch(part, shelf.folder, downloads, progress)
+            case HubFolder():
+                _fetch_folder(part, shelf, thorough)
+            case MadeFolder():
+                _make(part, shelf)
+    return shelf.paths(card)
+
+
+def _fetch_folder(part: HubFolder, shelf: Shelf, thorough: bool) -> None:
+    """Fetch the files of a repository; the hub's own client resumes what was broken off."""
+    if shelf.fault(part, thorough=thorough) is None:
+        return
+    try:
+        from huggingface_hub import HfApi, snapshot_download
+    except ImportError as error:
+        raise WeightsUnavailable(f"{part}: the extra `gpu` is not installed") from error
+    folder = shelf.path(part)
+    wanted = part.revision or shelf.pins().get(part.repo)
+    patterns = list(part.patterns)
+    try:
+        info = HfApi().model_info(part.repo, revision=wanted, files_metadata=True)
+        commit = str(info.sha)
+        if not part.pinned:
+            shelf.pin(part.repo, commit)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        listed = _listed(part, info)
+        for name, sibling in listed.items():
+            # The client takes a file for good that it once wrote, whatever became of it since.
+            if _sibling_fault(folder / name, sibling):
+                (folder / name).unlink(missing_ok=True)
+        snapshot_download(part.repo, revision=commit, local_dir=folder, allow_patterns=patterns)
+    except Exception as error:
+        # The client lets through the errors of whichever HTTP library it is built on.
+        raise WeightsUnavailable(_hub_failure(part, error)) from error
+    _write_manifest(part, commit, folder, listed)
+
+
+def _listed(part: HubFolder, info: Any) -> dict[str, Any]:
+    """Give the hub's entry of each file that the card wants."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    entries = {sibling.rfilename: sibling for sibling in info.siblings or []}
+    names = filter_repo_objects(entries, allow_patterns=list(part.patterns))
+    return {name: entries[name] for name in sorted(names)}
+
+
+def _sibling_fault(path: Path, sibling: Any) -> str | None:
+    """Compare a file with the hub's entry, which has a checksum for large files only."""
+    return file_fault(path, sibling.size, sibling.lfs.sha256 if sibling.lfs else None)
+
+
+def _write_manifest(part: HubFolder, commit: str, folder: Path, listed: dict[str, Any]) -> None:
+    """Check what was fetched against the hub's own list, and write down what it is."""
+    if not listed:
+        raise WeightsUnavailable(f"{part} has no file like {', '.join(part.patterns)}")
+    files = {}
+    for name, sibling in listed.items():
+        path = folder / name
+        if wrong := _sibling_fault(path, sibling):
+            path.unlink(missing_ok=True)
+            raise WeightsUnavailable(f"{part}: {path}: {wrong}")
+        sha256 = sibling.lfs.sha256 if sibling.lfs else hash_file(path)
+        files[name] = Entry(path.stat().st_size, sha256)
+    for path in folder.rglob("*"):  # what an earlier revision left
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in listed and not name.startswith(".cache/"):
+            path.unlink()
+    Manifest(part.repo, commit, part.patterns, files).write(folder)
+
+
+def _hub_failure(part: HubFolder, error: Exception) -> str:
+    kind = type(error).__name__
+    text = (str(error).strip() or kind).splitlines()[0]
+    if part.gated and kind in ("GatedRepoError", "RepositoryNotFoundError"):
+        page = f"https://huggingface.co/{part.repo}"
+        text = f"gated: accept its licence at {page} and set HF_TOKEN ({text})"
+    return f"{part} could not be fetched: {kind}: {text}"
+
+
+def _make(part: MadeFolder, shelf: Shelf) -> None:
+    """Let a backend module make its tiny model, if it is not there yet or made by other code."""
+    tiny = importlib.import_module("models.generative.tiny")
+    tiny.make(part, shelf.path(part))
 
 
 def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) -> Path:
     target = folder / file.name
-    if fault(file, target) is None:
+    if file_fault(target, file.size, file.sha256) is None:
         return target
     folder.mkdir(parents=True, exist_ok=True)
     failures = []
@@ -120,7 +215,7 @@ def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) 
                 _write(source, file, out, downloads, progress)
                 out.flush()
                 os.fsync(out.fileno())
-            if wrong := fault(file, part):
+            if wrong := file_fault(part, file.size, file.sha256):
                 raise _SourceFailed(wrong)
             part.replace(target)
             return target
@@ -140,9 +235,9 @@ def _write(
         case Hub():
             endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
             url = f"{endpoint}/{source.repo}/resolve/{source.revision}/{source.path}"
-            _download(url, out, file.size, file.name, progress, _hub_headers())
+            _download(url, out, file.size or MAX_ARCHIVE, file.name, progress, _hub_headers())
         case Address(member=None):
-            _download(source.url, out, file.size, file.name, progress)
+            _download(source.url, out, file.size or MAX_ARCHIVE, file.name, progress)
         case Address(member=str(member)):
             archive = downloads / hashlib.sha256(source.url.encode()).hexdigest()
             if not archive.exists():
@@ -177,7 +272,7 @@ def _unzip(archive: Path, member: str, file: WeightFile, out: IO[bytes]) -> None
             info = zipped.getinfo(member)
         except KeyError:
             raise _SourceFailed("the archive holds no such file") from None
-        if info.file_size != file.size:
+        if file.size is not None and info.file_size != file.size:
             raise _SourceFailed(f"{info.file_size} bytes instead of {file.size}")
         with zipped.open(info) as stream:
             while chunk := stream.read(CHUNK):
@@ -222,47 +317,7 @@ def show_progress(label: str, done: int, total: int) -> None:
         print(f"fetching {label}", file=sys.stderr, flush=True)
 
 
-def default_folder() -> Path:
-    """Where weights lie: $RETOUCH_DATA_DIR/weights, or data/weights."""
-    return Path(os.environ.get("RETOUCH_DATA_DIR") or "data") / "weights"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="weights", description="List, fetch or check weights.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every model card and whether its files are here")
-    for name, text in (
-        ("fetch", "fetch what is missing"),
-        ("verify", "check sizes and checksums"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("profile", nargs="?", default="lite", choices=profile_names())
-    chosen = parser.parse_args(arguments)
-    folder = default_folder()
-    if chosen.command == "list":
-        return _list(folder)
-    profile = load_profile(chosen.profile)
-    if chosen.command == "fetch":
-        try:
-            fetch_profile(profile, folder)
-        except WeightsUnavailable as error:
-            print(error, file=sys.stderr)
-            return 1
-    faults = verify(profile, folder)
-    for name, wrong in faults.items():
-        print(f"{folder / name}: {wrong or 'ok'}")
-    return 1 if any(faults.values()) else 0
-
-
-def _list(folder: Path) -> int:
-    for card in CARDS:
-        size = sum(file.size for file in card.files) / 1e6
-        here = all((folder / file.name).is_file() for file in card.files)
-        state = "here" if here else "not fetched"
-        print(f"{card.role:17}{card.name:22}{size:7.1f} MB  {state:12} {card.licence}")
-    return 0
-
-
 if __name__ == "__main__":
+    from models.weights_tool import main
+
     sys.exit(main())

@@ -1,8 +1,11 @@
 """Erase the foreground and fill the area behind it."""
 
+import numpy as np
+
 from models.base import Models
 from pipelines.masks import automatic_radius, dilate
 from pipelines.picture import Picture
+from pipelines.sources import lone_objects
 from pipelines.subject import subject_alpha
 
 _FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair
@@ -14,12 +17,14 @@ def erase_foreground(picture: Picture, models: Models) -> Picture:
 
     A picture without a foreground has nothing to erase and is given back unchanged. The alpha
     channel stays; a picture's own alpha only bounds the subject, because the background to fill
-    from must be visible. Raises NothingToCopy when the subject leaves no background.
+    from must be visible. What stands clear of the subject is not repeated in its place. Raises
+    NothingToCopy when the subject leaves no background.
     """
     subject = subject_alpha(picture, models, force_rmbg=True) > _FAINT
     hole = dilate(subject, _ROOM * automatic_radius(picture.height, picture.width))
     if not hole.any():
         return picture
-    avoid = None if picture.alpha is None else picture.alpha == 0
+    avoid = np.zeros_like(hole) if picture.alpha is None else picture.alpha == 0
+    avoid |= lone_objects(picture.rgb, hole, avoid, models)
     with models.inpainting() as inpainting:
         return Picture(inpainting.fill(picture.rgb, hole, avoid), picture.alpha)

@@ -1,17 +1,20 @@
 """Expand a picture beyond its borders onto a larger canvas."""
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from models.base import Mask, Models, NothingToCopy, Rgb
+from pipelines.canvas import cut, paste
 from pipelines.masks import automatic_radius, dilate
 from pipelines.picture import Alpha8, Picture
+from pipelines.sources import lone_objects
 from pipelines.subject import subject_alpha
 
 _FAINT = 12  # 5 % opacity
 _WHOLE_RESIZE_PIXELS = 1 << 26  # beyond it only the part on the canvas is resized
 _CONTINUED = 0.12  # of the kept part: how deep a subject cut by its border may be continued
-
+_BROAD = 0.07  # of the longer side: what the border cuts on such a front goes on beyond it
 
 Window = tuple[slice, slice]
 """Rows and columns of the canvas that the kept part takes."""
@@ -28,6 +31,8 @@ def image_expansion(
     original_image_size: tuple[int, int] | None = None,
     original_image_location: tuple[int, int] | None = None,
     seed: int = 0,
+    prompt: str = "",
+    negative_prompt: str = "",
 ) -> Picture:
     """Place `picture` on a canvas and generate the rest.
 
@@ -36,7 +41,9 @@ def image_expansion(
     the picture keeps its size, reduced to fit into the canvas if it is larger, and is centred.
 
     The kept part is the (resized) picture bit for bit; no part of the subject is copied into the
-    margin, save where the border cuts the subject and it has to continue. The result is opaque:
+    margin, save where the border cuts the subject and it has to continue; other objects that end
+    within the kept part are not repeated either. A profile with a model for outpainting generates the
+    margin after `prompt`; without one the margin is made of what is there. The result is opaque:
     transparent parts of the picture are generated like the margin, and partly transparent ones lie
     over what is generated there. The same seed gives the same picture; four seeds in a row give
     up to four variants. Raises OutsideCanvas, and NothingToCopy for a picture without one opaque
@@ -53,9 +60,12 @@ def image_expansion(
     hole[kept] = False if part.alpha is None else part.alpha < 255
     if not hole.any():
         return Picture(rgb)
-    avoid = np.zeros((height, width), np.bool_)
-    avoid[kept] = _not_to_clone(part, models, _open_sides(kept, width, height))
-    filled = _fill(rgb, hole, avoid, models, seed)
+    if models.offers("outpainting"):
+        filled = _generate(rgb, hole, models, prompt, negative_prompt, seed)
+    else:
+        avoid = np.zeros((height, width), np.bool_)
+        avoid[kept] = _not_to_repeat(part, hole[kept], models, _open_sides(kept, width, height))
+        filled = _fill(rgb, hole, avoid, models, seed)
     if part.alpha is not None:
         filled[kept] = _over(part.rgb, part.alpha, filled[kept])
     return Picture(filled)
@@ -126,6 +136,20 @@ def _open_sides(kept: Window, width: int, height: int) -> tuple[bool, bool, bool
     return rows.start > 0, rows.stop < height, columns.start > 0, columns.stop < width
 
 
+def _not_to_repeat(
+    part: Picture, hole: Mask, models: Models, sides: tuple[bool, bool, bool, bool]
+) -> Mask:
+    """Give the subject and what else ends within the kept part; `hole` is its transparent part."""
+    subject = _not_to_clone(part, models, sides)
+    top, bottom, left, right = map(int, sides)
+    # One pixel of the margin, for what reaches it to be told.
+    framed = cv2.copyMakeBorder(part.rgb, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    margin = np.pad(hole, ((top, bottom), (left, right)), constant_values=True)
+    avoid = np.pad(subject, ((top, bottom), (left, right)))
+    lone = lone_objects(framed.astype(np.uint8, copy=False), margin, avoid, models, _BROAD)
+    return subject | lone[top : top + part.height, left : left + part.width]
+
+
 def _not_to_clone(part: Picture, models: Models, sides: tuple[bool, bool, bool, bool]) -> Mask:
     """Give the subject, less a band along the open sides that cut it: there it may continue."""
     subject = subject_alpha(part, models, force_rmbg=True) > _FAINT
@@ -153,6 +177,17 @@ def _fill(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, seed: int) -> Rgb:
         except NothingToCopy:  # a subject that leaves no background can only be continued
             filled = inpainting.fill(seen, seen_hole)
     return np.ascontiguousarray(filled[flip])
+
+
+def _generate(
+    rgb: Rgb, hole: Mask, models: Models, prompt: str, negative_prompt: str, seed: int
+) -> Rgb:
+    """Have the margin generated at the model's size; the seam is blended within the margin."""
+    canvas = (slice(0, hole.shape[0]), slice(0, hole.shape[1]))
+    with models.outpainting() as model:
+        work = cut(rgb, hole, model.sizes, canvas)
+        made = model.outpaint(work.rgb, work.hole, prompt, negative_prompt, seed)
+    return paste(rgb, hole, canvas, made)
 
 
 def _over(rgb: Rgb, alpha: Alpha8, below: Rgb) -> Rgb:

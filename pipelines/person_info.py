@@ -14,7 +14,7 @@ class Person:
 
     id: 64 hexadecimal digits, the same for the same person of the same visual at every call.
     labels: what could be told, as "age_26-42" and "Female"; what could not is absent. rect: x, y,
-    width, height of the face in pixels; it may reach beyond the picture.
+    width, height of the face in pixels; it may reach beyond the picture. face: as it was found.
     """
 
     id: str
@@ -22,6 +22,7 @@ class Person:
     labels: list[str]
     oracle: Oracle
     rect: tuple[float, float, float, float]
+    face: Face
 
     def as_json(self) -> dict[str, object]:
         """Give the person in the wire's shape."""
@@ -47,6 +48,7 @@ def people(rgb: Rgb, models: Models, visual_id: str) -> list[Person]:
             labels=labels_for(face),
             oracle=oracle_for(face, rgb),
             rect=face.rect,
+            face=face,
         )
         for face in faces
     ]

@@ -46,7 +46,7 @@ CALLS = (
         "image_expansion",
         "image_expansion",
         "coffee",
-        {"canvas_size": "[1000,700]", "original_image_size": "[600,400]", "seed": "1"},
+        {"canvas_size": "[1000,700]", "seed": "1"},
     ),
     Call("image_increase_resolution", "image/increase_resolution?desired_increase=2", "chelsea"),
     Call("objects_mask_generator", "objects/mask_generator", "coffee"),

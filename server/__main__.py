@@ -7,10 +7,12 @@ import cv2
 import uvicorn
 from pydantic import ValidationError
 
+from models.hosting import UnknownDevice
 from models.pool import Pool
-from models.registry import UnknownProfile
+from models.profile import UnknownProfile
 from models.weights import WeightsUnavailable
 from server.app import create_app
+from server.connection import PatientConnection
 from server.settings import Settings
 
 
@@ -31,14 +33,29 @@ def main() -> int:
     cv2.setNumThreads(1)
     try:
         weights_dir = settings.data_dir / "weights"
-        models = Pool.for_profile(settings.profile, weights_dir, threads=settings.workers)
+        models = Pool.for_profile(
+            settings.profile,
+            weights_dir,
+            threads=settings.workers,
+            models_dir=settings.models_dir,
+            device=settings.device,
+            dtype=settings.dtype,
+            offload=settings.offload,
+            memory_mb=settings.memory_mb,
+            preload=settings.preload,
+        )
     except (UnknownProfile, WeightsUnavailable) as error:
         print(f"weights: {error}", file=sys.stderr)
         return 1
+    except UnknownDevice as error:
+        print(f"settings: RETOUCH_DEVICE {error}", file=sys.stderr)
+        return 2
     uvicorn.run(
         create_app(settings, models),
         host=settings.host,
         port=settings.port,
+        http=PatientConnection,
+        ws="none",
         log_level=settings.log_level,
         log_config=None,
         server_header=False,

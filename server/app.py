@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
 
 from models.base import Models
-from server import delivery, errors, health
+from server import delivery, errors, health, openapi
 from server.auth import Tokens
 from server.delivery import Delivery
 from server.desk import Desk
@@ -25,7 +25,6 @@ from server.health import Readiness
 from server.intake import Intake
 from server.jobs import Workshop
 from server.middleware import BoundedBody, LastResort, TidyPath
-from server.openapi import describe
 from server.operation import Inquiry, Operation
 from server.reception import Reception
 from server.settings import Settings
@@ -80,7 +79,7 @@ def create_app(settings: Settings, models: WarmModels) -> FastAPI:
         await anyio.to_thread.run_sync(durable.start)
         tasks = [
             asyncio.create_task(_warm_up(models, readiness)),
-            asyncio.create_task(_sweep(settings, results, sources, visuals)),
+            asyncio.create_task(_sweep(settings, results, sources, visuals, durable)),
         ]
         yield
         for task in tasks:
@@ -97,6 +96,7 @@ def create_app(settings: Settings, models: WarmModels) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,  # its page loads scripts from a CDN, which a closed network has not
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.readiness = readiness
     app.state.reception = reception
@@ -109,6 +109,7 @@ def create_app(settings: Settings, models: WarmModels) -> FastAPI:
     app.include_router(delivery.router)
     app.include_router(health.router)
     errors.install(app)
+    openapi.install(app, OPERATIONS)
     _add_middleware(app, settings)
     return app
 
@@ -125,9 +126,7 @@ def _add_operation(app: FastAPI, operation: Operation[Any], desk: Desk) -> None:
         name=operation.name,
         operation_id=operation.name + of_visual,
         summary=operation.summary,
-        description=operation.body.__doc__,
         response_model=operation.response,
-        openapi_extra=describe(operation),
         tags=["visuals" if operation.of_visual else "editing"],
     )
 
@@ -142,6 +141,7 @@ def _add_inquiry(app: FastAPI, inquiry: Inquiry, desk: Desk) -> None:
         methods=["GET"],
         name=inquiry.name,
         summary=inquiry.summary,
+        responses={200: {"model": inquiry.response}},
         tags=["visuals"],
     )
 
@@ -175,7 +175,11 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
 
 
 async def _sweep(
-    settings: Settings, results: ObjectStore, sources: ObjectStore, visuals: Visuals
+    settings: Settings,
+    results: ObjectStore,
+    sources: ObjectStore,
+    visuals: Visuals,
+    durable: DurableJobs,
 ) -> None:
     """Remove what has expired, again and again: results, their names, pictures of dead jobs."""
     while True:
@@ -186,6 +190,7 @@ async def _sweep(
             removed = await anyio.to_thread.run_sync(results.sweep, oldest)
             await anyio.to_thread.run_sync(sources.sweep, oldest - _LONGEST_JOB)
             await anyio.to_thread.run_sync(visuals.sweep, oldest)
+            await anyio.to_thread.run_sync(durable.sweep, oldest)
         except (OSError, SQLAlchemyError):
             log.exception("what has expired could not be swept; trying again later")
         else:

@@ -1,13 +1,14 @@
 """From a request to its fields, whichever of the three body types the caller chose."""
 
-import json
+import codecs
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_to_bytes
 
 import anyio.to_thread
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -21,8 +22,34 @@ empty fields are not in it."""
 B = TypeVar("B", bound=BaseModel)
 
 _MAX_FIELDS = 64
+# Commas and opening brackets: a list of nothing takes 3 bytes of a body and 60 of memory.
+_MAX_VALUES = 100_000
+_PIECE = 1 << 16
 _PICTURE_SIGNATURES = ("\x89PNG", "\xff\xd8\xff", "RIFF")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _read_list(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_read_text(part) for part in value]
+    read = _read_text(value)
+    return [read] if isinstance(read, dict) and read is not value else read
+
+
+def _read_text(value: Any) -> Any:
+    if not isinstance(value, str | bytes):
+        return value
+    try:
+        read = _load_json(value.encode() if isinstance(value, str) else value)
+    except ValueError:
+        return value
+    if not _is_text(read):  # an escape may hide what `validate` looks for
+        raise ValueError("it holds characters that are not text")
+    return read
+
+
+FormList = BeforeValidator(_read_list)
+"""Reads a list of objects that a form brought as JSON text, whole or one part for each object."""
 
 
 async def read_fields(request: Request, max_bytes: int) -> Fields:
@@ -41,7 +68,7 @@ async def read_fields(request: Request, max_bytes: int) -> Fields:
     else:
         # Parsing tens of megabytes takes long enough to be kept off the event loop.
         fields |= await anyio.to_thread.run_sync(_parse, kind, await request.body())
-    return {name: value for name, value in fields.items() if value is not None and value != ""}
+    return {n: value for n, value in fields.items() if value is not None and value not in ("", [])}
 
 
 async def _multipart(request: Request, max_bytes: int) -> Fields:
@@ -87,20 +114,46 @@ def _parse(kind: str, body: bytes) -> Fields:
 
 def _parse_json(body: bytes) -> Fields:
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError) as error:  # ValueError: syntax, encoding, endless digits
-        raise BadRequest("The body is not JSON.") from error
+        fields = _load_json(body)
+    except ValueError as error:
+        raise BadRequest("The body is not JSON, or not of an ordinary size and depth.") from error
     if not isinstance(fields, dict):
         raise BadRequest("The body is to be a JSON object.")
     return fields
 
 
+def _load_json(text: bytes) -> Any:
+    """Read JSON in UTF-8; raises ValueError, also for more than 200 levels or 100,000 values.
+
+    Twice as fast as the json module on pictures in base64, while no other thread can run.
+    """
+    if sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
+        raise ValueError("too many values")
+    return from_json(text.removeprefix(codecs.BOM_UTF8))
+
+
 def _parse_urlencoded(body: bytes) -> Fields:
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS)
-    except ValueError as error:  # not text, or too many fields
-        raise BadRequest("The urlencoded body cannot be read.") from error
-    return _gather(pairs)
+    if body.count(b"&") >= _MAX_FIELDS:
+        raise BadRequest("The urlencoded body has too many fields.")
+    pairs = [field.partition(b"=") for field in body.split(b"&") if field]
+    return _gather([(_unquote(name), _unquote(value)) for name, _, value in pairs])
+
+
+def _unquote(text: bytes) -> str:
+    """Decode one name or value; bytes that are no UTF-8 become U+FFFD.
+
+    In pieces, because the decoder makes an object of 40 bytes of each escape of 3.
+    """
+    decoded = bytearray()
+    at = 0
+    while at < len(text):
+        end = at + _PIECE
+        escape = text.rfind(b"%", end - 2, end)
+        if escape >= 0:  # it may reach beyond the piece
+            end = escape
+        decoded += unquote_to_bytes(text[at:end].replace(b"+", b" "))
+        at = end
+    return decoded.decode(errors="replace")
 
 
 def _gather(pairs: list[tuple[str, Any]]) -> Fields:

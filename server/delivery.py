@@ -75,7 +75,13 @@ class Delivery:
         raise JobFailed(word["description"], code=word["code"])
 
 
-@router.api_route("/results/{key:path}", methods=["GET", "HEAD"], summary="Read a result")
+@router.head("/results/{key:path}", include_in_schema=False)
+@router.get(
+    "/results/{key:path}",
+    summary="Read a result",
+    response_class=FileResponse,
+    responses={206: {"description": "The range that was asked for."}},
+)
 def read_result(request: Request, key: str, expires: str = "", signature: str = "") -> Response:
     """Serve a stored result, whole or by range; the link itself is the permission."""
     delivery: Delivery = request.app.state.reception.delivery

@@ -18,7 +18,7 @@ from server.delivery import new_key
 from server.durable import DurableJobs
 from server.errors import translated
 from server.intake import Encoded
-from server.jobs import Job, Workshop, result_extension
+from server.jobs import Done, Job, Workshop, result_extension
 from server.operation import Delivered, EditBody, Inquiry, Operation, VisualBody
 from server.reception import Reception
 
@@ -47,16 +47,16 @@ class Desk:
         async with self._reception.gate:
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
-                blocked = await self._run(partial(self._workshop.do, job))
+                done = await self._run(partial(self._workshop.do, job))
             else:
-                await self._check(job)
+                job = await self._check(job)
                 await anyio.to_thread.run_sync(self._durable.submit, job)
-                blocked = [False] * len(job.keys)
+                done = Done(job.body, [False] * len(job.keys))
         links = [
             None if hidden else self._reception.delivery.link(request, key)
-            for key, hidden in zip(job.keys, blocked, strict=True)
+            for key, hidden in zip(job.keys, done.blocked, strict=True)
         ]
-        return operation.respond(job.body, Delivered(links, job.keys, job.sid))
+        return operation.respond(done.body, Delivered(links, job.keys, job.sid))
 
     async def tell(self, inquiry: Inquiry, request: Request, visual_id: str) -> Any:
         """Answer an inquiry about a visual."""
@@ -73,8 +73,9 @@ class Desk:
         body = validate(operation.body, fields)
         visual_id = request.path_params.get("visual_id", "")
         pictures: dict[str, Encoded] = {}
+        changed: tuple[str, ...] = ()
         if operation.of_visual:
-            pictures["image"] = await anyio.to_thread.run_sync(
+            pictures["image"], changed = await anyio.to_thread.run_sync(
                 self._of_visual, organisation, visual_id, body
             )
         for rule in operation.pictures:
@@ -85,7 +86,7 @@ class Desk:
             operation.check(body, pictures)
         chosen = self._reception.settings.result_format
         extension = result_extension(chosen, operation, body, pictures["image"])
-        job = Job(operation, organisation, body, pictures, (), visual_id)
+        job = Job(operation, organisation, body, pictures, (), visual_id, changed=changed)
         if operation.registers:
             job = await self._registered(job)
         name = job.visual_id if operation.extension == "zip" else ""
@@ -95,22 +96,25 @@ class Desk:
             job, keys=keys, sid=self._reception.visuals.new_sid() if edits_visual else ""
         )
 
-    def _of_visual(self, organisation: str, visual_id: str, body: EditBody) -> Encoded:
+    def _of_visual(
+        self, organisation: str, visual_id: str, body: EditBody
+    ) -> tuple[Encoded, tuple[str, ...]]:
         visual = self._reception.visuals.find(organisation, visual_id)
-        sid = body.sid if isinstance(body, VisualBody) else None
-        return self._reception.visuals.picture(visual, sid)
+        if isinstance(body, VisualBody) and body.sid is not None:
+            return self._reception.visuals.result(visual, body.sid)
+        return self._reception.visuals.picture(visual), ()
 
     async def _registered(self, job: Job) -> Job:
         """Make a job's picture a visual, once nothing speaks against it any more."""
-        await self._check(job)
+        job = await self._check(job)
         visual_id, _ = await anyio.to_thread.run_sync(
             self._reception.visuals.register, job.organisation, job.pictures["image"]
         )
         return replace(job, visual_id=visual_id)
 
-    async def _check(self, job: Job) -> None:
+    async def _check(self, job: Job) -> Job:
         # Not on a worker thread: links are promised at once, however long the work ahead is.
-        await anyio.to_thread.run_sync(self._workshop.check, job, limiter=self._checking)
+        return await anyio.to_thread.run_sync(self._workshop.check, job, limiter=self._checking)
 
     async def _run(self, work: Callable[[], R]) -> R:
         """Do a piece of work on one of the worker threads, and learn how long such work takes."""

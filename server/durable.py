@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from server import codec
 from server.delivery import failure_key
-from server.errors import ApiError, Blocked, Busy, Unavailable, error_body
+from server.errors import ApiError, Blocked, Busy, JobFailed, Unavailable, error_body
 from server.intake import Encoded
 from server.jobs import Job, Workshop
 from server.operation import Operation
@@ -28,8 +29,8 @@ log = logging.getLogger("retouch")
 
 _VERSION = "1"
 """Of the job's form below. Recovery takes up jobs of its own version only: raise it with the form."""
-_ATTEMPTS = 5
-"""Starts of one job before it is given up: a job that kills the process must not do so for ever."""
+_DEATHS = 5
+"""Processes that may end while they work on one job before it is given up."""
 _RETRY_S = 600.0
 """How long a job waits, in all, for a store or a model that is not to be had."""
 _STOP_S = 20
@@ -140,6 +141,7 @@ class DurableJobs:
             "keys": list(job.keys),
             "visual_id": job.visual_id,
             "sid": job.sid,
+            "changed": list(job.changed),
         }
 
     def _load(self, form: Mapping[str, Any]) -> Job:
@@ -157,24 +159,25 @@ class DurableJobs:
             form["keys"],
             form["visual_id"],
             form["sid"],
+            tuple(form["changed"]),
         )
 
     def do(self, name: str, form: Mapping[str, Any]) -> None:
         """Do a job to its end, whatever that is; raises nothing but _Stopping."""
         self._undone.add(name)
         try:
-            self._do_patiently(form)
+            self._do_patiently(name, form)
             for source in form["sources"].values():
                 self._sources.delete(source["key"])
         finally:
             self._undone.discard(name)
 
-    def _do_patiently(self, form: Mapping[str, Any]) -> None:
+    def _do_patiently(self, name: str, form: Mapping[str, Any]) -> None:
         give_up = time.monotonic() + _RETRY_S
         wait = 0.5
         while True:
             try:
-                self._do_once(form)
+                self._do_once(name, form)
             except (Unavailable, OSError) as error:
                 log.warning("a job waits %.1f s: %s", wait, error)
                 if time.monotonic() > give_up:
@@ -186,13 +189,13 @@ class DurableJobs:
             else:
                 return
 
-    def _do_once(self, form: Mapping[str, Any]) -> None:
+    def _do_once(self, name: str, form: Mapping[str, Any]) -> None:
         try:
-            job = self._load(form)
-            try:
-                future = self._threads.submit(self._workshop.do, job)
-            except RuntimeError as error:  # the threads take no more work
-                raise _Stopping from error
+            # Its pictures are read on a worker thread: jobs that wait take no memory for them.
+            future = self._threads.submit(self._work, name, form)
+        except RuntimeError as error:  # the threads take no more work
+            raise _Stopping from error
+        try:
             future.result()
         except CancelledError as error:
             raise _Stopping from error
@@ -207,6 +210,40 @@ class DurableJobs:
             log.exception("a job failed")
             self._fail(form, 500, "The server failed to do this job; the fault is in its log.")
 
+    def _work(self, name: str, form: Mapping[str, Any]) -> None:
+        """Do a job whose results are not there yet; JobFailed when it has ended too many processes.
+
+        Only starts of the work itself are counted: a job may wait through any number of restarts.
+        """
+        if all(map(self._is_settled, form["keys"])):
+            return
+        note = f"{name}/deaths.json"
+        deaths = int(self._sources.get(note)) if self._sources.exists(note) else 0
+        if deaths >= _DEATHS:
+            raise JobFailed("The server ended each time that it worked on this job.", 500)
+        self._sources.put(note, b"%d" % (deaths + 1), "application/json")
+        try:
+            self._workshop.do(self._load(form))
+        finally:
+            self._sources.delete(note)
+
+    def _is_settled(self, key: str) -> bool:
+        return self._results.exists(key) or self._results.exists(failure_key(key))
+
+    def sweep(self, older_than: datetime) -> None:
+        """Forget the jobs that ended before `older_than`; DBOS itself remembers every one."""
+        while self._launched:
+            ended = DBOS.list_workflows(
+                status=["SUCCESS", "ERROR"],
+                completed_before=older_than.isoformat(),
+                limit=1000,
+                load_input=False,
+                load_output=False,
+            )
+            if not ended:
+                return
+            DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+
     def _fail(self, form: Mapping[str, Any], code: int, text: str) -> None:
         """Leave word at each promised link why nothing will ever be there."""
         for key in form["keys"]:
@@ -218,7 +255,7 @@ _workers: list[DurableJobs] = []
 """Who does the jobs of this process: DBOS knows workflows by name, not by object."""
 
 
-@DBOS.workflow(name="edit", max_recovery_attempts=_ATTEMPTS)
+@DBOS.workflow(name="edit", max_recovery_attempts=None)
 def edit(form: dict[str, Any]) -> None:
     """Do one job, given in its JSON form."""
     _workers[-1].do(str(DBOS.workflow_id), form)

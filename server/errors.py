@@ -26,7 +26,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from models.base import NothingToCopy
+from models.base import NoReference, NothingToCopy
 from models.pool import ModelUnavailable
 from pipelines.crop import CropTooLarge
 from pipelines.image_expansion import OutsideCanvas
@@ -150,6 +150,7 @@ _FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
     CropTooLarge: (TooLarge, "With this padding the result is too large"),
     NoSuchMask: (CannotWork, "This visual has no such mask"),
     BadAction: (BadRequest, "This change cannot be made"),
+    NoReference: (CannotWork, "This server's profile makes scenes from prompts alone"),
     NothingToCopy: (CannotWork, "Nothing of the image is left to fill the area from"),
     ModelUnavailable: (Unavailable, "A model cannot be loaded"),
     MemoryError: (Unavailable, "There is not enough memory for this just now"),
@@ -206,7 +207,7 @@ def _api_error(_: Request, error: Exception) -> Response:
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     text = {
-        404: f"There is no route {request.url.path}.",
+        404: f"There is no route {request.url.path[:200]}.",
         405: f"{request.method} is not a method of this route.",
     }.get(error.status_code, str(error.detail))
     return JSONResponse(

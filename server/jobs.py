@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,10 +16,10 @@ from pipelines.picture import Picture
 from server import codec
 from server.errors import BadRequest, Blocked, translated
 from server.intake import Encoded
-from server.operation import EditBody, Inquiry, Keeps, Material, Operation, no_labels
+from server.operation import EditBody, Inquiry, Keeps, Material, Operation
 from server.visuals import Visuals
 from storage.objects import ObjectStore, content_type_of
-from storage.records import Visual
+from storage.records import EditSession, Visual
 
 log = logging.getLogger("retouch")
 
@@ -31,7 +31,8 @@ class Job:
     """One accepted piece of work: checked fields, encoded pictures, and where each result goes.
 
     keys: one for each result; their extension tells the format. visual_id and sid: of a job on a
-    visual, and the name under which its result can be edited further.
+    visual, and the name under which its result can be edited further. changed: ids of the people whom
+    earlier edits changed.
     """
 
     operation: Operation[Any]
@@ -41,6 +42,15 @@ class Job:
     keys: Sequence[str]
     visual_id: str = ""
     sid: str = ""
+    changed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a job: its body with all that was found out, and which results were blocked."""
+
+    body: EditBody
+    blocked: Sequence[bool]
 
 
 class Workshop:
@@ -57,16 +67,16 @@ class Workshop:
         self._visuals = visuals
         self._threshold = threshold
 
-    def do(self, job: Job) -> list[bool]:
-        """Decode, check, edit, encode and store; tells for each result whether it was blocked.
+    def do(self, job: Job) -> Done:
+        """Decode, check, edit, encode and store.
 
         A blocked result is stored as no bytes at all, so that whoever polls its link is told.
         Raises ApiError, and Blocked when moderation leaves nothing; then nothing is stored.
         """
         start = time.monotonic()
         with translated():
-            material = self._checked(job)
-            results = job.operation.perform(job.body, material, self._models)
+            material, body = self._checked(job)
+            results = job.operation.perform(body, material, self._models)
             blocked = [self._blocks(job, result) for result in results]
             if all(blocked):
                 raise Blocked("Content moderation refused the result.", "result")
@@ -77,14 +87,19 @@ class Workshop:
         for key, file in zip(job.keys, files, strict=True):
             self._results.put(key, file, content_type_of(key))
         if job.sid:
-            self._visuals.keep_result(job.organisation, job.visual_id, job.sid, job.keys[0])
+            changed = (*job.changed, *job.operation.changes(body))
+            edit = EditSession(job.sid, job.visual_id, job.keys[0], changed)
+            self._visuals.keep_result(job.organisation, edit)
         log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
-        return blocked
+        return Done(body, blocked)
 
-    def check(self, job: Job) -> None:
-        """Refuse what only decoding shows: damage, what moderation blocks, what cannot be worked on."""
+    def check(self, job: Job) -> Job:
+        """Refuse what only decoding shows: damage, what moderation blocks, what cannot be worked on.
+
+        Gives the job with what only the picture could tell filled in.
+        """
         with translated():
-            self._checked(job)
+            return replace(job, body=self._checked(job)[1])
 
     def tell(self, inquiry: Inquiry, visual: Visual) -> Any:
         """Answer an inquiry about a visual."""
@@ -94,22 +109,26 @@ class Workshop:
             material = Material({"image": image}, {}, visual.visual_id, labels)
             return inquiry.tell(material, self._models)
 
-    def _checked(self, job: Job) -> Material:
+    def _checked(self, job: Job) -> tuple[Material, EditBody]:
         material = self._material(job)
         for name, picture in material.pictures.items():
             if self._blocks(job, picture):
                 raise Blocked(f"Content moderation refused the {name}.", name)
-        job.operation.prepare(job.body, material, self._models)
-        return material
+        return material, job.operation.prepare(job.body, material, self._models)
 
     def _material(self, job: Job) -> Material:
+        pictures = {name: decode(name, e) for name, e in job.pictures.items() if not e.is_mask}
+        masks = {name: decode_mask(name, e) for name, e in job.pictures.items() if e.is_mask}
+        if not job.visual_id:
+            return Material(pictures, masks)
         labels = partial(self._visuals.labels, job.organisation, job.visual_id, self._models)
-        return Material(
-            {name: decode(name, e) for name, e in job.pictures.items() if not e.is_mask},
-            {name: decode_mask(name, e) for name, e in job.pictures.items() if e.is_mask},
-            job.visual_id,
-            labels if job.visual_id else no_labels,
-        )
+        original = partial(self._original, job.organisation, job.visual_id)
+        changed = frozenset(job.changed)
+        return Material(pictures, masks, job.visual_id, labels, original, changed)
+
+    def _original(self, organisation: str, visual_id: str) -> Picture:
+        visual = self._visuals.find(organisation, visual_id)
+        return decode("image", self._visuals.picture(visual))
 
     def _blocks(self, job: Job, result: Picture | bytes) -> bool:
         return (

@@ -5,6 +5,7 @@ import logging
 import re
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,6 +55,8 @@ class LastResort:
 
         try:
             await self.app(scope, receive, watch)
+        except ClientDisconnect:
+            return  # nobody is left to answer
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:

@@ -46,6 +46,11 @@ MIN_SEED, MAX_SEED = -(2**63), 2**63 - 8
 """Seeds are 64-bit integers; the results of one request take up to four in a row."""
 
 
+def seeds_of(seed: Seed, count: int) -> Sequence[Seed]:
+    """Give the seed of each result: the request's own, then the next ones."""
+    return range(seed, seed + count)
+
+
 def random_seed() -> Seed:
     """Draw a seed for a caller who sent none; within 31 bits, so that every client reads it back."""
     return secrets.randbelow(2**31)
@@ -110,18 +115,26 @@ def no_labels() -> Labels:
     raise LookupError("this operation has no visual")
 
 
+def no_original() -> Picture:
+    """Stand for the own picture of an operation that has no visual."""
+    raise LookupError("this operation has no visual")
+
+
 @dataclass(frozen=True)
 class Material:
     """What an operation works on, decoded.
 
-    pictures and masks (height x width, uint8) by the name of their rule. visual_id and labels, which
-    gives the panoptic map of the visual's own picture: of operations on a visual alone.
+    pictures and masks (height x width, uint8) by the name of their rule. Of operations on a visual
+    alone: visual_id; labels, which gives the panoptic map of the visual's own picture; original, which
+    gives that picture; changed, the ids of the people whom earlier edits, on the way to `sid`, changed.
     """
 
     pictures: Mapping[str, Picture]
     masks: Mapping[str, NDArray[np.uint8]]
     visual_id: str = ""
     labels: Callable[[], Labels] = no_labels
+    original: Callable[[], Picture] = no_original
+    changed: frozenset[str] = frozenset()
 
     @property
     def image(self) -> Picture:
@@ -135,12 +148,14 @@ class Operation(Generic[B]):
 
     path: below /v1; with {visual_id} in it, the image is that of a visual, or of its result `sid`.
     body: its fields and their bounds. pictures: which pictures it takes. registers: whether its image
-    becomes a visual by itself. method: of HTTP.
+    becomes a visual by itself. method: of HTTP. in_query: the fields that callers put into the query,
+    as the OpenAPI document tells; every field is taken from query and body alike.
     gather: brings in pictures that the rules cannot name. check: refuses what only fields and picture
-    headers together show. prepare: refuses what only decoding shows. All three run before any work.
-    perform: the pipeline. count: how many results it gives. longest_side: of its results, in pixels,
-    which not every format can hold. extension: of results that are no pictures. respond: makes the
-    answer out of the body and where the results are.
+    headers together show. prepare: refuses what only decoding shows, and gives the body with what only
+    the picture can tell filled in. All three run before any work.
+    perform: the pipeline. count: how many results it gives. changes: ids of the people it changes.
+    longest_side: of its results, in pixels, which not every format can hold. extension: of results that
+    are no pictures. respond: makes the answer out of the body and where the results are.
     """
 
     path: str
@@ -151,11 +166,13 @@ class Operation(Generic[B]):
     pictures: tuple[PictureRule, ...] = ()
     registers: bool = False
     method: str = "POST"
+    in_query: tuple[str, ...] = ()
     gather: Callable[[B, Intake], Awaitable[Mapping[str, Encoded]]] = gather_none
     check: Callable[[B, Mapping[str, Encoded]], None] = lambda body, pictures: None
-    prepare: Callable[[B, Material, Models], None] = lambda body, material, models: None
+    prepare: Callable[[B, Material, Models], B] = lambda body, material, models: body
     count: Callable[[B], int] = lambda body: 1
     longest_side: Callable[[B, Probe], int] = lambda body, probe: max(probe.width, probe.height)
+    changes: Callable[[B], Sequence[str]] = lambda body: ()
     extension: str | None = None
     response: type[BaseModel] = ResultUrl
     respond: Callable[[B, Delivered], BaseModel] = result_url
@@ -173,11 +190,15 @@ class Operation(Generic[B]):
 
 @dataclass(frozen=True)
 class Inquiry:
-    """One route that tells something of a visual; `tell` gives what is sent as JSON."""
+    """One route that tells something of a visual.
+
+    tell: gives what is sent as JSON. response: its type, for the OpenAPI document.
+    """
 
     path: str
     summary: str
     tell: Callable[[Material, Models], Any]
+    response: Any
 
     @property
     def name(self) -> str:

@@ -30,7 +30,20 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     """TCP port to listen on."""
     profile: str = "lite"
-    """Which weights stand behind each role."""
+    """Which weights stand behind each role: lite, open, bria, tiny, or the path of your own .toml."""
+    models_dir: Path | None = None
+    """Folder of your own copies of weights, `org--name` or `org/name`, used before any hub."""
+    device: str = "auto"
+    """Where torch models run, as torch names it; auto: the first GPU, else the processor."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """Form of torch models' weights; auto: each model's own on a GPU, float32 on the processor."""
+    offload: bool = False
+    """Keep weights in main memory and bring each part to the GPU as it runs: slower, for small GPUs."""
+    memory_mb: int | None = Field(None, ge=1)
+    """What loaded models may hold, in MiB; the least used make room. Unset: 80 % of what is free at
+    start for torch models, no limit without them."""
+    preload: bool = True
+    """Load models at start, as many as fit; else each when it is first needed."""
     data_dir: Path = Path("data")
     """Folder of weights, results and the link secret; relative to the working directory."""
     public_url: str | None = None

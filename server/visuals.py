@@ -52,14 +52,17 @@ class Visuals:
             raise NotFound(f"There is no visual {visual_id[:64]}.", "visual_id")
         return visual
 
-    def picture(self, visual: Visual, sid: str | None = None) -> Encoded:
-        """Give a visual's picture, or its result `sid`; raises NotFound."""
-        if sid is None:
-            return self._read(self._store, visual.source_key, f"visual {visual.visual_id}")
+    def picture(self, visual: Visual) -> Encoded:
+        """Give a visual's own picture; raises NotFound."""
+        return self._read(self._store, visual.source_key, f"visual {visual.visual_id}")
+
+    def result(self, visual: Visual, sid: str) -> tuple[Encoded, tuple[str, ...]]:
+        """Give a visual's result and the ids of the people changed in it; raises NotFound."""
         edit = self._records.session(visual.organisation, visual.visual_id, sid)
         if edit is None:
             raise NotFound(f"There is no result {sid} of this visual, or not yet.", "sid")
-        return self._read(self._results, edit.result_key, f"result {sid} any more")
+        encoded = self._read(self._results, edit.result_key, f"result {sid} any more")
+        return encoded, edit.changed
 
     def _read(self, store: ObjectStore, key: str, what: str) -> Encoded:
         try:
@@ -85,10 +88,10 @@ class Visuals:
         """Name a result; callers know names of this shape, whatever the result's format."""
         return f"{uuid.uuid4()}.JPEG"
 
-    def keep_result(self, organisation: str, visual_id: str, sid: str, key: str) -> None:
+    def keep_result(self, organisation: str, edit: EditSession) -> None:
         """Remember a stored result, for edits that start from it."""
-        if self._records.visual(organisation, visual_id) is not None:
-            self._records.add_session(organisation, EditSession(sid, visual_id, key))
+        if self._records.visual(organisation, edit.visual_id) is not None:
+            self._records.add_session(organisation, edit)
 
     def remove(self, visual: Visual) -> None:
         """Forget a visual: its rows, then its picture, its map and the results made of it."""

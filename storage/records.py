@@ -58,6 +58,7 @@ class SessionRow(Base):
     organisation: Mapped[str] = mapped_column(String(64))
     visual_id: Mapped[str] = mapped_column(String(16))
     result_key: Mapped[str] = mapped_column(String(512))
+    changed: Mapped[str] = mapped_column(String(8192))
     made: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
@@ -75,11 +76,15 @@ class Visual:
 
 @dataclass(frozen=True)
 class EditSession:
-    """A stored result of a visual, to start further edits from."""
+    """A stored result of a visual, to start further edits from.
+
+    changed: ids of the people whom the edits on the way to it changed.
+    """
 
     sid: str
     visual_id: str
     result_key: str
+    changed: tuple[str, ...] = ()
 
 
 class Records:
@@ -152,6 +157,7 @@ class Records:
             organisation=organisation,
             visual_id=edit.visual_id,
             result_key=edit.result_key,
+            changed=",".join(edit.changed),
             made=datetime.now(UTC),
         )
         with self._session() as session:
@@ -163,7 +169,8 @@ class Records:
             row = session.get(SessionRow, sid)
             if row is None or (row.organisation, row.visual_id) != (organisation, visual_id):
                 return None
-            return EditSession(row.sid, row.visual_id, row.result_key)
+            changed = tuple(filter(None, row.changed.split(",")))
+            return EditSession(row.sid, row.visual_id, row.result_key, changed)
 
     def sweep_sessions(self, older_than: datetime) -> int:
         """Forget sessions whose results have expired; gives how many."""

@@ -1,5 +1,6 @@
 """Fixtures shared by the whole suite: the real `lite` models and the sample photographs."""
 
+import importlib.util
 import os
 import time
 from collections.abc import Callable
@@ -14,6 +15,9 @@ from pipelines.picture import Picture
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "docs" / "photos"
+
+# The torch backends are tested where torch is, as `scripts/test` does.
+collect_ignore = [] if importlib.util.find_spec("torch") else ["generative"]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """Stand-ins for models: exact, quick and telling, so that the server's own behaviour is what is tested."""
 
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +20,10 @@ from models.base import (
     NothingToCopy,
     Rgb,
     Segmentation,
+    SizeRule,
     SuperResolution,
 )
+from models.pool import ModelUnavailable
 
 
 class EllipseMatting:
@@ -83,11 +87,33 @@ class RedModeration:
         return {"nsfw": float(np.clip(red - max(green, blue), 0, 1))}
 
 
+_OFFERED = {
+    "matting",
+    "inpainting",
+    "super_resolution",
+    "segmentation",
+    "face_analysis",
+    "moderation",
+}
+
+
 class FakeModels:
     """Lends the stand-ins; counts what was lent, so that a test can tell that no work began."""
 
     def __init__(self) -> None:
         self.lent = 0
+
+    def offers(self, role: str) -> bool:
+        """Offer what can be lent here."""
+        return role in _OFFERED
+
+    @contextmanager
+    def _lend_nothing(self) -> Iterator[Any]:
+        raise ModelUnavailable("the stand-ins have no such model")
+        yield
+
+    generative_fill = scene_generation = outpainting = _lend_nothing
+    face_editing = captioning = prompt_refinement = _lend_nothing
 
     @contextmanager
     def matting(self) -> Iterator[Matting]:
@@ -126,3 +152,76 @@ class FakeModels:
 
     def warm_up(self) -> None:
         """Have nothing to load."""
+
+
+class SeedPainter:
+    """Plays every generative role by painting one colour that follows from seed and prompt."""
+
+    sizes = SizeRule(multiple=8, area=64 * 64, least=32)
+
+    def colour(self, seed: int, prompt: str) -> tuple[int, int, int]:
+        """Give the colour of a result, never red: moderation takes offence."""
+        mixed = zlib.crc32(f"{seed} {prompt}".encode())
+        return 0, 64 + mixed % 128, 64 + mixed // 128 % 128
+
+    def fill_by_prompt(
+        self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
+    ) -> list[Rgb]:
+        """Paint everything, the hole or not: the pipeline is to paste back."""
+        return [np.full_like(rgb, self.colour(seed, prompt)) for seed in seeds]
+
+    def scenes(
+        self,
+        rgb: Rgb,
+        alpha: Alpha,
+        prompt: str,
+        negative_prompt: str,
+        seeds: Sequence[int],
+        *,
+        fast: bool = True,
+        reference: Rgb | None = None,
+    ) -> list[Rgb]:
+        """Paint everything, the subject or not."""
+        said = (
+            f"{prompt} {negative_prompt} {fast} {None if reference is None else reference.mean()}"
+        )
+        return [np.full_like(rgb, self.colour(seed, said)) for seed in seeds]
+
+    def outpaint(
+        self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
+    ) -> Rgb:
+        """Paint everything, the margin or not."""
+        return np.full_like(canvas, self.colour(seed, prompt))
+
+    def edit_face(
+        self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int
+    ) -> tuple[Rgb, Alpha]:
+        """Paint the face's box."""
+        alpha = np.zeros(rgb.shape[:2], np.float32)
+        x, y, width, height = (round(side) for side in face.rect)
+        alpha[max(0, y) : y + height, max(0, x) : x + width] = 1
+        return np.full_like(rgb, self.colour(seed, str(sorted(actions.items())))), alpha
+
+    def caption(self, rgb: Rgb) -> str:
+        """Say the same of everything."""
+        return "a picture of noise"
+
+    def refine(self, prompt: str, caption: str = "") -> str:
+        """Make more of a prompt."""
+        return f"{prompt}, in fine detail"
+
+
+class GenerativeModels(FakeModels):
+    """Lends stand-ins for every role."""
+
+    def offers(self, role: str) -> bool:
+        """Offer everything."""
+        return True
+
+    @contextmanager
+    def _lend_painter(self) -> Iterator[Any]:
+        self.lent += 1
+        yield SeedPainter()
+
+    generative_fill = scene_generation = outpainting = _lend_painter
+    face_editing = captioning = prompt_refinement = _lend_painter

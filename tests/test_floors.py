@@ -44,7 +44,9 @@ def test_every_module_opens_with_a_sentence(floor: str) -> None:
         assert docstring.splitlines()[0].endswith((".", ":")), file
 
 
-def test_lite_needs_no_torch() -> None:
+def test_torch_is_imported_by_its_own_backends_alone() -> None:
+    generative = ROOT / "models" / "generative"
     for floor in BELOW:
         for file in (ROOT / floor).rglob("*.py"):
-            assert not imports(file) & {"torch", "diffusers", "transformers"}, file
+            if generative not in file.parents:
+                assert not imports(file) & {"torch", "diffusers", "transformers"}, file

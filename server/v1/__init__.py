@@ -7,6 +7,7 @@ from server.v1 import (
     background_blur,
     background_remove,
     background_replace,
+    caption,
     create,
     crop,
     erase_foreground,
@@ -41,5 +42,5 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     visual_edits.INCREASE_RESOLUTION,
     visual_edits.BLUR_BG,
 )
-INQUIRIES: tuple[Inquiry, ...] = info.INQUIRIES
+INQUIRIES: tuple[Inquiry, ...] = (*info.INQUIRIES, caption.INQUIRY)
 ROUTERS = (register.router, remove_image.router)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field
 
 from models.base import Models
-from pipelines.background_replace import background_colour
+from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.colours import find_colour
 from pipelines.picture import Picture
 from server.errors import BadRequest, CannotWork
@@ -20,6 +20,7 @@ from server.operation import (
     Operation,
     Seed,
     random_seed,
+    seeds_of,
 )
 
 BLOCKED = "blocked"
@@ -59,34 +60,49 @@ class BackgroundReplaceAnswer(BaseModel):
 
 
 def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse neither or both of prompt and reference picture, and scenes, which need a model."""
+    """Refuse neither or both of prompt and reference picture."""
     if bool(body.bg_prompt.strip()) == ("ref_image" in pictures):
         raise BadRequest("Send either bg_prompt or ref_image_url or ref_image_file.", "bg_prompt")
-    if find_colour(body.bg_prompt) is None:
+
+
+def prepare(body: BackgroundReplaceBody, given: Material, models: Models) -> BackgroundReplaceBody:
+    """Refuse a scene where the profile has no model that generates; a colour needs none."""
+    if find_colour(body.bg_prompt) is None and not models.offers("scene_generation"):
         raise CannotWork(
             "This server's profile makes plain colours only; the profiles open and bria make scenes."
         )
+    return body
 
 
 def perform(body: BackgroundReplaceBody, given: Material, models: Models) -> list[Picture]:
-    """Put the subject before a colour; every result is the same, as a colour leaves no choice."""
+    """Put the subject before a colour, which leaves no choice between results, or into scenes."""
+    sized = (body.original_quality, body.force_rmbg)
     colour = find_colour(body.bg_prompt)
-    if colour is None:
-        raise CannotWork("A scene needs a profile that generates.")
-    result = background_colour(given.image, models, colour, body.original_quality, body.force_rmbg)
-    return [result] * body.num_results
+    if colour is not None:
+        return [background_colour(given.image, models, colour, *sized)] * body.num_results
+    scene = Scene(
+        body.bg_prompt,
+        body.negative_prompt,
+        given.pictures.get("ref_image"),
+        body.fast,
+        body.refine_prompt,
+        body.enhance_ref_image,
+    )
+    seeds = seeds_of(body.seed, body.num_results)
+    return background_scene(given.image, models, scene, seeds, *sized)
 
 
 def respond(body: BackgroundReplaceBody, delivered: Delivered) -> BackgroundReplaceAnswer:
     """Tell each result's link, seed and name."""
     return BackgroundReplaceAnswer(
         result=[
-            (
-                link or BLOCKED,
-                str(body.seed + index),
-                key.rpartition("/")[2] if link else BLOCKED,
+            (link or BLOCKED, str(seed), key.rpartition("/")[2] if link else BLOCKED)
+            for link, key, seed in zip(
+                delivered.links,
+                delivered.keys,
+                seeds_of(body.seed, body.num_results),
+                strict=True,
             )
-            for index, (link, key) in enumerate(zip(delivered.links, delivered.keys, strict=True))
         ]
     )
 
@@ -98,6 +114,7 @@ OPERATION = Operation(
     pictures=(IMAGE, REFERENCE),
     keeps=Keeps.PIXELS,
     check=check,
+    prepare=prepare,
     perform=perform,
     count=lambda body: body.num_results,
     response=BackgroundReplaceAnswer,

@@ -1,18 +1,33 @@
 """POST /v1/{visual_id}/create: people of a visual changed."""
 
-from typing import Any
+import zlib
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.base import Models
-from pipelines.person_actions import check_action
-from pipelines.person_info import people
+from pipelines.create import Change, create, scaled
+from pipelines.person_actions import ACTIONS, Action, check_action
+from pipelines.person_info import Person, people
 from pipelines.picture import Picture
+from pipelines.resolution import fit_resolution
+from server.body import FormList
 from server.errors import BadRequest, CannotWork
 from server.operation import ImageRes, Keeps, Material, Operation, VisualBody, image_res
 from server.v1.resolutions import Resolution
 
 _MAX_CHANGES = 64
+
+
+def _taken(action: Action) -> dict[str, Any]:
+    """Describe the words and the numbers that an action takes."""
+    kind = "integer" if action.whole else "number"
+    return {
+        "anyOf": [
+            {"type": "string", "enum": list(action.words)},
+            {"type": kind, "minimum": action.low, "maximum": action.high},
+        ]
+    }
 
 
 class PersonChange(BaseModel):
@@ -22,40 +37,72 @@ class PersonChange(BaseModel):
 
     id: str = Field(max_length=64, description="Of a person, from person/info.")
     actions: dict[str, Any] = Field(
-        min_length=1, max_length=32, description="Each a word or number that the person offers."
+        min_length=1,
+        max_length=32,
+        description="Each a word that the person offers, or a number.",
+        json_schema_extra={"properties": {name: _taken(ACTIONS[name]) for name in ACTIONS}},
     )
 
 
 class CreateBody(VisualBody):
     """The fields of create."""
 
-    changes: tuple[PersonChange, ...] = Field(min_length=1, max_length=_MAX_CHANGES)
+    changes: Annotated[tuple[PersonChange, ...], FormList] = Field(
+        min_length=1, max_length=_MAX_CHANGES
+    )
     desired_resolution: Resolution = "original"
 
 
-def prepare(body: CreateBody, given: Material, models: Models) -> None:
-    """Refuse unknown people, one named twice, changes that a person does not offer; then everything.
+def prepare(body: CreateBody, given: Material, models: Models) -> CreateBody:
+    """Refuse unknown people, one named twice, and changes that a person does not offer.
 
-    No model of today's profiles changes people. Raises CannotWork, BadRequest and BadAction.
+    Twice is also: in this request, and in an edit on the way to `sid`. Raises CannotWork, BadRequest
+    and BadAction.
     """
-    known = {person.id: person for person in people(given.image.rgb, models, given.visual_id)}
-    seen = set()
+    known = {person.id: person for person in _people(given, models)}
+    seen = set(given.changed)
     for change in body.changes:
         if change.id in seen:
-            raise BadRequest(f"The person {change.id} is named twice.", "changes")
+            raise BadRequest(
+                f"The person {change.id} is changed already; send all its changes at once.",
+                "changes",
+            )
         seen.add(change.id)
         if change.id not in known:
             raise CannotWork(f"There is no person {change.id} in this visual.", "changes")
         for name, value in change.actions.items():
             check_action(name, value, known[change.id].actions)
-    raise CannotWork(
-        "This server's profile has no model that changes people; the profiles open and bria have."
-    )
+    if not models.offers("face_editing"):
+        raise CannotWork(
+            "This server's profile has no model that changes people;"
+            " the profiles open and bria have."
+        )
+    return body
 
 
-def perform(_: CreateBody, __: Material, ___: Models) -> list[Picture]:
-    """Have nothing to do: `prepare` refuses."""
-    return []
+def perform(body: CreateBody, given: Material, models: Models) -> list[Picture]:
+    """Make all changes; people are known by where they are in the visual's own picture."""
+    known = {person.id: person for person in _people(given, models)}
+    factor = given.image.width / given.original().width
+    changes = [
+        Change(
+            scaled(known[change.id].face, factor),
+            {
+                name: check_action(name, value, known[change.id].actions)
+                for name, value in change.actions.items()
+            },
+        )
+        for change in body.changes
+    ]
+    seed = zlib.crc32(
+        given.visual_id.encode()
+    )  # nobody sends one: the same request, the same result
+    result = create(given.image, models, changes, seed)
+    return [fit_resolution(result, body.desired_resolution)]
+
+
+def _people(given: Material, models: Models) -> list[Person]:
+    return people(given.original().rgb, models, given.visual_id)
 
 
 OPERATION = Operation(
@@ -65,6 +112,7 @@ OPERATION = Operation(
     keeps=Keeps.PIXELS,
     prepare=prepare,
     perform=perform,
+    changes=lambda body: [change.id for change in body.changes],
     response=ImageRes,
     respond=image_res,
 )

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from models.base import Models
+from pipelines.gen_fill import gen_fill
 from pipelines.picture import Picture
 from server.errors import CannotWork
 from server.intake import IMAGE, MASK
@@ -18,6 +19,7 @@ from server.operation import (
     Operation,
     Seed,
     random_seed,
+    seeds_of,
 )
 from server.v1.eraser import check
 
@@ -58,16 +60,28 @@ def respond(body: GenFillBody, delivered: Delivered) -> GenFillAnswer:
     )
 
 
-def prepare(_: GenFillBody, __: Material, models: Models) -> None:
+def prepare(body: GenFillBody, _: Material, models: Models) -> GenFillBody:
     """Refuse where the profile has no model for it."""
-    raise CannotWork(
-        "This server's profile has no model that fills by prompt; the profiles open and bria have."
+    if not models.offers("generative_fill"):
+        raise CannotWork(
+            "This server's profile has no model that fills by prompt;"
+            " the profiles open and bria have."
+        )
+    return body
+
+
+def perform(body: GenFillBody, given: Material, models: Models) -> list[Picture]:
+    """Generate every result at once."""
+    seeds = seeds_of(body.seed, body.num_results)
+    return gen_fill(
+        given.image,
+        given.masks["mask"],
+        models,
+        body.prompt,
+        body.negative_prompt,
+        seeds,
+        body.mask_type,
     )
-
-
-def perform(_: GenFillBody, __: Material, models: Models) -> list[Picture]:
-    """Have nothing to do: `prepare` refuses."""
-    return []
 
 
 OPERATION = Operation(

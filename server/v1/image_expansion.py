@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
+from models.base import Models
 from pipelines.image_expansion import image_expansion, place
 from server.intake import IMAGE, Encoded
 from server.operation import (
@@ -15,6 +16,7 @@ from server.operation import (
     Delivered,
     EditBody,
     Keeps,
+    Material,
     Operation,
     Seed,
     random_seed,
@@ -23,14 +25,17 @@ from server.operation import (
 MAX_CANVAS_PIXELS = 25_000_000
 """5000 x 5000, from the published page."""
 _FAR = 100_000
-"""Farther than this, in pixels, no location can reach a canvas that is allowed."""
+"""Beyond this, in pixels, a location or a side of the image is no use to any real picture."""
+
+
+_LONGEST_PAIR = 100
 
 
 def _pair(value: Any) -> Any:
     """Read a pair that a form brought as text: `[1200, 674]` or `1200,674`."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         value = value[0]
-    if isinstance(value, str):
+    if isinstance(value, str) and len(value) <= _LONGEST_PAIR:
         try:
             return json.loads(f"[{value.strip().removeprefix('[').removesuffix(']')}]")
         except (ValueError, RecursionError):
@@ -41,6 +46,8 @@ def _pair(value: Any) -> Any:
 Side = Annotated[int, Field(ge=1, le=MAX_RESULT_PIXELS)]
 Coordinate = Annotated[int, Field(ge=-_FAR, le=_FAR)]
 Size = Annotated[tuple[Side, Side], BeforeValidator(_pair)]
+ImageSide = Annotated[int, Field(ge=1, le=_FAR)]
+ImageSize = Annotated[tuple[ImageSide, ImageSide], BeforeValidator(_pair)]
 Location = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_pair)]
 
 
@@ -48,7 +55,7 @@ class ImageExpansionBody(EditBody):
     """The fields of image_expansion."""
 
     canvas_size: Size = Field((1000, 1000), description="Width and height of the result.")
-    original_image_size: Size | None = Field(
+    original_image_size: ImageSize | None = Field(
         None, description="Width and height of the image within the canvas."
     )
     original_image_location: Location | None = Field(
@@ -101,6 +108,14 @@ def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
     )
 
 
+def prepare(body: ImageExpansionBody, given: Material, models: Models) -> ImageExpansionBody:
+    """Describe the picture where no prompt was sent and the profile can: the answer tells it."""
+    if body.prompt or not models.offers("captioning"):
+        return body
+    with models.captioning() as captioning:
+        return body.model_copy(update={"prompt": captioning.caption(given.image.rgb)})
+
+
 def respond(body: ImageExpansionBody, delivered: Delivered) -> ImageExpansionAnswer:
     """Tell the seed and the prompt beside the link."""
     return ImageExpansionAnswer(
@@ -122,9 +137,12 @@ OPERATION = Operation(
             body.original_image_size,
             body.original_image_location,
             body.seed,
+            body.prompt,
+            body.negative_prompt,
         )
     ],
     check=check,
+    prepare=prepare,
     longest_side=lambda body, probe: max(body.canvas_size),
     response=ImageExpansionAnswer,
     respond=respond,

@@ -50,6 +50,7 @@ OPERATION = Operation(
     summary="Increase the resolution",
     body=ImageIncreaseResolutionBody,
     pictures=(PHOTO,),
+    in_query=("desired_increase",),
     keeps=Keeps.FORMAT,
     perform=lambda body, given, models: [
         image_increase_resolution(given.image, models, body.desired_increase)

@@ -28,6 +28,7 @@ OPERATION = Operation(
     path="/{visual_id}/image_to_psd",
     summary="Take a visual apart into layers",
     body=VisualBody,
+    in_query=("sid",),
     keeps=Keeps.PIXELS,
     perform=perform,
     extension="psd",

@@ -1,15 +1,43 @@
 """GET /v1/{visual_id}/info and its parts: what can be told of a visual."""
 
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
 from pipelines.person_info import people
 from pipelines.subject import subject_alpha
 from pipelines.visual_info import background, info, objects
 from server.operation import Inquiry
+
+
+class Rect(BaseModel):
+    """A box in pixels; x and y are its upper left corner."""
+
+    x: float
+    y: float
+    w: float
+    h: float
+
+
+class Entry(BaseModel):
+    """A person, an object or the background of a visual."""
+
+    actions: dict[str, list[str | int | bool]] = Field(description="What can be done, and how.")
+    id: str
+    labels: list[str] = Field(description="What could be told of it.")
+    oracle: dict[str, dict[str, str]] = Field(
+        description="How well each action is likely to turn out, high or low."
+    )
+    rect: Rect = Field(description="Of a person, the face.")
+    type: Literal["person", "object", "background"]
+
 
 INQUIRIES = (
     Inquiry(
         path="/{visual_id}/info",
         summary="Everything that can be told of a visual",
         tell=lambda given, models: info(given.image, models, given.visual_id, given.labels()),
+        response=list[Entry],
     ),
     Inquiry(
         path="/{visual_id}/person/info",
@@ -17,15 +45,18 @@ INQUIRIES = (
         tell=lambda given, models: [
             person.as_json() for person in people(given.image.rgb, models, given.visual_id)
         ],
+        response=list[Entry],
     ),
     Inquiry(
         path="/{visual_id}/objects/info",
         summary="The objects of a visual",
         tell=lambda given, models: objects(given.labels()),
+        response=list[Entry],
     ),
     Inquiry(
         path="/{visual_id}/background/info",
         summary="The background of a visual",
         tell=lambda given, models: background(given.image.rgb, subject_alpha(given.image, models)),
+        response=list[Entry],
     ),
 )

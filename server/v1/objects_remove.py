@@ -1,7 +1,7 @@
 """POST /v1/{visual_id}/objects/remove: objects are taken away, by mask_id or by drawn mask."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,6 +10,7 @@ from pipelines.masks import check_ratio
 from pipelines.objects_remove import objects_remove
 from pipelines.picture import Picture
 from pipelines.resolution import fit_resolution
+from server.body import FormList
 from server.errors import BadRequest
 from server.intake import MASK, Encoded, Intake
 from server.operation import ImageRes, Keeps, Material, Operation, VisualBody, image_res
@@ -47,7 +48,9 @@ class RemoveChange(BaseModel):
 class ObjectsRemoveBody(VisualBody):
     """The fields of objects/remove; all but changes are mostly met in the query."""
 
-    changes: tuple[RemoveChange, ...] = Field(min_length=1, max_length=MAX_CHANGES)
+    changes: Annotated[tuple[RemoveChange, ...], FormList] = Field(
+        min_length=1, max_length=MAX_CHANGES
+    )
     desired_resolution: Resolution = "original"
     original_quality: bool = Field(
         False, description="Keep the picture's size, whatever desired_resolution says."
@@ -92,6 +95,7 @@ OPERATION = Operation(
     path="/{visual_id}/objects/remove",
     summary="Remove objects from a visual",
     body=ObjectsRemoveBody,
+    in_query=("desired_resolution", "original_quality"),
     keeps=Keeps.PIXELS,
     gather=gather,
     check=check,

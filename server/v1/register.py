@@ -37,12 +37,14 @@ class Registered(BaseModel):
 
 @router.post(
     "/register",
+    name="register",
     summary="Register a picture",
     response_model=Registered,
     openapi_extra={"requestBody": picture_body(RegisterBody, (IMAGE,))},
 )
 @router.post(
     "/upload",
+    name="upload",
     summary="Upload a picture",
     response_model=Registered,
     openapi_extra={"requestBody": picture_body(RegisterBody, (IMAGE,))},

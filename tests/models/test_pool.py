@@ -1,6 +1,9 @@
-"""The pool: loads once, lends counted, survives a load that fails."""
+"""The pool: loads once, lends counted, makes room, survives a load that fails."""
 
+import gc
+import random
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,22 +13,35 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.base import OutOfMemory
+from models.card import ROLES, Card, Role
+from models.hosting import Host
+from models.placement import Placement
 from models.pool import ModelUnavailable, Pool
-from models.registry import ROLES, Card, Role, load_profile
+from models.profile import load_profile
+from models.shelf import Shelf
+from models.sources import HubFolder, LocalFolder
+from models.weights import WeightsUnavailable
 
 
 def card(role: Role, build: Callable[..., Any]) -> Card:
-    return replace(load_profile("lite")[role], name=f"test-{role}", files=(), build=build)
+    return replace(
+        next(iter(load_profile("lite").values())),
+        role=role,
+        name=f"test-{role}",
+        files=(),
+        build=build,
+    )
 
 
 def pool(folder: Path, **builds: Callable[..., Any]) -> Pool:
-    return Pool({role: card(role, build) for role, build in builds.items()}, folder)  # type: ignore[misc,arg-type]
+    return Pool({role: card(role, build) for role, build in builds.items()}, folder)
 
 
 def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -> None:
     built: list[object] = []
 
-    def build(paths: object, threads: int) -> object:
+    def build(paths: object, placement: object) -> object:
         built.append(object())
         return built[-1]
 
@@ -53,7 +69,7 @@ def test_nothing_is_loaded_before_it_is_lent(lite: Pool, weights_dir: Path) -> N
 
 
 def test_a_borrower_that_fails_gives_the_model_back(tmp_path: Path) -> None:
-    lent = pool(tmp_path, matting=lambda paths, threads: object())
+    lent = pool(tmp_path, matting=lambda paths, placement: object())
     with pytest.raises(ZeroDivisionError), lent.matting():
         raise ZeroDivisionError
     assert lent.stats()["matting"].lent == 0
@@ -62,12 +78,12 @@ def test_a_borrower_that_fails_gives_the_model_back(tmp_path: Path) -> None:
 def test_a_slow_load_does_not_hold_up_another_role(tmp_path: Path) -> None:
     started, go_on = threading.Event(), threading.Event()
 
-    def slow(paths: object, threads: int) -> object:
+    def slow(paths: object, placement: object) -> object:
         started.set()
         assert go_on.wait(10)
         return object()
 
-    lent = pool(tmp_path, matting=slow, inpainting=lambda paths, threads: "quick")
+    lent = pool(tmp_path, matting=slow, inpainting=lambda paths, placement: "quick")
 
     def borrow() -> None:
         with lent.matting():
@@ -87,13 +103,13 @@ def test_a_slow_load_does_not_hold_up_another_role(tmp_path: Path) -> None:
 def test_a_failed_load_is_named_leaves_the_rest_working_and_is_tried_again(tmp_path: Path) -> None:
     outcomes = iter([OSError("disk gone"), "model"])
 
-    def build(paths: object, threads: int) -> object:
+    def build(paths: object, placement: object) -> object:
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    lent = pool(tmp_path, matting=build, inpainting=lambda paths, threads: "other")
+    lent = pool(tmp_path, matting=build, inpainting=lambda paths, placement: "other")
     with pytest.raises(ModelUnavailable, match=r"test-matting.*disk gone"), lent.matting():
         pass
     with lent.inpainting() as other:
@@ -115,7 +131,7 @@ def test_bad_weights_are_named_and_nothing_is_loaded(tmp_path: Path, body: bytes
 def test_warm_up_loads_what_it_can_and_then_says_what_it_could_not(
     tmp_path: Path, weights_dir: Path, lite: Pool
 ) -> None:
-    def broken(paths: object, threads: int) -> object:
+    def broken(paths: object, placement: object) -> object:
         raise RuntimeError("no such network")
 
     profile = {**load_profile("lite"), "matting": card("matting", broken)}
@@ -142,3 +158,269 @@ def test_lite_warms_up_and_every_role_works(lite: Pool) -> None:
         assert matting.matte(grey).shape == (40, 50)
     with lite.super_resolution() as enlarger:
         assert enlarger.upscale(grey, 2).shape == (80, 100, 3)
+
+
+def sized(role: Role, name: str, megabytes: int, shared: int = 0, folder: str = "") -> Card:
+    folders = (LocalFolder(Path(folder)),) if folder else ()
+    return replace(
+        card(role, lambda paths, placement: name),
+        name=name,
+        memory_mb=megabytes,
+        shared_mb=shared,
+        folders=folders,
+    )
+
+
+def limited(folder: Path, budget: int, *cards: Card, preload: bool = True) -> Pool:
+    profile = {card.role: card for card in cards}
+    return Pool(profile, folder, host=Host(memory_mb=budget, preload=preload))
+
+
+def loaded(lent: Pool) -> set[str]:
+    return {row.model for row in lent.stats().values() if row.loaded}
+
+
+def touch(lent: Pool, *roles: str) -> None:
+    for role in roles:
+        with getattr(lent, role)():
+            pass
+
+
+THREE = (sized("matting", "a", 40), sized("inpainting", "b", 40), sized("segmentation", "c", 40))
+
+
+def test_the_model_lent_longest_ago_makes_room(tmp_path: Path) -> None:
+    lent = limited(tmp_path, 100, *THREE)
+    touch(lent, "matting", "inpainting", "matting", "segmentation")
+    assert loaded(lent) == {"a", "c"}
+    touch(lent, "inpainting")
+    assert loaded(lent) == {"b", "c"}
+    assert lent.held_mb == 80
+
+
+def test_as_many_make_room_as_a_large_model_needs_and_no_more(tmp_path: Path) -> None:
+    lent = limited(tmp_path, 120, *THREE, sized("moderation", "large", 80))
+    touch(lent, "matting", "inpainting", "segmentation", "moderation")
+    assert loaded(lent) == {"c", "large"}
+
+
+def test_a_lent_model_never_makes_room_and_what_is_over_goes_when_it_comes_back(
+    tmp_path: Path,
+) -> None:
+    lent = limited(tmp_path, 50, *THREE)
+    with lent.matting() as first, lent.inpainting() as second:
+        assert (str(first), str(second)) == ("a", "b")
+        assert loaded(lent) == {"a", "b"}
+        touch(lent, "segmentation")
+        assert loaded(lent) == {"a", "b"}
+    assert loaded(lent) == {"a"}
+    assert lent.held_mb <= 50
+
+
+def test_a_model_larger_than_the_budget_is_lent_alone(tmp_path: Path) -> None:
+    lent = limited(tmp_path, 50, THREE[0], sized("moderation", "large", 80))
+    touch(lent, "matting")
+    with lent.moderation() as model:
+        assert str(model) == "large"
+        assert loaded(lent) == {"large"}
+    assert loaded(lent) == set()
+
+
+def test_what_models_share_counts_once_while_one_holds_it(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    one = str(tmp_path / "one")
+    lent = limited(
+        tmp_path,
+        100,
+        sized("generative_fill", "fill", 60, 50, one),
+        sized("outpainting", "out", 55, 50, one),
+        sized("matting", "a", 40),
+    )
+    touch(lent, "generative_fill", "outpainting")
+    assert lent.held_mb == 65
+    touch(lent, "matting")
+    assert loaded(lent) == {"out", "a"}
+    assert lent.held_mb == 95
+
+
+def test_evicted_models_are_freed_and_loaded_anew(tmp_path: Path) -> None:
+    class Model:
+        pass
+
+    built: list[weakref.ref[Model]] = []
+
+    def build(paths: object, placement: object) -> Model:
+        model = Model()
+        built.append(weakref.ref(model))
+        return model
+
+    first = replace(card("matting", build), memory_mb=60)
+    lent = limited(tmp_path, 100, first, sized("inpainting", "b", 60))
+    touch(lent, "matting")
+    assert built[0]() is not None
+    touch(lent, "inpainting")
+    gc.collect()
+    assert built[0]() is None
+    touch(lent, "matting")
+    assert len(built) == 2
+
+
+def test_under_many_borrowers_no_lent_model_goes_and_the_budget_holds_in_the_end(
+    tmp_path: Path,
+) -> None:
+    alive: dict[str, int] = {}
+
+    class Model:
+        def __init__(self, name: str) -> None:
+            self.open = True
+            self.name = name
+            alive[name] = alive.get(name, 0) + 1
+
+    roles: tuple[Role, ...] = ("matting", "inpainting", "segmentation", "moderation")
+    cards = [
+        replace(card(role, lambda paths, placement, role=role: Model(role)), memory_mb=40)
+        for role in roles
+    ]
+    lent = limited(tmp_path, 100, *cards)
+    numbers = random.Random(0)
+    order = [roles[numbers.randrange(4)] for _ in range(200)]
+
+    def borrow(role: Role) -> bool:
+        with getattr(lent, role)() as model:
+            held = lent.stats()[role]
+            return model.name == role and held.loaded and held.lent > 0
+
+    with ThreadPoolExecutor(8) as borrowers:
+        assert all(borrowers.map(borrow, order))
+    assert lent.held_mb <= 100
+    assert all(row.lent == 0 for row in lent.stats().values())
+    assert sum(alive.values()) > 4
+
+
+def test_two_models_load_at_the_same_time(tmp_path: Path) -> None:
+    together = threading.Barrier(2)
+
+    def build(paths: object, placement: object) -> object:
+        together.wait(10)
+        return object()
+
+    lent = pool(tmp_path, matting=build, inpainting=build)
+    with ThreadPoolExecutor(2) as borrowers:
+        list(borrowers.map(lambda role: touch(lent, role), ["matting", "inpainting"]))
+    assert loaded(lent) == {"test-matting", "test-inpainting"}
+
+
+def test_those_who_waited_for_a_load_that_fails_try_it_themselves(tmp_path: Path) -> None:
+    started, go_on = threading.Event(), threading.Event()
+    outcomes = iter([OSError("disk gone"), "model"])
+
+    def build(paths: object, placement: object) -> object:
+        started.set()
+        assert go_on.wait(10)
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    lent = pool(tmp_path, matting=build)
+
+    def borrow(_: int) -> str:
+        try:
+            with lent.matting() as model:
+                return str(model)
+        except ModelUnavailable:
+            return "failed"
+
+    with ThreadPoolExecutor(2) as borrowers:
+        answers = borrowers.map(borrow, range(2))
+        assert started.wait(10)
+        go_on.set()
+        assert sorted(answers) == ["failed", "model"]
+
+
+def test_warm_up_loads_only_what_fits(tmp_path: Path) -> None:
+    roles: tuple[Role, ...] = ("generative_fill", "outpainting", "face_editing")
+    lent = limited(tmp_path, 100, *(sized(role, role, 40) for role in roles))
+    lent.warm_up()
+    assert loaded(lent) == {"generative_fill", "outpainting"}
+
+
+def test_without_preloading_warm_up_loads_nothing(tmp_path: Path) -> None:
+    lent = limited(tmp_path, 100, *THREE, preload=False)
+    lent.warm_up()
+    assert loaded(lent) == set()
+
+
+def test_a_load_that_runs_out_of_memory_drops_what_is_idle_and_is_tried_once_more(
+    tmp_path: Path,
+) -> None:
+    outcomes = iter([MemoryError(), "model", MemoryError(), MemoryError()])
+
+    def build(paths: object, placement: object) -> object:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    heavy = replace(card("generative_fill", build), torch=True)
+    lent = Pool({"matting": THREE[0], "generative_fill": heavy}, tmp_path)
+    touch(lent, "matting", "generative_fill")
+    assert loaded(lent) == {"test-generative_fill"}
+    again = Pool({"generative_fill": heavy}, tmp_path)
+    with pytest.raises(OutOfMemory, match="test-generative_fill does not fit"):
+        touch(again, "generative_fill")
+
+
+def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_path: Path) -> None:
+    class Greedy:
+        calls = 0
+
+        def caption(self, rgb: Any) -> str:
+            self.calls += 1
+            if self.calls == 1:
+                raise MemoryError
+            return f"{rgb.shape} {sorted(loaded(lent))}"
+
+    greedy = replace(card("captioning", lambda paths, placement: Greedy()), torch=True)
+    lent = Pool({"matting": THREE[0], "captioning": greedy}, tmp_path)
+    touch(lent, "matting")
+    with lent.captioning() as model:
+        assert model.caption(np.zeros((8, 6, 3), np.uint8)) == "(4, 3, 3) ['test-captioning']"
+
+
+def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
+    seen: list[Placement] = []
+
+    def build(paths: object, placement: Placement) -> object:
+        seen.append(placement)
+        return object()
+
+    on_gpu = replace(card("matting", build), torch=True, dtype="bfloat16")
+    plain = card("inpainting", build)
+    host = Host("cuda:0", threads=3, offload=True)
+    touch(
+        Pool({"matting": on_gpu, "inpainting": plain}, tmp_path, host=host), "matting", "inpainting"
+    )
+    assert seen == [Placement("cuda:0", "bfloat16", 3, True), Placement(threads=3)]
+    assert Host("cuda:0", "float32").placement(on_gpu).dtype == "float32"
+    assert Host("cpu").placement(on_gpu).dtype == "float32"
+
+
+def test_a_profile_with_one_broken_card_serves_the_others(
+    tmp_path: Path, weights_dir: Path
+) -> None:
+    profile = tmp_path / "mine.toml"
+    profile.write_text('base = "lite"\n[cards.u2netp]\npath = "absent.onnx"')
+    with pytest.raises(WeightsUnavailable, match=r"u2netp: .*absent\.onnx: missing"):
+        Pool.for_profile(str(profile), weights_dir)
+
+
+def test_unpinned_code_is_not_loaded(tmp_path: Path) -> None:
+    (tmp_path / "copies" / "net").mkdir(parents=True)
+    folder = HubFolder("org/net", None, ("*",), 1)
+    foreign = replace(
+        card("matting", lambda paths, placement: "ran"), remote_code=True, folders=(folder,)
+    )
+    lent = Pool({"matting": foreign}, Shelf(tmp_path, tmp_path / "copies"))
+    with pytest.raises(ModelUnavailable, match="pinned commit"):
+        touch(lent, "matting")

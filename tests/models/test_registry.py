@@ -1,5 +1,6 @@
-"""The registry: cards, profiles, and what it refuses."""
+"""The registry: what its cards state, and what it refuses."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,40 +8,63 @@ from pathlib import Path
 
 import pytest
 
-from models.registry import (
-    CARDS,
-    ROLES,
-    UnknownProfile,
-    by_name,
-    load_profile,
-    profile_names,
-)
-
-
-@pytest.mark.parametrize("name", profile_names())
-def test_every_profile_names_cards_that_play_their_roles(name: str) -> None:
-    profile = load_profile(name)
-    assert profile
-    assert all(card.role == role for role, card in profile.items())
-
-
-def test_lite_fills_what_its_routes_need() -> None:
-    assert set(load_profile("lite")) >= {"matting", "inpainting", "super_resolution"}
+from models.card import ROLES, Card, UnpinnedCode, by_name, check_pin
+from models.registry import CARDS
+from models.sources import HubFolder, MadeFolder
 
 
 def test_every_role_has_a_card() -> None:
     assert {card.role for card in CARDS} == set(ROLES)
 
 
-def test_every_card_states_licence_memory_and_checked_files() -> None:
-    for card in by_name(CARDS).values():
-        assert card.licence
-        assert card.memory_mb > 0
-        for file in card.files:
-            assert len(bytes.fromhex(file.sha256)) == 32
-            assert file.size > 0
-            assert len(file.sources) >= 2, f"{file.name} has no second source"
-            assert Path(file.name).name == file.name
+@pytest.mark.parametrize("card", by_name(CARDS).values(), ids=lambda card: card.name)
+def test_a_card_states_licence_memory_and_checked_files(card: Card) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+", card.name), "a profile of the user's own says [cards.NAME]"
+    assert card.licence
+    assert card.memory_mb >= card.shared_mb >= 0
+    assert card.memory_mb > 0
+    for file in card.files:
+        assert len(bytes.fromhex(file.sha256)) == 32
+        assert file.size is None or file.size > 0
+        assert len(file.sources) >= (1 if card.torch or "onnx" in card.name else 2), file.name
+        assert Path(file.name).name == file.name
+    for folder in card.folders:
+        if isinstance(folder, HubFolder):
+            assert folder.revision is None or folder.pinned, folder
+            assert folder.size_mb > 0
+            assert not any(
+                pattern.endswith((".bin", ".pt", ".pth", "*")) for pattern in folder.patterns
+            )
+
+
+def test_a_card_that_runs_code_of_others_is_pinned() -> None:
+    assert any(card.remote_code for card in CARDS)
+    for card in CARDS:
+        check_pin(card)
+        takes_code = any(
+            pattern.endswith(".py")
+            for folder in card.folders
+            if isinstance(folder, HubFolder)
+            for pattern in folder.patterns
+        )
+        assert card.remote_code or not takes_code
+
+
+def test_a_card_that_would_run_code_from_a_branch_is_refused() -> None:
+    card = replace(CARDS[0], remote_code=True, folders=(HubFolder("a/b", "main", ("*",), 1),))
+    with pytest.raises(UnpinnedCode, match="pinned commit"):
+        check_pin(card)
+
+
+def test_cards_without_torch_need_no_folder() -> None:
+    for card in CARDS:
+        if not card.torch:
+            assert not any(isinstance(folder, MadeFolder) for folder in card.folders)
+
+
+def test_cards_on_one_pipeline_agree_on_what_they_share() -> None:
+    shared = {(card.folders[0].name, card.shared_mb) for card in CARDS if card.shared_mb}
+    assert len({name for name, _ in shared}) == len(shared)
 
 
 def test_a_card_name_used_twice_is_refused() -> None:
@@ -54,27 +78,18 @@ def test_a_file_name_used_for_two_files_is_refused() -> None:
         by_name([*CARDS, replace(CARDS[0], name="other", files=(other,))])
 
 
-def test_an_unknown_profile_is_refused_and_the_known_are_named() -> None:
-    with pytest.raises(UnknownProfile, match=r"no profile '\.\./lite'; there are: .*lite"):
-        load_profile("../lite")
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ('matting = "nonesuch"', "matting names no card of that role"),
-        ('matting = "patchmatch"', "matting names no card of that role"),
-        ('painting = "u2netp"', "no such role: painting"),
-    ],
-)
-def test_a_profile_with_a_wrong_row_is_refused(tmp_path: Path, text: str, reason: str) -> None:
-    (tmp_path / "mine.toml").write_text(text)
-    with pytest.raises(UnknownProfile, match=reason):
-        load_profile("mine", tmp_path)
+def test_two_choices_from_one_repository_must_be_told_apart() -> None:
+    card = next(card for card in CARDS if card.name == "birefnet")
+    other = HubFolder("ZhengPeng7/BiRefNet", None, ("config.json",), 1)
+    with pytest.raises(ValueError, match="ZhengPeng7--BiRefNet"):
+        by_name([*CARDS, replace(card, name="other", folders=(other,))])
 
 
 def test_reading_the_registry_imports_no_backend() -> None:
-    code = "import sys, models.registry; print({'onnxruntime', 'ncnn'} & set(sys.modules))"
+    code = (
+        "import sys, models.registry, models.profile, models.pool;"
+        "print({'onnxruntime', 'ncnn', 'torch', 'huggingface_hub'} & set(sys.modules))"
+    )
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

@@ -9,7 +9,7 @@ import pytest
 
 from models.base import Alpha, Matting, Rgb
 from models.pool import Pool
-from models.u2net import refine
+from models.u2net import solidify
 from pipelines.picture import Picture
 
 
@@ -70,25 +70,50 @@ def test_small_subject_keeps_a_matte_as_good_as_a_large_one(
     assert _iou(found, alpha) > 0.97
 
 
-def test_refined_edge_follows_the_picture_not_the_coarse_matte(
-    photo: Callable[[str], Picture],
+def test_subject_hard_to_make_out_is_not_half_transparent(
+    matting: Matting, photo: Callable[[str], Picture]
 ) -> None:
-    rgb, alpha = _disc_on_photo(photo("coffee").rgb, radius=300)
-    coarse = cv2.GaussianBlur(cv2.resize(alpha, (320, 320), interpolation=cv2.INTER_AREA), None, 2)
-    enlarged = cv2.resize(coarse, alpha.shape[::-1])
-    refined = refine(rgb, coarse)
-    assert np.abs(refined - alpha).mean() < 0.2 * np.abs(enlarged - alpha).mean()
-    far = cv2.distanceTransform((alpha == 0).astype(np.uint8), cv2.DIST_L2, 5) > 12
-    assert refined[far].max() < 0.02
-    assert refined[cv2.erode(alpha, np.ones((25, 25))) == 1].min() > 0.98
+    blurred = np.asarray(cv2.GaussianBlur(photo("coffee").rgb, None, 16.5), np.uint8)
+    alpha = matting.matte(blurred)
+    assert np.mean(alpha > 0.95) > 0.25
+    assert np.mean(alpha > 0.95) > 0.6 * np.mean(alpha > 0.1)
+    assert alpha[:40, :100].max() == 0
 
 
-def test_refined_matte_has_no_seam_at_tile_borders() -> None:
-    columns = np.linspace(0, 1, 1400, dtype=np.float32)
-    rgb = np.repeat((255 * columns)[None, :, None], 900, 0).repeat(3, 2).astype(np.uint8)
-    refined = refine(rgb, np.repeat(np.linspace(0, 1, 320, dtype=np.float32)[None], 320, 0))
-    assert np.abs(np.diff(refined, axis=1)).max() < 0.05
-    assert np.abs(np.diff(refined, axis=0)).max() < 0.05
+@pytest.mark.parametrize("level", [0.72, 0.78, 0.84])
+def test_uncertain_subject_is_made_solid_with_a_soft_edge(level: float) -> None:
+    coarse = _blob(level)
+    solid = solidify(coarse)
+    assert solid[coarse > 0.3].min() > 0.999
+    assert (solid[coarse < 0.07] == coarse[coarse < 0.07]).all()
+    edge = solid[(coarse > 0.08) & (coarse < 0.18)]
+    assert edge.size
+    assert edge.min() > 0
+    assert edge.max() < 1
+
+
+@pytest.mark.parametrize("level", [0.1, 0.3, 0.5, 0.97, 1.0])
+def test_faint_noise_and_certain_subject_are_left_as_they_are(level: float) -> None:
+    assert np.array_equal(solidify(_blob(level)), _blob(level))
+
+
+def test_thin_uncertain_blades_are_left_as_they_are() -> None:
+    coarse = np.zeros((320, 320), np.float32)
+    coarse[40:280, 50:300:10] = coarse[40:280, 51:300:10] = 0.8
+    assert np.array_equal(solidify(coarse), coarse)
+
+
+def test_uncertain_subject_beside_a_certain_one_is_made_solid_alone() -> None:
+    both = np.hstack([_blob(0.75)[:, 80:240], _blob(1.0)[:, 80:240]])
+    solid = solidify(both)
+    assert solid[160, 80] == 1
+    assert np.array_equal(solid[:, 160:], both[:, 160:])
+
+
+def test_slightly_surer_network_gives_a_slightly_different_matte() -> None:
+    levels = np.arange(0.4, 1, 0.01, dtype=np.float32)
+    mattes = np.stack([solidify(_blob(level)) for level in levels])
+    assert np.abs(np.diff(mattes, axis=0)).max() < 0.12
 
 
 def _disc_on_photo(photo: Rgb, radius: int) -> tuple[Rgb, Alpha]:
@@ -101,3 +126,9 @@ def _disc_on_photo(photo: Rgb, radius: int) -> tuple[Rgb, Alpha]:
 
 def _iou(a: Alpha, b: Alpha) -> float:
     return float(np.sum((a > 0.5) & (b > 0.5)) / np.sum((a > 0.5) | (b > 0.5)))
+
+
+def _blob(level: float) -> Alpha:
+    disc = np.zeros((320, 320), np.float32)
+    cv2.circle(disc, (160, 160), 50, 1.0, -1)
+    return np.asarray(np.float32(level) * cv2.GaussianBlur(disc, None, 4), np.float32)

@@ -15,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from models import weights
-from models.registry import CARDS, Address, Hub, Source, WeightFile, Wheel
-from models.weights import WeightsUnavailable, fetch, fetch_profile, verify
+from models import weights_tool
+from models.card import Card
+from models.registry import CARDS
+from models.shelf import Shelf
+from models.sources import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
+from models.weights import WeightsUnavailable, fetch, fetch_card, fetch_profile
 
 BODY = bytes(range(256)) * 5000
 
@@ -186,8 +189,8 @@ def test_a_profile_downloads_an_archive_once_for_all_its_files(tmp_path: Path, s
     site.bodies["/all.zip"] = archive("net.bin")
     one = file_from(Address(f"{site.url}/all.zip", "net.bin"))
     card = replace(CARDS[0], files=(one, replace(one, name="again.bin")))
-    paths = fetch_profile({"matting": card}, tmp_path)
-    assert set(paths) == {"net.bin", "again.bin"}
+    assert fetch_profile({"matting": card}, Shelf(tmp_path)) == {}
+    assert {path.name for path in tmp_path.iterdir()} == {"net.bin", "again.bin"}
     assert len(site.asked) == 1
 
 
@@ -196,10 +199,73 @@ def test_verify_tells_good_from_missing_and_damaged(tmp_path: Path) -> None:
     files = (good, replace(good, name="bad.bin"), replace(good, name="absent.bin"))
     (tmp_path / "net.bin").write_bytes(BODY)
     (tmp_path / "bad.bin").write_bytes(bytes(len(BODY)))
-    found = verify({"matting": replace(CARDS[0], files=files)}, tmp_path)
+    found = Shelf(tmp_path).verify({"matting": replace(CARDS[0], files=files)})
     assert found["net.bin"] is None
     assert "SHA-256" in (found["bad.bin"] or "")
     assert found["absent.bin"] == "missing"
+
+
+def test_a_card_that_cannot_be_had_does_not_keep_the_others_away(
+    tmp_path: Path, site: Site
+) -> None:
+    site.bodies["/net.bin"] = BODY
+    good = replace(CARDS[0], files=(file_from(Address(f"{site.url}/net.bin")),))
+    lost = replace(
+        CARDS[1], files=(replace(file_from(Address(f"{site.url}/lost.bin")), name="lost.bin"),)
+    )
+    failures = fetch_profile({"inpainting": lost, "matting": good}, Shelf(tmp_path))
+    assert set(failures) == {lost.name}
+    assert "lost.bin could not be fetched" in failures[lost.name]
+    assert (tmp_path / "net.bin").read_bytes() == BODY
+
+
+def folder_card(*folders: HubFolder | LocalFolder, remote_code: bool = False) -> Card:
+    return replace(CARDS[0], name="mine", files=(), folders=folders, remote_code=remote_code)
+
+
+@pytest.mark.parametrize("place", ["org--net", "org/net", "net"])
+def test_a_local_copy_of_a_repository_is_used_without_any_network(
+    tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "copies" / place).mkdir(parents=True)
+    shelf = Shelf(tmp_path / "weights", tmp_path / "copies")
+    card = folder_card(HubFolder("org/net", None, ("*",), 1))
+    assert fetch_card(card, shelf) == [tmp_path / "copies" / place]
+    assert shelf.fault(card.folders[0]) is None
+    assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize("place", ["net.bin", "org--net/inner/net.bin", "org/net/inner/net.bin"])
+def test_a_local_copy_of_a_file_is_used_as_it_is(tmp_path: Path, place: str) -> None:
+    copy = tmp_path / "copies" / place
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"my own")
+    file = file_from(Hub("org/net", "main", "inner/net.bin"))
+    shelf = Shelf(tmp_path / "weights", tmp_path / "copies")
+    assert fetch_card(replace(CARDS[0], files=(file,)), shelf) == [copy]
+
+
+def test_a_missing_folder_of_the_users_own_is_named(tmp_path: Path) -> None:
+    card = folder_card(LocalFolder(tmp_path / "absent"))
+    with pytest.raises(WeightsUnavailable, match=f"mine: {tmp_path}/absent: missing"):
+        fetch_card(card, Shelf(tmp_path))
+
+
+@pytest.mark.parametrize("revision", [None, "main", "v1.0"])
+def test_code_is_fetched_at_a_commit_only_even_from_a_local_copy(
+    tmp_path: Path, revision: str | None
+) -> None:
+    (tmp_path / "copies" / "net").mkdir(parents=True)
+    card = folder_card(HubFolder("org/net", revision, ("*",), 1), remote_code=True)
+    with pytest.raises(WeightsUnavailable, match=r"pinned commit.*\[cards\.mine\]"):
+        fetch_card(card, Shelf(tmp_path / "weights", tmp_path / "copies"))
+
+
+def test_pins_are_kept_for_every_repository_also_when_written_at_once(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    with ThreadPoolExecutor(8) as writers:
+        list(writers.map(lambda number: shelf.pin(f"org/net{number}", "a" * 40), range(24)))
+    assert shelf.pins() == {f"org/net{number}": "a" * 40 for number in range(24)}
 
 
 def test_progress_is_told_up_to_the_last_byte(tmp_path: Path, site: Site) -> None:
@@ -214,9 +280,9 @@ def test_the_tool_reports_missing_weights_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path))
-    assert weights.main(["verify", "lite"]) == 1
+    assert weights_tool.main(["verify", "lite"]) == 1
     assert f"{tmp_path / 'weights' / 'u2netp.onnx'}: missing" in capsys.readouterr().out
-    assert weights.main(["list"]) == 0
+    assert weights_tool.main(["list"]) == 0
     assert "u2netp" in capsys.readouterr().out
 
 

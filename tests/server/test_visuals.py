@@ -77,6 +77,7 @@ ROUTES = (
     ("GET", "person/info"),
     ("GET", "objects/info"),
     ("GET", "background/info"),
+    ("GET", "caption"),
     ("GET", "increase_resolution"),
     ("GET", "blur_bg"),
     ("POST", "objects/mask_generator"),
@@ -406,6 +407,11 @@ class TestReplace:
         clear = encode(Image.new("RGBA", (100, 100), (0, 0, 0, 0)))
         body = {"file": b64(clear), "bg_prompt": "red", "content_moderation": True, "sync": True}
         refused(client.post("/v1/background/replace", json=body), 422)
+
+
+def test_a_caption_needs_a_profile_that_describes(client: TestClient, visual: str) -> None:
+    answer = client.get(f"/v1/{visual}/caption")
+    assert "profiles open and bria" in refused(answer, 506)["description"]
 
 
 class TestGenFill:

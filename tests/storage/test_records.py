@@ -48,7 +48,7 @@ def test_records_outlive_the_process(records: Records, url: str) -> None:
 
 def test_a_session_is_of_one_visual_of_one_organisation(records: Records) -> None:
     records.add_visual(VISUAL)
-    edit = EditSession("x.JPEG", VISUAL.visual_id, "a/x.png")
+    edit = EditSession("x.JPEG", VISUAL.visual_id, "a/x.png", ("p1", "p2"))
     records.add_session("a", edit)
     records.add_session("a", edit)
     assert records.session("a", VISUAL.visual_id, "x.JPEG") == edit

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("organisation", sa.String(64), nullable=False),
         sa.Column("visual_id", sa.String(16), nullable=False),
         sa.Column("result_key", sa.String(512), nullable=False),
+        sa.Column("changed", sa.String(8192), nullable=False),
         sa.Column("made", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["organisation", "visual_id"],

@@ -1,0 +1,42 @@
+"""Where a network's weights live between calls, and whose turn it is to run it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Generic, TypeVar
+
+import torch
+from torch import nn
+
+from models.placement import Placement
+
+Net = TypeVar("Net", bound=nn.Module)
+
+
+class Resident(Generic[Net]):
+    """A network in evaluation mode, on its device or, with `offload`, there only while it runs.
+
+    One call runs at a time: the working memory of two is what a small GPU has not got, and two
+    would not be faster.
+    """
+
+    def __init__(self, network: Net, placement: Placement, dtype: torch.dtype) -> None:
+        """Hold `network` in `dtype`."""
+        self.device = torch.device(placement.device)
+        self.dtype = dtype
+        self._offload = placement.offload and self.device.type != "cpu"
+        self._network: Net = network.eval().to("cpu" if self._offload else self.device, dtype)
+        self._network.requires_grad_(False)
+        self._turn = Lock()
+
+    @contextmanager
+    def turn(self) -> Iterator[Net]:
+        """Lend the network on its device, for inference, to one caller."""
+        with self._turn, torch.inference_mode():
+            if not self._offload:
+                yield self._network
+                return
+            try:
+                yield self._network.to(self.device)
+            finally:
+                self._network.to("cpu")

@@ -1,0 +1,40 @@
+"""The code that a tiny matting repository brings along: a network with the interface of BiRefNet's."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+
+class TinyMattingConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
+    """channels: of the features between the two convolutions."""
+
+    model_type = "tiny_matting"
+
+    def __init__(self, channels: int = 8, **others: Any) -> None:
+        self.channels = channels
+        super().__init__(**others)
+
+
+class TinyMatting(PreTrainedModel):  # type: ignore[no-untyped-call]
+    """Logits of a matte at two depths, the deepest last, as BiRefNet gives its own."""
+
+    config_class = TinyMattingConfig
+
+    def __init__(self, config: TinyMattingConfig) -> None:
+        super().__init__(config)
+        self.features = nn.Sequential(
+            nn.Conv2d(3, config.channels, 5, padding=2, stride=4),
+            nn.BatchNorm2d(config.channels),
+            nn.GELU(),
+        )
+        self.coarse = nn.Conv2d(config.channels, 1, 1)
+        self.fine = nn.Sequential(
+            nn.Upsample(scale_factor=4, mode="bilinear"),
+            nn.Conv2d(config.channels, 1, 3, padding=1),
+        )
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """Give logits, 1 x 1 x height / 4 x width / 4 and 1 x 1 x height x width."""
+        features = self.features(pixels)
+        return [self.coarse(features), self.fine(features)]

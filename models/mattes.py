@@ -1,0 +1,60 @@
+"""What large matting networks need before and after, whichever runtime they run on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.base import Alpha, Rgb
+from models.refine import refine, shrink
+
+Float = NDArray[np.float32]
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class MattingInput:
+    """How a matting network wants a picture: squeezed to a square, normalised by channel.
+
+    side: of the square in pixels. mean, std: of 0..1. The defaults are ImageNet's, which BiRefNet
+    (Zheng et al. 2024, "Bilateral Reference for High-Resolution Dichotomous Image Segmentation")
+    and RMBG-2.0 were trained with.
+    """
+
+    side: int = 1024
+    mean: Triple = (0.485, 0.456, 0.406)
+    std: Triple = (0.229, 0.224, 0.225)
+
+    def tensor(self, rgb: Rgb) -> Float:
+        """Give `rgb` as 1 x 3 x side x side, float32."""
+        small = shrink(rgb, self.side, self.side).astype(np.float32) / np.float32(255)
+        normal = (small - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
+        return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
+
+
+def read_input(folder: Path, side: int | None = None) -> MattingInput:
+    """Read `preprocessor_config.json` of a repository in hub layout; without it, the defaults.
+
+    side: stands above what the file says.
+    """
+    file = folder / "preprocessor_config.json"
+    told = json.loads(file.read_text()) if file.is_file() else {}
+    default = MattingInput()
+    size = told.get("size", default.side)
+    return MattingInput(
+        side or (size["height"] if isinstance(size, dict) else size),
+        tuple(told.get("image_mean", default.mean)),
+        tuple(told.get("image_std", default.std)),
+    )
+
+
+def to_full_size(rgb: Rgb, matte: Float) -> Alpha:
+    """Carry a square matte (0..1) to the size of `rgb`, float32 0..1."""
+    height, width = rgb.shape[:2]
+    if max(height, width) <= matte.shape[0]:
+        small = cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.float32).clip(0, 1)
+    return refine(rgb, matte)

@@ -1,0 +1,323 @@
+"""Weights to measure with: the real architectures at full size, or tiny, random, as backends load them.
+
+The sizes are those of the published repositories' config.json files; `tests/generative` counts their
+parameters. Random weights take as long as trained ones. A part that cannot be built at full size
+without the publisher's own files says why.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors.torch import save_file
+from segment_anything import build_sam_vit_h
+from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+from spandrel.architectures.LaMa.__arch.LaMa import LaMa
+
+from models.generative import (
+    birefnet,
+    bria,
+    captioner,
+    lama,
+    nsfw,
+    refiner,
+    sam,
+    sam2,
+    sdxl,
+    tiny_faces,
+    tiny_sdxl,
+    upscaler,
+)
+from models.generative.latent_control import CHANNELS
+from models.generative.loading import LOADING
+
+UNET: dict[str, Any] = {
+    "sample_size": 128,
+    "block_out_channels": (320, 640, 1280),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "layers_per_block": 2,
+    "transformer_layers_per_block": (1, 2, 10),
+    "attention_head_dim": (5, 10, 20),
+    "cross_attention_dim": 2048,
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 256,
+    "projection_class_embeddings_input_dim": 2816,
+}
+VAE: dict[str, Any] = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+    "latent_channels": 4,
+    "sample_size": 1024,
+    "scaling_factor": 0.13025,
+}
+TEXT: dict[str, Any] = {
+    "vocab_size": 49408,
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "projection_dim": 768,
+}
+TEXT_2: dict[str, Any] = {
+    "vocab_size": 49408,
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+    "projection_dim": 1280,
+    "hidden_act": "gelu",
+}
+VISION: dict[str, Any] = {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 16,
+    "patch_size": 14,
+    "projection_dim": 1024,
+    "hidden_act": "gelu",
+}
+BLIP_TEXT: dict[str, Any] = {"vocab_size": 30524, "encoder_hidden_size": 1024}
+BLIP_VISION: dict[str, Any] = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 384,
+}
+QWEN3_4B: dict[str, Any] = {
+    "vocab_size": 151936,
+    "hidden_size": 2560,
+    "intermediate_size": 9728,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "max_position_embeddings": 262144,
+    "tie_word_embeddings": True,
+}
+HIERA_LARGE: dict[str, Any] = {
+    "hidden_size": 144,
+    "num_attention_heads": 2,
+    "blocks_per_stage": [2, 6, 36, 4],
+    "embed_dim_per_stage": [144, 288, 576, 1152],
+    "num_attention_heads_per_stage": [2, 4, 8, 16],
+    "window_positional_embedding_background_size": [7, 7],
+    "window_size_per_stage": [8, 4, 16, 8],
+    "global_attention_blocks": [23, 33, 43],
+}
+LORA_RANK = 64
+LORA_TARGETS = [
+    *("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2"),
+    *("conv1", "conv2", "conv_shortcut", "downsamplers.0.conv", "upsamplers.0.conv"),
+    "time_emb_proj",
+]
+_KINDS: Any = diffusers
+"""Its constructors are not typed."""
+_IP_WORDS, _IP_WIDTH = 4, 1024
+
+
+def unet(channels: int = 9) -> Any:
+    """SDXL's UNet; 9 channels for inpainting, 4 otherwise."""
+    return _KINDS.UNet2DConditionModel(**UNET, in_channels=channels)
+
+
+def vae(force_upcast: bool = True) -> Any:
+    """SDXL's VAE."""
+    return _KINDS.AutoencoderKL(**VAE, force_upcast=force_upcast)
+
+
+def controlnet() -> Any:
+    """A ControlNet of SDXL that reads latents and a mask."""
+    shared = {k: v for k, v in UNET.items() if k not in ("sample_size", "up_block_types")}
+    return _KINDS.ControlNetModel(
+        **shared,
+        conditioning_channels=CHANNELS,
+        conditioning_embedding_out_channels=(16, 32, 96, 256),
+    )
+
+
+def blip() -> Any:
+    """BLIP-large's configuration."""
+    kinds: Any = transformers
+    return kinds.BlipConfig(
+        text_config=BLIP_TEXT, vision_config=BLIP_VISION, image_text_hidden_size=256
+    )
+
+
+def sam2_config() -> Any:
+    """SAM 2.1 hiera-large's configuration."""
+    kinds: Any = transformers
+    backbone = kinds.Sam2HieraDetConfig(**HIERA_LARGE)
+    vision = kinds.Sam2VisionConfig(
+        backbone_config=backbone, backbone_channel_list=[1152, 576, 288, 144]
+    )
+    return kinds.Sam2Config(vision_config=vision)
+
+
+def random(build: Callable[[], Any], device: str) -> Any:
+    """Build a module with random weights on a device; layers that start at zero get some too."""
+    with LOADING, torch.random.fork_rng(devices=[]), torch.device(device):
+        torch.manual_seed(0)
+        module = build()
+        for tensor in module.parameters():
+            if tensor.device.type != "meta" and tensor.dim() > 1 and not tensor.any():
+                torch.nn.init.normal_(tensor, std=0.02)
+    return module.eval().requires_grad_(False)
+
+
+def _save(build: Callable[[], Any], folder: Path, device: str, dtype: Any = torch.float16) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    random(build, device).to(dtype).save_pretrained(folder)
+
+
+def make_sdxl(folder: Path, device: str, channels: int = 9, force_upcast: bool = True) -> None:
+    """Write an SDXL repository in float16, 7 GB: a tiny one whose networks grow to full size."""
+    kinds: Any = transformers
+    tiny_sdxl.make_tiny(folder, channels)
+    first = kinds.CLIPTextConfig.from_pretrained(folder / "text_encoder", **TEXT)
+    second = kinds.CLIPTextConfig.from_pretrained(folder / "text_encoder_2", **TEXT_2)
+    _save(partial(kinds.CLIPTextModel, first), folder / "text_encoder", device)
+    _save(partial(kinds.CLIPTextModelWithProjection, second), folder / "text_encoder_2", device)
+    _save(partial(vae, force_upcast), folder / "vae", device)
+    _save(partial(unet, channels), folder / "unet", device)
+
+
+def make_lora(folder: Path, device: str, channels: int = 9) -> None:
+    """Write a LoRA of the size of lcm-lora-sdxl."""
+    network = random(partial(unet, channels), "meta")
+    network.add_adapter(LoraConfig(r=LORA_RANK, target_modules=LORA_TARGETS), "default")
+    state = get_peft_model_state_dict(network)
+    layers = {
+        name: torch.randn(shape.shape, device=device).mul(0.01).half().cpu()
+        for name, shape in state.items()
+    }
+    _KINDS.StableDiffusionXLInpaintPipeline.save_lora_weights(
+        folder, unet_lora_layers=layers, weight_name=tiny_sdxl.LORA_FILE
+    )
+
+
+def make_ip_adapter(folder: Path, device: str) -> None:
+    """Write an IP-Adapter for SDXL with its ViT-H, as h94/IP-Adapter lays them out."""
+    kinds: Any = transformers
+    build = partial(kinds.CLIPVisionModelWithProjection, kinds.CLIPVisionConfig(**VISION))
+    _save(build, folder / "models" / "image_encoder", device)
+    crossing: int = UNET["cross_attention_dim"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "image_proj.proj.weight": (_IP_WORDS * crossing, _IP_WIDTH),
+        "image_proj.proj.bias": (_IP_WORDS * crossing,),
+        "image_proj.norm.weight": (crossing,),
+        "image_proj.norm.bias": (crossing,),
+    }
+    network = random(unet, "meta")
+    modules = dict(network.named_modules())
+    for number, name in enumerate(network.attn_processors):
+        if "attn2" in name:
+            wide = modules[name.removesuffix(".processor")].to_k.out_features
+            for way in ("k", "v"):
+                shapes[f"ip_adapter.{number}.to_{way}_ip.weight"] = (wide, crossing)
+    weights = {name: torch.randn(shape).mul(0.02).half() for name, shape in shapes.items()}
+    (folder / "sdxl_models").mkdir(parents=True)
+    save_file(weights, folder / "sdxl_models" / "ip-adapter_sdxl_vit-h.safetensors")
+
+
+def make_bria(folder: Path, device: str) -> None:
+    """Write what BRIA 2.3's roles load: `base`, `controlnet` and `lora` in `folder`, 10 GB."""
+    make_sdxl(folder / "base", device, channels=4, force_upcast=False)
+    make_lora(folder / "lora", device, channels=4)
+    _save(controlnet, folder / "controlnet", device)
+
+
+def _save_state(build: Callable[[], Any], file: Path, device: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    state = random(build, device).state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, file)
+
+
+def make_lama(folder: Path, device: str) -> None:
+    """Write big-lama's network as plain weights, under the names of the published archive."""
+    _save_state(LaMa, folder / "lama.safetensors", device)
+
+
+def make_upscaler(folder: Path, device: str) -> None:
+    """Write RealESRGAN_x4plus's network."""
+    _save_state(RRDBNet, folder / "x4.safetensors", device)
+
+
+def make_sam(folder: Path, device: str) -> None:
+    """Write SAM ViT-H."""
+    _save_state(build_sam_vit_h, folder / "sam.safetensors", device)
+
+
+def make_sam2(folder: Path, device: str) -> None:
+    """Write SAM 2.1 hiera-large."""
+    kinds: Any = transformers
+    _save(partial(kinds.Sam2Model, sam2_config()), folder, device)
+    kinds.Sam2ImageProcessor().save_pretrained(folder)
+
+
+def make_captioner(folder: Path, device: str) -> None:
+    """Write BLIP-large; its tokenizer knows single letters."""
+    kinds: Any = transformers
+    captioner.make_tiny(folder)
+    tokenizer = kinds.BertTokenizer.from_pretrained(folder)
+    config = blip()
+    config.text_config.bos_token_id = tokenizer.vocab["[DEC]"]
+    _save(partial(kinds.BlipForConditionalGeneration, config), folder, device)
+    processor = kinds.BlipImageProcessor(size={"height": 384, "width": 384})
+    kinds.BlipProcessor(processor, tokenizer).save_pretrained(folder)
+
+
+def make_refiner(folder: Path, device: str) -> None:
+    """Write Qwen3-4B; its tokenizer knows single bytes."""
+    kinds: Any = transformers
+    refiner.make_tiny(folder)
+    tokenizer = kinds.AutoTokenizer.from_pretrained(folder)
+    config = kinds.Qwen3Config(**QWEN3_4B, eos_token_id=None, pad_token_id=tokenizer.pad_token_id)
+    _save(partial(kinds.Qwen3ForCausalLM, config), folder, device, torch.bfloat16)
+    tokenizer.save_pretrained(folder)
+
+
+def make_nsfw(folder: Path, device: str) -> None:
+    """Write ViT-base, the network of Falconsai's classifier."""
+    kinds: Any = transformers
+    labels = {0: "normal", 1: "nsfw"}
+    config = kinds.ViTConfig(id2label=labels, label2id={name: i for i, name in labels.items()})
+    _save(partial(kinds.ViTForImageClassification, config), folder, device)
+    kinds.ViTImageProcessor(size={"height": 224, "width": 224}).save_pretrained(folder)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A folder of weights and its makers; full: given a folder and a device, None where `why` says."""
+
+    tiny: Callable[[Path], None]
+    full: Callable[[Path, str], None] | None = None
+    why: str = ""
+
+
+PARTS = {
+    "birefnet": Part(birefnet.make_tiny, why="its network comes as code beside the weights"),
+    "lama": Part(lama.make_tiny, make_lama),
+    "upscaler": Part(upscaler.make_tiny, make_upscaler),
+    "sam": Part(sam.make_tiny, make_sam),
+    "sam2": Part(sam2.make_tiny, make_sam2),
+    "faces": Part(tiny_faces.make_tiny, why="ONNX files, run on the processor on any machine"),
+    "nsfw": Part(nsfw.make_tiny, make_nsfw),
+    "captioner": Part(captioner.make_tiny, make_captioner),
+    "refiner": Part(refiner.make_tiny, make_refiner),
+    "sdxl": Part(sdxl.make_tiny, make_sdxl),
+    "lora": Part(sdxl.make_tiny_lora, make_lora),
+    "ip_adapter": Part(sdxl.make_tiny_ip_adapter, make_ip_adapter),
+    "bria": Part(bria.make_tiny, make_bria),
+}

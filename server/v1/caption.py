@@ -1,0 +1,29 @@
+"""GET /v1/{visual_id}/caption: what a visual shows, in a sentence."""
+
+from pydantic import BaseModel
+
+from models.base import Models
+from server.errors import CannotWork
+from server.operation import Inquiry, Material
+
+
+class Caption(BaseModel):
+    """One English sentence."""
+
+    caption: str
+
+
+def tell(given: Material, models: Models) -> Caption:
+    """Describe the visual's own picture; raises CannotWork where the profile has no model for it."""
+    if not models.offers("captioning"):
+        raise CannotWork(
+            "This server's profile has no model that describes pictures;"
+            " the profiles open and bria have."
+        )
+    with models.captioning() as captioning:
+        return Caption(caption=captioning.caption(given.image.rgb))
+
+
+INQUIRY = Inquiry(
+    path="/{visual_id}/caption", summary="Describe a visual", tell=tell, response=Caption
+)

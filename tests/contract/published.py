@@ -1,0 +1,307 @@
+"""The published operations as data: routes, fields, types, defaults, bounds, examples and answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Place = Literal["body", "query", "path"]
+Type = Literal["string", "integer", "boolean", "integers", "objects", "object", "word or number"]
+Body = Literal["json", "multipart"]
+LINK, TEXT, WHOLE, SEEDS = "a link", "a text", "a whole number", "a whole number or null"
+"""What a published answer holds; the last two of seeds."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One published field.
+
+    path: its name; dots lead into objects, [] into lists. default: None where none is published.
+    enum: its words. low, high: its bounds. whole: of a number, whether decimals are refused. place:
+    where in a request it stands.
+    """
+
+    path: str
+    type: Type
+    default: object = None
+    enum: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    whole: bool = False
+    place: Place = "body"
+
+    @property
+    def name(self) -> str:
+        """Give the top field's name."""
+        return self.path.partition("[")[0].partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One published route.
+
+    body: the content type of its own example, None without a body. example: its fields, where
+    `URL` stands for the address of a picture. answer: the documented keys and what each holds;
+    a list of one holds any number of it. needs_prompt_model: whether its example asks for something
+    to be made up by prompt.
+    """
+
+    title: str
+    method: Literal["GET", "POST"]
+    path: str
+    fields: tuple[Field, ...]
+    answer: Any
+    example: Mapping[str, Any]
+    body: Body | None = "json"
+    needs_prompt_model: bool = False
+
+    @property
+    def takes_picture(self) -> bool:
+        """Tell whether its picture comes with the request."""
+        return any(field.path == "file" for field in self.fields)
+
+
+MODERATION = Field("content_moderation", "boolean", default=False)
+IMAGE = (Field("image_url", "string"), Field("file", "string"))
+MASK = (
+    Field("mask_url", "string"),
+    Field("mask_file", "string"),
+    Field("mask_type", "string", default="manual", enum=("manual", "automatic")),
+)
+FORCE = Field("force_rmbg", "boolean", default=False)
+SYNC = Field("sync", "boolean", default=False)
+SEED = Field("seed", "integer")
+VISUAL = Field("visual_id", "string", place="path")
+RESULT_URL = {"result_url": LINK}
+BY_URL = {"image_url": "URL"}
+WITH_MASK = {"image_url": "URL", "mask_url": "URL"}
+PHOTOGRAPH = {
+    "image_url": "https://i.natgeofe.com/n/548467d8-c5f1-4551-9f58-6817a8d2c45e/"
+    "NationalGeographic_2572187_square.jpg"
+}
+
+
+def action(name: str, words: str, low: float, high: float, whole: bool = False) -> Field:
+    """Describe one action of /create: words, or a number within bounds."""
+    return Field(
+        f"changes[].actions.{name}",
+        "word or number",
+        enum=tuple(words.split()),
+        low=low,
+        high=high,
+        whole=whole,
+    )
+
+
+PERSON_ACTIONS = (
+    action("age", "mid-20 mid-40 mid-60", -10, 10),
+    action(
+        "diversity",
+        "africa korea india japan sweden germany russia mexico brazil england",
+        0,
+        1,
+    ),
+    action("expression", "happy surprised dreaming angry fear contempt disgusted sad", 0, 1.5),
+    action("glasses", "light heavy none", 0, 6, whole=True),
+    action("haircolor", "black brown red blond gray", 0, 4, whole=True),
+    action("gender", "femininity masculinity", -10, 10),
+    action("makeup", "light heavy none", -10, 10),
+    action("hair_line", "high low", -20, 20),
+    action("Beard", "shaved medium full", -2, 2),
+)
+RESOLUTIONS = (
+    "original",
+    "nhd",
+    "svga",
+    "xga",
+    "had",
+    "wuxga",
+    "uwfhd",
+    "wqxga",
+    "uwqhd",
+    "uhd",
+)
+PERSON = {
+    "actions": {},
+    "id": TEXT,
+    "labels": [TEXT],
+    "oracle": {},
+    "rect": {"h": float, "w": float, "x": float, "y": float},
+    "type": TEXT,
+}
+
+ROUTES = (
+    Route("Eraser", "POST", "/eraser", (*IMAGE, *MASK, MODERATION), RESULT_URL, WITH_MASK),
+    Route(
+        "Generative Fill",
+        "POST",
+        "/gen_fill",
+        (
+            *IMAGE,
+            *MASK,
+            Field("prompt", "string"),
+            Field("negative_prompt", "string"),
+            Field("num_results", "integer", default=4, low=1, high=4),
+            SYNC,
+            SEED,
+            MODERATION,
+        ),
+        {"urls": [LINK], "seed": [SEEDS]},
+        {
+            **WITH_MASK,
+            "file": "string",
+            "mask_file": "string",
+            "mask_type": "manual",
+            "prompt": "string",
+            "negative_prompt": "string",
+            "num_results": 4,
+            "sync": False,
+            "seed": 0,
+            "content_moderation": False,
+        },
+        needs_prompt_model=True,
+    ),
+    Route(
+        "Remove Background",
+        "POST",
+        "/background/remove",
+        (*reversed(IMAGE), MODERATION),
+        RESULT_URL,
+        PHOTOGRAPH,
+        "multipart",
+    ),
+    Route(
+        "Generate Background",
+        "POST",
+        "/background/replace",
+        (
+            SYNC,
+            Field("fast", "boolean", default=True),
+            *IMAGE,
+            Field("ref_image_url", "string"),
+            Field("ref_image_file", "string"),
+            Field("bg_prompt", "string"),
+            Field("refine_prompt", "boolean", default=True),
+            Field("enhance_ref_image", "boolean", default=True),
+            Field("original_quality", "boolean", default=False),
+            Field("num_results", "integer", default=4),
+            FORCE,
+            MODERATION,
+            Field("negative_prompt", "string"),
+            SEED,
+        ),
+        {"result": [(LINK, TEXT, TEXT)]},
+        {
+            "bg_prompt": "in a living room interior, on a kitchen counter",
+            "num_results": 2,
+            "sync": True,
+            "image_url": "URL",
+        },
+        needs_prompt_model=True,
+    ),
+    Route(
+        "Erase Foreground", "POST", "/erase_foreground", (*IMAGE, MODERATION), RESULT_URL, BY_URL
+    ),
+    Route(
+        "Blur Background",
+        "POST",
+        "/background/blur",
+        (*IMAGE, Field("scale", "integer", default=5, low=1, high=5), FORCE, MODERATION),
+        RESULT_URL,
+        BY_URL,
+    ),
+    Route(
+        "Expand Image",
+        "POST",
+        "/image_expansion",
+        (
+            *IMAGE,
+            Field("canvas_size", "integers", default=(1000, 1000)),
+            Field("original_image_size", "integers"),
+            Field("original_image_location", "integers"),
+            Field("prompt", "string"),
+            SEED,
+            Field("negative_prompt", "string"),
+            MODERATION,
+        ),
+        {
+            "code": WHOLE,
+            "description": TEXT,
+            "message": TEXT,
+            "prompt": TEXT,
+            "result_url": LINK,
+            "seed": WHOLE,
+            "status": TEXT,
+        },
+        {
+            **BY_URL,
+            "canvas_size": [1200, 674],
+            "original_image_size": [610, 855],
+            "original_image_location": [301, -66],
+        },
+    ),
+    Route(
+        "Increase Resolution",
+        "POST",
+        "/image/increase_resolution",
+        (
+            Field("desired_increase", "integer", enum=("2", "4"), place="query"),
+            *reversed(IMAGE),
+            MODERATION,
+        ),
+        RESULT_URL,
+        {**PHOTOGRAPH, "desired_increase": 2},
+        "multipart",
+    ),
+    Route(
+        "Delayer Image",
+        "POST",
+        "/{visual_id}/image_to_psd",
+        (VISUAL, Field("sid", "string", place="query")),
+        {"image_res": LINK},
+        {},
+        None,
+    ),
+    Route(
+        "Crop out foreground",
+        "POST",
+        "/crop",
+        (*IMAGE, Field("padding", "integer", default=0), FORCE, MODERATION),
+        RESULT_URL,
+        BY_URL,
+    ),
+    Route(
+        "Get Masks",
+        "POST",
+        "/objects/mask_generator",
+        (*IMAGE, MODERATION),
+        {"objects_masks": LINK},
+        BY_URL,
+    ),
+    Route("Get Presenter info", "GET", "/{visual_id}/person/info", (VISUAL,), [PERSON], {}, None),
+    Route(
+        "Modify Presenter",
+        "POST",
+        "/{visual_id}/create",
+        (
+            VISUAL,
+            Field("sid", "string"),
+            Field("desired_resolution", "string", enum=RESOLUTIONS),
+            Field("changes", "objects"),
+            Field("changes[].id", "string"),
+            Field("changes[].actions", "object"),
+            *PERSON_ACTIONS,
+        ),
+        {"image_res": LINK, "sid": TEXT},
+        {
+            "changes": [
+                {
+                    "id": "PERSON",
+                    "actions": {"age": "mid-60", "diversity": "france", "expression": "happy"},
+                }
+            ]
+        },
+        needs_prompt_model=True,
+    ),
+)
+"""In the order of the page. `sid` of image_to_psd is left out of the example, as its own text asks
+for a picture that has not been edited."""

@@ -1,0 +1,78 @@
+"""No documented field is ignored: each one changes the answer, or is known not to in profile `lite`."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.published import ROUTES, Field, Route
+from tests.contract.trials import (
+    DONE,
+    IDLE,
+    REFUSED,
+    TOLD_BACK,
+    Laboratory,
+    address,
+    laboratory,
+    picture,
+)
+
+WITHOUT_EFFECT = {
+    ("/background/replace", "fast"): IDLE,
+    ("/background/replace", "refine_prompt"): IDLE,
+    ("/background/replace", "enhance_ref_image"): IDLE,
+    ("/background/replace", "negative_prompt"): IDLE,
+    ("/background/replace", "seed"): TOLD_BACK,
+    ("/image_expansion", "negative_prompt"): IDLE,
+    ("/image_expansion", "prompt"): TOLD_BACK,
+}
+"""A plain colour leaves them nothing to choose, and `lite` continues a picture without words."""
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
+    """A server on stand-ins to try fields on."""
+    with laboratory(tmp_path_factory.mktemp("trials")) as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("route", "field"),
+    [
+        pytest.param(route, field, id=f"{route.path} {field.path}")
+        for route in ROUTES
+        for field in route.fields
+    ],
+)
+def test_a_field_has_its_effect(trials: Laboratory, route: Route, field: Field) -> None:
+    wanted = WITHOUT_EFFECT.get((route.path, field.path))
+    for finding in trials.findings(route, field):
+        assert finding.word in ((wanted,) if wanted else (DONE, REFUSED)), finding
+
+
+@pytest.mark.parametrize(
+    ("path", "by_address", "by_file"),
+    [
+        (route.path, by_address, by_file)
+        for route in ROUTES
+        for by_address, by_file in (("image_url", "file"), ("mask_url", "mask_file"))
+        if by_file in {field.path for field in route.fields} and route.path != "/gen_fill"
+    ],
+)
+def test_an_address_is_taken_before_a_file(
+    trials: Laboratory, path: str, by_address: str, by_file: str
+) -> None:
+    route = next(route for route in ROUTES if route.path == path)
+    base = trials.base(route)
+    kind = "half mask" if by_file == "mask_file" else "other"
+    both = trials.outcome(route, {**base, by_address: address(kind)})
+    alone = trials.outcome(route, {**base, by_file: picture(kind)})
+    assert both == alone
+    assert both.results != trials.outcome(route, base).results
+
+
+def test_gen_fill_takes_addresses_before_files(trials: Laboratory) -> None:
+    route = next(route for route in ROUTES if route.path == "/gen_fill")
+    base = trials.base(route)
+    for name in ("image_url", "mask_url"):
+        broken = trials.outcome(route, {**base, name: address("no picture")})
+        assert broken.status == 415

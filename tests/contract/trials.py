@@ -1,0 +1,268 @@
+"""What each published field does here, found out by sending each request with and without it.
+
+The models are stand-ins, so that every difference between two results is the field's.
+"""
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import cv2
+import numpy as np
+from PIL import Image
+from starlette.testclient import TestClient
+
+from models.base import Face, FaceAnalysis, Inpainting, Mask, Rgb
+from server.app import create_app
+from server.settings import Settings
+from tests.contract.published import Field, Route
+from tests.fakes import FakeModels
+
+DONE = "done"
+REFUSED = "506 in `lite`"
+TOLD_BACK = "told back, without effect in `lite`"
+IDLE = "checked, without effect in `lite`"
+_LINK = re.compile(r'https?://[^"]+')
+_RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+
+
+class RampInpainting:
+    """Fills each row with its own grey, so that turning the picture shows."""
+
+    def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
+        """Give `rgb` with its hole filled."""
+        filled = rgb.copy()
+        filled[hole] = (np.nonzero(hole)[0] % 251).astype(np.uint8)[:, None]
+        return filled
+
+
+class OneFace:
+    """Sees one face in every picture."""
+
+    def analyse(self, rgb: Rgb) -> list[Face]:
+        """Give it."""
+        corners = np.zeros((68, 2), np.float32)
+        return [Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")]
+
+
+class TellingModels(FakeModels):
+    """Lends stand-ins whose results show what they were asked."""
+
+    @contextmanager
+    def inpainting(self) -> Iterator[Inpainting]:
+        """Lend the ramp."""
+        yield RampInpainting()
+
+    @contextmanager
+    def face_analysis(self) -> Iterator[FaceAnalysis]:
+        """Lend what sees one face."""
+        yield OneFace()
+
+
+@cache
+def picture(kind: str) -> str:
+    """Make a picture of 320 x 240 in base64.
+
+    kind: noise, other (noise), red, half clear, clear, mask, half mask, no picture.
+    """
+    if kind == "no picture":
+        return base64.b64encode(b"nothing to see").decode()
+    pixels = np.random.default_rng(kind == "other").integers(0, 256, (240, 320, 3), np.uint8)
+    pixels = cv2.GaussianBlur(pixels, (0, 0), 3).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    if kind == "red":
+        image = Image.new("RGB", (320, 240), (255, 0, 0))
+    elif kind in ("half clear", "clear"):
+        image.putalpha(128 if kind == "half clear" else 0)
+    elif kind.endswith("mask"):
+        image = Image.new("L", (320, 240))
+        image.paste(255, (80, 60, 160 if kind == "half mask" else 240, 180))
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode()
+
+
+def address(kind: str) -> str:
+    """Give a picture as an address."""
+    return f"data:image/png;base64,{picture(kind)}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One pair of requests: `base`, and the same with the field set to `value`.
+
+    about: which use of the field is tried, where it has several.
+    """
+
+    base: Mapping[str, Any]
+    value: Any
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an answer comes to, less what is new in each time.
+
+    results: digests of what is behind its links; its text where it has none.
+    """
+
+    status: int
+    text: str
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a trial showed. about: of the trial."""
+
+    about: str
+    word: str
+    status: int
+
+
+class Laboratory:
+    """A started server to try fields on."""
+
+    def __init__(self, client: TestClient) -> None:
+        self._client = client
+        self._visual = self._registered("noise")
+        self._other = self._registered("other")
+        body = {"changes": [{"mask_id": 1}]}
+        self._sid = client.post(f"/v1/{self._visual}/objects/remove", json=body).json()["sid"]
+        self._person = client.get(f"/v1/{self._visual}/person/info").json()[0]["id"]
+
+    def findings(self, route: Route, field: Field) -> list[Finding]:
+        """Try a field of a route in each of its uses."""
+        found = []
+        for trial in self._trials(route, field):
+            before = self.outcome(route, trial.base)
+            after = self.outcome(route, {**trial.base, field.name: trial.value})
+            found.append(Finding(trial.about, _word(before, after), after.status))
+        return found
+
+    def _registered(self, kind: str) -> str:
+        answer = self._client.post("/v1/register", json={"file": picture(kind)})
+        return str(answer.json()["visual_id"])
+
+    def outcome(self, route: Route, fields: Mapping[str, Any]) -> Outcome:
+        """Send a request and see what its answer comes to."""
+        body = dict(fields)
+        path = "/v1" + route.path.replace("{visual_id}", body.pop("visual_id", ""))
+        in_query = {field.name for field in route.fields if field.place == "query"}
+        query = {name: body.pop(name) for name in in_query & body.keys()}
+        answer = self._client.request(route.method, path, params=query, json=body or None)
+        text = _LINK.sub("", _RANDOM.sub("", answer.text))
+        if answer.status_code != 200 or body.get("sync") is False:
+            return Outcome(answer.status_code, text, ())
+        links = _LINK.findall(answer.text)
+        return Outcome(200, text, tuple(map(self._digest, links)) or (text,))
+
+    def _digest(self, link: str) -> str:
+        parts = urlsplit(link)
+        content = self._client.get(f"{parts.path}?{parts.query}").content
+        return hashlib.sha256(content).hexdigest()
+
+    def base(self, route: Route) -> dict[str, Any]:
+        """Give a request of a route in which every field has its meaning."""
+        names = {field.name for field in route.fields}
+        whole = {
+            "visual_id": self._visual,
+            "file": picture("noise"),
+            "mask_file": picture("mask"),
+            "prompt": "a boat",
+            "bg_prompt": "red",
+            "sync": True,
+            "seed": 4,
+            "canvas_size": [400, 300],
+            "changes": [{"id": self._person, "actions": {"age": "mid-60"}}],
+        }
+        return {name: value for name, value in whole.items() if name in names}
+
+    def _trials(self, route: Route, field: Field) -> list[Trial]:
+        base = self.base(route)
+        if field.path in ("bg_prompt", "ref_image_url", "ref_image_file"):
+            base.pop("bg_prompt")
+        without = {name: value for name, value in base.items() if name != field.path}
+        special = self._special(base, without)
+        if field.path in special:
+            return special[field.path]
+        if field.path in ("image_url", "mask_url", "file", "mask_file"):
+            kind = "mask" if field.path.startswith("mask") else "noise"
+            file = "mask_file" if kind == "mask" else "file"
+            bare = {name: value for name, value in base.items() if name != file}
+            return [Trial(bare, picture(kind) if field.path == file else address(kind))]
+        if field.type == "word or number":
+            name = field.path.rpartition(".")[2]
+            actions = {name: field.enum[-1]}
+            return [Trial(base, [{"id": self._person, "actions": actions}])]
+        return [Trial(without, _VALUES[field.path])]
+
+    def _special(
+        self, base: Mapping[str, Any], without: Mapping[str, Any]
+    ) -> dict[str, list[Trial]]:
+        """Give the trials of fields that need a request of their own to show what they do."""
+        alpha = {**base, "file": picture("half clear")}
+        clear = {**base, "file": picture("clear"), "content_moderation": True, "bg_prompt": "red"}
+        change = {"id": self._person, "actions": {"age": "mid-20"}}
+        return {
+            "visual_id": [Trial(base, self._other)],
+            "sid": [Trial(base, self._sid)],
+            "bg_prompt": [
+                Trial(without, "a plain blue background", "a colour"),
+                Trial(without, "in a living room", "a scene"),
+            ],
+            "force_rmbg": [Trial(alpha, True)],
+            "content_moderation": [Trial({**base, "file": picture("red")}, True)],
+            "sync": [Trial(clear, False)],
+            "seed": [Trial(base, 5)],
+            "changes": [Trial(base, [change])],
+            "changes[].id": [Trial(base, [change])],
+            "changes[].actions": [Trial(base, [change])],
+        }
+
+
+_VALUES = {
+    "mask_type": "automatic",
+    "ref_image_url": address("other"),
+    "ref_image_file": picture("other"),
+    "prompt": "a wall",
+    "negative_prompt": "people",
+    "num_results": 2,
+    "seed": 5,
+    "fast": False,
+    "refine_prompt": False,
+    "enhance_ref_image": False,
+    "original_quality": True,
+    "scale": 1,
+    "canvas_size": [500, 300],
+    "original_image_size": [200, 150],
+    "original_image_location": [10, 20],
+    "desired_increase": 4,
+    "desired_resolution": "nhd",
+    "padding": 9,
+}
+
+
+def _word(before: Outcome, after: Outcome) -> str:
+    if after.status == 506:
+        return REFUSED
+    if (before.status, before.results) != (after.status, after.results):
+        return DONE
+    return IDLE if before.text == after.text else TOLD_BACK
+
+
+@contextmanager
+def laboratory(data_dir: Path) -> Iterator[Laboratory]:
+    """Start a server on stand-ins, its data in `data_dir`."""
+    tokens: Any = "trials:trials"
+    app = create_app(Settings(data_dir=data_dir, api_tokens=tokens, workers=2), TellingModels())
+    with TestClient(app, headers={"api_token": "trials"}) as client:
+        yield Laboratory(client)

@@ -1,0 +1,287 @@
+"""Face editing on a tiny SDXL: what actions mean, where they happen, and what stays."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.base import Face
+from models.generative import face_editing
+from models.generative.face_changes import changes_for
+from models.generative.face_editing import SdxlFaceEditing, make_tiny
+from models.generative.face_regions import Region, soft_mask
+from models.placement import Placement
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+RGB = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+NO_MARKS = np.zeros((0, 2), np.float32)
+REGIONS: tuple[Region, ...] = ("face", "skin", "eyes", "lower", "hair_line", "hair")
+WORDS: dict[str, list[str]] = {
+    "age": ["mid-20", "mid-40", "mid-60"],
+    "Beard": ["shaved", "medium", "full"],
+    "diversity": [
+        "africa",
+        "korea",
+        "india",
+        "japan",
+        "sweden",
+        "germany",
+        "russia",
+        "mexico",
+        "brazil",
+        "england",
+        "spain",
+        "france",
+        "unsplash",
+    ],
+    "expression": [
+        "happy",
+        "surprised",
+        "dreaming",
+        "angry",
+        "fear",
+        "contempt",
+        "disgusted",
+        "sad",
+        "smile",
+    ],
+    "gender": ["femininity", "masculinity"],
+    "glasses": ["light", "none", "heavy"],
+    "hair_line": ["high", "low"],
+    "haircolor": ["black", "brown", "red", "blond", "gray"],
+    "makeup": ["light", "heavy", "none"],
+}
+RANGES = {
+    "age": (-10, 10),
+    "Beard": (-2, 2),
+    "diversity": (0, 1),
+    "expression": (0, 1.5),
+    "gender": (-10, 10),
+    "hair_line": (-20, 20),
+    "makeup": (-10, 10),
+}
+
+
+def marks(scale: float = 1.0) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Give 68 points of an upright face: eyes at (36, 40) and (60, 40), chin at (48, 90), scaled."""
+    angle = np.linspace(np.pi, 0, 17)
+    jaw = np.stack([48 + 28 * np.cos(angle), 42 + 48 * np.sin(angle)], axis=1)
+    brows = np.stack([np.r_[28:44:5j, 52:68:5j], np.full(10, 32)], axis=1)
+    nose = np.stack([np.r_[[48] * 4, 43:53:5j], np.r_[40:56:4j, [60] * 5]], axis=1)
+    eye = np.array([[-5, 0], [-2, -2], [2, -2], [5, 0], [2, 2], [-2, 2]])
+    left, right = eye + np.array([36, 40]), eye + np.array([60, 40])
+    mouth = np.stack([np.linspace(38, 58, 20), np.full(20, 72)], axis=1)
+    points = np.concatenate([jaw, brows, nose, left, right, mouth])
+    return (points * scale).astype(np.float32)
+
+
+UPRIGHT = Face((20, 28, 56, 62), NO_MARKS, score=1, yaw=0, roll=0)
+MARKED = Face((20, 28, 56, 62), marks(), score=1, yaw=0, roll=0)
+SPOTS = {"eyes": (48, 40), "chin": (48, 84), "forehead": (48, 16), "hair": (48, 2)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(face_editing, "_STEPS", 4)
+        yield
+
+
+@pytest.fixture(scope="module")
+def editing(tmp_path_factory: pytest.TempPathFactory) -> SdxlFaceEditing:
+    folder = tmp_path_factory.mktemp("tiny")
+    make_tiny(folder)
+    return SdxlFaceEditing(folder, Placement())
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_every_word_is_a_change_of_its_own(name: str) -> None:
+    changes = [changes_for(UPRIGHT, {name: word}) for word in WORDS[name]]
+    assert all(len(one) == 1 for one in changes)
+    assert len({one[0].prompt for one in changes}) == len(WORDS[name])
+    assert all(0 < one[0].strength < 1 for one in changes)
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_middle_of_a_range_changes_nothing(name: str) -> None:
+    assert changes_for(UPRIGHT, {name: 0.0}) == []
+
+
+def test_the_original_look_changes_nothing() -> None:
+    assert changes_for(UPRIGHT, {"diversity": "original"}) == []
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_larger_numbers_change_more(name: str) -> None:
+    low, high = RANGES[name]
+    for end in {low, high} - {0}:
+        strengths = [changes_for(UPRIGHT, {name: end * part})[0].strength for part in (0.1, 0.5, 1)]
+        assert strengths == sorted(set(strengths))
+
+
+@pytest.mark.parametrize("name", [name for name, (low, _) in RANGES.items() if low < 0])
+def test_the_two_ends_of_a_range_are_two_changes(name: str) -> None:
+    low, high = (changes_for(UPRIGHT, {name: float(end)})[0].prompt for end in RANGES[name])
+    assert low != high
+
+
+@pytest.mark.parametrize(("name", "count"), [("glasses", 7), ("haircolor", 5)])
+def test_whole_numbers_are_kinds(name: str, count: int) -> None:
+    assert len({changes_for(UPRIGHT, {name: kind})[0].prompt for kind in range(count)}) == count
+
+
+def test_hair_colours_have_the_order_of_their_words() -> None:
+    for number, word in enumerate(WORDS["haircolor"]):
+        assert changes_for(UPRIGHT, {"haircolor": number}) == changes_for(
+            UPRIGHT, {"haircolor": word}
+        )
+
+
+def test_age_starts_from_the_age_that_is_known() -> None:
+    old = Face(UPRIGHT.rect, NO_MARKS, 1, 0, 0, age=(58, 100))
+    assert "79 years old" not in changes_for(UPRIGHT, {"age": 1.0})[0].prompt
+    assert "83 years old" in changes_for(old, {"age": 1.0})[0].prompt
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_word_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        changes_for(UPRIGHT, {name: "nonsense"})
+
+
+def test_an_action_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="wings"):
+        changes_for(UPRIGHT, {"wings": "two"})
+
+
+@pytest.mark.parametrize("face", [UPRIGHT, MARKED], ids=["box", "landmarks"])
+@pytest.mark.parametrize(
+    ("region", "inside", "outside"),
+    [
+        ("eyes", "eyes", "chin"),
+        ("lower", "chin", "eyes"),
+        ("hair_line", "forehead", "chin"),
+        ("hair", "hair", "eyes"),
+        ("face", "eyes", "hair"),
+        ("skin", "eyes", "hair"),
+    ],
+)
+def test_regions_lie_where_they_are_named_for(
+    face: Face, region: Region, inside: str, outside: str
+) -> None:
+    # Drawn on a crop with room around, as the fade at its borders is not what is tested.
+    room = 60
+    roomy = Face(
+        (face.rect[0] + room, face.rect[1] + room, *face.rect[2:]),
+        face.landmarks + np.float32(room),
+        1,
+        0,
+        0,
+    )
+    mask = soft_mask(roomy, [region], 96 + 2 * room, 96 + 2 * room)
+    (x, y), (u, v) = SPOTS[inside], SPOTS[outside]
+    assert mask[y + room, x + room] > 0.5
+    assert mask[v + room, u + room] < 0.2
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_masks_are_soft_and_leave_the_borders_of_the_crop(region: Region) -> None:
+    mask = soft_mask(UPRIGHT, [region], 96, 96)
+    assert mask.dtype == np.float32
+    assert 0 <= mask.min() <= mask.max() <= 1
+    assert ((mask > 0.1) & (mask < 0.9)).any()
+    assert not mask[0].any()
+    assert not mask[-1].any()
+    assert not mask[:, 0].any()
+    assert not mask[:, -1].any()
+
+
+def test_regions_turn_with_the_head() -> None:
+    face = Face((100, 100, 100, 100), NO_MARKS, 1, 0, roll=90)
+    mask = soft_mask(face, ["lower"], 300, 300)
+    # A head that leans clockwise by 90 degrees has its chin on the left.
+    across = (mask * np.arange(300)).sum() / mask.sum()
+    down = (mask * np.arange(300)[:, None]).sum() / mask.sum()
+    assert across < 120
+    assert 140 < down < 160
+
+
+@pytest.mark.parametrize("rect", [(-500.0, -500.0, 10.0, 10.0), (0.0, 0.0, 0.0, 0.0)])
+def test_a_face_outside_the_crop_or_without_size_is_no_error(
+    editing: SdxlFaceEditing, rect: tuple[float, float, float, float]
+) -> None:
+    face = Face(rect, NO_MARKS, 1, 0, 0)
+    changed, alpha = editing.edit_face(RGB, face, {"Beard": "full"}, 1)
+    assert np.array_equal(changed[alpha == 0], RGB[alpha == 0])
+
+
+def test_the_change_has_the_crops_size_and_stays_within_its_region(
+    editing: SdxlFaceEditing,
+) -> None:
+    rgb = RGB.copy()
+    changed, alpha = editing.edit_face(rgb, UPRIGHT, {"glasses": "heavy"}, 1)
+    assert np.array_equal(rgb, RGB)
+    assert changed.shape == RGB.shape
+    assert changed.dtype == np.uint8
+    assert alpha.shape == RGB.shape[:2]
+    assert alpha.dtype == np.float32
+    assert 0 <= alpha.min() <= alpha.max() <= 1
+    assert alpha[40, 48] > 0.5
+    assert alpha[84, 48] == 0
+    assert np.array_equal(changed[alpha == 0], RGB[alpha == 0])
+    assert not np.array_equal(changed, RGB)
+
+
+def test_actions_that_change_nothing_leave_the_crop_as_it_is(editing: SdxlFaceEditing) -> None:
+    changed, alpha = editing.edit_face(RGB, UPRIGHT, {"age": 0.0, "diversity": "original"}, 1)
+    assert np.array_equal(changed, RGB)
+    assert not alpha.any()
+
+
+def test_a_seed_gives_its_picture_again_and_another_another(editing: SdxlFaceEditing) -> None:
+    first, again, other = (
+        editing.edit_face(RGB, UPRIGHT, {"expression": "happy"}, seed)[0] for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_several_actions_touch_the_union_of_their_regions(editing: SdxlFaceEditing) -> None:
+    both = {"glasses": "heavy", "Beard": "full"}
+    _, alpha = editing.edit_face(RGB, UPRIGHT, both, 1)
+    for name, word in both.items():
+        _, one = editing.edit_face(RGB, UPRIGHT, {name: word}, 1)
+        assert (alpha >= one - 1e-6).all()
+
+
+@pytest.mark.parametrize("strongest", [True, False])
+def test_changes_of_different_strengths_lie_above_one_another(
+    editing: SdxlFaceEditing, monkeypatch: pytest.MonkeyPatch, strongest: bool
+) -> None:
+    # A stand-in that paints each change plain tells what reaches the crop, and in which order.
+    painted: list[tuple[float, int]] = []
+
+    def paint(rgb: Any, hole: Any, prompt: str, avoid: str, seeds: Any, recipe: Any) -> Any:
+        level = 50 + 100 * len(painted)
+        painted.append((recipe.strength, level))
+        return [np.full_like(rgb, level)]
+
+    monkeypatch.setattr(editing._pipeline, "generate", paint)
+    actions: dict[str, str | float] = {"Beard": "full", "makeup": "light"}
+    if strongest:
+        actions = dict(reversed(actions.items()))
+    changed, alpha = editing.edit_face(np.zeros((96, 96, 3), np.uint8), UPRIGHT, actions, 1)
+    assert [strength for strength, _ in painted] == [0.9, 0.35]
+    skin = soft_mask(UPRIGHT, ["skin"], 96, 96)
+    lower = soft_mask(UPRIGHT, ["lower"], 96, 96)
+    expected = (50 * lower) * (1 - skin) + 150 * skin
+    result = changed[..., 0] * alpha
+    assert np.abs(result - expected).max() < 1.5
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_every_action_runs(editing: SdxlFaceEditing, name: str) -> None:
+    changed, alpha = editing.edit_face(RGB, MARKED, {name: WORDS[name][-1]}, 1)
+    assert alpha.any()
+    assert not np.array_equal(changed, RGB)

@@ -1,0 +1,153 @@
+"""Face analysis by OpenCV's real detector class on a tiny ONNX file that takes white squares for faces."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from models.base import Face, Rgb
+from models.generative.checkpoints import BadWeights
+from models.generative.faces import YuNetFaces, pose
+from models.generative.tiny_faces import make_tiny
+from models.placement import Placement
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faces")
+    make_tiny(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faces(folder: Path) -> YuNetFaces:
+    return YuNetFaces(folder / "yunet.onnx", folder / "fairface.onnx", Placement())
+
+
+def picture(*corners: tuple[int, int], side: int = 32, size: tuple[int, int] = (320, 256)) -> Rgb:
+    """A black picture, width x height, with white squares at these corners."""
+    rgb = np.zeros((size[1], size[0], 3), np.uint8)
+    for x, y in corners:
+        rgb[y : y + side, x : x + side] = 255
+    return rgb
+
+
+def test_a_face_is_found_where_it_is(faces: YuNetFaces) -> None:
+    (face,) = faces.analyse(picture((128, 64)))
+    assert face.rect == pytest.approx((112, 48, 64, 64), abs=0.01)
+    assert face.landmarks.shape == (5, 2)
+    assert face.landmarks[0] == pytest.approx((128, 64))
+    assert face.landmarks[1] == pytest.approx((160, 64))
+    assert 0.99 < face.score <= 1
+    assert (face.yaw, face.roll) == (0, 0)
+
+
+def test_faces_of_a_large_picture_are_in_its_own_pixels(faces: YuNetFaces) -> None:
+    (face,) = faces.analyse(picture((288, 96), side=96, size=(3840, 1920)))
+    assert face.rect == pytest.approx((240, 48, 192, 192), abs=0.5)
+    assert face.landmarks[1] == pytest.approx((384, 96), abs=0.5)
+
+
+def test_a_face_that_fills_a_large_picture_is_found_once(faces: YuNetFaces) -> None:
+    found = faces.analyse(picture((768, 384), side=192, size=(1920, 1920)))
+    assert len(found) == 1
+    assert found[0].rect == pytest.approx((672, 288, 384, 384), abs=0.5)
+
+
+def test_faces_come_largest_first(faces: YuNetFaces) -> None:
+    # The small one is seen in the larger copy alone, the large one whole in the smaller copy alone.
+    rgb = picture((768, 384), side=192, size=(1920, 1920))
+    rgb[1440:1488, 192:240] = 255
+    areas = [face.rect[2] * face.rect[3] for face in faces.analyse(rgb)]
+    assert len(areas) == 2
+    assert areas == sorted(areas, reverse=True)
+
+
+def test_never_more_than_64_faces(faces: YuNetFaces) -> None:
+    corners = [(x, y) for x in range(0, 1280, 96) for y in range(0, 1280, 96)]
+    assert len(faces.analyse(picture(*corners, size=(1280, 1280)))) == 64
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 700, 3), (700, 1, 3), (33, 7, 3)])
+def test_a_picture_of_any_size_without_faces_gives_none(
+    faces: YuNetFaces, shape: tuple[int, int, int]
+) -> None:
+    assert faces.analyse(np.zeros(shape, np.uint8)) == []
+
+
+def test_channels_reach_the_attributes_as_rgb(faces: YuNetFaces) -> None:
+    white, red = picture((128, 64)), picture((128, 64))
+    red[..., 0] = np.maximum(red[..., 0], 90)
+    assert [face.gender for face in faces.analyse(white)] == ["Female"]
+    assert [face.gender for face in faces.analyse(red)] == ["Male"]
+
+
+def test_age_and_gender_are_told_with_how_sure_they_are(faces: YuNetFaces) -> None:
+    (face,) = faces.analyse(picture((128, 64)))
+    assert face.age == (20, 29)
+    assert face.gender_probability is not None
+    assert 0.8 <= face.gender_probability <= 1
+
+
+def test_without_attributes_nothing_is_guessed(folder: Path) -> None:
+    (face,) = YuNetFaces(folder / "yunet.onnx", None, Placement()).analyse(picture((128, 64)))
+    assert (face.age, face.gender, face.gender_probability) == (None, None, None)
+
+
+def test_the_picture_is_left_as_it_was(faces: YuNetFaces) -> None:
+    rgb = picture((128, 64))
+    before = rgb.copy()
+    faces.analyse(rgb)
+    assert np.array_equal(rgb, before)
+
+
+def test_threads_get_the_faces_of_their_own_pictures(faces: YuNetFaces) -> None:
+    pictures = [picture((32 * (i % 8), 64), size=(320 + 32 * (i % 3), 256)) for i in range(24)]
+
+    def first(found: list[Face]) -> tuple[float, ...]:
+        return tuple(round(value) for value in found[0].rect)
+
+    alone = [first(faces.analyse(one)) for one in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        assert [first(found) for found in threads.map(faces.analyse, pictures)] == alone
+
+
+@pytest.mark.parametrize("name", ["yunet.onnx", "fairface.onnx"])
+@pytest.mark.parametrize(
+    "content", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"\x08\x08"]
+)
+def test_a_broken_file_is_named(folder: Path, tmp_path: Path, name: str, content: bytes) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadWeights, match=name):
+        YuNetFaces(tmp_path / "yunet.onnx", tmp_path / "fairface.onnx", Placement())
+
+
+def test_the_files_in_each_others_place_are_refused(folder: Path) -> None:
+    with pytest.raises(BadWeights, match="fairface"):
+        YuNetFaces(folder / "fairface.onnx", None, Placement())
+    with pytest.raises(BadWeights, match="yunet"):
+        YuNetFaces(folder / "yunet.onnx", folder / "yunet.onnx", Placement())
+
+
+@pytest.mark.parametrize("degrees", [-40, -10, 0, 25, 60])
+def test_roll_is_the_angle_that_a_head_was_turned_by(degrees: float) -> None:
+    upright = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float32)
+    turn = cv2.getRotationMatrix2D((50, 50), -degrees, 1)
+    turned = np.concatenate([upright, np.ones((5, 1), np.float32)], axis=1) @ turn.T
+    assert pose(turned.astype(np.float32)).roll == pytest.approx(degrees, abs=0.01)
+    assert pose(turned.astype(np.float32)).yaw == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize("degrees", [-50, -15, 0, 30])
+def test_yaw_is_the_angle_of_a_head_of_canonical_proportions(degrees: float) -> None:
+    head = np.array(
+        [[-3.151, 0, 3.466], [3.151, 0, 3.466], [0, 3, 7.476], [-2.5, 6, 4], [2.5, 6, 4]]
+    )
+    turn = np.radians(degrees)
+    across = head[:, 0] * np.cos(turn) + head[:, 2] * np.sin(turn)
+    seen = np.stack([across, head[:, 1]], axis=1).astype(np.float32)
+    assert pose(seen).yaw == pytest.approx(degrees, abs=0.2)

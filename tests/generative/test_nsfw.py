@@ -1,0 +1,106 @@
+"""Moderation with an image classifier in hub layout."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.generative.checkpoints import BadWeights
+from models.generative.nsfw import NsfwClassifier, make_tiny
+from models.placement import Placement
+from pipelines.picture import Picture
+
+Photo = Callable[[str], Picture]
+NAMES = ("astronaut", "coffee", "chelsea")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_tiny(tmp_path / "nsfw")
+    return tmp_path / "nsfw"
+
+
+def label(folder: Path, *names: str) -> None:
+    """Give the classes other names, and as many outputs as there are."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    config["id2label"] = {str(i): name for i, name in enumerate(names)}
+    config["label2id"] = {name: i for i, name in enumerate(names)}
+    file.write_text(json.dumps(config))
+    state = load_file(folder / "model.safetensors")
+    torch.manual_seed(1)
+    state["classifier.weight"] = torch.randn(len(names), state["classifier.weight"].shape[1])
+    state["classifier.bias"] = torch.randn(len(names))
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (64, 48)])
+def test_a_score_is_a_probability(folder: Path, shape: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    before = rgb.copy()
+    score = NsfwClassifier(folder).score(rgb)
+    assert list(score) == ["nsfw"]
+    assert 0 <= score["nsfw"] <= 1
+    assert np.array_equal(rgb, before)
+
+
+def test_the_unsafe_label_is_told_by_its_name_not_its_place(folder: Path, photo: Photo) -> None:
+    rgb = photo("coffee").rgb
+    one = NsfwClassifier(folder).score(rgb)["nsfw"]
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    config["id2label"] = {"0": "NSFW", "1": "normal"}
+    config["label2id"] = {"NSFW": 0, "normal": 1}
+    file.write_text(json.dumps(config))
+    assert NsfwClassifier(folder).score(rgb)["nsfw"] == pytest.approx(1 - one, abs=1e-5)
+
+
+def test_levels_add_up_from_medium(folder: Path, photo: Photo) -> None:
+    label(folder, "neutral", "low", "medium", "high")
+    model = NsfwClassifier(folder)
+    with model._resident.turn() as network:
+        pixels = model._processor(images=photo("coffee").rgb.copy(), return_tensors="pt")
+        odds = network(**pixels).logits[0].softmax(0).tolist()
+    assert model.score(photo("coffee").rgb)["nsfw"] == pytest.approx(odds[2] + odds[3], abs=1e-5)
+
+
+@pytest.mark.parametrize("names", [("LABEL_0", "LABEL_1"), ("normal", "safe"), ("nsfw", "weird")])
+def test_labels_of_no_known_meaning_are_refused(folder: Path, names: tuple[str, ...]) -> None:
+    label(folder, *names)
+    with pytest.raises(BadWeights, match=r"config\.json"):
+        NsfwClassifier(folder)
+
+
+def test_a_missing_classifier_is_never_drawn_at_random(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    del state["classifier.weight"]
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(BadWeights, match=r"classifier\.weight is missing"):
+        NsfwClassifier(folder)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "preprocessor_config.json"])
+def test_a_missing_file_is_refused(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    with pytest.raises(BadWeights, match=str(folder)):
+        NsfwClassifier(folder)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_for_gpus(folder: Path, dtype: str) -> None:
+    with NsfwClassifier(folder, Placement(dtype=dtype))._resident.turn() as network:
+        assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+        assert not network.training
+
+
+def test_calls_at_once_give_what_calls_alone_give(folder: Path, photo: Photo) -> None:
+    model = NsfwClassifier(folder)
+    pictures = [photo(name).rgb for name in NAMES] * 2
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(model.score, pictures))
+    assert together == [model.score(picture) for picture in pictures]

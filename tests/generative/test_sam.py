@@ -1,0 +1,236 @@
+"""Segmentation with SAM and SAM 2: one map, strict weights, memory that points a batch bound."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from segment_anything import sam_model_registry
+
+from models.base import Labels, Rgb
+from models.generative import sam, sam2
+from models.generative.checkpoints import BadWeights
+from models.generative.sam import Sam, build
+from models.generative.sam2 import Sam2
+from models.label_map import by_area, label_map
+from models.placement import Placement
+from pipelines.picture import Picture
+
+Photo = Callable[[str], Picture]
+ANY_MASK = (-9.0, -1.0)
+"""Thresholds that let through what random weights draw."""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sam")
+    sam.make_tiny(folder)
+    return folder / "tiny-sam.safetensors"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sam2")
+    sam2.make_tiny(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["sam", "sam2"])
+def network(request: pytest.FixtureRequest, file: Path, folder: Path) -> Callable[..., Any]:
+    """Give the constructor of a tiny network with few points."""
+    made = partial(Sam, file) if request.param == "sam" else partial(Sam2, folder)
+    return partial(made, points=4, thresholds=ANY_MASK)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 80), (90, 140)])
+def test_labels_are_small_numbers_at_the_size_of_the_picture(
+    network: Callable[..., Any], shape: tuple[int, int]
+) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    before = rgb.copy()
+    labels = network().segment(rgb)
+    assert labels.dtype == np.uint8
+    assert labels.shape == shape
+    assert sorted(set(np.unique(labels)) - {0}) == list(range(1, labels.max() + 1))
+    assert np.array_equal(rgb, before)
+
+
+def test_a_network_that_is_sure_of_nothing_finds_nothing(
+    network: Callable[..., Any], photo: Photo
+) -> None:
+    labels = network(thresholds=(9.0, 1.0)).segment(photo("coffee").rgb[:60, :80])
+    assert not labels.any()
+
+
+def test_calls_at_once_give_what_calls_alone_give(
+    network: Callable[..., Any], photo: Photo
+) -> None:
+    model = network()
+    pictures = [photo(name).rgb[:90, :120] for name in ("astronaut", "coffee", "chelsea")] * 2
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(model.segment, pictures))
+    assert all(
+        np.array_equal(labels, model.segment(rgb))
+        for labels, rgb in zip(together, pictures, strict=True)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_for_gpus(network: Callable[..., Any], dtype: str) -> None:
+    with network(placement=Placement(dtype=dtype))._resident.turn() as layers:
+        assert {weight.dtype for weight in layers.parameters()} == {torch.float32}
+        assert not any(layer.training for layer in layers.modules())
+
+
+def test_masks_are_drawn_for_few_points_at_once_and_at_a_bounded_size(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sam, "WORK_PIXELS", 20_000)
+    drawn: list[torch.Size] = []
+    model = Sam(file, points=6, batch=5, thresholds=ANY_MASK)
+    with model._resident.turn() as layers:
+        draw = layers.postprocess_masks
+
+        def watched(*given: Any, **named: Any) -> torch.Tensor:
+            masks: torch.Tensor = draw(*given, **named)
+            drawn.append(masks.shape)
+            return masks
+
+        monkeypatch.setattr(layers, "postprocess_masks", watched)
+    labels = model.segment(np.zeros((600, 900, 3), np.uint8))
+    assert labels.shape == (600, 900)
+    assert sum(shape[0] for shape in drawn) == 36
+    assert max(shape[0] for shape in drawn) == 5
+    assert max(shape[2] * shape[3] for shape in drawn) <= 20_000
+
+
+def test_a_lone_processor_prompts_eight_points_at_once(file: Path, folder: Path) -> None:
+    assert Sam(file)._batch == Sam2(folder)._batch == 8
+
+
+def test_the_kind_of_a_checkpoint_is_told_from_its_tensors() -> None:
+    for kind in ("vit_b", "vit_l", "vit_h"):
+        with torch.device("meta"):
+            published = sam_model_registry[kind]()
+            rebuilt = build(published.state_dict(), Path("sam.pth"))
+        shapes = {name: value.shape for name, value in published.state_dict().items()}
+        assert {name: value.shape for name, value in rebuilt.state_dict().items()} == shapes
+        for ours, theirs in zip(
+            rebuilt.image_encoder.blocks, published.image_encoder.blocks, strict=True
+        ):
+            assert ours.window_size == theirs.window_size
+            assert ours.attn.num_heads == theirs.attn.num_heads
+        assert rebuilt.image_encoder.img_size == 1024
+        assert torch.equal(rebuilt.pixel_mean.cpu(), published.pixel_mean.cpu())
+
+
+def test_a_checkpoint_that_torch_saved_is_read_too(file: Path, tmp_path: Path) -> None:
+    torch.save(load_file(file), tmp_path / "sam.pth")
+    rgb = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    one, other = (
+        Sam(path, points=4, thresholds=ANY_MASK).segment(rgb)
+        for path in (file, tmp_path / "sam.pth")
+    )
+    assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("missing", "image_encoder.neck.2.weight is missing"),
+        ("reshaped", "image_encoder.neck.2.weight is"),
+        ("other", "is no SAM checkpoint"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_named(
+    file: Path, tmp_path: Path, change: str, why: str
+) -> None:
+    state = load_file(file)
+    if change == "missing":
+        del state["image_encoder.neck.2.weight"]
+    elif change == "reshaped":
+        state["image_encoder.neck.2.weight"] = torch.zeros(3)
+    else:
+        state = {"weight": torch.zeros(1)}
+    bad = tmp_path / "bad.safetensors"
+    save_file(state, bad)
+    with pytest.raises(BadWeights, match=why) as refused:
+        Sam(bad)
+    assert str(bad) in str(refused.value)
+
+
+@pytest.mark.parametrize("change", ["missing", "reshaped", "truncated", "pointer"])
+def test_a_repository_whose_weights_do_not_fit_is_refused(tmp_path: Path, change: str) -> None:
+    sam2.make_tiny(tmp_path)
+    file = tmp_path / "model.safetensors"
+    if change == "truncated":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif change == "pointer":
+        file.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    else:
+        state = load_file(file)
+        name = "mask_decoder.iou_token.weight"
+        state.pop(name)
+        if change == "reshaped":
+            state[name] = torch.zeros(3, 3)
+        save_file(state, file, {"format": "pt"})
+    with pytest.raises(BadWeights, match=str(tmp_path)):
+        Sam2(tmp_path)
+
+
+def squares(*boxes: tuple[int, int, int, int]) -> list[Any]:
+    masks = []
+    for top, bottom, left, right in boxes:
+        mask = np.zeros((100, 200), np.bool_)
+        mask[top:bottom, left:right] = True
+        masks.append(mask)
+    return masks
+
+
+def test_a_smaller_mask_lies_on_a_larger_one() -> None:
+    masks = squares((40, 60, 40, 60), (20, 80, 20, 120), (0, 10, 150, 160))
+    labels = label_map(masks, 200, 100)
+    assert [labels[50, 50], labels[30, 30], labels[5, 155], labels[90, 190]] == [2, 1, 3, 0]
+
+
+def test_numbers_follow_the_area_that_is_left_without_a_gap() -> None:
+    masks = squares((0, 50, 0, 100), (0, 50, 1, 100), (60, 90, 0, 40))
+    labels = label_map(masks, 200, 100)
+    assert labels[10, 50] == 1
+    assert labels[70, 10] == 2
+    assert labels[10, 0] == 3
+
+
+def test_specks_are_left_out_and_at_most_255_parts_kept() -> None:
+    rng = np.random.default_rng(0)
+    masks = squares((0, 1, 0, 2), *((int(y), int(y) + 4, int(x), int(x) + 4)
+        for y, x in zip(rng.integers(0, 96, 400), rng.integers(0, 196, 400), strict=True)))  # fmt: skip
+    labels = label_map(masks, 200, 100)
+    assert labels.max() <= 255
+    assert len(np.unique(labels)) > 100
+    assert not label_map(squares((0, 1, 0, 2)), 200, 100).any()
+    assert label_map([], 30, 20).shape == (20, 30)
+
+
+def test_masks_grow_to_the_size_of_the_picture_with_straight_edges() -> None:
+    labels = label_map(squares((25, 75, 50, 150)), 600, 300)
+    truth = np.zeros((300, 600), np.uint8)
+    truth[75:225, 150:450] = 1
+    assert (labels != truth).mean() < 0.002
+
+
+def test_numbering_again_keeps_the_parts() -> None:
+    labels: Labels = np.array([[0, 7, 7], [3, 3, 3]], np.uint8)
+    assert by_area(labels).tolist() == [[0, 2, 2], [1, 1, 1]]
+
+
+def test_a_large_picture_is_reduced_before_it_is_looked_at() -> None:
+    rgb: Rgb = np.zeros((3000, 4000, 3), np.uint8)
+    height, width = sam.within(rgb, sam.WORK_PIXELS).shape[:2]
+    assert 0.99 * sam.WORK_PIXELS < height * width <= sam.WORK_PIXELS
+    assert width / height == pytest.approx(4 / 3, rel=0.01)

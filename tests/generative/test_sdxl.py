@@ -1,0 +1,376 @@
+"""Fill, scenes and outpainting on a tiny SDXL of random weights, loaded as a real one is."""
+
+import dataclasses
+import gc
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from models.base import Rgb
+from models.generative import diffusion, sdxl, sdxl_pipeline
+from models.generative.checkpoints import BadWeights
+from models.generative.sdxl import (
+    SdxlFill,
+    SdxlOutpaint,
+    SdxlScene,
+    begin,
+    make_tiny_ip_adapter,
+    make_tiny_lora,
+)
+from models.generative.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
+from models.generative.tiny_sdxl import make_tiny
+from models.placement import Placement
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+CPU = Placement()
+RANDOM = np.random.default_rng(0)
+RGB = RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+REFERENCE = RANDOM.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+HOLE = np.pad(np.ones((32, 32), np.bool_), 16)
+SUBJECT = HOLE.astype(np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_FULL", "_FEWER", "_LCM"):
+            patch.setattr(sdxl, name, dataclasses.replace(getattr(sdxl, name), steps=4))
+        yield
+
+
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sdxl")
+    make_tiny(folder / "model")
+    make_tiny_lora(folder / "lora")
+    make_tiny_ip_adapter(folder / "ip")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def fill(repositories: Path) -> SdxlFill:
+    return SdxlFill(repositories / "model", CPU)
+
+
+@pytest.fixture(scope="module")
+def scene(repositories: Path) -> SdxlScene:
+    return SdxlScene(repositories / "model", CPU, repositories / "ip", repositories / "lora")
+
+
+def difference(one: Rgb, other: Rgb) -> int:
+    return int(np.abs(one.astype(int) - other).max())
+
+
+def test_pictures_have_the_size_given_and_inputs_stay(fill: SdxlFill) -> None:
+    rgb, hole = RGB[:, :32].copy(), HOLE[:, :32].copy()
+    made = fill.fill_by_prompt(rgb, hole, "a cat", "ugly", [1, 2])
+    assert all(one.shape == (64, 32, 3) and one.dtype == np.uint8 for one in made)
+    assert len(made) == 2
+    assert np.array_equal(rgb, RGB[:, :32])
+    assert np.array_equal(hole, HOLE[:, :32])
+
+
+def test_a_seed_gives_its_picture_again_bit_for_bit(fill: SdxlFill) -> None:
+    first, second = (fill.fill_by_prompt(RGB, HOLE, "a cat", "", [7])[0] for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_seed_prompt_and_negative_prompt_each_matter(fill: SdxlFill) -> None:
+    base = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [7])[0]
+    for prompt, negative, seed in (("a cat", "", 8), ("a dog", "", 7), ("a cat", "ugly", 7)):
+        assert difference(base, fill.fill_by_prompt(RGB, HOLE, prompt, negative, [seed])[0]) > 2
+
+
+def test_a_seed_among_others_gives_its_picture_within_two_levels(fill: SdxlFill) -> None:
+    seeds = [3, 1, 4, 15, 9, 2]  # more than one batch holds
+    together = fill.fill_by_prompt(RGB, HOLE, "a cat", "", seeds)
+    for seed, picture in zip(seeds, together, strict=True):
+        assert difference(picture, fill.fill_by_prompt(RGB, HOLE, "a cat", "", [seed])[0]) <= 2
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.filterwarnings("ignore:`upcast_vae`:FutureWarning")
+def test_in_half_precision_a_seed_among_others_gives_its_picture_too(
+    repositories: Path, dtype: str
+) -> None:
+    fill = SdxlFill(repositories / "model", Placement(dtype=dtype))
+    together = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1, 2])
+    assert np.array_equal(together[1], fill.fill_by_prompt(RGB, HOLE, "a cat", "", [2])[0])
+
+
+def test_calls_side_by_side_give_what_each_gives_alone(
+    repositories: Path, fill: SdxlFill, scene: SdxlScene
+) -> None:
+    outpaint = SdxlOutpaint(repositories / "model", CPU)
+    calls: list[Callable[[], Rgb]] = [
+        lambda: fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])[0],
+        lambda: scene.scenes(RGB, SUBJECT, "a beach", "", [1])[0],
+        lambda: scene.scenes(RGB, SUBJECT, "", "", [1], fast=False, reference=REFERENCE)[0],
+        lambda: outpaint.outpaint(RGB, HOLE, "a wood", "", 1),
+    ]
+    alone = [call() for call in calls]
+    beside: dict[int, Rgb] = {}
+
+    def run(number: int) -> None:
+        beside[number] = calls[number]()
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, picture in enumerate(alone):
+        assert np.array_equal(beside[number], picture), number
+
+
+def test_calls_side_by_side_need_no_turns_in_float32(
+    fill: SdxlFill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the lock on the device, only a scheduler for each call keeps pictures apart.
+    class Turn:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(diffusion, "alone_on", lambda placement: Turn())
+    alone = [fill.fill_by_prompt(RGB, HOLE, "a cat", "", [seed])[0] for seed in (1, 2)]
+    beside: dict[int, Rgb] = {}
+    start = threading.Barrier(2)
+
+    def run(seed: int) -> None:
+        start.wait()
+        beside[seed] = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [seed])[0]
+
+    threads = [threading.Thread(target=run, args=[seed]) for seed in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert np.array_equal(beside[1], alone[0])
+    assert np.array_equal(beside[2], alone[1])
+
+
+def test_roles_share_one_pipeline_while_any_holds_it(repositories: Path, tmp_path: Path) -> None:
+    shutil.copytree(repositories / "model", tmp_path / "own")
+    fill, outpaint = SdxlFill(tmp_path / "own", CPU), SdxlOutpaint(tmp_path / "own", CPU)
+    assert fill._pipeline is outpaint._pipeline
+    key = ((tmp_path / "own").resolve(), CPU)
+    del fill
+    gc.collect()
+    assert key in sdxl_pipeline._LOADED
+    del outpaint
+    gc.collect()
+    assert key not in sdxl_pipeline._LOADED
+
+
+def test_adapters_do_not_leak_into_calls_without_them(repositories: Path, tmp_path: Path) -> None:
+    shutil.copytree(repositories / "model", tmp_path / "own")
+    fill = SdxlFill(tmp_path / "own", CPU)
+    plain = SdxlScene(tmp_path / "own", CPU)
+    before = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])[0]
+    slow = plain.scenes(RGB, SUBJECT, "a beach", "", [1], fast=False)[0]
+    scene = SdxlScene(tmp_path / "own", CPU, repositories / "ip", repositories / "lora")
+    scene.scenes(RGB, SUBJECT, "a beach", "", [1], reference=REFERENCE)
+    assert np.array_equal(before, fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])[0])
+    again = scene.scenes(RGB, SUBJECT, "a beach", "", [1], fast=False)[0]
+    assert np.array_equal(slow, again)
+
+
+def test_adapters_add_no_second_copy_of_the_weights(repositories: Path, scene: SdxlScene) -> None:
+    pipeline = shared_pipeline(repositories / "model", CPU)
+    own = {id(tensor) for tensor in pipeline._plain.unet.parameters()}
+    assert len(pipeline._pipes) == 4
+    for pipe in pipeline._pipes.values():
+        assert own <= {id(tensor) for tensor in pipe.unet.parameters()}
+
+
+def test_the_lora_changes_fast_scenes(repositories: Path, tmp_path: Path) -> None:
+    weights = load_file(repositories / "lora" / "pytorch_lora_weights.safetensors")
+    still = {key: torch.zeros_like(tensor) for key, tensor in weights.items()}
+    save_file(still, tmp_path / "pytorch_lora_weights.safetensors")
+    one, other = (
+        SdxlScene(repositories / "model", CPU, fast_lora=lora).scenes(
+            RGB, SUBJECT, "a beach", "", [1]
+        )[0]
+        for lora in (repositories / "lora", tmp_path)
+    )
+    assert difference(one, other) > 0
+
+
+def test_fast_scenes_heed_no_negative_prompt_and_slow_ones_do(
+    repositories: Path, scene: SdxlScene
+) -> None:
+    for model in (scene, SdxlScene(repositories / "model", CPU)):
+        fast = [model.scenes(RGB, SUBJECT, "a beach", text, [1])[0] for text in ("", "rain")]
+        assert np.array_equal(*fast)
+    slow = [
+        scene.scenes(RGB, SUBJECT, "a beach", text, [1], fast=False)[0] for text in ("", "rain")
+    ]
+    assert not np.array_equal(*slow)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_reference_picture_matters(scene: SdxlScene, fast: bool) -> None:
+    one, other = (
+        scene.scenes(RGB, SUBJECT, "", "", [1], fast=fast, reference=reference)[0]
+        for reference in (REFERENCE, 255 - REFERENCE)
+    )
+    assert difference(one, other) > 0
+
+
+def test_a_reference_without_an_adapter_is_refused(repositories: Path) -> None:
+    scene = SdxlScene(repositories / "model", CPU)
+    with pytest.raises(ValueError, match="IP-Adapter"):
+        scene.scenes(RGB, SUBJECT, "", "", [1], reference=REFERENCE)
+
+
+def test_the_old_background_leaves_no_trace_in_a_scene(scene: SdxlScene) -> None:
+    other = RGB.copy()
+    other[~HOLE] = 255 - other[~HOLE]
+    made = [scene.scenes(rgb, SUBJECT, "a beach", "", [1], fast=False)[0] for rgb in (RGB, other)]
+    assert np.array_equal(*made)
+
+
+def test_a_scene_without_background_is_the_picture(scene: SdxlScene) -> None:
+    made = scene.scenes(RGB, np.ones((64, 64), np.float32), "a beach", "", [1, 2])
+    assert all(np.array_equal(one, RGB) for one in made)
+
+
+def test_black_canvas_in_the_margin_leaves_no_trace(repositories: Path) -> None:
+    outpaint = SdxlOutpaint(repositories / "model", CPU)
+    black, white = RGB.copy(), RGB.copy()
+    black[HOLE], white[HOLE] = 0, 255
+    made = [outpaint.outpaint(canvas, HOLE, "", "", 1) for canvas in (black, white)]
+    assert np.array_equal(*made)
+
+
+def test_outpainting_begins_with_the_colours_of_the_border() -> None:
+    canvas = np.zeros((64, 96, 3), np.uint8)
+    canvas[:, :32] = (200, 40, 20)
+    canvas[:, 64:] = (20, 40, 200)
+    hole = np.zeros((64, 96), np.bool_)
+    hole[:, 32:64] = True
+    begun = begin(canvas, hole)
+    assert np.array_equal(begun[~hole], canvas[~hole])
+    assert begun[:, 32:36, 0].min() > 150
+    assert begun[:, 60:64, 2].min() > 150
+
+
+def test_outpainting_begins_grey_where_nothing_is_kept() -> None:
+    assert (begin(RGB, np.ones((64, 64), np.bool_)) == 128).all()
+
+
+def test_a_canvas_without_margin_stays(repositories: Path) -> None:
+    outpaint = SdxlOutpaint(repositories / "model", CPU)
+    assert np.array_equal(outpaint.outpaint(RGB, np.zeros_like(HOLE), "", "", 1), RGB)
+
+
+def test_sides_that_are_not_multiples_of_8_are_refused(fill: SdxlFill) -> None:
+    with pytest.raises(ValueError, match="multiples of 8"):
+        fill.fill_by_prompt(RGB[:60], HOLE[:60], "a cat", "", [1])
+
+
+def test_every_multiple_of_the_size_rule_works(fill: SdxlFill) -> None:
+    side = fill.sizes.multiple
+    for height, width in ((side, 3 * side), (3 * side, 2 * side)):
+        rgb = np.zeros((height, width, 3), np.uint8)
+        made = fill.fill_by_prompt(rgb, np.ones((height, width), np.bool_), "a cat", "", [1])
+        assert made[0].shape == rgb.shape
+
+
+def test_a_low_strength_works(repositories: Path) -> None:
+    pipeline = shared_pipeline(repositories / "model", CPU)
+    recipe = Recipe(steps=2, guidance=2.0, strength=0.3)
+    assert pipeline.generate(RGB, HOLE, "a cat", "", [1], recipe)[0].shape == RGB.shape
+
+
+def test_models_of_four_channels_work_and_show_the_rest(tmp_path: Path) -> None:
+    make_tiny(tmp_path, channels=4)
+    fill = SdxlFill(tmp_path, CPU)
+    together = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1, 2])
+    assert difference(together[1], fill.fill_by_prompt(RGB, HOLE, "a cat", "", [2])[0]) <= 2
+
+
+def test_a_fill_takes_a_lightning_lora(repositories: Path, tmp_path: Path) -> None:
+    file = tmp_path / "sdxl_lightning_4step_lora.safetensors"
+    shutil.copy(repositories / "lora" / "pytorch_lora_weights.safetensors", file)
+    fill = SdxlFill(repositories / "model", CPU, file)
+    assert (fill._recipe.steps, fill._recipe.spacing) == (4, "trailing")
+    made = [fill.fill_by_prompt(RGB, HOLE, "a cat", text, [1])[0] for text in ("", "ugly")]
+    assert np.array_equal(*made)
+
+
+LORA = "lora/pytorch_lora_weights.safetensors"
+ADAPTER = "ip/sdxl_models/ip-adapter_sdxl_vit-h.safetensors"
+ENCODER = "ip/models/image_encoder/model.safetensors"
+
+
+@pytest.mark.parametrize("name", [LORA, ADAPTER, ENCODER])
+@pytest.mark.parametrize("fault", ["truncated", "shape", "missing"])
+def test_a_bad_adapter_is_an_error_that_names_its_file(
+    repositories: Path, tmp_path: Path, name: str, fault: str
+) -> None:
+    folder = tmp_path / "spoilt"
+    shutil.copytree(repositories, folder)
+    weights = load_file(folder / name)
+    key = next(key for key in sorted(weights) if "weight" in key)
+    if fault == "truncated":
+        (folder / name).write_bytes((folder / name).read_bytes()[:-100])
+    elif fault == "shape":
+        weights[key] = torch.zeros(weights[key].shape[0] + 3, *weights[key].shape[1:])
+        save_file(weights, folder / name, metadata={"format": "pt"})
+    else:
+        del weights[key]
+        save_file(weights, folder / name, metadata={"format": "pt"})
+    with pytest.raises(BadWeights, match=name):
+        SdxlScene(folder / "model", CPU, folder / "ip", folder / "lora")
+
+
+@pytest.mark.parametrize("fault", ["shape", "missing", "layer"])
+def test_an_adapter_for_another_model_is_an_error_that_names_its_file(
+    repositories: Path, tmp_path: Path, fault: str
+) -> None:
+    folder = tmp_path / "spoilt"
+    shutil.copytree(repositories / "ip", folder)
+    file = folder / "sdxl_models" / "ip-adapter_sdxl_vit-h.safetensors"
+    weights = load_file(file)
+    key = sorted(key for key in weights if key.startswith("ip_adapter."))[0]
+    if fault == "shape":
+        weights[key] = torch.zeros(weights[key].shape[0] * 2, weights[key].shape[1])
+    elif fault == "missing":
+        del weights[key]
+    else:
+        weights["ip_adapter.99.to_k_ip.weight"] = weights[key].clone()
+    save_file(weights, file)
+    with pytest.raises(BadWeights, match=file.name):
+        SdxlScene(repositories / "model", CPU, folder)
+
+
+def test_a_lora_for_another_model_is_refused(repositories: Path, tmp_path: Path) -> None:
+    weights = load_file(repositories / LORA)
+    strange = {key.replace("attentions", "strangers"): value for key, value in weights.items()}
+    save_file(strange, tmp_path / "pytorch_lora_weights.safetensors")
+    with pytest.raises(BadWeights, match="pytorch_lora_weights"):
+        SdxlFill(repositories / "model", CPU, tmp_path)
+
+
+def test_a_lora_of_text_encoders_is_refused(repositories: Path, tmp_path: Path) -> None:
+    weights = load_file(repositories / LORA)
+    key = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight"
+    save_file({**weights, key: torch.zeros(2, 32)}, tmp_path / "pytorch_lora_weights.safetensors")
+    with pytest.raises(BadWeights, match="not of a UNet"):
+        SdxlFill(repositories / "model", CPU, tmp_path)
+
+
+def test_what_is_not_a_number_is_an_error_not_a_black_picture(tmp_path: Path) -> None:
+    make_tiny(tmp_path)
+    pipeline = SdxlPipeline(tmp_path, CPU)
+    with torch.no_grad():
+        next(pipeline._plain.vae.decoder.parameters()).fill_(float("nan"))
+    with pytest.raises(FloatingPointError):
+        pipeline.generate(RGB, HOLE, "", "", [1], Recipe(2, 1.0, 1.0))

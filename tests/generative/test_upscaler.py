@@ -1,0 +1,143 @@
+"""Super-resolution with networks that spandrel knows: any size, in tiles that do not show."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from spandrel.architectures.Compact import Compact
+from spandrel.architectures.ESRGAN import ESRGAN
+
+from models.generative.checkpoints import BadWeights
+from models.generative.upscaler import Upscaler, make_tiny
+from models.placement import Placement
+from pipelines.picture import Picture
+
+Photo = Callable[[str], Picture]
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("upscaler")
+    make_tiny(folder)
+    return folder / "tiny-x4.safetensors"
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 70), (65, 2), (97, 131)])
+def test_any_size_is_enlarged_and_left_as_it_was(
+    file: Path, shape: tuple[int, int], factor: int
+) -> None:
+    rgb = np.random.default_rng(5).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    before = rgb.copy()
+    out = Upscaler(file, tile=128).upscale(rgb, factor)
+    assert out.shape == (shape[0] * factor, shape[1] * factor, 3)
+    assert out.dtype == np.uint8
+    assert np.array_equal(rgb, before)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_tiles_give_what_one_pass_gives(file: Path, photo: Photo, factor: int) -> None:
+    rgb = np.ascontiguousarray(photo("coffee").rgb[60:190, 150:301])
+    whole = Upscaler(file, tile=1024).upscale(rgb, factor)
+    tiled = Upscaler(file, tile=128).upscale(rgb, factor)
+    apart = np.abs(whole.astype(int) - tiled)
+    assert apart.max() <= 1, "a seam shows"
+    assert (apart > 0).mean() < 1e-3, "more than rounding"
+
+
+def test_the_network_never_sees_more_than_a_tile(file: Path, photo: Photo) -> None:
+    model, seen = Upscaler(file, tile=128), set()
+    with model._resident.turn() as network:
+        network.register_forward_pre_hook(lambda _, given: seen.add(tuple(given[0].shape)))
+    model.upscale(photo("chelsea").rgb[:150, :200], 2)
+    assert seen == {(1, 3, 128, 128)}, "one size spares the GPU a plan for each"
+
+
+def test_colours_stay_those_of_the_picture(file: Path, photo: Photo) -> None:
+    rgb = np.ascontiguousarray(photo("astronaut").rgb[:64, :96])
+    for factor in (2, 4):
+        out = Upscaler(file).upscale(rgb, factor)
+        back = cv2.resize(out, (96, 64), interpolation=cv2.INTER_AREA).astype(int)
+        assert np.abs(back - rgb).mean() < 6
+        assert np.abs(back.mean((0, 1)) - rgb.mean((0, 1))).max() < 1.5
+
+
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_networks_of_other_scales_give_both_factors(tmp_path: Path, scale: int) -> None:
+    torch.manual_seed(0)
+    file = tmp_path / "net.safetensors"
+    save_file(Compact(num_feat=4, num_conv=1, upscale=scale).state_dict(), file)
+    model = Upscaler(file, tile=128)
+    rgb = np.random.default_rng(5).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    assert model.upscale(rgb, 2).shape == (18, 14, 3)
+    assert model.upscale(rgb, 4).shape == (36, 28, 3)
+
+
+def test_another_architecture_in_a_pth_file_is_enlarged(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    file = tmp_path / "esrgan.pth"
+    torch.save({"params_ema": ESRGAN(num_filters=8, num_blocks=1).state_dict()}, file)
+    model = Upscaler(file, tile=128)
+    with model._resident.turn() as network:
+        assert not network.training
+    assert model.upscale(np.zeros((10, 12, 3), np.uint8), 4).shape == (40, 48, 3)
+
+
+def test_another_factor_is_refused(file: Path) -> None:
+    with pytest.raises(ValueError, match="factor 3"):
+        Upscaler(file).upscale(np.zeros((8, 8, 3), np.uint8), 3)
+
+
+def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(2)}, file)
+    with pytest.raises(BadWeights, match=r"other\.safetensors is of no architecture"):
+        Upscaler(file)
+
+
+@pytest.mark.parametrize("change", ["missing", "reshaped"])
+def test_weights_that_do_not_fit_are_named(tmp_path: Path, file: Path, change: str) -> None:
+    state = load_file(file)
+    weight = state.pop("body.2.weight")
+    if change == "reshaped":
+        state["body.2.weight"] = weight[:, :3].contiguous()
+    bad = tmp_path / "bad.safetensors"
+    save_file(state, bad)
+    with pytest.raises(BadWeights, match=r"bad\.safetensors does not fit"):
+        Upscaler(bad)
+
+
+@pytest.mark.parametrize(
+    ("network", "why"),
+    [
+        (Compact(num_feat=4, num_conv=1, upscale=1), "no network that enlarges"),
+        (Compact(num_in_ch=1, num_out_ch=1, num_feat=4, num_conv=1), "does not take and give RGB"),
+    ],
+)
+def test_networks_for_something_else_are_refused(
+    tmp_path: Path, network: torch.nn.Module, why: str
+) -> None:
+    file = tmp_path / "net.safetensors"
+    save_file(network.state_dict(), file)
+    with pytest.raises(BadWeights, match=why):
+        Upscaler(file)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_for_gpus(file: Path, dtype: str) -> None:
+    model = Upscaler(file, Placement(dtype=dtype))
+    with model._resident.turn() as network:
+        assert {weight.dtype for weight in network.parameters()} == {torch.float32}
+
+
+def test_calls_at_once_give_what_calls_alone_give(file: Path, photo: Photo) -> None:
+    model = Upscaler(file, tile=128)
+    crops = [photo(name).rgb[:50, :60] for name in ("astronaut", "coffee", "chelsea")] * 2
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(lambda crop: model.upscale(crop, 4), crops))
+    assert all(np.array_equal(a, model.upscale(b, 4)) for a, b in zip(together, crops, strict=True))

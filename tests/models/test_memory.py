@@ -1,0 +1,196 @@
+"""Running out of memory: once more, smaller, with the result in the form that was asked for."""
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.base import Face, OutOfMemory, SizeRule
+from models.memory import Frugal, is_out_of_memory
+
+RGB = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
+HOLE = np.zeros((96, 64), np.bool_)
+HOLE[20:41, 10:31] = True
+ALPHA = HOLE.astype(np.float32)
+FACE = Face((10.0, 20.0, 20.0, 30.0), np.array([[12.0, 24.0]], np.float32), 1.0, 0.0, 0.0)
+
+
+class Small:
+    """Every role at once; runs out of memory above so many pixels times seeds."""
+
+    sizes = SizeRule(multiple=16, area=64 * 64, least=32)
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.seen: list[tuple[tuple[int, ...], int]] = []
+
+    def _work(self, array: Any, seeds: int = 1) -> None:
+        self.seen.append((array.shape[:2], seeds))
+        if array.shape[0] * array.shape[1] * seeds > self.most:
+            raise MemoryError
+
+    def matte(self, rgb: Any) -> Any:
+        self._work(rgb)
+        return np.full(rgb.shape[:2], 0.5, np.float32)
+
+    def fill(self, rgb: Any, hole: Any, avoid: Any = None) -> Any:
+        self._work(rgb)
+        assert avoid is None or avoid.shape == hole.shape == rgb.shape[:2]
+        return np.where(hole[..., None], np.uint8(7), rgb)
+
+    def segment(self, rgb: Any) -> Any:
+        self._work(rgb)
+        return np.arange(rgb.shape[0] * rgb.shape[1], dtype=np.uint8).reshape(rgb.shape[:2]) % 3
+
+    def upscale(self, rgb: Any, factor: int) -> Any:
+        self._work(rgb)
+        return rgb.repeat(factor, 0).repeat(factor, 1)
+
+    def caption(self, rgb: Any) -> str:
+        self._work(rgb)
+        return "a cat"
+
+    def fill_by_prompt(self, rgb: Any, hole: Any, prompt: str, negative: str, seeds: Any) -> Any:
+        self._work(rgb, len(seeds))
+        assert hole.dtype == np.bool_
+        assert (prompt, negative) == ("p", "n")
+        return [np.full_like(rgb, seed) for seed in seeds]
+
+    def scenes(
+        self, rgb: Any, alpha: Any, prompt: str, negative: str, seeds: Any, **options: Any
+    ) -> Any:
+        self._work(rgb, len(seeds))
+        assert options == {"fast": False, "reference": None}
+        return [np.full_like(rgb, seed) for seed in seeds]
+
+    def outpaint(self, canvas: Any, hole: Any, prompt: str, negative: str, seed: int) -> Any:
+        self._work(canvas)
+        return np.full_like(canvas, seed)
+
+    def edit_face(self, rgb: Any, face: Face, actions: Any, seed: int) -> Any:
+        self._work(rgb)
+        x, y = rgb.shape[1] / 64, rgb.shape[0] / 96
+        assert np.allclose(face.rect, (10 * x, 20 * y, 20 * x, 30 * y))
+        assert np.allclose(face.landmarks, [[12 * x, 24 * y]])
+        return np.full_like(rgb, seed), np.ones(rgb.shape[:2], np.float32)
+
+
+def frugal(most: int) -> tuple[Any, Small]:
+    model = Small(most)
+    return Frugal(model, "small", lambda: None), model
+
+
+CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
+    "matte": (lambda model: model.matte(RGB), (96, 64)),
+    "fill": (lambda model: model.fill(RGB, HOLE), (96, 64, 3)),
+    "segment": (lambda model: model.segment(RGB), (96, 64)),
+    "upscale": (lambda model: model.upscale(RGB, 2), (192, 128, 3)),
+    "fill_by_prompt": (lambda m: m.fill_by_prompt(RGB, HOLE, "p", "n", [3])[0], (96, 64, 3)),
+    "scenes": (
+        lambda m: m.scenes(RGB, ALPHA, "p", "n", [3], fast=False, reference=None)[0],
+        (96, 64, 3),
+    ),
+    "outpaint": (lambda model: model.outpaint(RGB, HOLE, "p", "n", 3), (96, 64, 3)),
+    "edit_face": (lambda model: model.edit_face(RGB, FACE, {}, 3)[0], (96, 64, 3)),
+}
+
+
+@pytest.mark.parametrize("role", CALLS)
+def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(role: str) -> None:
+    call, shape = CALLS[role]
+    whole = call(frugal(10**9)[0])
+    model, inner = frugal(96 * 64 - 1)
+    result = call(model)
+    assert result.shape == shape
+    assert result.dtype == whole.dtype
+    assert inner.seen[0][0] == (96, 64)
+    assert all(height * width < 96 * 64 for (height, width), _ in inner.seen[1:])
+
+
+@pytest.mark.parametrize("role", CALLS)
+def test_a_second_time_is_a_clear_error(role: str) -> None:
+    made_room: list[int] = []
+    model = Frugal(Small(0), "small", lambda: made_room.append(1))
+    with pytest.raises(OutOfMemory, match="small needs more memory for this picture"):
+        CALLS[role][0](model)
+    assert made_room == [1, 1]
+    assert len(model._model.seen) == 2
+
+
+@pytest.mark.parametrize("role", ["fill_by_prompt", "scenes"])
+def test_seeds_are_done_one_by_one_before_a_picture_is_made_smaller(role: str) -> None:
+    model, inner = frugal(96 * 64)
+    options = {"fast": False, "reference": None} if role == "scenes" else {}
+    mask = ALPHA if role == "scenes" else HOLE
+    pictures = getattr(model, role)(RGB, mask, "p", "n", [5, 6, 7], **options)
+    assert [int(picture[0, 0, 0]) for picture in pictures] == [5, 6, 7]
+    assert inner.seen == [((96, 64), 3)] + [((96, 64), 1)] * 3
+
+
+def test_a_smaller_size_keeps_the_models_rule() -> None:
+    model, inner = frugal(96 * 64 - 1)
+    CALLS["outpaint"][0](model)
+    assert inner.seen[1][0] == (48, 32)
+    model, inner = frugal(0)
+    wide = np.zeros((32, 80, 3), np.uint8)
+    with pytest.raises(OutOfMemory):
+        model.outpaint(wide, wide[..., 0] > 0, "p", "n", 1)
+    assert inner.seen[1][0] == (32, 32)
+
+
+def test_outside_the_hole_a_smaller_fill_leaves_the_picture_as_it_was() -> None:
+    result = CALLS["fill"][0](frugal(96 * 64 - 1)[0])
+    assert np.array_equal(result[~HOLE], RGB[~HOLE])
+    assert (result[25:36, 15:26] == 7).all()
+
+
+@pytest.mark.parametrize("picture", [RGB, RGB.swapaxes(0, 1)], ids=["tall", "wide"])
+def test_an_enlargement_in_halves_is_the_same_picture(picture: Any) -> None:
+    whole = Small(10**9).upscale(picture, 4)
+    assert np.array_equal(frugal(96 * 64 - 1)[0].upscale(picture, 4), whole)
+
+
+def test_other_faults_pass_and_other_attributes_are_the_models_own() -> None:
+    class Broken:
+        sizes = Small.sizes
+        calls = 0
+
+        def caption(self, rgb: Any) -> str:
+            self.calls += 1
+            raise ValueError("no picture")
+
+    inner = Broken()
+    model = Frugal(inner, "broken", lambda: None)
+    assert model.sizes is Small.sizes
+    with pytest.raises(ValueError, match="no picture"):
+        model.caption(RGB)
+    assert inner.calls == 1
+
+
+def test_nothing_of_the_first_try_is_alive_in_the_second() -> None:
+    buffers: list[weakref.ref[Any]] = []
+
+    class Buffer:
+        pass
+
+    class Model:
+        def caption(self, rgb: Any) -> str:
+            buffer = Buffer()
+            buffers.append(weakref.ref(buffer))
+            if len(buffers) == 1:
+                raise MemoryError
+            gc.collect()
+            return "alive" if buffers[0]() is not None else "freed"
+
+    assert Frugal(Model(), "m", lambda: None).caption(RGB) == "freed"
+
+
+def test_shortage_is_told_by_its_cause_too() -> None:
+    wrapped = RuntimeError("the backend failed")
+    wrapped.__cause__ = MemoryError()
+    assert is_out_of_memory(wrapped)
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    assert not is_out_of_memory(RuntimeError("shapes differ"))

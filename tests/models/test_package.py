@@ -1,0 +1,124 @@
+"""A profile in one file: packed, unpacked elsewhere, checked, and nothing but weights taken."""
+
+import hashlib
+import io
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models import weights_tool
+from models.card import Profile
+from models.package import PackageRefused, pack, unpack
+from models.registry import CARDS
+from models.shelf import Entry, Manifest, Shelf
+from models.sources import HubFolder, LocalFolder, MadeFolder, WeightFile
+
+COMMIT = "c" * 40
+
+
+def stocked(folder: Path) -> tuple[Shelf, Profile]:
+    """Make a weights folder as fetches leave it, and the profile it is for."""
+    shelf = Shelf(folder)
+    net = folder / "org--net"
+    (net / "unet").mkdir(parents=True)
+    (net / ".cache").mkdir()
+    (net / ".cache" / "note").write_text("of the hub's client")
+    (net / "unet" / "w.safetensors").write_bytes(b"weights")
+    entry = Entry(7, hashlib.sha256(b"weights").hexdigest())
+    Manifest("org/net", COMMIT, ("*",), {"unet/w.safetensors": entry}).write(net)
+    shelf.pin("org/net", COMMIT)
+    shelf.pin("org/other", COMMIT)
+    (folder / "net.bin").write_bytes(b"file")
+    (folder / "tiny" / "lama").mkdir(parents=True)
+    (folder / "tiny" / "lama" / "w.pt").write_bytes(b"tiny")
+    (folder / "unwanted.bin").write_bytes(b"x")
+    file = WeightFile("net.bin", hashlib.sha256(b"file").hexdigest(), 4, ())
+    card = replace(
+        CARDS[0],
+        files=(file,),
+        folders=(
+            HubFolder("org/net", None, ("*",), 1),
+            MadeFolder("models.generative.lama"),
+        ),
+    )
+    return shelf, {"matting": card}
+
+
+def test_what_is_packed_here_verifies_there_with_its_pins(tmp_path: Path) -> None:
+    shelf, profile = stocked(tmp_path / "here")
+    pack(profile, shelf, tmp_path / "p.tar")
+    there = Shelf(tmp_path / "there")
+    there.pin("org/more", "d" * 40)
+    unpack(tmp_path / "p.tar", there)
+    assert there.verify(profile) == {"net.bin": None, "org--net": None, "tiny/lama": None}
+    assert there.pins() == {"org/net": COMMIT, "org/more": "d" * 40}
+    names = {path.name for path in there.folder.rglob("*")}
+    assert not names & {"unwanted.bin", "note"}
+    assert not any(path.name.startswith(".unpacking") for path in there.folder.iterdir())
+
+
+def test_unpacking_again_replaces_what_was_there(tmp_path: Path) -> None:
+    shelf, profile = stocked(tmp_path / "here")
+    pack(profile, shelf, tmp_path / "p.tar")
+    (shelf.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"damaged")
+    assert shelf.verify(profile)["org--net"]
+    unpack(tmp_path / "p.tar", shelf)
+    assert not any(shelf.verify(profile).values())
+
+
+def test_a_package_with_a_damaged_repository_is_refused_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    shelf, profile = stocked(tmp_path / "here")
+    (shelf.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"altered")
+    pack(profile, shelf, tmp_path / "p.tar")
+    there = tmp_path / "there"
+    with pytest.raises(PackageRefused, match=r"unet/w\.safetensors: SHA-256"):
+        unpack(tmp_path / "p.tar", Shelf(there))
+    assert list(there.iterdir()) == []
+
+
+def outside(tar: tarfile.TarFile) -> None:
+    info = tarfile.TarInfo("../escaped")
+    tar.addfile(info, io.BytesIO())
+
+
+def link(tar: tarfile.TarFile) -> None:
+    info = tarfile.TarInfo("weights/link")
+    info.type, info.linkname = tarfile.SYMTYPE, "/etc"
+    tar.addfile(info)
+
+
+@pytest.mark.parametrize("write", [outside, link, lambda tar: None])
+def test_what_is_no_package_is_refused(
+    tmp_path: Path, write: Callable[[tarfile.TarFile], None]
+) -> None:
+    with tarfile.open(tmp_path / "p.tar", "w") as tar:
+        write(tar)
+    with pytest.raises(PackageRefused):
+        unpack(tmp_path / "p.tar", Shelf(tmp_path / "there"))
+    assert not (tmp_path / "escaped").exists()
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+def test_a_profile_with_paths_of_the_users_own_is_not_packed(tmp_path: Path) -> None:
+    shelf, profile = stocked(tmp_path / "here")
+    own = replace(profile["matting"], folders=(LocalFolder(tmp_path),))
+    with pytest.raises(PackageRefused, match="path of your own"):
+        pack({"matting": own}, shelf, tmp_path / "p.tar")
+    assert not (tmp_path / "p.tar").exists()
+
+
+def test_the_tool_packs_lite_and_unpacks_it_elsewhere(
+    tmp_path: Path, weights_dir: Path, monkeypatch: pytest.MonkeyPatch, lite: object
+) -> None:
+    monkeypatch.setenv("RETOUCH_DATA_DIR", str(weights_dir.parent))
+    assert weights_tool.main(["pack", "lite", str(tmp_path / "lite.tar")]) == 0
+    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path / "there"))
+    assert weights_tool.main(["verify", "lite"]) == 1
+    assert weights_tool.main(["pack", "lite", str(tmp_path / "no.tar")]) == 1
+    assert weights_tool.main(["unpack", str(tmp_path / "lite.tar")]) == 0
+    assert weights_tool.main(["verify", "lite"]) == 0

@@ -1,0 +1,128 @@
+"""Profiles: ours, and what a user's own file may change."""
+
+from pathlib import Path
+
+import pytest
+
+from models.card import Profile
+from models.profile import UnknownProfile, load_profile, profile_names
+from models.sources import HubFolder, LocalFolder
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def own(folder: Path, text: str) -> Profile:
+    (folder / "mine.toml").write_text(text)
+    return load_profile(str(folder / "mine.toml"))
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_names_cards_that_play_their_roles(name: str) -> None:
+    profile = load_profile(name)
+    assert profile
+    assert all(card.role == role for role, card in profile.items())
+
+
+def test_lite_fills_what_its_routes_need_and_needs_no_torch() -> None:
+    lite = load_profile("lite")
+    assert set(lite) >= {"matting", "inpainting", "super_resolution"}
+    assert not any(card.torch or card.folders for card in lite.values())
+
+
+def test_tiny_fills_every_role_that_open_fills_and_fetches_no_torch_model() -> None:
+    tiny, open_ = load_profile("tiny"), load_profile("open")
+    assert set(tiny) == set(open_) == set(load_profile("bria"))
+    assert not any(isinstance(part, HubFolder) for card in tiny.values() for part in card.parts)
+
+
+def test_an_unknown_profile_is_refused_and_the_known_are_named() -> None:
+    with pytest.raises(UnknownProfile, match=r"no profile '\.\./lite'; there are: .*lite"):
+        load_profile("../lite")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('matting = "nonesuch"', r"matting names no card of that role: 'nonesuch'.*u2netp"),
+        ('matting = "patchmatch"', "matting names no card of that role"),
+        ("matting = 3", "matting names no card of that role"),
+        ('painting = "u2netp"', "no such role: painting"),
+        ("", "chooses no card"),
+        ("matting = ", "mine.toml"),
+        ('base = "nonesuch"', "no profile 'nonesuch'"),
+        ('base = "open"\n[cards.nonesuch]\npath = "/x"', "no such card: nonesuch"),
+        ('base = "open"\n[repos."a/b"]\npath = "/x"', "no card uses the repository a/b"),
+        ('base = "open"\n[cards.birefnet]\nfolder = "/x"', r"\[cards.birefnet\] gives path"),
+        ('base = "open"\n[cards.birefnet]\nrevision = 3', "are texts"),
+        ('base = "lite"\n[cards.u2netp]\nrevision = "x"', "can be given no such row"),
+        ('base = "lite"\n[cards.patchmatch]\npath = "/x"', "can be given no such row"),
+        ('base = "tiny"\n[cards.tiny-lama]\nrevision = "x"', "comes from no hub"),
+        ('base = "lite"\ncards = 3', "cards is not a table"),
+    ],
+)
+def test_a_profile_with_a_wrong_row_is_refused_and_named(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    with pytest.raises(UnknownProfile, match=reason) as caught:
+        own(tmp_path, text)
+    assert "profile" in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnknownProfile, match=r"absent\.toml"):
+        load_profile(str(tmp_path / "absent.toml"))
+
+
+def test_a_file_of_the_users_own_starts_from_a_profile_and_changes_rows(tmp_path: Path) -> None:
+    mine = own(tmp_path, 'base = "open"\nmatting = "birefnet-onnx"\ncaptioning = false')
+    base = load_profile("open")
+    assert mine["matting"].name == "birefnet-onnx"
+    assert "captioning" not in mine
+    assert {role: card for role, card in mine.items() if role != "matting"} == {
+        role: card for role, card in base.items() if role not in ("matting", "captioning")
+    }
+
+
+def test_a_file_of_the_users_own_needs_no_base(tmp_path: Path) -> None:
+    assert set(own(tmp_path, 'matting = "u2netp"')) == {"matting"}
+
+
+def test_a_card_can_be_given_a_folder_relative_to_the_file(tmp_path: Path) -> None:
+    mine = own(tmp_path, 'base = "open"\n[cards.sdxl-fill-fast]\npath = "weights/mine"')
+    first, lora = mine["generative_fill"].folders
+    assert first == LocalFolder(tmp_path / "weights" / "mine")
+    assert lora == load_profile("open")["generative_fill"].folders[1]
+    assert mine["scene_generation"] == load_profile("open")["scene_generation"]
+
+
+def test_a_card_of_one_file_can_be_given_a_file_or_the_folder_that_holds_it(tmp_path: Path) -> None:
+    text = 'base = "open"\n[cards.big-lama]\npath = "{}"'
+    card = own(tmp_path, text.format("/x/any.pt"))["inpainting"]
+    assert card.parts == (LocalFolder(Path("/x/any.pt")),)
+    (tmp_path / "lama").mkdir()
+    card = own(tmp_path, text.format("lama"))["inpainting"]
+    assert card.parts == (LocalFolder(tmp_path / "lama" / "big-lama.pt"),)
+
+
+def test_a_card_of_two_files_can_be_given_their_folder(tmp_path: Path) -> None:
+    card = own(tmp_path, 'base = "lite"\n[cards.realesr-animevideov3]\npath = "x"')[
+        "super_resolution"
+    ]
+    names = [part.name for part in load_profile("lite")["super_resolution"].parts]
+    assert [part.name for part in card.parts] == [str(tmp_path / "x" / name) for name in names]
+
+
+def test_a_revision_pins_a_card_and_a_repository_wherever_it_is_used(tmp_path: Path) -> None:
+    mine = own(
+        tmp_path,
+        f'''base = "bria"
+[cards.rmbg-2]
+revision = "{COMMIT}"
+[repos."briaai/BRIA-2.3"]
+revision = "{COMMIT}"''',
+    )
+    assert mine["matting"].folders[0].revision == COMMIT  # type: ignore[union-attr]
+    for role in ("inpainting", "generative_fill", "scene_generation"):
+        first = mine[role].folders[0]
+        assert isinstance(first, HubFolder)
+        assert (first.repo, first.revision) == ("briaai/BRIA-2.3", COMMIT)

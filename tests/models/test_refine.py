@@ -1,0 +1,48 @@
+"""refine: edges follow the picture, sure parts stand, tiles leave no seam."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from models.base import Alpha, Rgb
+from models.refine import refine
+from pipelines.picture import Picture
+
+
+def test_refined_edge_follows_the_picture_not_the_coarse_matte(
+    photo: Callable[[str], Picture],
+) -> None:
+    rgb, alpha = _disc_on_photo(photo("coffee").rgb, radius=300)
+    coarse = cv2.GaussianBlur(cv2.resize(alpha, (320, 320), interpolation=cv2.INTER_AREA), None, 2)
+    enlarged = cv2.resize(coarse, alpha.shape[::-1])
+    refined = refine(rgb, coarse)
+    assert np.abs(refined - alpha).mean() < 0.2 * np.abs(enlarged - alpha).mean()
+    far = cv2.distanceTransform((alpha == 0).astype(np.uint8), cv2.DIST_L2, 5) > 12
+    assert refined[far].max() < 0.02
+    assert refined[cv2.erode(alpha, np.ones((25, 25))) == 1].min() > 0.98
+
+
+def test_refined_matte_has_no_seam_at_tile_borders() -> None:
+    columns = np.linspace(0, 1, 1400, dtype=np.float32)
+    rgb = np.repeat((255 * columns)[None, :, None], 900, 0).repeat(3, 2).astype(np.uint8)
+    refined = refine(rgb, np.repeat(np.linspace(0, 1, 320, dtype=np.float32)[None], 320, 0))
+    assert np.abs(np.diff(refined, axis=1)).max() < 0.05
+    assert np.abs(np.diff(refined, axis=0)).max() < 0.05
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_sure_matte_stands_whatever_the_picture(
+    photo: Callable[[str], Picture], value: float
+) -> None:
+    refined = refine(photo("coffee").rgb, np.full((320, 320), value, np.float32))
+    assert (refined == value).all()
+
+
+def _disc_on_photo(photo: Rgb, radius: int) -> tuple[Rgb, Alpha]:
+    background = cv2.resize(photo, (1500, 1000)).astype(np.float32)
+    y, x = np.ogrid[:1000, :1500]
+    alpha = np.clip((radius - np.hypot(x - 750, y - 500)) / 2 + 0.5, 0, 1).astype(np.float32)
+    mixed = alpha[..., None] * np.float32((30, 60, 200)) + (1 - alpha[..., None]) * background
+    return np.rint(mixed).astype(np.uint8), alpha

@@ -1,0 +1,140 @@
+"""What lends texture to a hole: what reaches it, not the objects that stand clear of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import pytest
+
+from models.base import Alpha, Inpainting, Mask, Matting, Rgb, Segmentation
+from models.felzenszwalb import Felzenszwalb
+from models.patchmatch import PatchMatch
+from pipelines.erase_foreground import erase_foreground
+from pipelines.image_expansion import image_expansion
+from pipelines.picture import Picture
+from pipelines.sources import lone_objects
+from tests.fakes import FakeModels
+
+RED, GREEN = (220, 40, 40), (40, 170, 60)
+
+
+class MiddleMatting:
+    """Finds its subject in the middle: one pixel in ten, on each axis."""
+
+    def matte(self, rgb: Rgb) -> Alpha:
+        height, width = rgb.shape[:2]
+        matte = np.zeros((height, width), np.float32)
+        matte[height * 9 // 20 : height * 11 // 20, width * 9 // 20 : width * 11 // 20] = 1
+        return matte
+
+
+class ReddestInpainting:
+    """Fills with the reddest pixel it may copy, so that whatever lends red is found out."""
+
+    def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
+        source = rgb[~hole if avoid is None else ~(hole | avoid)].astype(int)
+        filled = rgb.copy()
+        filled[hole] = source[np.argmax(source[:, 0] - source[:, 1])]
+        return filled
+
+
+class RealFills(FakeModels):
+    """Models that segment and inpaint for real, with a small subject in the middle."""
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        yield MiddleMatting()
+
+    @contextmanager
+    def inpainting(self) -> Iterator[Inpainting]:
+        yield PatchMatch()
+
+    @contextmanager
+    def segmentation(self) -> Iterator[Segmentation]:
+        yield Felzenszwalb()
+
+
+class FillsWithTheReddest(RealFills):
+    """The same, with a fill that takes the first chance to go wrong."""
+
+    @contextmanager
+    def inpainting(self) -> Iterator[Inpainting]:
+        yield ReddestInpainting()
+
+
+MODELS, REDDEST = RealFills(), FillsWithTheReddest()
+
+
+def wall(height: int = 240, width: int = 320) -> Rgb:
+    rgb = np.full((height, width, 3), (120, 130, 150), np.uint8)
+    return rgb + np.random.default_rng(5).integers(0, 12, rgb.shape, dtype=np.uint8)
+
+
+def red(rgb: Rgb) -> Mask:
+    found: Mask = (rgb[..., 0] > 180) & (rgb[..., 1] < 90)
+    return found
+
+
+def margin() -> Mask:
+    outside = np.ones((500, 700), np.bool_)
+    outside[130:370, 190:510] = False
+    return outside
+
+
+def test_an_object_well_inside_is_not_repeated_in_the_margin() -> None:
+    rgb = wall()
+    cv2.circle(rgb, (70, 70), 30, RED, -1)
+    result = image_expansion(Picture(rgb), REDDEST, (700, 500), (320, 240), (190, 130))
+    assert not red(result.rgb[margin()]).any()
+
+
+def test_a_stripe_that_reaches_the_border_goes_on_in_the_margin() -> None:
+    rgb = wall()
+    rgb[160:190] = RED
+    result = image_expansion(Picture(rgb), MODELS, (700, 500), (320, 240), (190, 130))
+    assert red(result.rgb[300:310, :190]).mean() > 0.6
+    assert red(result.rgb[300:310, 510:]).mean() > 0.6
+
+
+def test_an_object_clear_of_the_subject_is_not_repeated_in_its_place() -> None:
+    rgb = wall()
+    cv2.circle(rgb, (60, 60), 30, RED, -1)
+    result = erase_foreground(Picture(rgb), REDDEST)
+    assert red(result.rgb).sum() == red(rgb).sum()
+
+
+def test_what_stands_clear_does_not_lend_and_what_reaches_the_hole_does() -> None:
+    rgb, nothing = wall(), np.zeros((240, 320), np.bool_)
+    cv2.circle(rgb, (70, 120), 30, RED, -1)
+    rgb[:, 200:] = GREEN
+    hole = nothing.copy()
+    hole[:12], hole[-12:] = True, True
+    lone = lone_objects(rgb, hole, nothing, MODELS)
+    assert lone[red(rgb)].all()
+    assert not lone[20:-20, 210:].any()
+    assert not lone[20:70, 130:190].any()
+
+
+def test_parts_that_look_alike_lend_wherever_they_stand() -> None:
+    rgb, nothing = wall(), np.zeros((240, 320), np.bool_)
+    rgb[100:140, 100:160] += 4
+    hole = nothing.copy()
+    hole[:12] = True
+    assert not lone_objects(rgb, hole, nothing, MODELS).any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1), (3, 2), (20, 3000)])
+def test_something_to_copy_is_always_left(size: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
+    hole = np.zeros(size, np.bool_)
+    hole[0, 0] = True
+    lone = lone_objects(rgb, hole, np.zeros_like(hole), MODELS)
+    assert lone.shape == hole.shape
+    assert hole.size == 1 or (~(lone | hole)).any()
+
+
+def test_a_hole_that_adjoins_nothing_known_forbids_nothing() -> None:
+    rgb, hole = wall(), np.ones((240, 320), np.bool_)
+    assert not lone_objects(rgb, hole, ~hole, MODELS).any()
+    assert not lone_objects(rgb, ~hole, ~hole, MODELS).any()

@@ -1,0 +1,264 @@
+"""The routes that generate, on stand-ins that paint by seed and prompt: what is promised around them."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from models.base import Face, NoReference
+from server.app import create_app
+from server.settings import Settings
+from tests.fakes import GenerativeModels, SeedPainter
+from tests.server.conftest import TOKEN, b64, mask, noise, photo
+from tests.server.test_durable import local
+from tests.server.test_refusals import refused
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+Wait = Callable[[Callable[[], bool]], None]
+
+
+class Portrait(GenerativeModels):
+    """Stand-ins that see two faces."""
+
+    @contextmanager
+    def face_analysis(self) -> Iterator[Any]:
+        """Lend what sees them."""
+
+        class Two:
+            def analyse(self, rgb: Any) -> list[Face]:
+                marks = np.zeros((68, 2), np.float32)
+                boxes = ((60.0, 80.0, 50.0, 50.0), (210.0, 80.0, 40.0, 40.0))
+                return [Face(box, marks, 1.0, 0.0, 0.0) for box in boxes]
+
+        yield Two()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    """A client of a server whose profile generates."""
+    with TestClient(create_app(settings, Portrait()), headers=TOKEN) as client:
+        yield client
+
+
+def pixels(client: TestClient, link: str) -> Pixels:
+    """Read a result."""
+    answer = client.get(local(link))
+    assert answer.status_code == 200
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+class TestGenFill:
+    """gen_fill."""
+
+    body = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a dog", "sync": True}
+
+    def test_outside_the_mask_every_pixel_stays(self, client: TestClient) -> None:
+        answer = client.post("/v1/gen_fill", json={**self.body, "seed": 7}).json()
+        hole = np.zeros((240, 320), bool)
+        hole[60:-60, 80:-80] = True
+        assert len(answer["urls"]) == 4
+        for link in answer["urls"]:
+            result = pixels(client, link)
+            assert np.array_equal(result[~hole], noise(320, 240)[~hole])
+            assert len(np.unique(result[80:160, 100:220].reshape(-1, 3), axis=0)) == 1
+
+    def test_each_result_has_a_seed_that_gives_it_again(self, client: TestClient) -> None:
+        many = client.post("/v1/gen_fill", json=self.body).json()
+        assert len(set(many["seed"])) == 4
+        for link, seed in zip(many["urls"], many["seed"], strict=True):
+            one = client.post("/v1/gen_fill", json={**self.body, "seed": seed, "num_results": 1})
+            again = pixels(client, one.json()["urls"][0])
+            assert np.array_equal(again, pixels(client, link))
+
+    def test_links_and_seeds_come_at_once_by_default(
+        self, client: TestClient, wait_until: Wait
+    ) -> None:
+        body = {key: value for key, value in self.body.items() if key != "sync"}
+        later = client.post("/v1/gen_fill", json=body).json()
+        wait_until(lambda: all(client.get(local(u)).status_code == 200 for u in later["urls"]))
+        now = client.post("/v1/gen_fill", json={**self.body, "seed": later["seed"][0]}).json()
+        assert now["seed"] == later["seed"]
+        for first, second in zip(now["urls"], later["urls"], strict=True):
+            assert np.array_equal(pixels(client, first), pixels(client, second))
+
+    @pytest.mark.parametrize("sync", [True, False])
+    def test_blocked_results_are_told_one_by_one(
+        self, settings: Settings, sync: bool, wait_until: Wait
+    ) -> None:
+        class Reddening(SeedPainter):
+            def colour(self, seed: int, prompt: str) -> tuple[int, int, int]:
+                return (255, 0, 0) if seed % 2 else (0, 200, 0)
+
+        class Models(GenerativeModels):
+            @contextmanager
+            def generative_fill(self) -> Iterator[Any]:
+                yield Reddening()
+
+        whole = b64(photo_of((0, 255, 0)))
+        body = {
+            "file": whole,
+            "mask_file": b64(photo_of((255, 255, 255))),
+            "prompt": "x",
+            "seed": 10,
+            "content_moderation": True,
+            "sync": sync,
+        }
+        with TestClient(create_app(settings, Models()), headers=TOKEN) as client:
+            answer = client.post("/v1/gen_fill", json=body).json()
+            if sync:
+                blocked = "422_image_blocked_due_to_content_moderation"
+                assert [url == blocked for url in answer["urls"]] == [False, True, False, True]
+                assert answer["seed"] == [10, None, 12, None]
+            else:
+                links = [local(url) for url in answer["urls"]]
+                wait_until(lambda: all(client.get(u).status_code == 200 for u in links))
+                assert [client.get(u).content == b"" for u in links] == [False, True, False, True]
+
+
+def photo_of(colour: tuple[int, int, int]) -> bytes:
+    """Make a picture of one colour."""
+    stream = io.BytesIO()
+    Image.new("RGB", (320, 240), colour).save(stream, "PNG")
+    return stream.getvalue()
+
+
+class TestScenes:
+    """background/replace with a scene."""
+
+    body = {
+        "file": b64(photo()),
+        "bg_prompt": "in a parking lot",
+        "sync": True,
+        "original_quality": True,
+        "num_results": 2,
+        "seed": 5,
+    }
+
+    def test_the_subject_keeps_its_pixels(self, client: TestClient) -> None:
+        results = client.post("/v1/background/replace", json=self.body).json()["result"]
+        assert [seed for _, seed, _ in results] == ["5", "6"]
+        first, second = (pixels(client, link) for link, _, _ in results)
+        assert np.array_equal(first[100:140, 140:180], noise(320, 240)[100:140, 140:180])
+        assert not np.array_equal(first[0, 0], second[0, 0])
+
+    def test_a_reference_picture_serves_in_the_place_of_a_prompt(self, client: TestClient) -> None:
+        body = {**self.body, "bg_prompt": None, "ref_image_file": b64(photo(90, 50))}
+        assert len(client.post("/v1/background/replace", json=body).json()["result"]) == 2
+
+    def test_a_model_of_prompts_alone_gets_the_reference_in_words(self, settings: Settings) -> None:
+        told: list[str] = []
+
+        class Reader(SeedPainter):
+            def scenes(self, rgb: Any, alpha: Any, prompt: str, *rest: Any, **named: Any) -> Any:
+                if named["reference"] is not None:
+                    raise NoReference
+                told.append(prompt)
+                return super().scenes(rgb, alpha, prompt, *rest, **named)
+
+        class Models(GenerativeModels):
+            @contextmanager
+            def scene_generation(self) -> Iterator[Any]:
+                yield Reader()
+
+        body = {**self.body, "bg_prompt": None, "ref_image_file": b64(photo(90, 50))}
+        with TestClient(create_app(settings, Models()), headers=TOKEN) as client:
+            assert client.post("/v1/background/replace", json=body).status_code == 200
+        assert told == ["a picture of noise"]
+
+    def corner(self, client: TestClient, **fields: Any) -> Pixels:
+        """Give a pixel of the scene that a request makes."""
+        answer = client.post("/v1/background/replace", json={**self.body, **fields}).json()
+        return pixels(client, answer["result"][0][0])[0, 0]
+
+    def test_a_negative_prompt_counts_without_fast_alone(self, client: TestClient) -> None:
+        bare = {"negative_prompt": None}
+        cars = {"negative_prompt": "cars"}
+        assert np.array_equal(self.corner(client, **bare), self.corner(client, **cars))
+        slow = self.corner(client, fast=False, **bare)
+        assert not np.array_equal(slow, self.corner(client, fast=False, **cars))
+
+    def test_refine_prompt_can_be_turned_off(self, client: TestClient) -> None:
+        plain = self.corner(client, refine_prompt=False)
+        assert not np.array_equal(plain, self.corner(client))
+
+
+class TestExpansion:
+    """image_expansion with a model for it."""
+
+    body = {"file": b64(photo()), "canvas_size": [500, 400], "seed": 3}
+
+    def test_the_kept_part_is_identical_and_the_picture_is_described(
+        self, client: TestClient
+    ) -> None:
+        answer = client.post("/v1/image_expansion", json=self.body).json()
+        result = pixels(client, answer["result_url"])
+        assert answer["prompt"] == "a picture of noise"
+        assert np.array_equal(result[80:320, 90:410], noise(320, 240))
+
+    @pytest.mark.parametrize("sync", [True, False])
+    def test_prompt_and_seed_of_an_answer_give_it_again(
+        self, client: TestClient, sync: bool, wait_until: Wait
+    ) -> None:
+        told = client.post("/v1/image_expansion", json={**self.body, "sync": sync}).json()
+        wait_until(lambda: client.get(local(told["result_url"])).status_code == 200)
+        body = {**self.body, "prompt": told["prompt"], "seed": told["seed"]}
+        again = client.post("/v1/image_expansion", json=body).json()
+        first, second = (pixels(client, answer["result_url"]) for answer in (told, again))
+        assert np.array_equal(first, second)
+
+
+def test_a_visual_is_described(client: TestClient) -> None:
+    visual = client.post("/v1/register", json={"file": b64(photo())}).json()["visual_id"]
+    assert client.get(f"/v1/{visual}/caption").json() == {"caption": "a picture of noise"}
+
+
+class TestCreate:
+    """create with a model for it."""
+
+    @pytest.fixture
+    def visual(self, client: TestClient) -> str:
+        """A registered picture with two people."""
+        return str(client.post("/v1/register", json={"file": b64(photo())}).json()["visual_id"])
+
+    @pytest.fixture
+    def people(self, client: TestClient, visual: str) -> list[str]:
+        """Their ids."""
+        return [person["id"] for person in client.get(f"/v1/{visual}/person/info").json()]
+
+    def test_only_the_chosen_face_changes(
+        self, client: TestClient, visual: str, people: list[str]
+    ) -> None:
+        body = {"changes": [{"id": people[0], "actions": {"age": "mid-60", "glasses": 3}}]}
+        answer = client.post(f"/v1/{visual}/create", json=body).json()
+        changed = (pixels(client, answer["image_res"]) != noise(320, 240)).any(axis=2)
+        assert changed[90:120, 70:100].all()
+        assert not changed[:, 140:].any()
+        assert not changed[:60].any()
+
+    def test_people_change_one_after_the_other_through_sid(
+        self, client: TestClient, visual: str, people: list[str]
+    ) -> None:
+        path = f"/v1/{visual}/create"
+        first, second = ({"id": person, "actions": {"age": "mid-20"}} for person in people)
+        half = client.post(path, json={"changes": [first]}).json()
+        whole = client.post(path, json={"sid": half["sid"], "changes": [second]}).json()
+        before, after = (pixels(client, answer["image_res"]) for answer in (half, whole))
+        assert np.array_equal(before[:, :140], after[:, :140])
+        assert (before[90:110, 220:240] != after[90:110, 220:240]).any()
+        twice = client.post(path, json={"sid": whole["sid"], "changes": [first]})
+        assert "at once" in refused(twice, 400)["description"]
+
+    def test_desired_resolution_is_of_the_result(
+        self, client: TestClient, visual: str, people: list[str]
+    ) -> None:
+        body = {
+            "changes": [{"id": people[0], "actions": {"gender": -2.5}}],
+            "desired_resolution": "nhd",
+        }
+        answer = client.post(f"/v1/{visual}/create", json=body).json()
+        assert pixels(client, answer["image_res"]).shape[:2] == (360, 480)
