@@ -119,6 +119,20 @@ def sam2(paths: Sequence[Path], placement: Placement) -> Any:
     return Sam2(paths[0], placement)
 
 
+def tiny_sam(paths: Sequence[Path], placement: Placement) -> Any:
+    """Random weights find nothing at any number of points: few save the time of many."""
+    from models.generative.sam import Sam
+
+    return Sam(only_file(paths[0]), placement, points=8)
+
+
+def tiny_sam2(paths: Sequence[Path], placement: Placement) -> Any:
+    """As `tiny_sam`."""
+    from models.generative.sam2 import Sam2
+
+    return Sam2(paths[0], placement, points=8)
+
+
 def nsfw_classifier(paths: Sequence[Path], placement: Placement) -> Any:
     """Moderation: an image classifier."""
     from models.generative.nsfw import NsfwClassifier

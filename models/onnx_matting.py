@@ -4,6 +4,7 @@ Not run on the published files.
 """
 
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import onnxruntime as ort
@@ -42,11 +43,8 @@ class OnnxMatting:
         except Exception as error:  # onnxruntime has a dozen exceptions with no common base
             raise ValueError(f"{file} cannot be loaded: {error}") from error
         entry = self._session.get_inputs()[0]
-        if (
-            entry.type not in _DTYPES
-            or len(entry.shape) != 4
-            or entry.shape[1] not in (3, "channels")
-        ):
+        channels = entry.shape[1] if len(entry.shape) == 4 else 0
+        if entry.type not in _DTYPES or (channels != 3 and not isinstance(channels, str)):
             raise ValueError(f"{file} takes {entry.type} {entry.shape}, no picture")
         self._dtype = _DTYPES[entry.type]
         self._name = entry.name
@@ -56,6 +54,8 @@ class OnnxMatting:
         self._output = self._session.get_outputs()[0].name
         self._logits = logits
         self._file = file
+        # A call at 1024 x 1024 takes gigabytes of working memory: one at a time.
+        self._turn = Lock()
 
     def matte(self, rgb: Rgb) -> Alpha:
         """Give the subject's opacity, float32 0..1, at the size of `rgb` (uint8, H x W x 3)."""
@@ -64,7 +64,8 @@ class OnnxMatting:
     def _look(self, rgb: Rgb) -> Float:
         """Run the network: the matte of the square, 0..1."""
         tensor = self._input.tensor(rgb).astype(self._dtype)
-        (found,) = self._session.run([self._output], {self._name: tensor})
+        with self._turn:
+            (found,) = self._session.run([self._output], {self._name: tensor})
         if found.shape != (1, 1, *tensor.shape[2:]):
             raise ValueError(f"{self._file} gives {found.shape}, no matte")
         matte = np.asarray(found[0, 0], np.float32)

@@ -368,7 +368,7 @@ CARDS: tuple[Card, ...] = (
     Card(
         role="segmentation",
         name="tiny-sam",
-        build=builders.sam,
+        build=builders.tiny_sam,
         files=(),
         folders=(_tiny("sam"),),
         licence=_TINY,
@@ -378,7 +378,7 @@ CARDS: tuple[Card, ...] = (
     Card(
         role="segmentation",
         name="tiny-sam2",
-        build=builders.sam2,
+        build=builders.tiny_sam2,
         files=(),
         folders=(_tiny("sam2"),),
         licence=_TINY,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import StableDiffusionXLInpaintPipeline
+from diffusers.utils import convert_unet_state_dict_to_peft
 from peft import get_peft_model_state_dict
 from safetensors import safe_open
 
@@ -54,11 +55,23 @@ def load_lora(pipe: Any, file: Path) -> None:
         raise
     except Exception as error:
         raise BadWeights(f"{file}: {error}") from error
-    placed = get_peft_model_state_dict(pipe.unet, adapter_name=_NAME)
-    given = [tensor for key, tensor in weights.items() if not key.endswith(".alpha")]
-    if len(placed) != len(given):
-        raise BadWeights(f"{file}: {len(placed)} of its {len(given)} weights fit the UNet")
+    # diffusers only logs a weight that finds no place, and fills a place that got none at random.
+    placed = set(get_peft_model_state_dict(pipe.unet, adapter_name=_NAME))
+    if astray := sorted(_names(weights) ^ placed):
+        raise BadWeights(f"{file}: {astray[0]} does not fit the UNet")
     _settle(pipe.unet)
+
+
+def _names(weights: dict[str, Any]) -> set[str]:
+    """Give the names of a LoRA's weights as PEFT has them, whichever of the usual ways they are told."""
+    given = {
+        key.removeprefix("unet."): tensor
+        for key, tensor in weights.items()
+        if not key.endswith(".alpha")
+    }
+    if not any(".lora_A." in key for key in given):
+        given = convert_unet_state_dict_to_peft(given)
+    return set(given)
 
 
 def load_ip_adapter(pipe: Any, file: Path) -> None:

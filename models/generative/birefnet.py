@@ -1,7 +1,7 @@
 """Matting with BiRefNet and RMBG-2.0, whose network comes as code beside the weights.
 
-Run here on tiny random weights only, and rehearsed with the published code; not run on the
-published weights, nor on a GPU.
+Run on tiny random weights with modelling code of their own only; not run on the published code and
+weights, nor on a GPU.
 """
 
 import json

@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import torch
+from PIL import Image
 from transformers import (
     BertTokenizer,
     BlipConfig,
@@ -59,9 +60,9 @@ class Captioner:
         if scale < 1:
             size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
             rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(rgb.dtype)
-        pixels = self._processor.image_processor(
-            images=rgb, return_tensors="pt", input_data_format="channels_last"
-        )["pixel_values"]
+        # As a picture: an array may be read-only, of which torch makes no tensor.
+        shown = Image.fromarray(rgb)
+        pixels = self._processor.image_processor(images=shown, return_tensors="pt")["pixel_values"]
         with self._resident.turn() as model:
             tokens = model.generate(
                 pixel_values=pixels.to(self._resident.device, self._resident.dtype),

@@ -49,7 +49,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     class Trap:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
             return Path.touch, (tmp_path / "sprung",)
 
     file = tmp_path / "model.pth"

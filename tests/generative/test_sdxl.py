@@ -296,6 +296,17 @@ def test_models_of_four_channels_work_and_show_the_rest(tmp_path: Path) -> None:
     assert difference(together[1], fill.fill_by_prompt(RGB, HOLE, "a cat", "", [2])[0]) <= 2
 
 
+def test_a_lora_with_a_renamed_weight_is_refused(repositories: Path, tmp_path: Path) -> None:
+    weights = load_file(repositories / "lora" / "pytorch_lora_weights.safetensors")
+    name = sorted(weights)[0]
+    weights[name.replace("attentions.0", "attentions.7")] = weights.pop(name)
+    save_file(weights, tmp_path / "pytorch_lora_weights.safetensors")
+    with pytest.raises(BadWeights, match="pytorch_lora_weights"):
+        SdxlScene(repositories / "model", CPU, fast_lora=tmp_path).scenes(
+            RGB, SUBJECT, "a beach", "", [1], fast=True
+        )
+
+
 def test_a_fill_takes_a_lightning_lora(repositories: Path, tmp_path: Path) -> None:
     file = tmp_path / "sdxl_lightning_4step_lora.safetensors"
     shutil.copy(repositories / "lora" / "pytorch_lora_weights.safetensors", file)

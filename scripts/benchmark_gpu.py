@@ -1,0 +1,358 @@
+"""Times each torch backend against the package as shipped, and checks it against float32.
+
+Random weights: times are those of trained ones, pictures are noise, and SAM finds no mask to refine.
+Both ways take turns in one run, so that what else the machine does falls on both.
+"""
+
+import argparse
+import gc
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+
+from models import builders
+from models.base import Face
+from models.placement import Placement
+from scripts import gpu_rivals as rivals
+from scripts.gpu_rivals import Rival, Sample, Work
+from scripts.gpu_weights import PARTS
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
+NOT_A_MEASUREMENT = "tiny, CPU: not a measurement of the GPU"
+_BRIA = ("bria/base", "bria/controlnet", "bria/lora")
+_HEAD = (
+    "| backend | work | ours, ms | as shipped, ms | ratio | against float32, largest / mean | GPU, MiB |\n"
+    "|---|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: a backend as its card builds it, and the same work by the package as shipped.
+
+    parts: of `gpu_weights.PARTS`, in the order that `build` takes, or folders in them. side: of the
+    picture in pixels, at full size. dtype: of the weights on a GPU.
+    """
+
+    name: str
+    work: str
+    build: Callable[[Sequence[Path], Placement], Any]
+    parts: tuple[str, ...]
+    call: Callable[[Any, Sample], object]
+    rival: Rival | None = None
+    side: int = 1024
+    dtype: str = "float16"
+
+    def names(self) -> set[str]:
+        """Names of the parts it needs."""
+        return {part.partition("/")[0] for part in self.parts}
+
+
+def _fill(model: Any, sample: Sample) -> object:
+    return model.fill_by_prompt(sample.rgb, sample.hole, sample.prompt, "", [sample.seed])[0]
+
+
+def _scene(model: Any, sample: Sample) -> object:
+    alpha = sample.hole.astype(np.float32)
+    return model.scenes(sample.rgb, alpha, sample.prompt, "", [sample.seed], fast=True)[0]
+
+
+def _face(model: Any, sample: Sample) -> object:
+    side = sample.rgb.shape[0]
+    box = (side * 0.25, side * 0.2, side * 0.5, side * 0.6)
+    face = Face(box, np.zeros((0, 2), np.float32), 1.0, 0.0, 0.0)
+    return model.edit_face(sample.rgb, face, {"gender": "femininity"}, sample.seed)[0]
+
+
+CASES = (
+    Case(
+        "SdxlFill",
+        "20 steps, guidance 8",
+        builders.sdxl_fill,
+        ("sdxl",),
+        _fill,
+        rivals.inpainting_pipeline(),
+    ),
+    Case(
+        "SdxlFill, fast",
+        "LCM LoRA, 8 steps",
+        builders.sdxl_fill,
+        ("sdxl", "lora"),
+        _fill,
+        rivals.inpainting_pipeline(8, 1.0, 1.0, lora=1),
+    ),
+    Case(
+        "SdxlScene",
+        "fast: LCM LoRA, 8 steps",
+        builders.sdxl_scene,
+        ("sdxl", "ip_adapter", "lora"),
+        _scene,
+        rivals.inpainting_pipeline(8, 1.0, 1.0, lora=2),
+    ),
+    Case(
+        "SdxlOutpaint",
+        "20 steps, guidance 8",
+        builders.sdxl_outpaint,
+        ("sdxl",),
+        lambda model, sample: model.outpaint(
+            sample.rgb, sample.hole, sample.prompt, "", sample.seed
+        ),
+        rivals.inpainting_pipeline(),
+    ),
+    Case("SdxlFaceEditing", "gender", builders.sdxl_faces, ("sdxl",), _face),
+    Case(
+        "BriaScene",
+        "LCM LoRA, 8 steps, ControlNet",
+        builders.bria_scene,
+        _BRIA,
+        _scene,
+        rivals.controlnet_pipeline,
+    ),
+    Case("BriaFill", "LCM LoRA, 8 steps, ControlNet", builders.bria_fill, _BRIA, _fill),
+    Case(
+        "BriaErase",
+        "LCM LoRA, 8 steps, ControlNet",
+        builders.bria_erase,
+        _BRIA,
+        lambda model, sample: model.fill(sample.rgb, sample.hole),
+    ),
+    Case(
+        "BiRefNet",
+        "matte",
+        builders.birefnet,
+        ("birefnet",),
+        lambda model, sample: model.matte(sample.rgb),
+    ),
+    Case(
+        "Lama",
+        "hole of a ninth",
+        builders.lama,
+        ("lama",),
+        lambda model, sample: model.fill(sample.rgb, sample.hole),
+        rivals.whole_picture_lama,
+    ),
+    Case(
+        "Upscaler",
+        "RRDBNet, x4",
+        builders.upscaler,
+        ("upscaler",),
+        lambda model, sample: model.upscale(sample.rgb, 4),
+        rivals.whole_picture_upscaler,
+        side=512,
+    ),
+    Case(
+        "Sam",
+        "ViT-H, 32 x 32 points",
+        builders.sam,
+        ("sam",),
+        lambda model, sample: model.segment(sample.rgb),
+        rivals.mask_generator,
+    ),
+    Case(
+        "Sam2",
+        "hiera-large, 32 x 32 points",
+        builders.sam2,
+        ("sam2",),
+        lambda model, sample: model.segment(sample.rgb),
+        rivals.hub_pipeline("mask-generation"),
+    ),
+    Case(
+        "YuNetFaces",
+        "faces",
+        builders.yunet_faces,
+        ("faces",),
+        lambda model, sample: [tuple(face.rect) for face in model.analyse(sample.rgb)],
+    ),
+    Case(
+        "Captioner",
+        "BLIP-large, 3 beams, 40 tokens",
+        builders.captioner,
+        ("captioner",),
+        lambda model, sample: model.caption(sample.rgb),
+        rivals.blip,
+    ),
+    Case(
+        "Refiner",
+        "Qwen3-4B, 96 tokens",
+        builders.refiner,
+        ("refiner",),
+        lambda model, sample: model.refine(sample.prompt),
+        rivals.chat,
+        dtype="bfloat16",
+    ),
+    Case(
+        "NsfwClassifier",
+        "ViT-base",
+        builders.nsfw_classifier,
+        ("nsfw",),
+        lambda model, sample: model.score(sample.rgb),
+        rivals.hub_pipeline("image-classification"),
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the chosen backends, print the table, and write it into a page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="calls of each way (default: 7)")
+    parser.add_argument("--only", nargs="*", metavar="BACKEND", help="rows to measure, by name")
+    parser.add_argument(
+        "--into", type=Path, help="page to write into (default with a GPU: docs/performance.md)"
+    )
+    parser.add_argument("--folder", type=Path, help="where weights lie meanwhile: 30 GB free")
+    chosen = parser.parse_args(arguments)
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+    full = torch.cuda.is_available()
+    if not full:
+        print("No CUDA device here: tiny models on the processor, only to run the code.")
+    cases = [case for case in CASES if not chosen.only or case.name in chosen.only]
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
+        rows = []
+        for row in _measure(cases, Path(folder), full, chosen.rounds):
+            print(row, flush=True)
+            rows.append(row)
+    text = "\n".join([_machine(full, chosen.rounds), "", _HEAD, *rows])
+    page = chosen.into or (PAGE if full else None)
+    if page is not None:
+        page.write_text(between_markers(page.read_text(), text))
+        print(f"written into {page}")
+    return 0
+
+
+def between_markers(page: str, text: str) -> str:
+    """Give a page with what lies between its markers replaced; raises ValueError without them."""
+    if page.count(BEGIN) != 1 or page.count(END) != 1:
+        raise ValueError(f"the page should have {BEGIN} and {END} once")
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}"
+
+
+def _machine(full: bool, rounds: int) -> str:
+    if not full:
+        return f"**{NOT_A_MEASUREMENT}.** Every row is of 64x64 pixels and random weights."
+    return (
+        f"Measured on {torch.cuda.get_device_name()}, torch {torch.__version__}, random weights of full"
+        f" size, medians of {rounds} calls, both ways by turns; float32 in levels of 255."
+    )
+
+
+def _measure(cases: Sequence[Case], folder: Path, full: bool, rounds: int) -> Iterator[str]:
+    """Give one row of the table for each case; parts are made when first and removed when last used."""
+    for number, case in enumerate(cases):
+        why = next((PARTS[name].why for name in case.names() if PARTS[name].full is None), "")
+        if full and why:
+            yield f"| {case.name} | {case.work} | not measured: {why} | | | | |"
+            continue
+        for name in case.names():
+            _make(name, folder / name, full)
+        yield _row(case, [folder / part for part in case.parts], full, rounds)
+        later = {name for other in cases[number + 1 :] for name in other.names()}
+        for name in case.names() - later:
+            shutil.rmtree(folder / name)
+
+
+def _make(name: str, folder: Path, full: bool) -> None:
+    if folder.exists():
+        return
+    folder.mkdir()
+    part = PARTS[name]
+    if full and part.full is not None:
+        part.full(folder, "cuda")
+    else:
+        part.tiny(folder)
+    _release()
+
+
+def _row(case: Case, paths: Sequence[Path], full: bool, rounds: int) -> str:
+    placement = Placement("cuda:0", case.dtype) if full else Placement()
+    sample = _sample(case.side if full else 64)
+    ours, theirs, memory = _times(case, paths, placement, sample, rounds)
+    _release()
+    answer = case.call(case.build(paths, placement), sample)
+    _release()
+    exact = case.call(case.build(paths, Placement(placement.device)), sample)
+    _release()
+    work = f"{case.side}x{case.side}, {case.work}" if full else NOT_A_MEASUREMENT
+    shipped, ratio = (f"{theirs:.1f}", f"{ours / theirs:.2f}") if theirs else ("", "")
+    return (
+        f"| {case.name} | {work} | {ours:.1f} | {shipped} | {ratio} | {difference(answer, exact)} "
+        f"| {memory if full else ''} |"
+    )
+
+
+def _times(
+    case: Case, paths: Sequence[Path], placement: Placement, sample: Sample, rounds: int
+) -> tuple[float, float | None, int]:
+    """Give the median of our calls and of the package's in ms, and the peak of ours in MiB."""
+    gpu = placement.device != "cpu"
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+    model = case.build(paths, placement)
+    ways: list[Work] = [lambda given: case.call(model, given)]
+    ways[0](sample)
+    memory = torch.cuda.max_memory_allocated() >> 20 if gpu else 0
+    if case.rival is not None:
+        ways.append(case.rival(paths, placement))
+        ways[1](sample)
+    spent: list[list[float]] = [[] for _ in ways]
+    for _ in range(rounds):
+        for way, times in zip(ways, spent, strict=True):
+            times.append(_timed(way, sample, gpu))
+    medians = [statistics.median(times) * 1000 for times in spent]
+    return medians[0], medians[1] if len(medians) > 1 else None, memory
+
+
+def _timed(way: Work, sample: Sample, gpu: bool) -> float:
+    if gpu:
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    way(sample)
+    if gpu:
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def difference(one: object, other: object) -> str:
+    """Tell how far apart two answers are: arrays and scores by numbers, all else by equality."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return difference(np.array(list(one.values())), np.array(list(other.values())))
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        if one.ndim == 2 and one.dtype == np.uint8:  # parts, whose numbers are names
+            return f"{np.mean(one != other):.2%} of pixels in another part"
+        apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
+        return f"{apart.max():.3g} / {apart.mean():.3g}"
+    return "the same" if one == other else "another answer"
+
+
+def _sample(side: int) -> Sample:
+    with Image.open(ROOT / "docs" / "photos" / "astronaut.jpg") as photo:
+        rgb = np.asarray(photo.convert("RGB").resize((side, side)), np.uint8)
+    hole = np.zeros((side, side), np.bool_)
+    hole[side // 3 : 2 * side // 3, side // 3 : 2 * side // 3] = True
+    return Sample(rgb, hole)
+
+
+def _release() -> None:
+    """Give back the memory of models that nobody holds any more."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""The same work by the packages as shipped: what a careful reader of their front pages would write."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+from segment_anything import SamAutomaticMaskGenerator
+from spandrel import ModelLoader
+
+from models.base import Mask, Rgb
+from models.builders import only_file
+from models.generative import sam
+from models.generative.checkpoints import read_state
+from models.generative.loading import LOADING
+from models.generative.pretrained import torch_dtype
+from models.placement import Placement
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What each backend works on: a photograph, a hole in its middle, a prompt and a seed."""
+
+    rgb: Rgb
+    hole: Mask
+    prompt: str = "a red wooden boat on a calm lake at sunrise"
+    seed: int = 1
+
+
+Work = Callable[[Sample], object]
+Rival = Callable[[Sequence[Path], Placement], Work]
+
+
+def inpainting_pipeline(
+    steps: int = 20, guidance: float = 8.0, strength: float = 0.99, lora: int | None = None
+) -> Rival:
+    """diffusers' SDXL inpainting pipeline; lora: which of the paths is an LCM LoRA."""
+
+    def load(paths: Sequence[Path], placement: Placement) -> Work:
+        kind: Any = diffusers.StableDiffusionXLInpaintPipeline
+        pipe = _pipeline(kind, paths[0], placement)
+        if lora is not None:
+            _use_lcm(pipe, paths[lora])
+        return lambda sample: (
+            pipe(
+                prompt=sample.prompt,
+                image=Image.fromarray(sample.rgb),
+                mask_image=Image.fromarray(sample.hole),
+                height=sample.rgb.shape[0],
+                width=sample.rgb.shape[1],
+                strength=strength,
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                generator=torch.Generator("cpu").manual_seed(sample.seed),
+            ).images
+        )
+
+    return load
+
+
+def controlnet_pipeline(paths: Sequence[Path], placement: Placement) -> Work:
+    """diffusers' SDXL ControlNet pipeline with an LCM LoRA, its control at the picture's size."""
+    base, controlnet, lora = paths[:3]
+    with LOADING:
+        network = diffusers.ControlNetModel.from_pretrained(
+            controlnet, torch_dtype=torch_dtype(placement), local_files_only=True
+        )
+    kind: Any = diffusers.StableDiffusionXLControlNetPipeline
+    pipe = _pipeline(kind, base, placement, controlnet=network)
+    _use_lcm(pipe, lora)
+
+    def run(sample: Sample) -> object:
+        pixels = torch.from_numpy(sample.rgb).permute(2, 0, 1)[None].float() / 255
+        mask = torch.from_numpy(sample.hole)[None, None].float()
+        return pipe(
+            prompt=sample.prompt,
+            # Latents have four channels, pixels three: the fifth is the green once more.
+            image=torch.cat([pixels, pixels[:, 1:2], mask], dim=1),
+            height=sample.rgb.shape[0],
+            width=sample.rgb.shape[1],
+            num_inference_steps=8,
+            guidance_scale=1.0,
+            generator=torch.Generator("cpu").manual_seed(sample.seed),
+        ).images
+
+    return run
+
+
+def _pipeline(kind: Any, folder: Path, placement: Placement, **parts: Any) -> Any:
+    with LOADING:
+        pipe = kind.from_pretrained(
+            folder, torch_dtype=torch_dtype(placement), local_files_only=True, **parts
+        )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(placement.device)
+
+
+def _use_lcm(pipe: Any, lora: Path) -> None:
+    pipe.load_lora_weights(lora, local_files_only=True)
+    lcm: Any = diffusers.LCMScheduler
+    pipe.scheduler = lcm.from_config(pipe.scheduler.config)
+
+
+def whole_picture_lama(paths: Sequence[Path], placement: Placement) -> Work:
+    """LaMa on the whole picture, as its archive or spandrel gives it."""
+    file = only_file(paths[0])
+    jit: Any = torch.jit
+    script = file.suffix == ".pt"
+    if script:
+        network = jit.load(str(file), map_location=placement.device)
+    else:
+        with LOADING:
+            network = ModelLoader(placement.device).load_from_file(file).eval()
+
+    def run(sample: Sample) -> object:
+        pixels = torch.from_numpy(sample.rgb).to(placement.device).permute(2, 0, 1)[None] / 255
+        mask = torch.from_numpy(sample.hole).to(placement.device)[None, None]
+        with torch.inference_mode():
+            filled = network(pixels, mask.long() if script else mask.float())
+        return filled[0].mul(255).byte().cpu().numpy()
+
+    return run
+
+
+def whole_picture_upscaler(paths: Sequence[Path], placement: Placement) -> Work:
+    """spandrel's network on the whole picture."""
+    with LOADING:
+        network = ModelLoader(placement.device).load_from_file(only_file(paths[0])).eval()
+    network.to(torch_dtype(placement))
+
+    def run(sample: Sample) -> object:
+        pixels = torch.from_numpy(sample.rgb).to(placement.device).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            large = network(pixels.to(torch_dtype(placement)) / 255)
+        return large[0].clamp(0, 1).mul(255).byte().cpu().numpy()
+
+    return run
+
+
+def mask_generator(paths: Sequence[Path], placement: Placement) -> Work:
+    """segment-anything's automatic generator at its defaults."""
+    file = only_file(paths[0])
+    state = read_state(file)
+    network = sam.build(state, file)
+    network.load_state_dict(state)
+    generator = SamAutomaticMaskGenerator(network.to(placement.device).eval())
+    return lambda sample: generator.generate(sample.rgb)
+
+
+def hub_pipeline(task: str) -> Rival:
+    """A pipeline of transformers for a task on pictures."""
+
+    def load(paths: Sequence[Path], placement: Placement) -> Work:
+        make: Any = transformers.pipeline
+        with LOADING:
+            pipe = make(
+                task, str(paths[0]), device=placement.device, dtype=torch_dtype(placement)
+            )
+        return lambda sample: pipe(Image.fromarray(sample.rgb))
+
+    return load
+
+
+def blip(paths: Sequence[Path], placement: Placement) -> Work:
+    """BLIP with three beams, as its model card runs it."""
+    kinds: Any = transformers
+    dtype = torch_dtype(placement)
+    with LOADING:
+        processor = kinds.BlipProcessor.from_pretrained(paths[0])
+        model = kinds.BlipForConditionalGeneration.from_pretrained(paths[0], dtype=dtype)
+    model.to(placement.device)
+
+    def run(sample: Sample) -> object:
+        inputs = processor.image_processor(Image.fromarray(sample.rgb), return_tensors="pt")
+        pixels = inputs["pixel_values"].to(placement.device, dtype)
+        tokens = model.generate(pixel_values=pixels, num_beams=3, max_new_tokens=40)
+        return processor.tokenizer.decode(tokens[0], skip_special_tokens=True)
+
+    return run
+
+
+def chat(paths: Sequence[Path], placement: Placement) -> Work:
+    """An instruct model asked to rewrite a prompt, greedily."""
+    kinds: Any = transformers
+    with LOADING:
+        tokenizer = kinds.AutoTokenizer.from_pretrained(paths[0])
+        model = kinds.AutoModelForCausalLM.from_pretrained(paths[0], dtype=torch_dtype(placement))
+    model.to(placement.device)
+
+    def run(sample: Sample) -> object:
+        turns = [{"role": "user", "content": f"Rewrite this prompt: {sample.prompt}"}]
+        inputs = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        ).to(placement.device)
+        tokens = model.generate(**inputs, do_sample=False, max_new_tokens=96)
+        return np.asarray(tokens.cpu())
+
+    return run

@@ -1,0 +1,151 @@
+"""The real server on the real classes of profile `tiny`: every promise that holds whatever the weights."""
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from models.pool import Pool
+from server.app import create_app
+from server.settings import Settings
+from tests.server.conftest import TOKEN, b64, encode, mask, noise, photo
+from tests.server.test_durable import local
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A client of a server on profile `tiny`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    pool = Pool.for_profile("tiny", folder / "weights", device="cpu")
+    settings = Settings(data_dir=folder, workers=2)
+    with TestClient(create_app(settings, pool), headers=TOKEN) as client:
+        yield client
+
+
+def pixels(client: TestClient, link: str) -> Pixels:
+    """Read a result."""
+    answer = client.get(local(link))
+    assert answer.status_code == 200, answer.text
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def hole() -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Give what tests.server.conftest.mask marks."""
+    marked = np.zeros((240, 320), bool)
+    marked[60:-60, 80:-80] = True
+    return marked
+
+
+FILL = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a red kite", "sync": True}
+
+
+def fill(client: TestClient, **fields: Any) -> tuple[list[Pixels], list[int]]:
+    """Give the results and seeds of gen_fill."""
+    answer = client.post("/v1/gen_fill", json={**FILL, **fields})
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
+    return [pixels(client, link) for link in body["urls"]], body["seed"]
+
+
+def test_gen_fill_leaves_what_is_outside_and_heeds_seed_and_prompt(client: TestClient) -> None:
+    (one, other), seeds = fill(client, seed=5, num_results=2)
+    assert seeds == [5, 6]
+    assert np.array_equal(one[~hole()], noise(320, 240)[~hole()])
+    assert not np.array_equal(one, other)
+    (again,), _ = fill(client, seed=6, num_results=1)
+    assert np.abs(again.astype(int) - other).max() <= 2
+    (said,), _ = fill(client, seed=6, num_results=1, prompt="a blue boat")
+    assert not np.array_equal(said, again)
+
+
+def test_a_seed_gives_the_same_picture_whatever_runs_beside_it(client: TestClient) -> None:
+    (alone,), _ = fill(client, seed=9, num_results=1)
+    with ThreadPoolExecutor(3) as callers:
+        beside = list(callers.map(lambda s: fill(client, seed=s, num_results=1)[0][0], [9, 10, 9]))
+    assert np.array_equal(beside[0], alone)
+    assert np.array_equal(beside[2], alone)
+
+
+def test_the_eraser_leaves_what_is_outside(client: TestClient) -> None:
+    body = {"file": FILL["file"], "mask_file": FILL["mask_file"]}
+    answer = client.post("/v1/eraser", json=body).json()
+    result = pixels(client, answer["result_url"])
+    assert np.array_equal(result[~hole()], noise(320, 240)[~hole()])
+
+
+def cut_out() -> bytes:
+    """Make a picture whose own alpha names its subject."""
+    alpha = np.zeros((240, 320), np.uint8)
+    alpha[60:180, 100:220] = 255
+    return encode(Image.fromarray(np.dstack([noise(320, 240), alpha])))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bg_prompt": "on a beach"},
+        {"bg_prompt": "on a beach", "fast": False, "negative_prompt": "people"},
+        {"ref_image_file": b64(photo(64, 48))},
+    ],
+)
+def test_a_scene_keeps_the_subject(client: TestClient, fields: dict[str, Any]) -> None:
+    body = {
+        **fields,
+        "file": b64(cut_out()),
+        "sync": True,
+        "num_results": 1,
+        "original_quality": True,
+    }
+    answer = client.post("/v1/background/replace", json=body)
+    assert answer.status_code == 200, answer.text
+    ((link, seed, _),) = answer.json()["result"]
+    result = pixels(client, link)
+    assert np.array_equal(result[60:180, 100:220], noise(320, 240)[60:180, 100:220])
+    again = client.post("/v1/background/replace", json={**body, "seed": int(seed)}).json()
+    assert np.array_equal(pixels(client, again["result"][0][0]), result)
+
+
+def test_an_expansion_keeps_its_part_and_tells_its_prompt(client: TestClient) -> None:
+    body = {"file": FILL["file"], "canvas_size": [480, 360], "seed": 4}
+    answer = client.post("/v1/image_expansion", json=body).json()
+    result = pixels(client, answer["result_url"])
+    assert np.array_equal(result[60:300, 80:400], noise(320, 240))
+    again = client.post("/v1/image_expansion", json={**body, "prompt": answer["prompt"]}).json()
+    assert np.array_equal(pixels(client, again["result_url"]), result)
+
+
+def test_an_enlargement_has_its_size(client: TestClient) -> None:
+    body = {"file": FILL["file"], "desired_increase": 4}
+    answer = client.post("/v1/image/increase_resolution", json=body).json()
+    assert pixels(client, answer["result_url"]).shape == (960, 1280, 3)
+
+
+def test_only_the_chosen_person_changes(client: TestClient) -> None:
+    # The tiny detector takes white squares for faces.
+    picture = np.full((240, 320, 3), 40, np.uint8)
+    picture[64:96, 64:96] = 255
+    picture[64:96, 224:256] = 255
+    data = encode(Image.fromarray(picture))
+    visual = client.post("/v1/register", json={"file": b64(data)}).json()["visual_id"]
+    people = client.get(f"/v1/{visual}/person/info").json()
+    assert people
+    chosen = min(people, key=lambda person: person["rect"]["x"])
+    body = {"changes": [{"id": chosen["id"], "actions": {"age": "mid-60", "haircolor": 2}}]}
+    answer = client.post(f"/v1/{visual}/create", json=body)
+    assert answer.status_code == 200, answer.text
+    result = pixels(client, answer.json()["image_res"])
+    changed = (result != picture).any(axis=2)
+    assert changed.any()
+    assert not changed[:, 192:].any()
+
+
+def test_moderation_answers_with_a_verdict(client: TestClient) -> None:
+    body = {"file": FILL["file"], "content_moderation": True}
+    assert client.post("/v1/crop", json=body).status_code in (200, 422, 506)

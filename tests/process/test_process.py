@@ -1,0 +1,128 @@
+"""The life of the process: its start, its end, and what it has promised in between."""
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import httpx2 as httpx
+import pytest
+
+from tests.process.conftest import TOKEN, Server, b64, encoded, mask_for, sample, whole_picture
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+def test_it_starts_answers_and_ends_without_network(stopped: Server) -> None:
+    server = stopped.start()
+    answer = server.http.post("/v1/background/remove", files={"file": sample()})
+    assert answer.status_code == 200, answer.text
+    link = answer.json()["result_url"]
+    assert whole_picture(server.read(link).content) == whole_picture(sample())
+    assert server.end() == 0
+    assert "Traceback" not in server.text()
+    assert "WARNING" not in server.text(), server.text()
+    outside = [f for f in server.left() if not f.startswith(str(server.data))]
+    assert not outside, "files outside the data folder: does some library report to its maker?"
+    # A second start knows the first one's secret and its results.
+    server.start()
+    assert whole_picture(server.read(link).content) == whole_picture(sample())
+    assert server.end(signal.SIGINT) == 0
+
+
+def test_a_request_in_flight_is_answered_before_the_end(stopped: Server) -> None:
+    server = stopped.start()
+    answers: list[httpx.Response] = []
+    body = {"file": sample("chelsea", 2000), "canvas_size": "[1400,1200]"}
+    address = f"{server.http.base_url}/v1/image_expansion"
+
+    def ask() -> None:
+        files = {"file": body["file"]}
+        data = {"canvas_size": body["canvas_size"]}
+        answers.append(httpx.post(address, files=files, data=data, headers=TOKEN, timeout=60))
+
+    caller = threading.Thread(target=ask)
+    caller.start()
+    time.sleep(0.5)  # it takes longer than this; were it done, the test would only say less
+    assert server.end() == 0
+    caller.join()
+    assert answers[0].status_code == 200, answers[0].text
+    assert "Traceback" not in server.text()
+    server.start()
+    assert whole_picture(server.read(answers[0].json()["result_url"]).content) == (1400, 1200)
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "words"),
+    [
+        ({"HOST": "0.0.0.0"}, 2, ["0.0.0.0", "API_TOKENS"]),
+        ({"HOST": "::"}, 2, ["API_TOKENS"]),
+        ({"PORT": "http"}, 2, ["RETOUCH_PORT"]),
+        ({"MAX_BODY_MB": "0"}, 2, ["RETOUCH_MAX_BODY_MB"]),
+        ({"API_TOKENS": "secret"}, 2, ["RETOUCH_API_TOKENS", "organisation:token"]),
+        ({"ALLOWED_URL_NETWORKS": "10.0.0.0/99"}, 2, ["RETOUCH_ALLOWED_URL_NETWORKS"]),
+        ({"PUBLIC_URL": "edit.example.com"}, 2, ["RETOUCH_PUBLIC_URL"]),
+        ({"PROFILE": "nonsense"}, 1, ["nonsense"]),
+    ],
+)
+def test_wrong_settings_end_the_start_with_a_reason(
+    stopped: Server, settings: dict[str, str], status: int, words: list[str]
+) -> None:
+    assert stopped.launch(**settings).wait(60) == status
+    assert "Traceback" not in stopped.text()
+    for word in words:
+        assert word in stopped.text()
+
+
+def test_every_promised_link_is_served_whatever_kills_the_process(
+    stopped: Server, wait_until: Wait
+) -> None:
+    chance = random.Random(5)
+    photo = sample()
+    picture, mask = b64(photo), b64(mask_for(photo))
+    jobs: list[tuple[str, dict[str, object]]] = [
+        ("eraser", {"mask_file": mask}),
+        ("crop", {"padding": 5}),
+        ("background/blur", {"scale": 3}),
+        ("background/replace", {"bg_prompt": "#336699", "num_results": 2}),
+    ]
+    promised = []
+    server = stopped.start()
+    for _ in range(3):
+        for route, fields in [*jobs, *jobs]:
+            body = {"file": picture, "sync": False, **fields}
+            answer = server.http.post(f"/v1/{route}", json=body)
+            assert answer.status_code == 200, answer.text
+            told = answer.json()
+            links = [told["result_url"]] if "result_url" in told else [r[0] for r in told["result"]]
+            promised += links
+        time.sleep(chance.uniform(0, 1.2))
+        assert server.end(signal.SIGKILL) == -signal.SIGKILL
+        server.start()
+    for link in promised:
+        wait_until(lambda link=link: server.read(link).status_code == 200)
+        assert whole_picture(server.read(link).content) > (1, 1)
+    wait_until(lambda: not [f for f in server.left() if "/sources/" in f])
+    assert "Traceback" not in server.text()
+    assert server.end() == 0
+
+
+def test_jobs_that_wait_survive_an_ordinary_end(stopped: Server, wait_until: Wait) -> None:
+    server = stopped.start(WORKERS="1")
+    body = {"file": b64(encoded_photo()), "sync": False}
+    promised = [
+        server.http.post("/v1/erase_foreground", json=body).json()["result_url"] for _ in range(6)
+    ]
+    assert server.end() == 0
+    waiting = [f for f in server.left() if "/sources/" in f]
+    assert waiting, "all jobs were done before the end: the test shows nothing"
+    server.start()
+    for link in promised:
+        wait_until(lambda link=link: server.read(link).status_code == 200)
+        assert whole_picture(server.read(link).content) == whole_picture(encoded_photo())
+
+
+def encoded_photo() -> bytes:
+    """Give a photograph on which a job takes a while."""
+    return sample("astronaut", 600)
