@@ -1,6 +1,7 @@
 """Start the server: settings from the environment, weights on disk, uvicorn in the foreground."""
 
 import logging
+import signal
 import sys
 
 import cv2
@@ -50,6 +51,8 @@ def main() -> int:
     except UnknownDevice as error:
         print(f"settings: RETOUCH_DEVICE {error}", file=sys.stderr)
         return 2
+    # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
         create_app(settings, models),
         host=settings.host,

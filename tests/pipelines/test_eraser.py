@@ -26,7 +26,7 @@ def test_outside_the_mask_not_one_pixel_changes(
     picture = photo("coffee")
     mask = disc(picture)
     edited = grow(mask > 127, "automatic") if kind == "automatic" else mask > 127
-    result = eraser(picture, mask, lite, kind)  # type: ignore[arg-type]
+    result = eraser(picture, mask, lite, kind)
     np.testing.assert_array_equal(result.rgb[~edited], picture.rgb[~edited])
     assert (result.rgb[edited] != picture.rgb[edited]).any(axis=-1).mean() > 0.5
 

@@ -173,7 +173,8 @@ class TestScenes:
     def corner(self, client: TestClient, **fields: Any) -> Pixels:
         """Give a pixel of the scene that a request makes."""
         answer = client.post("/v1/background/replace", json={**self.body, **fields}).json()
-        return pixels(client, answer["result"][0][0])[0, 0]
+        corner: Pixels = pixels(client, answer["result"][0][0])[0, 0]
+        return corner
 
     def test_a_negative_prompt_counts_without_fast_alone(self, client: TestClient) -> None:
         bare = {"negative_prompt": None}

@@ -1,0 +1,92 @@
+"""The GPU benchmark's own code, on tiny models; and its full sizes, counted without memory."""
+
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import transformers
+from segment_anything import build_sam_vit_h
+from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+from spandrel.architectures.LaMa.__arch.LaMa import LaMa
+
+from models import builders
+from scripts import gpu_weights
+from scripts.benchmark_gpu import BEGIN, CASES, END, NOT_A_MEASUREMENT, difference, main
+from scripts.gpu_weights import TEXT, TEXT_2, VISION, random
+
+kinds: Any = transformers
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A page that the benchmark has written its table into."""
+    page = tmp_path_factory.mktemp("docs") / "performance.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    assert main(["--rounds", "1", "--into", str(page)]) == 0
+    return page.read_text()
+
+
+# Libraries warn of what they plan; what is tested is the table.
+@pytest.mark.filterwarnings("default")
+@pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="it would measure")
+class TestTable:
+    """What is written where there is no GPU."""
+
+    def test_every_torch_backend_has_a_row_with_a_time(self, page: str) -> None:
+        source = Path(builders.__file__).read_text()
+        backends = set(re.findall(r"from models\.generative\.\w+ import (\w+)", source))
+        times = re.findall(r"^\| (\w+)[^|]*\|[^|]*\| (\d+\.\d) \|", page, re.MULTILINE)
+        assert {name for name, _ in times} == backends
+        assert len(times) == len(CASES)
+        assert all(float(spent) > 0 for _, spent in times)
+
+    def test_a_way_to_compare_with_has_its_time_and_the_ratio(self, page: str) -> None:
+        compared = {case.name for case in CASES if case.rival is not None}
+        found = re.findall(r"^\| ([^|]+) \|[^|]*\| (\S+) \| (\S+) \| (\S+) \|", page, re.MULTILINE)
+        assert {name for name, *_ in found if name != "backend"} >= compared
+        for name, ours, theirs, ratio in found:
+            if name in compared:
+                assert float(ratio) == pytest.approx(float(ours) / float(theirs), rel=0.1, abs=0.01)
+
+    def test_no_row_passes_for_a_measurement_and_the_rest_of_the_page_stays(
+        self, page: str
+    ) -> None:
+        assert page.count(NOT_A_MEASUREMENT) == len(CASES) + 1
+        assert page.startswith(f"before\n{BEGIN}\n")
+        assert page.endswith(f"{END}\nafter\n")
+        assert "old" not in page
+
+
+@pytest.mark.parametrize(
+    ("build", "millions"),
+    [
+        (gpu_weights.unet, 2567.5),
+        (gpu_weights.vae, 83.7),
+        (gpu_weights.controlnet, 1251.0),
+        (partial(kinds.CLIPTextModel, kinds.CLIPTextConfig(**TEXT)), 123.1),
+        (partial(kinds.CLIPTextModelWithProjection, kinds.CLIPTextConfig(**TEXT_2)), 694.7),
+        (partial(kinds.CLIPVisionModelWithProjection, kinds.CLIPVisionConfig(**VISION)), 632.1),
+        (partial(kinds.Qwen3ForCausalLM, kinds.Qwen3Config(**gpu_weights.QWEN3_4B)), 4022.5),
+        (build_sam_vit_h, 641.1),
+        (LaMa, 51.0),
+        (RRDBNet, 16.7),
+    ],
+)
+@pytest.mark.filterwarnings("default")
+def test_full_sizes_have_the_parameters_of_the_published_models(
+    build: Any, millions: float
+) -> None:
+    parameters = sum(tensor.numel() for tensor in random(build, "meta").parameters())
+    assert parameters / 1e6 == pytest.approx(millions, abs=0.5)
+
+
+def test_differences_are_told_in_the_terms_of_the_answer() -> None:
+    black, grey = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 4, np.uint8)
+    assert difference(black, grey) == "4 / 4"
+    parts = np.array([[1, 1], [2, 2]], np.uint8)
+    assert difference(parts, np.array([[1, 2], [2, 2]], np.uint8)).startswith("25.00%")
+    assert difference({"nsfw": 0.5}, {"nsfw": 0.25}) == "0.25 / 0.25"
+    assert difference("a", "b") == "another answer"
