@@ -92,12 +92,14 @@ def gather(rgb: Rgb, alpha: Alpha8, block: tuple[int, int]) -> tuple[Float, Floa
     """Reduce a picture to one pixel per block of rows and columns, counting pure pixels only.
 
     Gives the colours, 0..255 and multiplied by their weight, and the weights, 0..1: near 1 where
-    alpha is 255 all over the block, near 0 where it is much less.
+    alpha is 255 all over the block, near 0 where it is much less. Where no alpha is 255, the highest
+    there is counts as pure: an unsure matte must not leave the picture without colours.
     """
     down, across = block
     height, width = alpha.shape
     shape = -(-height // down), -(-width // across)
-    table = np.rint(255 * np.linspace(0, 1, 256) ** _PURITY).astype(np.uint8)
+    purity = np.minimum(np.arange(256) / max(1, int(alpha.max())), 1)
+    table = np.rint(255 * purity**_PURITY).astype(np.uint8)
     colour: Float = np.zeros((*shape, 3), np.float32)
     weight: Float = np.zeros(shape, np.float32)
     for rows in _strips(height, down):

@@ -61,7 +61,7 @@ def image_expansion(
     if not hole.any():
         return Picture(rgb)
     if models.offers("outpainting"):
-        filled = _generate(rgb, hole, models, prompt, negative_prompt, seed)
+        filled = _generate(rgb, hole, kept, models, prompt, negative_prompt, seed)
     else:
         avoid = np.zeros((height, width), np.bool_)
         avoid[kept] = _not_to_repeat(part, hole[kept], models, _open_sides(kept, width, height))
@@ -180,14 +180,31 @@ def _fill(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, seed: int) -> Rgb:
 
 
 def _generate(
-    rgb: Rgb, hole: Mask, models: Models, prompt: str, negative_prompt: str, seed: int
+    rgb: Rgb,
+    hole: Mask,
+    kept: Window,
+    models: Models,
+    prompt: str,
+    negative_prompt: str,
+    seed: int,
 ) -> Rgb:
     """Have the margin generated at the model's size; the seam is blended within the margin."""
     canvas = (slice(0, hole.shape[0]), slice(0, hole.shape[1]))
     with models.outpainting() as model:
         work = cut(rgb, hole, model.sizes, canvas)
         made = model.outpaint(work.rgb, work.hole, prompt, negative_prompt, seed)
-    return paste(rgb, hole, canvas, made)
+    # The margin holds nothing yet: the seam is blended from the border's colours, drawn out.
+    rows, columns = kept
+    height, width = hole.shape
+    drawn = cv2.copyMakeBorder(
+        rgb[kept],
+        rows.start,
+        height - rows.stop,
+        columns.start,
+        width - columns.stop,
+        cv2.BORDER_REPLICATE,
+    )
+    return paste(drawn.astype(np.uint8, copy=False), hole, canvas, made)
 
 
 def _over(rgb: Rgb, alpha: Alpha8, below: Rgb) -> Rgb:

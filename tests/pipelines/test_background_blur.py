@@ -125,3 +125,11 @@ def test_any_size_is_taken(lite: Pool, shape: tuple[int, int]) -> None:
     picture = Picture(np.full((*shape, 3), 120, np.uint8))
     for scale in range(1, 6):
         assert background_blur(picture, lite, scale).rgb.shape == picture.rgb.shape
+
+
+@pytest.mark.parametrize("opacity", [0.0, 0.25, 0.5, 0.9])
+def test_an_unsure_matte_darkens_nothing(opacity: float) -> None:
+    grey = Picture(np.full((120, 160, 3), 200, np.uint8))
+    matte = np.full((120, 160), opacity, np.float32)
+    result = background_blur(grey, known(matte))
+    assert np.abs(result.rgb.astype(int) - 200).max() <= 2

@@ -158,9 +158,7 @@ class TestModeration:
         assert client.post("/v1/crop", json=body).status_code == 200
 
     @pytest.mark.parametrize("sync", [True, False])
-    def test_an_output_is_refused(
-        self, settings: Settings, sync: bool, wait_until: Wait
-    ) -> None:
+    def test_an_output_is_refused(self, settings: Settings, sync: bool, wait_until: Wait) -> None:
         class Reddening(FakeModels):
             @contextmanager
             def inpainting(self) -> Iterator[Inpainting]:

@@ -201,6 +201,14 @@ class TestExpansion:
         assert answer["prompt"] == "a picture of noise"
         assert np.array_equal(result[80:320, 90:410], noise(320, 240))
 
+    def test_the_seam_has_no_colour_of_its_own(self, client: TestClient) -> None:
+        plain = b64(photo_of((40, 150, 150)))
+        answer = client.post("/v1/image_expansion", json={**self.body, "file": plain}).json()
+        row = pixels(client, answer["result_url"])[200, 400:].astype(int)
+        assert row[0].tolist() == [40, 150, 150]
+        low, high = np.minimum(row[0], row[-1]), np.maximum(row[0], row[-1])
+        assert ((row >= low - 1) & (row <= high + 1)).all()
+
     @pytest.mark.parametrize("sync", [True, False])
     def test_prompt_and_seed_of_an_answer_give_it_again(
         self, client: TestClient, sync: bool, wait_until: Wait

@@ -40,7 +40,9 @@ def bomb(width: int, height: int) -> bytes:
     """Make a PNG of a few kilobytes that unpacks to width x height pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     packer = zlib.compressobj(9)
     rows = b"".join(packer.compress(bytes(width // 8 + 1)) for _ in range(height)) + packer.flush()
@@ -205,7 +207,10 @@ def test_a_body_that_is_no_json_object_is_400(client: TestClient, body: bytes) -
     [
         ("multipart/form-data", b"--x\r\n"),
         ("multipart/form-data; boundary=x", b"no boundary here"),
-        ("multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--"),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--",
+        ),
         ("multipart/form-data; boundary=x; charset=rot13", b"--x\r\n"),
         ("application/x-www-form-urlencoded", b"&".join(b"a%d=1" % i for i in range(100))),
         ("application/x-www-form-urlencoded", b"\xff=1"),
@@ -226,7 +231,9 @@ def test_a_mask_of_another_ratio_is_400(client: TestClient, size: tuple[int, int
 
 
 def test_an_eraser_without_a_mask_is_400(client: TestClient) -> None:
-    assert refused(client.post("/v1/eraser", json={"file": b64(photo())}), 400)["parameter"] == "mask"
+    assert (
+        refused(client.post("/v1/eraser", json={"file": b64(photo())}), 400)["parameter"] == "mask"
+    )
 
 
 @pytest.mark.parametrize("size", [(215, 400), (400, 215), (1, 1)])

@@ -60,7 +60,9 @@ def test_a_part_under_any_usual_name_serves(client: TestClient, read: Read, name
 
 
 def test_a_part_without_a_filename_is_still_a_picture(client: TestClient, read: Read) -> None:
-    body = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + photo() + b"\r\n--x--\r\n"
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + photo() + b"\r\n--x--\r\n"
+    )
     kind = {"content-type": "multipart/form-data; boundary=x"}
     read(client.post("/v1/crop", content=body, headers=kind))
 

@@ -176,7 +176,9 @@ class TestObjectsRemove:
     def test_a_generated_mask_is_removed_and_the_rest_stays(
         self, client: TestClient, visual: str
     ) -> None:
-        body = {"changes": [{"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}]}
+        body = {
+            "changes": [{"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}]
+        }
         answer = client.post(f"/v1/{visual}/objects/remove", json=body).json()
         assert answer["sid"].endswith(".JPEG")
         result = get_picture(client, answer["image_res"])
@@ -289,7 +291,9 @@ class Portrait(FakeModels):
         class One:
             def analyse(self, rgb: Any) -> list[Face]:
                 corners = np.zeros((68, 2), np.float32)
-                return [Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")]
+                return [
+                    Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")
+                ]
 
         yield One()
 
