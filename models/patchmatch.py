@@ -6,19 +6,16 @@ the edge of a trunk) and several times faster than at full size. Full-size textu
 models.resynthesis.
 """
 
-from collections.abc import Iterator
-
 import cv2
 import numpy as np
 import patchmatch
 
 from models.base import Mask, NothingToCopy, Rgb
+from models.holes import Window, grown, windows
 from models.resynthesis import Layout, pad_to_blocks, resynthesise
 
 _COARSE_PIXELS = 80_000
 _LARGE_HOLE = 0.4  # of the crop; in it wide patches find too few sources and take long
-_CELL = 32  # holes nearer than one to two cells are filled together
-_MOST_CROPS = 6
 _LEAST_MARGIN = 48
 _THIN = 4.5  # half the width in pixels up to which a hole is extrapolated instead
 _CROSSINGS = 0.05  # of a thin hole's pixels may lie deeper, where lines cross
@@ -41,7 +38,7 @@ class PatchMatch:
         if not source.any():
             raise NothingToCopy("the hole leaves no pixel to copy from")
         out = rgb.copy()
-        for part in _parts(hole):
+        for part in windows(hole):
             window = _crop(part, hole, source)
             own = np.zeros_like(hole[window])
             inner = tuple(
@@ -54,74 +51,13 @@ class PatchMatch:
         return out
 
 
-Window = tuple[slice, slice]
-
-
-def _parts(hole: Mask) -> Iterator[Window]:
-    """Give disjoint windows that together hold the whole hole, near holes in one window."""
-    cell = _CELL
-    while True:
-        cells = _blocks(hole, cell)
-        near = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8))
-        count, labels = cv2.connectedComponents(near, connectivity=8)
-        boxes = (
-            _merged([_box((labels == label) & cells) for label in range(1, count)])
-            if count <= 64
-            else []
-        )
-        if 0 < len(boxes) <= _MOST_CROPS:
-            break
-        cell *= 2
-    for top, bottom, left, right in boxes:
-        rough = (slice(top * cell, bottom * cell), slice(left * cell, right * cell))
-        y0, y1, x0, x1 = _box(hole[rough])
-        yield (
-            slice(rough[0].start + y0, rough[0].start + y1),
-            slice(rough[1].start + x0, rough[1].start + x1),
-        )
-
-
-Box = tuple[int, int, int, int]
-"""Top, bottom, left, right; bottom and right are past the end."""
-
-
-def _box(mask: Mask) -> Box:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-
-
-def _merged(boxes: list[Box]) -> list[Box]:
-    """Merge boxes that overlap until none do."""
-    done: list[Box] = []
-    while boxes:
-        box = boxes.pop()
-        for other in done:
-            if box[0] < other[1] and other[0] < box[1] and box[2] < other[3] and other[2] < box[3]:
-                done.remove(other)
-                boxes.append(
-                    (
-                        min(box[0], other[0]),
-                        max(box[1], other[1]),
-                        min(box[2], other[2]),
-                        max(box[3], other[3]),
-                    )
-                )
-                break
-        else:
-            done.append(box)
-    return done
-
-
 def _crop(part: Window, hole: Mask, source: Mask) -> Window:
     """Grow the hole's window by a margin in proportion, until it holds enough source."""
     rows, columns = part
     needed = min(int(hole[part].sum()), int(source.sum()))
     margin = max(_LEAST_MARGIN, 3 * max(rows.stop - rows.start, columns.stop - columns.start) // 4)
     while True:
-        window = (
-            slice(max(0, rows.start - margin), min(hole.shape[0], rows.stop + margin)),
-            slice(max(0, columns.start - margin), min(hole.shape[1], columns.stop + margin)),
-        )
+        window = grown(part, margin, hole.shape)
         if np.count_nonzero(source[window]) >= needed:
             return window
         margin *= 2

@@ -14,7 +14,7 @@ from models.base import Models
 from pipelines.moderation import is_blocked
 from pipelines.picture import Picture
 from server import codec
-from server.errors import BadRequest, Blocked, translated
+from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.intake import Encoded
 from server.operation import EditBody, Inquiry, Keeps, Material, Operation
 from server.visuals import Visuals
@@ -84,14 +84,24 @@ class Workshop:
                 b"" if hidden else encode(result, key)
                 for result, hidden, key in zip(results, blocked, job.keys, strict=True)
             ]
-        for key, file in zip(job.keys, files, strict=True):
-            self._results.put(key, file, content_type_of(key))
+        self._store(job.keys, files)
         if job.sid:
             changed = (*job.changed, *job.operation.changes(body))
             edit = EditSession(job.sid, job.visual_id, job.keys[0], changed)
             self._visuals.keep_result(job.organisation, edit)
         log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
         return Done(body, blocked)
+
+    def _store(self, keys: Sequence[str], files: Sequence[bytes]) -> None:
+        """Store all results or none; raises Unavailable."""
+        try:
+            for key, file in zip(keys, files, strict=True):
+                self._results.put(key, file, content_type_of(key))
+        except OSError as error:
+            log.exception("a result could not be stored")
+            for key in keys:
+                self._results.delete(key)
+            raise Unavailable("The result could not be stored.") from error
 
     def check(self, job: Job) -> Job:
         """Refuse what only decoding shows: damage, what moderation blocks, what cannot be worked on.
@@ -111,10 +121,15 @@ class Workshop:
 
     def _checked(self, job: Job) -> tuple[Material, EditBody]:
         material = self._material(job)
-        for name, picture in material.pictures.items():
+        if job.body.content_moderation:
+            self._refuse_blocked(job, material)
+        return material, job.operation.prepare(job.body, material, self._models)
+
+    def _refuse_blocked(self, job: Job, material: Material) -> None:
+        masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in material.masks.items()}
+        for name, picture in {**material.pictures, **masks}.items():
             if self._blocks(job, picture):
                 raise Blocked(f"Content moderation refused the {name}.", name)
-        return material, job.operation.prepare(job.body, material, self._models)
 
     def _material(self, job: Job) -> Material:
         pictures = {name: decode(name, e) for name, e in job.pictures.items() if not e.is_mask}

@@ -16,6 +16,7 @@ from models.base import Inpainting, Matting
 from models.pool import ModelUnavailable
 from server.app import create_app
 from server.settings import Settings
+from storage.local import LocalObjects
 from tests.fakes import FakeModels, MeanInpainting
 from tests.server.conftest import TOKEN, b64, encode, mask, photo
 from tests.server.test_refusals import refused
@@ -136,6 +137,25 @@ def test_one_job_too_many_is_429(tmp_path: Path) -> None:
         models.let.set()
 
 
+def test_a_store_that_takes_nothing_is_503_and_keeps_no_half(
+    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = LocalObjects.put
+    calls = []
+
+    def full(self: LocalObjects, key: str, data: bytes, content_type: str) -> None:
+        calls.append(key)
+        if len(calls) == 2:
+            raise OSError(28, "No space left on device")
+        put(self, key, data, content_type)
+
+    monkeypatch.setattr(LocalObjects, "put", full)
+    body = {"file": b64(photo()), "bg_prompt": "white", "sync": True, "num_results": 2}
+    refused(client.post("/v1/background/replace", json=body), 503)
+    assert len(calls) == 2
+    assert not [path for path in (settings.data_dir / "results").rglob("*") if path.is_file()]
+
+
 class TestModeration:
     """content_moderation, judged by a stand-in that takes offence at red."""
 
@@ -156,6 +176,20 @@ class TestModeration:
     def test_a_safe_picture_passes(self, client: TestClient) -> None:
         body = {"file": b64(self.green), "content_moderation": True}
         assert client.post("/v1/crop", json=body).status_code == 200
+
+    def test_a_mask_is_judged_and_named(self, tmp_path: Path) -> None:
+        class Prude(FakeModels):
+            @contextmanager
+            def moderation(self) -> Iterator[Any]:
+                class Grey:
+                    def score(self, rgb: Any) -> dict[str, float]:
+                        return {"nsfw": float((rgb[..., 0] == rgb[..., 1]).all())}
+
+                yield Grey()
+
+        body = {"file": b64(photo()), "mask_file": b64(mask()), "content_moderation": True}
+        with TestClient(create_app(Settings(data_dir=tmp_path), Prude()), headers=TOKEN) as client:
+            assert refused(client.post("/v1/eraser", json=body), 422)["parameter"] == "mask"
 
     @pytest.mark.parametrize("sync", [True, False])
     def test_an_output_is_refused(self, settings: Settings, sync: bool, wait_until: Wait) -> None:
