@@ -9,7 +9,7 @@ COPY models ./models
 COPY pipelines ./pipelines
 COPY storage ./storage
 RUN /venv/bin/pip install --no-cache-dir .
-RUN RETOUCH_DATA_DIR=/data /venv/bin/python -m models.weights fetch lite
+RUN RETOUCH_DATA_DIR=/data /venv/bin/python -m models.weights_tool fetch lite
 
 FROM python:3.12-slim-bookworm
 RUN useradd --system --uid 10001 --create-home retouch \

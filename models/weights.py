@@ -315,9 +315,3 @@ def show_progress(label: str, done: int, total: int) -> None:
         print(f"\r\x1b[Kfetching {label} {share}", end=end, file=sys.stderr, flush=True)
     elif done == 0:
         print(f"fetching {label}", file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    from models.weights_tool import main
-
-    sys.exit(main())

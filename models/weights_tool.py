@@ -102,3 +102,7 @@ def _pack(shelf: Shelf, profile: Profile, file: Path) -> int:
         return 1
     pack(profile, shelf, file)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -290,10 +290,10 @@ def test_the_script_runs_the_tool_with_the_projects_python() -> None:
     script = Path(__file__).resolve().parents[2] / "scripts" / "weights"
     assert os.access(script, os.X_OK)
     done = subprocess.run(
-        [sys.executable, "-m", "models.weights", "list"],
+        [sys.executable, "-m", "models.weights_tool", "list"],
         cwd=script.parents[1],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0
-    assert "-m models.weights" in script.read_text()
+    assert "-m models.weights_tool" in script.read_text()
