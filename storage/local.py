@@ -15,7 +15,7 @@ _WRITING_PREFIX = ".writing-"
 # No write takes this long: an older file was left by a process that died.
 _ABANDONED_AFTER_S = 3600.0
 # How often a folder may vanish (swept as empty) between making it and writing into it.
-_FOLDER_TRIES = 5
+_FOLDER_TRIES = 100
 
 
 class LocalObjects:
