@@ -5,10 +5,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from transformers.utils.logging import disable_progress_bar
 
 from models.generative.checkpoints import BadWeights, check_file, first_line, refuse
 from models.generative.loading import LOADING
 from models.placement import Placement
+
+# A bar for each model, redrawn in a log that nobody watches, would bury what matters there.
+disable_progress_bar()
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
