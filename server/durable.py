@@ -169,6 +169,7 @@ class DurableJobs:
             self._do_patiently(name, form)
             for source in form["sources"].values():
                 self._sources.delete(source["key"])
+            self._sources.delete(_note(name))
         finally:
             self._undone.discard(name)
 
@@ -217,7 +218,7 @@ class DurableJobs:
         """
         if all(map(self._is_settled, form["keys"])):
             return
-        note = f"{name}/deaths.json"
+        note = _note(name)
         deaths = int(self._sources.get(note)) if self._sources.exists(note) else 0
         if deaths >= _DEATHS:
             raise JobFailed("The server ended each time that it worked on this job.", 500)
@@ -249,6 +250,11 @@ class DurableJobs:
         for key in form["keys"]:
             word = json.dumps(error_body(code, text)).encode()
             self._results.put(failure_key(key), word, "application/json")
+
+
+def _note(name: str) -> str:
+    """Name the place where it is counted how many processes have ended while they worked on a job."""
+    return f"{name}/deaths.json"
 
 
 _workers: list[DurableJobs] = []

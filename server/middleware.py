@@ -141,8 +141,11 @@ class _Body:
         # A caller that awaits `100 Continue` has sent nothing, and reading would ask it to.
         if self._complete or (self._expects and self._deadline is None):
             return
+        until = asyncio.get_running_loop().time() + _DRAIN_S
+        if self._deadline is not None:  # a body that came too slowly already is not waited for
+            until = min(until, self._deadline)
         try:
-            async with asyncio.timeout(_DRAIN_S):
+            async with asyncio.timeout_at(until):
                 while not self._complete and self._size <= 2 * self._max_bytes:
                     self._count(await self._receive())
         except TimeoutError:

@@ -120,13 +120,18 @@ def stopped(tmp_path: Path, weights_dir: Path, lite: Pool) -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running(
     tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: Pool
 ) -> Iterator[Server]:
-    """A server for the tests of one module, of small limits."""
+    """A server for many tests, of small limits; it may fetch from 127.0.0.1 and no other private address."""
     server = Server(tmp_path_factory.mktemp("server"), weights_dir)
-    yield server.start(MAX_BODY_MB="8", BODY_TIMEOUT_S="3", FETCH_TIMEOUT_S="2")
+    yield server.start(
+        MAX_BODY_MB="8",
+        BODY_TIMEOUT_S="2",
+        FETCH_TIMEOUT_S="2",
+        ALLOWED_URL_NETWORKS="127.0.0.1/32",
+    )
     server.close()
 
 

@@ -34,12 +34,10 @@ def test_it_starts_answers_and_ends_without_network(stopped: Server) -> None:
 def test_a_request_in_flight_is_answered_before_the_end(stopped: Server) -> None:
     server = stopped.start()
     answers: list[httpx.Response] = []
-    body = {"file": sample("chelsea", 2000), "canvas_size": "[1400,1200]"}
     address = f"{server.http.base_url}/v1/image_expansion"
 
     def ask() -> None:
-        files = {"file": body["file"]}
-        data = {"canvas_size": body["canvas_size"]}
+        files, data = {"file": sample("chelsea")}, {"canvas_size": "[1400,1200]"}
         answers.append(httpx.post(address, files=files, data=data, headers=TOKEN, timeout=60))
 
     caller = threading.Thread(target=ask)
@@ -49,20 +47,19 @@ def test_a_request_in_flight_is_answered_before_the_end(stopped: Server) -> None
     caller.join()
     assert answers[0].status_code == 200, answers[0].text
     assert "Traceback" not in server.text()
-    server.start()
-    assert whole_picture(server.read(answers[0].json()["result_url"]).content) == (1400, 1200)
+    results = list((server.data / "results").rglob("*.png"))
+    assert [whole_picture(result.read_bytes()) for result in results] == [(1400, 1200)]
 
 
 @pytest.mark.parametrize(
     ("settings", "status", "words"),
     [
         ({"HOST": "0.0.0.0"}, 2, ["0.0.0.0", "API_TOKENS"]),
-        ({"HOST": "::"}, 2, ["API_TOKENS"]),
-        ({"PORT": "http"}, 2, ["RETOUCH_PORT"]),
-        ({"MAX_BODY_MB": "0"}, 2, ["RETOUCH_MAX_BODY_MB"]),
-        ({"API_TOKENS": "secret"}, 2, ["RETOUCH_API_TOKENS", "organisation:token"]),
-        ({"ALLOWED_URL_NETWORKS": "10.0.0.0/99"}, 2, ["RETOUCH_ALLOWED_URL_NETWORKS"]),
-        ({"PUBLIC_URL": "edit.example.com"}, 2, ["RETOUCH_PUBLIC_URL"]),
+        (
+            {"PORT": "http", "API_TOKENS": "secret", "PUBLIC_URL": "edit.example.com"},
+            2,
+            ["RETOUCH_PORT", "RETOUCH_API_TOKENS", "organisation:token", "RETOUCH_PUBLIC_URL"],
+        ),
         ({"PROFILE": "nonsense"}, 1, ["nonsense"]),
     ],
 )
@@ -90,7 +87,7 @@ def test_every_promised_link_is_served_whatever_kills_the_process(
     promised = []
     server = stopped.start()
     for _ in range(3):
-        for route, fields in [*jobs, *jobs]:
+        for route, fields in [*jobs, jobs[0], jobs[0], jobs[3]]:
             body = {"file": picture, "sync": False, **fields}
             answer = server.http.post(f"/v1/{route}", json=body)
             assert answer.status_code == 200, answer.text
@@ -110,9 +107,10 @@ def test_every_promised_link_is_served_whatever_kills_the_process(
 
 def test_jobs_that_wait_survive_an_ordinary_end(stopped: Server, wait_until: Wait) -> None:
     server = stopped.start(WORKERS="1")
-    body = {"file": b64(encoded_photo()), "sync": False}
+    photo = sample("astronaut", 250)
+    body = {"file": b64(photo), "sync": False}
     promised = [
-        server.http.post("/v1/erase_foreground", json=body).json()["result_url"] for _ in range(6)
+        server.http.post("/v1/erase_foreground", json=body).json()["result_url"] for _ in range(4)
     ]
     assert server.end() == 0
     waiting = [f for f in server.left() if "/sources/" in f]
@@ -120,9 +118,4 @@ def test_jobs_that_wait_survive_an_ordinary_end(stopped: Server, wait_until: Wai
     server.start()
     for link in promised:
         wait_until(lambda link=link: server.read(link).status_code == 200)
-        assert whole_picture(server.read(link).content) == whole_picture(encoded_photo())
-
-
-def encoded_photo() -> bytes:
-    """Give a photograph on which a job takes a while."""
-    return sample("astronaut", 600)
+        assert whole_picture(server.read(link).content) == whole_picture(photo)

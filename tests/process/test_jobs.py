@@ -1,0 +1,131 @@
+"""What is kept of jobs: not longer than their results, and no job that ends process after process."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from models.base import Matting
+from server.codec import probe
+from server.durable import DurableJobs
+from server.intake import Encoded
+from server.jobs import Job, Workshop
+from server.operation import EditBody
+from server.v1 import OPERATIONS
+from server.v1.background_remove import OPERATION
+from server.visuals import Visuals
+from storage.local import LocalObjects
+from storage.records import Records
+from tests.fakes import FakeModels
+from tests.process.conftest import sample
+
+Wait = Callable[[Callable[[], bool]], None]
+KEY = "a/result.png"
+
+
+class House:
+    """The parts that durable jobs need, in one folder, around models of one's own."""
+
+    def __init__(self, folder: Path, models: FakeModels) -> None:
+        self.folder = folder
+        self.sources = LocalObjects(folder / "sources")
+        self.results = LocalObjects(folder / "results")
+        self.records = Records(f"sqlite:///{folder}/records.db")
+        visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results)
+        self.jobs = DurableJobs(
+            folder / "jobs.db",
+            {operation.path: operation for operation in OPERATIONS},
+            self.sources,
+            self.results,
+            Workshop(models, self.results, visuals, 0.8),
+            ThreadPoolExecutor(1),
+            limit=300,
+        )
+
+    def submit(self, key: str = KEY) -> None:
+        """Have a cut-out made."""
+        data = sample()
+        pictures = {"image": Encoded(data, probe(data))}
+        self.jobs.submit(Job(OPERATION, "a", EditBody(sync=False), pictures, [key]))
+
+    def close(self) -> None:
+        """Let jobs end that have begun."""
+        self.jobs.stop()
+        self.records.close()
+
+    def remembered(self) -> int:
+        """Count the jobs that the database holds."""
+        engine = create_engine(f"sqlite:///{self.folder}/jobs.db")
+        with engine.connect() as connection:
+            count = connection.execute(text("select count(*) from workflow_status")).scalar_one()
+        engine.dispose()
+        return int(count)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A house on stand-in models."""
+    house = House(tmp_path, FakeModels())
+    yield house
+    house.close()
+
+
+def test_a_job_is_forgotten_when_its_result_expires(house: House, wait_until: Wait) -> None:
+    house.submit()
+    wait_until(lambda: house.results.exists(KEY))
+    wait_until(lambda: not list(house.sources.path("x").parent.rglob("*.jpeg")))
+    house.jobs.sweep(datetime.now(UTC) - timedelta(hours=1))
+    assert house.remembered() == 1
+
+    def gone() -> bool:
+        house.jobs.sweep(datetime.now(UTC) + timedelta(hours=1))
+        return house.remembered() == 0
+
+    wait_until(gone)
+
+
+class Counting(FakeModels):
+    """Models that count who is lent one, and lend it when they are let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lent = 0
+        self.let = threading.Event()
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        """Count, wait, lend."""
+        self.lent += 1
+        assert self.let.wait(10)
+        with super().matting() as matting:
+            yield matting
+
+
+@pytest.mark.parametrize(("deaths", "is_done"), [(4, True), (5, False)])
+def test_a_job_that_ended_many_processes_is_given_up(
+    tmp_path: Path, wait_until: Wait, deaths: int, is_done: bool
+) -> None:
+    models = Counting()
+    first = House(tmp_path, models)
+    first.submit("a/other.png")
+    first.submit()
+    wait_until(lambda: models.lent == 1)  # the one thread works on the other job: ours waits
+    begun = {note.parent for note in (tmp_path / "sources").rglob("deaths.json")}
+    (ours,) = set((tmp_path / "sources").iterdir()) - begun
+    threading.Timer(0.2, models.let.set).start()
+    first.close()
+    assert not first.results.exists(KEY)
+    (ours / "deaths.json").write_bytes(b"%d" % deaths)
+    second = House(tmp_path, FakeModels())
+    second.jobs.start()
+    wait_until(lambda: second.results.exists(KEY) or second.results.exists(f"{KEY}.json"))
+    second.close()
+    assert second.results.exists(KEY) is is_done
+    if not is_done:
+        assert b"each time" in second.results.get(f"{KEY}.json")
+    assert not [file for file in (tmp_path / "sources").rglob("*") if file.is_file()]

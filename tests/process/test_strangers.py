@@ -1,0 +1,281 @@
+"""What strangers send to the real server: it answers, stays up, logs no fault and keeps nothing."""
+
+import json
+import socket
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from PIL import Image
+
+from tests.process.conftest import Server, b64, encoded, mask_for, sample, whole_picture
+
+PICTURE = sample()
+JSON = {"content-type": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture
+def server(running: Server) -> Iterator[Server]:
+    """The module's server; after each test it is well, and nothing of a refusal is left."""
+    before = running.left()
+    yield running
+    assert running.http.get("/healthz").status_code == 200
+    assert "Traceback" not in running.text()
+    assert [file for file in running.left() if file not in before] == []
+
+
+def refused(answer: httpx.Response, *statuses: int) -> None:
+    """Check that an answer is a refusal in the one shape."""
+    assert answer.status_code in statuses, answer.text
+    body = answer.json()
+    assert body["code"] == answer.status_code
+    assert body["description"] == body["message"] == body["error"]
+
+
+def talk(server: Server, *sent: bytes) -> bytes:
+    """Send bytes over a connection of their own; gives all that comes back until its end."""
+    with socket.create_connection(("127.0.0.1", server.port()), timeout=30) as connection:
+        received = b""
+        try:
+            for part in sent:
+                connection.sendall(part)
+            while part := connection.recv(65536):
+                received += part
+        except ConnectionError:
+            pass  # the server was right to hang up: what it said before is what counts
+        return received
+
+
+def head(path: str = "/v1/crop", method: str = "POST", **headers: str) -> bytes:
+    """Write the head of a request on a connection that ends with it."""
+    told = {"Host": "x", "Connection": "close", "api_token": "secret-a"}
+    told |= {name.replace("_", "-"): value for name, value in headers.items()}
+    if "api-token" in told:
+        told["api_token"] = told.pop("api-token")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "request_head",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        head(Content_Length="-5"),
+        head(Content_Length="99999999999999999999999999"),
+        head(Content_Length="5\r\nContent-Length: 6") + b"hello",
+        head(Transfer_Encoding="chunked", Content_Type="application/json") + b"ZZ\r\nhello\r\n",
+        head(Transfer_Encoding="gzip") + b"hello",
+    ],
+)
+def test_what_is_no_http_is_answered_with_400(server: Server, request_head: bytes) -> None:
+    assert talk(server, request_head).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("long", [b"GET /%s", b"GET / HTTP/1.1\r\nx: %s", b"x%s: y\r\n" * 30])
+def test_a_head_without_end_is_refused_before_it_takes_memory(server: Server, long: bytes) -> None:
+    piece = b"a" * 1_000_000
+    said = talk(server, long.split(b"%s")[0], *[piece] * 64)
+    assert b" 200 " not in said
+
+
+def test_the_body_beside_an_offered_upgrade_is_read(server: Server) -> None:
+    """As Java's client sends it, which offers HTTP/2 with its first request."""
+    body = json.dumps({"file": b64(b"text")}).encode()
+    offer = head(
+        Connection="Upgrade, HTTP2-Settings, close",
+        Upgrade="h2c",
+        HTTP2_Settings="AAEAAEAAAAIAAAAB",
+        Content_Type="application/json",
+        Content_Length=str(len(body)),
+    )
+    assert talk(server, offer, body).startswith(b"HTTP/1.1 415 ")
+    assert "WARNING" not in server.text().rsplit("Invalid HTTP", 1)[-1]
+
+
+def test_a_caller_who_awaits_leave_to_send_is_refused_without_it(server: Server) -> None:
+    waiting = head(api_token="unknown", Expect="100-continue", Content_Length="1000")
+    assert talk(server, waiting).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_caller_who_leaves_amid_the_body_is_no_fault(server: Server) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"a" * 100
+    for kind, body in (("application/json", b'{"file'), ("multipart/form-data; boundary=x", part)):
+        for framing in ({"Content_Length": "2000000"}, {"Transfer_Encoding": "chunked"}):
+            with socket.create_connection(("127.0.0.1", server.port())) as connection:
+                chunk = body if "Content_Length" in framing else b"%x\r\n%s\r\n" % (len(body), body)
+                connection.sendall(head(Content_Type=kind, **framing) + chunk)
+                # A reset instead of an orderly end.
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+
+def test_a_body_in_drops_is_408(server: Server) -> None:
+    slow = head(Content_Type="application/json", Content_Length="100")
+    assert talk(server, slow, b"{").startswith(b"HTTP/1.1 408 ")
+
+
+def test_connections_that_send_nothing_keep_nobody_out(server: Server) -> None:
+    with ExitStack() as idle:
+        for number in range(200):
+            connection = socket.create_connection(("127.0.0.1", server.port()))
+            idle.enter_context(connection)
+            connection.sendall(b"POST /v1/crop HTTP/1.1\r\n"[: number % 25])
+        assert server.http.get("/healthz").status_code == 200
+        refused(server.http.post("/v1/crop", json={}), 400)
+
+
+@pytest.mark.parametrize("host", ["[::1", "a b", 'evil.example/"><script>', "a:b:c", "x]"])
+def test_a_strange_host_header_harms_nobody(server: Server, host: str) -> None:
+    said = talk(server, head("/nowhere", "GET", Host=host))
+    assert said.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b'{"file":"' + b" " * 1_000_000 + b'x"}', JSON),
+        (b'{"file":"' + b"data:" * 200_000 + b'"}', JSON),
+        (b'{"file":"' + b"a" * 7_000_000 + b'"}', JSON),
+        (b'{"file":"' + b"%" * 1_000_000 + b'"}', JSON),
+        (b'{"file":' + b"[" * 100_000 + b"]" * 100_000 + b"}", JSON),
+        (b'{"file":[' + b"[]," * 2_000_000 + b"[]]}", JSON),
+        (b'{"file":' + b"9" * 1_000_000 + b"}", JSON),
+        (b'{"file":"\\ud800"}', JSON),
+        (b'{"file":[]}', JSON),
+        (b'{"file":[null]}', JSON),
+        (b'{"file":{}}', JSON),
+        (b'{"image_url":"http://' + b"a." * 1_000_000 + b'"}', JSON),
+        (b"[1]", JSON),
+        (b"\xff\xfe", JSON),
+        (b"file=" + b"%41" * 2_000_000, FORM),
+        (b"file=" + b"+" * 1_000_000, FORM),
+        (b"a=b&" * 100_000, FORM),
+        (b"%", FORM),
+    ],
+)
+def test_hostile_bodies_are_refused(server: Server, body: bytes, headers: dict[str, str]) -> None:
+    refused(server.http.post("/v1/crop", content=body, headers=headers), 400, 415, 460)
+
+
+@pytest.mark.parametrize("depth", [50, 150, 400, 900])
+def test_nesting_is_refused_at_any_depth(server: Server, depth: int) -> None:
+    body = b'{"changes":' + b"[" * depth + b"]" * depth + b"}"
+    answer = server.http.post("/v1/0123456789abcdef/objects/remove", content=body, headers=JSON)
+    refused(answer, 400, 404)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        b'--x\r\nContent-Disposition: form-data; name="f"\r\n\r\nv\r\n' * 20_000,
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\nv\r\n' * 1000,
+        b'--x\r\nContent-Disposition: form-data; name="f"\r\n'
+        + b"x: y\r\n" * 50_000
+        + b"\r\nv\r\n",
+        b'--x\r\nContent-Disposition: form-data; filename="f"\r\n\r\nv\r\n',
+        b"--x\r\n\r\nv\r\n",
+        b"--x",
+        b"\r\n" * 1_000_000,
+        b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + b"\r\n--" * 1_000_000,
+    ],
+)
+def test_hostile_multipart_bodies_are_refused(server: Server, parts: bytes) -> None:
+    kind = {"content-type": "multipart/form-data; boundary=x"}
+    answer = server.http.post("/v1/crop", content=parts + b"\r\n--x--\r\n", headers=kind)
+    refused(answer, 400, 415)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """Write a chunk of a PNG file."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(width: int, height: int, bits: int, kind: int, data: bytes, extra: bytes = b"") -> bytes:
+    """Write a PNG file whose pixel data is `data` before packing."""
+    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(data, 9))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + pixels + chunk(b"IEND", b"")
+
+
+ZEROS = zlib.compress(bytes(1 << 26), 9)
+
+
+@pytest.mark.parametrize(
+    ("data", "statuses"),
+    [
+        (b"", (400,)),
+        (b"text", (415,)),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", (415,)),
+        (png(10_000, 10_000, 1, 0, bytes(1251 * 10_000)), (413,)),
+        (png(2**31 - 1, 1, 8, 2, b""), (413,)),
+        (png(8192, 8192, 8, 6, bytes(1000)), (400,)),
+        (png(20, 20, 8, 2, bytes(1 << 26)), (200, 506)),
+        (png(20, 20, 8, 2, bytes(61 * 20), chunk(b"iCCP", b"x\0\0" + ZEROS)), (200, 506)),
+        (png(20, 20, 8, 2, bytes(61 * 20), chunk(b"zTXt", b"x\0\0" + ZEROS)), (200, 506)),
+        (png(20, 20, 8, 2, bytes(61 * 20), chunk(b"tEXt", b"a\0b") * 60_000), (400,)),
+        (PICTURE[: len(PICTURE) // 2], (400,)),
+        (b"\xff\xd8" + b"\xff" * 5_000_000, (400,)),
+        (b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0\xff\x1f\0\xff\x1f\0", (400,)),
+    ],
+)
+def test_hostile_pictures_are_refused_or_take_little(
+    server: Server, data: bytes, statuses: tuple[int, ...]
+) -> None:
+    answer = server.http.post("/v1/erase_foreground", files={"file": data})
+    if answer.status_code == 200:
+        assert server.read(answer.json()["result_url"]).status_code == 200
+        for file in (server.data / "results").rglob("*.png"):
+            file.unlink()
+    assert answer.status_code in statuses, answer.text
+
+
+SIZES = [(1, 1), (30_500, 2)]
+EDITS = [
+    ("background/remove", {}),
+    ("background/blur", {"force_rmbg": True}),
+    ("background/replace", {"bg_prompt": "red", "sync": True, "num_results": 1}),
+    ("crop", {"padding": 2}),
+    ("eraser", {"mask_type": "automatic"}),
+    ("erase_foreground", {}),
+    ("image_expansion", {"canvas_size": [90, 70], "seed": -(2**63)}),
+    ("image/increase_resolution", {}),
+    ("objects/mask_generator", {}),
+]
+OF_VISUAL: list[tuple[str, str, dict[str, Any]]] = [
+    ("GET", "info", {}),
+    ("GET", "person/info", {}),
+    ("GET", "objects/info", {}),
+    ("GET", "background/info", {}),
+    ("GET", "blur_bg", {}),
+    ("GET", "increase_resolution", {}),
+    ("POST", "objects/mask_generator", {}),
+    ("POST", "image_to_psd", {}),
+    ("POST", "objects/remove", {"changes": [{"mask_id": 1}], "desired_resolution": "nhd"}),
+    ("POST", "create", {"changes": [{"id": "x", "actions": {"smile": 1}}]}),
+    ("POST", "remove_image", {}),
+]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_route_answers_for_any_shape_of_picture(
+    running: Server, width: int, height: int
+) -> None:
+    picture = encoded(Image.linear_gradient("L").resize((width, height)).convert("RGB"))
+    fields = {"file": b64(picture), "mask_file": b64(mask_for(picture))}
+    for route, more in EDITS:
+        answer = running.http.post(f"/v1/{route}", json={**fields, **more})
+        assert answer.status_code in (200, 406, 506), (route, answer.text)
+        if "result_url" in answer.json():
+            assert whole_picture(running.read(answer.json()["result_url"]).content) > (0, 0)
+    visual = running.http.post("/v1/register", json=fields).json()["visual_id"]
+    for method, route, body in OF_VISUAL:
+        answer = running.http.request(method, f"/v1/{visual}/{route}", json=body or None)
+        assert answer.status_code in (200, 406, 413, 506), (route, answer.text)
+    assert "Traceback" not in running.text()
