@@ -1,0 +1,73 @@
+"""A user's own profile: BRIA's backends from local folders by path, through the real server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from models.generative import bria
+from models.pool import Pool
+from server.app import create_app
+from server.settings import Settings
+from tests.generative.test_server import FILL, cut_out, hole, pixels
+from tests.server.conftest import TOKEN, b64, noise, photo
+
+_ROLES = """
+base = "tiny"
+scene_generation = "bria-scene"
+generative_fill = "bria-fill"
+inpainting = "bria-erase"
+"""
+_FOLDERS = {
+    "briaai/BRIA-2.3": "base",
+    "briaai/BRIA-2.3-ControlNet-BG-Gen": "controlnet",
+    "briaai/BRIA-2.3-ControlNet-Generative-Fill": "controlnet",
+    "briaai/BRIA-2.3-ControlNet-Inpainting": "controlnet",
+    "briaai/BRIA-2.3-FAST-LORA": "lora",
+    "madebyollin/sdxl-vae-fp16-fix": "base/vae",
+}
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A client of a server on a profile that names its folders."""
+    folder = tmp_path_factory.mktemp("own")
+    bria.make_tiny(folder / "bria")
+    rows = [
+        f'[repos."{repo}"]\npath = "{folder / "bria" / place}"\n'
+        for repo, place in _FOLDERS.items()
+    ]
+    profile = folder / "mine.toml"
+    profile.write_text(_ROLES + "".join(rows))
+    pool = Pool.for_profile(str(profile), folder / "weights", device="cpu")
+    with TestClient(create_app(Settings(data_dir=folder), pool), headers=TOKEN) as client:
+        yield client
+
+
+def test_fill_and_eraser_leave_what_is_outside(client: TestClient) -> None:
+    filled = client.post("/v1/gen_fill", json={**FILL, "num_results": 2, "seed": 3}).json()
+    body = {"file": FILL["file"], "mask_file": FILL["mask_file"]}
+    erased = client.post("/v1/eraser", json=body).json()
+    assert filled["seed"] == [3, 4]
+    for link in (*filled["urls"], erased["result_url"]):
+        assert np.array_equal(pixels(client, link)[~hole()], noise(320, 240)[~hole()])
+
+
+@pytest.mark.parametrize(
+    "scene", [{"bg_prompt": "on a beach"}, {"ref_image_file": b64(photo(64, 48))}]
+)
+def test_a_scene_keeps_the_subject(client: TestClient, scene: dict[str, Any]) -> None:
+    body = {
+        **scene,
+        "file": b64(cut_out()),
+        "sync": True,
+        "num_results": 1,
+        "original_quality": True,
+    }
+    answer = client.post("/v1/background/replace", json=body)
+    assert answer.status_code == 200, answer.text
+    result = pixels(client, answer.json()["result"][0][0])
+    assert np.array_equal(result[60:180, 100:220], noise(320, 240)[60:180, 100:220])
