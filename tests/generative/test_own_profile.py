@@ -1,7 +1,6 @@
 """A user's own profile: BRIA's backends from local folders by path, through the real server."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
