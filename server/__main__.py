@@ -45,6 +45,10 @@ def main() -> int:
             memory_mb=settings.memory_mb,
             preload=settings.preload,
         )
+        app = create_app(settings, models)
+    except OSError as error:
+        print(f"settings: RETOUCH_DATA_DIR {settings.data_dir}: {error}", file=sys.stderr)
+        return 2
     except (UnknownProfile, WeightsUnavailable) as error:
         print(f"weights: {error}", file=sys.stderr)
         return 1
@@ -54,7 +58,7 @@ def main() -> int:
     # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
-        create_app(settings, models),
+        app,
         host=settings.host,
         port=settings.port,
         http=PatientConnection,

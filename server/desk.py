@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 from pydantic import BaseModel
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from server.body import read_fields, validate
 from server.delivery import new_key
@@ -47,7 +47,7 @@ class Desk:
         async with self._reception.gate:
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
-                done = await self._run(partial(self._workshop.do, job))
+                done = await self._run(request, partial(self._workshop.do, job))
             else:
                 job = await self._check(job)
                 await anyio.to_thread.run_sync(self._durable.submit, job)
@@ -65,7 +65,7 @@ class Desk:
             visual = await anyio.to_thread.run_sync(
                 self._reception.visuals.find, organisation, visual_id
             )
-            return await self._run(partial(self._workshop.tell, inquiry, visual))
+            return await self._run(request, partial(self._workshop.tell, inquiry, visual))
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
         """Check everything that can be checked without decoding a pixel."""
@@ -116,8 +116,12 @@ class Desk:
         # Not on a worker thread: links are promised at once, however long the work ahead is.
         return await anyio.to_thread.run_sync(self._workshop.check, job, limiter=self._checking)
 
-    async def _run(self, work: Callable[[], R]) -> R:
-        """Do a piece of work on one of the worker threads, and learn how long such work takes."""
+    async def _run(self, request: Request, work: Callable[[], R]) -> R:
+        """Do a piece of work on one of the worker threads, and learn how long such work takes.
+
+        Work that has not begun when its caller leaves is never done, or callers who lose patience
+        and ask again would pile it up. Raises ClientDisconnect.
+        """
 
         def timed() -> R:
             start = time.monotonic()
@@ -127,4 +131,20 @@ class Desk:
                 loop.call_soon_threadsafe(self._reception.gate.took, time.monotonic() - start)
 
         loop = asyncio.get_running_loop()
-        return await asyncio.wrap_future(self._threads.submit(timed))
+        future = self._threads.submit(timed)
+        gone = asyncio.create_task(_until_gone(request))
+        gone.add_done_callback(lambda _: future.cancel())
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if gone.done():
+                raise ClientDisconnect from None
+            raise
+        finally:
+            gone.cancel()
+
+
+async def _until_gone(request: Request) -> None:
+    """Wait until the caller has hung up; the body has been read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
