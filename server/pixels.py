@@ -2,6 +2,7 @@
 
 import struct
 from io import BytesIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
     return samples, alpha if key is None else key
 
 
-def _colour_key_alpha(stored: NDArray[np.generic], found: Container) -> Alpha8 | None:
+def _colour_key_alpha(stored: NDArray[np.integer[Any]], found: Container) -> Alpha8 | None:
     """Give alpha 0 where a pixel has the one colour that tRNS names as transparent."""
     channels = {"1": 1, "L": 1, "I;16": 1, "RGB": 3}.get(found.mode)
     if channels is None or found.transparency is None:
@@ -68,8 +69,8 @@ def _colour_key_alpha(stored: NDArray[np.generic], found: Container) -> Alpha8 |
         key >>= 8  # Pillow keeps the upper half of 16-bit colours
     elif found.bits < 8:
         key = key * 255 // (2**found.bits - 1)
-    matches = stored == key if channels == 1 else (stored == key).all(axis=2)
-    return np.where(matches, 0, 255).astype(np.uint8)
+    colour = tuple(map(float, key))
+    return np.asarray(cv2.bitwise_not(cv2.inRange(stored, colour, colour)), np.uint8)
 
 
 def _decode_webp(found: Container) -> tuple[Samples, Alpha8 | None]:
