@@ -39,7 +39,8 @@ class Card:
     loaded, working buffers of one call included, in MiB. shared_mb: of that, what every loaded card
     with the same first folder holds together with it. dtype: how it holds its weights on a GPU.
     torch: its backend needs the extra `gpu`. remote_code: its first folder brings its own modelling
-    code, which runs here, so that only a pinned commit is taken.
+    code, which runs here, so that only a pinned commit is taken. max_batch: calls that it makes at once
+    (`models.engine.batching`); 1 where that gains nothing.
     """
 
     role: Role
@@ -53,6 +54,7 @@ class Card:
     dtype: Dtype = "float32"
     torch: bool = False
     remote_code: bool = False
+    max_batch: int = 1
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,23 +11,10 @@ from typing import Any
 import numpy as np
 
 from models import weights
-from models.base import (
-    Captioning,
-    FaceAnalysis,
-    FaceEditing,
-    GenerativeFill,
-    Inpainting,
-    Matting,
-    Moderation,
-    OutOfMemory,
-    Outpainting,
-    PromptRefinement,
-    SceneGeneration,
-    Segmentation,
-    SuperResolution,
-)
-from models.card import Card, Profile, Role, UnpinnedCode, check_pin
+from models.base import OutOfMemory
+from models.card import ROLES, Card, Profile, Role, UnpinnedCode, check_pin
 from models.hosting import Host
+from models.lending import Lending
 from models.memory import Frugal, is_out_of_memory
 from models.profile import load_profile
 from models.shelf import Shelf
@@ -61,7 +48,7 @@ class _Slot:
     """When it was last lent, counted in lendings."""
 
 
-class Pool:
+class Pool(Lending):
     """The models of one profile; fulfils models.base.Models and is safe to share by threads.
 
     Weights are looked for when a role is first lent, never fetched then: serving needs no network.
@@ -94,16 +81,17 @@ class Pool:
         offload: bool = False,
         memory_mb: int | None = None,
         preload: bool = True,
+        roles: Collection[Role] = ROLES,
     ) -> "Pool":
         """Make the pool of a profile, its missing weights fetched into `weights_dir`.
 
         name: of a profile, or the path of one. threads: processor threads that one call of a model
-        may use. models_dir: local copies of weights, which go first. The others as in
-        `models.hosting.Host`. Where the profile has torch models, a card whose weights cannot be had
-        leaves the others working. Raises UnknownProfile, WeightsUnavailable and UnknownDevice. Nothing
-        is loaded yet.
+        may use. models_dir: local copies of weights, which go first. roles: those of the profile that
+        are wanted. The others as in `models.hosting.Host`. Where the profile has torch models, a card
+        whose weights cannot be had leaves the others working. Raises UnknownProfile,
+        WeightsUnavailable and UnknownDevice. Nothing is loaded yet.
         """
-        profile = load_profile(name)
+        profile = {role: card for role, card in load_profile(name).items() if role in roles}
         shelf = Shelf(weights_dir, models_dir)
         torch = any(card.torch for card in profile.values())
         host = Host.choose(torch, threads, device, dtype, offload, memory_mb, preload)
@@ -116,57 +104,18 @@ class Pool:
             log.error("%s: %s", card, text)
         return pool
 
-    def matting(self) -> AbstractContextManager[Matting]:
-        """Lend the matting model; raises ModelUnavailable."""
-        return self._lend("matting")
+    @property
+    def profile(self) -> Profile:
+        """The card of each role."""
+        return {role: slot.card for role, slot in self._slots.items()}
 
-    def inpainting(self) -> AbstractContextManager[Inpainting]:
-        """Lend the prompt-free inpainting model; raises ModelUnavailable."""
-        return self._lend("inpainting")
-
-    def super_resolution(self) -> AbstractContextManager[SuperResolution]:
-        """Lend the super-resolution model; raises ModelUnavailable."""
-        return self._lend("super_resolution")
-
-    def segmentation(self) -> AbstractContextManager[Segmentation]:
-        """Lend the segmentation model; raises ModelUnavailable."""
-        return self._lend("segmentation")
-
-    def face_analysis(self) -> AbstractContextManager[FaceAnalysis]:
-        """Lend the face analysis model; raises ModelUnavailable."""
-        return self._lend("face_analysis")
-
-    def moderation(self) -> AbstractContextManager[Moderation]:
-        """Lend the moderation model; raises ModelUnavailable."""
-        return self._lend("moderation")
+    def runs_on_gpu(self, role: Role) -> bool:
+        """Tell whether a role's model runs on a device of its own, not on the processor."""
+        return self._host.placement(self._slots[role].card).device != "cpu"
 
     def offers(self, role: str) -> bool:
         """Tell whether the profile has a model for a role."""
         return role in self._slots
-
-    def generative_fill(self) -> AbstractContextManager[GenerativeFill]:
-        """Lend the model that fills by prompt; raises ModelUnavailable."""
-        return self._lend("generative_fill")
-
-    def scene_generation(self) -> AbstractContextManager[SceneGeneration]:
-        """Lend the model that generates backgrounds; raises ModelUnavailable."""
-        return self._lend("scene_generation")
-
-    def outpainting(self) -> AbstractContextManager[Outpainting]:
-        """Lend the model that continues pictures; raises ModelUnavailable."""
-        return self._lend("outpainting")
-
-    def face_editing(self) -> AbstractContextManager[FaceEditing]:
-        """Lend the model that changes people; raises ModelUnavailable."""
-        return self._lend("face_editing")
-
-    def captioning(self) -> AbstractContextManager[Captioning]:
-        """Lend the model that describes pictures; raises ModelUnavailable."""
-        return self._lend("captioning")
-
-    def prompt_refinement(self) -> AbstractContextManager[PromptRefinement]:
-        """Lend the model that refines prompts; raises ModelUnavailable."""
-        return self._lend("prompt_refinement")
 
     def warm_up(self) -> None:
         """Load the profile's models and run each once on a tiny picture, unless `preload` is off.
@@ -182,7 +131,7 @@ class Pool:
                 log.info("%s is loaded when it is needed: the memory budget is full", role)
                 continue
             try:
-                with self._lend(role) as model:
+                with self.lend(role) as model:
                     if role in _TRIALS:
                         _TRIALS[role](model)
             except Exception as error:
@@ -206,7 +155,8 @@ class Pool:
             return self._held_mb()
 
     @contextmanager
-    def _lend(self, role: Role) -> Iterator[Any]:
+    def lend(self, role: Role) -> Iterator[Any]:
+        """Lend the model of a role; raises ModelUnavailable."""
         slot = self._slots.get(role)
         if slot is None:
             raise ModelUnavailable(f"this profile has no model for {role}")

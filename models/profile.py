@@ -14,6 +14,7 @@ A file of the user's own may start from one of ours and change rows:
 
 `[cards.NAME]` changes where a card's weights come from (its first folder; its files where it has no
 folder), `[repos."org/name"]` a repository wherever a card uses it. `path` is relative to the file.
+`[replicas.ROLE]` says how a cluster runs a role (`models.engine.plan`).
 """
 
 import tomllib
@@ -46,7 +47,23 @@ def load_profile(name: str, folder: Path = PROFILES) -> Profile:
     cards = by_name(CARDS)
     if name.endswith(".toml"):
         return _own(Path(name).expanduser(), cards, folder)
-    return _roles(name, _named(name, folder), cards)
+    rows = _named(name, folder)
+    rows.pop("replicas", None)
+    return _roles(name, rows, cards)
+
+
+def replicas_of(name: str, folder: Path = PROFILES) -> dict[str, dict[str, Any]]:
+    """Read the `[replicas.ROLE]` tables of a profile, those of its base below its own, unchecked.
+
+    Raises UnknownProfile where they are no tables.
+    """
+    own = name.endswith(".toml")
+    rows = _read(Path(name).expanduser()) if own else _named(name, folder)
+    tables = rows.get("replicas", {})
+    if not isinstance(tables, dict) or not all(isinstance(row, dict) for row in tables.values()):
+        raise UnknownProfile(f"profile {name}: [replicas.ROLE] is a table for each role")
+    base = replicas_of(str(rows["base"]), folder) if own and "base" in rows else {}
+    return {role: {**base.get(role, {}), **tables.get(role, {})} for role in {**base, **tables}}
 
 
 def _named(name: str, folder: Path) -> dict[str, Any]:
@@ -70,6 +87,7 @@ def _own(path: Path, cards: dict[str, Card], folder: Path) -> Profile:
     base = rows.pop("base", None)
     if base is not None:
         rows = {**_named(str(base), folder), **rows}
+    rows.pop("replicas", None)
     cards = dict(cards)
     for name, change in _tables(path, "cards", changes["cards"]):
         if name not in cards:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Rgb
+from models.scope import current
 
 Plane = NDArray[np.float32]
 
@@ -61,14 +62,17 @@ class RealEsrgan:
         """Give `rgb` at `factor` (2 or 4) times its width and height.
 
         Greys stay grey: only luma detail is added. Beside the result, memory is that of one tile
-        for each thread, about 60 MB. Raises ValueError for another factor.
+        for each thread, about 60 MB. Raises ValueError for another factor, and Abandoned between two
+        tiles once nobody waits any more.
         """
         if factor not in FACTORS:
             raise ValueError(f"factor {factor} is not one of {FACTORS}")
         height, width = rgb.shape[:2]
         result = np.empty((height * factor, width * factor, 3), np.uint8)
+        scope = current()
 
         def enlarge(place: tuple[_Span, _Span]) -> None:
+            scope.check()
             rows, columns = place
             tile = self._enlarge(_with_margin(rgb, rows, columns), factor)
             result[

@@ -83,6 +83,7 @@ CARDS: tuple[Card, ...] = (
         dtype="float16",
         torch=True,
         remote_code=True,
+        max_batch=4,
     ),
     Card(
         role="matting",
@@ -103,6 +104,7 @@ CARDS: tuple[Card, ...] = (
         dtype="float16",
         torch=True,
         remote_code=True,
+        max_batch=4,
     ),
     Card(
         role="matting",
@@ -182,6 +184,7 @@ CARDS: tuple[Card, ...] = (
         memory_mb=800,
         dtype="float16",
         torch=True,
+        max_batch=16,
     ),
     Card(
         role="moderation",
@@ -193,6 +196,7 @@ CARDS: tuple[Card, ...] = (
         memory_mb=800,
         dtype="float16",
         torch=True,
+        max_batch=16,
     ),
     Card(
         role="generative_fill",
@@ -344,6 +348,7 @@ CARDS: tuple[Card, ...] = (
         memory_mb=100,
         torch=True,
         remote_code=True,
+        max_batch=4,
     ),
     Card(
         role="inpainting",
@@ -404,6 +409,7 @@ CARDS: tuple[Card, ...] = (
         licence=_TINY,
         memory_mb=100,
         torch=True,
+        max_batch=16,
     ),
     Card(
         role="generative_fill",

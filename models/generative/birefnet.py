@@ -5,6 +5,7 @@ weights, nor on a GPU.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -62,20 +63,30 @@ class BiRefNet:
 
     def matte(self, rgb: Rgb) -> Alpha:
         """Give the subject's opacity, float32 0..1, at the size of `rgb` (uint8, H x W x 3)."""
-        return to_full_size(rgb, self._look(rgb))
+        return to_full_size(rgb, self._look([rgb])[0])
 
-    def _look(self, rgb: Rgb) -> Float:
-        """Run the network: the matte of the square, 0..1."""
-        tensor = torch.from_numpy(self._input.tensor(rgb))
+    def batch_key(self, rgb: Rgb) -> str:
+        """Let any pictures go together: each is squeezed to the same square (`models.engine.batching`)."""
+        return "matte"
+
+    def predict_batch(self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]) -> list[Alpha]:
+        """Give the matte of each picture."""
+        pictures = [args[0] for args, _ in calls]
+        mattes = self._look(pictures)
+        return [to_full_size(*pair) for pair in zip(pictures, mattes, strict=True)]
+
+    def _look(self, pictures: Sequence[Rgb]) -> list[Float]:
+        """Run the network: the matte of each square, 0..1."""
+        tensor = torch.from_numpy(np.concatenate([self._input.tensor(rgb) for rgb in pictures]))
         device = self._resident.device
         faster = torch.autocast(device.type, torch.float16) if self._half else nullcontext()
         with self._resident.turn() as network, faster:
             answer = network(tensor.to(device))
             logits = answer[-1] if isinstance(answer, list | tuple) else answer
-            if logits.shape != (1, 1, *tensor.shape[2:]):
+            if logits.shape != (len(pictures), 1, *tensor.shape[2:]):
                 raise BadWeights(f"{self._folder} gives {tuple(logits.shape)}, no matte")
-            matte = logits[0, 0].float().sigmoid().cpu().numpy()
-        return np.asarray(matte, np.float32)
+            mattes = logits[:, 0].float().sigmoid().cpu().numpy()
+        return [np.asarray(matte, np.float32) for matte in mattes]
 
 
 def _load(folder: Path, allow_remote_code: bool) -> nn.Module:

@@ -14,11 +14,11 @@ from compel import CompelForSDXL
 from compel.prompt_parser import Conjunction, FlattenedPrompt
 from safetensors import SafetensorError, safe_open
 
-from models.generative.cancel import check_cancelled
 from models.generative.checkpoints import BadWeights as BadWeights
 from models.generative.checkpoints import check_file, first_line, refuse
 from models.generative.pretrained import torch_dtype as torch_dtype
 from models.placement import Placement
+from models.scope import checkpoint
 
 _MOST_TOKENS = 4096
 """Longest prompt that is read to its end: ten thousand characters of English have some 2,500 tokens."""
@@ -178,7 +178,7 @@ _NEW_DEVICE = threading.Lock()
 
 @contextmanager
 def alone_on(placement: Placement) -> Iterator[None]:
-    """Wait for the device and hold it for one generation; raises Cancelled while it waits.
+    """Wait for the device and hold it for one generation; raises Abandoned while it waits.
 
     Two at once take as long as one after the other but twice the memory. It also keeps apart what
     moves shared weights: a VAE upcast to float32 for float16 pipelines, and offload.
@@ -186,7 +186,7 @@ def alone_on(placement: Placement) -> Iterator[None]:
     with _NEW_DEVICE:
         lock = _DEVICES.setdefault(placement.device, threading.Lock())
     while not lock.acquire(timeout=0.05):
-        check_cancelled()
+        checkpoint()
     try:
         if placement.device == "cpu":
             # OpenMP keeps it per thread, and another number of threads sums in another order.
@@ -196,12 +196,12 @@ def alone_on(placement: Placement) -> Iterator[None]:
         lock.release()
 
 
-def stop_if_cancelled(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-    """Be the `callback_on_step_end` of a pipeline: raise Cancelled where the flag is set.
+def stop_if_abandoned(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    """Be the `callback_on_step_end` of a pipeline: raise Abandoned where nobody waits any more.
 
     The pipeline's own `_interrupt` would still give a picture, of noise.
     """
-    check_cancelled()
+    checkpoint()
     return tensors
 
 

@@ -197,7 +197,7 @@ class LatentControl:
             target_size=flag.shape,
             # One for each picture: a single one would draw the second otherwise than alone.
             generator=diffusion.generators(seeds),
-            callback_on_step_end=diffusion.stop_if_cancelled,
+            callback_on_step_end=diffusion.stop_if_abandoned,
             output_type="latent",
         ).images
         # One after the other: the VAE takes more memory than all the rest.

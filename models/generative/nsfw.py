@@ -4,7 +4,7 @@ Meant for Falconsai/nsfw_image_detection and Freepik/nsfw_image_detector. Run he
 only, not on the published ones nor on a GPU.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,25 @@ class NsfwClassifier:
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Give `nsfw`, 0..1."""
-        pixels = self._processor(images=Image.fromarray(rgb), return_tensors="pt")["pixel_values"]
+        return self._look([rgb])[0]
+
+    def batch_key(self, rgb: Rgb) -> str:
+        """Let any pictures go together: each is brought to one size (`models.engine.batching`)."""
+        return "score"
+
+    def predict_batch(
+        self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]
+    ) -> list[Mapping[str, float]]:
+        """Score each picture."""
+        return self._look([args[0] for args, _ in calls])
+
+    def _look(self, pictures: Sequence[Rgb]) -> list[Mapping[str, float]]:
+        images = [Image.fromarray(rgb) for rgb in pictures]
+        pixels = self._processor(images=images, return_tensors="pt")["pixel_values"]
         with self._resident.turn() as network:
             logits = network(pixels.to(self._resident.device, self._resident.dtype)).logits
-            probabilities = logits[0].float().softmax(0).cpu()
-        return {"nsfw": min(1.0, float(probabilities[self._unsafe].sum()))}
+            probabilities = logits.float().softmax(1).cpu()
+        return [{"nsfw": min(1.0, float(row[self._unsafe].sum()))} for row in probabilities]
 
 
 def make_tiny(folder: Path) -> None:

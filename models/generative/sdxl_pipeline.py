@@ -115,7 +115,7 @@ class SdxlPipeline:
         """Give one picture for each seed, at the size of the one given.
 
         Sides must be multiples of 8: raises ValueError. adapters: prepared before. reference: for an
-        IP-Adapter. Raises Cancelled when the flag of `models.generative.cancel` is set.
+        IP-Adapter. Raises Abandoned when nobody waits for it any more (`models.scope`).
         """
         if any(side % 8 for side in hole.shape):
             raise ValueError(f"sides of {hole.shape[1]}x{hole.shape[0]} are not multiples of 8")
@@ -156,7 +156,7 @@ class SdxlPipeline:
             num_inference_steps=diffusion.steps_for(recipe.strength, recipe.steps),
             guidance_scale=recipe.guidance,
             output_type="np",
-            callback_on_step_end=diffusion.stop_if_cancelled,
+            callback_on_step_end=diffusion.stop_if_abandoned,
             **diffusion.encode_prompts(pipe, self._placement, prompt, negative, count),
             **guide,
         ).images

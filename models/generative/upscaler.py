@@ -24,6 +24,7 @@ from models.generative.checkpoints import BadWeights, first_line, read_state
 from models.generative.loading import LOADING
 from models.generative.residence import Resident
 from models.placement import Placement
+from models.scope import checkpoint
 
 FACTORS = (2, 4)
 SCALES = (2, 4, 8)
@@ -60,7 +61,8 @@ class Upscaler:
         """Give `rgb` at `factor` (2 or 4) times its width and height.
 
         A network of a larger factor is averaged down; one of a smaller is run twice. Beside the
-        result, memory is that of one tile. Raises ValueError for another factor.
+        result, memory is that of one tile. Raises ValueError for another factor, and Abandoned between
+        two tiles once nobody waits any more.
         """
         if factor not in FACTORS:
             raise ValueError(f"factor {factor} is not one of {FACTORS}")
@@ -70,6 +72,7 @@ class Upscaler:
         result = np.empty((height * factor, width * factor, 3), np.uint8)
         inner = slice(MARGIN * factor, -MARGIN * factor)
         for top, left, tile in _tiles(rgb, self._tile):
+            checkpoint()
             place = result[top * factor :, left * factor :]
             large = self._enlarge(tile, factor)[inner, inner]
             rows, columns = (min(a, b) for a, b in zip(place.shape[:2], large.shape, strict=False))

@@ -1,7 +1,6 @@
 """Profile `bria`'s backends on tiny random weights of the real classes, through the real loading path."""
 
 import shutil
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from models.base import Alpha, Mask, NothingToCopy, Rgb
 from models.generative.bria import BriaErase, BriaFill, BriaScene, make_tiny
-from models.generative.cancel import Cancelled, cancelled_by
 from models.generative.checkpoints import BadWeights
 from models.placement import Placement
+from models.scope import Cancelled, Scope, entered
 
 # EulerAncestralDiscreteScheduler hands a tensor to np.array (diffusers 0.42 with NumPy 2).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -211,9 +210,9 @@ def test_another_vae_takes_the_place_of_the_bases(folder: Path, tmp_path: Path) 
 
 
 def test_a_cancelled_generation_ends_without_a_picture(fill: BriaFill) -> None:
-    flag = threading.Event()
-    flag.set()
-    with cancelled_by(flag), pytest.raises(Cancelled):
+    scope = Scope()
+    scope.cancel()
+    with entered(scope), pytest.raises(Cancelled):
         fill.fill_by_prompt(noise(), square(), "a dog", "", [1])
     assert fill.fill_by_prompt(noise(), square(), "a dog", "", [1])
 

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.generative import diffusion, sdxl
-from models.generative.cancel import Cancelled, cancelled_by
 from models.generative.checkpoints import BadWeights
 from models.generative.sdxl import SdxlFill, make_tiny
 from models.generative.sdxl_pipeline import shared_pipeline
 from models.placement import Placement
+from models.scope import Cancelled, Scope, entered
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CPU = Placement()
@@ -240,24 +240,23 @@ def test_a_view_shares_its_weights_but_not_its_modules() -> None:
     assert view[1].running_mean is model[1].running_mean
 
 
-def test_a_set_flag_stops_a_generation_and_no_other(tiny: Path) -> None:
+def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None:
     fill = SdxlFill(tiny, CPU)
-    flag = threading.Event()
-    with cancelled_by(flag):
+    with entered(Scope()) as scope:
         fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
-        flag.set()
+        scope.cancel()
         with pytest.raises(Cancelled):
             fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
     assert fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
 
 
-def test_a_set_flag_stops_who_waits_for_the_device() -> None:
-    flag = threading.Event()
-    flag.set()
+def test_a_caller_who_leaves_waits_for_the_device_no_longer() -> None:
+    scope = Scope()
+    scope.cancel()
     placement = Placement(device="nowhere")
     with (
         diffusion.alone_on(placement),
-        cancelled_by(flag),
+        entered(scope),
         pytest.raises(Cancelled),
         diffusion.alone_on(placement),
     ):

@@ -1,0 +1,104 @@
+"""For how long somebody waits for a piece of work: a deadline and a flag, which long work asks between two steps.
+
+A scope belongs to a context (`contextvars`), so that a backend far below need not be handed it:
+
+>>> with entered(Scope(seconds=30)):
+...     for tile in tiles:
+...         checkpoint()
+"""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+
+class Abandoned(Exception):  # noqa: N818 - nobody's fault
+    """Nobody waits for this work any more."""
+
+
+class Cancelled(Abandoned):
+    """Whoever asked for the work has left."""
+
+
+class DeadlinePassed(Abandoned):
+    """The time that the work was given is over."""
+
+
+class Scope:
+    """The time that a piece of work has, and whether it is still wanted; safe to share by threads.
+
+    seconds: from now on; None: no limit.
+    """
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """Say that the work is no longer wanted."""
+        self._cancelled.set()
+
+    def left(self) -> float | None:
+        """Give the seconds that are left, 0 at least; None where there is no limit."""
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def check(self) -> None:
+        """Raise Cancelled or DeadlinePassed where the work has ended for whoever asked for it."""
+        if self._cancelled.is_set():
+            raise Cancelled("the caller has left")
+        if self.left() == 0:
+            raise DeadlinePassed("the work took longer than its time")
+
+
+class SharedScope(Scope):
+    """The scope of work that is done for several at once: it ends when it has for all of them."""
+
+    def __init__(self, scopes: Sequence[Scope]) -> None:
+        super().__init__()
+        self._scopes = tuple(scopes)
+
+    def left(self) -> float | None:
+        """Give the seconds that the most patient has left; None where one has no limit."""
+        seconds = [scope.left() for scope in self._scopes]
+        known = [left for left in seconds if left is not None]
+        return max(known) if known and len(known) == len(seconds) else None
+
+    def check(self) -> None:
+        """Raise what the last of them raises, where every one has ended."""
+        ended: Abandoned | None = None
+        for scope in self._scopes:
+            try:
+                scope.check()
+            except Abandoned as error:
+                ended = error
+            else:
+                return
+        if ended is not None:
+            raise ended
+
+
+_SCOPE: ContextVar[Scope | None] = ContextVar("scope", default=None)
+
+
+@contextmanager
+def entered(scope: Scope) -> Iterator[Scope]:
+    """Let a scope hold for what this context does; threads started within need to enter it anew."""
+    token = _SCOPE.set(scope)
+    try:
+        yield scope
+    finally:
+        _SCOPE.reset(token)
+
+
+def current() -> Scope:
+    """Give the scope of this context; one without an end where there is none."""
+    return _SCOPE.get() or Scope()
+
+
+def checkpoint() -> None:
+    """Raise Cancelled or DeadlinePassed if the work of this context is no longer waited for."""
+    scope = _SCOPE.get()
+    if scope is not None:
+        scope.check()

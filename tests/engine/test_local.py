@@ -1,0 +1,76 @@
+"""The engine in this process: the pool's own results, through stand-ins that pipelines take for models."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.base import SizeRule
+from models.engine.base import METHODS, Call
+from models.engine.lent import EngineModels
+from models.engine.local import LocalEngine
+from models.pool import ModelUnavailable, Pool
+from models.scope import Cancelled, Scope, entered
+from tests.models.test_pool import pool
+
+
+@pytest.fixture
+def models(lite: Pool) -> EngineModels:
+    return EngineModels(LocalEngine(lite, concurrency=2, queue=8))
+
+
+def test_every_role_of_lite_answers_as_its_model_does(models: EngineModels, lite: Pool) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
+    hole = np.zeros((90, 120), np.bool_)
+    hole[30:50, 40:70] = True
+    with models.matting() as ours, lite.matting() as model:
+        assert np.array_equal(ours.matte(rgb), model.matte(rgb))
+    with models.inpainting() as ours, lite.inpainting() as model:
+        assert np.array_equal(ours.fill(rgb, hole, avoid=None), model.fill(rgb, hole))
+    with models.super_resolution() as ours, lite.super_resolution() as model:
+        assert np.array_equal(ours.upscale(rgb, 2), model.upscale(rgb, 2))
+    with models.segmentation() as ours, lite.segmentation() as model:
+        assert np.array_equal(ours.segment(rgb), model.segment(rgb))
+    with models.moderation() as ours, lite.moderation() as model:
+        assert ours.score(rgb) == model.score(rgb)
+    with models.face_analysis() as ours:
+        assert ours.analyse(rgb) == []
+
+
+def test_what_the_profile_lacks_is_said(models: EngineModels) -> None:
+    assert models.offers("matting")
+    assert not models.offers("captioning")
+    with models.captioning() as captioning, pytest.raises(ModelUnavailable, match="captioning"):
+        captioning.caption(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_stand_in_has_its_roles_method_and_sizes_alone(tmp_path: Path) -> None:
+    class Painter:
+        sizes = SizeRule(8, 64, 8)
+
+    engine = LocalEngine(pool(tmp_path, outpainting=lambda *_: Painter()), 1, 1)
+    with EngineModels(engine).outpainting() as lent:
+        assert lent.sizes == SizeRule(8, 64, 8)
+        for method in set(METHODS.values()) - {"outpaint"}:
+            with pytest.raises(AttributeError):
+                getattr(lent, method)
+
+
+def test_a_call_carries_the_scope_it_is_made_in() -> None:
+    with entered(Scope()) as scope:
+        assert Call("matting").scope is scope
+
+
+def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: EngineModels) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
+    scope = Scope()
+    threading.Timer(0.3, scope.cancel).start()
+    with entered(scope), models.super_resolution() as model, pytest.raises(Cancelled):
+        model.upscale(rgb, 4)
+
+
+def test_warming_up_loads_every_model(weights_dir: Path) -> None:
+    fresh = Pool.for_profile("lite", weights_dir)
+    EngineModels(LocalEngine(fresh, 1, 1)).warm_up()
+    assert all(row.loaded for row in fresh.stats().values())

@@ -1,0 +1,65 @@
+"""What a profile asks of a cluster: its own rows first, then its base's, then what its cards need."""
+
+from pathlib import Path
+
+import pytest
+
+from models.engine.plan import Replicas, plan, share_of_gpu
+from models.profile import UnknownProfile, load_profile
+
+
+def of(path: Path, text: str, gpu_mb: int | None = None) -> dict[str, Replicas]:
+    file = path / "own.toml"
+    file.write_text(text)
+    return dict(plan(str(file), load_profile(str(file)), gpu_mb))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["lite", "open", "bria", "tiny"])
+def test_every_role_of_every_profile_has_replicas(name: str) -> None:
+    profile = load_profile(name)
+    made = plan(name, profile, 24 * 1024)
+    assert made.keys() == profile.keys()
+    for role, replicas in made.items():
+        assert (replicas.gpus > 0) is profile[role].torch
+        assert replicas.gpus <= 1
+
+
+def test_without_gpus_torch_models_run_on_processors() -> None:
+    assert all(r.gpus == 0 for r in plan("open", load_profile("open"), None).values())
+
+
+def test_a_card_gets_the_twentieths_of_a_gpu_that_its_memory_needs() -> None:
+    card = load_profile("open")["matting"]
+    assert share_of_gpu(card, card.memory_mb) == 1.0
+    assert share_of_gpu(card, card.memory_mb // 2) == 1.0
+    assert share_of_gpu(card, 2 * card.memory_mb) == 0.5
+    assert share_of_gpu(card, 3 * card.memory_mb) == 0.35
+
+
+def test_rows_of_ones_own_stand_above_the_cards(tmp_path: Path) -> None:
+    rows = "[replicas.matting]\nmin = 2\nmax = 9\ncpus = 0.5\n"
+    made = of(tmp_path, 'base = "lite"\n' + rows)
+    assert made["matting"] == Replicas(2, 9, 0.5)
+    assert made["inpainting"] == Replicas()
+    row = '[replicas.matting]\ngpus = 2\naccelerator = "L4"\n'
+    made = of(tmp_path, 'base = "open"\n' + row, 24576)
+    assert made["matting"] == Replicas(gpus=2, accelerator="L4")
+
+
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        ("[replicas.matting]\nmin = 0\n", "min and max"),
+        ("[replicas.matting]\nmin = 5\nmax = 2\n", "min and max"),
+        ("[replicas.matting]\ngpus = 1.5\n", "whole ones"),
+        ("[replicas.matting]\ngpus = -1\n", "gpus 0 to 64"),
+        ("[replicas.matting]\ncpus = true\n", "cannot take cpus"),
+        ('[replicas.matting]\nmin = "2"\n', "cannot take min"),
+        ("[replicas.matting]\ncopies = 2\n", "cannot take copies"),
+        ("[replicas.captioning]\nmin = 1\n", "replicas of no role: captioning"),
+        ("replicas = 3\n", "is a table"),
+    ],
+)
+def test_rows_that_make_no_sense_are_refused(tmp_path: Path, rows: str, fault: str) -> None:
+    with pytest.raises(UnknownProfile, match=fault):
+        of(tmp_path, 'base = "lite"\n' + rows)

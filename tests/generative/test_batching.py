@@ -1,0 +1,64 @@
+"""Models that take several calls at once: each gets what it would have got alone, but for rounding."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.engine.base import METHODS, Call
+from models.engine.batching import batch_key, perform
+from models.pool import Pool
+from models.profile import load_profile
+from models.registry import CARDS
+from models.scope import Scope
+
+BATCHED = [role for role, card in load_profile("tiny").items() if card.max_batch > 1]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    return Pool.for_profile("tiny", tmp_path_factory.mktemp("weights"), device="cpu", roles=BATCHED)
+
+
+def pictures() -> list[Any]:
+    random = np.random.default_rng(5)
+    sides = [(40, 60), (80, 30), (64, 64)]
+    return [random.integers(0, 256, (*side, 3), np.uint8) for side in sides]
+
+
+def test_the_roles_that_batch() -> None:
+    assert BATCHED == ["matting", "moderation"]
+
+
+@pytest.mark.parametrize("role", BATCHED)
+def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
+    calls = [Call(role, (rgb,), scope=Scope()) for rgb in pictures()]
+    with tiny.lend(role) as model:
+        assert len({batch_key(model, call) for call in calls}) == 1
+        together = [outcome.get() for outcome in perform(model, calls)]
+        alone = [getattr(model, METHODS[role])(*call.args) for call in calls]
+    for one, other in zip(together, alone, strict=True):
+        if role == "matting":
+            assert one.shape == other.shape
+            assert np.abs(one - other).max() < 1e-5
+            assert np.ptp(one) > 0
+        else:
+            assert one == pytest.approx(other, abs=1e-6)
+
+
+@pytest.mark.parametrize("role", BATCHED)
+def test_of_several_at_once_none_is_taken_for_another(tiny: Pool, role: Any) -> None:
+    calls = [Call(role, (rgb,), scope=Scope()) for rgb in pictures()]
+    with tiny.lend(role) as model:
+        results = [outcome.get() for outcome in perform(model, calls)]
+        backwards = [outcome.get() for outcome in perform(model, calls[::-1])]
+    for one, other in zip(results, backwards[::-1], strict=True):
+        if role == "matting":
+            assert one.shape == other.shape
+        else:
+            assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_every_card_that_batches_has_its_like_in_tiny() -> None:
+    built = {card.build for card in load_profile("tiny").values() if card.max_batch > 1}
+    assert {card.build for card in CARDS if card.max_batch > 1} == built

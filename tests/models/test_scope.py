@@ -1,0 +1,72 @@
+"""For how long work is waited for: deadline and flag, of one caller and of several."""
+
+import threading
+
+import pytest
+
+from models.scope import (
+    Abandoned,
+    Cancelled,
+    DeadlinePassed,
+    Scope,
+    SharedScope,
+    checkpoint,
+    current,
+    entered,
+)
+
+
+def test_work_goes_on_outside_any_scope() -> None:
+    checkpoint()
+    assert current().left() is None
+
+
+def test_a_cancelled_scope_ends_what_is_done_within_it_alone() -> None:
+    scope = Scope()
+    with entered(scope):
+        checkpoint()
+        scope.cancel()
+        with pytest.raises(Cancelled):
+            checkpoint()
+        with entered(Scope()):
+            checkpoint()
+    checkpoint()
+
+
+def test_a_scope_ends_with_its_time() -> None:
+    with entered(Scope(0)) as scope, pytest.raises(DeadlinePassed):
+        checkpoint()
+    assert scope.left() == 0
+    assert 59 < (Scope(60).left() or 0) <= 60
+
+
+def test_another_thread_has_no_part_in_a_scope() -> None:
+    scope = Scope()
+    scope.cancel()
+    seen: list[Scope] = []
+    with entered(scope):
+        thread = threading.Thread(target=lambda: seen.append(current()))
+        thread.start()
+        thread.join()
+    assert seen[0] is not scope
+
+
+def test_work_for_several_goes_on_until_the_last_has_left() -> None:
+    scopes = [Scope(), Scope(100), Scope(0)]
+    shared = SharedScope(scopes)
+    shared.check()
+    scopes[0].cancel()
+    shared.check()
+    scopes[1].cancel()
+    with pytest.raises(Abandoned):
+        shared.check()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most"), [([5, 9], 9), ([5, None], None), ([None, None], None)]
+)
+def test_several_have_the_time_of_the_most_patient(
+    seconds: list[float | None], most: float | None
+) -> None:
+    left = SharedScope([Scope(one) for one in seconds]).left()
+    assert left is None if most is None else left == pytest.approx(most, abs=1)
