@@ -50,3 +50,12 @@ def test_torch_is_imported_by_its_own_backends_alone() -> None:
         for file in (ROOT / floor).rglob("*.py"):
             if generative not in file.parents:
                 assert not imports(file) & {"torch", "diffusers", "transformers"}, file
+
+
+def test_ray_is_imported_by_the_cluster_engine_alone() -> None:
+    engine = ROOT / "models" / "engine"
+    alone = {engine / name for name in ("cluster.py", "deployments.py", "deploy.py")}
+    for floor in BELOW:
+        for file in (ROOT / floor).rglob("*.py"):
+            if file not in alone:
+                assert "ray" not in imports(file), file

@@ -118,7 +118,7 @@ class ClusterEngine:
         """Leave the cluster; the models stay there."""
         self._closed.set()
         for handle in self._handles.values():
-            handle.shutdown()
+            handle.shutdown()  # type: ignore[no-untyped-call]
         if ray.is_initialized():
             ray.shutdown()
 

@@ -7,12 +7,16 @@ import argparse
 import os
 import sys
 
-import ray
-from ray import serve
-from ray.exceptions import RayError
+from models.engine import ray_environment
 
-from models.engine.deployments import APPLICATION, application
-from models.profile import UnknownProfile
+ray_environment.prepare()
+
+import ray  # noqa: E402
+from ray import serve  # noqa: E402
+from ray.exceptions import RayError  # noqa: E402
+
+from models.engine.deployments import APPLICATION, application  # noqa: E402
+from models.profile import UnknownProfile  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:

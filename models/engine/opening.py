@@ -1,5 +1,6 @@
 """The engine on a cluster, where Ray is installed."""
 
+from models.engine import ray_environment
 from models.engine.base import Engine
 from models.profile import load_profile
 
@@ -13,6 +14,7 @@ def open_cluster(profile: str, address: str, queue: int) -> Engine:
 
     Weights are the replicas' business: none are looked for here. Raises UnknownProfile.
     """
+    ray_environment.prepare()
     try:
         # Not imported above: most servers have no cluster, and Ray is 200 MB.
         from models.engine.cluster import ClusterEngine

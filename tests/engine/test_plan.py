@@ -11,7 +11,7 @@ from models.profile import UnknownProfile, load_profile
 def of(path: Path, text: str, gpu_mb: int | None = None) -> dict[str, Replicas]:
     file = path / "own.toml"
     file.write_text(text)
-    return dict(plan(str(file), load_profile(str(file)), gpu_mb))  # type: ignore[arg-type]
+    return dict(plan(str(file), load_profile(str(file)), gpu_mb))
 
 
 @pytest.mark.parametrize("name", ["lite", "open", "bria", "tiny"])

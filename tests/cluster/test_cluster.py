@@ -1,0 +1,188 @@
+"""Models on a Ray cluster: the pictures of the embedded engine, whatever dies meanwhile."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.base import NothingToCopy
+from models.engine.base import Call, EngineBusy, EngineUnavailable
+from models.engine.cluster import ClusterEngine
+from models.engine.lent import EngineModels
+from models.engine.local import LocalEngine
+from models.pool import ModelUnavailable, Pool
+from models.profile import load_profile
+from models.scope import Cancelled, DeadlinePassed, Scope, entered
+from pipelines.background_remove import background_remove
+from pipelines.eraser import eraser
+from pipelines.objects_mask_generator import objects_mask_generator
+from pipelines.picture import Picture
+from tests.cluster.conftest import QUEUE, Cluster
+
+Photo = Callable[[str], Picture]
+
+
+@pytest.fixture
+def models(engine: ClusterEngine) -> EngineModels:
+    return EngineModels(engine)
+
+
+@pytest.fixture
+def here(lite: Pool) -> EngineModels:
+    return EngineModels(LocalEngine(lite, 2, 8))
+
+
+@pytest.fixture
+def callers() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(24) as threads:
+        yield threads
+
+
+def hole_in(picture: Picture) -> Any:
+    hole = np.zeros(picture.rgb.shape[:2], np.uint8)
+    hole[100:150, 120:180] = 255
+    return hole
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
+def test_a_picture_is_the_same_bit_for_bit_on_both_engines(
+    models: EngineModels, here: EngineModels, photo: Photo, name: str
+) -> None:
+    picture = photo(name)
+    there_cut, cut = (background_remove(picture, m) for m in (models, here))
+    assert np.array_equal(there_cut.rgb, cut.rgb)
+    assert np.array_equal(there_cut.alpha, cut.alpha)
+    there_filled, filled = (eraser(picture, hole_in(picture), m) for m in (models, here))
+    assert np.array_equal(there_filled.rgb, filled.rgb)
+    there_labels, labels = (objects_mask_generator(picture, m) for m in (models, here))
+    assert np.array_equal(there_labels, labels)
+
+
+def test_the_other_roles_answer_the_same_too(
+    models: EngineModels, here: EngineModels, photo: Photo
+) -> None:
+    rgb = photo("astronaut").rgb
+    with models.moderation() as there, here.moderation() as model:
+        assert there.score(rgb) == model.score(rgb)
+    with models.face_analysis() as there, here.face_analysis() as model:
+        (face,), (other,) = there.analyse(rgb), model.analyse(rgb)
+        assert face.rect == other.rect
+        assert np.array_equal(face.landmarks, other.landmarks)
+    small = np.ascontiguousarray(rgb[:100, :120])
+    with models.super_resolution() as there, here.super_resolution() as model:
+        assert np.array_equal(there.upscale(small, 2), model.upscale(small, 2))
+
+
+def test_a_result_is_the_callers_own(models: EngineModels, photo: Photo) -> None:
+    with models.matting() as matting:
+        matte = matting.matte(np.tile(photo("coffee").rgb, (3, 3, 1)))
+    assert matte.nbytes > 2**20
+    matte[:] = 0
+
+
+def test_a_models_own_error_is_the_same_as_here(models: EngineModels) -> None:
+    small = np.zeros((8, 8, 3), np.uint8)
+    with models.inpainting() as inpainting, pytest.raises(NothingToCopy):
+        inpainting.fill(small, np.ones((8, 8), np.bool_))
+    with models.super_resolution() as model, pytest.raises(ValueError, match="factor 3"):
+        model.upscale(small, 3)
+
+
+def test_a_caller_who_leaves_frees_the_replica(models: EngineModels, photo: Photo) -> None:
+    rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
+    scope = Scope()
+    threading.Timer(1, scope.cancel).start()
+    with models.super_resolution() as model:
+        with entered(scope), pytest.raises(Cancelled):
+            model.upscale(rgb, 4)
+        # Minutes of work are not waited for: the only replica is free again.
+        with entered(Scope(60)):
+            assert model.upscale(rgb[:64, :64].copy(), 2).shape == (128, 128, 3)
+
+
+def test_a_deadline_travels_to_the_replica(models: EngineModels, photo: Photo) -> None:
+    rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
+    with models.super_resolution() as model:
+        with entered(Scope(1)), pytest.raises(DeadlinePassed):
+            model.upscale(rgb, 4)
+        with entered(Scope(60)):
+            model.upscale(rgb[:64, :64].copy(), 2)
+
+
+def test_too_many_calls_are_turned_away(
+    engine: ClusterEngine, photo: Photo, callers: ThreadPoolExecutor
+) -> None:
+    rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
+    scope = Scope()
+    made = [
+        callers.submit(engine.run, Call("super_resolution", (rgb, 4), scope=scope))
+        for _ in range(QUEUE + 8)
+    ]
+    busy = [one for one in made if isinstance(one.exception(5) if _soon(one) else None, EngineBusy)]
+    scope.cancel()
+    assert busy
+    refusal = busy[0].exception()
+    assert isinstance(refusal, EngineBusy)
+    assert refusal.retry_after >= 1
+    assert f"{QUEUE} calls wait for super_resolution" in str(refusal)
+    for one in made:
+        assert isinstance(one.exception(60), EngineBusy | Cancelled)
+
+
+def _soon(future: Any) -> bool:
+    deadline = time.monotonic() + 5
+    while not future.done() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(future.done())
+
+
+@pytest.mark.parametrize("loss", ["replica", "node"])
+def test_calls_outlive_what_dies(
+    cluster: Cluster,
+    engine: ClusterEngine,
+    photo: Photo,
+    callers: ThreadPoolExecutor,
+    loss: str,
+) -> None:
+    rgb = photo("coffee").rgb
+    expected = engine.run(Call("matting", (rgb,)))
+    stop = threading.Event()
+
+    def call_on() -> int:
+        count = 0
+        while not stop.is_set():
+            assert np.array_equal(engine.run(Call("matting", (rgb,), scope=Scope(100))), expected)
+            count += 1
+        return count
+
+    calling = [callers.submit(call_on) for _ in range(4)]
+    time.sleep(1)
+    if loss == "replica":
+        cluster.kill_replica("matting")
+    else:
+        cluster.lose_a_node()
+    time.sleep(2)
+    stop.set()
+    assert all(one.result(120) > 0 for one in calling)
+
+
+def test_another_profile_than_the_deployed_is_an_error(cluster: Cluster, engine: Any) -> None:
+    other = ClusterEngine(cluster.address, load_profile("open"), QUEUE)
+    with pytest.raises(ModelUnavailable, match="other models"):
+        other.start()
+
+
+def test_where_there_is_no_cluster_the_engine_says_so() -> None:
+    engine = ClusterEngine("127.0.0.1:1", load_profile("lite"), QUEUE)
+    with pytest.raises(EngineUnavailable, match="not started"):
+        engine.run(Call("matting", (np.zeros((8, 8, 3), np.uint8),)))
+
+
+def test_a_profile_that_makes_no_sense_is_not_deployed(cluster: Cluster) -> None:
+    done = cluster.deploy(profile="nonsense")
+    assert done.returncode == 2
+    assert "no profile 'nonsense'" in done.stderr
