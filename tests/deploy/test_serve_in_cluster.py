@@ -69,8 +69,10 @@ class Running:
     def ready(self) -> bool:
         """Tell whether the server answers that it is ready."""
         found = re.search(r"running on (http://127\.0\.0\.1:\d+)", self.text())
+        if found is None:
+            return False
         try:
-            return bool(found) and httpx.get(f"{found[1]}/readyz").status_code == 200
+            return httpx.get(f"{found[1]}/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
