@@ -40,6 +40,7 @@ class Server:
         (self.data / "weights").symlink_to(weights_dir.absolute())
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}
         self.http = httpx.Client(headers=TOKEN, timeout=_PATIENCE_S)
 
     def launch(self, **settings: str) -> subprocess.Popen[bytes]:
@@ -56,6 +57,8 @@ class Server:
             "RETOUCH_DATA_DIR": str(self.data),
             "RETOUCH_PORT": "0",
             "RETOUCH_WORKERS": "2",
+            "RETOUCH_DRAIN_S": "0",
+            **self.environment,
             **{f"RETOUCH_{name}": value for name, value in settings.items()},
         }
         with self.log.open("wb") as log:
