@@ -1,5 +1,6 @@
 """Start the server: settings from the environment, weights on disk, uvicorn in the foreground."""
 
+import contextlib
 import logging
 import signal
 import sys
@@ -82,7 +83,8 @@ def main() -> int:
         access_log=settings.log_level == "debug",
     )
     server = GracefulServer(config, ending)
-    server.run()
+    with contextlib.suppress(KeyboardInterrupt):  # raised anew likewise
+        server.run()
     if lock is not None:
         lock.close()
     return 0 if server.started else 1
