@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
 
+from models.engine.base import EngineUnavailable
 from server import delivery, errors, health, openapi
 from server.desk import Desk
 from server.ending import Ending
@@ -25,6 +26,7 @@ from server.v1 import INQUIRIES, OPERATIONS, ROUTERS
 
 log = logging.getLogger("retouch")
 
+_ENGINE_RETRY_S = 5.0
 _LAST_S = 2.0
 """Kept of the grace period for closing files and connections."""
 _LONGEST_JOB = timedelta(days=7)
@@ -134,14 +136,23 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 
 async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
-    try:
-        await anyio.to_thread.run_sync(models.warm_up)
-    except Exception as error:
-        log.exception("the models did not start")
-        readiness.fault = str(error)
-    else:
-        readiness.awaited.discard("models")
-        log.info("the models are loaded: ready")
+    """Load the models; where the engine is away, try again until it is there."""
+    while True:
+        try:
+            await anyio.to_thread.run_sync(models.warm_up)
+        except EngineUnavailable as error:
+            log.warning("the models wait for the engine: %s", error)
+            readiness.fault = str(error)
+            await asyncio.sleep(_ENGINE_RETRY_S)
+        except Exception as error:
+            log.exception("the models did not start")
+            readiness.fault = str(error)
+            return
+        else:
+            readiness.fault = None
+            readiness.awaited.discard("models")
+            log.info("the models are loaded: ready")
+            return
 
 
 async def _sweep(settings: Settings, house: House) -> None:

@@ -97,8 +97,21 @@ class GracefulServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Look, ten times a second, whether the listener is to be closed."""
+        if counter % 10 == 1:
+            self._hold_signals()
         if self._ending.begun:
             self._ending.react()
             if self._ending.drained():
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    def _hold_signals(self) -> None:
+        """Take back the signals that native code has taken, as Ray does when it attaches to a cluster.
+
+        Python still believes that they are ours: setting its handler anew sets the system's.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                handler = signal.getsignal(number)
+                if handler == self.handle_exit:
+                    signal.signal(number, handler)
