@@ -1,5 +1,6 @@
 """Start the server: settings from the environment, weights on disk, uvicorn in the foreground."""
 
+import contextlib
 import logging
 import signal
 import sys
@@ -8,17 +9,27 @@ import cv2
 import uvicorn
 from pydantic import ValidationError
 
+from models.engine.lent import EngineModels
+from models.engine.local import LocalEngine
+from models.engine.opening import NoCluster, open_cluster
 from models.hosting import UnknownDevice
 from models.pool import Pool
 from models.profile import UnknownProfile
 from models.weights import WeightsUnavailable
 from server.app import create_app
 from server.connection import PatientConnection
+from server.ending import Ending, GracefulServer
 from server.settings import Settings
+from storage.database import DatabaseUnavailable
+from storage.folder import FolderInUse, FolderLock
+from storage.objects import StoreUnavailable
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C; 2 when the settings are wrong, 1 when weights are missing."""
+    """Serve until SIGTERM or Ctrl-C.
+
+    2 when the settings are wrong, 1 when weights, store or database are not to be had.
+    """
     try:
         settings = Settings()
     except ValidationError as error:
@@ -32,22 +43,25 @@ def main() -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # Requests run side by side, one thread each; a pool of threads inside each would only contend.
     cv2.setNumThreads(1)
+    ending = Ending(settings.drain_s, settings.grace_s)
     try:
-        weights_dir = settings.data_dir / "weights"
-        models = Pool.for_profile(
-            settings.profile,
-            weights_dir,
-            threads=settings.workers,
-            models_dir=settings.models_dir,
-            device=settings.device,
-            dtype=settings.dtype,
-            offload=settings.offload,
-            memory_mb=settings.memory_mb,
-            preload=settings.preload,
-        )
-        app = create_app(settings, models)
+        # Servers with a database of their own in this folder would take up one another's jobs.
+        lock = FolderLock(settings.data_dir) if settings.database_url is None else None
+        app = create_app(settings, _models(settings), ending)
+    except FolderInUse as error:
+        print(f"settings: RETOUCH_DATA_DIR {error}", file=sys.stderr)
+        return 2
+    except StoreUnavailable as error:
+        print(f"settings: RETOUCH_STORE {settings.store}: {error}", file=sys.stderr)
+        return 1
+    except DatabaseUnavailable as error:
+        print(f"settings: RETOUCH_DATABASE_URL: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"settings: RETOUCH_DATA_DIR {settings.data_dir}: {error}", file=sys.stderr)
+        return 2
+    except NoCluster as error:
+        print(f"settings: RETOUCH_ENGINE {error}", file=sys.stderr)
         return 2
     except (UnknownProfile, WeightsUnavailable) as error:
         print(f"weights: {error}", file=sys.stderr)
@@ -57,7 +71,7 @@ def main() -> int:
         return 2
     # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -68,7 +82,31 @@ def main() -> int:
         server_header=False,
         access_log=settings.log_level == "debug",
     )
-    return 0
+    server = GracefulServer(config, ending)
+    with contextlib.suppress(KeyboardInterrupt):  # raised anew likewise
+        server.run()
+    if lock is not None:
+        lock.close()
+    return 0 if server.started else 1
+
+
+def _models(settings: Settings) -> EngineModels:
+    """Give the models of the profile, on the engine that the settings choose."""
+    if settings.engine == "ray":
+        address = settings.ray_address or "auto"
+        return EngineModels(open_cluster(settings.profile, address, settings.max_queue))
+    pool = Pool.for_profile(
+        settings.profile,
+        settings.data_dir / "weights",
+        threads=settings.workers,
+        models_dir=settings.models_dir,
+        device=settings.device,
+        dtype=settings.dtype,
+        offload=settings.offload,
+        memory_mb=settings.memory_mb,
+        preload=settings.preload,
+    )
+    return EngineModels(LocalEngine(pool, settings.workers, settings.max_queue))
 
 
 if __name__ == "__main__":

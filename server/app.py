@@ -1,12 +1,11 @@
-"""The application: every part made once, wired together, started and stopped."""
+"""The application: its routes and middleware, and how it starts and stops."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI, Request
@@ -14,80 +13,53 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
 
-from models.base import Models
+from models.engine.base import EngineUnavailable
 from server import delivery, errors, health, openapi
-from server.auth import Tokens
-from server.delivery import Delivery
 from server.desk import Desk
-from server.durable import DurableJobs
-from server.gate import Gate
+from server.ending import Ending
 from server.health import Readiness
-from server.intake import Intake
-from server.jobs import Workshop
+from server.house import House, WarmModels, open_house
 from server.middleware import BoundedBody, LastResort, TidyPath
 from server.operation import Inquiry, Operation
-from server.reception import Reception
 from server.settings import Settings
 from server.v1 import INQUIRIES, OPERATIONS, ROUTERS
-from server.visuals import Visuals
-from storage.links import LinkSigner, load_or_create_secret
-from storage.local import LocalObjects
-from storage.objects import ObjectStore
-from storage.records import Records
 
 log = logging.getLogger("retouch")
 
+_ENGINE_RETRY_S = 5.0
+_LAST_S = 2.0
+"""Kept of the grace period for closing files and connections."""
 _LONGEST_JOB = timedelta(days=7)
 """How long an accepted job may wait with its pictures, a server that is down included."""
 
 
-class WarmModels(Models, Protocol):
-    """Models that can be loaded ahead of the first request."""
+def create_app(settings: Settings, models: WarmModels, ending: Ending | None = None) -> FastAPI:
+    """Make the server's application; nothing is read from the environment here.
 
-    def warm_up(self) -> None:
-        """Load each model and run it once."""
-        ...
-
-
-def create_app(settings: Settings, models: WarmModels) -> FastAPI:
-    """Make the server's application; nothing is read from the environment here."""
-    data = settings.data_dir
-    results = LocalObjects(data / "results")
-    sources = LocalObjects(data / "sources")
-    records = Records(f"sqlite:///{data.absolute()}/records.db")
-    visuals = Visuals(records, LocalObjects(data / "visuals"), results)
-    signer = LinkSigner(load_or_create_secret(data / "link-secret"))
-    reception = Reception(
-        settings,
-        Tokens(settings.api_tokens),
-        Gate(settings.max_waiting, settings.workers),
-        Intake(settings),
-        visuals,
-        Delivery(results, signer, settings.public_url, settings.link_ttl_s),
-    )
-    workshop = Workshop(models, results, visuals, settings.moderation_threshold)
-    threads = ThreadPoolExecutor(settings.workers, "worker")
-    operations = {operation.path: operation for operation in OPERATIONS}
-    durable = DurableJobs(
-        data / "jobs.db", operations, sources, results, workshop, threads, settings.max_undone
-    )
-    desk = Desk(reception, workshop, durable, threads)
-    readiness = Readiness({"models"})
+    ending: of the process that serves it. Raises OSError where the store or the database is not to be
+    had.
+    """
+    ending = ending or Ending(settings.drain_s, settings.grace_s)
+    readiness = Readiness(ending, {"models"})
+    house = open_house(settings, models)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await anyio.to_thread.run_sync(durable.start)
+        await anyio.to_thread.run_sync(house.durable.start)
+        ending.on_begin(house.durable.begin_no_more)
+        ending.on_late(house.workers.begin_nothing)
         tasks = [
             asyncio.create_task(_warm_up(models, readiness)),
-            asyncio.create_task(_sweep(settings, results, sources, visuals, durable)),
+            asyncio.create_task(_sweep(settings, house)),
         ]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await anyio.to_thread.run_sync(durable.stop)
-        await reception.intake.aclose()
-        records.close()
+        await anyio.to_thread.run_sync(house.durable.stop, max(1.0, ending.left() - _LAST_S))
+        house.workers.begin_nothing()
+        await house.reception.intake.aclose()
+        house.records.close()
 
     app = FastAPI(
         title="Retouch",
@@ -99,13 +71,13 @@ def create_app(settings: Settings, models: WarmModels) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.readiness = readiness
-    app.state.reception = reception
+    app.state.reception = house.reception
     for router in ROUTERS:
         app.include_router(router, prefix="/v1")
     for operation in OPERATIONS:
-        _add_operation(app, operation, desk)
+        _add_operation(app, operation, house.desk)
     for inquiry in INQUIRIES:
-        _add_inquiry(app, inquiry, desk)
+        _add_inquiry(app, inquiry, house.desk)
     app.include_router(delivery.router)
     app.include_router(health.router)
     errors.install(app)
@@ -164,33 +136,36 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 
 async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
-    try:
-        await anyio.to_thread.run_sync(models.warm_up)
-    except Exception as error:
-        log.exception("the models did not start")
-        readiness.fault = str(error)
-    else:
-        readiness.awaited.discard("models")
-        log.info("the models are loaded: ready")
+    """Load the models; where the engine is away, try again until it is there."""
+    while True:
+        try:
+            await anyio.to_thread.run_sync(models.warm_up)
+        except EngineUnavailable as error:
+            log.warning("the models wait for the engine: %s", error)
+            readiness.fault = str(error)
+            await asyncio.sleep(_ENGINE_RETRY_S)
+        except Exception as error:
+            log.exception("the models did not start")
+            readiness.fault = str(error)
+            return
+        else:
+            readiness.fault = None
+            readiness.awaited.discard("models")
+            log.info("the models are loaded: ready")
+            return
 
 
-async def _sweep(
-    settings: Settings,
-    results: ObjectStore,
-    sources: ObjectStore,
-    visuals: Visuals,
-    durable: DurableJobs,
-) -> None:
+async def _sweep(settings: Settings, house: House) -> None:
     """Remove what has expired, again and again: results, their names, pictures of dead jobs."""
     while True:
         # A result is stored before its link is signed, so a minute more never cuts a link short.
         life = timedelta(seconds=settings.link_ttl_s + 60)
         oldest = datetime.now(UTC) - life
         try:
-            removed = await anyio.to_thread.run_sync(results.sweep, oldest)
-            await anyio.to_thread.run_sync(sources.sweep, oldest - _LONGEST_JOB)
-            await anyio.to_thread.run_sync(visuals.sweep, oldest)
-            await anyio.to_thread.run_sync(durable.sweep, oldest)
+            removed = await anyio.to_thread.run_sync(house.stores.results.sweep, oldest)
+            await anyio.to_thread.run_sync(house.stores.sources.sweep, oldest - _LONGEST_JOB)
+            await anyio.to_thread.run_sync(house.visuals.sweep, oldest)
+            await anyio.to_thread.run_sync(house.durable.sweep, oldest)
         except (OSError, SQLAlchemyError):
             log.exception("what has expired could not be swept; trying again later")
         else:

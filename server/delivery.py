@@ -1,6 +1,5 @@
 """From a result to a link that anyone who has it can read until it expires."""
 
-import json
 import re
 import time
 import uuid
@@ -11,8 +10,7 @@ from starlette.responses import FileResponse, Response
 
 from server.errors import JobFailed, LinkRefused, NotFound
 from storage.links import LinkSigner, LinkState
-from storage.local import LocalObjects
-from storage.objects import ObjectMissing
+from storage.objects import ObjectStore
 
 router = APIRouter(tags=["results"])
 
@@ -25,19 +23,14 @@ def new_key(organisation: str, extension: str, name: str = "") -> str:
     return f"{place}/{name}.{extension}" if name else f"{place}.{extension}"
 
 
-def failure_key(key: str) -> str:
-    """Name the place where a job that failed says why; its link tells it."""
-    return key + ".json"
-
-
 class Delivery:
-    """Names results, and signs and serves their links.
+    """Names results, and signs and serves their links; where the store serves them itself, its own links.
 
     public_url: what links start with; None for the address that the caller used. ttl_s: their life.
     """
 
     def __init__(
-        self, store: LocalObjects, signer: LinkSigner, public_url: str | None, ttl_s: int
+        self, store: ObjectStore, signer: LinkSigner, public_url: str | None, ttl_s: int
     ) -> None:
         self.store = store
         self._signer = signer
@@ -46,6 +39,9 @@ class Delivery:
 
     def link(self, request: Request, key: str) -> str:
         """Give the link of a result, stored or still to come."""
+        elsewhere = self.store.link(key, self._ttl_s)
+        if elsewhere is not None:
+            return elsewhere
         base = self._public_url or str(request.base_url).rstrip("/")
         query = self._signer.sign(key, int(time.time()) + self._ttl_s)
         return f"{base}/results/{key}?{query}"
@@ -61,18 +57,13 @@ class Delivery:
             raise LinkRefused("This link has expired.")
         if state is not LinkState.OK:
             raise LinkRefused("This link was not made by this server.")
-        info = self.store.stat(key)
-        if info is None:
-            self._tell_failure(key)
-            raise NotFound("There is no result under this link, or not yet.")
-        return self.store.path(key), info.content_type, int(expires) - now
-
-    def _tell_failure(self, key: str) -> None:
-        try:
-            word = json.loads(self.store.get(failure_key(key)))
-        except ObjectMissing:
-            return
-        raise JobFailed(word["description"], code=word["code"])
+        info, path = self.store.stat(key), self.store.path(key)
+        if info is not None and path is not None:
+            return path, info.content_type, int(expires) - now
+        refusal = self.store.refusal(key)
+        if refusal is not None:
+            raise JobFailed(refusal.text, code=refusal.code)
+        raise NotFound("There is no result under this link, or not yet.")
 
 
 @router.head("/results/{key:path}", include_in_schema=False)

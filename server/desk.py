@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -13,14 +12,16 @@ import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
+from models.scope import Cancelled, Scope, entered
 from server.body import read_fields, validate
 from server.delivery import new_key
 from server.durable import DurableJobs
-from server.errors import translated
+from server.errors import Unavailable, translated
 from server.intake import Encoded
 from server.jobs import Done, Job, Workshop, result_extension
 from server.operation import Delivered, EditBody, Inquiry, Operation, VisualBody
 from server.reception import Reception
+from server.workers import NoWorkers, Workers
 
 R = TypeVar("R")
 
@@ -33,12 +34,12 @@ class Desk:
         reception: Reception,
         workshop: Workshop,
         durable: DurableJobs,
-        threads: ThreadPoolExecutor,
+        workers: Workers,
     ) -> None:
         self._reception = reception
         self._workshop = workshop
         self._durable = durable
-        self._threads = threads
+        self._workers = workers
         self._checking = anyio.CapacityLimiter(reception.settings.workers)
 
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel:
@@ -113,35 +114,59 @@ class Desk:
         return replace(job, visual_id=visual_id)
 
     async def _check(self, job: Job) -> Job:
+        def check() -> Job:
+            with entered(Scope(self._reception.settings.request_timeout_s)):
+                return self._workshop.check(job)
+
         # Not on a worker thread: links are promised at once, however long the work ahead is.
-        return await anyio.to_thread.run_sync(self._workshop.check, job, limiter=self._checking)
+        return await anyio.to_thread.run_sync(check, limiter=self._checking)
 
     async def _run(self, request: Request, work: Callable[[], R]) -> R:
         """Do a piece of work on one of the worker threads, and learn how long such work takes.
 
-        Work that has not begun when its caller leaves is never done, or callers who lose patience
-        and ask again would pile it up. Raises ClientDisconnect.
+        When its caller leaves, work that has not begun is never done, and what has begun ends at its
+        next step: callers who lose patience and ask again would pile it up. Raises ClientDisconnect,
+        and Unavailable where the process ends before the work has begun.
         """
+        scope = Scope(self._reception.settings.request_timeout_s)
 
         def timed() -> R:
             start = time.monotonic()
             try:
-                return work()
+                with entered(scope):
+                    return work()
             finally:
                 loop.call_soon_threadsafe(self._reception.gate.took, time.monotonic() - start)
 
         loop = asyncio.get_running_loop()
-        future = self._threads.submit(timed)
+        try:
+            future = self._workers.submit(timed)
+        except NoWorkers as error:
+            raise Unavailable("The server is ending; another may answer.") from error
+
+        def leave(_: object) -> None:
+            scope.cancel()
+            future.cancel()
+
         gone = asyncio.create_task(_until_gone(request))
-        gone.add_done_callback(lambda _: future.cancel())
+        gone.add_done_callback(leave)
         try:
             return await asyncio.wrap_future(future)
+        except Cancelled:
+            raise ClientDisconnect from None
         except asyncio.CancelledError:
             if gone.done():
                 raise ClientDisconnect from None
+            if future.cancelled() and not _current_task_is_cancelled():
+                raise Unavailable("The server is ending; another may answer.") from None
             raise
         finally:
             gone.cancel()
+
+
+def _current_task_is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _until_gone(request: Request) -> None:

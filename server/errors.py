@@ -13,11 +13,13 @@ ApiError                 code  when
 |- Busy                   429  the house is full; Retry-After tells when to come again
 |- FetchRefused           460  the picture at an address could not be fetched
 |- CannotWork             506  a sound request that this input or this profile cannot serve
-|- Unavailable            503  a model or the store is not to be had just now
+|- Unavailable            503  a model, the store or the database is not to be had just now
+|  `- TookTooLong         503  the work took longer than it may
 |- JobFailed              any  what a job of sync=false failed with, told at its link
 """
 
 import http
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -27,7 +29,9 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from models.base import NoReference, NothingToCopy
+from models.engine.base import EngineBusy, EngineUnavailable
 from models.pool import ModelUnavailable
+from models.scope import DeadlinePassed
 from pipelines.crop import CropTooLarge
 from pipelines.image_expansion import OutsideCanvas
 from pipelines.image_to_psd import CanvasTooLong
@@ -35,8 +39,16 @@ from pipelines.masks import MaskRatio
 from pipelines.objects_remove import NoSuchMask
 from pipelines.person_actions import BadAction
 from pipelines.subject import NoForeground
+from storage.database import DatabaseUnavailable
+from storage.objects import StoreUnavailable
+
+log = logging.getLogger("retouch")
 
 _STATUS_WORDS = {460: "IMAGE_FETCH_FAILED", 506: "INSUFFICIENT_DATA", 422: "CONTENT_BLOCKED"}
+
+
+_COME_AGAIN_S = 5
+"""When to come again after 503: what is away is back in seconds, or takes longer than can be told."""
 
 
 class ApiError(Exception):
@@ -123,9 +135,18 @@ class FetchRefused(ApiError):
 
 
 class Unavailable(ApiError):
-    """503: a model or the store is not to be had just now."""
+    """503: a model, the store or the database is not to be had just now; Retry-After says when again."""
 
     code = 503
+
+    def __init__(
+        self, text: str, parameter: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(text, parameter, {"Retry-After": str(_COME_AGAIN_S), **(headers or {})})
+
+
+class TookTooLong(Unavailable):
+    """503: the work took longer than it may."""
 
 
 class CannotWork(ApiError):
@@ -153,6 +174,8 @@ _FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
     NoReference: (CannotWork, "This server's profile makes scenes from prompts alone"),
     NothingToCopy: (CannotWork, "Nothing of the image is left to fill the area from"),
     ModelUnavailable: (Unavailable, "A model cannot be loaded"),
+    EngineUnavailable: (Unavailable, "The models are not to be had just now"),
+    DeadlinePassed: (TookTooLong, "The request was given up"),
     MemoryError: (Unavailable, "There is not enough memory for this just now"),
 }
 """What the floors below raise, and the refusal each becomes."""
@@ -163,12 +186,19 @@ def translated() -> Iterator[None]:
     """Turn what the floors below raise into refusals."""
     try:
         yield
+    except EngineBusy as error:
+        raise busy(str(error), error.retry_after) from error
     except tuple(_FROM_BELOW) as error:
         kind, text = next(
             refusal for known, refusal in _FROM_BELOW.items() if isinstance(error, known)
         )
         detail = str(error)
         raise kind(f"{text}: {detail}." if detail else f"{text}.") from error
+
+
+def busy(text: str, seconds: int) -> Busy:
+    """Make the refusal of a full house, which says when to come again."""
+    return Busy(f"{text}; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
 def status_word(code: int) -> str:
@@ -204,6 +234,13 @@ def _api_error(_: Request, error: Exception) -> Response:
     return error_response(error)
 
 
+def _away(request: Request, error: Exception) -> Response:
+    """Answer where the store or the database is away; what it said is for the log alone."""
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    what = "store" if isinstance(error, StoreUnavailable) else "database"
+    return error_response(Unavailable(f"The {what} is not to be had just now; try again."))
+
+
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
     text = {
@@ -218,4 +255,6 @@ def _http_error(request: Request, error: Exception) -> Response:
 def install(app: FastAPI) -> None:
     """Answer every refusal of `app` with the one error body."""
     app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(StoreUnavailable, _away)
+    app.add_exception_handler(DatabaseUnavailable, _away)
     app.add_exception_handler(HTTPException, _http_error)

@@ -3,7 +3,7 @@
 import math
 from types import TracebackType
 
-from server.errors import Busy
+from server.errors import busy
 
 
 class Gate:
@@ -22,10 +22,7 @@ class Gate:
         """Let one request in; raises Busy when the house is full."""
         if self._inside >= self._limit:
             wait = max(1, math.ceil(self._inside * self._mean_s / self._workers))
-            raise Busy(
-                f"The server has {self._limit} requests in hand, its limit; try again in {wait} s.",
-                headers={"Retry-After": str(wait)},
-            )
+            raise busy(f"The server has {self._limit} requests in hand, its limit", wait)
         self._inside += 1
 
     async def __aexit__(

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from server.ending import Ending
+
 router = APIRouter(tags=["health"])
 
 
 @dataclass
 class Readiness:
-    """What is still awaited before the first request; ready when nothing is."""
+    """What is still awaited before the first request; ready when nothing is, until the end is begun."""
 
+    ending: Ending
     awaited: set[str] = field(default_factory=set)
     fault: str | None = None
 
@@ -24,8 +27,14 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="The models are loaded and have run once")
 async def readyz(request: Request) -> JSONResponse:
-    """Answer 200 when every model of the profile is loaded and has run once, else 503."""
+    """Answer 200 when every model of the profile is loaded and has run once, else 503.
+
+    Neither store nor database is asked: they are away for every server at once, and one that is not
+    ready could not tell its callers when to come again.
+    """
     readiness: Readiness = request.app.state.readiness
+    if readiness.ending.begun:
+        return JSONResponse({"status": "ending"}, 503)
     if readiness.fault is not None:
         return JSONResponse({"status": "failed", "reason": readiness.fault}, 503)
     if readiness.awaited:

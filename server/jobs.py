@@ -85,12 +85,16 @@ class Workshop:
                 for result, hidden, key in zip(results, blocked, job.keys, strict=True)
             ]
         self._store(job.keys, files)
-        if job.sid:
-            changed = (*job.changed, *job.operation.changes(body))
-            edit = EditSession(job.sid, job.visual_id, job.keys[0], changed)
-            self._visuals.keep_result(job.organisation, edit)
+        self.remember(replace(job, body=body))
         log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
         return Done(body, blocked)
+
+    def remember(self, job: Job) -> None:
+        """Note a job's stored result as one that further edits may start from; twice is as good as once."""
+        if job.sid:
+            changed = (*job.changed, *job.operation.changes(job.body))
+            edit = EditSession(job.sid, job.visual_id, job.keys[0], changed)
+            self._visuals.keep_result(job.organisation, edit)
 
     def _store(self, keys: Sequence[str], files: Sequence[bytes]) -> None:
         """Store all results or none; raises Unavailable."""

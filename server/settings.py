@@ -6,8 +6,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from storage.database import database_url, is_postgresql
+from storage.opening import parse_s3
+from storage.s3 import Bucket
 
 _ORGANISATION = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -46,6 +50,21 @@ class Settings(BaseSettings):
     """Load models at start, as many as fit; else each when it is first needed."""
     data_dir: Path = Path("data")
     """Folder of weights, results and the link secret; relative to the working directory."""
+    store: str | None = None
+    """Where results and pictures lie: a folder, or s3://bucket/prefix. Unset: DATA_DIR."""
+    s3_endpoint: str | None = None
+    """Address of an S3 store other than AWS's own, as this server reaches it."""
+    s3_public_endpoint: str | None = None
+    """Address of the same store as readers of result links reach it. Unset: S3_ENDPOINT."""
+    s3_region: str = "us-east-1"
+    """Region of the bucket."""
+    s3_style: Literal["path", "host"] | None = None
+    """Where the bucket's name stands in addresses. Unset: in the path with S3_ENDPOINT, else the host."""
+    s3_lifecycle: bool = False
+    """The bucket itself expires what is under results/: the sweep need not list it."""
+    database_url: SecretStr | None = None
+    """Where visuals and jobs are kept: postgresql://user:password@host/name, to be shared by several
+    servers. Unset: SQLite files in DATA_DIR."""
     public_url: str | None = None
     """What result links start with, without a trailing slash. Unset: the address that the caller used."""
     api_tokens: Annotated[tuple[str, ...], NoDecode] = ()
@@ -76,6 +95,20 @@ class Settings(BaseSettings):
     """Requests in the house at once, worked on or waiting; beyond it callers get 429."""
     max_undone: int = Field(256, ge=1, le=100_000)
     """Jobs of sync=false undone at once; beyond it callers get 429."""
+    max_queue: int = Field(64, ge=1, le=100_000)
+    """Calls that may wait for one model at once; beyond it callers get 429."""
+    request_timeout_s: float = Field(600, gt=0, le=86400)
+    """Longest time that one request is worked on or waits for it, in seconds; then 503."""
+    job_timeout_s: float = Field(3600, gt=0, le=604800)
+    """Longest time that one try at a job of sync=false is worked on, in seconds."""
+    engine: Literal["local", "ray"] = "local"
+    """Where models run: in this process, or on the Ray cluster at RAY_ADDRESS."""
+    ray_address: str | None = None
+    """Address of the Ray cluster, host:port of its head; auto: the one that runs on this machine."""
+    drain_s: float = Field(2, ge=0, le=600)
+    """Time between SIGTERM, when /readyz turns 503, and closing the listener, in seconds."""
+    grace_s: float = Field(30, ge=1, le=3600)
+    """Longest time from SIGTERM to the end of the process, in seconds."""
     moderation_threshold: float = Field(0.8, gt=0, le=1)
     """Score, 0 to 1, from which on content moderation refuses a picture."""
     sweep_interval_s: float = Field(300, gt=0, le=86400)
@@ -106,7 +139,23 @@ class Settings(BaseSettings):
     def _networks(cls, value: Any) -> Any:
         return _split(value)
 
-    @field_validator("public_url")
+    @field_validator("store")
+    @classmethod
+    def _store(cls, value: str | None) -> str | None:
+        if value and "://" in value:
+            parse_s3(value)
+        return value or None
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not is_postgresql(database_url(value.get_secret_value())):
+            raise ValueError("several servers share postgresql://user:password@host/name alone")
+        return value
+
+    @field_validator("public_url", "s3_endpoint", "s3_public_endpoint")
     @classmethod
     def _public_url(cls, value: str | None) -> str | None:
         if not value:
@@ -123,6 +172,39 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"HOST {self.host} can be reached by other machines, so API_TOKENS must be set"
                 " (organisation:token); without tokens only loopback is served"
+            )
+        return self
+
+    @property
+    def store_address(self) -> Path | Bucket:
+        """The folder or the bucket that results and pictures lie in."""
+        if self.store is None:
+            return self.data_dir
+        if "://" not in self.store:
+            return Path(self.store)
+        name, prefix = parse_s3(self.store)
+        style = self.s3_style or ("path" if self.s3_endpoint else "host")
+        return Bucket(
+            name,
+            prefix,
+            self.s3_endpoint,
+            self.s3_public_endpoint,
+            self.s3_region,
+            style == "path",
+            self.s3_lifecycle,
+        )
+
+    @model_validator(mode="after")
+    def _ends_in_time(self) -> "Settings":
+        if self.drain_s > self.grace_s / 2:
+            raise ValueError(f"DRAIN_S {self.drain_s:g} is over half of GRACE_S {self.grace_s:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _cluster_is_named(self) -> "Settings":
+        if self.engine == "ray" and not self.ray_address:
+            raise ValueError(
+                "ENGINE ray needs RAY_ADDRESS, host:port of the cluster's head or auto"
             )
         return self
 

@@ -89,9 +89,8 @@ class Visuals:
         return f"{uuid.uuid4()}.JPEG"
 
     def keep_result(self, organisation: str, edit: EditSession) -> None:
-        """Remember a stored result, for edits that start from it."""
-        if self._records.visual(organisation, edit.visual_id) is not None:
-            self._records.add_session(organisation, edit)
+        """Remember a stored result, for edits that start from it; of a removed visual there are none."""
+        self._records.add_session(organisation, edit)
 
     def remove(self, visual: Visual) -> None:
         """Forget a visual: its rows, then its picture, its map and the results made of it."""

@@ -1,6 +1,8 @@
 """A store of results in a folder of this machine."""
 
+import contextlib
 import errno
+import json
 import os
 import secrets
 import stat as file_kinds
@@ -8,7 +10,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.objects import ObjectInfo, ObjectMissing, check_key, content_type_of
+from storage.objects import ObjectInfo, ObjectMissing, Refusal, check_key, content_type_of
 
 # A key's segment cannot start with a dot, so no link ever names a file that is being written.
 _WRITING_PREFIX = ".writing-"
@@ -46,6 +48,22 @@ class LocalObjects:
             raise
         _sync_folder(target.parent)
 
+    def refuse(self, key: str, refusal: Refusal) -> None:
+        """See ObjectStore. The word is a file of its own, so that nobody takes it for the object."""
+        word = json.dumps({"code": refusal.code, "text": refusal.text}).encode()
+        self.put(_word(key), word, content_type_of(_word(key)))
+
+    def refusal(self, key: str) -> Refusal | None:
+        """See ObjectStore."""
+        try:
+            return Refusal(**json.loads(self.get(_word(key))))
+        except ObjectMissing:
+            return None
+
+    def is_settled(self, key: str) -> bool:
+        """See ObjectStore."""
+        return self.exists(key) or self.exists(_word(key))
+
     def stat(self, key: str) -> ObjectInfo | None:
         """See ObjectStore."""
         try:
@@ -75,13 +93,14 @@ class LocalObjects:
         """See ObjectStore. A file that was opened stays whole even if it is replaced or swept."""
         return self._root / check_key(key)
 
-    def delete(self, key: str) -> bool:
+    def link(self, key: str, ttl_s: int) -> None:
+        """See ObjectStore: files are served by the server."""
+
+    def delete(self, key: str) -> None:
         """See ObjectStore."""
-        try:
-            self.path(key).unlink()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return False
-        return True
+        for path in (self.path(key), self.path(_word(key))):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                path.unlink()
 
     def sweep(self, older_than: datetime) -> int:
         """See ObjectStore. Reads each folder once: one `stat` per object, none is opened."""
@@ -99,6 +118,10 @@ class LocalObjects:
             if folder != self._root:
                 _remove_if_empty(folder)
         return removed
+
+
+def _word(key: str) -> str:
+    return f"{key}.refused.json"
 
 
 def _open_beside(target: Path) -> tuple[Path, int]:

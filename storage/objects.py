@@ -1,7 +1,6 @@
 """What every store of results offers, and the rules for its keys and content types.
 
-The methods are synchronous: each is one blocking call that belongs in a worker thread. `stat`,
-`exists` and `path` of the local store cost one system call at most.
+The methods are synchronous: each is one blocking call that belongs in a worker thread.
 """
 
 import re
@@ -36,6 +35,18 @@ class ObjectMissing(KeyError):  # noqa: N818 - a state of the store
     """No object lies under the key."""
 
 
+class StoreUnavailable(OSError):  # noqa: N818 - reads as what it is
+    """The store cannot be reached, or does not let us, just now."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why no object will ever lie under a key: a status code and a text that callers may read."""
+
+    code: int
+    text: str
+
+
 @dataclass(frozen=True)
 class ObjectInfo:
     """What is known of an object without reading it."""
@@ -50,7 +61,8 @@ class ObjectInfo:
 class ObjectStore(Protocol):
     """Keeps bytes under keys. Safe to call from several threads and processes at once.
 
-    Every method raises InvalidKey where the key breaks the rules of `check_key`.
+    Every method raises InvalidKey where the key breaks the rules of `check_key`, and an OSError
+    (StoreUnavailable where the store is elsewhere) where nothing can be read or written just now.
     """
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
@@ -58,6 +70,18 @@ class ObjectStore(Protocol):
 
         Raises ValueError when `content_type` is not that of the key's extension.
         """
+        ...
+
+    def refuse(self, key: str, refusal: Refusal) -> None:
+        """Leave word that nothing will ever lie under `key`, and why."""
+        ...
+
+    def refusal(self, key: str) -> Refusal | None:
+        """Give the word that was left for a key, if any."""
+        ...
+
+    def is_settled(self, key: str) -> bool:
+        """Tell whether an object, or word that there will be none, lies under `key`."""
         ...
 
     def stat(self, key: str) -> ObjectInfo | None:
@@ -72,6 +96,13 @@ class ObjectStore(Protocol):
         """Read an object whole. Raises ObjectMissing."""
         ...
 
+    def link(self, key: str, ttl_s: int) -> str | None:
+        """Give an address where anyone reads the object, there or still to come, for `ttl_s` seconds.
+
+        None where the store serves nobody: then the server does, from `path`.
+        """
+        ...
+
     def path(self, key: str) -> Path | None:
         """Give the file to serve the object from, or None when the store keeps none.
 
@@ -79,8 +110,8 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def delete(self, key: str) -> bool:
-        """Remove an object; tell whether there was one."""
+    def delete(self, key: str) -> None:
+        """Remove an object and what word was left for its key, where there is any."""
         ...
 
     def sweep(self, older_than: datetime) -> int:

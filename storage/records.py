@@ -14,15 +14,20 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     String,
-    create_engine,
     delete,
-    event,
     select,
+    text,
 )
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from storage.database import open_engine, reaching_database
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATING = 0x5E70_0C44
+"""Number of the lock under which a schema is brought up to date."""
 
 
 class Base(DeclarativeBase):
@@ -62,6 +67,14 @@ class SessionRow(Base):
     made: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
+class ServerRow(Base):
+    """A server process that has used the database (`storage.presence`)."""
+
+    __tablename__ = "servers"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    started: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 @dataclass(frozen=True)
 class Visual:
     """A registered picture: its owner, its name, where its bytes lie, its size in pixels."""
@@ -88,17 +101,17 @@ class EditSession:
 
 
 class Records:
-    """Reads and writes rows; safe to share by threads.
+    """Reads and writes rows; safe to share by threads, the database by processes.
 
-    url: SQLAlchemy database URL. The schema is brought up to date on construction.
-    Every read names the organisation, so that no row is ever found for another.
+    The schema is brought up to date on construction. Every read names the organisation, so that no row
+    is ever found for another. Every method raises DatabaseUnavailable where the database is away.
     """
 
-    def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, pool_pre_ping=True)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _set_up_sqlite)
-        migrate(self._engine)
+    def __init__(self, url: URL) -> None:
+        self._engine = open_engine(url)
+        self._insert = (sqlite if url.get_backend_name() == "sqlite" else postgresql).insert
+        with reaching_database():
+            migrate(self._engine)
 
     def close(self) -> None:
         """Close every connection."""
@@ -106,18 +119,15 @@ class Records:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with Session(self._engine) as session, session.begin():
+        with reaching_database(), Session(self._engine) as session, session.begin():
             yield session
 
     def add_visual(self, visual: Visual) -> bool:
         """Remember a visual; False when it is known already, which changes nothing."""
-        row = VisualRow(**visual.__dict__, registered=datetime.now(UTC))
-        try:
-            with self._session() as session:
-                session.add(row)
-        except IntegrityError:
-            return False
-        return True
+        row = self._insert(VisualRow).values(**visual.__dict__, registered=datetime.now(UTC))
+        with self._session() as session:
+            added = session.scalars(row.on_conflict_do_nothing().returning(VisualRow.visual_id))
+            return added.first() is not None
 
     def visual(self, organisation: str, visual_id: str) -> Visual | None:
         """Give a visual of this organisation."""
@@ -150,9 +160,9 @@ class Records:
             )
         return keys
 
-    def add_session(self, organisation: str, edit: EditSession) -> None:
-        """Remember a result; the same sid again changes nothing."""
-        row = SessionRow(
+    def add_session(self, organisation: str, edit: EditSession) -> bool:
+        """Remember a result; the same sid again changes nothing. False when its visual is forgotten."""
+        row = self._insert(SessionRow).values(
             sid=edit.sid,
             organisation=organisation,
             visual_id=edit.visual_id,
@@ -160,8 +170,12 @@ class Records:
             changed=",".join(edit.changed),
             made=datetime.now(UTC),
         )
-        with self._session() as session:
-            session.merge(row)
+        try:
+            with self._session() as session:
+                session.execute(row.on_conflict_do_nothing(index_elements=[SessionRow.sid]))
+        except IntegrityError:  # the one other constraint is the visual's
+            return False
+        return True
 
     def session(self, organisation: str, visual_id: str, sid: str) -> EditSession | None:
         """Give a stored result of this visual of this organisation."""
@@ -182,17 +196,11 @@ class Records:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the database's schema up to date."""
+    """Bring the database's schema up to date; of several servers that start at once, one does."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-
-
-def _set_up_sqlite(connection: object, _: object) -> None:
-    """Let readers read while one writes, wait for locks, and keep foreign keys."""
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

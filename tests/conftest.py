@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from models.pool import Pool
 from pipelines.picture import Picture
+from tests.services import Postgres, SeaweedFs
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "docs" / "photos"
@@ -40,6 +41,22 @@ def photo() -> Callable[[str], Picture]:
         return Picture(np.asarray(Image.open(PHOTOS / f"{name}.jpg").convert("RGB")))
 
     return read
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server."""
+    server = Postgres()
+    yield server.start()
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
+    """A real S3 store."""
+    server = SeaweedFs(tmp_path_factory.mktemp("seaweed"))
+    yield server.start()
+    server.stop()
 
 
 @pytest.fixture

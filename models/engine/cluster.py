@@ -2,7 +2,6 @@
 
 import logging
 import math
-import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -176,18 +175,13 @@ class ClusterEngine:
 
 
 def _attach(address: str) -> None:
-    """Become a driver of a cluster; Ray's own signal handlers would break the server's."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    """Become a driver of a cluster."""
     try:
         ray.init(address, log_to_driver=False, configure_logging=False, ignore_reinit_error=True)
     except (ConnectionError, RayError, RuntimeError) as error:
         raise EngineUnavailable(
             f"the Ray cluster at {address} is not to be had: {error}"
         ) from error
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
 
 def _answer(response: Any, scope: Scope) -> Any:

@@ -40,6 +40,7 @@ class Server:
         (self.data / "weights").symlink_to(weights_dir.absolute())
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.environment: dict[str, str] = {}
         self.http = httpx.Client(headers=TOKEN, timeout=_PATIENCE_S)
 
     def launch(self, **settings: str) -> subprocess.Popen[bytes]:
@@ -56,6 +57,8 @@ class Server:
             "RETOUCH_DATA_DIR": str(self.data),
             "RETOUCH_PORT": "0",
             "RETOUCH_WORKERS": "2",
+            "RETOUCH_DRAIN_S": "0",
+            **self.environment,
             **{f"RETOUCH_{name}": value for name, value in settings.items()},
         }
         with self.log.open("wb") as log:
@@ -66,13 +69,19 @@ class Server:
 
     def start(self, **settings: str) -> "Server":
         """Start the process and wait until it is ready."""
-        process = self.launch(API_TOKENS="a:secret-a,b:secret-b", **settings)
+        self.launch(API_TOKENS="a:secret-a,b:secret-b", **settings)
+        self.wait_for_port()
+        self._until(lambda: self.http.get("/readyz").status_code == 200)
+        return self
+
+    def wait_for_port(self) -> None:
+        """Wait until the process that was launched listens."""
+        process = self.process
+        assert process is not None
         self._until(lambda: _LISTENS.search(self.text()) or process.poll() is not None)
         found = _LISTENS.search(self.text())
         assert found, self.text()
         self.http.base_url = f"http://127.0.0.1:{found[1]}"
-        self._until(lambda: self.http.get("/readyz").status_code == 200)
-        return self
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the exit status."""

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +13,16 @@ from models.base import Matting
 from server.codec import probe
 from server.durable import DurableJobs
 from server.intake import Encoded
+from server.job_forms import JobForms
+from server.job_runner import JobRunner
 from server.jobs import Job, Workshop
+from server.journal import Journal
 from server.operation import EditBody
 from server.v1 import OPERATIONS
 from server.v1.background_remove import OPERATION
 from server.visuals import Visuals
+from server.workers import Workers
+from storage.database import database_url
 from storage.local import LocalObjects
 from storage.records import Records
 from tests.fakes import FakeModels
@@ -35,17 +39,14 @@ class House:
         self.folder = folder
         self.sources = LocalObjects(folder / "sources")
         self.results = LocalObjects(folder / "results")
-        self.records = Records(f"sqlite:///{folder}/records.db")
+        self.records = Records(database_url(f"sqlite:///{folder}/records.db"))
         visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results)
-        self.jobs = DurableJobs(
-            folder / "jobs.db",
-            {operation.path: operation for operation in OPERATIONS},
-            self.sources,
-            self.results,
-            Workshop(models, self.results, visuals, 0.8),
-            ThreadPoolExecutor(1),
-            limit=300,
-        )
+        self.workers = Workers(1)
+        forms = JobForms({operation.path: operation for operation in OPERATIONS}, self.sources)
+        workshop = Workshop(models, self.results, visuals, 0.8)
+        runner = JobRunner(forms, self.results, workshop, self.workers, 60)
+        self.jobs = DurableJobs(Journal(folder / "jobs.db"), forms, runner, limit=300)
+        self.jobs.start()
 
     def submit(self, key: str = KEY) -> None:
         """Have a cut-out made."""
@@ -55,7 +56,8 @@ class House:
 
     def close(self) -> None:
         """Let jobs end that have begun."""
-        self.jobs.stop()
+        self.jobs.stop(20)
+        self.workers.begin_nothing()
         self.records.close()
 
     def remembered(self) -> int:
@@ -122,10 +124,11 @@ def test_a_job_that_ended_many_processes_is_given_up(
     assert not first.results.exists(KEY)
     (ours / "deaths.json").write_bytes(b"%d" % deaths)
     second = House(tmp_path, FakeModels())
-    second.jobs.start()
-    wait_until(lambda: second.results.exists(KEY) or second.results.exists(f"{KEY}.json"))
+    wait_until(lambda: second.results.is_settled(KEY))
     second.close()
     assert second.results.exists(KEY) is is_done
     if not is_done:
-        assert b"each time" in second.results.get(f"{KEY}.json")
+        refusal = second.results.refusal(KEY)
+        assert refusal is not None
+        assert "each time" in refusal.text
     assert not [file for file in (tmp_path / "sources").rglob("*") if file.is_file()]

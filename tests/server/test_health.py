@@ -4,9 +4,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 
+from models.engine.base import EngineUnavailable
 from server.app import create_app
+from server.ending import Ending
 from server.settings import Settings
 from tests.fakes import FakeModels
 
@@ -47,3 +50,34 @@ def test_models_that_do_not_start_are_told(
         wait_until(lambda: client.get("/readyz").json()["status"] == "failed")
         assert client.get("/readyz").json()["reason"] == "u2netp.onnx is truncated"
         assert client.get("/readyz").status_code == 503
+
+
+def test_models_whose_engine_is_away_are_tried_again(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[[Callable[[], bool]], None],
+) -> None:
+    class Away(FakeModels):
+        tries = 0
+
+        def warm_up(self) -> None:
+            self.tries += 1
+            if self.tries < 3:
+                raise EngineUnavailable("nobody answers")
+
+    monkeypatch.setattr("server.app._ENGINE_RETRY_S", 0.5)
+    models = Away()
+    with TestClient(create_app(Settings(data_dir=tmp_path), models)) as client:
+        wait_until(lambda: models.tries == 1)
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        wait_until(lambda: client.get("/readyz").status_code == 200)
+
+
+def test_a_process_that_ends_is_not_ready(tmp_path: Path) -> None:
+    ending = Ending(1, 30)
+    with TestClient(create_app(Settings(data_dir=tmp_path), FakeModels(), ending)) as client:
+        ending.begin()
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()) == (503, {"status": "ending"})
+        assert client.get("/healthz").status_code == 200

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from server.settings import Settings
+from storage.s3 import Bucket
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gpu-box"])
@@ -46,3 +47,52 @@ def test_every_setting_is_documented() -> None:
     readme = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     for name in Settings.model_fields:
         assert f"`RETOUCH_{name.upper()}`" in readme, f"docs/settings.md does not tell of {name}"
+
+
+def test_results_lie_beside_the_data_unless_a_store_is_named(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).store_address == tmp_path
+    assert Settings(store=str(tmp_path / "shared")).store_address == tmp_path / "shared"
+    assert Settings(store="s3://pictures/team").store_address == Bucket(
+        "pictures", "team", path_style=False
+    )
+    own = Settings(
+        store="s3://pictures",
+        s3_endpoint="http://store:8333/",
+        s3_public_endpoint="https://pictures.example",
+        s3_region="eu",
+        s3_lifecycle=True,
+    )
+    assert own.store_address == Bucket(
+        "pictures", "", "http://store:8333", "https://pictures.example", "eu", True, True
+    )
+    assert Settings(store="s3://b-1", s3_endpoint="http://s", s3_style="host").store_address == (
+        Bucket("b-1", endpoint="http://s", path_style=False)
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("store", "s3://"),
+        ("store", "ftp://pictures"),
+        ("s3_endpoint", "store:8333"),
+        ("s3_style", "virtual"),
+        ("database_url", "mysql://a/b"),
+        ("database_url", "sqlite:///x.db"),
+        ("engine", "celery"),
+        ("engine", "ray"),
+        ("drain_s", 20),
+        ("grace_s", 0),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(field: str, value: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate({field: value})
+
+
+def test_no_password_is_ever_shown() -> None:
+    settings = Settings.model_validate({"database_url": "postgresql://me:hunter2@db/retouch"})
+    assert "hunter2" not in repr(settings) + str(settings)
+    with pytest.raises(ValidationError) as refusal:
+        Settings.model_validate({"database_url": "mysql://me:hunter2@db/retouch"})
+    assert all("hunter2" not in fault["msg"] for fault in refusal.value.errors())

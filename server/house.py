@@ -1,0 +1,82 @@
+"""The parts of the server, each made once and wired to the others."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from models.base import Models
+from server.auth import Tokens
+from server.delivery import Delivery
+from server.desk import Desk
+from server.durable import DurableJobs
+from server.gate import Gate
+from server.intake import Intake
+from server.job_forms import JobForms
+from server.job_runner import JobRunner
+from server.jobs import Workshop
+from server.journal import Journal
+from server.reception import Reception
+from server.settings import Settings
+from server.v1 import OPERATIONS
+from server.visuals import Visuals
+from server.workers import Workers
+from storage.database import database_url
+from storage.links import LinkSigner, load_or_create_secret
+from storage.opening import Stores, open_stores
+from storage.presence import Presence
+from storage.records import Records
+
+
+class WarmModels(Models, Protocol):
+    """Models that can be loaded ahead of the first request."""
+
+    def warm_up(self) -> None:
+        """Load each model and run it once."""
+        ...
+
+
+@dataclass(frozen=True)
+class House:
+    """What the application starts, uses and stops."""
+
+    stores: Stores
+    records: Records
+    visuals: Visuals
+    reception: Reception
+    workers: Workers
+    durable: DurableJobs
+    desk: Desk
+
+
+def open_house(settings: Settings, models: WarmModels) -> House:
+    """Make every part; raises OSError where the store or the database is not to be had."""
+    data = settings.data_dir
+    stores = open_stores(settings.store_address)
+    if settings.database_url is None:
+        records = Records(database_url(f"sqlite:///{data.absolute()}/records.db"))
+        journal = Journal(data / "jobs.db")
+    else:
+        url = database_url(settings.database_url.get_secret_value())
+        records = Records(url)
+        journal = Journal(Presence(url))
+    visuals = Visuals(records, stores.visuals, stores.results)
+    # Servers that share a folder of results share the secret of their links.
+    shared = settings.store_address
+    signer = LinkSigner(
+        load_or_create_secret((shared if isinstance(shared, Path) else data) / "link-secret")
+    )
+    reception = Reception(
+        settings,
+        Tokens(settings.api_tokens),
+        Gate(settings.max_waiting, settings.workers),
+        Intake(settings),
+        visuals,
+        Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
+    )
+    workshop = Workshop(models, stores.results, visuals, settings.moderation_threshold)
+    workers = Workers(settings.workers)
+    forms = JobForms({operation.path: operation for operation in OPERATIONS}, stores.sources)
+    runner = JobRunner(forms, stores.results, workshop, workers, settings.job_timeout_s)
+    durable = DurableJobs(journal, forms, runner, settings.max_undone)
+    desk = Desk(reception, workshop, durable, workers)
+    return House(stores, records, visuals, reception, workers, durable, desk)

@@ -1,0 +1,102 @@
+"""Jobs as they are kept: a form that is all JSON, and beside it, in the store, the pictures that it names."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from server import codec
+from server.intake import Encoded
+from server.jobs import Job
+from server.operation import Operation
+from storage.objects import ObjectMissing, ObjectStore, content_type_of
+
+log = logging.getLogger("retouch")
+
+VERSION = "1"
+"""Of the form below. Processes take up jobs of their own version only: raise it with the form."""
+
+Form = Mapping[str, Any]
+
+
+class JobForms:
+    """Turns jobs into forms and back; safe to share by threads.
+
+    operations: by path. sources: where the pictures lie until the job is done.
+    """
+
+    def __init__(self, operations: Mapping[str, Operation[Any]], sources: ObjectStore) -> None:
+        self._operations = operations
+        self._sources = sources
+
+    def write(self, name: str, job: Job) -> Form:
+        """Store a job's pictures and give its form; an OSError leaves nothing behind."""
+        sources: dict[str, dict[str, Any]] = {}
+        try:
+            for picture, encoded in job.pictures.items():
+                key = f"{name}/{picture}.{codec.EXTENSIONS[encoded.probe.format]}"
+                sources[picture] = {"key": key, "is_mask": encoded.is_mask}
+                self._sources.put(key, encoded.data, content_type_of(key))
+        except BaseException:
+            self.forget({"sources": sources})
+            raise
+        return {
+            "operation": job.operation.path,
+            "organisation": job.organisation,
+            "body": job.body.model_dump(mode="json"),
+            "sources": sources,
+            "keys": list(job.keys),
+            "visual_id": job.visual_id,
+            "sid": job.sid,
+            "changed": list(job.changed),
+        }
+
+    def read(self, form: Form, *, pictures: bool = True) -> Job:
+        """Give the job of a form; without its pictures where they are not asked for."""
+        operation = self._operations[form["operation"]]
+        return Job(
+            operation,
+            form["organisation"],
+            operation.body.model_validate(form["body"]),
+            self._pictures(form) if pictures else {},
+            form["keys"],
+            form["visual_id"],
+            form["sid"],
+            tuple(form["changed"]),
+        )
+
+    def _pictures(self, form: Form) -> dict[str, Encoded]:
+        pictures = {}
+        for picture, source in form["sources"].items():
+            data = self._sources.get(source["key"])
+            pictures[picture] = Encoded(data, codec.probe(data), source["is_mask"])
+        return pictures
+
+    def forget(self, form: Form) -> None:
+        """Remove a job's pictures; what a store that is away keeps, the sweep removes."""
+        self._remove([source["key"] for source in form["sources"].values()])
+
+    def deaths(self, name: str) -> int:
+        """Tell how many processes have ended while they worked on a job."""
+        try:
+            return int(self._sources.get(_note(name)))
+        except ObjectMissing:
+            return 0
+
+    def note_deaths(self, name: str, count: int) -> None:
+        """Write down how many processes will have ended on a job, should this one end now."""
+        self._sources.put(_note(name), b"%d" % count, "application/json")
+
+    def forget_deaths(self, name: str) -> None:
+        """Remove the count; what a store that is away keeps, the sweep removes."""
+        self._remove([_note(name)])
+
+    def _remove(self, keys: list[str]) -> None:
+        for key in keys:
+            try:
+                self._sources.delete(key)
+            except OSError as error:
+                log.warning("%s stays until the sweep: %s", key, error)
+
+
+def _note(name: str) -> str:
+    return f"{name}/deaths.json"

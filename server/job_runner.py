@@ -1,0 +1,175 @@
+"""How a kept job is done: patiently where a store or a model is away, never more often than it should be."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, wait
+from contextlib import contextmanager
+from functools import partial
+
+from models.scope import Cancelled, Scope, entered
+from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unavailable
+from server.job_forms import Form, JobForms
+from server.jobs import Workshop
+from server.workers import NoWorkers, Workers
+from storage.objects import ObjectStore, Refusal, content_type_of
+
+log = logging.getLogger("retouch")
+
+_DEATHS = 5
+"""Processes that may end while they work on one job before it is given up."""
+_RETRY_S = 600.0
+"""How long a job waits, in all, for a store or a model that is not to be had."""
+_LOOK_S = 0.2
+"""How often a waiting job looks whether the process is out of time."""
+
+
+class Stopping(BaseException):
+    """The process ends with this job undone; no Exception, so that its workflow stays pending."""
+
+
+class JobRunner:
+    """Does jobs on the workers, each to one of its three ends: results, no bytes, or a refusal.
+
+    timeout_s: for one try at a job, from when work on it begins.
+    """
+
+    def __init__(
+        self,
+        forms: JobForms,
+        results: ObjectStore,
+        workshop: Workshop,
+        workers: Workers,
+        timeout_s: float,
+    ) -> None:
+        self._forms = forms
+        self._results = results
+        self._workshop = workshop
+        self._workers = workers
+        self._timeout_s = timeout_s
+        self._deaths: dict[str, int] = {}
+        self._scopes: set[Scope] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._over = threading.Event()
+
+    def begin_no_more(self) -> None:
+        """Let jobs go on that have begun; the others raise Stopping."""
+        self._stopping.set()
+        self._workers.begin_no_jobs()
+
+    def abandon(self) -> None:
+        """Let every job raise Stopping that is still at work."""
+        self.begin_no_more()
+        self._over.set()
+        with self._lock:
+            for scope in self._scopes:
+                scope.cancel()
+
+    def do(self, name: str, form: Form) -> None:
+        """Do a job to its end, whatever that is; raises nothing but Stopping."""
+        try:
+            self._patiently(name, form)
+            self._forms.forget(form)
+        finally:
+            self._deaths.pop(name, None)
+
+    def _patiently(self, name: str, form: Form) -> None:
+        give_up = time.monotonic() + _RETRY_S
+        pause = 0.5
+        while True:
+            try:
+                self._once(name, form)
+            except (Busy, Unavailable, OSError) as error:
+                log.warning("a job waits %.1f s: %s", pause, error)
+                if time.monotonic() > give_up and self._gave_up(form, str(error)):
+                    return
+                if self._stopping.wait(pause):
+                    raise Stopping from error
+                pause = min(2 * pause, 30)
+            else:
+                return
+
+    def _gave_up(self, form: Form, text: str) -> bool:
+        """Tell the job's links that nothing comes of it, if the store lets us."""
+        try:
+            self._refuse(form, Unavailable.code, text)
+        except OSError:
+            return False
+        return True
+
+    def _once(self, name: str, form: Form) -> None:
+        try:
+            self._on_a_worker(name, form)
+        except Cancelled as error:
+            raise Stopping from error
+        except Blocked:
+            for key in form["keys"]:
+                self._results.put(key, b"", content_type_of(key))
+        except TookTooLong as error:
+            self._refuse(form, error.code, error.text)
+        except (Busy, Unavailable, OSError):
+            raise
+        except ApiError as error:
+            self._refuse(form, error.code, error.text)
+        except Exception:
+            log.exception("a job failed")
+            text = "The server failed to do this job; the fault is in its log."
+            self._refuse(form, 500, text)
+
+    def _on_a_worker(self, name: str, form: Form) -> None:
+        """Work on a job once, on one of the workers; what it needs is read there, not while it waits."""
+        try:
+            future = self._workers.submit(partial(self._work, name, form), job=True)
+        except NoWorkers as error:
+            raise Stopping from error
+        while not wait([future], _LOOK_S).done:
+            if self._over.is_set():
+                raise Stopping
+        try:
+            future.result()
+        except CancelledError as error:
+            raise Stopping from error
+
+    def _work(self, name: str, form: Form) -> None:
+        """Do a job whose results are not there yet; JobFailed when it has ended too many processes."""
+        if all(map(self._results.is_settled, form["keys"])):
+            self._workshop.remember(self._forms.read(form, pictures=False))
+            return
+        with self._scope() as scope, self._counting_deaths(name), entered(scope):
+            self._workshop.do(self._forms.read(form))
+
+    @contextmanager
+    def _scope(self) -> Iterator[Scope]:
+        scope = Scope(self._timeout_s)
+        with self._lock:
+            self._scopes.add(scope)
+        try:
+            yield scope
+        finally:
+            with self._lock:
+                self._scopes.discard(scope)
+
+    @contextmanager
+    def _counting_deaths(self, name: str) -> Iterator[None]:
+        """Have it known, should this process end within, that it did so at work on this job.
+
+        Only starts of the work itself are counted, once for each process: a job may wait through any
+        number of restarts, and be tried any number of times.
+        """
+        if name not in self._deaths:
+            self._deaths[name] = self._forms.deaths(name)
+        if self._deaths[name] >= _DEATHS:
+            self._forms.forget_deaths(name)
+            raise JobFailed("The server ended each time that it worked on this job.", 500)
+        self._forms.note_deaths(name, self._deaths[name] + 1)
+        try:
+            yield
+        finally:
+            self._forms.forget_deaths(name)
+
+    def _refuse(self, form: Form, code: int, text: str) -> None:
+        """Leave word at each promised link why nothing will ever be there."""
+        for key in form["keys"]:
+            self._results.refuse(key, Refusal(code, text))

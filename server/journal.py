@@ -1,0 +1,143 @@
+"""Where jobs are kept until they are done: DBOS, in a file of this folder or in PostgreSQL."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from storage.presence import Presence
+
+from server.adoption import Adoption
+from server.errors import Unavailable
+from server.job_forms import VERSION, Form
+
+log = logging.getLogger("retouch")
+
+_ACCEPT_S = 10.0
+"""How long keeping a job may take; DBOS itself waits for its database without end."""
+_STARTERS = 8
+_SWEEP = 1000
+"""Workflows forgotten at once."""
+_POOL = 10
+"""Connections of this process to the database of the workflows."""
+
+Do = Callable[[str, Form], None]
+
+
+class Journal:
+    """Keeps jobs as DBOS workflows and has each done; one of it in a process (DBOS has one instance).
+
+    A job that this process ends without having done is done by its next start, where the database is a
+    file; in PostgreSQL, by whichever process is there (`server.adoption`).
+    """
+
+    def __init__(self, database: Path | Presence) -> None:
+        """Keep jobs in a file, or in the PostgreSQL database that this process is present in."""
+        self._file = database if isinstance(database, Path) else None
+        self._presence = database if isinstance(database, Presence) else None
+        self._adoption: Adoption | None = None
+        self._launching = threading.Lock()
+        self._launched = False
+        self._withdrawn: set[str] = set()
+        self._starters = ThreadPoolExecutor(_STARTERS, "starter")
+        self._do: Do | None = None
+
+    def start(self, do: Do) -> None:
+        """Have jobs done by `do`; take up those that ended processes left.
+
+        A file is opened only once there is, or has been, a job: DBOS takes a second to stop, which a
+        server without jobs is spared.
+        """
+        self._do = do
+        if self._presence is not None or (self._file is not None and self._file.exists()):
+            self._launch()
+
+    def keep(self, name: str, form: Form) -> None:
+        """Keep a job and have it begun: when this returns it will be done, whatever happens.
+
+        Raises OSError where the database is not to be had, and Unavailable where it does not answer.
+        """
+        if self._presence is not None:
+            self._presence.check()
+        self._launch()
+        kept = self._starters.submit(_begin, name, form)
+        if not wait([kept], _ACCEPT_S).done:
+            # It may still be kept once the database answers, but its caller is told that it is not.
+            self._withdrawn.add(name)
+            raise Unavailable("The job could not be kept: the database does not answer.")
+        kept.result()
+
+    def sweep(self, older_than: datetime) -> None:
+        """Forget the jobs that ended before `older_than`; DBOS itself remembers every one."""
+        while self._launched:
+            ended = DBOS.list_workflows(
+                status=["SUCCESS", "ERROR"],
+                completed_before=older_than.isoformat(),
+                limit=_SWEEP,
+                load_input=False,
+                load_output=False,
+            )
+            if not ended:
+                return
+            DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+
+    def close(self) -> None:
+        """Let go of the database; on PostgreSQL the jobs left undone are now another's."""
+        if self._adoption is not None:
+            self._adoption.close()
+        self._starters.shutdown(wait=False, cancel_futures=True)
+        if self._launched:
+            DBOS.destroy()
+            _journals.remove(self)
+        if self._presence is not None:
+            self._presence.close()
+
+    def do(self, name: str, form: Form) -> None:
+        """Do a job, unless its caller was told that it is not kept."""
+        if name in self._withdrawn:
+            self._withdrawn.discard(name)
+            return
+        assert self._do is not None  # noqa: S101 - nothing is launched before
+        self._do(name, form)
+
+    def _launch(self) -> None:
+        with self._launching:
+            if self._launched:
+                return
+            _journals.append(self)
+            DBOS(config=self._config())
+            DBOS.launch()
+            self._launched = True
+            if self._presence is not None:
+                self._adoption = Adoption(self._presence)
+
+    def _config(self) -> DBOSConfig:
+        common = DBOSConfig(name="retouch", application_version=VERSION, log_level="WARNING")
+        if self._presence is None:
+            url = f"sqlite:///{self._file and self._file.absolute()}"
+            return DBOSConfig(**common, system_database_url=url, executor_id="local")
+        return DBOSConfig(
+            **common,
+            system_database_url=self._presence.url,
+            sys_db_pool_size=_POOL,
+            executor_id=self._presence.name,
+        )
+
+
+_journals: list[Journal] = []
+"""Whose the jobs of this process are: DBOS knows workflows by name, not by object."""
+
+
+@DBOS.workflow(name="edit", max_recovery_attempts=None)
+def edit(form: dict[str, Any]) -> None:
+    """Do one job, given in its JSON form."""
+    _journals[-1].do(str(DBOS.workflow_id), form)
+
+
+def _begin(name: str, form: Mapping[str, Any]) -> None:
+    with SetWorkflowID(name):
+        DBOS.start_workflow(edit, dict(form))

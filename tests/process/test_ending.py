@@ -1,0 +1,104 @@
+"""How the process ends: unready at once, what is in hand answered, gone within its grace period."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from signal import SIGINT, SIGTERM
+
+import httpx2 as httpx
+
+from tests.process.conftest import TOKEN, Server, b64, sample, whole_picture
+
+PATIENCE_S = 60
+
+
+def ask(server: Server, data: bytes, path: str = "background/remove") -> httpx.Response | str:
+    """Ask on a connection of its own, as balancers do; gives the answer or how there was none."""
+    try:
+        with httpx.Client(headers=TOKEN, timeout=PATIENCE_S) as http:
+            return http.post(f"{server.http.base_url}/v1/{path}", json={"file": b64(data)})
+    except httpx.ConnectError:
+        return "refused"
+    except httpx.TransportError as error:
+        return f"broken off: {error!r}"
+
+
+def test_under_full_load_it_is_unready_at_once_and_breaks_no_promise(stopped: Server) -> None:
+    server = stopped.start(DRAIN_S="2", GRACE_S="30")
+    data = sample(width=900)
+    answers: list[httpx.Response | str] = []
+    ended = threading.Event()
+
+    def call_on() -> None:
+        while not ended.is_set():
+            answers.append(ask(server, data))
+            if answers[-1] == "refused":
+                return
+
+    with ThreadPoolExecutor(12) as callers:
+        for _ in range(12):
+            callers.submit(call_on)
+        time.sleep(2)
+        assert server.process is not None
+        server.process.send_signal(SIGTERM)
+        time.sleep(0.3)
+        ready = httpx.get(f"{server.http.base_url}/readyz", timeout=PATIENCE_S)
+        assert (ready.status_code, ready.json()["status"]) == (503, "ending")
+        assert httpx.get(f"{server.http.base_url}/healthz", timeout=PATIENCE_S).status_code == 200
+        assert server.process.wait(30) == 0, server.text()
+        ended.set()
+    told = [answer for answer in answers if not isinstance(answer, str)]
+    assert len(told) > 12
+    assert {answer.status_code for answer in told} <= {200, 503}
+    assert [answer for answer in answers if answer != "refused" and isinstance(answer, str)] == []
+    assert "Traceback" not in server.text()
+
+
+def test_work_that_takes_longer_than_the_grace_period_is_left(stopped: Server) -> None:
+    server = stopped.start(GRACE_S="8")
+    data = sample("coffee", width=600)
+    with ThreadPoolExecutor(1) as caller:
+        long = caller.submit(ask, server, data, "image/increase_resolution?desired_increase=4")
+        waiting = [caller.submit(ask, server, data)]
+        time.sleep(1.5)
+        assert server.process is not None
+        server.process.send_signal(SIGTERM)
+        server.process.wait(20)
+        answer = long.result(PATIENCE_S)
+        assert isinstance(answer, str) or answer.status_code in (200, 503)
+        waiting[0].result(PATIENCE_S)
+
+
+def test_an_idle_server_ends_at_once_and_cleanly(stopped: Server) -> None:
+    server = stopped.start()
+    assert server.end(SIGTERM) == 0
+    assert "leaving as it is" not in server.text()
+    assert "Traceback" not in server.text()
+    server.start()
+    assert server.end(SIGINT) == 0
+
+
+def test_a_job_at_work_is_done_before_the_end(stopped: Server) -> None:
+    server = stopped.start(WORKERS="1")
+    data = sample(width=900)
+    body = {"file": b64(data), "sync": False}
+    link = server.http.post("/v1/background/remove", json=body).json()["result_url"]
+    assert server.end(SIGTERM) == 0
+    server.start()
+    deadline = time.monotonic() + PATIENCE_S
+    while (answer := server.read(link)).status_code != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert whole_picture(answer.content) == whole_picture(data)
+
+
+def test_two_servers_do_not_share_a_folder(stopped: Server) -> None:
+    server = stopped.start()
+    first = server.process
+    log = server.text()
+    second = server.launch(API_TOKENS="a:secret-a")
+    assert second.wait(PATIENCE_S) == 2
+    assert "another server keeps its data in" in server.text()
+    server.process = first
+    assert "Traceback" not in log
+    assert server.http.get("/readyz").status_code == 200

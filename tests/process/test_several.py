@@ -1,0 +1,270 @@
+"""Several servers on one PostgreSQL and one S3 store: any may die, the store and the database may be away."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+import httpx2 as httpx
+import psycopg
+import pytest
+
+from models.pool import Pool
+from tests.process.conftest import TOKEN, Server, b64, mask_for, sample, whole_picture
+from tests.services import Postgres, SeaweedFs
+
+PATIENCE_S = 60
+KILLS = 5
+"""Servers killed while jobs come and go; more were, on the way to this figure."""
+
+
+class Team:
+    """Servers with folders of their own that share a database and a store."""
+
+    def __init__(
+        self, folder: Path, weights_dir: Path, postgres: Postgres, seaweed: SeaweedFs
+    ) -> None:
+        self._folder, self._weights_dir = folder, weights_dir
+        self.postgres, self.seaweed = postgres, seaweed
+        self.database = postgres.database()
+        self._shared = {
+            **seaweed.environment(),
+            "no_proxy": "127.0.0.1",
+            "RETOUCH_DATABASE_URL": self.database,
+            "RETOUCH_STORE": seaweed.prefix(),
+            "RETOUCH_S3_ENDPOINT": seaweed.endpoint,
+        }
+        self.servers: list[Server] = []
+        self.reader = httpx.Client(timeout=30)
+
+    def add(self, **settings: str) -> Server:
+        """Start another server."""
+        server = Server(self._folder / str(len(self.servers)), self._weights_dir)
+        self.servers.append(server)
+        server.environment = self._shared
+        return server.start(**settings)
+
+    def until_there(self, link: str) -> bytes:
+        """Read a link until its result is there."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                answer = self.reader.get(link)
+            except httpx.TransportError:  # the store is away
+                answer = None
+            if answer is not None and answer.status_code == 200:
+                return answer.content
+            assert time.monotonic() < deadline, [s.text()[-2000:] for s in self.servers]
+            time.sleep(0.1)
+
+    def undone(self) -> int:
+        """Count the jobs that are not done."""
+        with psycopg.connect(self.database) as connection:
+            row = connection.execute(
+                "select count(*) from dbos.workflow_status where status <> 'SUCCESS'"
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def close(self) -> None:
+        """End every server."""
+        self.reader.close()
+        for server in self.servers:
+            server.close()
+
+
+@pytest.fixture
+def team(
+    tmp_path: Path, weights_dir: Path, lite: Pool, postgres: Postgres, seaweed: SeaweedFs
+) -> Iterator[Team]:
+    team = Team(tmp_path, weights_dir, postgres, seaweed)
+    yield team
+    team.close()
+
+
+def job(server: Server, **fields: object) -> str:
+    """Ask for a cut-out without waiting; gives its link."""
+    body = {"file": b64(sample()), "sync": False, **fields}
+    answer = server.http.post("/v1/background/remove", json=body)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["result_url"])
+
+
+def test_what_one_has_made_another_knows(team: Team) -> None:
+    one, other = team.add(), team.add()
+    data = sample()
+    answer = one.http.post("/v1/register", files={"file": ("a.jpg", data)})
+    visual_id = answer.json()["visual_id"]
+    change = {"mask_source": "manual", "actions": {"remove": True}}
+    url = "data:image/png;base64," + b64(mask_for(data))
+    body = {"changes": [{"mask_url": url, **change}]}
+    first = other.http.post(f"/v1/{visual_id}/objects/remove", json=body).json()
+    second = one.http.post(
+        f"/v1/{visual_id}/objects/remove", json={**body, "sid": first["sid"]}
+    ).json()
+    for link in (first["image_res"], second["image_res"]):
+        assert link.startswith(team.seaweed.endpoint)
+        assert whole_picture(team.reader.get(link).content) == whole_picture(data)
+    other.http.post(f"/v1/{visual_id}/remove_image")
+    assert one.http.get(f"/v1/{visual_id}/info").status_code == 404
+    assert team.reader.get(first["image_res"]).status_code == 404
+
+
+def test_a_job_that_fails_says_so_in_its_links_headers(team: Team) -> None:
+    server = team.add()
+    data = sample()
+    white = b64(mask_for(data))
+    answer = server.http.post(
+        "/v1/eraser", json={"file": b64(data), "mask_file": white, "sync": False}
+    )
+    assert team.until_there(answer.json()["result_url"])
+    visual_id = server.http.post("/v1/register", files={"file": ("a.jpg", data)}).json()[
+        "visual_id"
+    ]
+    change = {"mask_id": 200, "mask_source": "generated", "actions": {"remove": True}}
+    later = server.http.post(
+        f"/v1/{visual_id}/objects/remove", json={"changes": [change], "sync": False}
+    )
+    assert later.status_code in (200, 506)
+    if later.status_code == 200:
+        assert team.until_there(later.json()["image_res"]) == b""
+        told = team.reader.get(later.json()["image_res"])
+        assert told.headers["x-amz-meta-retouch-code"] == "506"
+
+
+def test_a_server_killed_for_good_leaves_its_jobs_to_another(team: Team) -> None:
+    doomed = team.add(WORKERS="1")
+    links = [job(doomed) for _ in range(8)]
+    doomed.end(SIGKILL)
+    team.add()
+    expected = whole_picture(sample())
+    for link in links:
+        assert whole_picture(team.until_there(link)) == expected
+    assert team.undone() == 0
+
+
+def test_a_server_told_to_end_leaves_what_has_not_begun_to_another(team: Team) -> None:
+    leaving, staying = team.add(WORKERS="1", GRACE_S="10"), team.add()
+    links = [job(leaving) for _ in range(8)]
+    assert leaving.end(SIGTERM) == 0
+    for link in links:
+        assert whole_picture(team.until_there(link)) == whole_picture(sample())
+    assert staying.http.get("/readyz").status_code == 200
+    assert "Traceback" not in leaving.text()
+
+
+def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team) -> None:
+    """Three servers, each killed again and again at random moments, and started again or replaced."""
+    dice = random.Random(20261125)
+    for _ in range(3):
+        team.add()
+    pictures = [sample(name, 120) for name in ("coffee", "chelsea", "astronaut")]
+    links: list[tuple[bytes, str]] = []
+    stop, enough = threading.Event(), threading.Event()
+
+    def ask(seed: int) -> None:
+        own = random.Random(seed)
+        count = 0
+        with httpx.Client(headers=TOKEN, timeout=30) as http:
+            while count < 40 or not enough.wait(1):
+                count += 1
+                data = own.choice(pictures)
+                body = {"file": b64(data), "sync": False}
+                while True:
+                    base = own.choice(team.servers).http.base_url
+                    try:
+                        answer = http.post(f"{base}/v1/background/remove", json=body)
+                    except httpx.TransportError:
+                        time.sleep(0.1)  # killed before it answered: no job was promised
+                        continue
+                    if answer.status_code == 200:
+                        links.append((data, answer.json()["result_url"]))
+                        break
+                    assert answer.status_code in (429, 503), answer.text
+                    time.sleep(0.2)
+
+    def kill() -> int:
+        kills = 0
+        while not stop.wait(dice.uniform(1.0, 2.5)):
+            victim = dice.choice(team.servers)
+            victim.end(SIGKILL)
+            victim.start()
+            kills += 1
+            if kills == KILLS:
+                enough.set()
+        return kills
+
+    with ThreadPoolExecutor(5) as threads:
+        killing = threads.submit(kill)
+        asking = [threads.submit(ask, seed) for seed in range(4)]
+        try:
+            for one in asking:
+                one.result(240)
+        finally:
+            stop.set()
+            enough.set()
+        assert killing.result(60) >= KILLS
+    assert len(links) == len({link for _, link in links}) >= 160
+    results: dict[bytes, set[bytes]] = {}
+    for data, link in links:
+        results.setdefault(data, set()).add(team.until_there(link))
+    # Each was done, and whoever did it, and however often, did the same.
+    assert [len(made) for made in results.values()] == [1, 1, 1]
+    deadline = time.monotonic() + PATIENCE_S
+    while team.undone():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("away", ["seaweed", "postgres"])
+def test_while_store_or_database_is_away_new_work_is_503_and_accepted_work_waits(
+    team: Team, away: str
+) -> None:
+    server = team.add(WORKERS="1")
+    links = [job(server) for _ in range(6)]
+    service = getattr(team, away)
+    service.stop()
+    try:
+        data = sample()
+        began = time.monotonic()
+        later = {"file": b64(data), "sync": False}
+        answer = server.http.post("/v1/background/remove", json=later)
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.json()["code"] == 503
+        answer = server.http.post("/v1/register", files={"file": ("a.jpg", data)})
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["retry-after"]) > 0
+        assert server.http.get("/healthz").status_code == 200
+        assert server.http.get("/readyz").status_code == 200
+        assert time.monotonic() - began < 50
+        if away == "seaweed":
+            answer = server.http.post("/v1/background/remove", json={"file": b64(data)})
+            assert answer.status_code == 503, answer.text
+        time.sleep(5)
+    finally:
+        service.start()
+    for link in links:
+        assert whole_picture(team.until_there(link)) == whole_picture(sample())
+    deadline = time.monotonic() + PATIENCE_S
+    while (again := server.http.post("/v1/background/remove", json=later)).status_code == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert whole_picture(team.until_there(again.json()["result_url"]))
+
+
+def test_a_start_without_its_store_or_database_says_so(team: Team) -> None:
+    server = team.add()
+    server.end()
+    for name, value, said in (
+        ("S3_ENDPOINT", "http://127.0.0.1:1", "RETOUCH_STORE"),
+        ("DATABASE_URL", "postgresql://retouch:hunter2@127.0.0.1:1/x", "RETOUCH_DATABASE_URL"),
+    ):
+        server.launch(API_TOKENS="a:secret-a", **{name: value})
+        assert server.process is not None
+        assert server.process.wait(PATIENCE_S) == 1, server.text()
+        assert said in server.text()
+        assert "hunter2" not in server.text()

