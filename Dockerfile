@@ -1,26 +1,73 @@
-# Retouch with profile `lite`, CPU only; weights are fetched while building, so that a container needs no
-# network to start.
-FROM python:3.12-slim-bookworm AS build
-WORKDIR /app
-RUN python -m venv /venv
+# Two images from one file: `--target cpu` (profile lite, its weights built in: a container needs no network to
+# start) and `--target cuda` (profiles open and bria; their weights are mounted). BuildKit is needed.
+#
+# One slim base for both. Torch's wheels bring their own CUDA libraries, so that NVIDIA's CUDA images would
+# bring them twice; the driver comes from the host, by way of NVIDIA's container toolkit.
+FROM python:3.12.13-slim-bookworm@sha256:8a7e7cc04fd3e2bd787f7f24e22d5d119aa590d429b50c95dfe12b3abe52f48b AS base
+# The weights lie beside /data, which a volume covers: a new image's weights are seen by an old volume too.
+# KubeRay starts Ray with a login shell, which knows /usr/local/bin alone.
+RUN groupadd --system --gid 10001 retouch \
+    && useradd --system --uid 10001 --gid 10001 --create-home retouch \
+    && install -d -o retouch -g retouch /data /opt/retouch/weights \
+    && ln -s /opt/retouch/weights /data/weights \
+    && ln -s /venv/bin/ray /venv/bin/serve /usr/local/bin/
+ENV PATH=/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    HF_HOME=/tmp/huggingface \
+    RAY_USAGE_STATS_ENABLED=0 \
+    RETOUCH_DATA_DIR=/data \
+    RETOUCH_HOST=0.0.0.0
+
+FROM base AS sources
+WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
+# What a set of extras asks for, without the program: this layer, up to 6 GB, is built and shipped anew only
+# when pyproject.toml changes.
+RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+groups = {'cpu': ['cluster'], 'cuda': ['gpu', 'cluster']}; \
+[open(f'/src/{g}.txt', 'w').write('\n'.join(p['dependencies'] + \
+[r for e in extras for r in p['optional-dependencies'][e]])) for g, extras in groups.items()]" \
+    && python -m venv /venv
+
+FROM sources AS cpu-dependencies
+RUN --mount=type=cache,target=/root/.cache/pip /venv/bin/pip install --requirement cpu.txt
+
+FROM sources AS cuda-dependencies
+RUN --mount=type=cache,target=/root/.cache/pip /venv/bin/pip install --requirement cuda.txt
+
+FROM sources AS program
 COPY server ./server
 COPY models ./models
 COPY pipelines ./pipelines
 COPY storage ./storage
-RUN /venv/bin/pip install --no-cache-dir .
-RUN RETOUCH_DATA_DIR=/data /venv/bin/python -m models.weights_tool fetch lite
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m pip install --no-deps --target /program .
 
-FROM python:3.12-slim-bookworm
-RUN useradd --system --uid 10001 --create-home retouch \
-    && mkdir /data && chown retouch /data
-COPY --from=build /venv /venv
-COPY --from=build --chown=retouch /data /data
-USER retouch
-ENV RETOUCH_DATA_DIR=/data RETOUCH_HOST=0.0.0.0
+FROM base AS runtime
+COPY deploy/serve-in-cluster /usr/local/bin/
+WORKDIR /data
+USER 10001:10001
 VOLUME /data
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
-    CMD ["/venv/bin/python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/readyz')"]
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["/venv/bin/python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ.get('RETOUCH_PORT', '8000') + '/readyz', timeout=2)"]
 # A container's address is no loopback: RETOUCH_API_TOKENS must be given.
 CMD ["/venv/bin/python", "-m", "server"]
+
+FROM runtime AS cuda
+COPY --from=cuda-dependencies /venv /venv
+COPY --from=program /program /venv/lib/python3.12/site-packages
+ENV NVIDIA_VISIBLE_DEVICES=all \
+    NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    RETOUCH_PROFILE=open
+
+FROM runtime AS cpu-program
+COPY --from=cpu-dependencies /venv /venv
+COPY --from=program /program /venv/lib/python3.12/site-packages
+
+FROM cpu-program AS cpu-weights
+RUN python -m models.weights_tool fetch lite
+
+FROM cpu-program AS cpu
+COPY --from=cpu-weights /opt/retouch/weights /opt/retouch/weights

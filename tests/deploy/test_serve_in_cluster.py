@@ -1,0 +1,178 @@
+"""A server as a node of a Ray cluster, by the script that Kubernetes runs: they end together."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+# Ray reads these as it is imported.
+RAY = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "only-this-machine-knows-this-token",
+}
+os.environ.update(RAY)
+
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from tests.conftest import ROOT  # noqa: E402
+
+_PATIENCE_S = 90
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[str]:
+    """The head of a cluster; gives its address."""
+    options = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
+    cluster = Cluster(initialize_head=True, head_node_args=options)
+    yield cluster.address
+    cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+class Running:
+    """The script and what it has started, in a process group of its own."""
+
+    def __init__(self, address: str, folder: Path, weights_dir: Path) -> None:
+        (folder / "data").mkdir()
+        (folder / "data" / "weights").symlink_to(weights_dir.absolute())
+        self._log = folder / "log"
+        environment = {
+            **os.environ,
+            **RAY,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",
+            "RAY_OBJECT_STORE_BYTES": "100000000",
+            "RETOUCH_RAY_ADDRESS": address,
+            "RETOUCH_DATA_DIR": str(folder / "data"),
+            "RETOUCH_PORT": "0",
+            "RETOUCH_WORKERS": "2",
+        }
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [ROOT / "deploy" / "serve-in-cluster"],
+                cwd=folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def ready(self) -> bool:
+        """Tell whether the server answers that it is ready."""
+        found = re.search(r"running on (http://127\.0\.0\.1:\d+)", self.text())
+        if found is None:
+            return False
+        try:
+            return httpx.get(f"{found[1]}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def up_or_ended(self) -> bool:
+        """Tell whether the server is ready, or the script has ended."""
+        return self.process.poll() is not None or self.ready()
+
+    def until(self, happened: Callable[[], object]) -> None:
+        """Wait for something."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while not happened():
+            assert time.monotonic() < deadline, self.text()
+            time.sleep(0.1)
+
+    def text(self) -> str:
+        """Give what was logged."""
+        return self._log.read_text()
+
+    def started(self, name: str) -> list[int]:
+        """Give the processes of a name, such as raylet, that the script has started, also indirectly."""
+        parents: dict[int, int] = {}
+        found: list[int] = []
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                text = status.read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+            # pid (command) state parent: the command may hold blanks and brackets.
+            before, after = text[: text.index("(")], text[text.rindex(")") + 1 :]
+            pid = int(before)
+            parents[pid] = int(after.split()[1])
+            if text[len(before) + 1 :].startswith(name):
+                found.append(pid)
+        return [pid for pid in found if self._descends(pid, parents)]
+
+    def _descends(self, pid: int, parents: dict[int, int]) -> bool:
+        while pid in parents:
+            pid = parents[pid]
+            if pid == self.process.pid:
+                return True
+        return False
+
+    def close(self) -> None:
+        """End all that still runs."""
+        for name in ("raylet", "python", "ray", "serve-in-cluste"):
+            for pid in self.started(name):
+                os.kill(pid, signal.SIGKILL)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(30)
+
+
+@pytest.fixture
+def running(head: str, tmp_path: Path, weights_dir: Path, lite: object) -> Iterator[Running]:
+    """A server that has joined the cluster and is ready.
+
+    A node that is not up in Ray's 30 s, as on a machine too busy, ends the script: it is started anew, as
+    Kubernetes does.
+    """
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
+        folder.mkdir()
+        running = Running(head, folder, weights_dir)
+        try:
+            running.until(running.up_or_ended)
+            if running.process.poll() is None:
+                yield running
+                return
+            assert "timed out during startup" in running.text(), running.text()
+        finally:
+            running.close()
+    pytest.fail("no node was up in time")
+
+
+def test_sigterm_ends_the_server_in_order_and_then_its_node(running: Running) -> None:
+    (raylet,) = running.started("raylet")
+    running.process.terminate()
+    assert running.process.wait(_PATIENCE_S) == 0, running.text()
+    assert "Finished server process" in running.text()
+    running.until(lambda: not Path(f"/proc/{raylet}").exists())
+
+
+def test_a_server_whose_node_dies_ends_as_well(running: Running) -> None:
+    (raylet,) = running.started("raylet")
+    os.kill(raylet, signal.SIGKILL)
+    assert running.process.wait(_PATIENCE_S) == 1, running.text()
+    assert "has left the cluster" in running.text()
+    assert not running.ready()
+
+
+def test_while_there_is_no_cluster_it_waits_and_sigterm_ends_it(
+    tmp_path: Path, weights_dir: Path
+) -> None:
+    running = Running("127.0.0.1:9", tmp_path, weights_dir)
+    try:
+        running.until(lambda: running.started("ray"))
+        time.sleep(2)
+        assert running.process.poll() is None, running.text()
+        assert not running.ready()
+        running.process.terminate()
+        assert running.process.wait(_PATIENCE_S) == 143, running.text()
+    finally:
+        running.close()
