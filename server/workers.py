@@ -47,7 +47,7 @@ class Workers:
             dropped = [future for future, _ in self._jobs]
             self._jobs.clear()
         for future in dropped:
-            future.cancel()
+            _cancel(future)
 
     def begin_nothing(self) -> None:
         """Drop all that has not begun, and take nothing any more; the threads end."""
@@ -58,7 +58,7 @@ class Workers:
             self._calls.clear()
             self._changed.notify_all()
         for future in dropped:
-            future.cancel()
+            _cancel(future)
 
     def _next(self) -> "tuple[Future[Any], Callable[[], Any]] | None":
         with self._changed:
@@ -82,3 +82,9 @@ class Workers:
             # Not held while waiting for the next: it may hold a picture.
             del piece, future, work
             result = None
+
+
+def _cancel(future: "Future[Any]") -> None:
+    """Cancel a future that no thread will ever look at, and let whoever waits for it know."""
+    if future.cancel():
+        future.set_running_or_notify_cancel()

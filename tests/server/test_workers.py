@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 
 import pytest
 
@@ -73,6 +73,7 @@ def test_jobs_that_have_not_begun_are_dropped_and_calls_go_on(busy: Busy) -> Non
     job = busy.workers.submit(busy.note("job"), job=True)
     call = busy.workers.submit(busy.note("call"))
     busy.workers.begin_no_jobs()
+    assert wait([job], 10).done
     busy.let.set()
     call.result(10)
     with pytest.raises(CancelledError):
