@@ -174,6 +174,7 @@ def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team)
     for _ in range(3):
         team.add()
     pictures = [sample(name, 120) for name in ("coffee", "chelsea", "astronaut")]
+    masks = {data: b64(mask_for(data)) for data in pictures}
     links: list[tuple[bytes, str]] = []
     stop, enough = threading.Event(), threading.Event()
 
@@ -184,11 +185,11 @@ def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team)
             while count < 40 or not enough.wait(1):
                 count += 1
                 data = own.choice(pictures)
-                body = {"file": b64(data), "sync": False}
+                body = {"file": b64(data), "mask_file": masks[data], "sync": False}
                 while True:
                     base = own.choice(team.servers).http.base_url
                     try:
-                        answer = http.post(f"{base}/v1/background/remove", json=body)
+                        answer = http.post(f"{base}/v1/eraser", json=body)
                     except httpx.TransportError:
                         time.sleep(0.1)  # killed before it answered: no job was promised
                         continue
