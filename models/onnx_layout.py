@@ -18,10 +18,10 @@ _FROM_SIZES = b"pytorch_half_pixel"
 
 
 def with_whole_factors(weights: Path) -> bytes:
-    """Give the network in `weights` with each Resize to a multiple of its input told by its factor.
+    """Give the network in `weights`, its first output alone, with each Resize told by its factor.
 
-    The input's size has to be fixed in the file. The answer is the same up to the rounding of float32:
-    about 1e-5.
+    That is where it enlarges to a multiple of its input. The input's size has to be fixed in the
+    file. The answer is the same up to the rounding of float32: about 1e-5.
     """
     model = shape_inference.infer_shapes(_folded(weights))
     sides = {
@@ -33,6 +33,8 @@ def with_whole_factors(weights: Path) -> bytes:
         if node.op_type == "Resize" and len(node.input) == 4 and node.input[3] in constants:
             target = numpy_helper.to_array(constants[node.input[3]])
             _tell_factors(model, node, sides.get(node.input[0], []), target)
+    # Answers that nobody asks for are computed all the same: U2-Net has six beside its first.
+    del model.graph.output[1:]
     return bytes(model.SerializeToString())
 
 

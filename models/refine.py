@@ -10,6 +10,8 @@ Float = NDArray[np.float32]
 
 _WORK_SIDE = 512
 """Longest side, in pixels, at which the matting equations are solved."""
+_ROWS = 64
+"""Rows that are fitted at once: what is read and written meanwhile stays in the processor's cache."""
 _SURE = 0.03
 _FULL, _EMPTY = 0.97, 0.03
 _TILE = 192
@@ -53,16 +55,11 @@ class _Guide:
 
     def model(self, alpha: Float) -> list[Float]:
         """Fit `alpha` in every window; give slope R, G, B and offset averaged at every pixel."""
-        offset = self._mean(alpha)
-        slopes = []
-        for plane, mean in zip(self._planes, self._means, strict=True):
-            joint = self._mean(np.multiply(plane, alpha, out=self._scratch))
-            joint -= np.multiply(mean, offset, out=self._scratch)
-            slopes.append(joint)
-        self._divide(*slopes)
-        for slope, mean in zip(slopes, self._means, strict=True):
-            offset -= np.multiply(slope, mean, out=self._scratch)
-        return [self._mean(slope) for slope in slopes] + [self._mean(offset)]
+        fit = [self._mean(np.multiply(plane, alpha, out=self._scratch)) for plane in self._planes]
+        fit.append(self._mean(alpha))
+        for top in range(0, alpha.shape[0], _ROWS):
+            self._fit(slice(top, top + _ROWS), *(plane[top : top + _ROWS] for plane in fit))
+        return [self._mean(plane) for plane in fit]
 
     def solve(self, rough: Float, weight: Float, steps: int) -> Float:
         """Give the alpha that fits the colours and, as far as `weight` says, `rough`.
@@ -124,17 +121,26 @@ class _Guide:
         self._lower = r_g, r_b, g_b
         self._diagonal = 1 / rr, 1 / gg, 1 / bb
 
-    def _divide(self, r: Float, g: Float, b: Float) -> None:
-        """Divide, in place, by each window's covariance."""
-        (r_g, r_b, g_b), scratch = self._lower, self._scratch
+    def _fit(self, rows: slice, r: Float, g: Float, b: Float, offset: Float) -> None:
+        """Turn means of colour times alpha, and of alpha, into slopes and offset, in place.
+
+        The covariance of colours and alpha is divided by that of the colours.
+        """
+        scratch = self._scratch[rows]
+        means = [mean[rows] for mean in self._means]
+        r_g, r_b, g_b = (part[rows] for part in self._lower)
+        for slope, mean in zip((r, g, b), means, strict=True):
+            slope -= np.multiply(mean, offset, out=scratch)
         g -= np.multiply(r_g, r, out=scratch)
         b -= np.multiply(r_b, r, out=scratch)
         b -= np.multiply(g_b, g, out=scratch)
-        for part, inverse in zip((r, g, b), self._diagonal, strict=True):
-            part *= inverse
+        for slope, inverse in zip((r, g, b), self._diagonal, strict=True):
+            slope *= inverse[rows]
         g -= np.multiply(g_b, b, out=scratch)
         r -= np.multiply(r_g, g, out=scratch)
         r -= np.multiply(r_b, b, out=scratch)
+        for slope, mean in zip((r, g, b), means, strict=True):
+            offset -= np.multiply(slope, mean, out=scratch)
 
 
 def _constraints(coarse: Float, height: int, width: int) -> tuple[Float, Float]:
