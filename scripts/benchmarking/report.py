@@ -63,18 +63,19 @@ def _machine(rounds: int) -> str:
 def _versus(cells: Mapping[Row, Mapping[str, Cost]]) -> str:
     lines = [
         "| picture | callers | server | requests/s | p50, s | p95, s | CPU, s/request | peak, MiB"
-        " | requests/s, ours to theirs | p50, ours to theirs |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        " | requests/s, ours to theirs | p50, ours to theirs | CPU, ours to theirs |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (picture, callers), by_server in cells.items():
         ours = by_server[OURS]
         for name, cost in by_server.items():
             line = f"| {picture} | {callers} | {name} | {cost.rate:.2f} | {_times(cost)} |"
             if name == OURS:
-                lines.append(f"{line} | |")
+                lines.append(f"{line} | | |")
                 continue
             halved = quantile(ours.seconds, 0.5) / quantile(cost.seconds, 0.5)
-            lines.append(f"{line} {ours.rate / cost.rate:.2f} | {halved:.2f} |")
+            cheaper = ours.cpu_each / cost.cpu_each
+            lines.append(f"{line} {ours.rate / cost.rate:.2f} | {halved:.2f} | {cheaper:.2f} |")
     return "\n".join(lines)
 
 
