@@ -41,6 +41,13 @@ def patchmatch(paths: Sequence[Path], placement: Placement) -> Any:
     return PatchMatch()
 
 
+def cv2_inpaint(paths: Sequence[Path], placement: Placement) -> Any:
+    """Inpainting: OpenCV's own."""
+    from models.cv2_inpaint import Cv2Inpaint
+
+    return Cv2Inpaint()
+
+
 def realesrgan(paths: Sequence[Path], placement: Placement) -> Any:
     """Super-resolution: Real-ESRGAN on ncnn."""
     from models.realesrgan import RealEsrgan

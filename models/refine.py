@@ -10,9 +10,12 @@ Float = NDArray[np.float32]
 
 _WORK_SIDE = 512
 """Longest side, in pixels, at which the matting equations are solved."""
+_ROWS = 64
+"""Rows that are fitted at once: what is read and written meanwhile stays in the processor's cache."""
 _SURE = 0.03
 _FULL, _EMPTY = 0.97, 0.03
-_TILE = 64
+_TILE = 192
+"""About the side, in pixels of the full picture, of what is worked on at once."""
 
 
 def refine(rgb: Rgb, coarse: Float) -> Alpha:
@@ -43,22 +46,20 @@ class _Guide:
     """A colour picture as guide: alpha is taken as linear in its colours within each window."""
 
     def __init__(self, picture: Float, radius: int, eps: float) -> None:
-        self._size = (2 * radius + 1, 2 * radius + 1)
+        side = 2 * radius + 1
+        self._kernel = np.full(side, 1 / side, np.float32)
         self._planes = [np.ascontiguousarray(picture[..., c]) for c in range(3)]
         self._means = [self._mean(plane) for plane in self._planes]
-        self._inverse = self._inverse_covariance(eps)
+        self._scratch = np.empty_like(self._planes[0])
+        self._factor(eps)
 
     def model(self, alpha: Float) -> list[Float]:
         """Fit `alpha` in every window; give slope R, G, B and offset averaged at every pixel."""
-        offset = self._mean(alpha)
-        r, g, b = (
-            self._mean(plane * alpha) - mean * offset
-            for plane, mean in zip(self._planes, self._means, strict=True)
-        )
-        slopes = [x * r + y * g + z * b for x, y, z in self._inverse]
-        for slope, mean in zip(slopes, self._means, strict=True):
-            offset -= slope * mean
-        return [self._mean(slope) for slope in slopes] + [self._mean(offset)]
+        fit = [self._mean(np.multiply(plane, alpha, out=self._scratch)) for plane in self._planes]
+        fit.append(self._mean(alpha))
+        for top in range(0, alpha.shape[0], _ROWS):
+            self._fit(slice(top, top + _ROWS), *(plane[top : top + _ROWS] for plane in fit))
+        return [self._mean(plane) for plane in fit]
 
     def solve(self, rough: Float, weight: Float, steps: int) -> Float:
         """Give the alpha that fits the colours and, as far as `weight` says, `rough`.
@@ -76,38 +77,70 @@ class _Guide:
                 break
             image = self._system(way, weight)
             length = energy / _dot(way, image)
-            alpha += length * way
-            rest -= length * image
-            pushed = scale * rest
+            alpha += np.multiply(way, length, out=self._scratch)
+            rest -= np.multiply(image, length, out=image)
+            np.multiply(scale, rest, out=pushed)
             previous, energy = energy, _dot(rest, pushed)
             way *= energy / previous
             way += pushed
-        return np.clip(alpha, 0, 1)
+        return np.clip(alpha, 0, 1, out=alpha)
 
     def _system(self, alpha: Float, weight: Float) -> Float:
         *slopes, smooth = self.model(alpha)
         for slope, plane in zip(slopes, self._planes, strict=True):
-            smooth += slope * plane
-        return (1 + weight) * alpha - smooth
+            smooth += np.multiply(slope, plane, out=slope)
+        result = weight * alpha
+        result += alpha
+        result -= smooth
+        return result
 
     def _mean(self, plane: Float) -> Float:
         # Half-sample reflection keeps the matrix symmetric, which conjugate gradients need.
-        mean = cv2.boxFilter(plane, -1, self._size, borderType=cv2.BORDER_REFLECT)
+        mean = cv2.sepFilter2D(plane, -1, self._kernel, self._kernel, borderType=cv2.BORDER_REFLECT)
         return np.asarray(mean, np.float32)
 
-    def _inverse_covariance(self, eps: float) -> list[list[Float]]:
-        # In float64: the determinant of nearly collinear colours vanishes in float32.
-        def covariance(i: int, j: int) -> NDArray[np.float64]:
-            joint = self._mean(self._planes[i] * self._planes[j])
-            return (joint - self._means[i] * self._means[j] + eps * (i == j)).astype(np.float64)
+    def _factor(self, eps: float) -> None:
+        """Factor each window's covariance into L D L', which float32 bears where colours are nearly
+        collinear; it does not bear the determinant."""
+
+        def covariance(i: int, j: int) -> Float:
+            joint = self._mean(np.multiply(self._planes[i], self._planes[j], out=self._scratch))
+            joint -= np.multiply(self._means[i], self._means[j], out=self._scratch)
+            if i == j:
+                joint += np.float32(eps)
+            return joint
 
         rr, rg, rb = covariance(0, 0), covariance(0, 1), covariance(0, 2)
         gg, gb, bb = covariance(1, 1), covariance(1, 2), covariance(2, 2)
-        a, b, c = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
-        d, e, f = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
-        determinant = rr * a + rg * b + rb * c
-        rows = (a, b, c), (b, d, e), (c, e, f)
-        return [[(x / determinant).astype(np.float32) for x in row] for row in rows]
+        r_g, r_b = rg / rr, rb / rr
+        gg -= r_g * rg
+        gb -= r_g * rb
+        g_b = gb / gg
+        bb -= r_b * rb
+        bb -= g_b * gb
+        self._lower = r_g, r_b, g_b
+        self._diagonal = 1 / rr, 1 / gg, 1 / bb
+
+    def _fit(self, rows: slice, r: Float, g: Float, b: Float, offset: Float) -> None:
+        """Turn means of colour times alpha, and of alpha, into slopes and offset, in place.
+
+        The covariance of colours and alpha is divided by that of the colours.
+        """
+        scratch = self._scratch[rows]
+        means = [mean[rows] for mean in self._means]
+        r_g, r_b, g_b = (part[rows] for part in self._lower)
+        for slope, mean in zip((r, g, b), means, strict=True):
+            slope -= np.multiply(mean, offset, out=scratch)
+        g -= np.multiply(r_g, r, out=scratch)
+        b -= np.multiply(r_b, r, out=scratch)
+        b -= np.multiply(g_b, g, out=scratch)
+        for slope, inverse in zip((r, g, b), self._diagonal, strict=True):
+            slope *= inverse[rows]
+        g -= np.multiply(g_b, b, out=scratch)
+        r -= np.multiply(r_g, g, out=scratch)
+        r -= np.multiply(r_b, b, out=scratch)
+        for slope, mean in zip((r, g, b), means, strict=True):
+            offset -= np.multiply(slope, mean, out=scratch)
 
 
 def _constraints(coarse: Float, height: int, width: int) -> tuple[Float, Float]:
@@ -128,24 +161,31 @@ def _constraints(coarse: Float, height: int, width: int) -> tuple[Float, Float]:
 def _apply(model: list[Float], work: Float, rgb: Rgb, block: tuple[int, int]) -> Alpha:
     """Apply the model to the full picture, tile by tile, and only where alpha is in between."""
     down, across = block
-    padded = cv2.copyMakeBorder(cv2.merge(model), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    # What is nearly nothing becomes nothing, and nearly all all: done once, on the coefficients.
+    contrast = np.float32(1 / (_FULL - _EMPTY))
+    *slopes, offset = (plane * contrast for plane in model)
+    offset -= np.float32(_EMPTY) * contrast
+    coefficients = [*(slope * np.float32(1 / 255) for slope in slopes), offset]
+    padded = [cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_REPLICATE) for plane in coefficients]
     alpha = np.empty(rgb.shape[:2], np.float32)
-    for y in range(0, work.shape[0], _TILE):
-        for x in range(0, work.shape[1], _TILE):
-            out = alpha[y * down : (y + _TILE) * down, x * across : (x + _TILE) * across]
-            around = work[max(0, y - 5) : y + _TILE + 5, max(0, x - 5) : x + _TILE + 5]
+    rows, columns = (max(1, _TILE // side) for side in block)
+    for y in range(0, work.shape[0], rows):
+        for x in range(0, work.shape[1], columns):
+            out = alpha[y * down : (y + rows) * down, x * across : (x + columns) * across]
+            around = work[max(0, y - 5) : y + rows + 5, max(0, x - 5) : x + columns + 5]
             if around.max() < _EMPTY or around.min() > _FULL:
                 out[:] = around.flat[0] > 0.5
                 continue
-            part = padded[y : y + _TILE + 2, x : x + _TILE + 2]
-            size = (part.shape[1] * across, part.shape[0] * down)
-            large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
-            large = large[down:, across:][: out.shape[0], : out.shape[1]]
-            tile = rgb[y * down : (y + _TILE) * down, x * across : (x + _TILE) * across]
-            fit = large[..., 3] - np.float32(_EMPTY)
-            for c in range(3):
-                fit += large[..., c] * tile[..., c] * np.float32(1 / 255)
-            np.clip(fit / np.float32(_FULL - _EMPTY), 0, 1, out=out)
+            parts = [plane[y : y + rows + 2, x : x + columns + 2] for plane in padded]
+            size = (parts[0].shape[1] * across, parts[0].shape[0] * down)
+            inner = slice(down, down + out.shape[0]), slice(across, across + out.shape[1])
+            *large, fit = (
+                cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)[inner] for part in parts
+            )
+            tile = rgb[y * down : (y + rows) * down, x * across : (x + columns) * across]
+            for slope, plane in zip(large, cv2.split(tile), strict=True):
+                fit += np.asarray(cv2.multiply(slope, plane, dtype=cv2.CV_32F), np.float32)
+            np.clip(fit, 0, 1, out=out)
     return alpha
 
 

@@ -33,6 +33,14 @@ CARDS: tuple[Card, ...] = (
         memory_mb=50,
     ),
     Card(
+        role="inpainting",
+        name="cv2-inpaint",
+        build=builders.cv2_inpaint,
+        files=(),
+        licence="no weights; OpenCV Apache-2.0",
+        memory_mb=20,
+    ),
+    Card(
         role="super_resolution",
         name="realesr-animevideov3",
         build=builders.realesrgan,

@@ -10,6 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.base import Alpha, Rgb
+from models.onnx_layout import with_whole_factors
 from models.refine import refine, shrink
 
 Float = NDArray[np.float32]
@@ -51,8 +52,10 @@ class U2Net:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # A planned pattern keeps a second block of 150 MB per parallel call, without being faster.
         options.enable_mem_pattern = False
+        # onnxruntime warns of every constant that the rewriting made superfluous.
+        options.log_severity_level = 3
         self._session = ort.InferenceSession(
-            str(weights), options, providers=["CPUExecutionProvider"]
+            with_whole_factors(weights), options, providers=["CPUExecutionProvider"]
         )
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name

@@ -57,8 +57,9 @@ def _out_of_focus(rgb: Rgb, other: Alpha8, radius: float) -> Rgb:
     blurred = cv2.filter2D(linear, -1, _disc(radius / step), borderType=cv2.BORDER_REFLECT)
     seen = np.clip(blurred, 0, 1) ** np.float32(1 / _GAMMA)
     small = np.rint(seen * 255).astype(np.uint8)
-    large = cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(large, np.uint8)
+    size = (small.shape[1] * min(step, width), small.shape[0] * min(step, height))
+    large = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(large[:height, :width], np.uint8)
 
 
 def _disc(radius: float) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from models.base import Rgb
 from pipelines.picture import Alpha8, Picture
 
 Float = NDArray[np.float32]
+Tile = tuple[slice, slice]
 
 _WORK_SIDE = 512
 """Longest side, in pixels, at which colours are gathered from afar."""
@@ -54,20 +55,18 @@ def estimate_foreground(rgb: Rgb, alpha: Alpha8) -> Rgb:
         return rgb
     height, width = alpha.shape
     step = -(-max(height, width) // _WORK_SIDE)
-    down, across = min(step, height), min(step, width)
-    front = spread(*gather(rgb, alpha, (down, across)))
-    back = spread(*gather(rgb, 255 - alpha, (down, across)))
+    block = min(step, height), min(step, width)
+    front = _framed(spread(*gather(rgb, alpha, block)))
+    back = _framed(spread(*gather(rgb, 255 - alpha, block)))
     result = np.empty_like(rgb)
-    for rows in _strips(height, down):
-        part = slice(max(0, rows.start - _REACH), min(height, rows.stop + _REACH))
-        fronts = _unmix(
-            rgb[part],
-            alpha[part],
-            _enlarge(front, part, down, width),
-            _enlarge(back, part, down, width),
-        )
-        result[rows] = fronts[rows.start - part.start : rows.stop - part.start]
-    cv2.copyTo(rgb, cv2.inRange(alpha, 255, 255), result)
+    for tile in _tiles(alpha.shape, block):
+        share = alpha[tile]
+        if share.min() == 255:
+            result[tile] = rgb[tile]
+            continue
+        result[tile] = _enlarge(front, tile, block)
+        if share.max() > 0:
+            _correct(result, tile, rgb, alpha, (front, back), block)
     return result
 
 
@@ -102,66 +101,138 @@ def gather(rgb: Rgb, alpha: Alpha8, block: tuple[int, int]) -> tuple[Float, Floa
     table = np.rint(255 * purity**_PURITY).astype(np.uint8)
     colour: Float = np.zeros((*shape, 3), np.float32)
     weight: Float = np.zeros(shape, np.float32)
-    for rows in _strips(height, down):
-        pure = cv2.LUT(alpha[rows], table)
-        out = slice(rows.start // down, -(-rows.stop // down))
-        if pure.any():
-            painted = cv2.multiply(rgb[rows], cv2.merge([pure] * 3), scale=1 / 255)
-            size = (shape[1], out.stop - out.start)
-            colour[out] = cv2.resize(painted, size, interpolation=cv2.INTER_AREA)
-            weight[out] = cv2.resize(pure, size, interpolation=cv2.INTER_AREA)
+    for tile in _tiles(alpha.shape, block):
+        share, painted = alpha[tile], rgb[tile]
+        if not table[share.max()]:
+            continue
+        out = tuple(
+            slice(part.start // side, -(-part.stop // side))
+            for part, side in zip(tile, block, strict=True)
+        )
+        if table[share.min()] == 255:
+            weight[out] = 255
+        else:
+            pure = np.asarray(cv2.LUT(share, table), np.uint8)
+            thrice = cv2.merge([pure] * 3)
+            painted = np.asarray(cv2.multiply(painted, thrice, scale=1 / 255), np.uint8)
+            weight[out] = _block_means(pure, block)
+        colour[out] = _block_means(painted, block)
     weight /= 255
     return colour, weight
 
 
 def spread(colour: Float, weight: Float) -> Rgb:
     """Average what `gather` gives over ever wider surroundings, the nearest counting most."""
-    total = np.full(weight.shape, 1e-6, np.float32)
-    mean = colour.mean((0, 1)) / max(float(weight.mean()), 1e-6)
-    result = total[..., None] * mean
+    mean = np.array(cv2.mean(colour)[:3]) / max(cv2.mean(weight)[0], 1e-6)
+    result: Float = np.full(colour.shape, 1e-6 * mean, np.float32)
+    total: Float = np.full(weight.shape, 1e-6, np.float32)
     for radius, share in _SPREAD:
         size = (2 * radius + 1, 2 * radius + 1)
-        result += np.float32(share) * cv2.blur(colour, size).reshape(colour.shape)
-        total += np.float32(share) * cv2.blur(weight, size).reshape(weight.shape)
-    return np.asarray(np.rint(np.clip(result / total[..., None], 0, 255)), np.uint8)
+        colours, weights = (cv2.blur(i, size).reshape(i.shape) for i in (colour, weight))
+        result = np.asarray(cv2.scaleAdd(colours, share, result), np.float32)
+        total = np.asarray(cv2.scaleAdd(weights, share, total), np.float32)
+    return np.asarray(cv2.divide(result, _threefold(total), dtype=cv2.CV_8U), np.uint8)
 
 
-def _enlarge(small: Rgb, rows: slice, down: int, width: int) -> Rgb:
-    """Give `rows` of the full picture from a picture of one pixel per block of `down` rows."""
-    first, last = rows.start // down - 1, -(-rows.stop // down) + 1
-    part = small[np.clip(np.arange(first, last), 0, len(small) - 1)]
-    large = cv2.resize(part, (width, (last - first) * down), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(large[rows.start - first * down :][: rows.stop - rows.start], np.uint8)
+def _block_means(pixels: NDArray[np.uint8], block: tuple[int, int]) -> NDArray[np.uint8]:
+    """Average blocks of rows and columns; the last ones may be broken."""
+    down, across = block
+    rows, columns = -(-pixels.shape[0] // down), -(-pixels.shape[1] // across)
+    broken = rows * down - pixels.shape[0], columns * across - pixels.shape[1]
+    if any(broken):
+        pixels = np.asarray(
+            cv2.copyMakeBorder(pixels, 0, broken[0], 0, broken[1], cv2.BORDER_REPLICATE), np.uint8
+        )
+    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _framed(small: Rgb) -> Rgb:
+    """Repeat the outermost pixels, for `_enlarge`."""
+    return np.asarray(cv2.copyMakeBorder(small, 1, 1, 1, 1, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _enlarge(framed: Rgb, part: Tile, block: tuple[int, int]) -> Rgb:
+    """Give a part of the full picture from a framed picture of one pixel per block."""
+    rows, columns = (
+        slice(side.start // size, -(-side.stop // size) + 2)
+        for side, size in zip(part, block, strict=True)
+    )
+    (down, across), (ys, xs) = block, part
+    small = framed[rows, columns]
+    large = cv2.resize(
+        small,
+        (small.shape[1] * across, small.shape[0] * down),
+        interpolation=cv2.INTER_LINEAR,
+    )
+    top, left = ys.start - (rows.start - 1) * down, xs.start - (columns.start - 1) * across
+    return np.asarray(
+        large[top : top + ys.stop - ys.start, left : left + xs.stop - xs.start], np.uint8
+    )
+
+
+def _correct(
+    result: Rgb,
+    tile: Tile,
+    rgb: Rgb,
+    alpha: Alpha8,
+    framed: tuple[Rgb, Rgb],
+    block: tuple[int, int],
+) -> None:
+    """Correct a tile of `result` where alpha is partial, and keep what is seen where it is 255."""
+    x, y, width, height = cv2.boundingRect(cv2.inRange(alpha[tile], 1, 254))
+    if width:
+        top, left = tile[0].start + y, tile[1].start + x
+        inner = slice(top, top + height), slice(left, left + width)
+        rows, columns = (
+            slice(max(0, part.start - _REACH), min(side, part.stop + _REACH))
+            for part, side in zip(inner, alpha.shape, strict=True)
+        )
+        front, back = (_enlarge(small, (rows, columns), block) for small in framed)
+        fixed = _unmix(rgb[rows, columns], alpha[rows, columns], front, back)
+        top, left = top - rows.start, left - columns.start
+        fixed = fixed[top : top + height, left : left + width]
+        cv2.copyTo(fixed, cv2.inRange(alpha[inner], 1, 254), result[inner])
+    cv2.copyTo(rgb[tile], cv2.inRange(alpha[tile], 255, 255), result[tile])
 
 
 def _unmix(rgb: Rgb, alpha: Alpha8, front: Rgb, back: Rgb) -> Rgb:
-    """Correct `front` where alpha is partial, square by square of one strip."""
-    result = front.copy()
-    soft = cv2.inRange(alpha, 1, 254)
-    for x in range(0, alpha.shape[1], _STRIP):
-        if not soft[:, x : x + _STRIP].any():
-            continue
-        part = slice(max(0, x - _REACH), x + _STRIP + _REACH)
-        seen, near, far = (i[:, part].astype(np.float32) for i in (rgb, front, back))
-        a = cv2.merge([alpha[:, part]] * 3).astype(np.float32)
-        a *= np.float32(1 / 255)
-        near = _corrected(seen, a, near, far)
-        size = (2 * _REACH + 1, 2 * _REACH + 1)
-        share = cv2.blur(a, size)
-        far = cv2.blur(far * (1 - a), size) / (1 - share + np.float32(1e-5))
-        near = cv2.blur(near * a, size) / (share + np.float32(1e-5))
-        fixed = np.rint(_corrected(seen, a, near, far)).astype(np.uint8)
-        keep = soft[:, x : x + _STRIP]
-        cv2.copyTo(fixed[:, x - part.start :][:, : keep.shape[1]], keep, result[:, x : x + _STRIP])
-    return result
+    """Give `front` corrected, with `back`, to blend to the seen colours of a part of a picture."""
+    share = alpha.astype(np.float32)
+    share *= np.float32(1 / 255)
+    a = _threefold(share)
+    far = back.astype(np.float32)
+    near = _corrected(rgb, a, front.astype(np.float32), far)
+    size = (2 * _REACH + 1, 2 * _REACH + 1)
+    around = np.asarray(cv2.blur(share, size), np.float32).reshape(share.shape)
+    near *= a
+    near = _threefold(np.float32(1) / (around + np.float32(1e-5))) * cv2.blur(near, size)
+    far *= 1 - a
+    far = _threefold(np.float32(1) / (1 - around + np.float32(1e-5))) * cv2.blur(far, size)
+    return np.asarray(cv2.convertScaleAbs(_corrected(rgb, a, near, far)), np.uint8)
 
 
-def _corrected(seen: Float, a: Float, front: Float, back: Float) -> Float:
+def _threefold(plane: Float) -> Float:
+    return np.asarray(cv2.merge([plane] * 3), np.float32)
+
+
+def _corrected(seen: Rgb, a: Float, front: Float, back: Float) -> Float:
     """Move `front` so that it blends with `back` to the seen colour."""
-    return np.asarray(np.clip(front + a * (seen - a * front - (1 - a) * back), 0, 255), np.float32)
+    rest = np.asarray(cv2.subtract(seen, back, dtype=cv2.CV_32F), np.float32)
+    lead = front - back
+    rest -= a * lead
+    rest *= a
+    rest += front
+    return np.clip(rest, 0, 255, out=rest)
+
+
+def _tiles(shape: tuple[int, ...], block: tuple[int, int]) -> Iterator[Tile]:
+    """Cut a picture into tiles of about 128 x 128, each but the last of whole blocks."""
+    for rows in _strips(shape[0], block[0]):
+        for columns in _strips(shape[1], block[1]):
+            yield rows, columns
 
 
 def _strips(height: int, multiple: int) -> Iterator[slice]:
-    """Cut `height` rows into strips of about 128 rows, each but the last a whole multiple."""
+    """Cut `height` rows, or columns, into strips of about 128, each but the last a whole multiple."""
     rows = max(1, _STRIP // multiple) * multiple
     return (slice(y, min(y + rows, height)) for y in range(0, height, rows))

@@ -30,6 +30,7 @@ from models.placement import Placement
 from scripts import gpu_rivals as rivals
 from scripts.gpu_rivals import Rival, Sample, Work
 from scripts.gpu_weights import PARTS
+from scripts.pages import between_markers
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
@@ -239,17 +240,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = "\n".join([_machine(full, chosen.rounds), "", _HEAD, *rows])
     page = chosen.into or (PAGE if full else None)
     if page is not None:
-        page.write_text(between_markers(page.read_text(), text))
+        page.write_text(between_markers(page.read_text(), text, BEGIN, END))
         print(f"written into {page}")
     return 0
-
-
-def between_markers(page: str, text: str) -> str:
-    """Give a page with what lies between its markers replaced; raises ValueError without them."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        raise ValueError(f"the page should have {BEGIN} and {END} once")
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}"
 
 
 def _machine(full: bool, rounds: int) -> str:

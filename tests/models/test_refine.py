@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 
 from models.base import Alpha, Rgb
+from models.pool import Pool
 from models.refine import refine
+from models.u2net import U2Net
 from pipelines.picture import Picture
+from tests.models import plain_refine
 
 
 def test_refined_edge_follows_the_picture_not_the_coarse_matte(
@@ -38,6 +41,35 @@ def test_sure_matte_stands_whatever_the_picture(
 ) -> None:
     refined = refine(photo("coffee").rgb, np.full((320, 320), value, np.float32))
     assert (refined == value).all()
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
+@pytest.mark.parametrize("width", [601, 1700, 2500])
+def test_alpha_is_that_of_the_plainly_written_refinement(
+    photo: Callable[[str], Picture], lite: Pool, name: str, width: int
+) -> None:
+    rgb = photo(name).rgb
+    size = width, rgb.shape[0] * width // rgb.shape[1]
+    rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    with lite.matting() as model:
+        assert isinstance(model, U2Net)
+        coarse = model._look(rgb)
+    apart = np.abs(refine(rgb, coarse) - plain_refine.refine(rgb, coarse))
+    assert apart.mean() <= 0.2 / 255
+    assert (apart > 8 / 255).mean() < 1e-3
+
+
+@pytest.mark.parametrize("eps_in_grey", [0, 3])
+def test_colours_on_a_line_are_borne(eps_in_grey: int) -> None:
+    rng = np.random.default_rng(4)
+    grey = rng.integers(20, 230, (500, 700, 1), dtype=np.uint8).repeat(3, 2)
+    grey = cv2.GaussianBlur(grey, (9, 9), 0) + rng.integers(
+        0, eps_in_grey + 1, grey.shape, np.uint8
+    )
+    y, x = np.ogrid[:320, :320]
+    coarse = np.clip((100 - np.hypot(x - 160, y - 160)) / 20 + 0.5, 0, 1).astype(np.float32)
+    apart = np.abs(refine(grey, coarse) - plain_refine.refine(grey, coarse))
+    assert apart.mean() <= 0.2 / 255
 
 
 def _disc_on_photo(photo: Rgb, radius: int) -> tuple[Rgb, Alpha]:

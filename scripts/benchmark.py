@@ -1,0 +1,248 @@
+"""Measures this server beside rembg's, IOPaint's and bare onnxruntime, and writes docs/performance.md."""
+
+import argparse
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.benchmarking.contestants import (
+    ROOT,
+    House,
+    ask_iopaint,
+    ask_rembg,
+    ask_retouch,
+)
+from scripts.benchmarking.load import Cost, Request, drive
+from scripts.benchmarking.photographs import (
+    Photograph,
+    mask_for,
+    own_photographs,
+    sample_photographs,
+    square,
+)
+from scripts.benchmarking.report import OURS, Findings, plot, report, slope_per_hour
+from scripts.benchmarking.servers import MIB, Server
+from scripts.pages import between_markers
+
+PAGE = ROOT / "docs" / "performance.md"
+PLOT = ROOT / "docs" / "images" / "benchmark.svg"
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
+SECTIONS = ("remove", "photographs", "eraser", "routes", "growth")
+_LEAST_REQUESTS = {2: 8, 12: 6}
+"""Requests of one cell at least, by megapixels; no fewer than callers."""
+_OTHER_ROUTES = {
+    "background/blur": {},
+    "background/replace": {"bg_prompt": "#c8d8e8", "num_results": "1"},
+    "crop": {},
+    "eraser": {"mask_file": "mask"},
+    "erase_foreground": {},
+    "image_expansion": {"canvas_size": "wider"},
+    "objects/mask_generator": {},
+    "image/increase_resolution?desired_increase=2": {},
+}
+_SMALL_ROUTES = {"image/increase_resolution?desired_increase=2": 0.25}
+"""Routes measured on smaller pictures, in megapixels: at 2 they take minutes."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
+
+    sizes: tuple[int, ...] = (2, 12)
+    callers: tuple[int, ...] = (1, 4, 8, 16)
+    rounds: int = 2
+    growth: tuple[float, ...] = (0.5, 2, 5, 12, 25, 50)
+    peers: bool = True
+
+
+QUICK = Plan(sizes=(2,), callers=(1, 2), rounds=1, growth=(0.5,))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the tables, and write them into the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a smoke run; writes only with --into")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--alone", action="store_true", help="this server without its peers")
+    parser.add_argument("--rounds", type=int, help="turns of each server (default: 2)")
+    parser.add_argument("--photos", type=Path, help="folder of photographs of your own")
+    parser.add_argument("--soak", type=float, default=0, metavar="MINUTES", help="watch memory")
+    parser.add_argument("--into", type=Path, help="page to write into")
+    parser.add_argument("--python", default=sys.executable, help="what runs this server")
+    parser.add_argument("--weights", type=Path, default=ROOT / "data" / "weights")
+    parser.add_argument("--folder", type=Path, default=ROOT / "data" / "benchmark")
+    chosen = parser.parse_args(arguments)
+    base = QUICK if chosen.quick else Plan()
+    rounds = chosen.rounds or base.rounds
+    plan = Plan(base.sizes, base.callers, rounds, base.growth, not chosen.alone)
+    photos = (
+        own_photographs(chosen.photos)
+        if chosen.photos
+        else sample_photographs(ROOT / "docs" / "photos")
+    )
+    house = House(chosen.folder, chosen.python, chosen.weights.absolute())
+    found = Findings()
+    for section in chosen.only:
+        print(f"{section} ...", file=sys.stderr, flush=True)
+        _MEASURES[section](found, plan, house, photos)
+    if chosen.soak:
+        found.soak = soak(house, photos, chosen.soak * 60)
+    text = report(found, rounds)
+    print(text)
+    page = chosen.into or (None if chosen.quick or chosen.only != SECTIONS else PAGE)
+    if page is not None:
+        page.write_text(between_markers(page.read_text(), text, BEGIN, END))
+    if page == PAGE:
+        plot(found, PLOT)
+    return 0
+
+
+def measure_remove(found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]) -> None:
+    """Background removal by ours and rembg, by turns; both start anew for each size."""
+    photos = [photo for photo in photos if photo.name != "small subject"]
+    for size in plan.sizes:
+        jpegs = [photo.jpeg(size) for photo in photos]
+        with contextlib.ExitStack() as stack:
+            asked = {
+                stack.enter_context(house.retouch()): [
+                    ask_retouch("background/remove", jpeg) for jpeg in jpegs
+                ]
+            }
+            if plan.peers:
+                asked[stack.enter_context(house.rembg())] = [ask_rembg(jpeg) for jpeg in jpegs]
+            _by_turns(found.remove, f"{size} MP", asked, plan, _LEAST_REQUESTS[size])
+
+
+def measure_photographs(
+    found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]
+) -> None:
+    """Processor time of each photograph, beside bare inference with decoding, by turns."""
+    count = 1 if plan.rounds == 1 else 4
+    with house.retouch() as server, tempfile.TemporaryDirectory() as folder:
+        for size in plan.sizes:
+            for photo in photos:
+                jpeg = photo.jpeg(size)
+                file = Path(folder) / "photo.jpg"
+                file.write_bytes(jpeg)
+                request = ask_retouch("background/remove", jpeg)
+                drive(server, [request], 1)
+                cost, floor = Cost(), list[float]()
+                for _ in range(plan.rounds):
+                    cost.add(drive(server, [request] * count, 1))
+                    floor.append(_bare(house, file, count))
+                found.photographs[photo.name, f"{size} MP"] = cost, floor
+
+
+def measure_eraser(found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]) -> None:
+    """The eraser at 1024 x 1024 as PNG, with OpenCV's fill on both sides."""
+    pictures = [square(photo, 1024) for photo in photos[:3]]
+    with contextlib.ExitStack() as stack:
+        asked = {
+            stack.enter_context(house.retouch(equal_fill=True)): [
+                ask_retouch("eraser", picture, mask_file=mask) for picture, mask in pictures
+            ]
+        }
+        if plan.peers:
+            asked[stack.enter_context(house.iopaint())] = [
+                ask_iopaint(picture, mask) for picture, mask in pictures
+            ]
+        _by_turns(found.eraser, "1024x1024 PNG", asked, plan, 12, plan.callers[:2])
+
+
+def measure_routes(found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]) -> None:
+    """Every other route of profile `lite`, one caller."""
+    with house.retouch() as server:
+        for route, fields in _OTHER_ROUTES.items():
+            size = _SMALL_ROUTES.get(route, 0.25 if plan.rounds == 1 else 2)
+            requests = [_filled(route, photo.jpeg(size), fields) for photo in photos[:3]]
+            name = f"{route.partition('?')[0]}, {size:g} MP"
+            found.routes[name] = drive(server, requests[: 3 if plan.rounds > 1 else 1], 1)
+
+
+def measure_growth(found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]) -> None:
+    """Background removal from small pictures to large ones."""
+    for megapixels in plan.growth:
+        request = ask_retouch("background/remove", photos[0].jpeg(megapixels))
+        with house.retouch() as server:
+            drive(server, [request], 1)
+            found.growth[megapixels] = drive(server, [request] * 3, 1)
+
+
+_MEASURES = {
+    "remove": measure_remove,
+    "photographs": measure_photographs,
+    "eraser": measure_eraser,
+    "routes": measure_routes,
+    "growth": measure_growth,
+}
+
+
+def soak(house: House, photos: Sequence[Photograph], seconds: float) -> str:
+    """Keep 16 callers busy and tell how memory moves, after a quarter of the time to warm up."""
+    requests = [ask_retouch("background/remove", photo.jpeg(2)) for photo in photos]
+    samples: list[tuple[float, float]] = []
+    peak = 0
+    with house.retouch() as server:
+        start = time.monotonic()
+        while (at := time.monotonic() - start) < seconds:
+            peak = max(peak, drive(server, requests * 4, 16).peak)
+            samples.append((at, float(server.memory())))
+    warm = [sample for sample in samples if sample[0] > seconds / 4]
+    return (
+        f"16 callers, 2 MP, for {seconds / 60:.0f} minutes: peak {peak / MIB:.0f} MiB; between requests"
+        f" {slope_per_hour(warm):+.2%} an hour after the first quarter ({len(warm)} samples)."
+    )
+
+
+def _by_turns(
+    cells: dict[tuple[str, int], dict[str, Cost]],
+    picture: str,
+    asked: dict[Server, list[Request]],
+    plan: Plan,
+    least: int,
+    callers: Sequence[int] = (),
+) -> None:
+    """Measure all servers on the same requests: one round each, then the next."""
+    callers = callers or plan.callers
+    for server, requests in asked.items():
+        drive(server, requests, 1)  # models loaded, buffers grown
+        print(f"  {picture}: {server.name} is warm", file=sys.stderr, flush=True)
+    for _ in range(plan.rounds):
+        for count in callers:
+            row = cells.setdefault((picture, count), {})
+            number = max(least if plan.rounds > 1 else 1, count)
+            for server, requests in asked.items():
+                sent = [requests[index % len(requests)] for index in range(number)]
+                probe = server.name == OURS and count == max(plan.callers)
+                cost = drive(server, sent, count, probe=probe)
+                row.setdefault(server.name, Cost()).add(cost)
+
+
+def _bare(house: House, file: Path, count: int) -> float:
+    """Give processor seconds of decoding and bare inference."""
+    module = "scripts.benchmarking.bare"
+    command = [sys.executable, "-m", module, str(house.weights / "u2netp.onnx"), str(count)]
+    out = subprocess.run(  # noqa: S603 - this interpreter
+        [*command, str(file)], cwd=ROOT, check=True, capture_output=True
+    )
+    return float(json.loads(out.stdout)[0])
+
+
+def _filled(route: str, jpeg: bytes, fields: dict[str, str]) -> Request:
+    """Build a request, with what depends on the picture filled in."""
+    given: dict[str, bytes | str] = {"sync": "true", **fields}
+    if "mask_file" in fields:
+        given["mask_file"] = mask_for(jpeg)
+    if "canvas_size" in fields:
+        given["canvas_size"] = "[2000,1500]"
+    return ask_retouch(route, jpeg, **given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

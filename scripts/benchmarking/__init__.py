@@ -1,0 +1,1 @@
+"""The benchmark: this server beside rembg's, IOPaint's and bare onnxruntime, by turns, on one machine."""

@@ -1,0 +1,77 @@
+"""OpenCV's inpainting as a role: only the hole changes, and it continues what surrounds it."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from models.base import Mask, NothingToCopy, Rgb
+from models.cv2_inpaint import Cv2Inpaint
+from models.pool import Pool
+from models.profile import load_profile
+
+
+def gradient(height: int, width: int) -> Rgb:
+    """Get lighter from left to right, and redder from top to bottom."""
+    across = np.linspace(40, 200, width)[None, :].repeat(height, 0)
+    down = np.linspace(0, 50, height)[:, None].repeat(width, 1)
+    return np.dstack([across + down, across, across]).astype(np.uint8)
+
+
+def block(shape: tuple[int, int], top: int, left: int, side: int) -> Mask:
+    hole = np.zeros(shape, np.bool_)
+    hole[top : top + side, left : left + side] = True
+    return hole
+
+
+def test_only_the_hole_changes_and_the_surroundings_are_continued() -> None:
+    rgb = gradient(300, 400)
+    hole = block((300, 400), 100, 90, 40) | block((300, 400), 10, 300, 12)
+    marked = np.where(hole[..., None], np.uint8(0), rgb)
+    before = marked.copy()
+    filled = Cv2Inpaint().fill(marked, hole)
+    np.testing.assert_array_equal(filled[~hole], rgb[~hole])
+    np.testing.assert_array_equal(marked, before)
+    assert np.abs(filled[hole].astype(int) - rgb[hole]).max() <= 12
+
+
+def test_the_fill_in_crops_is_that_of_the_whole_picture() -> None:
+    rgb = np.random.default_rng(3).integers(0, 256, (500, 600, 3), dtype=np.uint8)
+    hole = block((500, 600), 60, 80, 50) | block((500, 600), 400, 500, 30)
+    whole = cv2.inpaint(rgb, hole.astype(np.uint8), 4, cv2.INPAINT_NS)
+    np.testing.assert_array_equal(Cv2Inpaint().fill(rgb, hole), whole)
+
+
+def test_nothing_is_taken_from_what_is_to_be_avoided() -> None:
+    rgb = gradient(200, 200)
+    hole, avoid = block((200, 200), 80, 80, 30), block((200, 200), 60, 110, 60)
+    rgb[avoid] = (0, 255, 0)
+    filled = Cv2Inpaint().fill(rgb, hole, avoid)
+    np.testing.assert_array_equal(filled[~hole], rgb[~hole])
+    greener = filled[hole][:, 1].astype(int) - filled[hole][:, 2]
+    assert greener.max() <= 2
+
+
+def test_a_hole_walled_in_by_what_is_to_be_avoided_takes_from_beyond() -> None:
+    rgb = np.full((200, 200, 3), 90, np.uint8)
+    hole, avoid = block((200, 200), 90, 90, 10), block((200, 200), 50, 50, 100)
+    rgb[avoid] = 250
+    assert np.abs(Cv2Inpaint().fill(rgb, hole, avoid)[hole].astype(int) - 90).max() <= 2
+
+
+def test_no_hole_is_a_copy_and_no_source_is_told() -> None:
+    rgb = gradient(20, 30)
+    empty = np.zeros((20, 30), np.bool_)
+    filled = Cv2Inpaint().fill(rgb, empty)
+    assert filled is not rgb
+    np.testing.assert_array_equal(filled, rgb)
+    with pytest.raises(NothingToCopy):
+        Cv2Inpaint().fill(rgb, ~empty)
+
+
+def test_a_profile_of_the_users_own_can_choose_it(tmp_path: Path) -> None:
+    (tmp_path / "fast.toml").write_text('base = "lite"\ninpainting = "cv2-inpaint"\n')
+    profile = load_profile(str(tmp_path / "fast.toml"))
+    with Pool({"inpainting": profile["inpainting"]}, tmp_path).inpainting() as model:
+        assert isinstance(model, Cv2Inpaint)
