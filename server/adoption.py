@@ -5,6 +5,7 @@ import threading
 
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
+
 from storage.presence import Presence
 
 log = logging.getLogger("retouch")

@@ -49,15 +49,21 @@ class Desk:
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
                 done = await self._run(request, partial(self._workshop.do, job))
+                links = await anyio.to_thread.run_sync(self._links, request, job, done)
             else:
                 job = await self._check(job)
-                await anyio.to_thread.run_sync(self._durable.submit, job)
                 done = Done(job.body, [False] * len(job.keys))
-        links = [
+                # The links first: a job is not accepted whose links cannot be told.
+                links = await anyio.to_thread.run_sync(self._links, request, job, done)
+                await anyio.to_thread.run_sync(self._durable.submit, job)
+        return operation.respond(done.body, Delivered(links, job.keys, job.sid))
+
+    def _links(self, request: Request, job: Job, done: Done) -> list[str | None]:
+        """Give the links; on a thread, since a store may have to ask for credentials to sign them with."""
+        return [
             None if hidden else self._reception.delivery.link(request, key)
             for key, hidden in zip(job.keys, done.blocked, strict=True)
         ]
-        return operation.respond(done.body, Delivered(links, job.keys, job.sid))
 
     async def tell(self, inquiry: Inquiry, request: Request, visual_id: str) -> Any:
         """Answer an inquiry about a visual."""

@@ -84,28 +84,38 @@ class Workshop:
                 b"" if hidden else encode(result, key)
                 for result, hidden, key in zip(results, blocked, job.keys, strict=True)
             ]
-        self._store(job.keys, files)
-        self.remember(replace(job, body=body))
+        self._keep(replace(job, body=body), files)
         log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
         return Done(body, blocked)
 
     def remember(self, job: Job) -> None:
-        """Note a job's stored result as one that further edits may start from; twice is as good as once."""
+        """Note a job's result as one that further edits may start from; twice is as good as once."""
         if job.sid:
             changed = (*job.changed, *job.operation.changes(job.body))
             edit = EditSession(job.sid, job.visual_id, job.keys[0], changed)
             self._visuals.keep_result(job.organisation, edit)
 
-    def _store(self, keys: Sequence[str], files: Sequence[bytes]) -> None:
-        """Store all results or none; raises Unavailable."""
+    def _keep(self, job: Job, files: Sequence[bytes]) -> None:
+        """Remember the job's result and store all of them, or nothing; raises Unavailable."""
         try:
-            for key, file in zip(keys, files, strict=True):
+            # The name first: a result that can be read is never taken back for want of it.
+            self.remember(job)
+            for key, file in zip(job.keys, files, strict=True):
                 self._results.put(key, file, content_type_of(key))
         except OSError as error:
-            log.exception("a result could not be stored")
-            for key in keys:
-                self._results.delete(key)
+            log.exception("a result could not be kept")
+            self._withdraw(job)
             raise Unavailable("The result could not be stored.") from error
+
+    def _withdraw(self, job: Job) -> None:
+        """Remove what was kept of a job that failed; what cannot be removed is swept in time."""
+        try:
+            for key in job.keys:
+                self._results.delete(key)
+            if job.sid:
+                self._visuals.forget_result(job.organisation, job.sid)
+        except OSError:
+            log.exception("what nobody was told of stays until it is swept")
 
     def check(self, job: Job) -> Job:
         """Refuse what only decoding shows: damage, what moderation blocks, what cannot be worked on.

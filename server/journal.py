@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
-from storage.presence import Presence
 
 from server.adoption import Adoption
 from server.errors import Unavailable
 from server.job_forms import VERSION, Form
+from storage.presence import Presence
 
 log = logging.getLogger("retouch")
 

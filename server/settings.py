@@ -27,7 +27,9 @@ def _split(value: Any) -> Any:
 class Settings(BaseSettings):
     """What an operator may choose. Each field is set by `RETOUCH_` and its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="RETOUCH_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="RETOUCH_", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs API_TOKENS."""

@@ -35,14 +35,27 @@ class Visuals:
     ) -> tuple[str, bool]:
         """Keep a picture; gives its visual_id, and whether it is new to this organisation."""
         visual_id = visual_id_of(organisation, picture.data)
-        if self._records.visual(organisation, visual_id) is not None:
+        known = self._records.visual(organisation, visual_id)
+        if known is not None:
+            if not self._store.exists(known.source_key):  # the row outlived its picture
+                self._put(known.source_key, picture)
             return visual_id, False
-        key = f"{organisation}/{visual_id}/source.{codec.EXTENSIONS[picture.probe.format]}"
-        # The picture first: a row never names a picture that is not there.
-        self._store.put(key, picture.data, content_type_of(key))
+        # A place of its own: whoever removes the visual meanwhile removes another picture than this.
+        key = f"{organisation}/{visual_id}/{uuid.uuid4().hex}.{codec.EXTENSIONS[picture.probe.format]}"
         size = (picture.probe.width, picture.probe.height)
         visual = Visual(organisation, visual_id, key, *size, is_private)
-        return visual_id, self._records.add_visual(visual)
+        # The picture first: a row never names a picture that is not there.
+        self._put(key, picture)
+        is_new = False
+        try:
+            is_new = self._records.add_visual(visual)
+        finally:
+            if not is_new:
+                self._store.delete(key)
+        return visual_id, is_new
+
+    def _put(self, key: str, picture: Encoded) -> None:
+        self._store.put(key, picture.data, content_type_of(key))
 
     def find(self, organisation: str, visual_id: str) -> Visual:
         """Give a visual; raises NotFound, also for one of another organisation."""
@@ -91,6 +104,10 @@ class Visuals:
     def keep_result(self, organisation: str, edit: EditSession) -> None:
         """Remember a stored result, for edits that start from it; of a removed visual there are none."""
         self._records.add_session(organisation, edit)
+
+    def forget_result(self, organisation: str, sid: str) -> None:
+        """Forget the name of a result that was not stored after all."""
+        self._records.remove_session(organisation, sid)
 
     def remove(self, visual: Visual) -> None:
         """Forget a visual: its rows, then its picture, its map and the results made of it."""

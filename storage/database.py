@@ -5,7 +5,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 _CONNECT_S = 3
@@ -28,10 +34,13 @@ class DatabaseUnavailable(OSError):  # noqa: N818 - reads as what it is
 
 
 def database_url(text: str) -> URL:
-    """Read a database's address; raises ValueError for what is neither SQLite nor PostgreSQL."""
+    """Read a database's address; raises ValueError for what is neither SQLite nor PostgreSQL.
+
+    The error never repeats the address: it may hold a password.
+    """
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is none, or half a password
         raise ValueError("not a database address") from None
     kind = url.drivername.partition("+")[0]
     if kind in ("postgres", "postgresql"):
@@ -71,7 +80,8 @@ def reaching_database() -> Iterator[None]:
     """Turn errors of a database that is away into DatabaseUnavailable."""
     try:
         yield
-    except (OperationalError, InterfaceError, NoConnection) as error:
+    # InternalError: among others a database that takes no writes while another one takes over.
+    except (OperationalError, InterfaceError, InternalError, NoConnection) as error:
         raise DatabaseUnavailable(_reason(error)) from error
     except DBAPIError as error:
         if error.connection_invalidated:
@@ -88,6 +98,6 @@ def _reason(error: Exception) -> str:
 def _set_up_sqlite(connection: object, _: object) -> None:
     """Let readers read while one writes, wait for locks, and keep foreign keys."""
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

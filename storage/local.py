@@ -7,10 +7,18 @@ import os
 import secrets
 import stat as file_kinds
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.objects import ObjectInfo, ObjectMissing, Refusal, check_key, content_type_of
+from storage.objects import (
+    ObjectInfo,
+    ObjectMissing,
+    Refusal,
+    StoreUnavailable,
+    check_key,
+    content_type_of,
+)
 
 # A key's segment cannot start with a dot, so no link ever names a file that is being written.
 _WRITING_PREFIX = ".writing-"
@@ -18,6 +26,15 @@ _WRITING_PREFIX = ".writing-"
 _ABANDONED_AFTER_S = 3600.0
 # How often a folder may vanish (swept as empty) between making it and writing into it.
 _FOLDER_TRIES = 100
+
+
+@contextlib.contextmanager
+def _at_work() -> Iterator[None]:
+    """Tell a full, read-only or vanished disk from every other fault."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(*error.args) from error
 
 
 class LocalObjects:
@@ -31,6 +48,7 @@ class LocalObjects:
         self._root = root.absolute()
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    @_at_work()
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """See ObjectStore. The object is on disk when this returns; a failure leaves nothing."""
         target = self.path(key)
@@ -50,6 +68,8 @@ class LocalObjects:
 
     def refuse(self, key: str, refusal: Refusal) -> None:
         """See ObjectStore. The word is a file of its own, so that nobody takes it for the object."""
+        if self.exists(key):
+            return
         word = json.dumps({"code": refusal.code, "text": refusal.text}).encode()
         self.put(_word(key), word, content_type_of(_word(key)))
 
@@ -64,6 +84,7 @@ class LocalObjects:
         """See ObjectStore."""
         return self.exists(key) or self.exists(_word(key))
 
+    @_at_work()
     def stat(self, key: str) -> ObjectInfo | None:
         """See ObjectStore."""
         try:
@@ -82,6 +103,7 @@ class LocalObjects:
         """See ObjectStore."""
         return self.stat(key) is not None
 
+    @_at_work()
     def get(self, key: str) -> bytes:
         """See ObjectStore."""
         try:
@@ -96,12 +118,14 @@ class LocalObjects:
     def link(self, key: str, ttl_s: int) -> None:
         """See ObjectStore: files are served by the server."""
 
+    @_at_work()
     def delete(self, key: str) -> None:
         """See ObjectStore."""
         for path in (self.path(key), self.path(_word(key))):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 path.unlink()
 
+    @_at_work()
     def sweep(self, older_than: datetime) -> int:
         """See ObjectStore. Reads each folder once: one `stat` per object, none is opened."""
         if older_than.tzinfo is None:

@@ -61,8 +61,8 @@ class ObjectInfo:
 class ObjectStore(Protocol):
     """Keeps bytes under keys. Safe to call from several threads and processes at once.
 
-    Every method raises InvalidKey where the key breaks the rules of `check_key`, and an OSError
-    (StoreUnavailable where the store is elsewhere) where nothing can be read or written just now.
+    Every method raises InvalidKey where the key breaks the rules of `check_key`, and
+    StoreUnavailable where nothing can be read or written just now.
     """
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
@@ -73,7 +73,7 @@ class ObjectStore(Protocol):
         ...
 
     def refuse(self, key: str, refusal: Refusal) -> None:
-        """Leave word that nothing will ever lie under `key`, and why."""
+        """Leave word that nothing will ever lie under `key`, and why; an object there stays."""
         ...
 
     def refusal(self, key: str) -> Refusal | None:
@@ -128,12 +128,17 @@ def check_key(key: str) -> str:
     A key is segments of [A-Za-z0-9._-] joined by `/`, none starting with a dot: at most 512
     characters, 200 a segment.
     """
-    if len(key) > MAX_KEY_LENGTH or not all(
-        len(segment) <= MAX_SEGMENT_LENGTH and _SEGMENT.fullmatch(segment)
-        for segment in key.split("/")
-    ):
+    if not is_key(key):
         raise InvalidKey("not a valid object key")
     return key
+
+
+def is_key(text: str) -> bool:
+    """Tell whether a text is a key, as `check_key` has it."""
+    return len(text) <= MAX_KEY_LENGTH and all(
+        len(segment) <= MAX_SEGMENT_LENGTH and _SEGMENT.fullmatch(segment)
+        for segment in text.split("/")
+    )
 
 
 def content_type_of(key: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storage.local import LocalObjects
-from storage.objects import ObjectStore
+from storage.objects import ObjectStore, is_key
 from storage.s3 import Bucket, S3Objects
 
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._/-]*))?\Z")
@@ -38,7 +38,7 @@ def open_stores(address: Path | Bucket) -> Stores:
 def parse_s3(address: str) -> tuple[str, str]:
     """Take `s3://bucket/prefix` apart into bucket and prefix; raises ValueError."""
     found = _S3.match(address)
-    prefix = (found[2] or "").strip("/") if found else ""
-    if found is None or "//" in prefix or len(prefix) > 200:
+    prefix = (found[2] or "").rstrip("/") if found else ""
+    if found is None or len(prefix) > 200 or not (prefix == "" or is_key(prefix)):
         raise ValueError("an S3 store is s3://bucket or s3://bucket/prefix")
     return found[1], prefix

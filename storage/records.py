@@ -146,19 +146,22 @@ class Records:
 
     def remove_visual(self, organisation: str, visual_id: str) -> list[str]:
         """Forget a visual and its sessions; gives the keys of the results they named."""
+        is_visual = (
+            VisualRow.organisation == organisation,
+            VisualRow.visual_id == visual_id,
+        )
         of_visual = (
             SessionRow.organisation == organisation,
             SessionRow.visual_id == visual_id,
         )
         with self._session() as session:
-            keys = list(session.scalars(select(SessionRow.result_key).where(*of_visual)))
-            session.execute(delete(SessionRow).where(*of_visual))
-            session.execute(
-                delete(VisualRow).where(
-                    VisualRow.organisation == organisation, VisualRow.visual_id == visual_id
-                )
-            )
-        return keys
+            # Nobody adds a session to a row that is locked, so every key is told here.
+            session.execute(select(VisualRow.visual_id).where(*is_visual).with_for_update())
+            keys = session.scalars(
+                delete(SessionRow).where(*of_visual).returning(SessionRow.result_key)
+            ).all()
+            session.execute(delete(VisualRow).where(*is_visual))
+        return list(keys)
 
     def add_session(self, organisation: str, edit: EditSession) -> bool:
         """Remember a result; the same sid again changes nothing. False when its visual is forgotten."""
@@ -176,6 +179,15 @@ class Records:
         except IntegrityError:  # the one other constraint is the visual's
             return False
         return True
+
+    def remove_session(self, organisation: str, sid: str) -> None:
+        """Forget a result; one that is unknown changes nothing."""
+        with self._session() as session:
+            session.execute(
+                delete(SessionRow).where(
+                    SessionRow.organisation == organisation, SessionRow.sid == sid
+                )
+            )
 
     def session(self, organisation: str, visual_id: str, sid: str) -> EditSession | None:
         """Give a stored result of this visual of this organisation."""
@@ -201,6 +213,10 @@ def migrate(engine: Engine) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            # Waiting for the others, and a long migration, may take longer than any request.
+            connection.execute(text("SET LOCAL statement_timeout = '10min'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -1,15 +1,16 @@
 """A store of objects in an S3 bucket, read by whoever has a presigned link."""
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import Any, Literal
+from urllib.parse import quote, unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from storage.objects import (
@@ -23,8 +24,8 @@ from storage.objects import (
 
 _CODE, _REASON = "retouch-code", "retouch-reason"
 """Metadata of an object that stands for a refusal; a reader sees them with `x-amz-meta-` before."""
-_MAX_REASON = 1500
-"""Bytes of a refusal's text; S3 takes 2 KB of metadata."""
+_MAX_REASON = 500
+"""Bytes of a refusal's text, up to three times as many in percent-encoding; S3 takes 2 KB of metadata."""
 _PAGE = 1000
 """Objects listed, and removed, by one request; S3's own limit."""
 _CLIENT = {"connect_timeout": "3s", "timeout": "60s"}
@@ -62,7 +63,7 @@ class Bucket:
     def store(self, folder: str, *, public: bool = False) -> S3Store:
         """Open the objects of a folder below the prefix; public: as readers of links see them."""
         endpoint = (self.public_endpoint if public else None) or self.endpoint
-        placed: dict[str, Any] = {} if endpoint is None else {"endpoint": endpoint}
+        placed: dict[str, Any] = {} if endpoint is None else {"endpoint": self._addressed(endpoint)}
         options: Any = {**_CLIENT, "allow_http": bool(endpoint and _is_plain(endpoint))}
         return S3Store(
             self.name,
@@ -73,6 +74,11 @@ class Bucket:
             retry_config=_RETRY,
             **placed,
         )
+
+    def _addressed(self, endpoint: str) -> str:
+        """Put the bucket into the host where it belongs there: obstore leaves an endpoint as it is."""
+        scheme, host = urlsplit(endpoint)[:2]
+        return endpoint if self.path_style else f"{scheme}://{self.name}.{host}"
 
 
 class S3Objects:
@@ -100,14 +106,23 @@ class S3Objects:
 
     def refuse(self, key: str, refusal: Refusal) -> None:
         """See ObjectStore."""
-        reason = quote(refusal.text, safe=" ,.:;()'")[:_MAX_REASON]
-        self._put(check_key(key), b"", {_CODE: str(refusal.code), _REASON: reason})
+        text = refusal.text.encode()[:_MAX_REASON].decode(errors="ignore")
+        notes = {_CODE: str(refusal.code), _REASON: quote(text, safe=",.:;()'")}
+        with contextlib.suppress(AlreadyExistsError):  # settled before, perhaps by another server
+            self._put(check_key(key), b"", notes, mode="create")
 
-    def _put(self, key: str, data: bytes, notes: dict[str, str]) -> None:
+    def _put(
+        self,
+        key: str,
+        data: bytes,
+        notes: dict[str, str],
+        mode: Literal["create", "overwrite"] = "overwrite",
+    ) -> None:
         headers = {"Content-Type": content_type_of(key), "Cache-Control": "private, no-transform"}
+        attributes = {**headers, **notes}
         with _translated(key):
             obstore.put(
-                self._store, key, data, attributes={**headers, **notes}, use_multipart=False
+                self._store, key, data, attributes=attributes, mode=mode, use_multipart=False
             )
 
     def refusal(self, key: str) -> Refusal | None:
@@ -180,7 +195,9 @@ def _translated(what: str) -> Iterator[None]:
     """Turn what obstore raises into StoreUnavailable."""
     try:
         yield
-    except BaseError as error:
+    except AlreadyExistsError:
+        raise
+    except (BaseError, OSError) as error:  # an OSError where the bucket itself is missing
         # The first line tells it; what follows is the library's own record of the request.
         reason = str(error).partition("\n")[0]
         raise StoreUnavailable(f"the store failed at {what}: {reason}") from error

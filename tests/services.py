@@ -13,8 +13,10 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx2 as httpx
+import obstore
 import psycopg
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
 
 _PATIENCE_S = 60
 
@@ -158,6 +160,8 @@ class SeaweedFs:
                     "-admin.ui=false",
                     "-webdav=false",
                     "-s3.port.iceberg=0",
+                    "-s3.port.lance=0",
+                    "-s3.domainName=localhost",
                     "-master.telemetry=false",
                     f"-bucket={self.bucket}",
                     *ports,
@@ -178,12 +182,20 @@ class SeaweedFs:
             self._process = None
 
     def _answers(self) -> bool:
-        # Refused for want of credentials is an answer; the bucket is made before that.
+        """Tell whether an object can be written and read: the door opens before the rooms behind it."""
+        bucket = S3Store(
+            self.bucket,
+            endpoint=self.endpoint,
+            access_key_id=self.key,
+            secret_access_key=self.secret,
+            client_options={"allow_http": True, "timeout": "2s"},
+            retry_config={"max_retries": 0},
+        )
         try:
-            answer = httpx.get(f"{self.endpoint}/{self.bucket}/none", timeout=2)
-        except httpx.TransportError:
+            obstore.put(bucket, "up", b"up")
+            return bytes(obstore.get(bucket, "up").bytes()) == b"up"
+        except (BaseError, OSError):
             return False
-        return answer.status_code == 403 and b"InternalError" not in answer.content
 
 
 def free_port() -> int:

@@ -94,6 +94,26 @@ def test_a_result_not_there_is_404(client: TestClient, link: str, settings: Sett
     refused(client.get(link), 404)
 
 
+def test_a_store_at_fault_is_503(client: TestClient, link: str, settings: Settings) -> None:
+    folder = settings.data_dir / "results" / "a"
+    folder.rename(settings.data_dir / "aside")
+    folder.symlink_to(folder)
+    answer = client.get(link)
+    refused(answer, 503)
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_servers_of_one_folder_read_each_others_results(tmp_path: Path) -> None:
+    store = str(tmp_path / "shared")
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    one, other = (Settings(data_dir=tmp_path / name, store=store) for name in ("one", "other"))
+    with TestClient(create_app(one, FakeModels()), headers=TOKEN) as client:
+        link = urlsplit(client.post("/v1/crop", json={"file": b64(photo())}).json()["result_url"])
+    with TestClient(create_app(other, FakeModels())) as client:
+        assert client.get(f"{link.path}?{link.query}").status_code == 200
+
+
 def test_public_url_starts_the_links(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, public_url="https://edit.example.com/retouch/")
     with TestClient(create_app(settings, FakeModels()), headers=TOKEN) as client:

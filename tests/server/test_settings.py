@@ -43,6 +43,13 @@ def test_a_public_url_that_cannot_start_a_link_is_refused(url: str) -> None:
         Settings(public_url=url)
 
 
+@pytest.mark.parametrize("url", ["mysql://u:hidden@db/x", "postgresql://u@db:hidden/x", "hidden"])
+def test_a_database_that_is_none_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValidationError, match="database") as told:
+        Settings(database_url=url)
+    assert "hidden" not in f"{told.value} {told.value!r}"
+
+
 def test_every_setting_is_documented() -> None:
     readme = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     for name in Settings.model_fields:

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,39 @@ class TestRegister:
         assert (again.status_code, again.json()["code"]) == (200, 208)
         assert first.json()["visual_id"] == again.json()["visual_id"]
         assert len(bytes.fromhex(first.json()["visual_id"])) == 8
+
+    def test_a_picture_that_the_store_lost_is_kept_anew(
+        self, client: TestClient, visual: str, settings: Settings
+    ) -> None:
+        for file in (settings.data_dir / "visuals").rglob("*.png"):
+            file.unlink()
+        refused(client.get(f"/v1/{visual}/info"), 404)
+        answer = client.post("/v1/register", json={"file": b64(photo())})
+        assert (answer.json()["code"], answer.json()["visual_id"]) == (208, visual)
+        assert client.get(f"/v1/{visual}/info").status_code == 200
+
+    def test_a_store_at_fault_is_503_and_nothing_is_registered(
+        self, client: TestClient, settings: Settings
+    ) -> None:
+        broken = settings.data_dir / "visuals" / "a"
+        broken.symlink_to(broken)
+        answer = client.post("/v1/register", json={"file": b64(photo())})
+        refused(answer, 503)
+        assert int(answer.headers["retry-after"]) > 0
+        broken.unlink()
+        assert client.post("/v1/register", json={"file": b64(photo())}).json()["code"] == 200
+
+    def test_of_many_who_register_at_once_one_is_first_and_one_picture_stays(
+        self, client: TestClient, settings: Settings
+    ) -> None:
+        def register(_: int) -> int:
+            answer = client.post("/v1/register", json={"file": b64(photo())}).json()
+            return int(answer["code"])
+
+        with ThreadPoolExecutor(6) as threads:
+            codes = list(threads.map(register, range(6)))
+        assert sorted(codes) == [200, *[208] * 5]
+        assert len(list((settings.data_dir / "visuals").rglob("*.png"))) == 1
 
     def test_another_organisation_has_another_id(self, client: TestClient, visual: str) -> None:
         answer = client.post("/v1/register", json={"file": b64(photo())}, headers=OTHER).json()

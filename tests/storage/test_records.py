@@ -1,9 +1,16 @@
 """Records of visuals and sessions."""
 
-from collections.abc import Iterator
+import itertools
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,6 +21,7 @@ from storage.database import DatabaseUnavailable, database_url, open_engine
 from storage.records import Base, EditSession, Records, Visual
 from tests.services import Postgres
 
+T = TypeVar("T")
 VISUAL = Visual("a", "8487fb411f3c6716", "a/8487fb411f3c6716/source.jpeg", 640, 480)
 
 
@@ -134,3 +142,103 @@ def test_a_database_that_is_away_is_said_to_be(postgres: Postgres) -> None:
 def test_what_is_no_database_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="database"):
         database_url(text)
+
+
+def test_a_known_sid_stays_what_it_is(records: Records) -> None:
+    records.add_visual(VISUAL)
+    records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/x.png"))
+    assert records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/other.png"))
+    found = records.session("a", VISUAL.visual_id, "x.JPEG")
+    assert found is not None
+    assert found.result_key == "a/x.png"
+
+
+def test_a_session_is_forgotten_by_its_own_organisation(records: Records) -> None:
+    records.add_visual(VISUAL)
+    records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/x.png"))
+    records.remove_session("b", "x.JPEG")
+    assert records.session("a", VISUAL.visual_id, "x.JPEG") is not None
+    records.remove_session("a", "x.JPEG")
+    assert records.session("a", VISUAL.visual_id, "x.JPEG") is None
+
+
+def at_once(*calls: Callable[[], T]) -> list[T]:
+    """Make calls from a thread each, all at the same moment."""
+    together = threading.Barrier(len(calls))
+
+    def call(one: Callable[[], T]) -> T:
+        together.wait(10)
+        return one()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return list(threads.map(call, calls))
+
+
+def test_a_visual_removed_while_sessions_are_added_tells_every_key_that_was_kept(
+    records: Records,
+) -> None:
+    for number in range(20):
+        visual = replace(VISUAL, visual_id=f"{number:016x}")
+        records.add_visual(visual)
+        edits = [
+            EditSession(f"{number}-{n}.JPEG", visual.visual_id, f"a/{number}-{n}.png")
+            for n in range(6)
+        ]
+
+        def add(edit: EditSession) -> list[str]:
+            return [edit.result_key] if records.add_session("a", edit) else []
+
+        adding = [partial(add, edit) for edit in edits]
+        removing = partial(records.remove_visual, "a", visual.visual_id)
+        *kept, removed = at_once(*adding, removing)
+        assert sorted(removed) == sorted(itertools.chain(*kept))
+        assert all(records.session("a", visual.visual_id, edit.sid) is None for edit in edits)
+
+
+_START = """
+import sys
+from storage.database import database_url
+from storage.records import Records
+sys.stdin.read()
+records = Records(database_url(sys.argv[1]))
+records.visual("a", "0" * 16)
+records.close()
+"""
+
+
+def test_several_servers_may_bring_a_fresh_database_up_to_date_at_once(url: URL) -> None:
+    root = Path(__file__).parents[2]
+    address = url.render_as_string(hide_password=False)
+    command = [sys.executable, "-c", _START, address]
+    servers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
+        for _ in range(4)
+    ]
+    for server in servers:
+        assert server.stdin is not None
+        server.stdin.close()
+        server.stdin = None  # let go all at once
+    for server in servers:
+        _, told = server.communicate(timeout=60)
+        assert server.returncode == 0, told.decode()
+
+
+def test_a_database_that_takes_no_writes_is_said_to_be_away(postgres: Postgres) -> None:
+    url = database_url(postgres.database())
+    Records(url).close()
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        read_only = f'ALTER DATABASE "{url.database}" SET default_transaction_read_only = on'
+        connection.exec_driver_sql(read_only)
+    engine.dispose()
+    standby = Records(url)
+    with pytest.raises(DatabaseUnavailable):
+        standby.add_visual(VISUAL)
+    standby.close()
+
+
+@pytest.mark.parametrize("text", ["mysql://u:hidden@h/x", "postgresql://u@h:hidden/x", "hidden"])
+def test_what_is_no_database_is_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="database") as told:
+        database_url(text)
+    assert "hidden" not in str(told.value)

@@ -1,0 +1,289 @@
+"""The server as a team runs it: results in a bucket, records on PostgreSQL, either of them away at times."""
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2 as httpx
+import obstore
+import pytest
+from obstore.store import S3Store
+from PIL import Image
+from starlette.testclient import TestClient
+
+from models.base import Inpainting, Matting
+from server.app import create_app
+from server.settings import Settings
+from tests.fakes import FakeModels
+from tests.server.conftest import TOKEN, b64, encode, photo
+from tests.server.test_refusals import refused
+from tests.services import Postgres, SeaweedFs
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+@pytest.fixture
+def settings(
+    tmp_path: Path, postgres: Postgres, seaweed: SeaweedFs, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """Settings of a server whose data lie elsewhere."""
+    for name, value in seaweed.environment().items():
+        monkeypatch.setenv(name, value)
+    return Settings(
+        data_dir=tmp_path,
+        api_tokens="a:secret-a,b:secret-b",
+        workers=2,
+        store=seaweed.prefix(),
+        s3_endpoint=seaweed.endpoint,
+        database_url=postgres.database(),
+    )
+
+
+@pytest.fixture
+def stored(settings: Settings) -> Callable[[], set[str]]:
+    """Name everything that lies in the store."""
+    assert settings.store is not None
+    bucket, _, prefix = settings.store.removeprefix("s3://").partition("/")
+    store = S3Store(
+        bucket,
+        prefix=prefix,
+        endpoint=settings.s3_endpoint,
+        access_key_id=SeaweedFs.key,
+        secret_access_key=SeaweedFs.secret,
+        client_options={"allow_http": True},
+    )
+    return lambda: {meta["path"] for page in obstore.list(store) for meta in page}
+
+
+class Reddening(FakeModels):
+    """Fills with what moderation takes offence at."""
+
+    @contextmanager
+    def inpainting(self) -> Iterator[Inpainting]:
+        """Lend the red."""
+
+        class Red:
+            def fill(self, rgb: Any, hole: Any, avoid: Any = None) -> Any:
+                filled = rgb.copy()
+                filled[hole] = (255, 0, 0)
+                return filled
+
+        yield Red()
+
+
+class Held(FakeModels):
+    """Models that work only once they are let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.let = threading.Event()
+
+    def _hold(self) -> None:
+        self.begun.set()
+        assert self.let.wait(30)
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        """Wait, then lend."""
+        self._hold()
+        with super().matting() as matting:
+            yield matting
+
+    @contextmanager
+    def inpainting(self) -> Iterator[Inpainting]:
+        """Wait, then lend."""
+        self._hold()
+        with super().inpainting() as inpainting:
+            yield inpainting
+
+
+def again(answer: httpx.Response) -> None:
+    """Check that a caller is told to come again, and is not told where anything is."""
+    told = refused(answer, 503)
+    assert int(answer.headers["retry-after"]) > 0
+    assert "127.0.0.1" not in str(told)
+
+
+def size(answer: httpx.Response) -> tuple[int, int]:
+    assert answer.status_code == 200
+    return Image.open(io.BytesIO(answer.content)).size
+
+
+BODY = {"file": b64(photo())}
+
+
+def test_a_result_is_read_from_the_store_itself(
+    client: TestClient, settings: Settings, tmp_path: Path
+) -> None:
+    link = client.post("/v1/background/remove", json=BODY).json()["result_url"]
+    assert link.startswith(f"{settings.s3_endpoint}/")
+    assert size(httpx.get(link)) == (320, 240)
+    assert httpx.get(link, headers={"range": "bytes=0-0"}).status_code == 206
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_the_server_serves_no_results_beside_the_store(client: TestClient) -> None:
+    link = urlsplit(client.post("/v1/crop", json=BODY).json()["result_url"])
+    key = link.path.partition("/results/")[2]
+    refused(client.get(f"/results/{key}?{link.query}"), 403)
+
+
+def test_a_result_to_come_is_404_and_then_there(client: TestClient, wait_until: Wait) -> None:
+    answer = client.post("/v1/crop", json={**BODY, "sync": False})
+    link = answer.json()["result_url"]
+    wait_until(lambda: httpx.get(link).status_code == 200)
+    assert size(httpx.get(link))[0] > 0
+
+
+def test_a_job_that_cannot_be_done_says_so_at_its_link(
+    client: TestClient, wait_until: Wait
+) -> None:
+    white = encode(Image.new("L", (320, 240), 255))
+    answer = client.post("/v1/eraser", json={**BODY, "mask_file": b64(white), "sync": False})
+    link = answer.json()["result_url"]
+    wait_until(lambda: httpx.get(link).status_code != 404)
+    told = httpx.get(link)
+    assert (told.status_code, told.content) == (200, b"")
+    assert told.headers["x-amz-meta-retouch-code"] == "506"
+    assert httpx.get(link, headers={"range": "bytes=0-0"}).status_code == 416
+
+
+def test_a_blocked_result_is_no_bytes_at_its_link(settings: Settings, wait_until: Wait) -> None:
+    body = {
+        "file": b64(encode(Image.new("RGB", (300, 300), (0, 200, 0)))),
+        "mask_file": b64(encode(Image.new("L", (300, 300), 255))),
+        "content_moderation": True,
+        "sync": False,
+    }
+    with TestClient(create_app(settings, Reddening()), headers=TOKEN) as client:
+        link = client.post("/v1/eraser", json=body).json()["result_url"]
+        wait_until(lambda: httpx.get(link).status_code != 404)
+    told = httpx.get(link)
+    assert (told.status_code, told.content) == (200, b"")
+    assert "x-amz-meta-retouch-code" not in told.headers
+
+
+def test_visuals_are_edited_in_steps(client: TestClient, stored: Callable[[], set[str]]) -> None:
+    visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
+    assert client.post("/v1/register", json=BODY).json()["code"] == 208
+
+    def remove(mask_id: int, **more: str) -> httpx.Response:
+        change = {"mask_id": mask_id, "mask_source": "generated", "actions": {"remove": True}}
+        return client.post(f"/v1/{visual_id}/objects/remove", json={"changes": [change], **more})
+
+    first = remove(1).json()
+    second = remove(2, sid=first["sid"])
+    assert size(httpx.get(second.json()["image_res"])) == (320, 240)
+    as_other = {"api_token": "secret-b"}
+    refused(client.get(f"/v1/{visual_id}/info", headers=as_other), 404)
+    assert client.post(f"/v1/{visual_id}/remove_image").status_code == 200
+    assert stored() == set()
+    assert httpx.get(first["image_res"]).status_code == 404
+
+
+def test_servers_share_what_they_know(
+    client: TestClient, settings: Settings, tmp_path: Path
+) -> None:
+    visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
+    other = settings.model_copy(update={"data_dir": tmp_path / "other"})
+    with TestClient(create_app(other, FakeModels()), headers=TOKEN) as peer:
+        assert peer.get(f"/v1/{visual_id}/info").status_code == 200
+        assert peer.post("/v1/register", json=BODY).json()["code"] == 208
+
+
+def test_without_the_store_callers_are_told_to_come_again(
+    client: TestClient,
+    settings: Settings,
+    seaweed: SeaweedFs,
+    stored: Callable[[], set[str]],
+) -> None:
+    visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
+    before = stored()
+    change = {"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}
+    other = {"file": b64(photo(200, 100))}
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/crop", BODY),
+        ("/v1/crop", {**BODY, "sync": False}),
+        ("/v1/background/replace", {**BODY, "bg_prompt": "white", "num_results": 2, "sync": True}),
+        ("/v1/register", other),
+        (f"/v1/{visual_id}/objects/remove", {"changes": [change]}),
+    ]
+    seaweed.stop()
+    try:
+        for route, body in calls:
+            again(client.post(route, json=body))
+        again(client.get(f"/v1/{visual_id}/info"))
+        assert client.get("/healthz").status_code == 200
+    finally:
+        seaweed.start()
+    assert stored() == before
+    for route, body in calls:
+        assert client.post(route, json=body).status_code == 200, route
+
+
+def test_a_job_waits_for_the_store_and_is_done(
+    settings: Settings, seaweed: SeaweedFs, wait_until: Wait, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = Held()
+    with TestClient(create_app(settings, models), headers=TOKEN) as client:
+        link = client.post("/v1/crop", json={**BODY, "sync": False}).json()["result_url"]
+        assert models.begun.wait(10)
+        seaweed.stop()
+        try:
+            models.let.set()
+            wait_until(lambda: "a job waits" in caplog.text)
+        finally:
+            seaweed.start()
+        wait_until(lambda: httpx.get(link).status_code == 200)
+
+
+def test_a_result_whose_name_cannot_be_kept_is_not_kept_either(
+    settings: Settings, postgres: Postgres, stored: Callable[[], set[str]]
+) -> None:
+    models = Held()
+    models.let.set()
+    change = {"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}
+    with TestClient(create_app(settings, models), headers=TOKEN) as client:
+        visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
+        route = f"/v1/{visual_id}/objects/remove"
+        assert client.post(route, json={"changes": [change]}).status_code == 200
+        before = stored()
+        models.let.clear()
+        models.begun.clear()
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(client.post, route, json={"changes": [change]})
+            assert models.begun.wait(10)
+            postgres.stop()
+            try:
+                models.let.set()
+                again(answer.result(60))
+            finally:
+                postgres.start()
+        assert stored() == before
+
+
+def test_without_the_database_callers_are_told_to_come_again(
+    client: TestClient, postgres: Postgres, stored: Callable[[], set[str]]
+) -> None:
+    visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
+    before = stored()
+    other = {"file": b64(photo(200, 100))}
+    postgres.stop()
+    try:
+        again(client.post("/v1/register", json=other))
+        again(client.post("/v1/objects/mask_generator", json=other))
+        again(client.get(f"/v1/{visual_id}/info"))
+        again(client.post(f"/v1/{visual_id}/remove_image"))
+        # What needs no records goes on.
+        assert client.post("/v1/crop", json=BODY).status_code == 200
+    finally:
+        postgres.start()
+    assert {key for key in stored() if not key.startswith("results/")} == before
+    assert client.get(f"/v1/{visual_id}/info").status_code == 200
+    assert client.post("/v1/register", json=other).status_code == 200
