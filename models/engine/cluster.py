@@ -2,6 +2,8 @@
 
 import logging
 import math
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,7 @@ from ray import serve
 from ray.exceptions import (
     ActorDiedError,
     GetTimeoutError,
+    LocalRayletDiedError,
     RayError,
     RayTaskError,
     TaskCancelledError,
@@ -142,6 +145,11 @@ class ClusterEngine:
             except RayTaskError as error:
                 # The traceback on the replica is the cause's; ours would only show the waiting.
                 raise error.cause from None
+            except LocalRayletDiedError as error:
+                # This process will never reach the cluster again: another one has to.
+                log.critical("the node that this process belongs to is gone: ending")
+                os.kill(os.getpid(), signal.SIGTERM)
+                raise EngineUnavailable("the server has lost its cluster and ends") from error
             except (RayError, RayServeException) as error:
                 deaths += isinstance(error, ActorDiedError)
                 log.warning("%s is called anew: %s", call.role, type(error).__name__)
