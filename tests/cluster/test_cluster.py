@@ -1,13 +1,16 @@
 """Models on a Ray cluster: the pictures of the embedded engine, whatever dies meanwhile."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from signal import SIGTERM
 from typing import Any
 
 import numpy as np
 import pytest
+from ray.exceptions import ActorDiedError, LocalRayletDiedError
 
 from models.base import NothingToCopy
 from models.engine.base import Call, EngineBusy, EngineUnavailable
@@ -186,3 +189,43 @@ def test_a_profile_that_makes_no_sense_is_not_deployed(cluster: Cluster) -> None
     done = cluster.deploy(profile="nonsense")
     assert done.returncode == 2
     assert "no profile 'nonsense'" in done.stderr
+
+
+class Failing:
+    """A handle whose calls all fail in one way."""
+
+    def __init__(self, error: Exception) -> None:
+        self.run = self
+        self.error = error
+        self.calls = 0
+
+    def remote(self, *_: object) -> "Failing":
+        self.calls += 1
+        return self
+
+    def result(self, timeout_s: float) -> None:
+        raise self.error
+
+
+def failing(error: Exception) -> tuple[ClusterEngine, Failing]:
+    engine = ClusterEngine("nowhere:1", load_profile("lite"), QUEUE)
+    handle = Failing(error)
+    engine._handles["matting"] = handle  # type: ignore[assignment]
+    return engine, handle
+
+
+def test_a_call_that_replicas_die_of_is_given_up() -> None:
+    engine, handle = failing(ActorDiedError())
+    with pytest.raises(RuntimeError, match="3 replicas of matting died of one call"):
+        engine.run(Call("matting", (1,)))
+    assert handle.calls == 3
+
+
+def test_a_process_whose_own_node_is_gone_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, handle = failing(LocalRayletDiedError())
+    signals: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.kill", lambda *sent: signals.append(sent))
+    with pytest.raises(EngineUnavailable, match="ends"):
+        engine.run(Call("matting", (1,)))
+    assert signals == [(os.getpid(), SIGTERM)]
+    assert handle.calls == 1
