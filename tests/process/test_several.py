@@ -18,7 +18,7 @@ from tests.services import Postgres, SeaweedFs
 
 PATIENCE_S = 60
 KILLS = 5
-"""Servers killed while jobs come and go; more were, on the way to this figure."""
+"""Servers that are killed while jobs come and go."""
 
 
 class Team:

@@ -1,0 +1,93 @@
+"""What callers are told when the engine is full, away or too slow, and what becomes of jobs then."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from models.base import Matting
+from models.engine.base import EngineBusy, EngineUnavailable
+from models.scope import checkpoint
+from server.app import create_app
+from server.settings import Settings
+from tests.fakes import FakeModels
+from tests.server.conftest import TOKEN, b64, photo
+from tests.server.test_durable import local
+from tests.server.test_refusals import refused
+
+Wait = Callable[[Callable[[], bool]], None]
+BUSY = EngineBusy("64 calls wait for matting, the limit", 7)
+
+
+class Faulty(FakeModels):
+    """Models whose first calls fail."""
+
+    def __init__(self, error: Exception, times: int = 10**9) -> None:
+        super().__init__()
+        self.error, self.times = error, times
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        """Fail, or lend."""
+        if self.times > 0:
+            self.times -= 1
+            raise self.error
+        with super().matting() as matting:
+            yield matting
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "wait", "text"),
+    [
+        (BUSY, 429, "7", "64 calls wait for matting, the limit; try again in 7 s."),
+        (EngineUnavailable("no replica answers"), 503, "5", "no replica answers"),
+    ],
+)
+def test_callers_are_told_when_to_come_again(
+    settings: Settings, error: Exception, code: int, wait: str, text: str
+) -> None:
+    with TestClient(create_app(settings, Faulty(error)), headers=TOKEN) as client:
+        answer = client.post("/v1/background/remove", json={"file": b64(photo())})
+        assert text in refused(answer, code)["description"]
+        assert answer.headers["retry-after"] == wait
+        assert not list((settings.data_dir / "results").rglob("*.png"))
+
+
+@pytest.mark.parametrize("error", [BUSY, EngineUnavailable("no replica answers")])
+def test_a_job_waits_for_its_place(settings: Settings, error: Exception, wait_until: Wait) -> None:
+    models = Faulty(error, times=2)
+    with TestClient(create_app(settings, models), headers=TOKEN) as client:
+        body = {"file": b64(photo()), "sync": False}
+        link = local(client.post("/v1/background/remove", json=body).json()["result_url"])
+        wait_until(lambda: client.get(link).status_code == 200)
+
+
+class Slow(FakeModels):
+    """Models that work until nobody waits any more."""
+
+    @contextmanager
+    def matting(self) -> Iterator[Matting]:
+        """Lend what never ends by itself."""
+
+        class Endless:
+            def matte(self, rgb: Any) -> Any:
+                while True:
+                    checkpoint()
+
+        yield Endless()
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_work_ends_with_its_time(tmp_path: Path, sync: bool, wait_until: Wait) -> None:
+    settings = Settings(data_dir=tmp_path, request_timeout_s=0.3, job_timeout_s=0.3)
+    with TestClient(create_app(settings, Slow()), headers=TOKEN) as client:
+        body = {"file": b64(photo()), "sync": sync}
+        answer = client.post("/v1/background/remove", json=body)
+        if not sync:
+            link = local(answer.json()["result_url"])
+            wait_until(lambda: client.get(link).status_code != 404)
+            answer = client.get(link)
+        assert "took longer than its time" in refused(answer, 503)["description"]
