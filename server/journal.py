@@ -13,6 +13,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from server.adoption import Adoption
 from server.errors import Unavailable
 from server.job_forms import VERSION, Form
+from storage.database import reaching_database
 from storage.presence import Presence
 
 log = logging.getLogger("retouch")
@@ -63,13 +64,15 @@ class Journal:
         """
         if self._presence is not None:
             self._presence.check()
-        self._launch()
+        with reaching_database():
+            self._launch()
         kept = self._starters.submit(_begin, name, form)
         if not wait([kept], _ACCEPT_S).done:
             # It may still be kept once the database answers, but its caller is told that it is not.
             self._withdrawn.add(name)
             raise Unavailable("The job could not be kept: the database does not answer.")
-        kept.result()
+        with reaching_database():
+            kept.result()
 
     def sweep(self, older_than: datetime) -> None:
         """Forget the jobs that ended before `older_than`; DBOS itself remembers every one."""
@@ -109,8 +112,13 @@ class Journal:
             if self._launched:
                 return
             _journals.append(self)
-            DBOS(config=self._config())
-            DBOS.launch()
+            try:
+                DBOS(config=self._config())
+                DBOS.launch()
+            except BaseException:  # the next job tries it anew
+                DBOS.destroy()
+                _journals.remove(self)
+                raise
             self._launched = True
             if self._presence is not None:
                 self._adoption = Adoption(self._presence)

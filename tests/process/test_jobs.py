@@ -22,7 +22,7 @@ from server.v1 import OPERATIONS
 from server.v1.background_remove import OPERATION
 from server.visuals import Visuals
 from server.workers import Workers
-from storage.database import database_url
+from storage.database import DatabaseUnavailable, database_url
 from storage.local import LocalObjects
 from storage.records import Records
 from tests.fakes import FakeModels
@@ -132,3 +132,16 @@ def test_a_job_that_ended_many_processes_is_given_up(
         assert refusal is not None
         assert "each time" in refusal.text
     assert not [file for file in (tmp_path / "sources").rglob("*") if file.is_file()]
+
+
+def test_a_job_that_cannot_be_kept_leaves_nothing_and_the_next_is_kept(
+    house: House, wait_until: Wait
+) -> None:
+    in_the_way = house.folder / "jobs.db"
+    in_the_way.mkdir()
+    with pytest.raises(DatabaseUnavailable, match="unable to open database file"):
+        house.submit()
+    assert not [file for file in (house.folder / "sources").rglob("*") if file.is_file()]
+    in_the_way.rmdir()
+    house.submit()
+    wait_until(lambda: house.results.exists(KEY))
