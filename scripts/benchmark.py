@@ -78,6 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=ROOT / "data" / "weights")
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "benchmark")
     chosen = parser.parse_args(arguments)
+    page = chosen.into or (None if chosen.quick or chosen.only != SECTIONS else PAGE)
+    if page is not None:
+        try:  # now, not after minutes of measuring
+            between_markers(page.read_text(), "", BEGIN, END)
+        except (OSError, ValueError) as error:
+            parser.error(f"{page}: {error}")
     base = QUICK if chosen.quick else Plan()
     rounds = chosen.rounds or base.rounds
     plan = Plan(base.sizes, base.callers, rounds, base.growth, not chosen.alone)
@@ -95,7 +101,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found.soak = soak(house, photos, chosen.soak * 60)
     text = report(found, rounds)
     print(text)
-    page = chosen.into or (None if chosen.quick or chosen.only != SECTIONS else PAGE)
     if page is not None:
         page.write_text(between_markers(page.read_text(), text, BEGIN, END))
     if page == PAGE:

@@ -82,3 +82,16 @@ def test_photographs_come_at_the_size_asked_for(tmp_path: Path) -> None:
             assert image.width * image.height == pytest.approx(megapixels * 1e6, rel=0.01)
     with pytest.raises(ValueError, match="no photograph"):
         own_photographs(tmp_path)
+
+
+@pytest.mark.parametrize("text", [None, "a page without markers"])
+def test_a_page_that_cannot_be_written_stops_it_before_it_measures(
+    tmp_path: Path, text: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    if text is not None:
+        page.write_text(text)
+    with pytest.raises(SystemExit) as end:
+        main(["--quick", "--alone", "--into", str(page)])
+    assert end.value.code == 2
+    assert str(page) in capsys.readouterr().err
