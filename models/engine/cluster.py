@@ -29,7 +29,7 @@ from models.card import Profile, Role
 from models.engine.base import Call, EngineBusy, EngineUnavailable, RoleLoad
 from models.engine.deployments import APPLICATION
 from models.pool import ModelUnavailable
-from models.scope import Scope
+from models.scope import DeadlinePassed, Scope
 
 log = logging.getLogger("retouch.engine")
 
@@ -71,6 +71,13 @@ class ClusterEngine:
         deployed.
         """
         _attach(self._address)
+        try:
+            self._await_application()
+            self._handles = self._known_handles()
+        except (DeadlinePassed, TimeoutError, RayError, RayServeException) as error:
+            raise EngineUnavailable(f"the models on the cluster do not answer: {error}") from error
+
+    def _await_application(self) -> None:
         while not self._closed.wait(_START_LOOK_S):
             found = serve.status().applications.get(APPLICATION)
             if found is not None and found.status == "DEPLOY_FAILED":
@@ -83,9 +90,15 @@ class ClusterEngine:
         wanted = {role: card.name for role, card in self._profile.items()}
         if deployed != wanted:
             raise ModelUnavailable(f"the cluster runs other models: {deployed}, not {wanted}")
-        self._handles = {
-            role: serve.get_deployment_handle(role, APPLICATION) for role in self._profile
-        }
+
+    def _known_handles(self) -> dict[Role, DeploymentHandle[Any]]:
+        handles = {role: serve.get_deployment_handle(role, APPLICATION) for role in self._profile}
+        for role, handle in handles.items():
+            # A handle learns with its first call how many may wait: until then it bounds nothing.
+            sizes = _answer(handle.sizes.remote(), Scope(_PATIENCE_S))
+            if sizes is not None:
+                self._sizes[role] = sizes
+        return handles
 
     def offers(self, role: str) -> bool:
         """Tell whether the profile has a model for a role."""
@@ -93,12 +106,9 @@ class ClusterEngine:
 
     def sizes(self, role: Role) -> SizeRule:
         """Give the sizes that a role's model works at."""
+        self._handle(role)
         if role not in self._sizes:
-            response = self._handle(role).sizes.remote()
-            found = _answer(response, Scope(_PATIENCE_S))
-            if found is None:
-                raise ModelUnavailable(f"the model of {role} works at any size")
-            self._sizes[role] = found
+            raise ModelUnavailable(f"the model of {role} works at any size")
         return self._sizes[role]
 
     def run(self, call: Call) -> Any:
