@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from models.base import Alpha, Rgb
-from models.onnx_layout import with_whole_factors
+from models.onnx_layout import rewritten
 from models.refine import refine, shrink
 
 Float = NDArray[np.float32]
@@ -55,7 +55,7 @@ class U2Net:
         # onnxruntime warns of every constant that the rewriting made superfluous.
         options.log_severity_level = 3
         self._session = ort.InferenceSession(
-            with_whole_factors(weights), options, providers=["CPUExecutionProvider"]
+            rewritten(weights), options, providers=["CPUExecutionProvider"]
         )
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
