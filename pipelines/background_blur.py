@@ -5,7 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Models, Rgb
-from pipelines.compose import estimate_foreground, gather, over, spread, visible_share
+from pipelines.compose import over, visible_share
+from pipelines.foreground import estimate_foreground, gather, spread
 from pipelines.picture import Alpha8, Picture
 from pipelines.subject import brings_alpha, subject_alpha
 
@@ -49,9 +50,9 @@ def _out_of_focus(rgb: Rgb, other: Alpha8, radius: float) -> Rgb:
     """Blur by a disc, as if what `other` (0..255) marks were not there."""
     height, width = other.shape
     step = max(1, int(np.ceil(radius / _WORK_RADIUS)))
-    colour, weight = gather(rgb, 255 - other, (min(step, height), min(step, width)))
+    found = gather(rgb, 255 - other, (min(step, height), min(step, width)))
     # What lies behind the subject is made up of the colours around it.
-    scene = colour + (1 - weight)[..., None] * spread(colour, weight)
+    scene = found[..., :3] + (1 - found[..., 3:]) * spread(found)
     # Light adds up in linear light: bright spots become discs, as in a lens.
     linear = (np.clip(scene, 0, 255) / 255) ** np.float32(_GAMMA)
     blurred = cv2.filter2D(linear, -1, _disc(radius / step), borderType=cv2.BORDER_REFLECT)

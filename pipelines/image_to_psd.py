@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from models.base import Labels, Mask, Models, NothingToCopy, Rgb
-from pipelines.compose import estimate_foreground
+from pipelines.foreground import estimate_foreground
 from pipelines.masks import automatic_radius, dilate
 from pipelines.objects_mask_generator import objects_mask_generator
 from pipelines.picture import Alpha8, Picture
