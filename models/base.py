@@ -1,7 +1,7 @@
 """The roles that models play, as Protocols with their tensor contracts.
 
 Every array is a NumPy array in C order. Pictures are RGB, never BGR. Masks are True where a picture
-is to be edited. Alpha is 1 on the subject and 0 on the background. A backend never changes its
+is to be edited. Mattes are 255 on the subject and 0 on the background. A backend never changes its
 inputs and is safe to call from several threads at once.
 """
 
@@ -17,6 +17,8 @@ Rgb = NDArray[np.uint8]
 """Height x width x 3, 0..255, sRGB."""
 Alpha = NDArray[np.float32]
 """Height x width, 0..1."""
+Matte = NDArray[np.uint8]
+"""Height x width, 0 on the background to 255 on the subject."""
 Mask = NDArray[np.bool_]
 """Height x width, True where edited."""
 Labels = NDArray[np.uint8]
@@ -26,7 +28,7 @@ Labels = NDArray[np.uint8]
 class Matting(Protocol):
     """Tells the subject of a picture from its background."""
 
-    def matte(self, rgb: Rgb) -> Alpha:
+    def matte(self, rgb: Rgb) -> Matte:
         """Give the subject's opacity at the size of `rgb`, soft at hair and edges."""
         ...
 

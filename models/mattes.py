@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Alpha, Rgb
+from models.base import Matte, Rgb
 from models.refine import refine, shrink
 
 Float = NDArray[np.float32]
@@ -51,10 +51,10 @@ def read_input(folder: Path, side: int | None = None) -> MattingInput:
     )
 
 
-def to_full_size(rgb: Rgb, matte: Float) -> Alpha:
-    """Carry a square matte (0..1) to the size of `rgb`, float32 0..1."""
+def to_full_size(rgb: Rgb, matte: Float) -> Matte:
+    """Carry a square matte (0..1) to the size of `rgb`, uint8 0..255."""
     height, width = rgb.shape[:2]
     if max(height, width) <= matte.shape[0]:
         small = cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.float32).clip(0, 1)
+        return np.asarray(np.rint(255 * small.clip(0, 1)), np.uint8)
     return refine(rgb, matte)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Alpha, Face, Labels, Mask, OutOfMemory, Rgb, SizeRule
+from models.base import Alpha, Face, Labels, Mask, Matte, OutOfMemory, Rgb, SizeRule
 
 log = logging.getLogger("retouch.memory")
 
@@ -95,9 +95,9 @@ def _enlarge(array: NDArray[Any], like: NDArray[Any], how: int = cv2.INTER_CUBIC
     return cv2.resize(array, like.shape[1::-1], interpolation=how)
 
 
-def _matte(method: Any, _: SizeRule | None, rgb: Rgb) -> Alpha:
-    alpha: Alpha = _enlarge(method(_shrink(rgb, _half(rgb, None))), rgb, cv2.INTER_LINEAR)
-    return alpha
+def _matte(method: Any, _: SizeRule | None, rgb: Rgb) -> Matte:
+    matte: Matte = _enlarge(method(_shrink(rgb, _half(rgb, None))), rgb, cv2.INTER_LINEAR)
+    return matte
 
 
 def _fill(method: Any, _: SizeRule | None, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:

@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 import onnxruntime as ort
 
-from models.base import Alpha, Rgb
+from models.base import Matte, Rgb
 from models.mattes import Float, MattingInput, to_full_size
 from models.placement import Placement
 
@@ -57,8 +57,8 @@ class OnnxMatting:
         # A call at 1024 x 1024 takes gigabytes of working memory: one at a time.
         self._turn = Lock()
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        """Give the subject's opacity, float32 0..1, at the size of `rgb` (uint8, H x W x 3)."""
+    def matte(self, rgb: Rgb) -> Matte:
+        """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
         return to_full_size(rgb, self._look(rgb))
 
     def _look(self, rgb: Rgb) -> Float:

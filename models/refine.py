@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Alpha, Rgb
+from models.base import Matte, Rgb
 
 Float = NDArray[np.float32]
 
@@ -18,8 +18,8 @@ _TILE = 192
 """About the side, in pixels of the full picture, of what is worked on at once."""
 
 
-def refine(rgb: Rgb, coarse: Float) -> Alpha:
-    """Carry a coarse matte of any size to the size of `rgb`, following hair and edges.
+def refine(rgb: Rgb, coarse: Float) -> Matte:
+    """Carry a coarse matte (0..1) of any size to the size of `rgb`, following hair and edges.
 
     Where the coarse matte is sure, it stands; between, alpha solves the matting equations of the
     guided filter's linear colour model (He, Sun, Tang 2010, "Fast matting using large kernel
@@ -158,35 +158,42 @@ def _constraints(coarse: Float, height: int, width: int) -> tuple[Float, Float]:
     return np.clip(np.where(trust > 0.5, np.rint(rough), rough), 0, 1), trust
 
 
-def _apply(model: list[Float], work: Float, rgb: Rgb, block: tuple[int, int]) -> Alpha:
-    """Apply the model to the full picture, tile by tile, and only where alpha is in between."""
+def _apply(model: list[Float], work: Float, rgb: Rgb, block: tuple[int, int]) -> Matte:
+    """Apply the model to the full picture, tile by tile, and only where the matte is in between."""
     down, across = block
     # What is nearly nothing becomes nothing, and nearly all all: done once, on the coefficients.
-    contrast = np.float32(1 / (_FULL - _EMPTY))
+    contrast = np.float32(255 / (_FULL - _EMPTY))
     *slopes, offset = (plane * contrast for plane in model)
     offset -= np.float32(_EMPTY) * contrast
     coefficients = [*(slope * np.float32(1 / 255) for slope in slopes), offset]
     padded = [cv2.copyMakeBorder(plane, 1, 1, 1, 1, cv2.BORDER_REPLICATE) for plane in coefficients]
-    alpha = np.empty(rgb.shape[:2], np.float32)
+    matte = np.zeros(rgb.shape[:2], np.uint8)
     rows, columns = (max(1, _TILE // side) for side in block)
     for y in range(0, work.shape[0], rows):
         for x in range(0, work.shape[1], columns):
-            out = alpha[y * down : (y + rows) * down, x * across : (x + columns) * across]
             around = work[max(0, y - 5) : y + rows + 5, max(0, x - 5) : x + columns + 5]
-            if around.max() < _EMPTY or around.min() > _FULL:
-                out[:] = around.flat[0] > 0.5
+            if around.max() < _EMPTY:
+                continue
+            tile = slice(y * down, (y + rows) * down), slice(x * across, (x + columns) * across)
+            out = matte[tile]
+            if around.min() > _FULL:
+                out[:] = 255
                 continue
             parts = [plane[y : y + rows + 2, x : x + columns + 2] for plane in padded]
             size = (parts[0].shape[1] * across, parts[0].shape[0] * down)
             inner = slice(down, down + out.shape[0]), slice(across, across + out.shape[1])
-            *large, fit = (
+            *large, base = (
                 cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)[inner] for part in parts
             )
-            tile = rgb[y * down : (y + rows) * down, x * across : (x + columns) * across]
-            for slope, plane in zip(large, cv2.split(tile), strict=True):
-                fit += np.asarray(cv2.multiply(slope, plane, dtype=cv2.CV_32F), np.float32)
-            np.clip(fit, 0, 1, out=out)
-    return alpha
+            fit = np.asarray(base, np.float32)
+            red, green, blue = (
+                np.asarray(cv2.multiply(slope, plane, dtype=cv2.CV_32F), np.float32)
+                for slope, plane in zip(large, cv2.split(rgb[tile]), strict=True)
+            )
+            fit += red
+            fit += green
+            cv2.add(fit, blue, dst=out, dtype=cv2.CV_8U)  # rounded, and held to 0..255
+    return matte
 
 
 def _block_means(rgb: Rgb, block: tuple[int, int]) -> Float:

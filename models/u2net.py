@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.base import Alpha, Rgb
+from models.base import Matte, Rgb
 from models.onnx_layout import rewritten
 from models.refine import refine, shrink
 
@@ -62,15 +62,15 @@ class U2Net:
         # The arena keeps some 260 MB for each call that ever ran beside others.
         self._turn = BoundedSemaphore(max(1, (os.cpu_count() or 1) // threads))
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        """Give the subject's opacity, float32 0..1, at the size of `rgb` (uint8, H x W x 3)."""
+    def matte(self, rgb: Rgb) -> Matte:
+        """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
         coarse = self._look(rgb)
         box = _surroundings(coarse, rgb.shape[0], rgb.shape[1])
         if box is not None:
             closer = self._look(rgb[box])
             first = _cut(coarse, box, rgb.shape[0], rgb.shape[1])
             if _confirms(closer, first) and not _runs_out(closer, box, rgb.shape[0], rgb.shape[1]):
-                alpha = np.zeros(rgb.shape[:2], np.float32)
+                alpha = np.zeros(rgb.shape[:2], np.uint8)
                 alpha[box] = refine(rgb[box], closer)
                 return alpha
         return refine(rgb, coarse)

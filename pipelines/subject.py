@@ -1,6 +1,5 @@
 """Which part of a picture is its subject."""
 
-import cv2
 import numpy as np
 
 from models.base import Models, Rgb
@@ -29,8 +28,7 @@ def subject_alpha(picture: Picture, models: Models, force_rmbg: bool = False) ->
         return own
     seen = picture.rgb if own is None else _flattened(picture.rgb, own)
     with models.matting() as matting:
-        matte = matting.matte(seen)
-    alpha = np.asarray(cv2.convertScaleAbs(matte, alpha=255), np.uint8)
+        alpha = matting.matte(seen)
     return alpha if own is None else np.minimum(alpha, own)
 
 

@@ -146,7 +146,7 @@ CASES = (
         "matte",
         builders.birefnet,
         ("birefnet",),
-        lambda model, sample: model.matte(sample.rgb),
+        lambda model, sample: model.matte(sample.rgb).astype(np.float32),
     ),
     Case(
         "Lama",

@@ -15,6 +15,7 @@ from models.base import (
     Inpainting,
     Labels,
     Mask,
+    Matte,
     Matting,
     Moderation,
     NothingToCopy,
@@ -29,13 +30,12 @@ from models.pool import ModelUnavailable
 class EllipseMatting:
     """Takes a centred ellipse for the subject."""
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        """Give 1 within the ellipse and 0 outside."""
+    def matte(self, rgb: Rgb) -> Matte:
+        """Give 255 within the ellipse and 0 outside."""
         height, width = rgb.shape[:2]
         y, x = np.ogrid[:height, :width]
         inside = ((x + 0.5) / width - 0.5) ** 2 + ((y + 0.5) / height - 0.5) ** 2 < 0.09
-        matte: Alpha = inside.astype(np.float32)
-        return matte
+        return np.where(inside, 255, 0).astype(np.uint8)
 
 
 class MeanInpainting:

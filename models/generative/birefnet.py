@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-from models.base import Alpha, Rgb
+from models.base import Matte, Rgb
 from models.generative.checkpoints import BadWeights, first_line, load_strictly, read_state
 from models.generative.loading import LOADING
 from models.generative.residence import Resident
@@ -61,15 +61,15 @@ class BiRefNet:
         self._resident = Resident(_load(folder, allow_remote_code), placement, torch.float32)
         self._half = self._resident.device.type == "cuda" and placement.dtype != "float32"
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        """Give the subject's opacity, float32 0..1, at the size of `rgb` (uint8, H x W x 3)."""
+    def matte(self, rgb: Rgb) -> Matte:
+        """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
         return to_full_size(rgb, self._look([rgb])[0])
 
     def batch_key(self, rgb: Rgb) -> str:
         """Let any pictures go together: each is squeezed to the same square (`models.engine.batching`)."""
         return "matte"
 
-    def predict_batch(self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]) -> list[Alpha]:
+    def predict_batch(self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]) -> list[Matte]:
         """Give the matte of each picture."""
         pictures = [args[0] for args, _ in calls]
         mattes = self._look(pictures)

@@ -20,7 +20,7 @@ def test_refined_edge_follows_the_picture_not_the_coarse_matte(
     rgb, alpha = _disc_on_photo(photo("coffee").rgb, radius=300)
     coarse = cv2.GaussianBlur(cv2.resize(alpha, (320, 320), interpolation=cv2.INTER_AREA), None, 2)
     enlarged = cv2.resize(coarse, alpha.shape[::-1])
-    refined = refine(rgb, coarse)
+    refined = refine(rgb, coarse) / np.float32(255)
     assert np.abs(refined - alpha).mean() < 0.2 * np.abs(enlarged - alpha).mean()
     far = cv2.distanceTransform((alpha == 0).astype(np.uint8), cv2.DIST_L2, 5) > 12
     assert refined[far].max() < 0.02
@@ -30,7 +30,8 @@ def test_refined_edge_follows_the_picture_not_the_coarse_matte(
 def test_refined_matte_has_no_seam_at_tile_borders() -> None:
     columns = np.linspace(0, 1, 1400, dtype=np.float32)
     rgb = np.repeat((255 * columns)[None, :, None], 900, 0).repeat(3, 2).astype(np.uint8)
-    refined = refine(rgb, np.repeat(np.linspace(0, 1, 320, dtype=np.float32)[None], 320, 0))
+    coarse = np.repeat(np.linspace(0, 1, 320, dtype=np.float32)[None], 320, 0)
+    refined = refine(rgb, coarse) / np.float32(255)
     assert np.abs(np.diff(refined, axis=1)).max() < 0.05
     assert np.abs(np.diff(refined, axis=0)).max() < 0.05
 
@@ -40,7 +41,7 @@ def test_sure_matte_stands_whatever_the_picture(
     photo: Callable[[str], Picture], value: float
 ) -> None:
     refined = refine(photo("coffee").rgb, np.full((320, 320), value, np.float32))
-    assert (refined == value).all()
+    assert (refined == 255 * value).all()
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
@@ -54,7 +55,7 @@ def test_alpha_is_that_of_the_plainly_written_refinement(
     with lite.matting() as model:
         assert isinstance(model, U2Net)
         coarse = model._look(rgb)
-    apart = np.abs(refine(rgb, coarse) - plain_refine.refine(rgb, coarse))
+    apart = np.abs(refine(rgb, coarse) / 255 - plain_refine.refine(rgb, coarse))
     assert apart.mean() <= 0.2 / 255
     assert (apart > 8 / 255).mean() < 1e-3
 
@@ -68,7 +69,7 @@ def test_colours_on_a_line_are_borne(eps_in_grey: int) -> None:
     )
     y, x = np.ogrid[:320, :320]
     coarse = np.clip((100 - np.hypot(x - 160, y - 160)) / 20 + 0.5, 0, 1).astype(np.float32)
-    apart = np.abs(refine(grey, coarse) - plain_refine.refine(grey, coarse))
+    apart = np.abs(refine(grey, coarse) / 255 - plain_refine.refine(grey, coarse))
     assert apart.mean() <= 0.2 / 255
 
 

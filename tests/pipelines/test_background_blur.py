@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Alpha, Models, Rgb
+from models.base import Alpha, Matte, Models, Rgb
 from models.pool import Pool
 from pipelines.background_blur import background_blur
 from pipelines.picture import Picture
@@ -26,8 +26,8 @@ class KnownMatte:
     def matting(self) -> Iterator[Any]:
         yield self
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        return self.alpha
+    def matte(self, rgb: Rgb) -> Matte:
+        return np.asarray(np.rint(255 * self.alpha), np.uint8)
 
 
 def known(alpha: Alpha) -> Models:

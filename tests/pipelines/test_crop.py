@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from models.base import Alpha, Models, Rgb
+from models.base import Alpha, Matte, Models, Rgb
 from models.pool import Pool
 from pipelines.crop import CropTooLarge, crop
 from pipelines.picture import Picture
@@ -24,8 +24,8 @@ class KnownMatte:
     def matting(self) -> Iterator[Any]:
         yield self
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        return self.alpha
+    def matte(self, rgb: Rgb) -> Matte:
+        return np.asarray(np.rint(255 * self.alpha), np.uint8)
 
 
 def known(alpha: Alpha) -> Models:

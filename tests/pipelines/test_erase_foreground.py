@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Alpha, Inpainting, Matting, NothingToCopy, Rgb
+from models.base import Inpainting, Matte, Matting, NothingToCopy, Rgb
 from models.patchmatch import PatchMatch
 from models.pool import Pool
 from pipelines.erase_foreground import erase_foreground
@@ -18,17 +18,17 @@ from tests.fakes import FakeModels
 class GivenMatte:
     """Gives the matte it was made with."""
 
-    def __init__(self, matte: Alpha) -> None:
+    def __init__(self, matte: Matte) -> None:
         self._matte = matte
 
-    def matte(self, rgb: Rgb) -> Alpha:
+    def matte(self, rgb: Rgb) -> Matte:
         return self._matte
 
 
 class Given(FakeModels):
     """Models with a given matte that inpaint for real."""
 
-    def __init__(self, matte: Alpha) -> None:
+    def __init__(self, matte: Matte) -> None:
         super().__init__()
         self._matting = GivenMatte(matte)
 
@@ -41,11 +41,11 @@ class Given(FakeModels):
         yield PatchMatch()
 
 
-def scene() -> tuple[Picture, Alpha]:
+def scene() -> tuple[Picture, Matte]:
     rgb = np.full((300, 400, 3), (80, 110, 140), np.uint8)
     rgb += np.random.default_rng(2).integers(0, 16, rgb.shape, dtype=np.uint8)
-    matte = np.zeros((300, 400), np.float32)
-    cv2.circle(matte, (200, 150), 50, 1.0, -1)
+    matte = np.zeros((300, 400), np.uint8)
+    cv2.circle(matte, (200, 150), 50, 255, -1)
     rgb[matte > 0] = (230, 40, 40)
     return Picture(rgb), matte
 
@@ -60,7 +60,7 @@ def test_the_subject_goes_and_the_background_stays() -> None:
 
 def test_a_faint_matte_is_erased_too() -> None:
     picture, matte = scene()
-    result = erase_foreground(picture, Given(matte * np.float32(0.1)))
+    result = erase_foreground(picture, Given(matte // 10))
     assert result.rgb[..., 0].max() < 110
 
 
@@ -73,13 +73,13 @@ def test_a_picture_without_foreground_is_given_back_unchanged() -> None:
 def test_a_subject_that_fills_the_picture_leaves_nothing_to_copy() -> None:
     picture, matte = scene()
     with pytest.raises(NothingToCopy):
-        erase_foreground(picture, Given(np.ones_like(matte)))
+        erase_foreground(picture, Given(np.full_like(matte, 255)))
 
 
 def test_a_cut_out_without_visible_background_leaves_nothing_to_copy() -> None:
     picture, matte = scene()
     with pytest.raises(NothingToCopy):
-        erase_foreground(Picture(picture.rgb, (matte * 255).astype(np.uint8)), Given(matte))
+        erase_foreground(Picture(picture.rgb, matte), Given(matte))
 
 
 def test_the_real_models_erase_the_astronaut(lite: Pool, photo: Callable[[str], Picture]) -> None:

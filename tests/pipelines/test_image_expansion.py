@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.base import Alpha, Inpainting, Matting, Rgb
+from models.base import Inpainting, Matte, Matting, Rgb
 from models.patchmatch import PatchMatch
 from models.pool import Pool
 from pipelines.image_expansion import OutsideCanvas, image_expansion
@@ -19,9 +19,9 @@ from tests.fakes import FakeModels
 class RedMatting:
     """Takes what is red for the subject."""
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        red: Alpha = ((rgb[..., 0] > 180) & (rgb[..., 1] < 120)).astype(np.float32)
-        return red
+    def matte(self, rgb: Rgb) -> Matte:
+        red = (rgb[..., 0] > 180) & (rgb[..., 1] < 120)
+        return np.where(red, 255, 0).astype(np.uint8)
 
 
 class RedIsTheSubject(FakeModels):

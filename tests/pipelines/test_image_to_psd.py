@@ -9,7 +9,7 @@ from PIL import Image
 from PIL.PsdImagePlugin import PsdImageFile
 from psd_tools import PSDImage
 
-from models.base import Alpha, Inpainting, Labels, Mask, Matting, NothingToCopy, Rgb
+from models.base import Inpainting, Labels, Mask, Matte, Matting, NothingToCopy, Rgb
 from models.pool import Pool
 from pipelines.image_to_psd import CanvasTooLong, image_to_psd
 from pipelines.picture import Picture
@@ -85,10 +85,10 @@ def flatten(layers: Read, height: int, width: int) -> np.ndarray:
 class SoftDisc:
     """Takes a disc with a soft edge for the subject."""
 
-    def matte(self, rgb: Rgb) -> Alpha:
+    def matte(self, rgb: Rgb) -> Matte:
         y, x = np.ogrid[: rgb.shape[0], : rgb.shape[1]]
-        matte: Alpha = np.clip((60 - np.hypot(y - 120, x - 120)) / 16, 0, 1).astype(np.float32)
-        return matte
+        matte = np.clip((60 - np.hypot(y - 120, x - 120)) / 16, 0, 1)
+        return np.asarray(np.rint(255 * matte), np.uint8)
 
 
 class Models(FakeModels):
@@ -124,7 +124,7 @@ def labels() -> Labels:
     parts[70:130, 280:350] = 3
     parts[200:205, 300:305] = 4
     parts[180:, 350:] = 5
-    parts[SoftDisc().matte(np.zeros((240, 400, 3), np.uint8)) > 0.5] = 1
+    parts[SoftDisc().matte(np.zeros((240, 400, 3), np.uint8)) > 127] = 1
     return parts
 
 
@@ -204,8 +204,8 @@ def test_a_picture_without_subject_or_objects_is_its_background(picture: Picture
         @contextmanager
         def matting(self) -> Iterator[Matting]:
             class Empty:
-                def matte(self, rgb: Rgb) -> Alpha:
-                    return np.zeros(rgb.shape[:2], np.float32)
+                def matte(self, rgb: Rgb) -> Matte:
+                    return np.zeros(rgb.shape[:2], np.uint8)
 
             yield Empty()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.base import Alpha, Labels, Matting, Rgb, Segmentation
+from models.base import Labels, Matte, Matting, Rgb, Segmentation
 from models.felzenszwalb import Felzenszwalb
 from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
 from pipelines.picture import Picture
@@ -18,11 +18,11 @@ from tests.fakes import EllipseMatting, FakeModels
 class Given:
     """Plays matting and segmentation with what it is given."""
 
-    def __init__(self, alpha: Alpha, parts: Labels) -> None:
-        self._alpha, self._parts = alpha, parts
+    def __init__(self, matte: Matte, parts: Labels) -> None:
+        self._matte, self._parts = matte, parts
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        return self._alpha
+    def matte(self, rgb: Rgb) -> Matte:
+        return self._matte
 
     def segment(self, rgb: Rgb) -> Labels:
         return self._parts
@@ -31,7 +31,7 @@ class Given:
 class GivenModels(FakeModels):
     def __init__(self, subject: np.ndarray, parts: np.ndarray) -> None:
         super().__init__()
-        self._model = Given(subject.astype(np.float32), parts.astype(np.uint8))
+        self._model = Given(subject.astype(np.uint8) * 255, parts.astype(np.uint8))
 
     @contextmanager
     def matting(self) -> Iterator[Matting]:
@@ -48,7 +48,7 @@ def grey(height: int, width: int, alpha: np.ndarray | None = None) -> Picture:
 
 def test_the_subject_comes_first_then_the_rest_by_size() -> None:
     labels = objects_mask_generator(grey(200, 300), FakeModels())
-    subject = EllipseMatting().matte(grey(200, 300).rgb) > 0.5
+    subject = EllipseMatting().matte(grey(200, 300).rgb) > 127
     assert labels.shape == (200, 300)
     assert labels.dtype == np.uint8
     assert np.array_equal(labels == 1, subject)

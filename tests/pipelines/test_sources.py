@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Alpha, Inpainting, Mask, Matting, Rgb, Segmentation
+from models.base import Inpainting, Mask, Matte, Matting, Rgb, Segmentation
 from models.felzenszwalb import Felzenszwalb
 from models.patchmatch import PatchMatch
 from pipelines.erase_foreground import erase_foreground
@@ -22,10 +22,10 @@ RED, GREEN = (220, 40, 40), (40, 170, 60)
 class MiddleMatting:
     """Finds its subject in the middle: one pixel in ten, on each axis."""
 
-    def matte(self, rgb: Rgb) -> Alpha:
+    def matte(self, rgb: Rgb) -> Matte:
         height, width = rgb.shape[:2]
-        matte = np.zeros((height, width), np.float32)
-        matte[height * 9 // 20 : height * 11 // 20, width * 9 // 20 : width * 11 // 20] = 1
+        matte = np.zeros((height, width), np.uint8)
+        matte[height * 9 // 20 : height * 11 // 20, width * 9 // 20 : width * 11 // 20] = 255
         return matte
 
 

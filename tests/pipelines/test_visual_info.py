@@ -8,7 +8,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from models.base import Alpha, FaceAnalysis, Matting, Models, Rgb
+from models.base import FaceAnalysis, Matte, Matting, Models, Rgb
 from models.dlib_faces import DlibFaces
 from pipelines.picture import Picture
 from pipelines.visual_info import background, info, objects
@@ -19,9 +19,9 @@ KEYS = {"actions", "id", "labels", "oracle", "rect", "type"}
 class LeftMatting:
     """Takes the left third for the subject."""
 
-    def matte(self, rgb: Rgb) -> Alpha:
-        matte = np.zeros(rgb.shape[:2], np.float32)
-        matte[:, : rgb.shape[1] // 3] = 1
+    def matte(self, rgb: Rgb) -> Matte:
+        matte = np.zeros(rgb.shape[:2], np.uint8)
+        matte[:, : rgb.shape[1] // 3] = 255
         return matte
 
 
