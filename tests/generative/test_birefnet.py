@@ -116,7 +116,7 @@ def test_two_folders_of_one_name_keep_their_own_code(tmp_path: Path) -> None:
         mattes.append(
             BiRefNet(folder, allow_remote_code=True).matte(np.zeros((64, 64, 3), np.uint8))
         )
-    assert np.allclose(mattes[0], 1 - mattes[1], atol=1e-5)
+    assert np.abs(mattes[0].astype(int) + mattes[1] - 255).max() <= 1
 
 
 @pytest.mark.parametrize("file", ["config.json", "tiny_matting.py", "model.safetensors"])
