@@ -13,6 +13,8 @@ from models.base import Rgb
 from pipelines.picture import Alpha8
 
 Float = NDArray[np.float32]
+Levels = cv2.typing.MatLike
+"""Grey or RGB, in 8 or 16 bits."""
 Gathered = NDArray[np.float32]
 """Height x width x 4: colours, 0..255, multiplied by their weight, and their weight, 0..1."""
 Tile = tuple[slice, slice]
@@ -164,24 +166,23 @@ def _gathered(
             out[..., :3] = _block_means(rgb[part], block)
             out[..., 3] = 1
         elif run.kind is _Kind.MIXED:
+            # In 16 bits: colours of little weight would be a few levels, and their ratios noise.
             weight = np.asarray(cv2.LUT(alpha[part], weights), np.uint8)
-            seen = cv2.multiply(rgb[part], cv2.merge([weight] * 3), scale=1 / 255)
-            out[..., :3] = _block_means(np.asarray(seen, np.uint8), block)
-            out[..., 3] = _block_means(weight, block)
-            out[..., 3] *= np.float32(1 / 255)
+            seen = np.multiply(rgb[part], cv2.merge([weight] * 3), dtype=np.uint16)
+            out[..., :3] = _block_means(seen, block)
+            out[..., 3] = _block_means(np.multiply(weight, 255, dtype=np.uint16), block)
+            out *= (1 / 255, 1 / 255, 1 / 255, 1 / 65025)
     return result
 
 
-def _block_means(pixels: NDArray[np.uint8], block: Block) -> NDArray[np.uint8]:
+def _block_means(pixels: Levels, block: Block) -> Levels:
     """Average blocks of rows and columns; the last ones may be broken."""
     down, across = block
     rows, columns = -(-pixels.shape[0] // down), -(-pixels.shape[1] // across)
     broken = rows * down - pixels.shape[0], columns * across - pixels.shape[1]
     if any(broken):
-        pixels = np.asarray(
-            cv2.copyMakeBorder(pixels, 0, broken[0], 0, broken[1], cv2.BORDER_REPLICATE), np.uint8
-        )
-    return np.asarray(cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
+        pixels = cv2.copyMakeBorder(pixels, 0, broken[0], 0, broken[1], cv2.BORDER_REPLICATE)
+    return cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 def _framed(small: Rgb) -> Rgb:

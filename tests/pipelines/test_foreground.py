@@ -90,6 +90,16 @@ def test_colours_from_afar_count_only_where_none_is_near() -> None:
     assert (found.astype(int).sum(-1) > 150).all()
 
 
+def test_little_weight_brings_no_colours_of_its_own() -> None:
+    colour = np.array((180, 140, 120), np.uint8)
+    rgb = np.full((1500, 1200, 3), colour)
+    alpha = np.zeros((1500, 1200), np.uint8)
+    alpha[:, 200:1000] = np.linspace(0, 230, 800).astype(np.uint8)
+    alpha[700:720, 980:1000] = 255
+    found = estimate_foreground(rgb, alpha)
+    assert np.abs(found.astype(int) - colour).max() <= 4
+
+
 def test_gathering_counts_pure_pixels_and_no_mixed_ones() -> None:
     alpha = np.zeros((300, 300), np.uint8)
     alpha[:, 100:] = 128
