@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Matte, Rgb
-from models.refine import refine, shrink
+from models.refine import refine
+from models.shrink import shrink
 
 Float = NDArray[np.float32]
 Triple = tuple[float, float, float]

@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.base import Matte, Rgb
+from models.shrink import shrink
 
 Float = NDArray[np.float32]
 
@@ -33,13 +34,6 @@ def refine(rgb: Rgb, coarse: Float) -> Matte:
     rough, sure = _constraints(coarse, guide.shape[0], guide.shape[1])
     work = _Guide(guide, radius=4, eps=1e-5).solve(rough, weight=10 * sure + 0.02, steps=5)
     return _apply(_Guide(guide, radius=2, eps=1e-4).model(work), work, rgb, block)
-
-
-def shrink(rgb: Rgb, width: int, height: int) -> Rgb:
-    """Give `rgb` at width x height: averaged where it shrinks, interpolated where it grows."""
-    area = rgb.shape[1] >= width and rgb.shape[0] >= height
-    how = cv2.INTER_AREA if area else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(rgb, (width, height), interpolation=how), np.uint8)
 
 
 class _Guide:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from models.base import Matte, Rgb
 from models.onnx_layout import rewritten
-from models.refine import refine, shrink
+from models.refine import refine
+from models.shrink import shrink
 
 Float = NDArray[np.float32]
 Box = tuple[slice, slice]
