@@ -13,6 +13,7 @@ from PIL import JpegImagePlugin, PngImagePlugin
 from pipelines.picture import Alpha8
 from server.colour import Samples
 from server.containers import Container, DamagedPicture
+from server.png import decode_png
 
 # What decoders raise on damaged files. Pillow turns a reader's IndexError, KeyError, TypeError and
 # struct.error into SyntaxError while it opens a file and into OSError while it decodes; OSError is
@@ -49,6 +50,11 @@ def _decode_jpeg(found: Container) -> tuple[Samples, None]:
 
 
 def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
+    plain = decode_png(found)
+    if plain is not None:
+        key = _colour_key_alpha(plain, found) if found.transparency else None
+        samples, alpha = _split_alpha(plain)
+        return samples, alpha if key is None else key
     # Pillow's class itself rather than Image.open, which judges the size by a process-wide limit.
     with PngImagePlugin.PngImageFile(BytesIO(found.pixel_file())) as image:
         if found.mode == "P":
