@@ -16,7 +16,7 @@ from models.hosting import UnknownDevice
 from models.pool import Pool
 from models.profile import UnknownProfile
 from models.weights import WeightsUnavailable
-from server.allocator import bound_arenas
+from server.allocator import bound_memory
 from server.app import create_app
 from server.connection import PatientConnection
 from server.ending import Ending, GracefulServer
@@ -42,7 +42,7 @@ def main() -> int:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    bound_arenas(settings.workers)
+    bound_memory(settings.workers)
     # Requests run side by side, one thread each; a pool of threads inside each would only contend.
     cv2.setNumThreads(1)
     ending = Ending(settings.drain_s, settings.grace_s)

@@ -9,8 +9,8 @@ import pytest
 
 MANY_THREADS = """
 import ctypes, os, threading
-from server.allocator import bound_arenas
-bound_arenas({workers})
+from server.allocator import bound_memory
+bound_memory({workers})
 ready = threading.Barrier(8)
 def work():
     ready.wait()
@@ -44,3 +44,37 @@ def test_threads_share_arenas_unless_the_operator_says_otherwise() -> None:
     assert arenas(3) == 1
     assert 1 < arenas(9) <= 2
     assert arenas(1, MALLOC_ARENA_MAX="4") > 1
+
+
+LARGE_BLOCKS = """
+import ctypes, resource
+from server.allocator import bound_memory
+bound_memory(1)
+malloc, free = (getattr(ctypes.CDLL(None), name) for name in ("malloc", "free"))
+malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+def held(size):
+    block = malloc(size)
+    ctypes.memset(block, 1, size)
+    return block
+for _ in range(20):  # from which glibc, left alone, learns to keep such blocks among others
+    free(held(20 << 20))
+before = resident()
+pictures, pins = [], []
+for _ in range(10):
+    pictures.append(held(20 << 20))
+    pins.append(held(1000))
+for picture in pictures:
+    free(picture)
+print((resident() - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is bound is glibc's")
+def test_a_pictures_memory_is_given_back_whatever_was_made_after_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LARGE_BLOCKS], capture_output=True, check=True, text=True
+    )
+    assert int(done.stdout) < 5
