@@ -17,8 +17,12 @@ class PatientConnection(H11Protocol):
     request_timeout_s = 60.0
     """Longest time until a request's head is there, from the connection or the last answer on."""
     reading_timeout_s = 60.0
-    """Longest time in which a caller reads nothing of an answer that waits to be sent."""
+    """Longest time until a caller has read a piece of an answer, of 1 MiB with results."""
+    first_request_s = 1.0
+    """Longest time that a new connection has for its request once the process ends."""
 
+    _new = True
+    _leaving: asyncio.TimerHandle | None = None
     _request_timer: asyncio.TimerHandle | None = None
     _reading_timer: asyncio.TimerHandle | None = None
 
@@ -31,6 +35,10 @@ class PatientConnection(H11Protocol):
         """Take in what came."""
         super().data_received(data)
         self._watch_for_request()
+        if self._request_timer is None:  # a request is in hand
+            self._new = False
+            if self._leaving is not None:
+                self.cycle.keep_alive = False
 
     def on_response_complete(self) -> None:
         """Begin to wait for the next request."""
@@ -51,9 +59,19 @@ class PatientConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         super().connection_lost(exc)
-        for timer in (self._request_timer, self._reading_timer):
+        for timer in (self._request_timer, self._reading_timer, self._leaving):
             if timer is not None:
                 timer.cancel()
+
+    def shutdown(self) -> None:
+        """End once what is in hand is answered; a request that is on its way may still arrive.
+
+        uvicorn hangs up at once on a caller who has connected and whose request it has not read yet.
+        """
+        if self._new and self._leaving is None:
+            self._leaving = self.loop.call_later(self.first_request_s, super().shutdown)
+        else:
+            super().shutdown()
 
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: an upgrade is offered, and not taking it up is no fault."""

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -83,6 +84,7 @@ class GracefulServer(uvicorn.Server):
         config.timeout_graceful_shutdown = max(1, int(ending.grace_s - ending.drain_s - _LAST_S))
         super().__init__(config)
         self._ending = ending
+        self._takes_no_more = False
         watcher = threading.Thread(target=ending.watch, name="ending", daemon=True)
         ending.on_begin(watcher.start)
 
@@ -101,9 +103,22 @@ class GracefulServer(uvicorn.Server):
             self._hold_signals()
         if self._ending.begun:
             self._ending.react()
-            if self._ending.drained():
+            if self._takes_no_more:
                 self.should_exit = True
+            elif self._ending.drained():
+                self._take_no_more()
         return await super().on_tick(counter)
+
+    def _take_no_more(self) -> None:
+        """Let no caller in any more, a moment before the listener closes.
+
+        The system would hang up on those whom it has let in and who have not been accepted yet.
+        """
+        self._takes_no_more = True
+        for server in self.servers:
+            for listening in server.sockets:
+                with socket.socket(fileno=os.dup(listening.fileno())) as listener:
+                    listener.listen(0)
 
     def _hold_signals(self) -> None:
         """Take back the signals that native code has taken, as Ray does when it attaches to a cluster.

@@ -1,11 +1,13 @@
 """How the process ends: unready at once, what is in hand answered, gone within its grace period."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from signal import SIGINT, SIGTERM
 
 import httpx2 as httpx
+import pytest
 
 from tests.process.conftest import TOKEN, Server, b64, sample, whole_picture
 
@@ -52,6 +54,32 @@ def test_under_full_load_it_is_unready_at_once_and_breaks_no_promise(stopped: Se
     assert {answer.status_code for answer in told} <= {200, 503}
     assert [answer for answer in answers if answer != "refused" and isinstance(answer, str)] == []
     assert "Traceback" not in server.text()
+
+
+def test_a_caller_who_has_just_connected_is_answered(stopped: Server) -> None:
+    server = stopped.start(DRAIN_S="0")
+    address = server.http.base_url
+    with socket.create_connection((address.host, address.port or 0), PATIENCE_S) as early:
+        time.sleep(0.2)  # until it is accepted
+        assert server.process is not None
+        server.process.send_signal(SIGTERM)
+        time.sleep(0.6)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((address.host, address.port or 0), PATIENCE_S)
+        early.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        answer = early.makefile("rb").read()  # to its end: the server hangs up afterwards
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert server.process.wait(20) == 0
+
+
+def test_a_connection_without_a_request_does_not_hold_the_end_up(stopped: Server) -> None:
+    server = stopped.start(DRAIN_S="0", GRACE_S="30")
+    address = server.http.base_url
+    with socket.create_connection((address.host, address.port or 0), PATIENCE_S):
+        time.sleep(0.2)
+        begun = time.monotonic()
+        assert server.end(SIGTERM) == 0
+        assert time.monotonic() - begun < 15
 
 
 def test_work_that_takes_longer_than_the_grace_period_is_left(stopped: Server) -> None:
