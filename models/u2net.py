@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from threading import BoundedSemaphore
 
 import cv2
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.base import Matte, Rgb
 from models.onnx_layout import rewritten
+from models.onnx_sessions import Sessions
 from models.refine import refine
 from models.shrink import shrink
 
@@ -55,13 +55,12 @@ class U2Net:
         options.enable_mem_pattern = False
         # onnxruntime warns of every constant that the rewriting made superfluous.
         options.log_severity_level = 3
-        self._session = ort.InferenceSession(
-            rewritten(weights), options, providers=["CPUExecutionProvider"]
+        network = rewritten(weights)
+        # A session keeps some 260 MB.
+        self._sessions = Sessions(
+            lambda: ort.InferenceSession(network, options, providers=["CPUExecutionProvider"]),
+            most=max(1, (os.cpu_count() or 1) // threads),
         )
-        self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name
-        # The arena keeps some 260 MB for each call that ever ran beside others.
-        self._turn = BoundedSemaphore(max(1, (os.cpu_count() or 1) // threads))
 
     def matte(self, rgb: Rgb) -> Matte:
         """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
@@ -80,10 +79,9 @@ class U2Net:
         """Run the network: the coarse matte, 320 x 320, 0..1, its subjects solid."""
         small = shrink(rgb, _SIDE, _SIDE)
         tensor = ((small.astype(np.float32) / 255 - _MEAN) / _STD).transpose(2, 0, 1)[None]
-        with self._turn:
-            (matte,) = self._session.run(
-                [self._output], {self._input: np.ascontiguousarray(tensor)}
-            )
+        with self._sessions.lend() as session:
+            (given,), (made,) = session.get_inputs(), session.get_outputs()
+            (matte,) = session.run([made.name], {given.name: np.ascontiguousarray(tensor)})
         return solidify(np.clip(np.asarray(matte[0, 0], np.float32), 0, 1))
 
 

@@ -1,0 +1,75 @@
+"""Sessions: one call at a time in each, no more than asked for, none lost."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import Any
+
+import pytest
+
+from models.onnx_sessions import Sessions
+
+
+def numbered() -> Any:
+    """Make sessions that are told apart by a number."""
+    numbers = count()
+    return lambda: next(numbers)
+
+
+def test_calls_at_once_have_sessions_of_their_own_up_to_the_most() -> None:
+    sessions = Sessions(numbered(), most=2)
+    lock, together = threading.Lock(), threading.Barrier(2)
+    in_use: list[Any] = []
+    most = 0
+
+    def call(_: int) -> Any:
+        nonlocal most
+        with sessions.lend() as session:
+            with lock:
+                assert session not in in_use
+                in_use.append(session)
+                most = max(most, len(in_use))
+            together.wait(10)
+            with lock:
+                in_use.remove(session)
+            return session
+
+    with ThreadPoolExecutor(8) as callers:
+        assert set(callers.map(call, range(40))) == {0, 1}
+    assert most == 2
+
+
+def test_calls_one_after_another_use_one_session() -> None:
+    sessions = Sessions(numbered(), most=4)
+    for _ in range(5):
+        with sessions.lend() as session:
+            assert session == 0
+
+
+def test_a_call_that_fails_gives_its_session_back() -> None:
+    sessions = Sessions(numbered(), most=1)
+
+    def fail() -> None:
+        with sessions.lend() as session:
+            assert session == 0
+            raise ValueError("bad")
+
+    for _ in range(3):
+        with pytest.raises(ValueError, match="bad"):
+            fail()
+
+
+def test_a_session_that_cannot_be_made_costs_no_turn() -> None:
+    made = count()
+
+    def make() -> Any:
+        if next(made) == 1:
+            raise ValueError("no memory")
+        return object()
+
+    sessions = Sessions(make, most=2)
+    with sessions.lend():
+        with pytest.raises(ValueError, match="no memory"), sessions.lend():
+            pass
+        with sessions.lend():
+            pass
