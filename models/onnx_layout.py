@@ -35,9 +35,8 @@ def rewritten(weights: Path) -> bytes:
     del graph.output[1:]
     _drop_unread(graph)
     _tell_factors(graph)
-    _part_narrow_convolutions(graph)
     version = next(entry.version for entry in model.opset_import if not entry.domain)
-    _sum_few_planes(graph, version)
+    _narrow_convolutions(graph, version)
     return bytes(model.SerializeToString())
 
 
@@ -84,20 +83,24 @@ def _tell_factors(graph: GraphProto) -> None:
                 attribute.s = b"half_pixel"
 
 
-def _part_narrow_convolutions(graph: GraphProto) -> None:
-    """Turn each k x k convolution to one channel into one of 1 x 1 to k * k channels, and shifts.
+def _narrow_convolutions(graph: GraphProto, version: int) -> None:
+    """Give each convolution to one channel as what does not fill a block with it.
 
-    A channel for each of the kernel's weights fills a block; their planes, each moved to where its
-    weight stands, are summed.
+    One of k x k becomes one of 1 x 1 to k * k channels, whose planes are moved and summed; one of 1 x 1
+    over less than a block of channels becomes a weighted sum. version: of ONNX's operators.
     """
     constants = _constants(graph)
     nodes = list[NodeProto]()
     for node in graph.node:
         weights = _kernel(node, constants)
-        if weights is None or weights.shape[0] > 1 or weights.shape[2] == 1:
+        if weights is None or weights.shape[0] > 1:
             nodes.append(node)
-        else:
+        elif weights.shape[2] > 1:
             nodes += _parted(graph, node, weights, constants[node.input[2]])
+        elif weights.shape[1] < _BLOCK:
+            nodes += _weighted_sum(graph, node, weights, version)
+        else:
+            nodes.append(node)
     _replace_nodes(graph, nodes)
 
 
@@ -124,21 +127,6 @@ def _parted(graph: GraphProto, node: NodeProto, weights: Weights, bias: Weights)
         stop = _add(graph, f"{moved[-1]}_stop", np.array([place + 1, *ends]))
         made.append(helper.make_node("Slice", [planes, start, stop, axes], moved[-1:]))
     return [*made, helper.make_node("Sum", moved, [name])]
-
-
-def _sum_few_planes(graph: GraphProto, version: int) -> None:
-    """Turn each 1 x 1 convolution of less than a block of channels to one into a weighted sum."""
-    constants = _constants(graph)
-    nodes = list[NodeProto]()
-    for node in graph.node:
-        weights = _kernel(node, constants)
-        if weights is None or weights.shape[0] > 1 or weights.shape[2] > 1:
-            nodes.append(node)
-        elif weights.shape[1] < _BLOCK:
-            nodes += _weighted_sum(graph, node, weights, version)
-        else:
-            nodes.append(node)
-    _replace_nodes(graph, nodes)
 
 
 def _weighted_sum(

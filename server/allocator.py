@@ -17,8 +17,8 @@ def bound_memory(workers: int) -> None:
     """Have glibc's malloc share arenas and give pictures' memory back; before threads begin.
 
     Left alone it makes eight arenas for each core, each of which keeps the most it ever held, and learns
-    to lay blocks of up to 32 MB among small ones, whose gaps then fit no picture: a server grows
-    for hours. What the environment says stands (`MALLOC_ARENA_MAX`, `MALLOC_MMAP_THRESHOLD_`,
+    to lay blocks of up to 32 MB among small ones, whose gaps may then fit no picture. What
+    the environment says stands (`MALLOC_ARENA_MAX`, `MALLOC_MMAP_THRESHOLD_`,
     `MALLOC_TRIM_THRESHOLD_`); other C libraries have nothing of the kind.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

@@ -50,16 +50,14 @@ def _decode_jpeg(found: Container) -> tuple[Samples, None]:
 
 
 def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
-    plain = decode_png(found)
-    if plain is not None:
-        key = _colour_key_alpha(plain, found) if found.transparency else None
-        samples, alpha = _split_alpha(plain)
-        return samples, alpha if key is None else key
-    # Pillow's class itself rather than Image.open, which judges the size by a process-wide limit.
-    with PngImagePlugin.PngImageFile(BytesIO(found.pixel_file())) as image:
-        if found.mode == "P":
-            return _split_alpha(np.asarray(image.convert("RGBA" if found.transparency else "RGB")))
-        stored = np.asarray(image.convert("L") if found.mode == "1" else image)
+    stored = decode_png(found)
+    if stored is None:
+        # Pillow's class itself rather than Image.open, which judges the size by a process-wide limit.
+        with PngImagePlugin.PngImageFile(BytesIO(found.pixel_file())) as image:
+            if found.mode == "P":
+                mode = "RGBA" if found.transparency else "RGB"
+                return _split_alpha(np.asarray(image.convert(mode)))
+            stored = np.asarray(image.convert("L") if found.mode == "1" else image)
     key = _colour_key_alpha(stored, found) if found.transparency else None
     samples, alpha = _split_alpha(_TO_8_BITS[stored] if found.mode == "I;16" else stored)
     return samples, alpha if key is None else key
