@@ -14,7 +14,8 @@ from spandrel.architectures.LaMa.__arch.LaMa import LaMa
 
 from models import builders
 from scripts import gpu_weights
-from scripts.benchmark_gpu import BEGIN, CASES, END, NOT_A_MEASUREMENT, difference, main
+from scripts.benchmark_gpu import BEGIN, END, NOT_A_MEASUREMENT, difference, main
+from scripts.gpu_cases import CASES
 from scripts.gpu_weights import TEXT, TEXT_2, VISION, random
 
 kinds: Any = transformers

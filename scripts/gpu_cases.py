@@ -1,0 +1,191 @@
+"""The backends that the GPU benchmark measures: how each is built, what it is asked, and its rival."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import builders
+from models.base import Face
+from models.generative.sam import Sam
+from models.generative.sam2 import Sam2
+from models.placement import Placement
+from scripts import gpu_rivals as rivals
+from scripts.gpu_rivals import Rival, Sample
+
+_BRIA = ("bria/base", "bria/controlnet", "bria/lora")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: a backend as its card builds it, and the same work by the package as shipped.
+
+    parts: of `gpu_weights.PARTS`, in the order that `build` takes, or folders in them. side: of the
+    picture in pixels, at full size. dtype: of the weights on a GPU.
+    """
+
+    name: str
+    work: str
+    build: Callable[[Sequence[Path], Placement], Any]
+    parts: tuple[str, ...]
+    call: Callable[[Any, Sample], object]
+    rival: Rival | None = None
+    side: int = 1024
+    dtype: str = "float16"
+
+    def names(self) -> set[str]:
+        """Names of the parts it needs."""
+        return {part.partition("/")[0] for part in self.parts}
+
+
+def _fill(model: Any, sample: Sample) -> object:
+    return model.fill_by_prompt(sample.rgb, sample.hole, sample.prompt, "", [sample.seed])[0]
+
+
+def _scene(model: Any, sample: Sample) -> object:
+    alpha = sample.hole.astype(np.float32)
+    return model.scenes(sample.rgb, alpha, sample.prompt, "", [sample.seed], fast=True)[0]
+
+
+def _face(model: Any, sample: Sample) -> object:
+    side = sample.rgb.shape[0]
+    box = (side * 0.25, side * 0.2, side * 0.5, side * 0.6)
+    face = Face(box, np.zeros((0, 2), np.float32), 1.0, 0.0, 0.0)
+    return model.edit_face(sample.rgb, face, {"gender": "femininity"}, sample.seed)[0]
+
+
+def _sam(paths: Sequence[Path], placement: Placement) -> Any:
+    return Sam(builders.only_file(paths[0]), placement, points=rivals.points(placement))
+
+
+def _sam2(paths: Sequence[Path], placement: Placement) -> Any:
+    return Sam2(paths[0], placement, points=rivals.points(placement))
+
+
+CASES = (
+    Case(
+        "SdxlFill",
+        "20 steps, guidance 8",
+        builders.sdxl_fill,
+        ("sdxl",),
+        _fill,
+        rivals.inpainting_pipeline(),
+    ),
+    Case(
+        "SdxlFill, fast",
+        "LCM LoRA, 8 steps",
+        builders.sdxl_fill,
+        ("sdxl", "lora"),
+        _fill,
+        rivals.inpainting_pipeline(8, 1.0, 1.0, lora=1),
+    ),
+    Case(
+        "SdxlScene",
+        "fast: LCM LoRA, 8 steps",
+        builders.sdxl_scene,
+        ("sdxl", "ip_adapter", "lora"),
+        _scene,
+        rivals.inpainting_pipeline(8, 1.0, 1.0, lora=2),
+    ),
+    Case(
+        "SdxlOutpaint",
+        "20 steps, guidance 8",
+        builders.sdxl_outpaint,
+        ("sdxl",),
+        lambda model, sample: model.outpaint(
+            sample.rgb, sample.hole, sample.prompt, "", sample.seed
+        ),
+        rivals.inpainting_pipeline(),
+    ),
+    Case("SdxlFaceEditing", "gender", builders.sdxl_faces, ("sdxl",), _face),
+    Case(
+        "BriaScene",
+        "LCM LoRA, 8 steps, ControlNet",
+        builders.bria_scene,
+        _BRIA,
+        _scene,
+        rivals.controlnet_pipeline,
+    ),
+    Case("BriaFill", "LCM LoRA, 8 steps, ControlNet", builders.bria_fill, _BRIA, _fill),
+    Case(
+        "BriaErase",
+        "LCM LoRA, 8 steps, ControlNet",
+        builders.bria_erase,
+        _BRIA,
+        lambda model, sample: model.fill(sample.rgb, sample.hole),
+    ),
+    Case(
+        "BiRefNet",
+        "matte",
+        builders.birefnet,
+        ("birefnet",),
+        lambda model, sample: model.matte(sample.rgb).astype(np.float32),
+    ),
+    Case(
+        "Lama",
+        "hole of a ninth",
+        builders.lama,
+        ("lama",),
+        lambda model, sample: model.fill(sample.rgb, sample.hole),
+        rivals.whole_picture_lama,
+    ),
+    Case(
+        "Upscaler",
+        "RRDBNet, x4",
+        builders.upscaler,
+        ("upscaler",),
+        lambda model, sample: model.upscale(sample.rgb, 4),
+        rivals.whole_picture_upscaler,
+        side=512,
+    ),
+    Case(
+        "Sam",
+        "ViT-H, 32 x 32 points",
+        _sam,
+        ("sam",),
+        lambda model, sample: model.segment(sample.rgb),
+        rivals.mask_generator,
+    ),
+    Case(
+        "Sam2",
+        "hiera-large, 32 x 32 points",
+        _sam2,
+        ("sam2",),
+        lambda model, sample: model.segment(sample.rgb),
+        rivals.hub_pipeline("mask-generation"),
+    ),
+    Case(
+        "YuNetFaces",
+        "faces",
+        builders.yunet_faces,
+        ("faces",),
+        lambda model, sample: [tuple(face.rect) for face in model.analyse(sample.rgb)],
+    ),
+    Case(
+        "Captioner",
+        "BLIP-large, 3 beams, 40 tokens",
+        builders.captioner,
+        ("captioner",),
+        lambda model, sample: model.caption(sample.rgb),
+        rivals.blip,
+    ),
+    Case(
+        "Refiner",
+        "Qwen3-4B, 96 tokens",
+        builders.refiner,
+        ("refiner",),
+        lambda model, sample: model.refine(sample.prompt),
+        rivals.chat,
+        dtype="bfloat16",
+    ),
+    Case(
+        "NsfwClassifier",
+        "ViT-base",
+        builders.nsfw_classifier,
+        ("nsfw",),
+        lambda model, sample: model.score(sample.rgb),
+        rivals.hub_pipeline("image-classification"),
+    ),
+)
