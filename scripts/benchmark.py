@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,9 @@ _OTHER_ROUTES = {
     "objects/mask_generator": {},
     "image/increase_resolution?desired_increase=2": {},
 }
+_SOAK_CALLERS = 16
+_LEAST_SAMPLES = 3
+"""Of memory, for a slope."""
 _SMALL_ROUTES = {"image/increase_resolution?desired_increase=2": 0.25}
 """Routes measured on smaller pictures, in megapixels: at 2 they take minutes."""
 
@@ -68,17 +72,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, and write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run; writes only with --into")
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--only", nargs="*", choices=SECTIONS, help="these sections, or none")
     parser.add_argument("--alone", action="store_true", help="this server without its peers")
     parser.add_argument("--rounds", type=int, help="turns of each server (default: 2)")
     parser.add_argument("--photos", type=Path, help="folder of photographs of your own")
-    parser.add_argument("--soak", type=float, default=0, metavar="MINUTES", help="watch memory")
+    parser.add_argument(
+        "--soak", type=float, default=0, metavar="MINUTES", help="watch memory as well"
+    )
     parser.add_argument("--into", type=Path, help="page to write into")
     parser.add_argument("--python", default=sys.executable, help="what runs this server")
     parser.add_argument("--weights", type=Path, default=ROOT / "data" / "weights")
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "benchmark")
     chosen = parser.parse_args(arguments)
-    page = chosen.into or (None if chosen.quick or chosen.only != SECTIONS else PAGE)
+    page = chosen.into or (None if chosen.quick or chosen.only is not None else PAGE)
     if page is not None:
         try:  # now, not after minutes of measuring
             between_markers(page.read_text(), "", BEGIN, END)
@@ -94,11 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     house = House(chosen.folder, chosen.python, chosen.weights.absolute())
     found = Findings()
-    for section in chosen.only:
+    for section in SECTIONS if chosen.only is None else chosen.only:
         print(f"{section} ...", file=sys.stderr, flush=True)
         _MEASURES[section](found, plan, house, photos)
     if chosen.soak:
-        found.soak = soak(house, photos, chosen.soak * 60)
+        found.soak = soak(house, photos, plan.sizes, chosen.soak * 60)
     text = report(found, rounds)
     print(text)
     if page is not None:
@@ -188,20 +194,27 @@ _MEASURES = {
 }
 
 
-def soak(house: House, photos: Sequence[Photograph], seconds: float) -> str:
+def soak(house: House, photos: Sequence[Photograph], sizes: Sequence[int], seconds: float) -> str:
     """Keep 16 callers busy and tell how memory moves, after a quarter of the time to warm up."""
-    requests = [ask_retouch("background/remove", photo.jpeg(2)) for photo in photos]
-    samples: list[tuple[float, float]] = []
+    requests = [
+        ask_retouch("background/remove", photo.jpeg(size)) for photo in photos for size in sizes
+    ]
+    batch = requests * math.ceil(_SOAK_CALLERS / len(requests))
+    warm: list[tuple[float, float]] = []
     peak = 0
     with house.retouch() as server:
         start = time.monotonic()
-        while (at := time.monotonic() - start) < seconds:
-            peak = max(peak, drive(server, requests * 4, 16).peak)
-            samples.append((at, float(server.memory())))
-    warm = [sample for sample in samples if sample[0] > seconds / 4]
+        at = 0.0
+        while at < seconds or len(warm) < _LEAST_SAMPLES:
+            peak = max(peak, drive(server, batch, _SOAK_CALLERS).peak)
+            at = time.monotonic() - start
+            if at > seconds / 4:
+                warm.append((at, float(server.memory())))
+    pictures = " and ".join(f"{size} MP" for size in sizes)
     return (
-        f"16 callers, 2 MP, for {seconds / 60:.0f} minutes: peak {peak / MIB:.0f} MiB; between requests"
-        f" {slope_per_hour(warm):+.2%} an hour after the first quarter ({len(warm)} samples)."
+        f"{_SOAK_CALLERS} callers, {pictures}, for {seconds / 60:.0f} minutes: peak {peak / MIB:.0f} MiB;"
+        f" between requests {slope_per_hour(warm):+.2%} an hour after the first quarter"
+        f" ({len(warm)} samples)."
     )
 
 

@@ -17,6 +17,16 @@ from tests.services import Postgres, SeaweedFs
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "docs" / "photos"
 
+# Ray reads these once, as the first test that needs it imports it: no telemetry, and no cluster but for those
+# who know the token.
+RAY_TOKEN = "only-this-machine-knows-this-token"
+os.environ.update(
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_ENABLE_AUTO_CONNECT="0",
+    RAY_AUTH_MODE="token",
+    RAY_AUTH_TOKEN=RAY_TOKEN,
+)
+
 # The torch backends are tested where torch is, as `scripts/test` does.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["generative"]
 

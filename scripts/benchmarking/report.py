@@ -18,13 +18,12 @@ Row = tuple[str, int]
 class Findings:
     """All that was measured.
 
-    remove: by picture and callers, then by server. floor: processor seconds of bare inference with
-    decoding, by picture. photographs: by photograph and size, of ours and of the floor. eraser: as
-    remove. routes: of ours. growth: of ours by megapixels. soak: what `--soak` tells.
+    remove: by picture and callers, then by server. photographs: by photograph and size, of ours and
+    of bare inference. eraser: as remove. routes: of ours. growth: of ours by megapixels. soak: what
+    `--soak` tells.
     """
 
     remove: dict[Row, dict[str, Cost]] = field(default_factory=dict)
-    floor: dict[str, list[float]] = field(default_factory=dict)
     photographs: dict[tuple[str, str], tuple[Cost, list[float]]] = field(default_factory=dict)
     eraser: dict[Row, dict[str, Cost]] = field(default_factory=dict)
     routes: dict[str, Cost] = field(default_factory=dict)

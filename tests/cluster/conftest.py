@@ -8,14 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-# Ray reads these as it is imported: no telemetry, no cluster but for who knows the token.
-os.environ.update(
-    RAY_USAGE_STATS_ENABLED="0",
-    RAY_ENABLE_AUTO_CONNECT="0",
-    RAY_AUTH_MODE="token",
-    RAY_AUTH_TOKEN="only-this-machine-knows-this-token",
-)
+from ray.cluster_utils import Cluster as Nodes
 
 from models.engine.cluster import ClusterEngine
 from models.profile import load_profile
@@ -28,8 +21,6 @@ class Cluster:
     """Nodes of one cluster, each a process of its own, as on several machines."""
 
     def __init__(self, profile: Path, weights_dir: Path) -> None:
-        from ray.cluster_utils import Cluster as Nodes
-
         self.profile = str(profile)
         self._data = str(weights_dir.absolute().parent)
         head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 200 * 2**20}

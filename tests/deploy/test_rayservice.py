@@ -1,6 +1,5 @@
 """The application of rayservice.yaml, deployed as KubeRay does it: through the dashboard, with a token."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -12,20 +11,10 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 import yaml
+from ray.cluster_utils import Cluster
 
-TOKEN = "only-this-machine-knows-this-token"
-# Ray reads these as it is imported.
-os.environ.update(
-    RAY_USAGE_STATS_ENABLED="0",
-    RAY_ENABLE_AUTO_CONNECT="0",
-    RAY_AUTH_MODE="token",
-    RAY_AUTH_TOKEN=TOKEN,
-)
-
-from ray.cluster_utils import Cluster  # noqa: E402
-
-from tests.conftest import ROOT  # noqa: E402
-from tests.deploy.files import read  # noqa: E402
+from tests.conftest import RAY_TOKEN, ROOT
+from tests.deploy.files import read
 
 _PATIENCE_S = 120
 
@@ -71,7 +60,7 @@ def test_the_application_runs_without_a_proxy_and_takes_orders_with_the_token_on
 
 
 def _state(dashboard: str) -> Any:
-    header = {"Authorization": f"Bearer {TOKEN}"}
+    header = {"Authorization": f"Bearer {RAY_TOKEN}"}
     answer = httpx.get(f"{dashboard}/api/serve/applications/", headers=header, timeout=30)
     assert answer.status_code == 200, answer.text
     return answer.json()

@@ -11,19 +11,9 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+from ray.cluster_utils import Cluster
 
-# Ray reads these as it is imported.
-RAY = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ENABLE_AUTO_CONNECT": "0",
-    "RAY_AUTH_MODE": "token",
-    "RAY_AUTH_TOKEN": "only-this-machine-knows-this-token",
-}
-os.environ.update(RAY)
-
-from ray.cluster_utils import Cluster  # noqa: E402
-
-from tests.conftest import ROOT  # noqa: E402
+from tests.conftest import ROOT
 
 _PATIENCE_S = 90
 
@@ -46,7 +36,6 @@ class Running:
         self._log = folder / "log"
         environment = {
             **os.environ,
-            **RAY,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",

@@ -19,7 +19,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: Pool
     folder = tmp_path_factory.mktemp("benchmark")
     page = folder / "performance.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    asked = ["--quick", "--alone", "--only", "remove", "photographs", "eraser"]
+    asked = ["--quick", "--alone", "--only", "remove", "photographs", "eraser", "--soak", "0.1"]
     paths = ["--into", str(page), "--weights", str(weights_dir), "--folder", str(folder / "house")]
     assert main([*asked, *paths]) == 0
     return page.read_text()
@@ -48,6 +48,15 @@ def test_each_photograph_stands_beside_its_own_floor(page: str) -> None:
     for _, ours, floor, ratio in rows:
         assert float(floor) > 0
         assert float(ratio) == pytest.approx(float(ours) / float(floor), abs=0.02)
+
+
+def test_memory_is_watched_while_callers_are_kept_busy(page: str) -> None:
+    found = re.search(
+        r"16 callers, 2 MP, .* peak (\d+) MiB; .* \S+% an hour .*\((\d+) samples", page
+    )
+    assert found is not None
+    assert int(found[1]) > 50
+    assert int(found[2]) >= 3
 
 
 def test_the_rest_of_the_page_stays(page: str) -> None:
