@@ -71,7 +71,6 @@ def main() -> int:
     except UnknownDevice as error:
         print(f"settings: RETOUCH_DEVICE {error}", file=sys.stderr)
         return 2
-    # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     config = uvicorn.Config(
         app,
@@ -85,11 +84,12 @@ def main() -> int:
         access_log=settings.log_level == "debug",
     )
     server = GracefulServer(config, ending)
-    with contextlib.suppress(KeyboardInterrupt):  # raised anew likewise
+    # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
     if lock is not None:
         lock.close()
-    return 0 if server.started else 1
+    return ending.leave(0 if server.started else 1)
 
 
 def _models(settings: Settings) -> EngineModels:

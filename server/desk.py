@@ -16,7 +16,7 @@ from models.scope import Cancelled, Scope, entered
 from server.body import read_fields, validate
 from server.delivery import new_key
 from server.durable import DurableJobs
-from server.errors import Unavailable, translated
+from server.errors import ServerEnding, translated
 from server.intake import Encoded
 from server.jobs import Done, Job, Workshop, result_extension
 from server.operation import Delivered, EditBody, Inquiry, Operation, VisualBody
@@ -132,7 +132,7 @@ class Desk:
 
         When its caller leaves, work that has not begun is never done, and what has begun ends at its
         next step: callers who lose patience and ask again would pile it up. Raises ClientDisconnect,
-        and Unavailable where the process ends before the work has begun.
+        and ServerEnding where the process ends before the work has begun, or is done.
         """
         scope = Scope(self._reception.settings.request_timeout_s)
 
@@ -148,7 +148,7 @@ class Desk:
         try:
             future = self._workers.submit(timed)
         except NoWorkers as error:
-            raise Unavailable("The server is ending; another may answer.") from error
+            raise ServerEnding from error
 
         def leave(_: object) -> None:
             scope.cancel()
@@ -163,16 +163,9 @@ class Desk:
         except asyncio.CancelledError:
             if gone.done():
                 raise ClientDisconnect from None
-            if future.cancelled() and not _current_task_is_cancelled():
-                raise Unavailable("The server is ending; another may answer.") from None
-            raise
+            raise ServerEnding from None
         finally:
             gone.cancel()
-
-
-def _current_task_is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 async def _until_gone(request: Request) -> None:

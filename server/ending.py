@@ -21,8 +21,11 @@ class Ending:
     """The end of the process: when it was asked for, and the seconds that are left of its time.
 
     drain_s: between the signal and closing the listener, while balancers learn that the server is not
-    ready. grace_s: from the signal to the end of the process, at most.
+    ready. grace_s: from the signal to the end of the process, at most. unfinished: threads are still
+    at work when all else is done.
     """
+
+    unfinished = False
 
     def __init__(self, drain_s: float, grace_s: float) -> None:
         self.drain_s = drain_s
@@ -71,6 +74,17 @@ class Ending:
         time.sleep(self.left())
         log.critical("the grace period of %g s is over: leaving as it is", self.grace_s)
         os._exit(1)
+
+    def leave(self, status: int) -> int:
+        """End the process here where threads are still at work, otherwise give `status` to end with.
+
+        The interpreter's own end breaks such threads off, which networks in C++ answer with an abort.
+        """
+        if self.unfinished:
+            log.warning("work that took longer than the grace period is left unfinished")
+            logging.shutdown()
+            os._exit(status)
+        return status
 
 
 class GracefulServer(uvicorn.Server):

@@ -14,7 +14,8 @@ ApiError                 code  when
 |- FetchRefused           460  the picture at an address could not be fetched
 |- CannotWork             506  a sound request that this input or this profile cannot serve
 |- Unavailable            503  a model, the store or the database is not to be had just now
-|  `- TookTooLong         503  the work took longer than it may
+|  |- TookTooLong         503  the work took longer than it may
+|  `- ServerEnding        503  the process ends before the work is done
 |- JobFailed              any  what a job of sync=false failed with, told at its link
 """
 
@@ -147,6 +148,13 @@ class Unavailable(ApiError):
 
 class TookTooLong(Unavailable):
     """503: the work took longer than it may."""
+
+
+class ServerEnding(Unavailable):
+    """503: the process ends before the work is done."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is ending; another may answer.")
 
 
 class CannotWork(ApiError):

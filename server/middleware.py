@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import BodyTimeout, TooLarge, error_body
+from server.errors import BodyTimeout, ServerEnding, TooLarge, error_body, error_response
 
 log = logging.getLogger("retouch")
 
@@ -42,7 +42,10 @@ class LastResort:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer 500 where it raises before its response has started."""
+        """Pass the request on; where it raises before its response has started, answer 500.
+
+        Answer 503 where it is cancelled, which is what becomes of requests once the grace period is over.
+        """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -57,6 +60,10 @@ class LastResort:
             await self.app(scope, receive, watch)
         except ClientDisconnect:
             return  # nobody is left to answer
+        except asyncio.CancelledError:
+            if started:
+                raise
+            await error_response(ServerEnding())(scope, receive, send)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:

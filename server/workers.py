@@ -1,6 +1,7 @@
 """The threads that work on requests and jobs: callers who wait go first, jobs never starve."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,9 +27,13 @@ class Workers:
         self._in_a_row = 0
         self._takes_calls = self._takes_jobs = True
         self.count = count
-        for number in range(count):
-            # Daemons: a process whose time is over does not wait for what they are at.
-            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True).start()
+        # Daemons: a process whose time is over does not wait for what they are at.
+        self._threads = [
+            threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
+            for number in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, work: Callable[[], R], *, job: bool = False) -> "Future[R]":
         """Have a piece of work done; job: nobody waits for it. Raises NoWorkers."""
@@ -59,6 +64,14 @@ class Workers:
             self._changed.notify_all()
         for future in dropped:
             _cancel(future)
+
+    def end(self, timeout_s: float) -> bool:
+        """Begin nothing, and wait for what is at work; False where it takes longer than `timeout_s`."""
+        self.begin_nothing()
+        until = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._threads)
 
     def _next(self) -> "tuple[Future[Any], Callable[[], Any]] | None":
         with self._changed:

@@ -8,8 +8,10 @@ from signal import SIGINT, SIGTERM
 
 import httpx2 as httpx
 import pytest
+from PIL import Image
 
-from tests.process.conftest import TOKEN, Server, b64, sample, whole_picture
+from tests.conftest import PHOTOS
+from tests.process.conftest import TOKEN, Server, b64, encoded, sample, whole_picture
 
 PATIENCE_S = 60
 
@@ -82,19 +84,21 @@ def test_a_connection_without_a_request_does_not_hold_the_end_up(stopped: Server
         assert time.monotonic() - begun < 15
 
 
-def test_work_that_takes_longer_than_the_grace_period_is_left(stopped: Server) -> None:
-    server = stopped.start(GRACE_S="8")
-    data = sample("coffee", width=600)
-    with ThreadPoolExecutor(1) as caller:
-        long = caller.submit(ask, server, data, "image/increase_resolution?desired_increase=4")
-        waiting = [caller.submit(ask, server, data)]
+def test_callers_whose_work_outlasts_the_grace_period_are_told(stopped: Server) -> None:
+    server = stopped.start(GRACE_S="8", WORKERS="1")
+    large = encoded(Image.open(PHOTOS / "coffee.jpg").resize((1600, 1000)), "JPEG")
+    at_work_and_in_line = 2
+    with ThreadPoolExecutor(at_work_and_in_line) as callers:
+        path = "image/increase_resolution?desired_increase=4"
+        left = [callers.submit(ask, server, large, path) for _ in range(at_work_and_in_line)]
         time.sleep(1.5)
-        assert server.process is not None
-        server.process.send_signal(SIGTERM)
-        server.process.wait(20)
-        answer = long.result(PATIENCE_S)
-        assert isinstance(answer, str) or answer.status_code in (200, 503)
-        waiting[0].result(PATIENCE_S)
+        assert server.end(SIGTERM) == 0, server.text()
+        answers = [caller.result(PATIENCE_S) for caller in left]
+    for answer in answers:
+        assert isinstance(answer, httpx.Response), answer
+        assert answer.status_code == answer.json()["code"] == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    assert "Traceback" not in server.text()
 
 
 def test_an_idle_server_ends_at_once_and_cleanly(stopped: Server) -> None:

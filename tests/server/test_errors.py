@@ -1,16 +1,20 @@
 """The one error body, and what becomes of faults of our own."""
 
+import asyncio
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from models.base import Matting
 from models.pool import ModelUnavailable
 from server.app import create_app
+from server.middleware import LastResort
 from server.settings import Settings
 from tests.fakes import FakeModels
 from tests.server.conftest import TOKEN, b64, encode, photo
@@ -61,3 +65,35 @@ def test_an_image_without_foreground_is_506(client: TestClient) -> None:
 def test_nothing_left_to_fill_from_is_506(client: TestClient) -> None:
     white = encode(Image.new("L", (320, 240), 255))
     refused(client.post("/v1/eraser", json={"file": b64(photo()), "mask_file": b64(white)}), 506)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_request_that_the_end_breaks_off_is_told_so_unless_its_answer_has_begun(
+    begun: bool,
+) -> None:
+    sent: list[Message] = []
+
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(60)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def broken_off() -> None:
+        scope = {"type": "http", "method": "POST", "path": "/v1/crop"}
+        task = asyncio.create_task(LastResort(endpoint)(scope, receive, send))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) if begun else nullcontext():
+            await task
+
+    asyncio.run(broken_off())
+    assert [message.get("status") for message in sent] == ([200] if begun else [503, None])
+    if not begun:
+        assert b"retry-after" in dict(sent[0]["headers"])
+        assert json.loads(sent[1]["body"])["code"] == 503

@@ -102,3 +102,12 @@ def test_what_is_cancelled_is_not_done(busy: Busy) -> None:
     busy.let.set()
     busy.workers.submit(busy.note("next")).result(10)
     assert busy.done == ["next"]
+
+
+def test_the_end_tells_whether_all_is_done(busy: Busy) -> None:
+    call = busy.workers.submit(busy.note("call"))
+    assert not busy.workers.end(0.05)
+    assert call.cancelled()
+    busy.let.set()
+    assert busy.workers.end(10)
+    assert busy.done == []
