@@ -7,10 +7,14 @@ import os
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _WORKERS_PER_ARENA = 4
 """Measured with two workers: one arena costs no time. Where there are more, they share a lock."""
-_LARGE = 4 << 20
+_LARGE = 1 << 20
 """Bytes from which on memory is asked of the system and given back, as pictures are."""
-_SPARE = 64 << 20
-"""Bytes that are kept at the end of an arena, so that tiles and codecs find their pages there."""
+_SPARE = 16 << 20
+"""Bytes that are kept at the end of an arena, so that tiles and codecs find their pages there.
+
+What is free there is given to large blocks too, whatever `_LARGE` says: the more there is, the more of them lie
+among small ones.
+"""
 
 
 def bound_memory(workers: int) -> None:
