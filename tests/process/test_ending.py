@@ -86,7 +86,7 @@ def test_a_connection_without_a_request_does_not_hold_the_end_up(stopped: Server
 
 def test_callers_whose_work_outlasts_the_grace_period_are_told(stopped: Server) -> None:
     server = stopped.start(GRACE_S="8", WORKERS="1")
-    large = encoded(Image.open(PHOTOS / "coffee.jpg").resize((1600, 1000)), "JPEG")
+    large = encoded(Image.open(PHOTOS / "coffee.jpg").resize((2000, 1250)), "JPEG")
     at_work_and_in_line = 2
     with ThreadPoolExecutor(at_work_and_in_line) as callers:
         path = "image/increase_resolution?desired_increase=4"
