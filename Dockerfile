@@ -39,6 +39,7 @@ FROM sources AS program
 COPY server ./server
 COPY models ./models
 COPY pipelines ./pipelines
+COPY imaging ./imaging
 COPY storage ./storage
 RUN --mount=type=cache,target=/root/.cache/pip \
     python -m pip install --no-deps --target /program .

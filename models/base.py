@@ -13,16 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Rgb = NDArray[np.uint8]
-"""Height x width x 3, 0..255, sRGB."""
-Alpha = NDArray[np.float32]
-"""Height x width, 0..1."""
-Matte = NDArray[np.uint8]
-"""Height x width, 0 on the background to 255 on the subject."""
-Mask = NDArray[np.bool_]
-"""Height x width, True where edited."""
-Labels = NDArray[np.uint8]
-"""Height x width, the number of the part that a pixel belongs to, from 1; 0 for none."""
+from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
 
 
 class Matting(Protocol):

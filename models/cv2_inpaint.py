@@ -6,7 +6,8 @@ For thin things and for callers who want speed; it makes no texture. A card of t
 import cv2
 import numpy as np
 
-from models.base import Mask, NothingToCopy, Rgb
+from imaging.picture import Mask, Rgb
+from models.base import NothingToCopy
 from models.holes import grown, windows
 
 _RADIUS = 4

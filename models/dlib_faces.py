@@ -16,7 +16,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.base import Face, Rgb
+from imaging.picture import Rgb
+from models.base import Face
 
 _PIXELS = 2_000_000
 """Pixels of the picture that faces are looked for in: 0.2 s on one core."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb
 
-from models.base import Labels, Rgb
+from imaging.picture import Labels, Rgb
 
 _COARSE_SIDE = 512  # the merging threshold holds for this size: parts grow with the pixel count
 _SCALE = 300  # k of the paper, for colours 0..255: larger gives fewer, larger parts

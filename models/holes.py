@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from models.base import Mask
+from imaging.picture import Mask
 
 Window = tuple[slice, slice]
 """Rows and columns of the picture."""

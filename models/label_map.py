@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from models.base import Labels, Mask
+from imaging.picture import Labels, Mask
 
 MOST = 255
 _SMALLEST = 0.0005  # of the picture's area

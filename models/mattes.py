@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Matte, Rgb
+from imaging.picture import Matte, Rgb
 from models.refine import refine
 from models.shrink import shrink
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Alpha, Face, Labels, Mask, Matte, OutOfMemory, Rgb, SizeRule
+from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
+from models.base import Face, OutOfMemory, SizeRule
 
 log = logging.getLogger("retouch.memory")
 

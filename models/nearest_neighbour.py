@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Mask, Rgb
+from imaging.picture import Mask, Rgb
 
 Field = NDArray[np.int32]
 """Height x width x 2: the displacement (rows, columns) from a pixel of the hole to its source."""

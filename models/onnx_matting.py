@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 import onnxruntime as ort
 
-from models.base import Matte, Rgb
+from imaging.picture import Matte, Rgb
 from models.mattes import Float, MattingInput, to_full_size
 from models.placement import Placement
 

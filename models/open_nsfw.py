@@ -12,7 +12,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.base import Rgb
+from imaging.picture import Rgb
 
 _RESIZED = 256
 _CROPPED = 224

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 import patchmatch
 
-from models.base import Mask, NothingToCopy, Rgb
+from imaging.picture import Mask, Rgb
+from models.base import NothingToCopy
 from models.holes import Window, grown, windows
 from models.resynthesis import Layout, pad_to_blocks, resynthesise
 

@@ -17,7 +17,7 @@ import ncnn
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Rgb
+from imaging.picture import Rgb
 from models.scope import current
 
 Plane = NDArray[np.float32]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Matte, Rgb
+from imaging.picture import Matte, Rgb
 from models.shrink import shrink
 
 Float = NDArray[np.float32]

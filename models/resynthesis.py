@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Mask, Rgb
+from imaging.picture import Mask, Rgb
 from models.nearest_neighbour import Field, nearest_neighbour_field
 from models.seamless import level
 

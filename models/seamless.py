@@ -8,7 +8,7 @@ returns to its own colours further in, so that no colour drifts across a large h
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Mask, Rgb
+from imaging.picture import Mask, Rgb
 from models.nearest_neighbour import Field
 
 _REACH = 20.0  # pixels over which a correction fades

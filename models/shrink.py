@@ -6,7 +6,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from models.base import Rgb
+from imaging.picture import Rgb
 
 _WHOLE_ROWS = 2
 """How many rows a row of the result has to cover at least for rows to be added up first."""

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.base import Matte, Rgb
+from imaging.picture import Matte, Rgb
 from models.onnx_layout import rewritten
 from models.onnx_sessions import Sessions
 from models.refine import refine

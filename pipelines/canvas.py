@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Mask, Rgb, SizeRule
+from imaging.picture import Mask, Rgb
+from models.base import SizeRule
 
 _CONTEXT = 0.5
 """How much of a hole's longer side is shown around it, at least, so that the model sees where it is."""

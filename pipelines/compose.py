@@ -3,9 +3,8 @@
 import cv2
 import numpy as np
 
-from models.base import Rgb
+from imaging.picture import Alpha8, Picture, Rgb
 from pipelines.foreground import estimate_foreground
-from pipelines.picture import Alpha8, Picture
 
 _STRIP = 128
 """How many rows of the full picture are worked on at once."""

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.base import Face, Models, Rgb
+from imaging.picture import Picture, Rgb
+from models.base import Face, Models
 from pipelines.canvas import Box, Weight, blend, scale, working_size
-from pipelines.picture import Picture
 
 _AROUND = 0.9
 """How much of a face's size is shown on each side of it: room for hair, beard and neck."""

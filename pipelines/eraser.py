@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.picture import Picture
 from models.base import Models
 from pipelines.masks import MaskKind, fit_mask, grow
-from pipelines.picture import Picture
 
 
 def eraser(

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Rgb
-from pipelines.picture import Alpha8
+from imaging.picture import Alpha8, Rgb
 
 Float = NDArray[np.float32]
 Levels = cv2.typing.MatLike

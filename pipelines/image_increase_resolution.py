@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from models.base import Models, Rgb
-from pipelines.picture import Alpha8, Picture
+from imaging.picture import Alpha8, Picture, Rgb
+from models.base import Models
 
 REACH = 24
 """Pixels of the given picture beyond which no pixel has a say in an enlarged one."""

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from models.base import Labels, Mask, Models, NothingToCopy, Rgb
+from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
+from models.base import Models, NothingToCopy
 from pipelines.foreground import estimate_foreground
 from pipelines.masks import automatic_radius, dilate
 from pipelines.objects_mask_generator import objects_mask_generator
-from pipelines.picture import Alpha8, Picture
 from pipelines.psd import MAX_SIDE, Layer, write_psd
 from pipelines.subject import subject_alpha
 

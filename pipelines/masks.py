@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Mask
+from imaging.picture import Mask
 
 MaskKind = Literal["manual", "automatic"]
 """Drawn by a person with a brush, or cut by an algorithm tightly along the object's edge."""

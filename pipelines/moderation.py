@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Models, Rgb
-from pipelines.picture import Alpha8, Picture
+from imaging.picture import Alpha8, Picture, Rgb
+from models.base import Models
 
 _MAX_PIXELS = 1_000_000
 _MAX_RATIO = 2.0

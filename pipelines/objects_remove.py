@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Labels, Mask, Models
+from imaging.picture import Labels, Mask, Picture
+from models.base import Models
 from pipelines.eraser import eraser
 from pipelines.masks import fit_mask, grow
-from pipelines.picture import Picture
 
 
 class NoSuchMask(Exception):  # noqa: N818 - a state of the input, not a program error

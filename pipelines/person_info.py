@@ -3,7 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
-from models.base import Face, Models, Rgb
+from imaging.picture import Rgb
+from models.base import Face, Models
 from pipelines.person_actions import actions_for
 from pipelines.person_oracle import Oracle, oracle_for
 

@@ -8,7 +8,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from models.base import Face, Rgb
+from imaging.picture import Rgb
+from models.base import Face
 from pipelines.person_actions import ACTIONS
 
 Prospect = Literal["low", "high"]

@@ -19,9 +19,8 @@ from psd_tools.psd.layer_and_mask import (
     LayerRecord,
 )
 
-from models.base import Rgb
+from imaging.picture import Alpha8, Picture, Rgb
 from pipelines.compose import over
-from pipelines.picture import Alpha8, Picture
 
 MAX_SIDE = 30_000
 """The longest side in pixels that a PSD file can have (Adobe Photoshop File Formats)."""

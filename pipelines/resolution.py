@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.picture import Picture
+from imaging.picture import Picture
 
 ORIGINAL = "original"
 RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Labels, Mask, Models, Rgb
+from imaging.picture import Labels, Mask, Rgb
+from models.base import Models
 
 _SIDE = (
     512  # pixels on the longer side at which parts are told apart; the lengths below are of these

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from models.base import Models, Rgb
+from imaging.picture import Alpha8, Picture, Rgb
+from models.base import Models
 from pipelines.compose import over
-from pipelines.picture import Alpha8, Picture
 
 
 class NoForeground(Exception):  # noqa: N818 - a state of the picture, not a program error

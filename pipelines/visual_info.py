@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor
 from scipy import ndimage
 
-from models.base import Models, Rgb
+from imaging.picture import Alpha8, Picture, Rgb
+from models.base import Models
 from pipelines.person_info import people
-from pipelines.picture import Alpha8, Picture
 from pipelines.subject import subject_alpha
 
 Entry = dict[str, object]

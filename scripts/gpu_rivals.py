@@ -13,7 +13,7 @@ from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator
 from spandrel import ModelLoader
 
-from models.base import Mask, Rgb
+from imaging.picture import Mask, Rgb
 from models.builders import only_file
 from models.generative import sam
 from models.generative.checkpoints import read_state

@@ -9,7 +9,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.picture import Alpha8, Picture
+from imaging.picture import Alpha8, Picture
 from server.colour import Samples, to_srgb
 from server.containers import (
     DamagedPicture,

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from models.base import Rgb
+from imaging.picture import Rgb
 
 Samples = NDArray[np.uint8]
 """Height x width (grey), x 3 (RGB) or x 4 (cyan, magenta, yellow, black; 255 is full ink)."""

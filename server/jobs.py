@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.picture import Picture
 from models.base import Models
 from pipelines.moderation import is_blocked
-from pipelines.picture import Picture
 from server import codec
 from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.intake import Encoded

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.base import Labels, Models
-from pipelines.picture import Picture
+from imaging.picture import Labels, Picture
+from models.base import Models
 from server.codec import Probe
 from server.intake import Encoded, Intake, PictureRule
 

@@ -10,7 +10,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import JpegImagePlugin, PngImagePlugin
 
-from pipelines.picture import Alpha8
+from imaging.picture import Alpha8
 from server.colour import Samples
 from server.containers import Container, DamagedPicture
 from server.png import decode_png

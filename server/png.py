@@ -15,7 +15,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from pipelines.picture import Picture
+from imaging.picture import Picture
 from server.colour import Samples
 from server.containers import Container
 

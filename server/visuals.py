@@ -8,7 +8,8 @@ from datetime import datetime
 import cv2
 import numpy as np
 
-from models.base import Labels, Models
+from imaging.picture import Labels
+from models.base import Models
 from pipelines.objects_mask_generator import objects_mask_generator
 from server import codec
 from server.errors import NotFound

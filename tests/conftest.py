@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imaging.picture import Picture
 from models.pool import Pool
-from pipelines.picture import Picture
 from tests.services import Postgres, SeaweedFs
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,18 +8,14 @@ from typing import Any
 import cv2
 import numpy as np
 
+from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
 from models.base import (
-    Alpha,
     Face,
     FaceAnalysis,
     Inpainting,
-    Labels,
-    Mask,
-    Matte,
     Matting,
     Moderation,
     NothingToCopy,
-    Rgb,
     Segmentation,
     SizeRule,
     SuperResolution,

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-from models.base import Matte, Rgb
+from imaging.picture import Matte, Rgb
 from models.generative.checkpoints import BadWeights, first_line, load_strictly, read_state
 from models.generative.loading import LOADING
 from models.generative.residence import Resident

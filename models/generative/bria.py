@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 
-from models.base import Alpha, Mask, NoReference, NothingToCopy, Rgb, SizeRule
+from imaging.picture import Alpha, Mask, Rgb
+from models.base import NoReference, NothingToCopy, SizeRule
 from models.generative import tiny_sdxl
 from models.generative.latent_control import CHANNELS, LatentControl
 from models.generative.loading import LOADING

@@ -23,7 +23,7 @@ from transformers import (
     BlipVisionConfig,
 )
 
-from models.base import Rgb
+from imaging.picture import Rgb
 from models.generative.checkpoints import BadWeights, first_line
 from models.generative.loading import LOADING
 from models.generative.pretrained import load_pretrained, torch_dtype

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.base import Alpha, Face, Rgb
+from imaging.picture import Alpha, Rgb
+from models.base import Face
 from models.generative.face_changes import Change, changes_for
 from models.generative.face_regions import soft_mask
 from models.generative.sdxl_pipeline import Recipe, shared_pipeline

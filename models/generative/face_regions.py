@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Alpha, Face
+from imaging.picture import Alpha
+from models.base import Face
 
 Region = Literal["face", "skin", "eyes", "lower", "hair_line", "hair"]
 

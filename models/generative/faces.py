@@ -16,7 +16,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.base import Face, Rgb
+from imaging.picture import Rgb
+from models.base import Face
 from models.dlib_faces import Pose
 from models.generative.checkpoints import BadWeights, check_file, first_line
 from models.placement import Placement

@@ -22,7 +22,8 @@ from spandrel import (
 from spandrel.architectures.LaMa.__arch.LaMa import FFCResNetGenerator
 from torch import Tensor, nn
 
-from models.base import Mask, NothingToCopy, Rgb
+from imaging.picture import Mask, Rgb
+from models.base import NothingToCopy
 from models.generative.checkpoints import (
     BadWeights,
     check_file,

@@ -28,7 +28,8 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 
-from models.base import Mask, Rgb, SizeRule
+from imaging.picture import Mask, Rgb
+from models.base import SizeRule
 from models.generative import diffusion
 from models.generative.adapters import load_lora, only_file
 from models.generative.checkpoints import BadWeights

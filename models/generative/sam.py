@@ -24,7 +24,7 @@ from segment_anything.modeling import Sam as SamNetwork
 from segment_anything.utils.amg import rle_to_mask
 from torch import Tensor, nn
 
-from models.base import Labels, Rgb
+from imaging.picture import Labels, Rgb
 from models.generative.checkpoints import BadWeights, load_strictly, read_state
 from models.generative.loading import LOADING
 from models.generative.residence import Resident

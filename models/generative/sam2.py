@@ -21,7 +21,7 @@ from transformers import (
     Sam2VisionConfig,
 )
 
-from models.base import Labels, Rgb
+from imaging.picture import Labels, Rgb
 from models.generative.checkpoints import BadWeights, first_line
 from models.generative.loading import LOADING
 from models.generative.pretrained import load_pretrained, torch_dtype

@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models.base import Alpha, Mask, NoReference, Rgb
+from imaging.picture import Alpha, Mask, Rgb
+from models.base import NoReference
 from models.generative.adapters import only_file
 from models.generative.sdxl_pipeline import Adapters, Recipe, shared_pipeline
 from models.generative.tiny_sdxl import LORA_FILE, make_tiny, make_tiny_ip_adapter, make_tiny_lora

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-from models.base import Mask, Rgb, SizeRule
+from imaging.picture import Mask, Rgb
+from models.base import SizeRule
 from models.generative import diffusion
 from models.generative.adapters import load_ip_adapter, load_lora, share_ip_adapter
 from models.generative.loading import LOADING

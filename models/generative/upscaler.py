@@ -19,7 +19,7 @@ from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.base import Rgb
+from imaging.picture import Rgb
 from models.generative.checkpoints import BadWeights, first_line, read_state
 from models.generative.loading import LOADING
 from models.generative.residence import Resident

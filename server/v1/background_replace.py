@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
+from imaging.picture import Picture
 from models.base import Models
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.colours import find_colour
-from pipelines.picture import Picture
 from server.errors import BadRequest, CannotWork
 from server.intake import IMAGE, REFERENCE, Encoded
 from server.operation import (

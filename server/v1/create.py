@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from imaging.picture import Picture
 from models.base import Models
 from pipelines.create import Change, create, scaled
 from pipelines.person_actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people
-from pipelines.picture import Picture
 from pipelines.resolution import fit_resolution
 from server.body import FormList
 from server.errors import BadRequest, CannotWork

@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from imaging.picture import Picture
 from models.base import Models
 from pipelines.gen_fill import gen_fill
-from pipelines.picture import Picture
 from server.errors import CannotWork
 from server.intake import IMAGE, MASK
 from server.operation import (

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from imaging.picture import Picture
 from models.base import Models
 from pipelines.masks import check_ratio
 from pipelines.objects_remove import objects_remove
-from pipelines.picture import Picture
 from pipelines.resolution import fit_resolution
 from server.body import FormList
 from server.errors import BadRequest

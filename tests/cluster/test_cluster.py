@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from ray.exceptions import ActorDiedError, LocalRayletDiedError
 
+from imaging.picture import Picture
 from models.base import NothingToCopy
 from models.engine.base import Call, EngineBusy, EngineUnavailable
 from models.engine.cluster import ClusterEngine
@@ -23,7 +24,6 @@ from models.scope import Cancelled, DeadlinePassed, Scope, entered
 from pipelines.background_remove import background_remove
 from pipelines.eraser import eraser
 from pipelines.objects_mask_generator import objects_mask_generator
-from pipelines.picture import Picture
 from tests.cluster.conftest import QUEUE, Cluster
 
 Photo = Callable[[str], Picture]

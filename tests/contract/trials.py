@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.base import Face, FaceAnalysis, Inpainting, Mask, Rgb
+from imaging.picture import Mask, Rgb
+from models.base import Face, FaceAnalysis, Inpainting
 from server.app import create_app
 from server.settings import Settings
 from tests.contract.published import Field, Route

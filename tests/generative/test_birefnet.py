@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from imaging.picture import Picture
 from models.generative.birefnet import BiRefNet, RemoteCodeRefused, make_tiny
 from models.generative.checkpoints import BadWeights
 from models.mattes import MattingInput, to_full_size
 from models.placement import Placement
-from pipelines.picture import Picture
 
 Photo = Callable[[str], Picture]
 

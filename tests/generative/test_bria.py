@@ -11,7 +11,8 @@ import torch
 from diffusers import ControlNetModel
 from safetensors.torch import load_file, save_file
 
-from models.base import Alpha, Mask, NothingToCopy, Rgb
+from imaging.picture import Alpha, Mask, Rgb
+from models.base import NothingToCopy
 from models.generative.bria import BriaErase, BriaFill, BriaScene, make_tiny
 from models.generative.checkpoints import BadWeights
 from models.placement import Placement

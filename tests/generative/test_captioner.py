@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.base import Rgb
+from imaging.picture import Rgb
 from models.generative.captioner import Captioner, make_tiny, sentence
 from models.generative.checkpoints import BadWeights
 from models.placement import Placement

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Face, Rgb
+from imaging.picture import Rgb
+from models.base import Face
 from models.generative.checkpoints import BadWeights
 from models.generative.faces import YuNetFaces, pose
 from models.generative.tiny_faces import make_tiny

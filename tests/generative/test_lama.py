@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save_file
 from spandrel.architectures.LaMa import LaMa as LamaNetwork
 
-from models.base import Mask, NothingToCopy, Rgb
+from imaging.picture import Mask, Picture, Rgb
+from models.base import NothingToCopy
 from models.generative import lama
 from models.generative.checkpoints import BadWeights
 from models.generative.lama import Lama, make_tiny
 from models.holes import windows
 from models.placement import Placement
-from pipelines.picture import Picture
 
 Photo = Callable[[str], Picture]
 

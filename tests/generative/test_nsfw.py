@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from imaging.picture import Picture
 from models.generative.checkpoints import BadWeights
 from models.generative.nsfw import NsfwClassifier, make_tiny
 from models.placement import Placement
-from pipelines.picture import Picture
 
 Photo = Callable[[str], Picture]
 NAMES = ("astronaut", "coffee", "chelsea")

@@ -12,14 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from segment_anything import sam_model_registry
 
-from models.base import Labels, Rgb
+from imaging.picture import Labels, Picture, Rgb
 from models.generative import sam, sam2
 from models.generative.checkpoints import BadWeights
 from models.generative.sam import Sam, build
 from models.generative.sam2 import Sam2
 from models.label_map import by_area, label_map
 from models.placement import Placement
-from pipelines.picture import Picture
 
 Photo = Callable[[str], Picture]
 ANY_MASK = (-9.0, -1.0)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.base import Rgb
+from imaging.picture import Rgb
 from models.generative import diffusion, sdxl, sdxl_pipeline
 from models.generative.checkpoints import BadWeights
 from models.generative.sdxl import (

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 
+from imaging.picture import Picture
 from models.generative.checkpoints import BadWeights
 from models.generative.upscaler import Upscaler, make_tiny
 from models.placement import Placement
-from pipelines.picture import Picture
 
 Photo = Callable[[str], Picture]
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.base import Alpha, Rgb
+from imaging.picture import Alpha, Rgb
 
 Double = NDArray[np.float64]
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Mask, NothingToCopy, Rgb
+from imaging.picture import Mask, Rgb
+from models.base import NothingToCopy
 from models.cv2_inpaint import Cv2Inpaint
 from models.pool import Pool
 from models.profile import load_profile

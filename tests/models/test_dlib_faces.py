@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.base import Face, Rgb
+from imaging.picture import Picture, Rgb
+from models.base import Face
 from models.dlib_faces import AGE_BINS, DlibFaces, age_range, pose
-from pipelines.picture import Picture
 
 FACE = (178.0, 80.0, 88.0, 88.0)
 """Where the face of astronaut.jpg is, by eye: brows to chin."""

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Labels, Rgb
+from imaging.picture import Labels, Picture, Rgb
 from models.felzenszwalb import Felzenszwalb
-from pipelines.picture import Picture
 
 
 def disc_on_halves(side: int) -> tuple[Rgb, Labels]:

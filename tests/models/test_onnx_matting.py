@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imaging.picture import Picture
 from models.mattes import MattingInput
 from models.onnx_matting import OnnxMatting
 from models.placement import Placement
 from models.pool import Pool
 from models.u2net import U2Net
-from pipelines.picture import Picture
 
 Photo = Callable[[str], Picture]
 FLOAT, HALF, INT = 1, 10, 6  # of ONNX's TensorProto.DataType

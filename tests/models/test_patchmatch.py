@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Mask, NothingToCopy, Rgb
+from imaging.picture import Mask, Rgb
+from models.base import NothingToCopy
 from models.nearest_neighbour import nearest_neighbour_field
 from models.patchmatch import PatchMatch
 from models.seamless import level

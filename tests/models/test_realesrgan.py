@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.base import Rgb
+from imaging.picture import Picture, Rgb
 from models.pool import Pool
 from models.realesrgan import RealEsrgan, detail_share
-from pipelines.picture import Picture
 
 Photo = Callable[[str], Picture]
 NAMES = ("astronaut", "coffee", "chelsea")

@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Alpha, Rgb
+from imaging.picture import Alpha, Picture, Rgb
 from models.pool import Pool
 from models.refine import refine
 from models.u2net import U2Net
-from pipelines.picture import Picture
 from tests.models import plain_refine
 
 

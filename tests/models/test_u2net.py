@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Alpha, Matting, Rgb
+from imaging.picture import Alpha, Picture, Rgb
+from models.base import Matting
 from models.pool import Pool
 from models.u2net import solidify
-from pipelines.picture import Picture
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Alpha, Matte, Models, Rgb
+from imaging.picture import Alpha, Matte, Picture, Rgb
+from models.base import Models
 from models.pool import Pool
 from pipelines.background_blur import background_blur
-from pipelines.picture import Picture
 from pipelines.subject import subject_alpha
 
 

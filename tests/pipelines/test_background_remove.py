@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from imaging.picture import Picture
 from models.pool import Pool
 from pipelines.background_remove import background_remove
-from pipelines.picture import Picture
 
 
 def test_result_has_the_pictures_size_and_the_subjects_pixels(

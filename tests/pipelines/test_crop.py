@@ -7,10 +7,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from models.base import Alpha, Matte, Models, Rgb
+from imaging.picture import Alpha, Matte, Picture, Rgb
+from models.base import Models
 from models.pool import Pool
 from pipelines.crop import CropTooLarge, crop
-from pipelines.picture import Picture
 from pipelines.subject import NoForeground
 
 

@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Inpainting, Matte, Matting, NothingToCopy, Rgb
+from imaging.picture import Matte, Picture, Rgb
+from models.base import Inpainting, Matting, NothingToCopy
 from models.patchmatch import PatchMatch
 from models.pool import Pool
 from pipelines.erase_foreground import erase_foreground
-from pipelines.picture import Picture
 from tests.fakes import FakeModels
 
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from imaging.picture import Picture
 from pipelines.compose import over
 from pipelines.foreground import estimate_foreground, gather, spread
-from pipelines.picture import Picture
 from tests.pipelines.test_compose import soft_disc
 
 

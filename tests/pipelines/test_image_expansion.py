@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.base import Inpainting, Matte, Matting, Rgb
+from imaging.picture import Matte, Picture, Rgb
+from models.base import Inpainting, Matting
 from models.patchmatch import PatchMatch
 from models.pool import Pool
 from pipelines.image_expansion import OutsideCanvas, image_expansion
-from pipelines.picture import Picture
 from tests.fakes import FakeModels
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from imaging.picture import Picture
 from models.pool import Pool
 from pipelines.image_increase_resolution import image_increase_resolution
-from pipelines.picture import Picture
 
 
 @pytest.mark.parametrize("factor", [2, 4])

@@ -9,10 +9,10 @@ from PIL import Image
 from PIL.PsdImagePlugin import PsdImageFile
 from psd_tools import PSDImage
 
-from models.base import Inpainting, Labels, Mask, Matte, Matting, NothingToCopy, Rgb
+from imaging.picture import Labels, Mask, Matte, Picture, Rgb
+from models.base import Inpainting, Matting, NothingToCopy
 from models.pool import Pool
 from pipelines.image_to_psd import CanvasTooLong, image_to_psd
-from pipelines.picture import Picture
 from pipelines.psd import Layer, write_psd
 from tests.fakes import FakeModels, MeanInpainting
 

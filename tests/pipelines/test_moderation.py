@@ -7,10 +7,10 @@ from typing import cast
 import numpy as np
 import pytest
 
-from models.base import Models, Moderation, Rgb
+from imaging.picture import Picture, Rgb
+from models.base import Models, Moderation
 from models.open_nsfw import OpenNsfw
 from pipelines.moderation import is_blocked, views, worst
-from pipelines.picture import Picture
 
 
 class Scorer:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.base import Labels, Matte, Matting, Rgb, Segmentation
+from imaging.picture import Labels, Matte, Picture, Rgb
+from models.base import Matting, Segmentation
 from models.felzenszwalb import Felzenszwalb
 from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
-from pipelines.picture import Picture
 from tests.fakes import EllipseMatting, FakeModels
 
 

@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.base import Labels
+from imaging.picture import Labels, Picture
 from pipelines.masks import MaskRatio
 from pipelines.objects_remove import NoSuchMask, objects_remove
-from pipelines.picture import Picture
 from tests.fakes import FakeModels
 
 

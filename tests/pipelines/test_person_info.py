@@ -9,10 +9,10 @@ from typing import cast
 import numpy as np
 import pytest
 
-from models.base import Face, FaceAnalysis, Models, Rgb
+from imaging.picture import Picture, Rgb
+from models.base import Face, FaceAnalysis, Models
 from models.dlib_faces import DlibFaces
 from pipelines.person_info import labels_for, people, person_id
-from pipelines.picture import Picture
 
 
 class Faces:

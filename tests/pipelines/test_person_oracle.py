@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Face, Rgb
+from imaging.picture import Picture, Rgb
+from models.base import Face
 from pipelines.person_oracle import NEEDS, oracle_for, see, sharpness
-from pipelines.picture import Picture
 
 ALL = set(NEEDS)
 

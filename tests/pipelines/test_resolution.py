@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipelines.picture import Picture
+from imaging.picture import Picture
 from pipelines.resolution import RESOLUTIONS, fit_resolution, one_megapixel
 
 

@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 
-from models.base import Inpainting, Mask, Matte, Matting, Rgb, Segmentation
+from imaging.picture import Mask, Matte, Picture, Rgb
+from models.base import Inpainting, Matting, Segmentation
 from models.felzenszwalb import Felzenszwalb
 from models.patchmatch import PatchMatch
 from pipelines.erase_foreground import erase_foreground
 from pipelines.image_expansion import image_expansion
-from pipelines.picture import Picture
 from pipelines.sources import lone_objects
 from tests.fakes import FakeModels
 

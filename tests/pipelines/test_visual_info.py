@@ -8,9 +8,9 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from models.base import FaceAnalysis, Matte, Matting, Models, Rgb
+from imaging.picture import Matte, Picture, Rgb
+from models.base import FaceAnalysis, Matting, Models
 from models.dlib_faces import DlibFaces
-from pipelines.picture import Picture
 from pipelines.visual_info import background, info, objects
 
 KEYS = {"actions", "id", "labels", "oracle", "rect", "type"}

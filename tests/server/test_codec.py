@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from pipelines.picture import Picture
+from imaging.picture import Picture
 from server.codec import (
     CONTENT_TYPES,
     EXTENSIONS,

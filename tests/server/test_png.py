@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.picture import Picture
+from imaging.picture import Picture
 from server.codec import decode, encode
 from server.containers import read_container
 from server.png import decode_png, encode_png
