@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from imaging.picture import Mask, Rgb
+from imaging.windows import grown, windows
 from models.base import NothingToCopy
-from models.holes import grown, windows
 
 _RADIUS = 4
 """Pixels around each one that it is made of."""

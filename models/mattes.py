@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.guided_matting import refine
 from imaging.picture import Matte, Rgb
-from models.refine import refine
-from models.shrink import shrink
+from imaging.resize import shrink
 
 Float = NDArray[np.float32]
 Triple = tuple[float, float, float]

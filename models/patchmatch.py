@@ -3,17 +3,17 @@
 The layout of a hole is filled by the `pypatchmatch` library in a crop around it, reduced to about
 80,000 pixels: at that size its patches span whole structures, which it continues better (a stem,
 the edge of a trunk) and several times faster than at full size. Full-size texture then comes from
-models.resynthesis.
+imaging.inpaint.resynthesis.
 """
 
 import cv2
 import numpy as np
 import patchmatch
 
+from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
+from imaging.windows import Window, grown, windows
 from models.base import NothingToCopy
-from models.holes import Window, grown, windows
-from models.resynthesis import Layout, pad_to_blocks, resynthesise
 
 _COARSE_PIXELS = 80_000
 _LARGE_HOLE = 0.4  # of the crop; in it wide patches find too few sources and take long

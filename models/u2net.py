@@ -8,11 +8,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from imaging.guided_matting import refine
 from imaging.picture import Matte, Rgb
+from imaging.resize import shrink
 from models.onnx_layout import rewritten
 from models.onnx_sessions import Sessions
-from models.refine import refine
-from models.shrink import shrink
 
 Float = NDArray[np.float32]
 Box = tuple[slice, slice]

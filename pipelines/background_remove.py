@@ -1,8 +1,8 @@
 """Background removal: the subject cut out with a soft, clean edge."""
 
+from imaging.compositing import cut_out
 from imaging.picture import Picture
 from models.base import Models
-from pipelines.compose import cut_out
 from pipelines.subject import subject_alpha
 
 

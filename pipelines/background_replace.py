@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imaging.compositing import cut_out, over
 from imaging.picture import Alpha8, Picture, Rgb
 from models.base import Models, NoReference
 from pipelines.canvas import scale, working_size
-from pipelines.compose import cut_out, over
 from pipelines.resolution import one_megapixel
 from pipelines.subject import subject_alpha
 

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.compositing import cut_out
 from imaging.picture import Alpha8, Picture
 from models.base import Models
-from pipelines.compose import cut_out
 from pipelines.subject import NoForeground, brings_alpha, subject_alpha
 
 MAX_AREA = 8192 * 8192

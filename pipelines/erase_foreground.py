@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from imaging.masks import automatic_radius, dilate
 from imaging.picture import Picture
 from models.base import Models
-from pipelines.masks import automatic_radius, dilate
 from pipelines.sources import lone_objects
 from pipelines.subject import subject_alpha
 

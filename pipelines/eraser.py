@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
 from models.base import Models
-from pipelines.masks import MaskKind, fit_mask, grow
 
 
 def eraser(

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
 from models.base import Models
 from pipelines.canvas import cut, paste
-from pipelines.masks import MaskKind, fit_mask, grow
 
 
 def gen_fill(

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from imaging.foreground import estimate_foreground
+from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
+from imaging.psd import MAX_SIDE, Layer, write_psd
 from models.base import Models, NothingToCopy
-from pipelines.foreground import estimate_foreground
-from pipelines.masks import automatic_radius, dilate
 from pipelines.objects_mask_generator import objects_mask_generator
-from pipelines.psd import MAX_SIDE, Layer, write_psd
 from pipelines.subject import subject_alpha
 
 _FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair

@@ -9,9 +9,9 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Mask, Picture
 from models.base import Models
-from pipelines.masks import automatic_radius, dilate
 from pipelines.subject import subject_alpha
 
 _HALF = 127

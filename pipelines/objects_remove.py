@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.masks import fit_mask, grow
 from imaging.picture import Labels, Mask, Picture
 from models.base import Models
 from pipelines.eraser import eraser
-from pipelines.masks import fit_mask, grow
 
 
 class NoSuchMask(Exception):  # noqa: N818 - a state of the input, not a program error

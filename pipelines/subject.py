@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from imaging.compositing import over
 from imaging.picture import Alpha8, Picture, Rgb
 from models.base import Models
-from pipelines.compose import over
 
 
 class NoForeground(Exception):  # noqa: N818 - a state of the picture, not a program error

@@ -29,6 +29,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from imaging.masks import MaskRatio
 from models.base import NoReference, NothingToCopy
 from models.engine.base import EngineBusy, EngineUnavailable
 from models.pool import ModelUnavailable
@@ -36,7 +37,6 @@ from models.scope import DeadlinePassed
 from pipelines.crop import CropTooLarge
 from pipelines.image_expansion import OutsideCanvas
 from pipelines.image_to_psd import CanvasTooLong
-from pipelines.masks import MaskRatio
 from pipelines.objects_remove import NoSuchMask
 from pipelines.person_actions import BadAction
 from pipelines.subject import NoForeground

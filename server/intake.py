@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from server.codec import DamagedPicture, EmptyPicture, NotAPicture, Probe, probe
+from imaging.files.codec import DamagedPicture, EmptyPicture, NotAPicture, Probe, probe
 from server.errors import BadRequest, FetchRefused, TooLarge, UnsupportedPicture
 from server.fetch import FetchFailed, FetchTooLarge, PictureFetcher
 from server.settings import Settings

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from server import codec
+from imaging.files import codec
 from server.intake import Encoded
 from server.jobs import Job
 from server.operation import Operation

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.files import codec
 from imaging.picture import Picture
 from models.base import Models
 from pipelines.moderation import is_blocked
-from server import codec
 from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.intake import Encoded
 from server.operation import EditBody, Inquiry, Keeps, Material, Operation

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from imaging.files.codec import Probe
 from imaging.picture import Labels, Picture
 from models.base import Models
-from server.codec import Probe
 from server.intake import Encoded, Intake, PictureRule
 
 

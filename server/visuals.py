@@ -8,10 +8,10 @@ from datetime import datetime
 import cv2
 import numpy as np
 
+from imaging.files import codec
 from imaging.picture import Labels
 from models.base import Models
 from pipelines.objects_mask_generator import objects_mask_generator
-from server import codec
 from server.errors import NotFound
 from server.intake import Encoded
 from storage.objects import ObjectMissing, ObjectStore, content_type_of

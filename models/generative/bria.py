@@ -18,11 +18,11 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 
 from imaging.picture import Alpha, Mask, Rgb
+from imaging.windows import Window, grown, windows
 from models.base import NoReference, NothingToCopy, SizeRule
 from models.generative import tiny_sdxl
 from models.generative.latent_control import CHANNELS, LatentControl
 from models.generative.loading import LOADING
-from models.holes import Window, grown, windows
 from models.placement import Placement
 
 _BLACK = 0

@@ -22,7 +22,9 @@ from spandrel import (
 from spandrel.architectures.LaMa.__arch.LaMa import FFCResNetGenerator
 from torch import Tensor, nn
 
+from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
+from imaging.windows import Window, grown, windows
 from models.base import NothingToCopy
 from models.generative.checkpoints import (
     BadWeights,
@@ -33,9 +35,7 @@ from models.generative.checkpoints import (
 )
 from models.generative.loading import LOADING
 from models.generative.residence import Resident
-from models.holes import Window, grown, windows
 from models.placement import Placement
-from models.resynthesis import Layout, pad_to_blocks, resynthesise
 
 _MULTIPLE, _LEAST = 8, 16  # of the sides the network takes
 _PIXELS = 768 * 768
@@ -49,7 +49,7 @@ class Lama:
     """Fulfils the role `models.base.Inpainting`.
 
     The network sees a crop around each group of holes. A larger crop is reduced, filled, and given
-    full-size texture by `models.resynthesis`. Weights are float32 whatever the placement asks for:
+    full-size texture by `imaging.inpaint.resynthesis`. Weights are float32 whatever the placement asks for:
     Fourier transforms of other sizes than powers of two take nothing else.
     """
 

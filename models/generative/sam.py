@@ -24,11 +24,11 @@ from segment_anything.modeling import Sam as SamNetwork
 from segment_anything.utils.amg import rle_to_mask
 from torch import Tensor, nn
 
+from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
 from models.generative.checkpoints import BadWeights, load_strictly, read_state
 from models.generative.loading import LOADING
 from models.generative.residence import Resident
-from models.label_map import label_map
 from models.placement import Placement
 
 WORK_PIXELS = 1_500_000

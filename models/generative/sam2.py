@@ -21,13 +21,13 @@ from transformers import (
     Sam2VisionConfig,
 )
 
+from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
 from models.generative.checkpoints import BadWeights, first_line
 from models.generative.loading import LOADING
 from models.generative.pretrained import load_pretrained, torch_dtype
 from models.generative.residence import Resident
 from models.generative.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS, within
-from models.label_map import label_map
 from models.placement import Placement
 
 

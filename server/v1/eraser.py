@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from imaging.masks import check_ratio
 from pipelines.eraser import eraser
-from pipelines.masks import check_ratio
 from server.intake import IMAGE, MASK, Encoded
 from server.operation import EditBody, Keeps, Operation
 

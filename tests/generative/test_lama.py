@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 from spandrel.architectures.LaMa import LaMa as LamaNetwork
 
 from imaging.picture import Mask, Picture, Rgb
+from imaging.windows import windows
 from models.base import NothingToCopy
 from models.generative import lama
 from models.generative.checkpoints import BadWeights
 from models.generative.lama import Lama, make_tiny
-from models.holes import windows
 from models.placement import Placement
 
 Photo = Callable[[str], Picture]

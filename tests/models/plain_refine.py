@@ -10,7 +10,7 @@ Double = NDArray[np.float64]
 
 
 def refine(rgb: Rgb, coarse: NDArray[np.float32]) -> Alpha:
-    """Give what `models.refine.refine` promises: in float64, whole planes, exact inverses."""
+    """Give what `imaging.guided_matting.refine` promises: in float64, whole planes, exact inverses."""
     height, width = rgb.shape[:2]
     step = -(-max(height, width) // 512)
     down, across = min(step, height), min(step, width)

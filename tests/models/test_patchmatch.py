@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from imaging.inpaint.nearest_neighbour_field import nearest_neighbour_field
+from imaging.inpaint.screened_poisson import level
 from imaging.picture import Mask, Rgb
 from models.base import NothingToCopy
-from models.nearest_neighbour import nearest_neighbour_field
 from models.patchmatch import PatchMatch
-from models.seamless import level
 
 
 @pytest.fixture(scope="module")

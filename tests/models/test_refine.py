@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from imaging.guided_matting import refine
 from imaging.picture import Alpha, Picture, Rgb
 from models.pool import Pool
-from models.refine import refine
 from models.u2net import U2Net
 from tests.models import plain_refine
 

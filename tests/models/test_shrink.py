@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.shrink import shrink
+from imaging.resize import shrink
 
 
 @pytest.mark.parametrize(

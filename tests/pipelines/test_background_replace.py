@@ -3,10 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from imaging.compositing import over
 from imaging.picture import Picture
 from models.pool import Pool
 from pipelines.background_replace import background_colour
-from pipelines.compose import over
 from tests.fakes import EllipseMatting, FakeModels
 
 TEAL = (0, 128, 128)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from imaging.compositing import cut_out, over, visible_share
 from imaging.picture import Alpha8, Picture
-from pipelines.compose import cut_out, over, visible_share
 
 
 def soft_disc(height: int = 300, width: int = 400, softness: float = 20) -> Alpha8:

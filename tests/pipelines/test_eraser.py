@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from imaging.masks import MaskRatio, grow
 from imaging.picture import Picture
 from models.base import NothingToCopy
 from models.pool import Pool
 from pipelines.eraser import eraser
-from pipelines.masks import MaskRatio, grow
 
 
 def disc(picture: Picture, radius: int = 40) -> np.ndarray:

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from imaging.compositing import over
+from imaging.foreground import estimate_foreground, gather, spread
 from imaging.picture import Picture
-from pipelines.compose import over
-from pipelines.foreground import estimate_foreground, gather, spread
 from tests.pipelines.test_compose import soft_disc
 
 

@@ -10,10 +10,10 @@ from PIL.PsdImagePlugin import PsdImageFile
 from psd_tools import PSDImage
 
 from imaging.picture import Labels, Mask, Matte, Picture, Rgb
+from imaging.psd import Layer, write_psd
 from models.base import Inpainting, Matting, NothingToCopy
 from models.pool import Pool
 from pipelines.image_to_psd import CanvasTooLong, image_to_psd
-from pipelines.psd import Layer, write_psd
 from tests.fakes import FakeModels, MeanInpainting
 
 Read = dict[str, tuple[int, int, np.ndarray]]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.masks import MaskRatio, automatic_radius, dilate, fit_mask, grow
+from imaging.masks import MaskRatio, automatic_radius, dilate, fit_mask, grow
 
 
 def test_above_127_is_edited() -> None:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from imaging.masks import MaskRatio
 from imaging.picture import Labels, Picture
-from pipelines.masks import MaskRatio
 from pipelines.objects_remove import NoSuchMask, objects_remove
 from tests.fakes import FakeModels
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from imaging.files.codec import probe
 from models.base import Matting
-from server.codec import probe
 from server.durable import DurableJobs
 from server.intake import Encoded
 from server.job_forms import JobForms

@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from imaging.picture import Picture
-from server.codec import (
+from imaging.files.codec import (
     CONTENT_TYPES,
     EXTENSIONS,
     MAX_SIDE,
@@ -24,6 +23,7 @@ from server.codec import (
     encode,
     probe,
 )
+from imaging.picture import Picture
 from tests.conftest import PHOTOS
 
 RNG = np.random.default_rng(17)

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from server.codec import decode, decode_mask
-from server.colour import to_srgb
+from imaging.files.codec import decode, decode_mask
+from imaging.files.icc import to_srgb
 
 D50 = (0.9642, 1.0, 0.8249)
 P3 = ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from server.codec import DamagedPicture, EmptyPicture, NotAPicture, Probe, decode, probe
-from server.containers import read_container
+from imaging.files.codec import DamagedPicture, EmptyPicture, NotAPicture, Probe, decode, probe
+from imaging.files.header import read_container
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (30, 40, 3), np.uint8)
 PHOTO = Image.fromarray(PIXELS)

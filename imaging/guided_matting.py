@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Matte, Rgb
-from models.shrink import shrink
+from imaging.resize import shrink
 
 Float = NDArray[np.float32]
 

@@ -19,8 +19,8 @@ from psd_tools.psd.layer_and_mask import (
     LayerRecord,
 )
 
+from imaging.compositing import over
 from imaging.picture import Alpha8, Picture, Rgb
-from pipelines.compose import over
 
 MAX_SIDE = 30_000
 """The longest side in pixels that a PSD file can have (Adobe Photoshop File Formats)."""

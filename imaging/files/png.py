@@ -15,9 +15,9 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
+from imaging.files.header import Container
+from imaging.files.icc import Samples
 from imaging.picture import Picture
-from server.colour import Samples
-from server.containers import Container
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from imaging.foreground import estimate_foreground
 from imaging.picture import Alpha8, Picture, Rgb
-from pipelines.foreground import estimate_foreground
 
 _STRIP = 128
 """How many rows of the full picture are worked on at once."""

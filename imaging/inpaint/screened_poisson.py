@@ -8,8 +8,8 @@ returns to its own colours further in, so that no colour drifts across a large h
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.inpaint.nearest_neighbour_field import Field
 from imaging.picture import Mask, Rgb
-from models.nearest_neighbour import Field
 
 _REACH = 20.0  # pixels over which a correction fades
 _EDGE = 24.0  # a larger step, in levels, is taken for a real edge and kept

@@ -10,10 +10,10 @@ import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import JpegImagePlugin, PngImagePlugin
 
+from imaging.files.header import Container, DamagedPicture
+from imaging.files.icc import Samples
+from imaging.files.png import decode_png
 from imaging.picture import Alpha8
-from server.colour import Samples
-from server.containers import Container, DamagedPicture
-from server.png import decode_png
 
 # What decoders raise on damaged files. Pillow turns a reader's IndexError, KeyError, TypeError and
 # struct.error into SyntaxError while it opens a file and into OSError while it decodes; OSError is

@@ -9,9 +9,8 @@ import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image
 
-from imaging.picture import Alpha8, Picture
-from server.colour import Samples, to_srgb
-from server.containers import (
+from imaging.files.decode import decode_samples
+from imaging.files.header import (
     DamagedPicture,
     EmptyPicture,
     Format,
@@ -19,8 +18,9 @@ from server.containers import (
     PictureError,
     read_container,
 )
-from server.pixels import decode_samples
-from server.png import encode_png
+from imaging.files.icc import Samples, to_srgb
+from imaging.files.png import encode_png
+from imaging.picture import Alpha8, Picture
 
 __all__ = [
     "CONTENT_TYPES",

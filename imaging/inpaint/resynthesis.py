@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.inpaint.nearest_neighbour_field import Field, nearest_neighbour_field
+from imaging.inpaint.screened_poisson import level
 from imaging.picture import Mask, Rgb
-from models.nearest_neighbour import Field, nearest_neighbour_field
-from models.seamless import level
 
 _TILE = 512  # pixels on a side: full-size work is done tile by tile, to bound memory
 

@@ -1,0 +1,1 @@
+"""Files of pictures: reading headers and pixels of JPEG, PNG and WebP, and writing them."""
