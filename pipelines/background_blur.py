@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from imaging.compositing import over, visible_share
 from imaging.foreground import estimate_foreground, gather, spread
 from imaging.picture import Alpha8, Picture, Rgb
-from models.base import Models
+from models.roles import Models
 from pipelines.subject import brings_alpha, subject_alpha
 
 _RADII = (0.004, 0.008, 0.014, 0.022, 0.034)

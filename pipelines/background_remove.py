@@ -2,7 +2,7 @@
 
 from imaging.compositing import cut_out
 from imaging.picture import Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.subject import subject_alpha
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from imaging.compositing import cut_out, over
 from imaging.picture import Alpha8, Picture, Rgb
-from models.base import Models, NoReference
+from models.roles import Models, NoReference
 from pipelines.canvas import scale, working_size
 from pipelines.resolution import one_megapixel
 from pipelines.subject import subject_alpha

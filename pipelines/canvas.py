@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Mask, Rgb
-from models.base import SizeRule
+from models.roles import SizeRule
 
 _CONTEXT = 0.5
 """How much of a hole's longer side is shown around it, at least, so that the model sees where it is."""

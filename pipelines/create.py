@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imaging.picture import Picture, Rgb
-from models.base import Face, Models
+from models.roles import Face, Models
 from pipelines.canvas import Box, Weight, blend, scale, working_size
 
 _AROUND = 0.9

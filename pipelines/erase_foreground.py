@@ -4,7 +4,7 @@ import numpy as np
 
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.sources import lone_objects
 from pipelines.subject import subject_alpha
 

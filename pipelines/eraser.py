@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
-from models.base import Models
+from models.roles import Models
 
 
 def eraser(

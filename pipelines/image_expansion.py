@@ -6,7 +6,7 @@ from PIL import Image
 
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Mask, Picture, Rgb
-from models.base import Models, NothingToCopy
+from models.roles import Models, NothingToCopy
 from pipelines.canvas import cut, paste
 from pipelines.sources import lone_objects
 from pipelines.subject import subject_alpha

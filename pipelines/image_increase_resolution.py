@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Alpha8, Picture, Rgb
-from models.base import Models
+from models.roles import Models
 
 REACH = 24
 """Pixels of the given picture beyond which no pixel has a say in an enlarged one."""

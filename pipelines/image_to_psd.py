@@ -9,7 +9,7 @@ from imaging.foreground import estimate_foreground
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
-from models.base import Models, NothingToCopy
+from models.roles import Models, NothingToCopy
 from pipelines.objects_mask_generator import objects_mask_generator
 from pipelines.subject import subject_alpha
 

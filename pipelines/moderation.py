@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Alpha8, Picture, Rgb
-from models.base import Models
+from models.roles import Models
 
 _MAX_PIXELS = 1_000_000
 _MAX_RATIO = 2.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Mask, Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.subject import subject_alpha
 
 _HALF = 127

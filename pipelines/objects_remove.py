@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from imaging.masks import fit_mask, grow
 from imaging.picture import Labels, Mask, Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.eraser import eraser
 
 

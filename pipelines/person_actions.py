@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from models.base import Face
+from models.roles import Face
 
 
 class BadAction(Exception):  # noqa: N818 - a caller's mistake, not a program error

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from imaging.picture import Rgb
-from models.base import Face, Models
+from models.roles import Face, Models
 from pipelines.person_actions import actions_for
 from pipelines.person_oracle import Oracle, oracle_for
 

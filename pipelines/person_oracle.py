@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Rgb
-from models.base import Face
+from models.roles import Face
 from pipelines.person_actions import ACTIONS
 
 Prospect = Literal["low", "high"]

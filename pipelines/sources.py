@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Labels, Mask, Rgb
-from models.base import Models
+from models.roles import Models
 
 _SIDE = (
     512  # pixels on the longer side at which parts are told apart; the lengths below are of these

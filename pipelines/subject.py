@@ -4,7 +4,7 @@ import numpy as np
 
 from imaging.compositing import over
 from imaging.picture import Alpha8, Picture, Rgb
-from models.base import Models
+from models.roles import Models
 
 
 class NoForeground(Exception):  # noqa: N818 - a state of the picture, not a program error

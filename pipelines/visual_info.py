@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 from scipy import ndimage
 
 from imaging.picture import Alpha8, Picture, Rgb
-from models.base import Models
+from models.roles import Models
 from pipelines.person_info import people
 from pipelines.subject import subject_alpha
 

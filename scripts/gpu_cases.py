@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from models import builders
-from models.base import Face
-from models.generative.sam import Sam
-from models.generative.sam2 import Sam2
+from models.backends.torch.sam import Sam
+from models.backends.torch.sam2 import Sam2
+from models.catalog import builders
 from models.placement import Placement
+from models.roles import Face
 from scripts import gpu_rivals as rivals
 from scripts.gpu_rivals import Rival, Sample
 

@@ -14,11 +14,11 @@ from segment_anything import SamAutomaticMaskGenerator
 from spandrel import ModelLoader
 
 from imaging.picture import Mask, Rgb
-from models.builders import only_file
-from models.generative import sam
-from models.generative.checkpoints import read_state
-from models.generative.loading import LOADING
-from models.generative.pretrained import torch_dtype
+from models.backends.torch import sam
+from models.backends.torch.checkpoints import read_state
+from models.backends.torch.loading import LOADING
+from models.backends.torch.pretrained import torch_dtype
+from models.catalog.builders import only_file
 from models.placement import Placement
 
 

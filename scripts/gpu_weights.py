@@ -21,22 +21,11 @@ from segment_anything import build_sam_vit_h
 from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 from spandrel.architectures.LaMa.__arch.LaMa import LaMa
 
-from models.generative import (
-    birefnet,
-    bria,
-    captioner,
-    lama,
-    nsfw,
-    refiner,
-    sam,
-    sam2,
-    sdxl,
-    tiny_faces,
-    tiny_sdxl,
-    upscaler,
-)
-from models.generative.latent_control import CHANNELS
-from models.generative.loading import LOADING
+from models.backends.diffusion import bria
+from models.backends.diffusion.latent_control import CHANNELS
+from models.backends.torch import birefnet, captioner, lama, nsfw, refiner, sam, sam2, upscaler
+from models.backends.torch.loading import LOADING
+from models.tiny import sdxl, tiny_faces
 
 UNET: dict[str, Any] = {
     "sample_size": 128,
@@ -184,7 +173,7 @@ def _save(build: Callable[[], Any], folder: Path, device: str, dtype: Any = torc
 def make_sdxl(folder: Path, device: str, channels: int = 9, force_upcast: bool = True) -> None:
     """Write an SDXL repository in float16, 7 GB: a tiny one whose networks grow to full size."""
     kinds: Any = transformers
-    tiny_sdxl.make_tiny(folder, channels)
+    sdxl.make_tiny(folder, channels)
     first = kinds.CLIPTextConfig.from_pretrained(folder / "text_encoder", **TEXT)
     second = kinds.CLIPTextConfig.from_pretrained(folder / "text_encoder_2", **TEXT_2)
     _save(partial(kinds.CLIPTextModel, first), folder / "text_encoder", device)
@@ -203,7 +192,7 @@ def make_lora(folder: Path, device: str, channels: int = 9) -> None:
         for name, shape in state.items()
     }
     _KINDS.StableDiffusionXLInpaintPipeline.save_lora_weights(
-        folder, unet_lora_layers=layers, weight_name=tiny_sdxl.LORA_FILE
+        folder, unet_lora_layers=layers, weight_name=sdxl.LORA_FILE
     )
 
 

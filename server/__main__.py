@@ -9,13 +9,13 @@ import cv2
 import uvicorn
 from pydantic import ValidationError
 
-from models.engine.lent import EngineModels
-from models.engine.local import LocalEngine
-from models.engine.opening import NoCluster, open_cluster
-from models.hosting import UnknownDevice
-from models.pool import Pool
-from models.profile import UnknownProfile
-from models.weights import WeightsUnavailable
+from models.catalog.profile import UnknownProfile
+from models.device import UnknownDevice
+from models.runtime.local_engine import LocalEngine
+from models.runtime.pool import Pool
+from models.runtime.ray.opening import NoCluster, open_cluster
+from models.runtime.remote_models import EngineModels
+from models.weights.download import WeightsUnavailable
 from server.allocator import bound_memory
 from server.app import create_app
 from server.connection import PatientConnection

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
 
-from models.engine.base import EngineUnavailable
+from models.runtime.engine import EngineUnavailable
 from server import delivery, errors, health, openapi
 from server.desk import Desk
 from server.ending import Ending

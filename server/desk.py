@@ -12,7 +12,7 @@ import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
-from models.scope import Cancelled, Scope, entered
+from models.deadline import Cancelled, Scope, entered
 from server.body import read_fields, validate
 from server.delivery import new_key
 from server.durable import DurableJobs

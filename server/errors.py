@@ -30,10 +30,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from imaging.masks import MaskRatio
-from models.base import NoReference, NothingToCopy
-from models.engine.base import EngineBusy, EngineUnavailable
-from models.pool import ModelUnavailable
-from models.scope import DeadlinePassed
+from models.deadline import DeadlinePassed
+from models.roles import NoReference, NothingToCopy
+from models.runtime.engine import EngineBusy, EngineUnavailable
+from models.runtime.pool import ModelUnavailable
 from pipelines.crop import CropTooLarge
 from pipelines.image_expansion import OutsideCanvas
 from pipelines.image_to_psd import CanvasTooLong

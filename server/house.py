@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from models.base import Models
+from models.roles import Models
 from server.auth import Tokens
 from server.delivery import Delivery
 from server.desk import Desk

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from functools import partial
 
-from models.scope import Cancelled, Scope, entered
+from models.deadline import Cancelled, Scope, entered
 from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unavailable
 from server.job_forms import Form, JobForms
 from server.jobs import Workshop

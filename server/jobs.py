@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from imaging.files import codec
 from imaging.picture import Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.moderation import is_blocked
 from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.intake import Encoded

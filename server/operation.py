@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.files.codec import Probe
 from imaging.picture import Labels, Picture
-from models.base import Models
+from models.roles import Models
 from server.intake import Encoded, Intake, PictureRule
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from imaging.files import codec
 from imaging.picture import Labels
-from models.base import Models
+from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
 from server.errors import NotFound
 from server.intake import Encoded

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from imaging.picture import Picture
-from models.pool import Pool
+from models.runtime.pool import Pool
 from tests.services import Postgres, SeaweedFs
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
-from models.base import (
+from models.roles import (
     Face,
     FaceAnalysis,
     Inpainting,
@@ -20,7 +20,7 @@ from models.base import (
     SizeRule,
     SuperResolution,
 )
-from models.pool import ModelUnavailable
+from models.runtime.pool import ModelUnavailable
 
 
 class EllipseMatting:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.colours import find_colour
 from server.errors import BadRequest, CannotWork

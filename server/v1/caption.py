@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from models.base import Models
+from models.roles import Models
 from server.errors import CannotWork
 from server.operation import Inquiry, Material
 

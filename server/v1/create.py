@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.picture import Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.create import Change, create, scaled
 from pipelines.person_actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.gen_fill import gen_fill
 from server.errors import CannotWork
 from server.intake import IMAGE, MASK

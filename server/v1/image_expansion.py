@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
-from models.base import Models
+from models.roles import Models
 from pipelines.image_expansion import image_expansion, place
 from server.intake import IMAGE, Encoded
 from server.operation import (

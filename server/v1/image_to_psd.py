@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from models.base import Models
+from models.roles import Models
 from pipelines.image_to_psd import image_to_psd
 from server.operation import Delivered, Keeps, Material, Operation, VisualBody
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imaging.masks import check_ratio
 from imaging.picture import Picture
-from models.base import Models
+from models.roles import Models
 from pipelines.objects_remove import objects_remove
 from pipelines.resolution import fit_resolution
 from server.body import FormList

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from models.pool import Pool
+from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import PHOTOS

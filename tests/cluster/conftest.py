@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster as Nodes
 
-from models.engine.cluster import ClusterEngine
-from models.profile import load_profile
+from models.catalog.profile import load_profile
+from models.runtime.ray.cluster import ClusterEngine
 from tests.conftest import ROOT
 
 QUEUE = 6
@@ -39,7 +39,14 @@ class Cluster:
             "RETOUCH_MAX_QUEUE": str(QUEUE),
         }
         return subprocess.run(
-            [sys.executable, "-m", "models.engine.deploy", "--address", self.address, *arguments],
+            [
+                sys.executable,
+                "-m",
+                "models.runtime.ray.deploy",
+                "--address",
+                self.address,
+                *arguments,
+            ],
             cwd=ROOT,
             env={**os.environ, **settings},
             capture_output=True,

@@ -13,14 +13,14 @@ import pytest
 from ray.exceptions import ActorDiedError, LocalRayletDiedError
 
 from imaging.picture import Picture
-from models.base import NothingToCopy
-from models.engine.base import Call, EngineBusy, EngineUnavailable
-from models.engine.cluster import ClusterEngine
-from models.engine.lent import EngineModels
-from models.engine.local import LocalEngine
-from models.pool import ModelUnavailable, Pool
-from models.profile import load_profile
-from models.scope import Cancelled, DeadlinePassed, Scope, entered
+from models.catalog.profile import load_profile
+from models.deadline import Cancelled, DeadlinePassed, Scope, entered
+from models.roles import NothingToCopy
+from models.runtime.engine import Call, EngineBusy, EngineUnavailable
+from models.runtime.local_engine import LocalEngine
+from models.runtime.pool import ModelUnavailable, Pool
+from models.runtime.ray.cluster import ClusterEngine
+from models.runtime.remote_models import EngineModels
 from pipelines.background_remove import background_remove
 from pipelines.eraser import eraser
 from pipelines.objects_mask_generator import objects_mask_generator

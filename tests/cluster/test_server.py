@@ -7,7 +7,7 @@ from signal import SIGTERM
 
 import pytest
 
-from models.pool import Pool
+from models.runtime.pool import Pool
 from tests.cluster.conftest import Cluster
 from tests.process.conftest import Server, b64, mask_for, sample
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.pool import Pool
+from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
 from tests.conftest import PHOTOS

@@ -21,7 +21,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from imaging.picture import Mask, Rgb
-from models.base import Face, FaceAnalysis, Inpainting
+from models.roles import Face, FaceAnalysis, Inpainting
 from server.app import create_app
 from server.settings import Settings
 from tests.contract.published import Field, Route

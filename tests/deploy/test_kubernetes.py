@@ -11,7 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from ray.serve.schema import ServeDeploySchema
 
-from models.engine.deployments import APPLICATION
+from models.runtime.ray.deployments import APPLICATION
 from tests.conftest import ROOT
 from tests.deploy.files import MANIFESTS, documents, pod_specs, read
 

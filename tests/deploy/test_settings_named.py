@@ -19,7 +19,7 @@ FILES = [
     ROOT / "docs" / "deployment.md",
 ]
 OF_THE_MODELS = {"GPU_MEMORY_MB"}
-"""What models/engine/deployments.py reads and the server does not."""
+"""What models/runtime/ray/deployments.py reads and the server does not."""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

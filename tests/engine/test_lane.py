@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from models.engine.base import Call, EngineBusy
-from models.engine.lane import Lane
-from models.scope import Cancelled, DeadlinePassed, Scope
+from models.deadline import Cancelled, DeadlinePassed, Scope
+from models.runtime.engine import Call, EngineBusy
+from models.runtime.lane import Lane
 
 Wait = Callable[[Callable[[], bool]], None]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.base import SizeRule
-from models.engine.base import METHODS, Call
-from models.engine.lent import EngineModels
-from models.engine.local import LocalEngine
-from models.pool import ModelUnavailable, Pool
-from models.scope import Cancelled, Scope, entered
+from models.deadline import Cancelled, Scope, entered
+from models.roles import SizeRule
+from models.runtime.engine import METHODS, Call
+from models.runtime.local_engine import LocalEngine
+from models.runtime.pool import ModelUnavailable, Pool
+from models.runtime.remote_models import EngineModels
 from tests.models.test_pool import pool
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.engine.plan import Replicas, plan, share_of_gpu
-from models.profile import UnknownProfile, load_profile
+from models.catalog.profile import UnknownProfile, load_profile
+from models.runtime.ray.plan import Replicas, plan, share_of_gpu
 
 
 def of(path: Path, text: str, gpu_mb: int | None = None) -> dict[str, Replicas]:

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.engine.base import METHODS, Call
-from models.engine.batching import batch_key, perform
-from models.pool import Pool
-from models.profile import load_profile
-from models.registry import CARDS
-from models.scope import Scope
+from models.catalog.profile import load_profile
+from models.catalog.registry import CARDS
+from models.deadline import Scope
+from models.runtime.batching import batch_key, perform
+from models.runtime.engine import METHODS, Call
+from models.runtime.pool import Pool
 
 BATCHED = [role for role, card in load_profile("tiny").items() if card.max_batch > 1]
 

@@ -12,7 +12,7 @@ from segment_anything import build_sam_vit_h
 from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 from spandrel.architectures.LaMa.__arch.LaMa import LaMa
 
-from models import builders
+from models.catalog import builders
 from scripts import gpu_weights
 from scripts.benchmark_gpu import BEGIN, END, NOT_A_MEASUREMENT, difference, main
 from scripts.gpu_cases import CASES

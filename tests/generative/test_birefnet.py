@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Picture
-from models.generative.birefnet import BiRefNet, RemoteCodeRefused, make_tiny
-from models.generative.checkpoints import BadWeights
-from models.mattes import MattingInput, to_full_size
+from models.backends.matting_input import MattingInput, to_full_size
+from models.backends.torch.birefnet import BiRefNet, RemoteCodeRefused, make_tiny
+from models.backends.torch.checkpoints import BadWeights
 from models.placement import Placement
 
 Photo = Callable[[str], Picture]

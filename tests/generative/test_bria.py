@@ -12,11 +12,11 @@ from diffusers import ControlNetModel
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Alpha, Mask, Rgb
-from models.base import NothingToCopy
-from models.generative.bria import BriaErase, BriaFill, BriaScene, make_tiny
-from models.generative.checkpoints import BadWeights
+from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene, make_tiny
+from models.backends.torch.checkpoints import BadWeights
+from models.deadline import Cancelled, Scope, entered
 from models.placement import Placement
-from models.scope import Cancelled, Scope, entered
+from models.roles import NothingToCopy
 
 # EulerAncestralDiscreteScheduler hands a tensor to np.array (diffusers 0.42 with NumPy 2).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
-from models.generative.captioner import Captioner, make_tiny, sentence
-from models.generative.checkpoints import BadWeights
+from models.backends.torch.captioner import Captioner, make_tiny, sentence
+from models.backends.torch.checkpoints import BadWeights
 from models.placement import Placement
 
 

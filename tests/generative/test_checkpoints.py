@@ -7,7 +7,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.generative.checkpoints import BadWeights, load_strictly, read_state, read_torchscript
+from models.backends.torch.checkpoints import (
+    BadWeights,
+    load_strictly,
+    read_state,
+    read_torchscript,
+)
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
 

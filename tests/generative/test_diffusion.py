@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.generative import diffusion, sdxl
-from models.generative.checkpoints import BadWeights
-from models.generative.sdxl import SdxlFill, make_tiny
-from models.generative.sdxl_pipeline import shared_pipeline
+from models.backends.diffusion import diffusion, sdxl
+from models.backends.diffusion.sdxl import SdxlFill, make_tiny
+from models.backends.diffusion.sdxl_pipeline import shared_pipeline
+from models.backends.torch.checkpoints import BadWeights
+from models.deadline import Cancelled, Scope, entered
 from models.placement import Placement
-from models.scope import Cancelled, Scope, entered
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CPU = Placement()

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.base import Face
-from models.generative import face_editing
-from models.generative.face_changes import changes_for
-from models.generative.face_editing import SdxlFaceEditing, make_tiny
-from models.generative.face_regions import Region, soft_mask
+from models.backends.diffusion import face_editing
+from models.backends.diffusion.face_changes import changes_for
+from models.backends.diffusion.face_editing import SdxlFaceEditing, make_tiny
+from models.backends.diffusion.face_regions import Region, soft_mask
 from models.placement import Placement
+from models.roles import Face
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 RGB = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)

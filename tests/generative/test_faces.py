@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from imaging.picture import Rgb
-from models.base import Face
-from models.generative.checkpoints import BadWeights
-from models.generative.faces import YuNetFaces, pose
-from models.generative.tiny_faces import make_tiny
+from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.faces import YuNetFaces, pose
 from models.placement import Placement
+from models.roles import Face
+from models.tiny.tiny_faces import make_tiny
 
 
 @pytest.fixture(scope="module")

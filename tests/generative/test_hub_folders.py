@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from models.registry import CARDS
-from models.shelf import MANIFEST, Shelf
-from models.sources import HubFolder
+from models.catalog.registry import CARDS
+from models.catalog.source import HubFolder
+from models.weights.cache import MANIFEST, Shelf
 
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -125,10 +125,10 @@ def fetch(hub: HubStandIn, tmp_path: Path) -> Fetch:
 import sys
 from dataclasses import replace
 from pathlib import Path
-from models.registry import CARDS
-from models.shelf import Shelf
-from models.sources import HubFolder
-from models.weights import fetch_profile
+from models.catalog.registry import CARDS
+from models.weights.cache import Shelf
+from models.catalog.source import HubFolder
+from models.weights.download import fetch_profile
 revision, gated, folder, remote, *patterns = sys.argv[1:]
 part = HubFolder("org/net", revision or None, tuple(patterns), 1, gated=gated == "gated")
 card = replace(CARDS[0], name="net", files=(), folders=(part,), remote_code=remote == "code")

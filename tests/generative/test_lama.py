@@ -13,11 +13,11 @@ from spandrel.architectures.LaMa import LaMa as LamaNetwork
 
 from imaging.picture import Mask, Picture, Rgb
 from imaging.windows import windows
-from models.base import NothingToCopy
-from models.generative import lama
-from models.generative.checkpoints import BadWeights
-from models.generative.lama import Lama, make_tiny
+from models.backends.torch import lama
+from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.lama import Lama, make_tiny
 from models.placement import Placement
+from models.roles import NothingToCopy
 
 Photo = Callable[[str], Picture]
 

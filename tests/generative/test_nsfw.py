@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Picture
-from models.generative.checkpoints import BadWeights
-from models.generative.nsfw import NsfwClassifier, make_tiny
+from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.nsfw import NsfwClassifier, make_tiny
 from models.placement import Placement
 
 Photo = Callable[[str], Picture]

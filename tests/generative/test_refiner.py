@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.generative.checkpoints import BadWeights
-from models.generative.refiner import Refiner, make_tiny, one_line
+from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.refiner import Refiner, make_tiny, one_line
 from models.placement import Placement
 
 

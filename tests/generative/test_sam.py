@@ -14,10 +14,10 @@ from segment_anything import sam_model_registry
 
 from imaging.label_map import by_area, label_map
 from imaging.picture import Labels, Picture, Rgb
-from models.generative import sam, sam2
-from models.generative.checkpoints import BadWeights
-from models.generative.sam import Sam, build
-from models.generative.sam2 import Sam2
+from models.backends.torch import sam, sam2
+from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.sam import Sam, build
+from models.backends.torch.sam2 import Sam2
 from models.placement import Placement
 
 Photo = Callable[[str], Picture]

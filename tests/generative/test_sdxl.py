@@ -13,9 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
-from models.generative import diffusion, sdxl, sdxl_pipeline
-from models.generative.checkpoints import BadWeights
-from models.generative.sdxl import (
+from models.backends.diffusion import diffusion, sdxl, sdxl_pipeline
+from models.backends.diffusion.sdxl import (
     SdxlFill,
     SdxlOutpaint,
     SdxlScene,
@@ -23,9 +22,10 @@ from models.generative.sdxl import (
     make_tiny_ip_adapter,
     make_tiny_lora,
 )
-from models.generative.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
-from models.generative.tiny_sdxl import make_tiny
+from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
+from models.backends.torch.checkpoints import BadWeights
 from models.placement import Placement
+from models.tiny.sdxl import make_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CPU = Placement()

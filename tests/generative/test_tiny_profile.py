@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.generative import tiny
-from models.generative.sdxl_pipeline import SdxlPipeline
-from models.pool import ModelUnavailable, Pool
-from models.profile import load_profile
-from models.sources import MadeFolder
+from models.backends.diffusion.sdxl_pipeline import SdxlPipeline
+from models.catalog.profile import load_profile
+from models.catalog.source import MadeFolder
+from models.runtime.pool import ModelUnavailable, Pool
+from models.tiny import maker
 
 torch.set_num_threads(1)
 
@@ -50,26 +50,26 @@ def test_roles_on_one_pipeline_hold_it_once(pool: Pool) -> None:
 def test_what_is_made_is_made_once_whole_and_the_same_elsewhere(
     pool: Pool, folder: Path, tmp_path: Path
 ) -> None:
-    part = MadeFolder("models.generative.lama")
+    part = MadeFolder("models.backends.torch.lama")
     before = {path: path.stat().st_mtime_ns for path in (folder / "tiny" / "lama").iterdir()}
-    tiny.make(part, folder / "tiny" / "lama")
+    maker.make(part, folder / "tiny" / "lama")
     assert before == {
         path: path.stat().st_mtime_ns for path in (folder / "tiny" / "lama").iterdir()
     }
-    part = MadeFolder("models.generative.upscaler")
+    part = MadeFolder("models.backends.torch.upscaler")
     with ThreadPoolExecutor(4) as makers:
-        list(makers.map(lambda _: tiny.make(part, tmp_path / "upscaler"), range(4)))
+        list(makers.map(lambda _: maker.make(part, tmp_path / "upscaler"), range(4)))
     assert [path.name for path in tmp_path.iterdir()] == ["upscaler"]
     for path in (tmp_path / "upscaler").iterdir():
         assert path.read_bytes() == (folder / "tiny" / "upscaler" / path.name).read_bytes()
 
 
 def test_what_other_code_made_is_made_anew(tmp_path: Path) -> None:
-    part = MadeFolder("models.generative.upscaler")
-    tiny.make(part, tmp_path / "upscaler")
+    part = MadeFolder("models.backends.torch.upscaler")
+    maker.make(part, tmp_path / "upscaler")
     (tmp_path / "upscaler" / ".made-from").write_text("other code")
     (tmp_path / "upscaler" / "old.bin").write_bytes(b"")
-    tiny.make(part, tmp_path / "upscaler")
+    maker.make(part, tmp_path / "upscaler")
     assert not (tmp_path / "upscaler" / "old.bin").exists()
 
 
@@ -95,7 +95,7 @@ def _replace(file: Path) -> None:
 def test_a_damaged_local_folder_is_named_and_the_others_work(
     pool: Pool, folder: Path, tmp_path: Path, damage: object
 ) -> None:
-    tiny.make(MadeFolder("models.generative.birefnet"), tmp_path / "net")
+    maker.make(MadeFolder("models.backends.torch.birefnet"), tmp_path / "net")
     damage(tmp_path / "net" / "model.safetensors")  # type: ignore[operator]
     profile = tmp_path / "mine.toml"
     profile.write_text('base = "tiny"\nmatting = "birefnet"\n[cards.birefnet]\npath = "net"')

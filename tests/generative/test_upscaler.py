@@ -13,8 +13,8 @@ from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 
 from imaging.picture import Picture
-from models.generative.checkpoints import BadWeights
-from models.generative.upscaler import Upscaler, make_tiny
+from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.upscaler import Upscaler, make_tiny
 from models.placement import Placement
 
 Photo = Callable[[str], Picture]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.pool import Pool
+from models.runtime.pool import Pool
 from scripts.smoke import THUMBNAIL, thumbnail
 from server.app import create_app
 from server.settings import Settings

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from imaging.picture import Mask, Rgb
-from models.base import NothingToCopy
-from models.cv2_inpaint import Cv2Inpaint
-from models.pool import Pool
-from models.profile import load_profile
+from models.backends.classical.cv2_inpaint import Cv2Inpaint
+from models.catalog.profile import load_profile
+from models.roles import NothingToCopy
+from models.runtime.pool import Pool
 
 
 def gradient(height: int, width: int) -> Rgb:

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from imaging.picture import Picture, Rgb
-from models.base import Face
-from models.dlib_faces import AGE_BINS, DlibFaces, age_range, pose
+from models.backends.dlib.faces import AGE_BINS, DlibFaces, age_range, pose
+from models.roles import Face
 
 FACE = (178.0, 80.0, 88.0, 88.0)
 """Where the face of astronaut.jpg is, by eye: brows to chin."""

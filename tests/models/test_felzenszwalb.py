@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from imaging.picture import Labels, Picture, Rgb
-from models.felzenszwalb import Felzenszwalb
+from models.backends.classical.felzenszwalb import Felzenszwalb
 
 
 def disc_on_halves(side: int) -> tuple[Rgb, Labels]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.base import Face, OutOfMemory, SizeRule
-from models.memory import Frugal, is_out_of_memory
+from models.roles import Face, OutOfMemory, SizeRule
+from models.runtime.oom_retry import Frugal, is_out_of_memory
 
 RGB = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
 HOLE = np.zeros((96, 64), np.bool_)

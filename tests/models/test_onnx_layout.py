@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, helper, numpy_helper
 
-from models.onnx_layout import rewritten
-from models.pool import Pool
+from models.backends.onnx.layout import rewritten
+from models.runtime.pool import Pool
 from tests.conftest import PHOTOS
 
 SIDE = 10

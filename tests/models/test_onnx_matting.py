@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from imaging.picture import Picture
-from models.mattes import MattingInput
-from models.onnx_matting import OnnxMatting
+from models.backends.matting_input import MattingInput
+from models.backends.onnx.matting import OnnxMatting
+from models.backends.onnx.u2net import U2Net
 from models.placement import Placement
-from models.pool import Pool
-from models.u2net import U2Net
+from models.runtime.pool import Pool
 
 Photo = Callable[[str], Picture]
 FLOAT, HALF, INT = 1, 10, 6  # of ONNX's TensorProto.DataType

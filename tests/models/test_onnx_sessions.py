@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.onnx_sessions import Sessions
+from models.backends.onnx.sessions import Sessions
 
 
 def numbered() -> Any:

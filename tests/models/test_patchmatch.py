@@ -9,8 +9,8 @@ import pytest
 from imaging.inpaint.nearest_neighbour_field import nearest_neighbour_field
 from imaging.inpaint.screened_poisson import level
 from imaging.picture import Mask, Rgb
-from models.base import NothingToCopy
-from models.patchmatch import PatchMatch
+from models.backends.classical.patchmatch import PatchMatch
+from models.roles import NothingToCopy
 
 
 @pytest.fixture(scope="module")

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.base import OutOfMemory
-from models.card import ROLES, Card, Role
-from models.hosting import Host
+from models.catalog.card import ROLES, Card, Role
+from models.catalog.profile import load_profile
+from models.catalog.source import HubFolder, LocalFolder
+from models.device import Host
 from models.placement import Placement
-from models.pool import ModelUnavailable, Pool
-from models.profile import load_profile
-from models.shelf import Shelf
-from models.sources import HubFolder, LocalFolder
-from models.weights import WeightsUnavailable
+from models.roles import OutOfMemory
+from models.runtime.pool import ModelUnavailable, Pool
+from models.weights.cache import Shelf
+from models.weights.download import WeightsUnavailable
 
 
 def card(role: Role, build: Callable[..., Any]) -> Card:

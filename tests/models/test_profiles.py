@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from models.card import Profile
-from models.profile import UnknownProfile, load_profile, profile_names
-from models.sources import HubFolder, LocalFolder
+from models.catalog.card import Profile
+from models.catalog.profile import UnknownProfile, load_profile, profile_names
+from models.catalog.source import HubFolder, LocalFolder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from imaging.picture import Picture, Rgb
-from models.pool import Pool
-from models.realesrgan import RealEsrgan, detail_share
+from models.backends.ncnn.realesrgan import RealEsrgan, detail_share
+from models.runtime.pool import Pool
 
 Photo = Callable[[str], Picture]
 NAMES = ("astronaut", "coffee", "chelsea")

@@ -8,8 +8,8 @@ import pytest
 
 from imaging.guided_matting import refine
 from imaging.picture import Alpha, Picture, Rgb
-from models.pool import Pool
-from models.u2net import U2Net
+from models.backends.onnx.u2net import U2Net
+from models.runtime.pool import Pool
 from tests.models import plain_refine
 
 

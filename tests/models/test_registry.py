@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from models.card import ROLES, Card, UnpinnedCode, by_name, check_pin
-from models.registry import CARDS
-from models.sources import HubFolder, MadeFolder
+from models.catalog.card import ROLES, Card, UnpinnedCode, by_name, check_pin
+from models.catalog.registry import CARDS
+from models.catalog.source import HubFolder, MadeFolder
 
 
 def test_every_role_has_a_card() -> None:
@@ -87,7 +87,7 @@ def test_two_choices_from_one_repository_must_be_told_apart() -> None:
 
 def test_reading_the_registry_imports_no_backend() -> None:
     code = (
-        "import sys, models.registry, models.profile, models.pool;"
+        "import sys, models.catalog.registry, models.catalog.profile, models.runtime.pool;"
         "print({'onnxruntime', 'ncnn', 'torch', 'huggingface_hub'} & set(sys.modules))"
     )
     root = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from models.scope import (
+from models.deadline import (
     Abandoned,
     Cancelled,
     DeadlinePassed,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from imaging.picture import Alpha, Picture, Rgb
-from models.base import Matting
-from models.pool import Pool
-from models.u2net import solidify
+from models.backends.onnx.u2net import solidify
+from models.roles import Matting
+from models.runtime.pool import Pool
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from models import weights_tool
-from models.card import Card
-from models.registry import CARDS
-from models.shelf import Shelf
-from models.sources import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
-from models.weights import WeightsUnavailable, fetch, fetch_card, fetch_profile
+from models.catalog.card import Card
+from models.catalog.registry import CARDS
+from models.catalog.source import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
+from models.weights import cli
+from models.weights.cache import Shelf
+from models.weights.download import WeightsUnavailable, fetch, fetch_card, fetch_profile
 
 BODY = bytes(range(256)) * 5000
 
@@ -280,9 +280,9 @@ def test_the_tool_reports_missing_weights_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path))
-    assert weights_tool.main(["verify", "lite"]) == 1
+    assert cli.main(["verify", "lite"]) == 1
     assert f"{tmp_path / 'weights' / 'u2netp.onnx'}: missing" in capsys.readouterr().out
-    assert weights_tool.main(["list"]) == 0
+    assert cli.main(["list"]) == 0
     assert "u2netp" in capsys.readouterr().out
 
 
@@ -290,10 +290,10 @@ def test_the_script_runs_the_tool_with_the_projects_python() -> None:
     script = Path(__file__).resolve().parents[2] / "scripts" / "weights"
     assert os.access(script, os.X_OK)
     done = subprocess.run(
-        [sys.executable, "-m", "models.weights_tool", "list"],
+        [sys.executable, "-m", "models.weights.cli", "list"],
         cwd=script.parents[1],
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0
-    assert "-m models.weights_tool" in script.read_text()
+    assert "-m models.weights.cli" in script.read_text()

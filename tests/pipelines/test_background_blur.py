@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from imaging.picture import Alpha, Matte, Picture, Rgb
-from models.base import Models
-from models.pool import Pool
+from models.roles import Models
+from models.runtime.pool import Pool
 from pipelines.background_blur import background_blur
 from pipelines.subject import subject_alpha
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from imaging.picture import Picture
-from models.pool import Pool
+from models.runtime.pool import Pool
 from pipelines.background_remove import background_remove
 
 

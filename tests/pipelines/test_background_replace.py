@@ -5,7 +5,7 @@ import pytest
 
 from imaging.compositing import over
 from imaging.picture import Picture
-from models.pool import Pool
+from models.runtime.pool import Pool
 from pipelines.background_replace import background_colour
 from tests.fakes import EllipseMatting, FakeModels
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.base import SizeRule
+from models.roles import SizeRule
 from pipelines.canvas import around, blend, cut, paste, seam, working_size
 
 SDXL = SizeRule(multiple=64, area=1024 * 1024, least=512)

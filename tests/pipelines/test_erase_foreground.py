@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from imaging.picture import Matte, Picture, Rgb
-from models.base import Inpainting, Matting, NothingToCopy
-from models.patchmatch import PatchMatch
-from models.pool import Pool
+from models.backends.classical.patchmatch import PatchMatch
+from models.roles import Inpainting, Matting, NothingToCopy
+from models.runtime.pool import Pool
 from pipelines.erase_foreground import erase_foreground
 from tests.fakes import FakeModels
 

@@ -8,8 +8,8 @@ import pytest
 
 from imaging.masks import MaskRatio, grow
 from imaging.picture import Picture
-from models.base import NothingToCopy
-from models.pool import Pool
+from models.roles import NothingToCopy
+from models.runtime.pool import Pool
 from pipelines.eraser import eraser
 
 

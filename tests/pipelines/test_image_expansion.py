@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from imaging.picture import Matte, Picture, Rgb
-from models.base import Inpainting, Matting
-from models.patchmatch import PatchMatch
-from models.pool import Pool
+from models.backends.classical.patchmatch import PatchMatch
+from models.roles import Inpainting, Matting
+from models.runtime.pool import Pool
 from pipelines.image_expansion import OutsideCanvas, image_expansion
 from tests.fakes import FakeModels
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imaging.picture import Picture
-from models.pool import Pool
+from models.runtime.pool import Pool
 from pipelines.image_increase_resolution import image_increase_resolution
 
 

@@ -11,8 +11,8 @@ from psd_tools import PSDImage
 
 from imaging.picture import Labels, Mask, Matte, Picture, Rgb
 from imaging.psd import Layer, write_psd
-from models.base import Inpainting, Matting, NothingToCopy
-from models.pool import Pool
+from models.roles import Inpainting, Matting, NothingToCopy
+from models.runtime.pool import Pool
 from pipelines.image_to_psd import CanvasTooLong, image_to_psd
 from tests.fakes import FakeModels, MeanInpainting
 

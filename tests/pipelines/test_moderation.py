@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from imaging.picture import Picture, Rgb
-from models.base import Models, Moderation
-from models.open_nsfw import OpenNsfw
+from models.backends.onnx.open_nsfw import OpenNsfw
+from models.roles import Models, Moderation
 from pipelines.moderation import is_blocked, views, worst
 
 

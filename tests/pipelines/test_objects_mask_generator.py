@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from imaging.picture import Labels, Matte, Picture, Rgb
-from models.base import Matting, Segmentation
-from models.felzenszwalb import Felzenszwalb
+from models.backends.classical.felzenszwalb import Felzenszwalb
+from models.roles import Matting, Segmentation
 from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
 from tests.fakes import EllipseMatting, FakeModels
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from imaging.picture import Picture, Rgb
-from models.base import Face, FaceAnalysis, Models
-from models.dlib_faces import DlibFaces
+from models.backends.dlib.faces import DlibFaces
+from models.roles import Face, FaceAnalysis, Models
 from pipelines.person_info import labels_for, people, person_id
 
 

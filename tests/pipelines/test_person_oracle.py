@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imaging.picture import Picture, Rgb
-from models.base import Face
+from models.roles import Face
 from pipelines.person_oracle import NEEDS, oracle_for, see, sharpness
 
 ALL = set(NEEDS)

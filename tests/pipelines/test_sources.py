@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from imaging.picture import Mask, Matte, Picture, Rgb
-from models.base import Inpainting, Matting, Segmentation
-from models.felzenszwalb import Felzenszwalb
-from models.patchmatch import PatchMatch
+from models.backends.classical.felzenszwalb import Felzenszwalb
+from models.backends.classical.patchmatch import PatchMatch
+from models.roles import Inpainting, Matting, Segmentation
 from pipelines.erase_foreground import erase_foreground
 from pipelines.image_expansion import image_expansion
 from pipelines.sources import lone_objects

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from imaging.picture import Matte, Picture, Rgb
-from models.base import FaceAnalysis, Matting, Models
-from models.dlib_faces import DlibFaces
+from models.backends.dlib.faces import DlibFaces
+from models.roles import FaceAnalysis, Matting, Models
 from pipelines.visual_info import background, info, objects
 
 KEYS = {"actions", "id", "labels", "oracle", "rect", "type"}

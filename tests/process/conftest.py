@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.pool import Pool
+from models.runtime.pool import Pool
 from tests.conftest import PHOTOS, ROOT
 
 TOKEN = {"api_token": "secret-a"}

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from imaging.files.codec import probe
-from models.base import Matting
+from models.roles import Matting
 from server.durable import DurableJobs
 from server.intake import Encoded
 from server.job_forms import JobForms

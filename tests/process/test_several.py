@@ -12,7 +12,7 @@ import httpx2 as httpx
 import psycopg
 import pytest
 
-from models.pool import Pool
+from models.runtime.pool import Pool
 from tests.process.conftest import TOKEN, Server, b64, mask_for, sample, whole_picture
 from tests.services import Postgres, SeaweedFs
 

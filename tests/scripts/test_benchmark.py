@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.pool import Pool
+from models.runtime.pool import Pool
 from scripts.benchmark import BEGIN, END, main
 from scripts.benchmarking.load import Cost, quantile
 from scripts.benchmarking.photographs import own_photographs, sample_photographs

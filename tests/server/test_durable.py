@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.base import Inpainting, Matting
-from models.pool import ModelUnavailable
+from models.roles import Inpainting, Matting
+from models.runtime.pool import ModelUnavailable
 from server.app import create_app
 from server.settings import Settings
 from storage.local import LocalObjects

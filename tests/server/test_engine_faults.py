@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from models.base import Matting
-from models.engine.base import EngineBusy, EngineUnavailable
-from models.scope import checkpoint
+from models.deadline import checkpoint
+from models.roles import Matting
+from models.runtime.engine import EngineBusy, EngineUnavailable
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import FakeModels

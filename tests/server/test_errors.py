@@ -11,8 +11,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
-from models.base import Matting
-from models.pool import ModelUnavailable
+from models.roles import Matting
+from models.runtime.pool import ModelUnavailable
 from server.app import create_app
 from server.middleware import LastResort
 from server.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.base import Face, NoReference
+from models.roles import Face, NoReference
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import GenerativeModels, SeedPainter

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from models.engine.base import EngineUnavailable
+from models.runtime.engine import EngineUnavailable
 from server.app import create_app
 from server.ending import Ending
 from server.settings import Settings

@@ -16,7 +16,7 @@ from obstore.store import S3Store
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.base import Inpainting, Matting
+from models.roles import Inpainting, Matting
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import FakeModels

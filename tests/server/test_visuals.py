@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.base import Face
+from models.roles import Face
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import FakeModels

@@ -1,0 +1,123 @@
+"""Prompt-free inpainting by copying texture from elsewhere in the picture (PatchMatch).
+
+The layout of a hole is filled by the `pypatchmatch` library in a crop around it, reduced to about
+80,000 pixels: at that size its patches span whole structures, which it continues better (a stem,
+the edge of a trunk) and several times faster than at full size. Full-size texture then comes from
+imaging.inpaint.resynthesis.
+"""
+
+import cv2
+import numpy as np
+import patchmatch
+
+from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
+from imaging.picture import Mask, Rgb
+from imaging.windows import Window, grown, windows
+from models.roles import NothingToCopy
+
+_COARSE_PIXELS = 80_000
+_LARGE_HOLE = 0.4  # of the crop; in it wide patches find too few sources and take long
+_LEAST_MARGIN = 48
+_THIN = 4.5  # half the width in pixels up to which a hole is extrapolated instead
+_CROSSINGS = 0.05  # of a thin hole's pixels may lie deeper, where lines cross
+_TINY = 12  # sides below this leave patches no room
+_FEW = 49  # source pixels below this leave patches no choice, and the library leaves black
+
+
+class PatchMatch:
+    """The Inpainting role; it holds no state and is safe to call from several threads.
+
+    The library seeds its own generator, one per thread, at the start of each call, so equal input
+    gives equal output whatever runs beside it, as long as nobody sets its process-wide seed.
+    """
+
+    def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
+        """Fill `hole`; see models.roles.Inpainting."""
+        if not hole.any():
+            return rgb.copy()
+        source = ~hole if avoid is None else ~(hole | avoid)
+        if not source.any():
+            raise NothingToCopy("the hole leaves no pixel to copy from")
+        out = rgb.copy()
+        for part in windows(hole):
+            window = _crop(part, hole, source)
+            own = np.zeros_like(hole[window])
+            inner = tuple(
+                slice(p.start - w.start, p.stop - w.start)
+                for p, w in zip(part, window, strict=True)
+            )
+            own[inner] = hole[part]
+            filled = _fill_crop(np.ascontiguousarray(rgb[window]), own, source[window])
+            np.copyto(out[window], filled, where=own[..., None])
+        return out
+
+
+def _crop(part: Window, hole: Mask, source: Mask) -> Window:
+    """Grow the hole's window by a margin in proportion, until it holds enough source."""
+    rows, columns = part
+    needed = min(int(hole[part].sum()), int(source.sum()))
+    margin = max(_LEAST_MARGIN, 3 * max(rows.stop - rows.start, columns.stop - columns.start) // 4)
+    while True:
+        window = grown(part, margin, hole.shape)
+        if np.count_nonzero(source[window]) >= needed:
+            return window
+        margin *= 2
+
+
+def _fill_crop(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
+    """Fill one crop: extrapolated when thin, else laid out small and resynthesised."""
+    if (hole | source).all() and _is_thin(hole):
+        return _extrapolate(rgb, hole)
+    scale = max(1, round(float(np.sqrt(hole.size / _COARSE_PIXELS))))
+    coarse_hole = _blocks(hole, scale)
+    coarse_source = ~_blocks(~source, scale)
+    # Blocks that reach beyond the crop are padding in part.
+    coarse_source[hole.shape[0] // scale :] = False
+    coarse_source[:, hole.shape[1] // scale :] = False
+    if min(coarse_hole.shape) < _TINY or np.count_nonzero(coarse_source) < _FEW:
+        return _nearest(rgb, hole, source)
+    small = pad_to_blocks(rgb, scale)
+    if scale > 1:
+        rows, columns = coarse_hole.shape
+        small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    blocked = ~(coarse_hole | coarse_source)
+    radius = 3 if coarse_hole.mean() > _LARGE_HOLE else 5
+    filled: Rgb = patchmatch.inpaint(
+        small, coarse_hole, global_mask=blocked if blocked.any() else None, patch_size=radius
+    )
+    if scale == 1:
+        return filled
+    layout = Layout(hole, source, filled, coarse_hole, coarse_source, scale)
+    return resynthesise(rgb, layout)
+
+
+def _blocks(mask: Mask, scale: int) -> Mask:
+    """Reduce by `scale`, sides rounded up: True where any pixel of the block is."""
+    padded = pad_to_blocks(mask.view(np.uint8), scale)
+    rows, columns = padded.shape[0] // scale, padded.shape[1] // scale
+    wide = padded.reshape(rows, scale, columns * scale).max(axis=1)
+    blocks: Mask = wide.reshape(rows, columns, scale).max(axis=2) > 0
+    return blocks
+
+
+def _is_thin(hole: Mask) -> bool:
+    """Tell whether a hole is of lines and dots, which have no room for structure."""
+    depth = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 3)
+    return bool(np.count_nonzero(depth > _THIN) <= _CROSSINGS * np.count_nonzero(hole))
+
+
+def _extrapolate(rgb: Rgb, hole: Mask) -> Rgb:
+    """Continue the surroundings into a thin hole (Telea, 2004)."""
+    return cv2.inpaint(rgb, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA).astype(np.uint8)
+
+
+def _nearest(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
+    """Give each pixel of the hole the colour of the nearest source pixel."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~source).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((int(labels.max()) + 1, 3), np.uint8)
+    colours[labels[source]] = rgb[source]
+    out = rgb.copy()
+    out[hole] = colours[labels[hole]]
+    return out

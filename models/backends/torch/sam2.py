@@ -1,0 +1,119 @@
+"""Segmentation with SAM 2 through transformers.
+
+N. Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. Run here on random weights
+only, not on the published ones nor on a GPU.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import (
+    MaskGenerationPipeline,
+    Sam2Config,
+    Sam2HieraDetConfig,
+    Sam2ImageProcessor,
+    Sam2MaskDecoderConfig,
+    Sam2Model,
+    Sam2PromptEncoderConfig,
+    Sam2VisionConfig,
+)
+
+from imaging.label_map import label_map
+from imaging.picture import Labels, Rgb
+from models.backends.torch.checkpoints import BadWeights, first_line
+from models.backends.torch.loading import LOADING
+from models.backends.torch.pretrained import load_pretrained, torch_dtype
+from models.backends.torch.residence import Resident
+from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS, within
+from models.placement import Placement
+
+
+class Sam2:
+    """Fulfils the role `models.roles.Segmentation`; what no mask is sure of is 0."""
+
+    def __init__(
+        self,
+        folder: Path,
+        placement: Placement | None = None,
+        *,
+        points: int = 32,
+        batch: int | None = None,
+        thresholds: tuple[float, float] = (0.88, 0.95),
+    ) -> None:
+        """Load a local folder in hub layout, strictly.
+
+        points: prompted along each side. batch: points prompted at once. thresholds: least predicted
+        IoU and stability of a mask, the pipeline's own unless given. Raises BadWeights.
+        """
+        placement = placement or Placement()
+        gpu = placement.device.startswith("cuda")
+        dtype = torch_dtype(placement) if gpu else torch.float32
+        network: Any = load_pretrained(Sam2Model, folder, dtype)
+        try:
+            with LOADING:
+                self._processor = Sam2ImageProcessor.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise BadWeights(f"{folder} has no image processor: {first_line(error)}") from error
+        self._resident: Resident[Any] = Resident(network, placement, dtype)
+        self._points = points
+        self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
+        self._thresholds = thresholds
+
+    def segment(self, rgb: Rgb) -> Labels:
+        """Give the objects of `rgb`; see models.roles.Segmentation."""
+        kind: Any = MaskGenerationPipeline
+        picture = Image.fromarray(within(rgb, WORK_PIXELS))
+        with self._resident.turn() as network:
+            generate = kind(
+                model=network, image_processor=self._processor, device=self._resident.device
+            )
+            found = generate(
+                picture,
+                points_per_crop=self._points,
+                points_per_batch=self._batch,
+                pred_iou_thresh=self._thresholds[0],
+                stability_score_thresh=self._thresholds[1],
+            )
+        masks = [np.asarray(mask, np.bool_) for mask in found["masks"]]
+        return label_map(masks, rgb.shape[1], rgb.shape[0])
+
+
+def make_tiny(folder: Path) -> None:
+    """Write SAM 2's own classes, small, with random weights, for 128 pixels, in hub layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    backbone = Sam2HieraDetConfig(
+        hidden_size=8,
+        num_attention_heads=1,
+        image_size=[128, 128],
+        blocks_per_stage=[1, 1, 2, 1],
+        embed_dim_per_stage=[8, 16, 32, 64],
+        num_attention_heads_per_stage=[1, 2, 4, 8],
+        window_positional_embedding_background_size=[2, 2],
+        window_size_per_stage=[8, 4, 4, 4],
+        global_attention_blocks=[3],
+    )
+    config = Sam2Config(
+        vision_config=Sam2VisionConfig(
+            backbone_config=backbone,
+            backbone_channel_list=[64, 32, 16, 8],
+            backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
+            fpn_hidden_size=32,
+        ),
+        prompt_encoder_config=Sam2PromptEncoderConfig(hidden_size=32, image_size=128),
+        mask_decoder_config=Sam2MaskDecoderConfig(
+            hidden_size=32,
+            mlp_dim=64,
+            num_attention_heads=4,
+            iou_head_hidden_dim=32,
+            iou_head_depth=2,
+        ),
+    )
+    with LOADING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        Sam2Model(config).save_pretrained(folder)
+    Sam2ImageProcessor(
+        size={"height": 128, "width": 128}, mask_size={"height": 32, "width": 32}
+    ).save_pretrained(folder)

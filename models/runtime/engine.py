@@ -1,0 +1,108 @@
+"""The seam between who needs a model and where it runs: a call, an engine, and how a call can fail.
+
+Exception
+|- EngineBusy         more calls wait for a role than may: come again later
+|- EngineUnavailable  the engine, or the part of it that has the role, is not to be had just now
+|- scope.Abandoned    the caller has left, or the call's time is over
+|- ModelUnavailable   the profile has no such model, or it could not be loaded
+|- anything else      the model's own error, which the same call would raise again
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from models.catalog.card import Role
+from models.deadline import Scope, current
+from models.roles import SizeRule
+
+METHODS: Mapping[Role, str] = {
+    "matting": "matte",
+    "inpainting": "fill",
+    "super_resolution": "upscale",
+    "segmentation": "segment",
+    "face_analysis": "analyse",
+    "moderation": "score",
+    "generative_fill": "fill_by_prompt",
+    "scene_generation": "scenes",
+    "outpainting": "outpaint",
+    "face_editing": "edit_face",
+    "captioning": "caption",
+    "prompt_refinement": "refine",
+}
+"""The one method of each role, as in models.roles."""
+
+
+class EngineBusy(Exception):  # noqa: N818 - reads as what it is
+    """As many calls wait for a role as may.
+
+    retry_after: seconds after which a place is likely to be free.
+    """
+
+    def __init__(self, text: str, retry_after: int) -> None:
+        super().__init__(text, retry_after)
+        self.text = text
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class EngineUnavailable(Exception):  # noqa: N818 - reads as what it is
+    """The engine is not to be had just now; the text says why."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a role's method, with the arguments that models.roles gives it.
+
+    scope: how long the caller waits; by default the scope of the context that makes the call.
+    """
+
+    role: Role
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    scope: Scope = field(default_factory=current)
+
+    @property
+    def method(self) -> str:
+        """The method of the role."""
+        return METHODS[self.role]
+
+
+@dataclass(frozen=True)
+class RoleLoad:
+    """How busy a role is: calls at work, calls waiting, and the mean seconds that one takes."""
+
+    running: int
+    waiting: int
+    mean_s: float
+
+
+class Engine(Protocol):
+    """Runs the calls of models; safe to share by threads. The same call gives the same result, bit
+    for bit, on every engine that runs it on the same kind of device."""
+
+    def start(self) -> None:
+        """Get every role ready; returns once calls can be made. Raises ModelUnavailable."""
+        ...
+
+    def offers(self, role: str) -> bool:
+        """Tell whether there is a model for a role, by its name."""
+        ...
+
+    def sizes(self, role: Role) -> SizeRule:
+        """Give the sizes that a generating role's model works at."""
+        ...
+
+    def run(self, call: Call) -> Any:
+        """Make a call and wait for its result on this thread; raises what the module tells."""
+        ...
+
+    def load(self) -> Mapping[Role, RoleLoad]:
+        """Tell how busy each role is that has been called."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is held; calls at work end as they may."""
+        ...

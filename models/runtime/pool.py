@@ -1,0 +1,293 @@
+"""Loads each role's model once, keeps it warm and lends it, counted, to whoever needs it."""
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.catalog.card import ROLES, Card, Profile, Role, UnpinnedCode, check_pin
+from models.catalog.profile import load_profile
+from models.device import Host
+from models.roles import OutOfMemory
+from models.runtime.lending import Lending
+from models.runtime.oom_retry import Frugal, is_out_of_memory
+from models.weights import download
+from models.weights.cache import Shelf
+from models.weights.download import WeightsUnavailable
+
+log = logging.getLogger("retouch.models")
+
+
+class ModelUnavailable(Exception):  # noqa: N818 - reads as what it is
+    """A role's model could not be loaded, or the profile has none; the text says why."""
+
+
+@dataclass(frozen=True)
+class RoleStats:
+    """What the pool holds for a role: its card's name, whether loaded, and to how many lent."""
+
+    model: str
+    loaded: bool
+    lent: int
+
+
+@dataclass
+class _Slot:
+    """One role's place; guarded by the pool's lock."""
+
+    card: Card
+    model: Any = None
+    lent: int = 0
+    loading: bool = False
+    used: int = 0
+    """When it was last lent, counted in lendings."""
+
+
+class Pool(Lending):
+    """The models of one profile; fulfils models.roles.Models and is safe to share by threads.
+
+    Weights are looked for when a role is first lent, never fetched then: serving needs no network.
+    Under a budget the models lent longest ago are dropped before another is loaded, never one that
+    is lent: where those alone take more than the budget, the pool goes beyond it until one comes
+    back, as waiting for it could wait for ever.
+    """
+
+    def __init__(
+        self, profile: Profile, shelf: Shelf | Path, threads: int = 1, host: Host | None = None
+    ) -> None:
+        """Make a pool; nothing is loaded yet. host: where models run, the processor by default."""
+        self._shelf = shelf if isinstance(shelf, Shelf) else Shelf(shelf)
+        self._host = host or Host(threads=threads)
+        self._slots: dict[Role, _Slot] = {role: _Slot(card) for role, card in profile.items()}
+        self._changed = threading.Condition()
+        self._lendings = 0
+        self._unfetched: dict[str, str] = {}
+
+    @classmethod
+    def for_profile(
+        cls,
+        name: str,
+        weights_dir: Path,
+        threads: int = 1,
+        *,
+        models_dir: Path | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        offload: bool = False,
+        memory_mb: int | None = None,
+        preload: bool = True,
+        roles: Collection[Role] = ROLES,
+    ) -> "Pool":
+        """Make the pool of a profile, its missing weights fetched into `weights_dir`.
+
+        name: of a profile, or the path of one. threads: processor threads that one call of a model
+        may use. models_dir: local copies of weights, which go first. roles: those of the profile that
+        are wanted. The others as in `models.device.Host`. Where the profile has torch models, a card
+        whose weights cannot be had leaves the others working. Raises UnknownProfile,
+        WeightsUnavailable and UnknownDevice. Nothing is loaded yet.
+        """
+        profile = {role: card for role, card in load_profile(name).items() if role in roles}
+        shelf = Shelf(weights_dir, models_dir)
+        torch = any(card.torch for card in profile.values())
+        host = Host.choose(torch, threads, device, dtype, offload, memory_mb, preload)
+        failures = download.fetch_profile(profile, shelf)
+        if failures and (not torch or len(failures) == len(profile)):
+            raise WeightsUnavailable("\n".join(failures.values()))
+        pool = cls(profile, shelf, host=host)
+        pool._unfetched = failures
+        for card, text in failures.items():
+            log.error("%s: %s", card, text)
+        return pool
+
+    @property
+    def profile(self) -> Profile:
+        """The card of each role."""
+        return {role: slot.card for role, slot in self._slots.items()}
+
+    def runs_on_gpu(self, role: Role) -> bool:
+        """Tell whether a role's model runs on a device of its own, not on the processor."""
+        return self._host.placement(self._slots[role].card).device != "cpu"
+
+    def offers(self, role: str) -> bool:
+        """Tell whether the profile has a model for a role."""
+        return role in self._slots
+
+    def warm_up(self) -> None:
+        """Load the profile's models and run each once on a tiny picture, unless `preload` is off.
+
+        Under a budget only as many as fit. One failure leaves the others loaded; raises
+        ModelUnavailable with all of them in the end.
+        """
+        if not self._host.preload:
+            return
+        failures: list[Exception] = []
+        for role, slot in self._slots.items():
+            if not self._fits(slot):
+                log.info("%s is loaded when it is needed: the memory budget is full", role)
+                continue
+            try:
+                with self.lend(role) as model:
+                    if role in _TRIALS:
+                        _TRIALS[role](model)
+            except Exception as error:
+                error.add_note(f"while warming up {role}")
+                failures.append(error)
+        if failures:
+            text = "; ".join(str(error) or type(error).__name__ for error in failures)
+            raise ModelUnavailable(text) from ExceptionGroup("warm-up", failures)
+
+    def stats(self) -> dict[Role, RoleStats]:
+        """Tell what is loaded and lent, by role."""
+        return {
+            role: RoleStats(slot.card.name, slot.model is not None, slot.lent)
+            for role, slot in self._slots.items()
+        }
+
+    @property
+    def held_mb(self) -> int:
+        """What the loaded models hold by their cards, in MiB; what several share counts once."""
+        with self._changed:
+            return self._held_mb()
+
+    @contextmanager
+    def lend(self, role: Role) -> Iterator[Any]:
+        """Lend the model of a role; raises ModelUnavailable."""
+        slot = self._slots.get(role)
+        if slot is None:
+            raise ModelUnavailable(f"this profile has no model for {role}")
+        model = self._borrow(slot)
+        try:
+            yield model
+        finally:
+            # Not held beyond the lending: this frame lives as long as the caller's `with` is kept.
+            del model
+            self._give_back(slot)
+
+    def _borrow(self, slot: _Slot) -> Any:
+        with self._changed:
+            self._changed.wait_for(lambda: not slot.loading)
+            if slot.model is not None:
+                return self._counted(slot)
+            slot.loading = True
+            dropped = self._drop_idle(self._host.memory_mb)
+        try:
+            if dropped:
+                self._host.release()
+            model = self._load(slot.card)
+        except BaseException:
+            with self._changed:
+                slot.loading = False
+                self._changed.notify_all()
+            raise
+        with self._changed:
+            slot.model, slot.loading = model, False
+            self._changed.notify_all()
+            return self._counted(slot)
+
+    def _counted(self, slot: _Slot) -> Any:
+        self._lendings += 1
+        slot.used = self._lendings
+        slot.lent += 1
+        return slot.model
+
+    def _give_back(self, slot: _Slot) -> None:
+        with self._changed:
+            slot.lent -= 1
+            dropped = self._drop_idle(self._host.memory_mb)
+        if dropped:
+            self._host.release()
+
+    def _fits(self, slot: _Slot) -> bool:
+        """Tell whether a model can be held beside those that are."""
+        with self._changed:
+            budget = self._host.memory_mb
+            return budget is None or self._held_mb(also=slot) <= budget
+
+    def _held_mb(self, also: _Slot | None = None) -> int:
+        total, shared = 0, set()
+        for slot in self._slots.values():
+            if slot.model is None and not slot.loading and slot is not also:
+                continue
+            total += slot.card.memory_mb
+            if slot.card.shared_mb:
+                core = self._shelf.path(slot.card.parts[0])
+                total -= slot.card.shared_mb if core in shared else 0
+                shared.add(core)
+        return total
+
+    def _drop_idle(self, budget: int | None) -> bool:
+        """Drop unlent models, the one lent longest ago first, until the rest fits a budget in MiB."""
+        if budget is None:
+            return False
+        idle = [slot for slot in self._slots.values() if slot.model is not None and not slot.lent]
+        idle.sort(key=lambda slot: slot.used)
+        dropped = False
+        while idle and self._held_mb() > budget:
+            slot = idle.pop(0)
+            log.info("%s is dropped to make room", slot.card.name)
+            slot.model, dropped = None, True
+        return dropped
+
+    def _make_room(self) -> None:
+        """Drop every model that is not lent, and give back what was cached."""
+        with self._changed:
+            self._drop_idle(0)
+        self._host.release()
+
+    def _load(self, card: Card) -> Any:
+        name = f"{card.role} ({card.name})"
+        if text := self._unfetched.get(card.name):
+            raise ModelUnavailable(f"{name}: {text}")
+        try:
+            check_pin(card)
+        except UnpinnedCode as error:
+            raise ModelUnavailable(str(error)) from error
+        for part in card.parts:
+            if wrong := self._shelf.fault(part):
+                raise ModelUnavailable(f"{name}: {self._shelf.path(part)}: {wrong}")
+        try:
+            model = self._build(card)
+        except MemoryError:
+            raise
+        except Exception as error:
+            # Backends fail in ways of their own; each is the same to whoever asked for the role.
+            where = ", ".join(map(str, self._shelf.paths(card))) or "no files"
+            raise ModelUnavailable(f"{name} from {where}: {error}") from error
+        return Frugal(model, card.name, self._make_room) if card.torch else model
+
+    def _build(self, card: Card) -> Any:
+        """Build a card's model; when memory runs out, once more with every idle model dropped."""
+        paths, placement = self._shelf.paths(card), self._host.placement(card)
+        try:
+            return card.build(paths, placement)
+        except Exception as error:
+            if not card.torch or not is_out_of_memory(error):
+                raise
+        # Outside the handler: the error's traceback would keep the first try's tensors alive.
+        self._make_room()
+        try:
+            return card.build(paths, placement)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        raise OutOfMemory(f"{card.name} does not fit into the memory of {placement.device}")
+
+
+_GREY = np.full((64, 64, 3), 128, np.uint8)
+_HOLE = np.pad(np.ones((8, 8), np.bool_), 28)
+
+_TRIALS: dict[Role, Callable[[Any], object]] = {
+    "matting": lambda model: model.matte(_GREY),
+    "inpainting": lambda model: model.fill(_GREY, _HOLE),
+    "segmentation": lambda model: model.segment(_GREY),
+    "super_resolution": lambda model: model.upscale(_GREY, 2),
+    "face_analysis": lambda model: model.analyse(_GREY),
+    "moderation": lambda model: model.score(_GREY),
+    "captioning": lambda model: model.caption(_GREY),
+}
+"""How a model is tried once; those that generate are only loaded, as one call takes many steps."""

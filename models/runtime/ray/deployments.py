@@ -1,0 +1,148 @@
+"""The Ray Serve application: one deployment for each role of a profile.
+
+`application` is what `serve` and KubeRay import; `models.runtime.ray.deploy` runs it from the command line.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import serve
+from ray.serve.config import AutoscalingConfig
+from ray.serve.handle import DeploymentHandle
+
+from models.catalog.card import Card, Role
+from models.catalog.profile import load_profile
+from models.roles import SizeRule
+from models.runtime.batching import Outcome
+from models.runtime.engine import Call
+from models.runtime.ray.plan import Replicas, plan
+from models.runtime.ray.replica import ModelSource, RoleModel, scope_of
+
+APPLICATION = "retouch"
+DEFAULT_GPU_MB = 24 * 1024
+"""Memory of the smallest GPU that profiles with torch are meant for, in MiB."""
+_END_S = 120.0
+"""Longest time that a replica which is no longer wanted takes to end its calls."""
+
+
+class RoleReplica:
+    """What Ray Serve runs as one replica of a role."""
+
+    def __init__(self, source: ModelSource, role: Role, threads: int, max_batch: int) -> None:
+        self._model = RoleModel(source, role, threads)
+        self._role = role
+        self._batches = max_batch > 1
+        self._together.set_max_batch_size(max_batch)  # type: ignore[attr-defined]
+
+    async def run(
+        self, args: list[Any], kwargs: dict[str, Any], seconds: float | None, sent: float
+    ) -> Any:
+        """Make a call; large arguments come as references (`models.runtime.ray.cluster`)."""
+        given = [await _here(arg) for arg in args]
+        named = {name: await _here(arg) for name, arg in kwargs.items()}
+        call = Call(self._role, tuple(given), named, scope_of(seconds, sent))
+        try:
+            if self._batches:
+                outcome: Outcome = await self._together(call)
+            else:
+                (outcome,) = await self._model.make([call])
+        except asyncio.CancelledError:
+            call.scope.cancel()  # the model's thread looks between two steps
+            raise
+        return outcome.get()
+
+    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)
+    async def _together(self, calls: list[Call]) -> list[Outcome]:
+        return await self._model.make(calls)
+
+    def sizes(self) -> SizeRule | None:
+        """Give the sizes that the model works at; None where it works at any."""
+        return self._model.sizes()
+
+
+class Directory:
+    """The application's front: it holds the roles together and says what they run."""
+
+    def __init__(self, models: Mapping[Role, str], **_: DeploymentHandle[Any]) -> None:
+        self._models = dict(models)
+
+    def models(self) -> dict[Role, str]:
+        """Give the card of each role."""
+        return self._models
+
+
+async def _here(value: Any) -> Any:
+    return await value if isinstance(value, ray.ObjectRef) else value
+
+
+def application(args: Mapping[str, Any]) -> serve.Application:
+    """Build the application of a profile.
+
+    args: the fields of models.runtime.ray.replica.ModelSource, by default as RETOUCH_PROFILE,
+    RETOUCH_DATA_DIR, RETOUCH_MODELS_DIR, RETOUCH_DEVICE, RETOUCH_DTYPE and RETOUCH_OFFLOAD say;
+    gpu_memory_mb: of one GPU, 24 GiB by default (RETOUCH_GPU_MEMORY_MB); queue: calls that may wait for
+    a role in each process that calls, 64 by default (RETOUCH_MAX_QUEUE). Raises UnknownProfile, and
+    ValueError for an argument that there is not.
+    """
+    given = {**_from_environment(), **args}
+    gpu_mb, queue = int(given.pop("gpu_memory_mb")), int(given.pop("queue"))
+    if unknown := given.keys() - {field.name for field in fields(ModelSource)}:
+        raise ValueError(f"no such argument: {', '.join(sorted(unknown))}")
+    source = ModelSource(**given)
+    profile = load_profile(source.profile)
+    replicas = plan(source.profile, profile, None if source.device == "cpu" else gpu_mb)
+    deployments = {
+        role: _deployment(role, card, source, replicas[role], queue)
+        for role, card in profile.items()
+    }
+    models = {role: card.name for role, card in profile.items()}
+    front = _as_deployment(Directory, ray_actor_options={"num_cpus": 0})
+    return front.bind(models, **deployments)
+
+
+def _deployment(
+    role: Role, card: Card, source: ModelSource, replicas: Replicas, queue: int
+) -> serve.Application:
+    resources: dict[str, Any] = {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus}
+    if replicas.accelerator:
+        resources["accelerator_type"] = replicas.accelerator
+    # One batch at work and the next one there already, so that no replica waits for the network.
+    ongoing = 2 * card.max_batch
+    deployment = _as_deployment(
+        RoleReplica,
+        name=role,
+        ray_actor_options=resources,
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=replicas.min,
+            max_replicas=replicas.max,
+            target_ongoing_requests=card.max_batch,
+        ),
+        max_ongoing_requests=ongoing,
+        max_queued_requests=queue,
+        graceful_shutdown_timeout_s=_END_S,
+    )
+    return deployment.bind(source, role, max(1, int(replicas.cpus)), card.max_batch)
+
+
+def _as_deployment(kind: type, **options: Any) -> serve.Deployment:
+    made: serve.Deployment = serve.deployment(**options)(kind)
+    return made
+
+
+def _from_environment() -> dict[str, Any]:
+    read = os.environ.get
+    return {
+        "profile": read("RETOUCH_PROFILE") or "lite",
+        "weights_dir": str((Path(read("RETOUCH_DATA_DIR") or "data") / "weights").absolute()),
+        "models_dir": read("RETOUCH_MODELS_DIR") or None,
+        "device": read("RETOUCH_DEVICE") or "auto",
+        "dtype": read("RETOUCH_DTYPE") or "auto",
+        "offload": (read("RETOUCH_OFFLOAD") or "false").lower() in ("1", "true", "yes", "on"),
+        "gpu_memory_mb": read("RETOUCH_GPU_MEMORY_MB") or DEFAULT_GPU_MB,
+        "queue": read("RETOUCH_MAX_QUEUE") or 64,
+    }

@@ -1,0 +1,25 @@
+"""The engine on a cluster, where Ray is installed."""
+
+from models.catalog.profile import load_profile
+from models.runtime.engine import Engine
+from models.runtime.ray import environment
+
+
+class NoCluster(ImportError):  # noqa: N818 - reads as what it is
+    """Ray is not installed."""
+
+
+def open_cluster(profile: str, address: str, queue: int) -> Engine:
+    """Give the engine on the Ray cluster at `address`; raises NoCluster without the extra `cluster`.
+
+    Weights are the replicas' business: none are looked for here. Raises UnknownProfile.
+    """
+    environment.prepare()
+    try:
+        # Not imported above: most servers have no cluster, and Ray is 200 MB.
+        from models.runtime.ray.cluster import ClusterEngine
+    except ImportError as error:
+        raise NoCluster(
+            f"{error}; install the extra `cluster`: pip install '.[cluster]'"
+        ) from error
+    return ClusterEngine(address, load_profile(profile), queue)

@@ -1,0 +1,152 @@
+"""Tiny SDXL repositories of random weights, in hub layout: what tests and the profile `tiny` load."""
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from peft import LoraConfig, get_peft_model_state_dict
+from safetensors.torch import save_file
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModelWithProjection,
+)
+
+from models.backends.torch.loading import LOADING
+
+_KINDS: Any = diffusers
+"""Its constructors are not typed."""
+_WIDTH = 32
+_END = "<|endoftext|>"
+_TOKENS = 4
+"""Words that a picture becomes in IP-Adapter's plain projection."""
+LORA_FILE = "pytorch_lora_weights.safetensors"
+
+
+def make_tiny(folder: Path, channels: int = 9) -> None:
+    """Write an SDXL inpainting repository for 64x64 pictures, 1 MB, always the same.
+
+    channels: that the UNet takes: 9 as inpainting models do, or 4 as all others.
+    """
+    with LOADING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipe = _KINDS.StableDiffusionXLInpaintPipeline(
+            vae=_vae(),
+            text_encoder=CLIPTextModel(_text_config()),
+            text_encoder_2=CLIPTextModelWithProjection(_text_config()),
+            tokenizer=_tokenizer(),
+            tokenizer_2=_tokenizer(),
+            unet=_unet(channels),
+            scheduler=_KINDS.EulerDiscreteScheduler(
+                beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
+            ),
+            add_watermarker=False,
+        )
+        pipe.save_pretrained(folder, safe_serialization=True)
+
+
+def make_tiny_lora(folder: Path) -> None:
+    """Write a LoRA of the tiny UNet's attention, under the name that hub repositories use."""
+    with LOADING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        unet = _unet(9)
+        unet.add_adapter(
+            LoraConfig(r=2, target_modules=["to_q", "to_k"], init_lora_weights=False), "default"
+        )
+        _KINDS.StableDiffusionXLInpaintPipeline.save_lora_weights(
+            folder, unet_lora_layers=get_peft_model_state_dict(unet), weight_name=LORA_FILE
+        )
+
+
+def make_tiny_ip_adapter(folder: Path) -> None:
+    """Write an IP-Adapter for the tiny UNet with its picture encoder, laid out as h94/IP-Adapter is."""
+    with LOADING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        config = CLIPVisionConfig(
+            hidden_size=_WIDTH,
+            intermediate_size=_WIDTH,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            image_size=32,
+            patch_size=8,
+            projection_dim=_WIDTH,
+        )
+        CLIPVisionModelWithProjection(config).save_pretrained(folder / "models" / "image_encoder")
+        crossing = 2 * _WIDTH
+        weights = {
+            "image_proj.proj.weight": torch.randn(_TOKENS * crossing, _WIDTH),
+            "image_proj.proj.bias": torch.randn(_TOKENS * crossing),
+            "image_proj.norm.weight": torch.ones(crossing),
+            "image_proj.norm.bias": torch.zeros(crossing),
+        }
+        modules: dict[str, Any] = dict(_unet(9).named_modules())
+        for number, name in enumerate(_unet(9).attn_processors):
+            if "attn2" not in name:
+                continue
+            wide = modules[name.removesuffix(".processor")].to_k.out_features
+            for way in ("k", "v"):
+                weights[f"ip_adapter.{number}.to_{way}_ip.weight"] = torch.randn(wide, crossing)
+        (folder / "sdxl_models").mkdir(parents=True, exist_ok=True)
+        save_file(weights, folder / "sdxl_models" / "ip-adapter_sdxl_vit-h.safetensors")
+
+
+def _unet(channels: int) -> Any:
+    return _KINDS.UNet2DConditionModel(
+        sample_size=8,
+        in_channels=channels,
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        norm_num_groups=8,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=(2, 4),
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        transformer_layers_per_block=(1, 1),
+        projection_class_embeddings_input_dim=6 * 8 + _WIDTH,
+        cross_attention_dim=2 * _WIDTH,
+    )
+
+
+def _vae() -> Any:
+    return _KINDS.AutoencoderKL(
+        block_out_channels=(8, 8, 16, 16),
+        norm_num_groups=4,
+        layers_per_block=1,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        latent_channels=4,
+        sample_size=64,
+    )
+
+
+def _vocabulary() -> dict[str, int]:
+    """Give CLIP's byte letters, within and at the end of a word: every text is told from every other."""
+    letters = sorted(ByteLevel.alphabet())
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", _END]
+    return {word: number for number, word in enumerate(words)}
+
+
+def _tokenizer() -> Any:
+    return CLIPTokenizer(vocab=_vocabulary(), merges=[], model_max_length=77, pad_token=_END)
+
+
+def _text_config() -> CLIPTextConfig:
+    words = _vocabulary()
+    return CLIPTextConfig(
+        vocab_size=len(words),
+        bos_token_id=words["<|startoftext|>"],
+        eos_token_id=words[_END],
+        pad_token_id=words[_END],
+        hidden_size=_WIDTH,
+        intermediate_size=_WIDTH,
+        projection_dim=_WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+    )

@@ -1,0 +1,1 @@
+"""Weights on disk: the cache, downloads, bundles for machines without network, and the command line."""

@@ -1,0 +1,93 @@
+"""Weights of a profile in one file, for a machine without network, and back."""
+
+import io
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path
+
+from models.catalog.card import Profile
+from models.catalog.source import HubFolder, LocalFolder
+from models.weights.cache import Manifest, Shelf
+
+_PREFIX = "weights"
+
+
+class PackageRefused(ValueError):  # noqa: N818 - reads as what it is
+    """A profile cannot be packed, or a file is no package of weights."""
+
+
+def pack(profile: Profile, shelf: Shelf, file: Path) -> None:
+    """Write what the weights folder holds of a profile, and the commits it is pinned to.
+
+    A tar without compression: weights do not compress. It appears whole or not at all. Raises
+    PackageRefused for a profile with weights at paths of the user's own, which stay where they are.
+    """
+    parts = {part.name: part for card in profile.values() for part in card.parts}
+    for part in parts.values():
+        if isinstance(part, LocalFolder):
+            raise PackageRefused(f"{part.path} is a path of your own: copy it along yourself")
+    pins = shelf.pins()
+    repos = [part.repo for part in parts.values() if isinstance(part, HubFolder)]
+    unfinished = file.with_name(f".{file.name}.part")
+    try:
+        with tarfile.open(unfinished, "w") as tar:
+            for part in parts.values():
+                tar.add(shelf.path(part), f"{_PREFIX}/{part.name}", filter=_plain)
+            kept = "".join(f'"{repo}" = "{pins[repo]}"\n' for repo in repos if repo in pins)
+            info = tarfile.TarInfo(f"{_PREFIX}/pins.toml")
+            info.size = len(kept.encode())
+            tar.addfile(info, io.BytesIO(kept.encode()))
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def unpack(file: Path, shelf: Shelf) -> None:
+    """Put what `pack` wrote into the weights folder.
+
+    Raises PackageRefused for anything else, and for a repository that is damaged.
+    """
+    shelf.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=shelf.folder, prefix=".unpacking-") as name:
+        unpacked = Path(name)
+        try:
+            with tarfile.open(file) as tar:
+                tar.extractall(unpacked, filter="data")
+        except tarfile.TarError as error:
+            raise PackageRefused(f"{file}: {error}") from error
+        inside = Shelf(unpacked / _PREFIX)
+        if not (inside.folder / "pins.toml").is_file():
+            raise PackageRefused(f"{file} is no package of weights")
+        _check(file, inside)
+        for repo, commit in inside.pins().items():
+            shelf.pin(repo, commit)
+        (inside.folder / "pins.toml").unlink()
+        for path in [*inside.folder.glob("*"), *inside.folder.glob("tiny/*")]:
+            if path.name != "tiny":
+                _move(path, shelf.folder / path.relative_to(inside.folder))
+
+
+def _check(file: Path, inside: Shelf) -> None:
+    """Check every repository in a package by its manifest."""
+    for folder in inside.folder.iterdir():
+        if folder.is_dir() and (manifest := Manifest.read(folder)) is not None:
+            part = HubFolder(manifest.repo, manifest.revision, manifest.patterns, 0)
+            if wrong := inside.fault(part, thorough=True):
+                raise PackageRefused(f"{file}: {folder.name}: {wrong}")
+
+
+def _move(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    path.rename(target)
+
+
+def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out the hub client's own notes, and who owned the files."""
+    if "/.cache/" in f"{info.name}/":
+        return None
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    return info

@@ -1,0 +1,169 @@
+"""Where weights lie on disk, and whether what lies there is what was meant; nothing here fetches.
+
+In the weights folder: each file under its name, each repository in a folder `org--name` with a
+manifest of its files, tiny models in `tiny/`, and `pins.toml`, the commit of each repository that a
+card leaves open. A second folder, of the user's own copies (RETOUCH_MODELS_DIR), goes first: a copy
+in it is used as it is.
+"""
+
+import fcntl
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from models.catalog.card import Card, Profile
+from models.catalog.source import Hub, HubFolder, LocalFolder, MadeFolder, Part, WeightFile
+
+MANIFEST = ".retouch.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a manifest; size in bytes, sha256 in hexadecimal."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What was fetched into a folder: files by their path in it."""
+
+    repo: str
+    revision: str
+    patterns: tuple[str, ...]
+    files: dict[str, Entry]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest | None":
+        """Read the manifest of a folder; None when there is none, as of a fetch broken off."""
+        try:
+            rows = json.loads((folder / MANIFEST).read_text())
+            files = {name: Entry(**row) for name, row in rows["files"].items()}
+            return cls(rows["repo"], rows["revision"], tuple(rows["patterns"]), files)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def write(self, folder: Path) -> None:
+        """Write it whole or not at all."""
+        _replace(folder / MANIFEST, json.dumps(asdict(self), indent=1))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The weights folder, and the folder of the user's own copies if there is one."""
+
+    folder: Path
+    copies: Path | None = None
+
+    def copy(self, part: Part) -> Path | None:
+        """Give the user's own copy of a part, as `org--name`, `org/name` or `name`."""
+        if self.copies is None or isinstance(part, LocalFolder | MadeFolder):
+            return None
+        if isinstance(part, HubFolder):
+            places = _places(part.repo)
+        else:
+            hubs = [source for source in part.sources if isinstance(source, Hub)]
+            in_repos = [f"{place}/{hub.path}" for hub in hubs for place in _places(hub.repo)]
+            places = [part.name, *in_repos]
+        found = (self.copies / place for place in places)
+        return next((path for path in found if path.exists()), None)
+
+    def path(self, part: Part) -> Path:
+        """Give where a part lies, or would lie once fetched."""
+        if isinstance(part, LocalFolder):
+            return part.path
+        return self.copy(part) or self.folder / part.name
+
+    def fault(self, part: Part, *, thorough: bool = False) -> str | None:
+        """Say what is wrong with a part on disk, None for nothing; the user's own must only exist.
+
+        Files are hashed, about 1 s for each GB; those of a fetched folder only when `thorough`.
+        """
+        path = self.path(part)
+        if isinstance(part, LocalFolder | MadeFolder) or self.copy(part) is not None:
+            return None if path.exists() else "missing"
+        if isinstance(part, WeightFile):
+            return file_fault(path, part.size, part.sha256)
+        return self._folder_fault(part, path, thorough)
+
+    def _folder_fault(self, part: HubFolder, path: Path, thorough: bool) -> str | None:
+        if not path.is_dir():
+            return "missing"
+        manifest = Manifest.read(path)
+        if manifest is None:
+            return "not fetched to the end"
+        revision = part.revision if part.pinned else self.pins().get(part.repo)
+        if revision is not None and manifest.revision != revision:
+            return f"commit {manifest.revision} instead of {revision}"
+        if manifest.patterns != part.patterns:
+            return "fetched for another version of the card"
+        for name, entry in manifest.files.items():
+            if wrong := file_fault(path / name, entry.size, entry.sha256 if thorough else None):
+                return f"{name}: {wrong}"
+        return None
+
+    def verify(self, profile: Profile) -> dict[str, str | None]:
+        """Check every part of a profile thoroughly; gives name -> what is wrong."""
+        parts = {part.name: part for card in profile.values() for part in card.parts}
+        return {name: self.fault(part, thorough=True) for name, part in parts.items()}
+
+    def paths(self, card: Card) -> list[Path]:
+        """Give the paths that a card is built from."""
+        return [self.path(part) for part in card.parts]
+
+    def pins(self) -> dict[str, str]:
+        """Read which commit each repository was pinned to at its first fetch."""
+        try:
+            rows = tomllib.loads((self.folder / "pins.toml").read_text())
+        except FileNotFoundError:
+            return {}
+        return {repo: str(commit) for repo, commit in rows.items()}
+
+    def pin(self, repo: str, commit: str) -> None:
+        """Write down the commit of a repository for every later fetch."""
+        with self._locked():
+            pins = self.pins() | {repo: commit}
+            rows = [f'"{name}" = "{pins[name]}"\n' for name in sorted(pins)]
+            _replace(self.folder / "pins.toml", "".join(rows))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".pins.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def file_fault(path: Path, size: int | None, sha256: str | None = None) -> str | None:
+    """Say what is wrong with a file, None when it has this size and this SHA-256, each if given."""
+    if not path.is_file():
+        return "missing"
+    found = path.stat().st_size
+    if size is not None and found != size:
+        return f"{found} bytes instead of {size}"
+    if sha256 is None:
+        return None
+    digest = hash_file(path)
+    return None if digest == sha256 else f"SHA-256 is {digest} instead of {sha256}"
+
+
+def hash_file(path: Path) -> str:
+    """Give a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _places(repo: str) -> list[str]:
+    return [repo.replace("/", "--"), repo, repo.rpartition("/")[2]]
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
+    part.write_text(text)
+    part.replace(path)

