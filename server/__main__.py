@@ -11,15 +11,15 @@ from pydantic import ValidationError
 
 from models.catalog.profile import UnknownProfile
 from models.device import UnknownDevice
+from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.opening import NoCluster, open_cluster
 from models.runtime.remote_models import EngineModels
 from models.weights.download import WeightsUnavailable
-from server.allocator import bound_memory
 from server.app import create_app
-from server.connection import PatientConnection
-from server.ending import Ending, GracefulServer
+from server.http.connection import PatientConnection
+from server.http.shutdown import Ending, GracefulServer
 from server.settings import Settings
 from storage.database import DatabaseUnavailable
 from storage.folder import FolderInUse, FolderLock

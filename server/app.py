@@ -14,12 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
 
 from models.runtime.engine import EngineUnavailable
-from server import delivery, errors, health, openapi
-from server.desk import Desk
-from server.ending import Ending
-from server.health import Readiness
-from server.house import House, WarmModels, open_house
-from server.middleware import BoundedBody, LastResort, TidyPath
+from server import errors
+from server.context import House, WarmModels, open_house
+from server.endpoints import Desk
+from server.http import health, openapi, results
+from server.http.health import Readiness
+from server.http.middleware import BoundedBody, LastResort, TidyPath
+from server.http.shutdown import Ending
 from server.operation import Inquiry, Operation
 from server.settings import Settings
 from server.v1 import INQUIRIES, OPERATIONS, ROUTERS
@@ -80,7 +81,7 @@ def create_app(settings: Settings, models: WarmModels, ending: Ending | None = N
         _add_operation(app, operation, house.desk)
     for inquiry in INQUIRIES:
         _add_inquiry(app, inquiry, house.desk)
-    app.include_router(delivery.router)
+    app.include_router(results.router)
     app.include_router(health.router)
     errors.install(app)
     openapi.install(app, OPERATIONS)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imaging.files.codec import Probe
 from imaging.picture import Labels, Picture
 from models.roles import Models
-from server.intake import Encoded, Intake, PictureRule
+from server.http.uploads import Encoded, Intake, PictureRule
 
 
 class EditBody(BaseModel):

@@ -13,7 +13,7 @@ from imaging.picture import Labels
 from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
 from server.errors import NotFound
-from server.intake import Encoded
+from server.http.uploads import Encoded
 from storage.objects import ObjectMissing, ObjectStore, content_type_of
 from storage.records import EditSession, Records, Visual
 

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from pipelines.background_blur import background_blur
-from server.intake import IMAGE
+from server.http.uploads import IMAGE
 from server.operation import EditBody, Keeps, Operation
 
 

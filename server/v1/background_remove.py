@@ -1,7 +1,7 @@
 """POST /v1/background/remove: the subject cut out."""
 
 from pipelines.background_remove import background_remove
-from server.intake import PHOTO
+from server.http.uploads import PHOTO
 from server.operation import EditBody, Keeps, Operation
 
 OPERATION = Operation(

@@ -9,7 +9,7 @@ from models.roles import Models
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.colours import find_colour
 from server.errors import BadRequest, CannotWork
-from server.intake import IMAGE, REFERENCE, Encoded
+from server.http.uploads import IMAGE, REFERENCE, Encoded
 from server.operation import (
     MAX_SEED,
     MIN_SEED,

@@ -11,8 +11,8 @@ from pipelines.create import Change, create, scaled
 from pipelines.person_actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people
 from pipelines.resolution import fit_resolution
-from server.body import FormList
 from server.errors import BadRequest, CannotWork
+from server.http.fields import FormList
 from server.operation import ImageRes, Keeps, Material, Operation, VisualBody, image_res
 from server.v1.resolutions import Resolution
 

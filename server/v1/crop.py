@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipelines.crop import crop
 from server.errors import TooLarge
-from server.intake import IMAGE, Encoded
+from server.http.uploads import IMAGE, Encoded
 from server.operation import MAX_RESULT_PIXELS, EditBody, Keeps, Operation
 
 

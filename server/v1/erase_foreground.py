@@ -1,7 +1,7 @@
 """POST /v1/erase_foreground: the subject is taken away and what was behind it made up."""
 
 from pipelines.erase_foreground import erase_foreground
-from server.intake import IMAGE
+from server.http.uploads import IMAGE
 from server.operation import EditBody, Keeps, Operation
 
 OPERATION = Operation(

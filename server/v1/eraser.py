@@ -7,7 +7,7 @@ from pydantic import Field
 
 from imaging.masks import check_ratio
 from pipelines.eraser import eraser
-from server.intake import IMAGE, MASK, Encoded
+from server.http.uploads import IMAGE, MASK, Encoded
 from server.operation import EditBody, Keeps, Operation
 
 

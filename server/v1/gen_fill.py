@@ -8,7 +8,7 @@ from imaging.picture import Picture
 from models.roles import Models
 from pipelines.gen_fill import gen_fill
 from server.errors import CannotWork
-from server.intake import IMAGE, MASK
+from server.http.uploads import IMAGE, MASK
 from server.operation import (
     MAX_SEED,
     MIN_SEED,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from models.roles import Models
 from pipelines.image_expansion import image_expansion, place
-from server.intake import IMAGE, Encoded
+from server.http.uploads import IMAGE, Encoded
 from server.operation import (
     MAX_RESULT_PIXELS,
     MAX_SEED,

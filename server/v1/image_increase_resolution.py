@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from pipelines.image_increase_resolution import image_increase_resolution
 from server.errors import SideTooSmall, TooLarge
-from server.intake import PHOTO, Encoded
+from server.http.uploads import PHOTO, Encoded
 from server.operation import MAX_RESULT_PIXELS, EditBody, Keeps, Operation
 
 MIN_SIDE = 216

@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 from models.roles import Models
 from pipelines.objects_mask_generator import masks_zip
-from server.intake import IMAGE
+from server.http.uploads import IMAGE
 from server.operation import Delivered, EditBody, Keeps, Material, Operation
 
 

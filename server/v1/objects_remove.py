@@ -10,9 +10,9 @@ from imaging.picture import Picture
 from models.roles import Models
 from pipelines.objects_remove import objects_remove
 from pipelines.resolution import fit_resolution
-from server.body import FormList
 from server.errors import BadRequest
-from server.intake import MASK, Encoded, Intake
+from server.http.fields import FormList
+from server.http.uploads import MASK, Encoded, Intake
 from server.operation import ImageRes, Keeps, Material, Operation, VisualBody, image_res
 from server.v1.resolutions import Resolution
 

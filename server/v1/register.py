@@ -7,11 +7,11 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from server.body import Fields, read_fields, validate
+from server.dependencies import Reception
 from server.errors import BadRequest, CannotWork
-from server.intake import IMAGE
-from server.openapi import picture_body
-from server.reception import Reception
+from server.http.fields import Fields, read_fields, validate
+from server.http.openapi import picture_body
+from server.http.uploads import IMAGE
 
 router = APIRouter(tags=["visuals"])
 

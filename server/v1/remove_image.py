@@ -4,7 +4,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from server.reception import Reception
+from server.dependencies import Reception
 
 router = APIRouter(tags=["visuals"])
 

@@ -9,7 +9,7 @@ import pytest
 
 MANY_THREADS = """
 import ctypes, os, threading
-from server.allocator import bound_memory
+from models.runtime.allocator import bound_memory
 bound_memory({workers})
 ready = threading.Barrier(8)
 def work():
@@ -48,7 +48,7 @@ def test_threads_share_arenas_unless_the_operator_says_otherwise() -> None:
 
 LARGE_BLOCKS = """
 import ctypes, resource
-from server.allocator import bound_memory
+from models.runtime.allocator import bound_memory
 bound_memory(1)
 malloc, free = (getattr(ctypes.CDLL(None), name) for name in ("malloc", "free"))
 malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]

@@ -11,17 +11,17 @@ from sqlalchemy import create_engine, text
 
 from imaging.files.codec import probe
 from models.roles import Matting
-from server.durable import DurableJobs
-from server.intake import Encoded
-from server.job_forms import JobForms
-from server.job_runner import JobRunner
-from server.jobs import Job, Workshop
-from server.journal import Journal
+from server.http.uploads import Encoded
+from server.jobs.durable import DurableJobs
+from server.jobs.executor import Job, Workshop
+from server.jobs.queue import Journal
+from server.jobs.runner import JobRunner
+from server.jobs.serialization import JobForms
+from server.jobs.workers import Workers
 from server.operation import EditBody
 from server.v1 import OPERATIONS
 from server.v1.background_remove import OPERATION
 from server.visuals import Visuals
-from server.workers import Workers
 from storage.database import DatabaseUnavailable, database_url
 from storage.local import LocalObjects
 from storage.records import Records

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from server.addresses import is_public, parse_address
+from server.http.ip_ranges import is_public, parse_address
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from server.connection import PatientConnection
+from server.http.connection import PatientConnection
 
 LARGE = 64 * 2**20
 

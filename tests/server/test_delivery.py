@@ -84,7 +84,7 @@ def test_an_expired_link_is_403(
     client: TestClient, link: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     later = time.time() + 86401
-    monkeypatch.setattr("server.delivery.time.time", lambda: later)
+    monkeypatch.setattr("server.http.results.time.time", lambda: later)
     assert "expired" in refused(client.get(link), 403)["description"]
 
 

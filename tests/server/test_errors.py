@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from models.roles import Matting
 from models.runtime.pool import ModelUnavailable
 from server.app import create_app
-from server.middleware import LastResort
+from server.http.middleware import LastResort
 from server.settings import Settings
 from tests.fakes import FakeModels
 from tests.server.conftest import TOKEN, b64, encode, photo

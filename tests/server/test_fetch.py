@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.fetch import FetchFailed, FetchTooLarge, PictureFetcher
+from server.http.image_fetch import FetchFailed, FetchTooLarge, PictureFetcher
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 BODY = b"picture bytes" * 100

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.errors import Busy
-from server.gate import Gate
+from server.http.admission import Gate
 from server.settings import Settings
 from tests.fakes import EllipseMatting, FakeModels
 from tests.server.conftest import TOKEN, b64, photo

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from models.runtime.engine import EngineUnavailable
 from server.app import create_app
-from server.ending import Ending
+from server.http.shutdown import Ending
 from server.settings import Settings
 from tests.fakes import FakeModels
 

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, wait
 
 import pytest
 
-from server.workers import NoWorkers, Workers
+from server.jobs.workers import NoWorkers, Workers
 
 Wait = Callable[[Callable[[], bool]], None]
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from imaging.files import codec
-from server.intake import Encoded
-from server.jobs import Job
+from server.http.uploads import Encoded
+from server.jobs.executor import Job
 from server.operation import Operation
 from storage.objects import ObjectMissing, ObjectStore, content_type_of
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from server.errors import ApiError, error_body, status_word
-from server.intake import PictureRule
+from server.http.uploads import PictureRule
 from server.operation import Operation
 
 Schema = dict[str, Any]

@@ -6,10 +6,10 @@ import uuid
 from datetime import datetime
 
 from server.errors import busy
-from server.job_forms import Form, JobForms
-from server.job_runner import JobRunner
-from server.jobs import Job
-from server.journal import Journal
+from server.jobs.executor import Job
+from server.jobs.queue import Journal
+from server.jobs.runner import JobRunner
+from server.jobs.serialization import Form, JobForms
 
 _COME_AGAIN_S = 10
 

@@ -13,15 +13,15 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
 from models.deadline import Cancelled, Scope, entered
-from server.body import read_fields, validate
-from server.delivery import new_key
-from server.durable import DurableJobs
+from server.dependencies import Reception
 from server.errors import ServerEnding, translated
-from server.intake import Encoded
-from server.jobs import Done, Job, Workshop, result_extension
+from server.http.fields import read_fields, validate
+from server.http.results import new_key
+from server.http.uploads import Encoded
+from server.jobs.durable import DurableJobs
+from server.jobs.executor import Done, Job, Workshop, result_extension
+from server.jobs.workers import NoWorkers, Workers
 from server.operation import Delivered, EditBody, Inquiry, Operation, VisualBody
-from server.reception import Reception
-from server.workers import NoWorkers, Workers
 
 R = TypeVar("R")
 

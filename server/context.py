@@ -5,21 +5,21 @@ from pathlib import Path
 from typing import Protocol
 
 from models.roles import Models
-from server.auth import Tokens
-from server.delivery import Delivery
-from server.desk import Desk
-from server.durable import DurableJobs
-from server.gate import Gate
-from server.intake import Intake
-from server.job_forms import JobForms
-from server.job_runner import JobRunner
-from server.jobs import Workshop
-from server.journal import Journal
-from server.reception import Reception
+from server.dependencies import Reception
+from server.endpoints import Desk
+from server.http.admission import Gate
+from server.http.auth import Tokens
+from server.http.results import Delivery
+from server.http.uploads import Intake
+from server.jobs.durable import DurableJobs
+from server.jobs.executor import Workshop
+from server.jobs.queue import Journal
+from server.jobs.runner import JobRunner
+from server.jobs.serialization import JobForms
+from server.jobs.workers import Workers
 from server.settings import Settings
 from server.v1 import OPERATIONS
 from server.visuals import Visuals
-from server.workers import Workers
 from storage.database import database_url
 from storage.links import LinkSigner, load_or_create_secret
 from storage.opening import Stores, open_stores

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from server.auth import Tokens
-from server.delivery import Delivery
-from server.gate import Gate
-from server.intake import Intake
+from server.http.admission import Gate
+from server.http.auth import Tokens
+from server.http.results import Delivery
+from server.http.uploads import Intake
 from server.settings import Settings
 from server.visuals import Visuals
 

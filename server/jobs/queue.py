@@ -10,9 +10,9 @@ from typing import Any
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
-from server.adoption import Adoption
 from server.errors import Unavailable
-from server.job_forms import VERSION, Form
+from server.jobs.recovery import Adoption
+from server.jobs.serialization import VERSION, Form
 from storage.database import reaching_database
 from storage.presence import Presence
 
@@ -33,7 +33,7 @@ class Journal:
     """Keeps jobs as DBOS workflows and has each done; one of it in a process (DBOS has one instance).
 
     A job that this process ends without having done is done by its next start, where the database is a
-    file; in PostgreSQL, by whichever process is there (`server.adoption`).
+    file; in PostgreSQL, by whichever process is there (`server.jobs.recovery`).
     """
 
     def __init__(self, database: Path | Presence) -> None:

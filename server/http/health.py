@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from server.ending import Ending
+from server.http.shutdown import Ending
 
 router = APIRouter(tags=["health"])
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from server.addresses import Network, is_public, parse_address
+from server.http.ip_ranges import Network, is_public, parse_address
 
 _UNREACHABLE = (
     "The URL could not be reached: its name is unknown, its host refuses or does not answer,"

@@ -10,9 +10,9 @@ from functools import partial
 
 from models.deadline import Cancelled, Scope, entered
 from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unavailable
-from server.job_forms import Form, JobForms
-from server.jobs import Workshop
-from server.workers import NoWorkers, Workers
+from server.jobs.executor import Workshop
+from server.jobs.serialization import Form, JobForms
+from server.jobs.workers import NoWorkers, Workers
 from storage.objects import ObjectStore, Refusal, content_type_of
 
 log = logging.getLogger("retouch")

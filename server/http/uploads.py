@@ -11,7 +11,7 @@ import anyio.to_thread
 
 from imaging.files.codec import DamagedPicture, EmptyPicture, NotAPicture, Probe, probe
 from server.errors import BadRequest, FetchRefused, TooLarge, UnsupportedPicture
-from server.fetch import FetchFailed, FetchTooLarge, PictureFetcher
+from server.http.image_fetch import FetchFailed, FetchTooLarge, PictureFetcher
 from server.settings import Settings
 
 ALL_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})

@@ -15,7 +15,7 @@ from imaging.picture import Picture
 from models.roles import Models
 from pipelines.moderation import is_blocked
 from server.errors import BadRequest, Blocked, Unavailable, translated
-from server.intake import Encoded
+from server.http.uploads import Encoded
 from server.operation import EditBody, Inquiry, Keeps, Material, Operation
 from server.visuals import Visuals
 from storage.objects import ObjectStore, content_type_of

@@ -1,0 +1,1 @@
+"""Everything that speaks HTTP: fields, uploads, fetching, authentication, limits, results and shutdown."""
