@@ -96,7 +96,7 @@ class Moderation(Protocol):
 
 @dataclass(frozen=True)
 class SizeRule:
-    """Which sizes a diffusion model works at; `pipelines.canvas` brings pictures to them and back.
+    """Which sizes a diffusion model works at; `pipelines.common.canvas` brings pictures to them and back.
 
     multiple: both sides are multiples of it. area: pixels it was trained at, and works best at.
     least: shortest side.
@@ -170,7 +170,7 @@ class FaceEditing(Protocol):
     ) -> tuple[Rgb, Alpha]:
         """Give a changed crop and where it changed, for a crop around one face at a size of `sizes`.
 
-        face: in pixels of `rgb`. actions: of `pipelines.person_actions`, checked. The alpha is soft,
+        face: in pixels of `rgb`. actions: of `pipelines.people.actions`, checked. The alpha is soft,
         1 where the pipeline takes the changed pixels and 0 where it keeps the old ones.
         """
         ...

@@ -8,7 +8,7 @@ from imaging.compositing import over, visible_share
 from imaging.foreground import estimate_foreground, gather, spread
 from imaging.picture import Alpha8, Picture, Rgb
 from models.roles import Models
-from pipelines.subject import brings_alpha, subject_alpha
+from pipelines.common.subject import brings_alpha, subject_alpha
 
 _RADII = (0.004, 0.008, 0.014, 0.022, 0.034)
 """Radius of the blur disc at each strength, as a share of the picture's diagonal."""

@@ -3,7 +3,7 @@
 from imaging.compositing import cut_out
 from imaging.picture import Picture
 from models.roles import Models
-from pipelines.subject import subject_alpha
+from pipelines.common.subject import subject_alpha
 
 
 def background_remove(picture: Picture, models: Models) -> Picture:

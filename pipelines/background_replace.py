@@ -8,9 +8,9 @@ import numpy as np
 from imaging.compositing import cut_out, over
 from imaging.picture import Alpha8, Picture, Rgb
 from models.roles import Models, NoReference
-from pipelines.canvas import scale, working_size
-from pipelines.resolution import one_megapixel
-from pipelines.subject import subject_alpha
+from pipelines.common.canvas import scale, working_size
+from pipelines.common.resolution import one_megapixel
+from pipelines.common.subject import subject_alpha
 
 
 def background_colour(

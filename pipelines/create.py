@@ -7,7 +7,7 @@ import numpy as np
 
 from imaging.picture import Picture, Rgb
 from models.roles import Face, Models
-from pipelines.canvas import Box, Weight, blend, scale, working_size
+from pipelines.common.canvas import Box, Weight, blend, scale, working_size
 
 _AROUND = 0.9
 """How much of a face's size is shown on each side of it: room for hair, beard and neck."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from imaging.compositing import cut_out
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
-from pipelines.subject import NoForeground, brings_alpha, subject_alpha
+from pipelines.common.subject import NoForeground, brings_alpha, subject_alpha
 
 MAX_AREA = 8192 * 8192
 """Largest result, in pixels, padding included."""

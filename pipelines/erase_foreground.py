@@ -5,8 +5,8 @@ import numpy as np
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Picture
 from models.roles import Models
-from pipelines.sources import lone_objects
-from pipelines.subject import subject_alpha
+from pipelines.common.subject import subject_alpha
+from pipelines.common.texture_sources import lone_objects
 
 _FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair
 _ROOM = 2  # times an automatic mask's growth: hair and contact shadows reach beyond the matte

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
 from models.roles import Models
-from pipelines.canvas import cut, paste
+from pipelines.common.canvas import cut, paste
 
 
 def gen_fill(

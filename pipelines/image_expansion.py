@@ -7,9 +7,9 @@ from PIL import Image
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Mask, Picture, Rgb
 from models.roles import Models, NothingToCopy
-from pipelines.canvas import cut, paste
-from pipelines.sources import lone_objects
-from pipelines.subject import subject_alpha
+from pipelines.common.canvas import cut, paste
+from pipelines.common.subject import subject_alpha
+from pipelines.common.texture_sources import lone_objects
 
 _FAINT = 12  # 5 % opacity
 _WHOLE_RESIZE_PIXELS = 1 << 26  # beyond it only the part on the canvas is resized

@@ -10,8 +10,8 @@ from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
 from models.roles import Models, NothingToCopy
+from pipelines.common.subject import subject_alpha
 from pipelines.objects_mask_generator import objects_mask_generator
-from pipelines.subject import subject_alpha
 
 _FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair
 _ROOM = 2  # times an automatic mask's growth: hair and contact shadows reach beyond the matte

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Mask, Picture
 from models.roles import Models
-from pipelines.subject import subject_alpha
+from pipelines.common.subject import subject_alpha
 
 _HALF = 127
 _SMALLEST = 0.001  # of the picture's area: less is a sliver, not worth a click

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from imaging.picture import Rgb
 from models.roles import Face, Models
-from pipelines.person_actions import actions_for
-from pipelines.person_oracle import Oracle, oracle_for
+from pipelines.people.actions import actions_for
+from pipelines.people.oracle import Oracle, oracle_for
 
 
 @dataclass(frozen=True)

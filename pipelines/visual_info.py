@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from imaging.picture import Alpha8, Picture, Rgb
 from models.roles import Models
+from pipelines.common.subject import subject_alpha
 from pipelines.person_info import people
-from pipelines.subject import subject_alpha
 
 Entry = dict[str, object]
 """Has `actions`, `id`, `labels`, `oracle`, `rect` and `type`, as the entries of person/info."""

@@ -34,12 +34,12 @@ from models.deadline import DeadlinePassed
 from models.roles import NoReference, NothingToCopy
 from models.runtime.engine import EngineBusy, EngineUnavailable
 from models.runtime.pool import ModelUnavailable
+from pipelines.common.subject import NoForeground
 from pipelines.crop import CropTooLarge
 from pipelines.image_expansion import OutsideCanvas
 from pipelines.image_to_psd import CanvasTooLong
 from pipelines.objects_remove import NoSuchMask
-from pipelines.person_actions import BadAction
-from pipelines.subject import NoForeground
+from pipelines.people.actions import BadAction
 from storage.database import DatabaseUnavailable
 from storage.objects import StoreUnavailable
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from imaging.files import codec
 from imaging.picture import Picture
 from models.roles import Models
-from pipelines.moderation import is_blocked
+from pipelines.common.moderation import is_blocked
 from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.http.uploads import Encoded
 from server.operation import EditBody, Inquiry, Keeps, Material, Operation

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from imaging.picture import Picture
 from models.roles import Models
 from pipelines.background_replace import Scene, background_colour, background_scene
-from pipelines.colours import find_colour
+from pipelines.common.colours import find_colour
 from server.errors import BadRequest, CannotWork
 from server.http.uploads import IMAGE, REFERENCE, Encoded
 from server.operation import (

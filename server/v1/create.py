@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.picture import Picture
 from models.roles import Models
+from pipelines.common.resolution import fit_resolution
 from pipelines.create import Change, create, scaled
-from pipelines.person_actions import ACTIONS, Action, check_action
+from pipelines.people.actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people
-from pipelines.resolution import fit_resolution
 from server.errors import BadRequest, CannotWork
 from server.http.fields import FormList
 from server.operation import ImageRes, Keeps, Material, Operation, VisualBody, image_res

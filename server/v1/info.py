@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from pipelines.common.subject import subject_alpha
 from pipelines.person_info import people
-from pipelines.subject import subject_alpha
 from pipelines.visual_info import background, info, objects
 from server.operation import Inquiry
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from imaging.masks import check_ratio
 from imaging.picture import Picture
 from models.roles import Models
+from pipelines.common.resolution import fit_resolution
 from pipelines.objects_remove import objects_remove
-from pipelines.resolution import fit_resolution
 from server.errors import BadRequest
 from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake

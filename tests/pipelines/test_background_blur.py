@@ -13,7 +13,7 @@ from imaging.picture import Alpha, Matte, Picture, Rgb
 from models.roles import Models
 from models.runtime.pool import Pool
 from pipelines.background_blur import background_blur
-from pipelines.subject import subject_alpha
+from pipelines.common.subject import subject_alpha
 
 
 class KnownMatte:

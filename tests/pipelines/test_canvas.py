@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.roles import SizeRule
-from pipelines.canvas import around, blend, cut, paste, seam, working_size
+from pipelines.common.canvas import around, blend, cut, paste, seam, working_size
 
 SDXL = SizeRule(multiple=64, area=1024 * 1024, least=512)
 

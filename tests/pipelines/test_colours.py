@@ -1,7 +1,7 @@
 import pytest
 from PIL import ImageColor
 
-from pipelines.colours import find_colour
+from pipelines.common.colours import find_colour
 
 WHITE = (255, 255, 255)
 

@@ -10,8 +10,8 @@ import pytest
 from imaging.picture import Alpha, Matte, Picture, Rgb
 from models.roles import Models
 from models.runtime.pool import Pool
+from pipelines.common.subject import NoForeground
 from pipelines.crop import CropTooLarge, crop
-from pipelines.subject import NoForeground
 
 
 class KnownMatte:

@@ -10,7 +10,7 @@ import pytest
 from imaging.picture import Picture, Rgb
 from models.backends.onnx.open_nsfw import OpenNsfw
 from models.roles import Models, Moderation
-from pipelines.moderation import is_blocked, views, worst
+from pipelines.common.moderation import is_blocked, views, worst
 
 
 class Scorer:

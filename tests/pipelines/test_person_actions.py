@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.roles import Face
-from pipelines.person_actions import ACTIONS, BadAction, actions_for, check_action
+from pipelines.people.actions import ACTIONS, BadAction, actions_for, check_action
 
 FACE = Face((0, 0, 100, 100), np.zeros((5, 2), np.float32), score=1, yaw=0, roll=0)
 OFFERED = actions_for(FACE)

@@ -9,7 +9,7 @@ import pytest
 
 from imaging.picture import Picture, Rgb
 from models.roles import Face
-from pipelines.person_oracle import NEEDS, oracle_for, see, sharpness
+from pipelines.people.oracle import NEEDS, oracle_for, see, sharpness
 
 ALL = set(NEEDS)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from imaging.picture import Picture
-from pipelines.resolution import RESOLUTIONS, fit_resolution, one_megapixel
+from pipelines.common.resolution import RESOLUTIONS, fit_resolution, one_megapixel
 
 
 def plain(width: int, height: int, alpha: np.ndarray | None = None) -> Picture:

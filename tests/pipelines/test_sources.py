@@ -11,9 +11,9 @@ from imaging.picture import Mask, Matte, Picture, Rgb
 from models.backends.classical.felzenszwalb import Felzenszwalb
 from models.backends.classical.patchmatch import PatchMatch
 from models.roles import Inpainting, Matting, Segmentation
+from pipelines.common.texture_sources import lone_objects
 from pipelines.erase_foreground import erase_foreground
 from pipelines.image_expansion import image_expansion
-from pipelines.sources import lone_objects
 from tests.fakes import FakeModels
 
 RED, GREEN = (220, 40, 40), (40, 170, 60)

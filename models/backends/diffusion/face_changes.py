@@ -24,7 +24,7 @@ class Change:
 def changes_for(face: Face, actions: Mapping[str, str | float]) -> list[Change]:
     """Give the changes that actions ask for, none for those that leave a person as they are.
 
-    actions: by name, each a word or a number, in the ranges of `pipelines.person_actions`. The
+    actions: by name, each a word or a number, in the ranges of `pipelines.people.actions`. The
     published ranges come without units: here the middle (0) changes nothing, and the ends are the
     strongest; where an action has words, low numbers lead to the word that is less.
     Raises ValueError for a name or word that is not there.

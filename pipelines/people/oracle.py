@@ -10,7 +10,7 @@ import numpy as np
 
 from imaging.picture import Rgb
 from models.roles import Face
-from pipelines.person_actions import ACTIONS
+from pipelines.people.actions import ACTIONS
 
 Prospect = Literal["low", "high"]
 Oracle = dict[str, dict[str, Prospect]]

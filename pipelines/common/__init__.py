@@ -1,0 +1,1 @@
+"""What several operations share: the subject, canvases, sizes, texture sources, moderation."""

@@ -1,0 +1,1 @@
+"""What is known of people in a picture, and the changes that can be asked for."""
