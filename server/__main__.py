@@ -22,8 +22,8 @@ from server.http.connection import PatientConnection
 from server.http.shutdown import Ending, GracefulServer
 from server.settings import Settings
 from storage.database import DatabaseUnavailable
-from storage.folder import FolderInUse, FolderLock
-from storage.objects import StoreUnavailable
+from storage.folder_lock import FolderInUse, FolderLock
+from storage.object_store import StoreUnavailable
 
 
 def main() -> int:

@@ -22,9 +22,9 @@ from server.v1 import OPERATIONS
 from server.visuals import Visuals
 from storage.database import database_url
 from storage.links import LinkSigner, load_or_create_secret
-from storage.opening import Stores, open_stores
-from storage.presence import Presence
 from storage.records import Records
+from storage.server_lease import Presence
+from storage.stores import Stores, open_stores
 
 
 class WarmModels(Models, Protocol):

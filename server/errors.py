@@ -41,7 +41,7 @@ from pipelines.image_to_psd import CanvasTooLong
 from pipelines.objects_remove import NoSuchMask
 from pipelines.people.actions import BadAction
 from storage.database import DatabaseUnavailable
-from storage.objects import StoreUnavailable
+from storage.object_store import StoreUnavailable
 
 log = logging.getLogger("retouch")
 

@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from storage.database import database_url, is_postgresql
-from storage.opening import parse_s3
 from storage.s3 import Bucket
+from storage.stores import parse_s3
 
 _ORGANISATION = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

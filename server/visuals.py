@@ -14,7 +14,7 @@ from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
 from server.errors import NotFound
 from server.http.uploads import Encoded
-from storage.objects import ObjectMissing, ObjectStore, content_type_of
+from storage.object_store import ObjectMissing, ObjectStore, content_type_of
 from storage.records import EditSession, Records, Visual
 
 _VISUAL_ID = re.compile(r"[0-9a-f]{16}\Z")

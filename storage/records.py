@@ -68,7 +68,7 @@ class SessionRow(Base):
 
 
 class ServerRow(Base):
-    """A server process that has used the database (`storage.presence`)."""
+    """A server process that has used the database (`storage.server_lease`)."""
 
     __tablename__ = "servers"
     name: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -13,7 +13,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from storage.objects import (
+from storage.object_store import (
     ObjectInfo,
     ObjectMissing,
     Refusal,

@@ -10,7 +10,7 @@ from starlette.responses import FileResponse, Response
 
 from server.errors import JobFailed, LinkRefused, NotFound
 from storage.links import LinkSigner, LinkState
-from storage.objects import ObjectStore
+from storage.object_store import ObjectStore
 
 router = APIRouter(tags=["results"])
 

@@ -18,7 +18,7 @@ from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.http.uploads import Encoded
 from server.operation import EditBody, Inquiry, Keeps, Material, Operation
 from server.visuals import Visuals
-from storage.objects import ObjectStore, content_type_of
+from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
 
 log = logging.getLogger("retouch")

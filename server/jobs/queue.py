@@ -14,7 +14,7 @@ from server.errors import Unavailable
 from server.jobs.recovery import Adoption
 from server.jobs.serialization import VERSION, Form
 from storage.database import reaching_database
-from storage.presence import Presence
+from storage.server_lease import Presence
 
 log = logging.getLogger("retouch")
 

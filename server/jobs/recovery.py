@@ -6,7 +6,7 @@ import threading
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from storage.presence import Presence
+from storage.server_lease import Presence
 
 log = logging.getLogger("retouch")
 
@@ -17,7 +17,7 @@ _LOOK_S = 1.0
 class Adoption:
     """Looks, on a thread of its own, for processes that are gone, and has their jobs done here or by a peer.
 
-    Every process is present in the database by a lock that ends with it (`storage.presence`). Whoever
+    Every process is present in the database by a lock that ends with it (`storage.server_lease`). Whoever
     gets the lock of another knows that it is dead, and while it holds the lock nobody else does the same.
     """
 

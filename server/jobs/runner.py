@@ -13,7 +13,7 @@ from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unava
 from server.jobs.executor import Workshop
 from server.jobs.serialization import Form, JobForms
 from server.jobs.workers import NoWorkers, Workers
-from storage.objects import ObjectStore, Refusal, content_type_of
+from storage.object_store import ObjectStore, Refusal, content_type_of
 
 log = logging.getLogger("retouch")
 

@@ -8,7 +8,7 @@ from imaging.files import codec
 from server.http.uploads import Encoded
 from server.jobs.executor import Job
 from server.operation import Operation
-from storage.objects import ObjectMissing, ObjectStore, content_type_of
+from storage.object_store import ObjectMissing, ObjectStore, content_type_of
 
 log = logging.getLogger("retouch")
 

@@ -23,7 +23,7 @@ from server.v1 import OPERATIONS
 from server.v1.background_remove import OPERATION
 from server.visuals import Visuals
 from storage.database import DatabaseUnavailable, database_url
-from storage.local import LocalObjects
+from storage.filesystem import LocalObjects
 from storage.records import Records
 from tests.fakes import FakeModels
 from tests.process.conftest import sample

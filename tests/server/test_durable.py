@@ -16,7 +16,7 @@ from models.roles import Inpainting, Matting
 from models.runtime.pool import ModelUnavailable
 from server.app import create_app
 from server.settings import Settings
-from storage.local import LocalObjects
+from storage.filesystem import LocalObjects
 from tests.fakes import FakeModels, MeanInpainting
 from tests.server.conftest import TOKEN, b64, encode, mask, photo
 from tests.server.test_refusals import refused

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.folder import FolderInUse, FolderLock
+from storage.folder_lock import FolderInUse, FolderLock
 from tests.conftest import ROOT
 
 
@@ -22,7 +22,7 @@ def test_a_folder_has_one_server(tmp_path: Path) -> None:
 
 def test_a_killed_server_leaves_the_folder(tmp_path: Path) -> None:
     code = (
-        "import pathlib, sys, time; from storage.folder import FolderLock;"
+        "import pathlib, sys, time; from storage.folder_lock import FolderLock;"
         " lock = FolderLock(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen(

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.local import LocalObjects
-from storage.objects import InvalidKey, check_key
+from storage.filesystem import LocalObjects
+from storage.object_store import InvalidKey, check_key
 
 PNG = "image/png"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from storage.local import LocalObjects
-from storage.objects import InvalidKey, ObjectMissing, ObjectStore, Refusal
-from storage.opening import parse_s3
+from storage.filesystem import LocalObjects
+from storage.object_store import InvalidKey, ObjectMissing, ObjectStore, Refusal
 from storage.s3 import Bucket, S3Objects
+from storage.stores import parse_s3
 
 PNG = "image/png"
 

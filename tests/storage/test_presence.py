@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.engine import URL
 
 from storage.database import DatabaseUnavailable, database_url
-from storage.presence import Presence
 from storage.records import Records
+from storage.server_lease import Presence
 from tests.conftest import ROOT
 from tests.services import Postgres
 
@@ -59,7 +59,7 @@ def test_who_has_left_is_adopted_by_one_alone_and_forgotten(url: URL, here: Pres
 
 def test_a_killed_process_is_known_to_be_dead(url: URL, here: Presence) -> None:
     code = (
-        "import sys, time; from storage.presence import Presence;"
+        "import sys, time; from storage.server_lease import Presence;"
         "from storage.database import database_url;"
         "presence = Presence(database_url(sys.argv[1])); print(presence.name, flush=True); time.sleep(60)"
     )

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 
-from storage.objects import Refusal, StoreUnavailable
-from storage.opening import open_stores, parse_s3
+from storage.object_store import Refusal, StoreUnavailable
 from storage.s3 import Bucket, S3Objects
+from storage.stores import open_stores, parse_s3
 from tests.services import SeaweedFs, free_port
 
 PNG = "image/png"

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from storage.local import LocalObjects
-from storage.objects import ObjectStore, is_key
+from storage.filesystem import LocalObjects
+from storage.object_store import ObjectStore, is_key
 from storage.s3 import Bucket, S3Objects
 
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._/-]*))?\Z")

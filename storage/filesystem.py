@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.objects import (
+from storage.object_store import (
     ObjectInfo,
     ObjectMissing,
     Refusal,
