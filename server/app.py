@@ -16,7 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from models.runtime.engine import EngineUnavailable
 from server import errors
 from server.context import House, WarmModels, open_house
-from server.endpoints import Desk
+from server.endpoints import Endpoints
 from server.http import health, openapi, results
 from server.http.health import Readiness
 from server.http.middleware import BoundedBody, LastResort, TidyPath
@@ -89,7 +89,7 @@ def create_app(settings: Settings, models: WarmModels, ending: Ending | None = N
     return app
 
 
-def _add_operation(app: FastAPI, operation: Operation[Any], desk: Desk) -> None:
+def _add_operation(app: FastAPI, operation: Operation[Any], desk: Endpoints) -> None:
     async def endpoint(request: Request) -> BaseModel:
         return await desk.serve(operation, request)
 
@@ -106,7 +106,7 @@ def _add_operation(app: FastAPI, operation: Operation[Any], desk: Desk) -> None:
     )
 
 
-def _add_inquiry(app: FastAPI, inquiry: Inquiry, desk: Desk) -> None:
+def _add_inquiry(app: FastAPI, inquiry: Inquiry, desk: Endpoints) -> None:
     async def endpoint(request: Request, visual_id: str) -> Any:
         return await desk.tell(inquiry, request, visual_id)
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from models.roles import Models
 from server.dependencies import Reception
-from server.endpoints import Desk
+from server.endpoints import Endpoints
 from server.http.admission import Gate
 from server.http.auth import Tokens
 from server.http.results import Delivery
@@ -45,7 +45,7 @@ class House:
     reception: Reception
     workers: Workers
     durable: DurableJobs
-    desk: Desk
+    desk: Endpoints
 
 
 def open_house(settings: Settings, models: WarmModels) -> House:
@@ -78,5 +78,5 @@ def open_house(settings: Settings, models: WarmModels) -> House:
     forms = JobForms({operation.path: operation for operation in OPERATIONS}, stores.sources)
     runner = JobRunner(forms, stores.results, workshop, workers, settings.job_timeout_s)
     durable = DurableJobs(journal, forms, runner, settings.max_undone)
-    desk = Desk(reception, workshop, durable, workers)
+    desk = Endpoints(reception, workshop, durable, workers)
     return House(stores, records, visuals, reception, workers, durable, desk)

@@ -26,7 +26,7 @@ from server.operation import Delivered, EditBody, Inquiry, Operation, VisualBody
 R = TypeVar("R")
 
 
-class Desk:
+class Endpoints:
     """Takes requests; every refusal comes before any work, and leaves nothing behind."""
 
     def __init__(
