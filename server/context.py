@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from models.roles import Models
-from server.dependencies import Reception
+from server.dependencies import Dependencies
 from server.endpoints import Endpoints
 from server.http.admission import Gate
 from server.http.auth import Tokens
@@ -42,7 +42,7 @@ class House:
     stores: Stores
     records: Records
     visuals: Visuals
-    reception: Reception
+    reception: Dependencies
     workers: Workers
     durable: DurableJobs
     desk: Endpoints
@@ -65,7 +65,7 @@ def open_house(settings: Settings, models: WarmModels) -> House:
     signer = LinkSigner(
         load_or_create_secret((shared if isinstance(shared, Path) else data) / "link-secret")
     )
-    reception = Reception(
+    reception = Dependencies(
         settings,
         Tokens(settings.api_tokens),
         Gate(settings.max_waiting, settings.workers),

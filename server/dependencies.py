@@ -11,7 +11,7 @@ from server.visuals import Visuals
 
 
 @dataclass(frozen=True)
-class Reception:
+class Dependencies:
     """The parts of the house that stand between a caller and the work."""
 
     settings: Settings

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
 from models.deadline import Cancelled, Scope, entered
-from server.dependencies import Reception
+from server.dependencies import Dependencies
 from server.errors import ServerEnding, translated
 from server.http.fields import read_fields, validate
 from server.http.results import new_key
@@ -31,7 +31,7 @@ class Endpoints:
 
     def __init__(
         self,
-        reception: Reception,
+        reception: Dependencies,
         workshop: Workshop,
         durable: DurableJobs,
         workers: Workers,

@@ -7,7 +7,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
-from server.dependencies import Reception
+from server.dependencies import Dependencies
 from server.errors import BadRequest, CannotWork
 from server.http.fields import Fields, read_fields, validate
 from server.http.openapi import picture_body
@@ -51,7 +51,7 @@ class Registered(BaseModel):
 )
 async def register(request: Request) -> Registered:
     """Keep a picture; the same picture always has the same visual_id in one organisation."""
-    reception: Reception = request.app.state.reception
+    reception: Dependencies = request.app.state.reception
     organisation = reception.tokens.organisation(request)
     async with reception.gate:
         fields = await read_fields(request, reception.settings.max_body_mb * 2**20)

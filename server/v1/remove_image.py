@@ -4,7 +4,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
-from server.dependencies import Reception
+from server.dependencies import Dependencies
 
 router = APIRouter(tags=["visuals"])
 
@@ -20,7 +20,7 @@ class Removed(BaseModel):
 @router.post("/{visual_id}/remove_image", summary="Remove a visual", response_model=Removed)
 async def remove_image(request: Request, visual_id: str) -> Removed:
     """Forget a visual: its picture, its masks and the results made of it."""
-    reception: Reception = request.app.state.reception
+    reception: Dependencies = request.app.state.reception
     organisation = reception.tokens.organisation(request)
     visual = await anyio.to_thread.run_sync(reception.visuals.find, organisation, visual_id)
     await anyio.to_thread.run_sync(reception.visuals.remove, visual)
