@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from models.runtime.engine import EngineUnavailable
 from server import errors
-from server.context import House, WarmModels, open_house
+from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.http import health, openapi, results
 from server.http.health import Readiness
@@ -42,7 +42,7 @@ def create_app(settings: Settings, models: WarmModels, ending: Ending | None = N
     """
     ending = ending or Ending(settings.drain_s, settings.grace_s)
     readiness = Readiness(ending, {"models"})
-    house = open_house(settings, models)
+    house = build_context(settings, models)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -158,7 +158,7 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
             return
 
 
-async def _sweep(settings: Settings, house: House) -> None:
+async def _sweep(settings: Settings, house: AppContext) -> None:
     """Remove what has expired, again and again: results, their names, pictures of dead jobs."""
     while True:
         # A result is stored before its link is signed, so a minute more never cuts a link short.

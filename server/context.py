@@ -36,7 +36,7 @@ class WarmModels(Models, Protocol):
 
 
 @dataclass(frozen=True)
-class House:
+class AppContext:
     """What the application starts, uses and stops."""
 
     stores: Stores
@@ -48,7 +48,7 @@ class House:
     desk: Endpoints
 
 
-def open_house(settings: Settings, models: WarmModels) -> House:
+def build_context(settings: Settings, models: WarmModels) -> AppContext:
     """Make every part; raises OSError where the store or the database is not to be had."""
     data = settings.data_dir
     stores = open_stores(settings.store_address)
@@ -79,4 +79,4 @@ def open_house(settings: Settings, models: WarmModels) -> House:
     runner = JobRunner(forms, stores.results, workshop, workers, settings.job_timeout_s)
     durable = DurableJobs(journal, forms, runner, settings.max_undone)
     desk = Endpoints(reception, workshop, durable, workers)
-    return House(stores, records, visuals, reception, workers, durable, desk)
+    return AppContext(stores, records, visuals, reception, workers, durable, desk)

@@ -32,7 +32,7 @@ Wait = Callable[[Callable[[], bool]], None]
 KEY = "a/result.png"
 
 
-class House:
+class AppContext:
     """The parts that durable jobs need, in one folder, around models of one's own."""
 
     def __init__(self, folder: Path, models: FakeModels) -> None:
@@ -70,14 +70,14 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def house(tmp_path: Path) -> Iterator[AppContext]:
     """A house on stand-in models."""
-    house = House(tmp_path, FakeModels())
+    house = AppContext(tmp_path, FakeModels())
     yield house
     house.close()
 
 
-def test_a_job_is_forgotten_when_its_result_expires(house: House, wait_until: Wait) -> None:
+def test_a_job_is_forgotten_when_its_result_expires(house: AppContext, wait_until: Wait) -> None:
     house.submit()
     wait_until(lambda: house.results.exists(KEY))
     wait_until(lambda: not list(house.sources.path("x").parent.rglob("*.jpeg")))
@@ -113,7 +113,7 @@ def test_a_job_that_ended_many_processes_is_given_up(
     tmp_path: Path, wait_until: Wait, deaths: int, is_done: bool
 ) -> None:
     models = Counting()
-    first = House(tmp_path, models)
+    first = AppContext(tmp_path, models)
     first.submit("a/other.png")
     first.submit()
     wait_until(lambda: models.lent == 1)  # the one thread works on the other job: ours waits
@@ -123,7 +123,7 @@ def test_a_job_that_ended_many_processes_is_given_up(
     first.close()
     assert not first.results.exists(KEY)
     (ours / "deaths.json").write_bytes(b"%d" % deaths)
-    second = House(tmp_path, FakeModels())
+    second = AppContext(tmp_path, FakeModels())
     wait_until(lambda: second.results.is_settled(KEY))
     second.close()
     assert second.results.exists(KEY) is is_done
@@ -135,7 +135,7 @@ def test_a_job_that_ended_many_processes_is_given_up(
 
 
 def test_a_job_that_cannot_be_kept_leaves_nothing_and_the_next_is_kept(
-    house: House, wait_until: Wait
+    house: AppContext, wait_until: Wait
 ) -> None:
     in_the_way = house.folder / "jobs.db"
     in_the_way.mkdir()
