@@ -12,7 +12,7 @@ from server.http.auth import Tokens
 from server.http.results import Delivery
 from server.http.uploads import Intake
 from server.jobs.durable import DurableJobs
-from server.jobs.executor import Workshop
+from server.jobs.executor import JobExecutor
 from server.jobs.queue import Journal
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobForms
@@ -73,7 +73,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         visuals,
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
     )
-    workshop = Workshop(models, stores.results, visuals, settings.moderation_threshold)
+    workshop = JobExecutor(models, stores.results, visuals, settings.moderation_threshold)
     workers = Workers(settings.workers)
     forms = JobForms({operation.path: operation for operation in OPERATIONS}, stores.sources)
     runner = JobRunner(forms, stores.results, workshop, workers, settings.job_timeout_s)

@@ -19,7 +19,7 @@ from server.http.fields import read_fields, validate
 from server.http.results import new_key
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
-from server.jobs.executor import Done, Job, Workshop, result_extension
+from server.jobs.executor import Done, Job, JobExecutor, result_extension
 from server.jobs.workers import NoWorkers, Workers
 from server.operation import Delivered, EditBody, Inquiry, Operation, VisualBody
 
@@ -32,7 +32,7 @@ class Endpoints:
     def __init__(
         self,
         reception: Dependencies,
-        workshop: Workshop,
+        workshop: JobExecutor,
         durable: DurableJobs,
         workers: Workers,
     ) -> None:

@@ -53,7 +53,7 @@ class Done:
     blocked: Sequence[bool]
 
 
-class Workshop:
+class JobExecutor:
     """Does jobs; each call runs on the thread that makes it.
 
     thresholds: from which score on, 0..1, moderation blocks a picture.

@@ -10,7 +10,7 @@ from functools import partial
 
 from models.deadline import Cancelled, Scope, entered
 from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unavailable
-from server.jobs.executor import Workshop
+from server.jobs.executor import JobExecutor
 from server.jobs.serialization import Form, JobForms
 from server.jobs.workers import NoWorkers, Workers
 from storage.object_store import ObjectStore, Refusal, content_type_of
@@ -39,7 +39,7 @@ class JobRunner:
         self,
         forms: JobForms,
         results: ObjectStore,
-        workshop: Workshop,
+        workshop: JobExecutor,
         workers: Workers,
         timeout_s: float,
     ) -> None:

@@ -13,7 +13,7 @@ from imaging.files.codec import probe
 from models.roles import Matting
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
-from server.jobs.executor import Job, Workshop
+from server.jobs.executor import Job, JobExecutor
 from server.jobs.queue import Journal
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobForms
@@ -43,7 +43,7 @@ class AppContext:
         visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results)
         self.workers = Workers(1)
         forms = JobForms({operation.path: operation for operation in OPERATIONS}, self.sources)
-        workshop = Workshop(models, self.results, visuals, 0.8)
+        workshop = JobExecutor(models, self.results, visuals, 0.8)
         runner = JobRunner(forms, self.results, workshop, self.workers, 60)
         self.jobs = DurableJobs(Journal(folder / "jobs.db"), forms, runner, limit=300)
         self.jobs.start()
