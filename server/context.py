@@ -7,7 +7,7 @@ from typing import Protocol
 from models.roles import Models
 from server.dependencies import Dependencies
 from server.endpoints import Endpoints
-from server.http.admission import Gate
+from server.http.admission import ConcurrencyLimit
 from server.http.auth import Tokens
 from server.http.results import Delivery
 from server.http.uploads import Intake
@@ -68,7 +68,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     reception = Dependencies(
         settings,
         Tokens(settings.api_tokens),
-        Gate(settings.max_waiting, settings.workers),
+        ConcurrencyLimit(settings.max_waiting, settings.workers),
         Intake(settings),
         visuals,
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),

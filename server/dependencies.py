@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from server.http.admission import Gate
+from server.http.admission import ConcurrencyLimit
 from server.http.auth import Tokens
 from server.http.results import Delivery
 from server.http.uploads import Intake
@@ -16,7 +16,7 @@ class Dependencies:
 
     settings: Settings
     tokens: Tokens
-    gate: Gate
+    gate: ConcurrencyLimit
     intake: Intake
     visuals: Visuals
     delivery: Delivery

@@ -6,7 +6,7 @@ from types import TracebackType
 from server.errors import busy
 
 
-class Gate:
+class ConcurrencyLimit:
     """Counts the requests inside and turns away those beyond `limit`; lives on the event loop.
 
     workers: how many are worked on at once, to tell how long a wait will be.

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.errors import Busy
-from server.http.admission import Gate
+from server.http.admission import ConcurrencyLimit
 from server.settings import Settings
 from tests.fakes import EllipseMatting, FakeModels
 from tests.server.conftest import TOKEN, b64, photo
@@ -18,7 +18,7 @@ from tests.server.test_refusals import refused
 
 
 async def test_a_full_house_turns_away_and_tells_the_wait() -> None:
-    gate = Gate(limit=2, workers=1)
+    gate = ConcurrencyLimit(limit=2, workers=1)
     for _ in range(100):
         gate.took(4.0)
     async with gate, gate:
@@ -30,7 +30,7 @@ async def test_a_full_house_turns_away_and_tells_the_wait() -> None:
 
 
 async def test_whoever_fails_leaves_room() -> None:
-    gate = Gate(limit=1, workers=1)
+    gate = ConcurrencyLimit(limit=1, workers=1)
     for _ in range(3):
         with pytest.raises(ValueError, match="inside"):
             async with gate:
