@@ -13,7 +13,7 @@ from server.http.results import Delivery
 from server.http.uploads import Intake
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import JobExecutor
-from server.jobs.queue import Journal
+from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobForms
 from server.jobs.workers import Workers
@@ -54,11 +54,11 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     stores = open_stores(settings.store_address)
     if settings.database_url is None:
         records = Records(database_url(f"sqlite:///{data.absolute()}/records.db"))
-        journal = Journal(data / "jobs.db")
+        journal = JobQueue(data / "jobs.db")
     else:
         url = database_url(settings.database_url.get_secret_value())
         records = Records(url)
-        journal = Journal(Presence(url))
+        journal = JobQueue(Presence(url))
     visuals = Visuals(records, stores.visuals, stores.results)
     # Servers that share a folder of results share the secret of their links.
     shared = settings.store_address

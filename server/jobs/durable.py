@@ -7,7 +7,7 @@ from datetime import datetime
 
 from server.errors import busy
 from server.jobs.executor import Job
-from server.jobs.queue import Journal
+from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import Form, JobForms
 
@@ -20,7 +20,7 @@ class DurableJobs:
     limit: jobs undone at once in this process; beyond it Busy.
     """
 
-    def __init__(self, journal: Journal, forms: JobForms, runner: JobRunner, limit: int) -> None:
+    def __init__(self, journal: JobQueue, forms: JobForms, runner: JobRunner, limit: int) -> None:
         self._journal = journal
         self._forms = forms
         self._runner = runner

@@ -29,7 +29,7 @@ _POOL = 10
 Do = Callable[[str, Form], None]
 
 
-class Journal:
+class JobQueue:
     """Keeps jobs as DBOS workflows and has each done; one of it in a process (DBOS has one instance).
 
     A job that this process ends without having done is done by its next start, where the database is a
@@ -95,7 +95,7 @@ class Journal:
         self._starters.shutdown(wait=False, cancel_futures=True)
         if self._launched:
             DBOS.destroy()
-            _journals.remove(self)
+            _queues.remove(self)
         if self._presence is not None:
             self._presence.close()
 
@@ -111,13 +111,13 @@ class Journal:
         with self._launching:
             if self._launched:
                 return
-            _journals.append(self)
+            _queues.append(self)
             try:
                 DBOS(config=self._config())
                 DBOS.launch()
             except BaseException:  # the next job tries it anew
                 DBOS.destroy()
-                _journals.remove(self)
+                _queues.remove(self)
                 raise
             self._launched = True
             if self._presence is not None:
@@ -136,14 +136,14 @@ class Journal:
         )
 
 
-_journals: list[Journal] = []
+_queues: list[JobQueue] = []
 """Whose the jobs of this process are: DBOS knows workflows by name, not by object."""
 
 
 @DBOS.workflow(name="edit", max_recovery_attempts=None)
 def edit(form: dict[str, Any]) -> None:
     """Do one job, given in its JSON form."""
-    _journals[-1].do(str(DBOS.workflow_id), form)
+    _queues[-1].do(str(DBOS.workflow_id), form)
 
 
 def _begin(name: str, form: Mapping[str, Any]) -> None:

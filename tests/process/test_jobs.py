@@ -14,7 +14,7 @@ from models.roles import Matting
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Job, JobExecutor
-from server.jobs.queue import Journal
+from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobForms
 from server.jobs.workers import Workers
@@ -45,7 +45,7 @@ class AppContext:
         forms = JobForms({operation.path: operation for operation in OPERATIONS}, self.sources)
         workshop = JobExecutor(models, self.results, visuals, 0.8)
         runner = JobRunner(forms, self.results, workshop, self.workers, 60)
-        self.jobs = DurableJobs(Journal(folder / "jobs.db"), forms, runner, limit=300)
+        self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), forms, runner, limit=300)
         self.jobs.start()
 
     def submit(self, key: str = KEY) -> None:
