@@ -15,7 +15,7 @@ from server.jobs.durable import DurableJobs
 from server.jobs.executor import JobExecutor
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
-from server.jobs.serialization import JobForms
+from server.jobs.serialization import JobSerializer
 from server.jobs.workers import Workers
 from server.settings import Settings
 from server.v1 import OPERATIONS
@@ -75,7 +75,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     )
     workshop = JobExecutor(models, stores.results, visuals, settings.moderation_threshold)
     workers = Workers(settings.workers)
-    forms = JobForms({operation.path: operation for operation in OPERATIONS}, stores.sources)
+    forms = JobSerializer({operation.path: operation for operation in OPERATIONS}, stores.sources)
     runner = JobRunner(forms, stores.results, workshop, workers, settings.job_timeout_s)
     durable = DurableJobs(journal, forms, runner, settings.max_undone)
     desk = Endpoints(reception, workshop, durable, workers)

@@ -9,7 +9,7 @@ from server.errors import busy
 from server.jobs.executor import Job
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
-from server.jobs.serialization import Form, JobForms
+from server.jobs.serialization import Form, JobSerializer
 
 _COME_AGAIN_S = 10
 
@@ -20,7 +20,9 @@ class DurableJobs:
     limit: jobs undone at once in this process; beyond it Busy.
     """
 
-    def __init__(self, journal: JobQueue, forms: JobForms, runner: JobRunner, limit: int) -> None:
+    def __init__(
+        self, journal: JobQueue, forms: JobSerializer, runner: JobRunner, limit: int
+    ) -> None:
         self._journal = journal
         self._forms = forms
         self._runner = runner

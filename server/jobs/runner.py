@@ -11,7 +11,7 @@ from functools import partial
 from models.deadline import Cancelled, Scope, entered
 from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unavailable
 from server.jobs.executor import JobExecutor
-from server.jobs.serialization import Form, JobForms
+from server.jobs.serialization import Form, JobSerializer
 from server.jobs.workers import NoWorkers, Workers
 from storage.object_store import ObjectStore, Refusal, content_type_of
 
@@ -37,7 +37,7 @@ class JobRunner:
 
     def __init__(
         self,
-        forms: JobForms,
+        forms: JobSerializer,
         results: ObjectStore,
         workshop: JobExecutor,
         workers: Workers,

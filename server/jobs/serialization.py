@@ -18,7 +18,7 @@ VERSION = "1"
 Form = Mapping[str, Any]
 
 
-class JobForms:
+class JobSerializer:
     """Turns jobs into forms and back; safe to share by threads.
 
     operations: by path. sources: where the pictures lie until the job is done.

@@ -16,7 +16,7 @@ from server.jobs.durable import DurableJobs
 from server.jobs.executor import Job, JobExecutor
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
-from server.jobs.serialization import JobForms
+from server.jobs.serialization import JobSerializer
 from server.jobs.workers import Workers
 from server.operation import EditBody
 from server.v1 import OPERATIONS
@@ -42,7 +42,7 @@ class AppContext:
         self.records = Records(database_url(f"sqlite:///{folder}/records.db"))
         visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results)
         self.workers = Workers(1)
-        forms = JobForms({operation.path: operation for operation in OPERATIONS}, self.sources)
+        forms = JobSerializer({operation.path: operation for operation in OPERATIONS}, self.sources)
         workshop = JobExecutor(models, self.results, visuals, 0.8)
         runner = JobRunner(forms, self.results, workshop, self.workers, 60)
         self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), forms, runner, limit=300)
