@@ -11,7 +11,7 @@ from typing import Any
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from server.errors import Unavailable
-from server.jobs.recovery import Adoption
+from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, Form
 from storage.database import reaching_database
 from storage.server_lease import Presence
@@ -40,7 +40,7 @@ class JobQueue:
         """Keep jobs in a file, or in the PostgreSQL database that this process is present in."""
         self._file = database if isinstance(database, Path) else None
         self._presence = database if isinstance(database, Presence) else None
-        self._adoption: Adoption | None = None
+        self._adoption: JobRecovery | None = None
         self._launching = threading.Lock()
         self._launched = False
         self._withdrawn: set[str] = set()
@@ -121,7 +121,7 @@ class JobQueue:
                 raise
             self._launched = True
             if self._presence is not None:
-                self._adoption = Adoption(self._presence)
+                self._adoption = JobRecovery(self._presence)
 
     def _config(self) -> DBOSConfig:
         common = DBOSConfig(name="retouch", application_version=VERSION, log_level="WARNING")

@@ -14,7 +14,7 @@ _LOOK_S = 1.0
 """How often it is looked for the dead."""
 
 
-class Adoption:
+class JobRecovery:
     """Looks, on a thread of its own, for processes that are gone, and has their jobs done here or by a peer.
 
     Every process is present in the database by a lock that ends with it (`storage.server_lease`). Whoever
