@@ -23,7 +23,7 @@ from server.visuals import Visuals
 from storage.database import database_url
 from storage.links import LinkSigner, load_or_create_secret
 from storage.records import Records
-from storage.server_lease import Presence
+from storage.server_lease import ServerLease
 from storage.stores import Stores, open_stores
 
 
@@ -58,7 +58,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     else:
         url = database_url(settings.database_url.get_secret_value())
         records = Records(url)
-        journal = JobQueue(Presence(url))
+        journal = JobQueue(ServerLease(url))
     visuals = Visuals(records, stores.visuals, stores.results)
     # Servers that share a folder of results share the secret of their links.
     shared = settings.store_address

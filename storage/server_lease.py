@@ -22,7 +22,7 @@ _SETTLED_S = 5.0
 _ASK_S = 0.1
 
 
-class Presence:
+class ServerLease:
     """This process among the servers of a database whose schema is up to date.
 
     A session-level advisory lock is held on a connection of its own. The database frees it when the

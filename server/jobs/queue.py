@@ -14,7 +14,7 @@ from server.errors import Unavailable
 from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, Form
 from storage.database import reaching_database
-from storage.server_lease import Presence
+from storage.server_lease import ServerLease
 
 log = logging.getLogger("retouch")
 
@@ -36,10 +36,10 @@ class JobQueue:
     file; in PostgreSQL, by whichever process is there (`server.jobs.recovery`).
     """
 
-    def __init__(self, database: Path | Presence) -> None:
+    def __init__(self, database: Path | ServerLease) -> None:
         """Keep jobs in a file, or in the PostgreSQL database that this process is present in."""
         self._file = database if isinstance(database, Path) else None
-        self._presence = database if isinstance(database, Presence) else None
+        self._presence = database if isinstance(database, ServerLease) else None
         self._adoption: JobRecovery | None = None
         self._launching = threading.Lock()
         self._launched = False

@@ -6,7 +6,7 @@ import threading
 from dbos import DBOS
 from sqlalchemy.exc import SQLAlchemyError
 
-from storage.server_lease import Presence
+from storage.server_lease import ServerLease
 
 log = logging.getLogger("retouch")
 
@@ -21,7 +21,7 @@ class JobRecovery:
     gets the lock of another knows that it is dead, and while it holds the lock nobody else does the same.
     """
 
-    def __init__(self, presence: Presence) -> None:
+    def __init__(self, presence: ServerLease) -> None:
         """Begin to look."""
         self._presence = presence
         self._closed = threading.Event()

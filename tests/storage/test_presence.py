@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 
 from storage.database import DatabaseUnavailable, database_url
 from storage.records import Records
-from storage.server_lease import Presence
+from storage.server_lease import ServerLease
 from tests.conftest import ROOT
 from tests.services import Postgres
 
@@ -26,14 +26,14 @@ def url(postgres: Postgres) -> URL:
 
 
 @pytest.fixture
-def here(url: URL) -> Iterator[Presence]:
-    presence = Presence(url)
+def here(url: URL) -> Iterator[ServerLease]:
+    presence = ServerLease(url)
     yield presence
     presence.close()
 
 
-def test_the_living_are_not_adopted(url: URL, here: Presence) -> None:
-    other = Presence(url)
+def test_the_living_are_not_adopted(url: URL, here: ServerLease) -> None:
+    other = ServerLease(url)
     assert here.others() == [other.name]
     assert other.others() == [here.name]
     with here.adopting(other.name) as is_dead:
@@ -42,9 +42,9 @@ def test_the_living_are_not_adopted(url: URL, here: Presence) -> None:
     other.close()
 
 
-def test_who_has_left_is_adopted_by_one_alone_and_forgotten(url: URL, here: Presence) -> None:
-    third = Presence(url)
-    gone = Presence(url)
+def test_who_has_left_is_adopted_by_one_alone_and_forgotten(url: URL, here: ServerLease) -> None:
+    third = ServerLease(url)
+    gone = ServerLease(url)
     gone.close()
     with here.adopting(gone.name) as ours:
         assert ours
@@ -57,11 +57,11 @@ def test_who_has_left_is_adopted_by_one_alone_and_forgotten(url: URL, here: Pres
     third.close()
 
 
-def test_a_killed_process_is_known_to_be_dead(url: URL, here: Presence) -> None:
+def test_a_killed_process_is_known_to_be_dead(url: URL, here: ServerLease) -> None:
     code = (
-        "import sys, time; from storage.server_lease import Presence;"
+        "import sys, time; from storage.server_lease import ServerLease;"
         "from storage.database import database_url;"
-        "presence = Presence(database_url(sys.argv[1])); print(presence.name, flush=True); time.sleep(60)"
+        "presence = ServerLease(database_url(sys.argv[1])); print(presence.name, flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, url.render_as_string(hide_password=False)],
@@ -87,7 +87,7 @@ def test_a_killed_process_is_known_to_be_dead(url: URL, here: Presence) -> None:
 
 
 def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
-    postgres: Postgres, url: URL, here: Presence
+    postgres: Postgres, url: URL, here: ServerLease
 ) -> None:
     assert here.renew()
     postgres.stop()
@@ -100,7 +100,7 @@ def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
         postgres.start()
     here.check()
     assert not here.renew()
-    other = Presence(url)
+    other = ServerLease(url)
     with other.adopting(here.name) as is_dead:
         assert not is_dead
     other.close()
@@ -112,7 +112,7 @@ def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
 
 def test_a_database_that_is_away_stops_the_start() -> None:
     with pytest.raises(DatabaseUnavailable):
-        Presence(database_url("postgresql://retouch@127.0.0.1:1/none"))
+        ServerLease(database_url("postgresql://retouch@127.0.0.1:1/none"))
 
 
 def test_servers_that_start_at_once_bring_up_one_schema(postgres: Postgres) -> None:
