@@ -19,7 +19,7 @@ from models.runtime.remote_models import EngineModels
 from models.weights.download import WeightsUnavailable
 from server.app import create_app
 from server.http.connection import PatientConnection
-from server.http.shutdown import Ending, GracefulServer
+from server.http.shutdown import GracefulServer, Shutdown
 from server.settings import Settings
 from storage.database import DatabaseUnavailable
 from storage.folder_lock import FolderInUse, FolderLock
@@ -45,7 +45,7 @@ def main() -> int:
     bound_memory(settings.workers)
     # Requests run side by side, one thread each; a pool of threads inside each would only contend.
     cv2.setNumThreads(1)
-    ending = Ending(settings.drain_s, settings.grace_s)
+    ending = Shutdown(settings.drain_s, settings.grace_s)
     try:
         # Servers with a database of their own in this folder would take up one another's jobs.
         lock = FolderLock(settings.data_dir) if settings.database_url is None else None

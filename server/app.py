@@ -20,7 +20,7 @@ from server.endpoints import Endpoints
 from server.http import health, openapi, results
 from server.http.health import Readiness
 from server.http.middleware import BoundedBody, LastResort, TidyPath
-from server.http.shutdown import Ending
+from server.http.shutdown import Shutdown
 from server.operation import Inquiry, Operation
 from server.settings import Settings
 from server.v1 import INQUIRIES, OPERATIONS, ROUTERS
@@ -34,13 +34,13 @@ _LONGEST_JOB = timedelta(days=7)
 """How long an accepted job may wait with its pictures, a server that is down included."""
 
 
-def create_app(settings: Settings, models: WarmModels, ending: Ending | None = None) -> FastAPI:
+def create_app(settings: Settings, models: WarmModels, ending: Shutdown | None = None) -> FastAPI:
     """Make the server's application; nothing is read from the environment here.
 
     ending: of the process that serves it. Raises OSError where the store or the database is not to be
     had.
     """
-    ending = ending or Ending(settings.drain_s, settings.grace_s)
+    ending = ending or Shutdown(settings.drain_s, settings.grace_s)
     readiness = Readiness(ending, {"models"})
     house = build_context(settings, models)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from server.http.shutdown import Ending
+from server.http.shutdown import Shutdown
 
 router = APIRouter(tags=["health"])
 
@@ -14,7 +14,7 @@ router = APIRouter(tags=["health"])
 class Readiness:
     """What is still awaited before the first request; ready when nothing is, until the end is begun."""
 
-    ending: Ending
+    ending: Shutdown
     awaited: set[str] = field(default_factory=set)
     fault: str | None = None
 

@@ -17,7 +17,7 @@ _LAST_S = 3.0
 """Kept of the grace period for what comes after the last answer: jobs at work, connections, files."""
 
 
-class Ending:
+class Shutdown:
     """The end of the process: when it was asked for, and the seconds that are left of its time.
 
     drain_s: between the signal and closing the listener, while balancers learn that the server is not
@@ -94,7 +94,7 @@ class GracefulServer(uvicorn.Server):
     the grace period is over.
     """
 
-    def __init__(self, config: uvicorn.Config, ending: Ending) -> None:
+    def __init__(self, config: uvicorn.Config, ending: Shutdown) -> None:
         config.timeout_graceful_shutdown = max(1, int(ending.grace_s - ending.drain_s - _LAST_S))
         super().__init__(config)
         self._ending = ending

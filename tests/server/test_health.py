@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from models.runtime.engine import EngineUnavailable
 from server.app import create_app
-from server.http.shutdown import Ending
+from server.http.shutdown import Shutdown
 from server.settings import Settings
 from tests.fakes import FakeModels
 
@@ -75,7 +75,7 @@ def test_models_whose_engine_is_away_are_tried_again(
 
 
 def test_a_process_that_ends_is_not_ready(tmp_path: Path) -> None:
-    ending = Ending(1, 30)
+    ending = Shutdown(1, 30)
     with TestClient(create_app(Settings(data_dir=tmp_path), FakeModels(), ending)) as client:
         ending.begin()
         answer = client.get("/readyz")
