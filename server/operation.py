@@ -121,7 +121,7 @@ def no_original() -> Picture:
 
 
 @dataclass(frozen=True)
-class Material:
+class Inputs:
     """What an operation works on, decoded.
 
     pictures and masks (height x width, uint8) by the name of their rule. Of operations on a visual
@@ -162,14 +162,14 @@ class Operation(Generic[B]):
     summary: str
     body: type[B]
     keeps: Keeps
-    perform: Callable[[B, Material, Models], Sequence[Picture | bytes]]
+    perform: Callable[[B, Inputs, Models], Sequence[Picture | bytes]]
     pictures: tuple[PictureRule, ...] = ()
     registers: bool = False
     method: str = "POST"
     in_query: tuple[str, ...] = ()
     gather: Callable[[B, Intake], Awaitable[Mapping[str, Encoded]]] = gather_none
     check: Callable[[B, Mapping[str, Encoded]], None] = lambda body, pictures: None
-    prepare: Callable[[B, Material, Models], B] = lambda body, material, models: body
+    prepare: Callable[[B, Inputs, Models], B] = lambda body, material, models: body
     count: Callable[[B], int] = lambda body: 1
     longest_side: Callable[[B, Probe], int] = lambda body, probe: max(probe.width, probe.height)
     changes: Callable[[B], Sequence[str]] = lambda body: ()
@@ -197,7 +197,7 @@ class Inquiry:
 
     path: str
     summary: str
-    tell: Callable[[Material, Models], Any]
+    tell: Callable[[Inputs, Models], Any]
     response: Any
 
     @property

@@ -16,7 +16,7 @@ from models.roles import Models
 from pipelines.common.moderation import is_blocked
 from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.http.uploads import Encoded
-from server.operation import EditBody, Inquiry, Keeps, Material, Operation
+from server.operation import EditBody, Inputs, Inquiry, Keeps, Operation
 from server.visuals import Visuals
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
@@ -130,30 +130,30 @@ class JobExecutor:
         image = decode("image", self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
         with translated():
-            material = Material({"image": image}, {}, visual.visual_id, labels)
+            material = Inputs({"image": image}, {}, visual.visual_id, labels)
             return inquiry.tell(material, self._models)
 
-    def _checked(self, job: Job) -> tuple[Material, EditBody]:
+    def _checked(self, job: Job) -> tuple[Inputs, EditBody]:
         material = self._material(job)
         if job.body.content_moderation:
             self._refuse_blocked(job, material)
         return material, job.operation.prepare(job.body, material, self._models)
 
-    def _refuse_blocked(self, job: Job, material: Material) -> None:
+    def _refuse_blocked(self, job: Job, material: Inputs) -> None:
         masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in material.masks.items()}
         for name, picture in {**material.pictures, **masks}.items():
             if self._blocks(job, picture):
                 raise Blocked(f"Content moderation refused the {name}.", name)
 
-    def _material(self, job: Job) -> Material:
+    def _material(self, job: Job) -> Inputs:
         pictures = {name: decode(name, e) for name, e in job.pictures.items() if not e.is_mask}
         masks = {name: decode_mask(name, e) for name, e in job.pictures.items() if e.is_mask}
         if not job.visual_id:
-            return Material(pictures, masks)
+            return Inputs(pictures, masks)
         labels = partial(self._visuals.labels, job.organisation, job.visual_id, self._models)
         original = partial(self._original, job.organisation, job.visual_id)
         changed = frozenset(job.changed)
-        return Material(pictures, masks, job.visual_id, labels, original, changed)
+        return Inputs(pictures, masks, job.visual_id, labels, original, changed)
 
     def _original(self, organisation: str, visual_id: str) -> Picture:
         visual = self._visuals.find(organisation, visual_id)

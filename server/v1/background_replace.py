@@ -15,8 +15,8 @@ from server.operation import (
     MIN_SEED,
     Delivered,
     EditBody,
+    Inputs,
     Keeps,
-    Material,
     Operation,
     Seed,
     random_seed,
@@ -65,7 +65,7 @@ def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
         raise BadRequest("Send either bg_prompt or ref_image_url or ref_image_file.", "bg_prompt")
 
 
-def prepare(body: BackgroundReplaceBody, given: Material, models: Models) -> BackgroundReplaceBody:
+def prepare(body: BackgroundReplaceBody, given: Inputs, models: Models) -> BackgroundReplaceBody:
     """Refuse a scene where the profile has no model that generates; a colour needs none."""
     if find_colour(body.bg_prompt) is None and not models.offers("scene_generation"):
         raise CannotWork(
@@ -74,7 +74,7 @@ def prepare(body: BackgroundReplaceBody, given: Material, models: Models) -> Bac
     return body
 
 
-def perform(body: BackgroundReplaceBody, given: Material, models: Models) -> list[Picture]:
+def perform(body: BackgroundReplaceBody, given: Inputs, models: Models) -> list[Picture]:
     """Put the subject before a colour, which leaves no choice between results, or into scenes."""
     sized = (body.original_quality, body.force_rmbg)
     colour = find_colour(body.bg_prompt)

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 from models.roles import Models
 from server.errors import CannotWork
-from server.operation import Inquiry, Material
+from server.operation import Inputs, Inquiry
 
 
 class Caption(BaseModel):
@@ -13,7 +13,7 @@ class Caption(BaseModel):
     caption: str
 
 
-def tell(given: Material, models: Models) -> Caption:
+def tell(given: Inputs, models: Models) -> Caption:
     """Describe the visual's own picture; raises CannotWork where the profile has no model for it."""
     if not models.offers("captioning"):
         raise CannotWork(

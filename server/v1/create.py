@@ -13,7 +13,7 @@ from pipelines.people.actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people
 from server.errors import BadRequest, CannotWork
 from server.http.fields import FormList
-from server.operation import ImageRes, Keeps, Material, Operation, VisualBody, image_res
+from server.operation import ImageRes, Inputs, Keeps, Operation, VisualBody, image_res
 from server.v1.resolutions import Resolution
 
 _MAX_CHANGES = 64
@@ -53,7 +53,7 @@ class CreateBody(VisualBody):
     desired_resolution: Resolution = "original"
 
 
-def prepare(body: CreateBody, given: Material, models: Models) -> CreateBody:
+def prepare(body: CreateBody, given: Inputs, models: Models) -> CreateBody:
     """Refuse unknown people, one named twice, and changes that a person does not offer.
 
     Twice is also: in this request, and in an edit on the way to `sid`. Raises CannotWork, BadRequest
@@ -80,7 +80,7 @@ def prepare(body: CreateBody, given: Material, models: Models) -> CreateBody:
     return body
 
 
-def perform(body: CreateBody, given: Material, models: Models) -> list[Picture]:
+def perform(body: CreateBody, given: Inputs, models: Models) -> list[Picture]:
     """Make all changes; people are known by where they are in the visual's own picture."""
     known = {person.id: person for person in _people(given, models)}
     factor = given.image.width / given.original().width
@@ -101,7 +101,7 @@ def perform(body: CreateBody, given: Material, models: Models) -> list[Picture]:
     return [fit_resolution(result, body.desired_resolution)]
 
 
-def _people(given: Material, models: Models) -> list[Person]:
+def _people(given: Inputs, models: Models) -> list[Person]:
     return people(given.original().rgb, models, given.visual_id)
 
 

@@ -14,8 +14,8 @@ from server.operation import (
     MIN_SEED,
     Delivered,
     EditBody,
+    Inputs,
     Keeps,
-    Material,
     Operation,
     Seed,
     random_seed,
@@ -60,7 +60,7 @@ def respond(body: GenFillBody, delivered: Delivered) -> GenFillAnswer:
     )
 
 
-def prepare(body: GenFillBody, _: Material, models: Models) -> GenFillBody:
+def prepare(body: GenFillBody, _: Inputs, models: Models) -> GenFillBody:
     """Refuse where the profile has no model for it."""
     if not models.offers("generative_fill"):
         raise CannotWork(
@@ -70,7 +70,7 @@ def prepare(body: GenFillBody, _: Material, models: Models) -> GenFillBody:
     return body
 
 
-def perform(body: GenFillBody, given: Material, models: Models) -> list[Picture]:
+def perform(body: GenFillBody, given: Inputs, models: Models) -> list[Picture]:
     """Generate every result at once."""
     seeds = seeds_of(body.seed, body.num_results)
     return gen_fill(

@@ -15,8 +15,8 @@ from server.operation import (
     MIN_SEED,
     Delivered,
     EditBody,
+    Inputs,
     Keeps,
-    Material,
     Operation,
     Seed,
     random_seed,
@@ -108,7 +108,7 @@ def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
     )
 
 
-def prepare(body: ImageExpansionBody, given: Material, models: Models) -> ImageExpansionBody:
+def prepare(body: ImageExpansionBody, given: Inputs, models: Models) -> ImageExpansionBody:
     """Describe the picture where no prompt was sent and the profile can: the answer tells it."""
     if body.prompt or not models.offers("captioning"):
         return body

@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 from models.roles import Models
 from pipelines.image_to_psd import image_to_psd
-from server.operation import Delivered, Keeps, Material, Operation, VisualBody
+from server.operation import Delivered, Inputs, Keeps, Operation, VisualBody
 
 
 class PsdRes(BaseModel):
@@ -13,7 +13,7 @@ class PsdRes(BaseModel):
     image_res: str = Field(description="Address of the PSD file; it expires.")
 
 
-def perform(body: VisualBody, given: Material, models: Models) -> list[bytes]:
+def perform(body: VisualBody, given: Inputs, models: Models) -> list[bytes]:
     """Take the picture apart; the visual's map fits its own picture alone, no result."""
     labels = given.labels() if body.sid is None else None
     return [image_to_psd(given.image, models, labels)]

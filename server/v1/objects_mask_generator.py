@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 from models.roles import Models
 from pipelines.objects_mask_generator import masks_zip
 from server.http.uploads import IMAGE
-from server.operation import Delivered, EditBody, Keeps, Material, Operation
+from server.operation import Delivered, EditBody, Inputs, Keeps, Operation
 
 
 class ObjectsMasks(BaseModel):
@@ -14,7 +14,7 @@ class ObjectsMasks(BaseModel):
     objects_masks: str = Field(description="Address of the zip; it expires.")
 
 
-def perform(_: EditBody, given: Material, __: Models) -> list[bytes]:
+def perform(_: EditBody, given: Inputs, __: Models) -> list[bytes]:
     """Pack the visual's masks."""
     return [masks_zip(given.labels(), given.visual_id)]
 

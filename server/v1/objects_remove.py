@@ -13,7 +13,7 @@ from pipelines.objects_remove import objects_remove
 from server.errors import BadRequest
 from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake
-from server.operation import ImageRes, Keeps, Material, Operation, VisualBody, image_res
+from server.operation import ImageRes, Inputs, Keeps, Operation, VisualBody, image_res
 from server.v1.resolutions import Resolution
 
 MAX_CHANGES = 255
@@ -83,7 +83,7 @@ def check(_: ObjectsRemoveBody, pictures: Mapping[str, Encoded]) -> None:
             check_ratio((mask.width, mask.height), (image.width, image.height))
 
 
-def perform(body: ObjectsRemoveBody, given: Material, models: Models) -> list[Picture]:
+def perform(body: ObjectsRemoveBody, given: Inputs, models: Models) -> list[Picture]:
     """Remove all objects in one fill."""
     ids = [change.mask_id for change in body.removals() if change.mask_id is not None]
     labels = given.labels() if ids else None
