@@ -56,7 +56,7 @@ def random_seed() -> Seed:
     return secrets.randbelow(2**31)
 
 
-class Keeps(Enum):
+class Preserve(Enum):
     """What a result must not lose, which decides its format."""
 
     PIXELS = "pixels"
@@ -161,7 +161,7 @@ class Operation(Generic[B]):
     path: str
     summary: str
     body: type[B]
-    keeps: Keeps
+    keeps: Preserve
     perform: Callable[[B, Inputs, Models], Sequence[Picture | bytes]]
     pictures: tuple[PictureRule, ...] = ()
     registers: bool = False

@@ -21,7 +21,7 @@ _VISUAL_ID = re.compile(r"[0-9a-f]{16}\Z")
 
 
 class Visuals:
-    """Keeps visuals: a row in the records, the picture and its panoptic map in the store.
+    """Preserve visuals: a row in the records, the picture and its panoptic map in the store.
 
     store: of what is kept until the visual is removed. results: of what expires.
     """

@@ -59,7 +59,7 @@ class ObjectInfo:
 
 
 class ObjectStore(Protocol):
-    """Keeps bytes under keys. Safe to call from several threads and processes at once.
+    """Preserve bytes under keys. Safe to call from several threads and processes at once.
 
     Every method raises InvalidKey where the key breaks the rules of `check_key`, and
     StoreUnavailable where nothing can be read or written just now.

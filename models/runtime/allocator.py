@@ -1,4 +1,4 @@
-"""Keeps the process's memory in few places, so that what one thread frees another can use."""
+"""Preserve the process's memory in few places, so that what one thread frees another can use."""
 
 import ctypes
 import os

@@ -16,7 +16,7 @@ from models.roles import Models
 from pipelines.common.moderation import is_blocked
 from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.http.uploads import Encoded
-from server.operation import EditBody, Inputs, Inquiry, Keeps, Operation
+from server.operation import EditBody, Inputs, Inquiry, Operation, Preserve
 from server.visuals import Visuals
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
@@ -173,11 +173,11 @@ def result_extension(
     """Decide a result's format from the setting, from what it must keep and from its input."""
     if operation.extension is not None:
         return operation.extension
-    carries_alpha = operation.keeps is Keeps.ALPHA or image.probe.alpha
+    carries_alpha = operation.keeps is Preserve.ALPHA or image.probe.alpha
     format_: codec.Format = "PNG"
     if chosen is not None:
         format_ = _FORMATS[chosen]
-    elif operation.keeps is Keeps.FORMAT:
+    elif operation.keeps is Preserve.FORMAT:
         format_ = image.probe.format
     if format_ == "JPEG" and carries_alpha:
         format_ = "PNG"

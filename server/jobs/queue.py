@@ -30,7 +30,7 @@ Do = Callable[[str, Form], None]
 
 
 class JobQueue:
-    """Keeps jobs as DBOS workflows and has each done; one of it in a process (DBOS has one instance).
+    """Preserve jobs as DBOS workflows and has each done; one of it in a process (DBOS has one instance).
 
     A job that this process ends without having done is done by its next start, where the database is a
     file; in PostgreSQL, by whichever process is there (`server.jobs.recovery`).

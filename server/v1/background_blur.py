@@ -4,7 +4,7 @@ from pydantic import Field
 
 from pipelines.background_blur import background_blur
 from server.http.uploads import IMAGE
-from server.operation import EditBody, Keeps, Operation
+from server.operation import EditBody, Operation, Preserve
 
 
 class BackgroundBlurBody(EditBody):
@@ -21,7 +21,7 @@ OPERATION = Operation(
     summary="Blur the background",
     body=BackgroundBlurBody,
     pictures=(IMAGE,),
-    keeps=Keeps.FORMAT,
+    keeps=Preserve.FORMAT,
     perform=lambda body, given, models: [
         background_blur(given.image, models, body.scale, body.force_rmbg)
     ],

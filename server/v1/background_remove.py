@@ -2,13 +2,13 @@
 
 from pipelines.background_remove import background_remove
 from server.http.uploads import PHOTO
-from server.operation import EditBody, Keeps, Operation
+from server.operation import EditBody, Operation, Preserve
 
 OPERATION = Operation(
     path="/background/remove",
     summary="Remove the background",
     body=EditBody,
     pictures=(PHOTO,),
-    keeps=Keeps.ALPHA,
+    keeps=Preserve.ALPHA,
     perform=lambda body, given, models: [background_remove(given.image, models)],
 )

@@ -13,7 +13,7 @@ from pipelines.people.actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people
 from server.errors import BadRequest, CannotWork
 from server.http.fields import FormList
-from server.operation import ImageRes, Inputs, Keeps, Operation, VisualBody, image_res
+from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
 from server.v1.resolutions import Resolution
 
 _MAX_CHANGES = 64
@@ -109,7 +109,7 @@ OPERATION = Operation(
     path="/{visual_id}/create",
     summary="Change people of a visual",
     body=CreateBody,
-    keeps=Keeps.PIXELS,
+    keeps=Preserve.PIXELS,
     prepare=prepare,
     perform=perform,
     changes=lambda body: [change.id for change in body.changes],

@@ -7,7 +7,7 @@ from pydantic import Field
 from pipelines.crop import crop
 from server.errors import TooLarge
 from server.http.uploads import IMAGE, Encoded
-from server.operation import MAX_RESULT_PIXELS, EditBody, Keeps, Operation
+from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 
 
 class CropBody(EditBody):
@@ -35,7 +35,7 @@ OPERATION = Operation(
     summary="Crop out the foreground",
     body=CropBody,
     pictures=(IMAGE,),
-    keeps=Keeps.ALPHA,
+    keeps=Preserve.ALPHA,
     perform=lambda body, given, models: [crop(given.image, models, body.padding, body.force_rmbg)],
     check=check,
     longest_side=lambda body, probe: max(probe.width, probe.height) + 2 * body.padding,

@@ -2,13 +2,13 @@
 
 from pipelines.erase_foreground import erase_foreground
 from server.http.uploads import IMAGE
-from server.operation import EditBody, Keeps, Operation
+from server.operation import EditBody, Operation, Preserve
 
 OPERATION = Operation(
     path="/erase_foreground",
     summary="Erase the foreground",
     body=EditBody,
     pictures=(IMAGE,),
-    keeps=Keeps.PIXELS,
+    keeps=Preserve.PIXELS,
     perform=lambda body, given, models: [erase_foreground(given.image, models)],
 )

@@ -8,7 +8,7 @@ from pydantic import Field
 from imaging.masks import check_ratio
 from pipelines.eraser import eraser
 from server.http.uploads import IMAGE, MASK, Encoded
-from server.operation import EditBody, Keeps, Operation
+from server.operation import EditBody, Operation, Preserve
 
 
 class EraserBody(EditBody):
@@ -30,7 +30,7 @@ OPERATION = Operation(
     summary="Erase what a mask marks",
     body=EraserBody,
     pictures=(IMAGE, MASK),
-    keeps=Keeps.PIXELS,
+    keeps=Preserve.PIXELS,
     perform=lambda body, given, models: [
         eraser(given.image, given.masks["mask"], models, body.mask_type)
     ],

@@ -16,8 +16,8 @@ from server.operation import (
     Delivered,
     EditBody,
     Inputs,
-    Keeps,
     Operation,
+    Preserve,
     Seed,
     random_seed,
 )
@@ -128,7 +128,7 @@ OPERATION = Operation(
     summary="Expand the image",
     body=ImageExpansionBody,
     pictures=(IMAGE,),
-    keeps=Keeps.PIXELS,
+    keeps=Preserve.PIXELS,
     perform=lambda body, given, models: [
         image_expansion(
             given.image,

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from pipelines.image_increase_resolution import image_increase_resolution
 from server.errors import SideTooSmall, TooLarge
 from server.http.uploads import PHOTO, Encoded
-from server.operation import MAX_RESULT_PIXELS, EditBody, Keeps, Operation
+from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 
 MIN_SIDE = 216
 """Least width and height in pixels, from the published page."""
@@ -51,7 +51,7 @@ OPERATION = Operation(
     body=ImageIncreaseResolutionBody,
     pictures=(PHOTO,),
     in_query=("desired_increase",),
-    keeps=Keeps.FORMAT,
+    keeps=Preserve.FORMAT,
     perform=lambda body, given, models: [
         image_increase_resolution(given.image, models, body.desired_increase)
     ],

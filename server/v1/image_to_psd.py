@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 from models.roles import Models
 from pipelines.image_to_psd import image_to_psd
-from server.operation import Delivered, Inputs, Keeps, Operation, VisualBody
+from server.operation import Delivered, Inputs, Operation, Preserve, VisualBody
 
 
 class PsdRes(BaseModel):
@@ -29,7 +29,7 @@ OPERATION = Operation(
     summary="Take a visual apart into layers",
     body=VisualBody,
     in_query=("sid",),
-    keeps=Keeps.PIXELS,
+    keeps=Preserve.PIXELS,
     perform=perform,
     extension="psd",
     response=PsdRes,

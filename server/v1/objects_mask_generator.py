@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 from models.roles import Models
 from pipelines.objects_mask_generator import masks_zip
 from server.http.uploads import IMAGE
-from server.operation import Delivered, EditBody, Inputs, Keeps, Operation
+from server.operation import Delivered, EditBody, Inputs, Operation, Preserve
 
 
 class ObjectsMasks(BaseModel):
@@ -30,7 +30,7 @@ OPERATION = Operation(
     body=EditBody,
     pictures=(IMAGE,),
     registers=True,
-    keeps=Keeps.PIXELS,
+    keeps=Preserve.PIXELS,
     perform=perform,
     extension="zip",
     response=ObjectsMasks,
@@ -41,7 +41,7 @@ OF_VISUAL = Operation(
     path="/{visual_id}/objects/mask_generator",
     summary="Get the masks of a visual",
     body=EditBody,
-    keeps=Keeps.PIXELS,
+    keeps=Preserve.PIXELS,
     perform=perform,
     extension="zip",
     response=ObjectsMasks,

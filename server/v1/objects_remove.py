@@ -13,7 +13,7 @@ from pipelines.objects_remove import objects_remove
 from server.errors import BadRequest
 from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake
-from server.operation import ImageRes, Inputs, Keeps, Operation, VisualBody, image_res
+from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
 from server.v1.resolutions import Resolution
 
 MAX_CHANGES = 255
@@ -96,7 +96,7 @@ OPERATION = Operation(
     summary="Remove objects from a visual",
     body=ObjectsRemoveBody,
     in_query=("desired_resolution", "original_quality"),
-    keeps=Keeps.PIXELS,
+    keeps=Preserve.PIXELS,
     gather=gather,
     check=check,
     perform=perform,
