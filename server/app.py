@@ -21,9 +21,9 @@ from server.http import health, openapi, results
 from server.http.health import Readiness
 from server.http.middleware import BoundedBody, LastResort, TidyPath
 from server.http.shutdown import Shutdown
-from server.operation import Inquiry, Operation
+from server.operation import Operation, VisualQuery
 from server.settings import Settings
-from server.v1 import INQUIRIES, OPERATIONS, ROUTERS
+from server.v1 import OPERATIONS, ROUTERS, VISUAL_QUERIES
 
 log = logging.getLogger("retouch")
 
@@ -79,7 +79,7 @@ def create_app(settings: Settings, models: WarmModels, ending: Shutdown | None =
         app.include_router(router, prefix="/v1")
     for operation in OPERATIONS:
         _add_operation(app, operation, house.desk)
-    for inquiry in INQUIRIES:
+    for inquiry in VISUAL_QUERIES:
         _add_inquiry(app, inquiry, house.desk)
     app.include_router(results.router)
     app.include_router(health.router)
@@ -106,7 +106,7 @@ def _add_operation(app: FastAPI, operation: Operation[Any], desk: Endpoints) -> 
     )
 
 
-def _add_inquiry(app: FastAPI, inquiry: Inquiry, desk: Endpoints) -> None:
+def _add_inquiry(app: FastAPI, inquiry: VisualQuery, desk: Endpoints) -> None:
     async def endpoint(request: Request, visual_id: str) -> Any:
         return await desk.tell(inquiry, request, visual_id)
 

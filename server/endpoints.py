@@ -21,7 +21,7 @@ from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Done, Job, JobExecutor, result_extension
 from server.jobs.workers import NoWorkers, Workers
-from server.operation import Delivered, EditBody, Inquiry, Operation, VisualBody
+from server.operation import Delivered, EditBody, Operation, VisualBody, VisualQuery
 
 R = TypeVar("R")
 
@@ -65,7 +65,7 @@ class Endpoints:
             for key, hidden in zip(job.keys, done.blocked, strict=True)
         ]
 
-    async def tell(self, inquiry: Inquiry, request: Request, visual_id: str) -> Any:
+    async def tell(self, inquiry: VisualQuery, request: Request, visual_id: str) -> Any:
         """Answer an inquiry about a visual."""
         organisation = self._reception.tokens.organisation(request)
         async with self._reception.gate:

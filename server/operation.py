@@ -189,7 +189,7 @@ class Operation(Generic[B]):
 
 
 @dataclass(frozen=True)
-class Inquiry:
+class VisualQuery:
     """One route that tells something of a visual.
 
     tell: gives what is sent as JSON. response: its type, for the OpenAPI document.

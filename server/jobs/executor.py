@@ -16,7 +16,7 @@ from models.roles import Models
 from pipelines.common.moderation import is_blocked
 from server.errors import BadRequest, Blocked, Unavailable, translated
 from server.http.uploads import Encoded
-from server.operation import EditBody, Inputs, Inquiry, Operation, Preserve
+from server.operation import EditBody, Inputs, Operation, Preserve, VisualQuery
 from server.visuals import Visuals
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
@@ -125,7 +125,7 @@ class JobExecutor:
         with translated():
             return replace(job, body=self._checked(job)[1])
 
-    def tell(self, inquiry: Inquiry, visual: Visual) -> Any:
+    def tell(self, inquiry: VisualQuery, visual: Visual) -> Any:
         """Answer an inquiry about a visual."""
         image = decode("image", self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.operation import Inquiry, Operation
+from server.operation import Operation, VisualQuery
 from server.v1 import (
     background_blur,
     background_remove,
@@ -42,5 +42,5 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     visual_edits.INCREASE_RESOLUTION,
     visual_edits.BLUR_BG,
 )
-INQUIRIES: tuple[Inquiry, ...] = (*info.INQUIRIES, caption.INQUIRY)
+VISUAL_QUERIES: tuple[VisualQuery, ...] = (*info.VISUAL_QUERIES, caption.INQUIRY)
 ROUTERS = (register.router, remove_image.router)

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 from models.roles import Models
 from server.errors import CannotWork
-from server.operation import Inputs, Inquiry
+from server.operation import Inputs, VisualQuery
 
 
 class Caption(BaseModel):
@@ -24,6 +24,6 @@ def tell(given: Inputs, models: Models) -> Caption:
         return Caption(caption=captioning.caption(given.image.rgb))
 
 
-INQUIRY = Inquiry(
+INQUIRY = VisualQuery(
     path="/{visual_id}/caption", summary="Describe a visual", tell=tell, response=Caption
 )

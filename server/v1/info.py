@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from pipelines.common.subject import subject_alpha
 from pipelines.person_info import people
 from pipelines.visual_info import background, info, objects
-from server.operation import Inquiry
+from server.operation import VisualQuery
 
 
 class Rect(BaseModel):
@@ -32,14 +32,14 @@ class Entry(BaseModel):
     type: Literal["person", "object", "background"]
 
 
-INQUIRIES = (
-    Inquiry(
+VISUAL_QUERIES = (
+    VisualQuery(
         path="/{visual_id}/info",
         summary="Everything that can be told of a visual",
         tell=lambda given, models: info(given.image, models, given.visual_id, given.labels()),
         response=list[Entry],
     ),
-    Inquiry(
+    VisualQuery(
         path="/{visual_id}/person/info",
         summary="The people of a visual",
         tell=lambda given, models: [
@@ -47,13 +47,13 @@ INQUIRIES = (
         ],
         response=list[Entry],
     ),
-    Inquiry(
+    VisualQuery(
         path="/{visual_id}/objects/info",
         summary="The objects of a visual",
         tell=lambda given, models: objects(given.labels()),
         response=list[Entry],
     ),
-    Inquiry(
+    VisualQuery(
         path="/{visual_id}/background/info",
         summary="The background of a visual",
         tell=lambda given, models: background(given.image.rgb, subject_alpha(given.image, models)),
