@@ -17,7 +17,7 @@ _MEMORY = 0.1
 """Share of the newest call in the mean time of one."""
 
 
-class _Ticket:
+class _PendingCall:
     """A call on its way: waiting, then either leading a batch or taken into one, then done."""
 
     def __init__(self, call: Call) -> None:
@@ -27,7 +27,7 @@ class _Ticket:
         self.turn = threading.Event()
 
 
-class Lane:
+class BatchQueue:
     """Makes the calls of one role on the threads that ask for them.
 
     No thread waits for company: a call that finds a place free is made at once, and whoever gets a
@@ -52,14 +52,14 @@ class Lane:
         self._concurrency = concurrency
         self._queue = queue
         self._most = most
-        self._waiting: deque[_Ticket] = deque()
+        self._waiting: deque[_PendingCall] = deque()
         self._lock = threading.Lock()
         self._mean_s = 0.0
 
     def run(self, call: Call) -> Any:
         """Make a call; raises EngineBusy, Abandoned, ModelUnavailable or the model's own error."""
         call.scope.check()
-        ticket = _Ticket(call)
+        ticket = _PendingCall(call)
         self._admit(ticket)
         self._await_turn(ticket)
         if ticket.leads:
@@ -73,7 +73,7 @@ class Lane:
             running = self._concurrency - self._free
             return RoleLoad(running, len(self._waiting), self._mean_s)
 
-    def _admit(self, ticket: _Ticket) -> None:
+    def _admit(self, ticket: _PendingCall) -> None:
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -87,7 +87,7 @@ class Lane:
                 text = f"{len(self._waiting)} calls wait for {self._name}, the limit"
                 raise EngineBusy(text, wait)
 
-    def _await_turn(self, ticket: _Ticket) -> None:
+    def _await_turn(self, ticket: _PendingCall) -> None:
         while not ticket.turn.wait(_LOOK_S):
             try:
                 ticket.call.scope.check()
@@ -99,7 +99,7 @@ class Lane:
                         self._pass_on()
                 raise
 
-    def _lead(self, ticket: _Ticket) -> None:
+    def _lead(self, ticket: _PendingCall) -> None:
         batch = [ticket]
         try:
             with self._lend() as model, self._timed():
@@ -115,7 +115,7 @@ class Lane:
             one.outcome = outcome
             one.turn.set()
 
-    def _alike(self, model: Any, ticket: _Ticket) -> list[_Ticket]:
+    def _alike(self, model: Any, ticket: _PendingCall) -> list[_PendingCall]:
         """Take from the waiting what may go together with a call."""
         if self._most < 2:
             return []

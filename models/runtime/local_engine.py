@@ -7,7 +7,7 @@ from typing import Any
 from models.catalog.card import Role
 from models.roles import SizeRule
 from models.runtime.engine import Call, RoleLoad
-from models.runtime.lane import Lane
+from models.runtime.lane import BatchQueue
 from models.runtime.pool import ModelUnavailable, Pool
 
 
@@ -21,7 +21,7 @@ class LocalEngine:
     def __init__(self, pool: Pool, concurrency: int, queue: int) -> None:
         self._pool = pool
         self._lanes = {
-            role: Lane(
+            role: BatchQueue(
                 role,
                 partial(pool.lend, role),
                 1 if pool.runs_on_gpu(role) else concurrency,

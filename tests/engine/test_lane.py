@@ -11,7 +11,7 @@ import pytest
 
 from models.deadline import Cancelled, DeadlinePassed, Scope
 from models.runtime.engine import Call, EngineBusy
-from models.runtime.lane import Lane
+from models.runtime.lane import BatchQueue
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -43,12 +43,12 @@ class Echo:
         return values
 
 
-def lane(model: Echo, concurrency: int = 1, queue: int = 10, most: int = 1) -> Lane:
+def lane(model: Echo, concurrency: int = 1, queue: int = 10, most: int = 1) -> BatchQueue:
     @contextmanager
     def lend() -> Iterator[Echo]:
         yield model
 
-    return Lane("matting", lend, concurrency, queue, most)
+    return BatchQueue("matting", lend, concurrency, queue, most)
 
 
 def call(value: Any, scope: Scope | None = None) -> Call:
@@ -120,7 +120,7 @@ def test_a_model_that_cannot_be_lent_frees_the_place() -> None:
         raise LookupError("no weights")
         yield
 
-    calls = Lane("matting", lend, 1, 1, 4)
+    calls = BatchQueue("matting", lend, 1, 1, 4)
     for _ in range(3):
         with pytest.raises(LookupError):
             calls.run(call(1))
