@@ -15,7 +15,7 @@ from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.opening import NoCluster, open_cluster
-from models.runtime.remote_models import EngineModels
+from models.runtime.remote_models import RemoteModels
 from models.weights.download import WeightsUnavailable
 from server.app import create_app
 from server.http.connection import PatientConnection
@@ -92,11 +92,11 @@ def main() -> int:
     return ending.leave(0 if server.started else 1)
 
 
-def _models(settings: Settings) -> EngineModels:
+def _models(settings: Settings) -> RemoteModels:
     """Give the models of the profile, on the engine that the settings choose."""
     if settings.engine == "ray":
         address = settings.ray_address or "auto"
-        return EngineModels(open_cluster(settings.profile, address, settings.max_queue))
+        return RemoteModels(open_cluster(settings.profile, address, settings.max_queue))
     pool = Pool.for_profile(
         settings.profile,
         settings.data_dir / "weights",
@@ -108,7 +108,7 @@ def _models(settings: Settings) -> EngineModels:
         memory_mb=settings.memory_mb,
         preload=settings.preload,
     )
-    return EngineModels(LocalEngine(pool, settings.workers, settings.max_queue))
+    return RemoteModels(LocalEngine(pool, settings.workers, settings.max_queue))
 
 
 if __name__ == "__main__":

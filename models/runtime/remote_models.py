@@ -10,7 +10,7 @@ from models.runtime.engine import METHODS, Call, Engine
 from models.runtime.lending import Lending
 
 
-class EngineModels(Lending):
+class RemoteModels(Lending):
     """Fulfils models.roles.Models over an engine; nothing is held between two calls of a loan."""
 
     def __init__(self, engine: Engine) -> None:
@@ -23,14 +23,14 @@ class EngineModels(Lending):
     @contextmanager
     def lend(self, role: Role) -> Iterator[Any]:
         """Lend a stand-in whose calls the engine makes; they raise as `models.runtime.engine` tells."""
-        yield _StandIn(self.engine, role)
+        yield _ModelProxy(self.engine, role)
 
     def warm_up(self) -> None:
         """Get every model ready; raises ModelUnavailable."""
         self.engine.start()
 
 
-class _StandIn:
+class _ModelProxy:
     """A role's model elsewhere: its one method, and its sizes where it generates."""
 
     def __init__(self, engine: Engine, role: Role) -> None:

@@ -20,7 +20,7 @@ from models.runtime.engine import Call, EngineBusy, EngineUnavailable
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import ModelUnavailable, Pool
 from models.runtime.ray.cluster import ClusterEngine
-from models.runtime.remote_models import EngineModels
+from models.runtime.remote_models import RemoteModels
 from pipelines.background_remove import background_remove
 from pipelines.eraser import eraser
 from pipelines.objects_mask_generator import objects_mask_generator
@@ -30,13 +30,13 @@ Photo = Callable[[str], Picture]
 
 
 @pytest.fixture
-def models(engine: ClusterEngine) -> EngineModels:
-    return EngineModels(engine)
+def models(engine: ClusterEngine) -> RemoteModels:
+    return RemoteModels(engine)
 
 
 @pytest.fixture
-def here(lite: Pool) -> EngineModels:
-    return EngineModels(LocalEngine(lite, 2, 8))
+def here(lite: Pool) -> RemoteModels:
+    return RemoteModels(LocalEngine(lite, 2, 8))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def hole_in(picture: Picture) -> Any:
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 def test_a_picture_is_the_same_bit_for_bit_on_both_engines(
-    models: EngineModels, here: EngineModels, photo: Photo, name: str
+    models: RemoteModels, here: RemoteModels, photo: Photo, name: str
 ) -> None:
     picture = photo(name)
     there_cut, cut = (background_remove(picture, m) for m in (models, here))
@@ -66,7 +66,7 @@ def test_a_picture_is_the_same_bit_for_bit_on_both_engines(
 
 
 def test_the_other_roles_answer_the_same_too(
-    models: EngineModels, here: EngineModels, photo: Photo
+    models: RemoteModels, here: RemoteModels, photo: Photo
 ) -> None:
     rgb = photo("astronaut").rgb
     with models.moderation() as there, here.moderation() as model:
@@ -80,14 +80,14 @@ def test_the_other_roles_answer_the_same_too(
         assert np.array_equal(there.upscale(small, 2), model.upscale(small, 2))
 
 
-def test_a_result_is_the_callers_own(models: EngineModels, photo: Photo) -> None:
+def test_a_result_is_the_callers_own(models: RemoteModels, photo: Photo) -> None:
     with models.matting() as matting:
         matte = matting.matte(np.tile(photo("coffee").rgb, (3, 3, 1)))
     assert matte.nbytes > 2**20
     matte[:] = 0
 
 
-def test_a_models_own_error_is_the_same_as_here(models: EngineModels) -> None:
+def test_a_models_own_error_is_the_same_as_here(models: RemoteModels) -> None:
     small = np.zeros((8, 8, 3), np.uint8)
     with models.inpainting() as inpainting, pytest.raises(NothingToCopy):
         inpainting.fill(small, np.ones((8, 8), np.bool_))
@@ -95,7 +95,7 @@ def test_a_models_own_error_is_the_same_as_here(models: EngineModels) -> None:
         model.upscale(small, 3)
 
 
-def test_a_caller_who_leaves_frees_the_replica(models: EngineModels, photo: Photo) -> None:
+def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     scope = Scope()
     threading.Timer(1, scope.cancel).start()
@@ -107,7 +107,7 @@ def test_a_caller_who_leaves_frees_the_replica(models: EngineModels, photo: Phot
             assert model.upscale(rgb[:64, :64].copy(), 2).shape == (128, 128, 3)
 
 
-def test_a_deadline_travels_to_the_replica(models: EngineModels, photo: Photo) -> None:
+def test_a_deadline_travels_to_the_replica(models: RemoteModels, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     with models.super_resolution() as model:
         with entered(Scope(1)), pytest.raises(DeadlinePassed):

@@ -11,16 +11,16 @@ from models.roles import SizeRule
 from models.runtime.engine import METHODS, Call
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import ModelUnavailable, Pool
-from models.runtime.remote_models import EngineModels
+from models.runtime.remote_models import RemoteModels
 from tests.models.test_pool import pool
 
 
 @pytest.fixture
-def models(lite: Pool) -> EngineModels:
-    return EngineModels(LocalEngine(lite, concurrency=2, queue=8))
+def models(lite: Pool) -> RemoteModels:
+    return RemoteModels(LocalEngine(lite, concurrency=2, queue=8))
 
 
-def test_every_role_of_lite_answers_as_its_model_does(models: EngineModels, lite: Pool) -> None:
+def test_every_role_of_lite_answers_as_its_model_does(models: RemoteModels, lite: Pool) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
     hole = np.zeros((90, 120), np.bool_)
     hole[30:50, 40:70] = True
@@ -38,7 +38,7 @@ def test_every_role_of_lite_answers_as_its_model_does(models: EngineModels, lite
         assert ours.analyse(rgb) == []
 
 
-def test_what_the_profile_lacks_is_said(models: EngineModels) -> None:
+def test_what_the_profile_lacks_is_said(models: RemoteModels) -> None:
     assert models.offers("matting")
     assert not models.offers("captioning")
     with models.captioning() as captioning, pytest.raises(ModelUnavailable, match="captioning"):
@@ -50,7 +50,7 @@ def test_a_stand_in_has_its_roles_method_and_sizes_alone(tmp_path: Path) -> None
         sizes = SizeRule(8, 64, 8)
 
     engine = LocalEngine(pool(tmp_path, outpainting=lambda *_: Painter()), 1, 1)
-    with EngineModels(engine).outpainting() as lent:
+    with RemoteModels(engine).outpainting() as lent:
         assert lent.sizes == SizeRule(8, 64, 8)
         for method in set(METHODS.values()) - {"outpaint"}:
             with pytest.raises(AttributeError):
@@ -62,7 +62,7 @@ def test_a_call_carries_the_scope_it_is_made_in() -> None:
         assert Call("matting").scope is scope
 
 
-def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: EngineModels) -> None:
+def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: RemoteModels) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
     scope = Scope()
     threading.Timer(0.3, scope.cancel).start()
@@ -72,5 +72,5 @@ def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: EngineMo
 
 def test_warming_up_loads_every_model(weights_dir: Path) -> None:
     fresh = Pool.for_profile("lite", weights_dir)
-    EngineModels(LocalEngine(fresh, 1, 1)).warm_up()
+    RemoteModels(LocalEngine(fresh, 1, 1)).warm_up()
     assert all(row.loaded for row in fresh.stats().values())
