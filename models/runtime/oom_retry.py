@@ -36,7 +36,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return False
 
 
-class Frugal:
+class RetryOnOutOfMemory:
     """A model whose calls are tried once more, smaller, when memory runs out.
 
     Many seeds are then done one by one, which gives the same pictures; else the call is made at half

@@ -15,7 +15,7 @@ from models.catalog.profile import load_profile
 from models.device import Host
 from models.roles import OutOfMemory
 from models.runtime.lending import Lending
-from models.runtime.oom_retry import Frugal, is_out_of_memory
+from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 from models.weights import download
 from models.weights.cache import Shelf
 from models.weights.download import WeightsUnavailable
@@ -258,7 +258,7 @@ class Pool(Lending):
             # Backends fail in ways of their own; each is the same to whoever asked for the role.
             where = ", ".join(map(str, self._shelf.paths(card))) or "no files"
             raise ModelUnavailable(f"{name} from {where}: {error}") from error
-        return Frugal(model, card.name, self._make_room) if card.torch else model
+        return RetryOnOutOfMemory(model, card.name, self._make_room) if card.torch else model
 
     def _build(self, card: Card) -> Any:
         """Build a card's model; when memory runs out, once more with every idle model dropped."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.roles import Face, OutOfMemory, SizeRule
-from models.runtime.oom_retry import Frugal, is_out_of_memory
+from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 RGB = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
 HOLE = np.zeros((96, 64), np.bool_)
@@ -80,7 +80,7 @@ class Small:
 
 def frugal(most: int) -> tuple[Any, Small]:
     model = Small(most)
-    return Frugal(model, "small", lambda: None), model
+    return RetryOnOutOfMemory(model, "small", lambda: None), model
 
 
 CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
@@ -113,7 +113,7 @@ def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(role: str) -> None
 @pytest.mark.parametrize("role", CALLS)
 def test_a_second_time_is_a_clear_error(role: str) -> None:
     made_room: list[int] = []
-    model = Frugal(Small(0), "small", lambda: made_room.append(1))
+    model = RetryOnOutOfMemory(Small(0), "small", lambda: made_room.append(1))
     with pytest.raises(OutOfMemory, match="small needs more memory for this picture"):
         CALLS[role][0](model)
     assert made_room == [1, 1]
@@ -163,7 +163,7 @@ def test_other_faults_pass_and_other_attributes_are_the_models_own() -> None:
             raise ValueError("no picture")
 
     inner = Broken()
-    model = Frugal(inner, "broken", lambda: None)
+    model = RetryOnOutOfMemory(inner, "broken", lambda: None)
     assert model.sizes is Small.sizes
     with pytest.raises(ValueError, match="no picture"):
         model.caption(RGB)
@@ -185,7 +185,7 @@ def test_nothing_of_the_first_try_is_alive_in_the_second() -> None:
             gc.collect()
             return "alive" if buffers[0]() is not None else "freed"
 
-    assert Frugal(Model(), "m", lambda: None).caption(RGB) == "freed"
+    assert RetryOnOutOfMemory(Model(), "m", lambda: None).caption(RGB) == "freed"
 
 
 def test_shortage_is_told_by_its_cause_too() -> None:
