@@ -40,7 +40,7 @@ class Server:
         return total
 
     def memory(self) -> int:
-        """Resident memory now, in bytes."""
+        """DeviceModule memory now, in bytes."""
         total = 0
         for process in self._family():
             with contextlib.suppress(psutil.NoSuchProcess):

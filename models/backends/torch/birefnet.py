@@ -20,7 +20,7 @@ from imaging.picture import Matte, Rgb
 from models.backends.matting_input import Float, read_input, to_full_size
 from models.backends.torch.checkpoints import BadWeights, first_line, load_strictly, read_state
 from models.backends.torch.loading import LOADING
-from models.backends.torch.residence import Resident
+from models.backends.torch.residence import DeviceModule
 from models.placement import Placement
 
 _MULTIPLE = 32  # of the sides that the networks take
@@ -58,7 +58,7 @@ class BiRefNet:
         if self._input.side % _MULTIPLE:
             raise ValueError(f"side {self._input.side} is not a multiple of {_MULTIPLE}")
         self._folder = folder
-        self._resident = Resident(_load(folder, allow_remote_code), placement, torch.float32)
+        self._resident = DeviceModule(_load(folder, allow_remote_code), placement, torch.float32)
         self._half = self._resident.device.type == "cuda" and placement.dtype != "float32"
 
     def matte(self, rgb: Rgb) -> Matte:

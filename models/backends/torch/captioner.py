@@ -27,7 +27,7 @@ from imaging.picture import Rgb
 from models.backends.torch.checkpoints import BadWeights, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
-from models.backends.torch.residence import Resident
+from models.backends.torch.residence import DeviceModule
 from models.placement import Placement
 
 _NEW_TOKENS = 40
@@ -52,7 +52,7 @@ class Captioner:
                 self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise BadWeights(f"{folder} has no processor: {first_line(error)}") from error
-        self._resident = Resident(model, placement, dtype)
+        self._resident = DeviceModule(model, placement, dtype)
 
     def caption(self, rgb: Rgb) -> str:
         """Give one English sentence, without a full stop; the same picture gives the same sentence."""

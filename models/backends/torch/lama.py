@@ -33,7 +33,7 @@ from models.backends.torch.checkpoints import (
     read_torchscript,
 )
 from models.backends.torch.loading import LOADING
-from models.backends.torch.residence import Resident
+from models.backends.torch.residence import DeviceModule
 from models.placement import Placement
 from models.roles import NothingToCopy
 
@@ -62,7 +62,7 @@ class Lama:
         check_file(file)
         with LOADING:
             network = _script(file) if _is_script(file) else _plain(file)
-        self._resident = Resident(network, placement or Placement(), torch.float32)
+        self._resident = DeviceModule(network, placement or Placement(), torch.float32)
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill `hole`; see models.roles.Inpainting.

@@ -22,7 +22,7 @@ from imaging.picture import Rgb
 from models.backends.torch.checkpoints import BadWeights, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
-from models.backends.torch.residence import Resident
+from models.backends.torch.residence import DeviceModule
 from models.placement import Placement
 
 UNSAFE = frozenset({"nsfw", "unsafe", "medium", "high", "porn", "hentai", "sexy"})
@@ -54,7 +54,7 @@ class NsfwClassifier:
         self._unsafe = [i for i, name in labels.items() if name in UNSAFE]
         if unknown or not self._unsafe:
             raise BadWeights(f"{folder / 'config.json'} has labels of no known meaning: {unknown}")
-        self._resident: Resident[Any] = Resident(network, placement, dtype)
+        self._resident: DeviceModule[Any] = DeviceModule(network, placement, dtype)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Give `nsfw`, 0..1."""

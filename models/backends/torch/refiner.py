@@ -22,7 +22,7 @@ from transformers import (
 from models.backends.torch.checkpoints import BadWeights, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
-from models.backends.torch.residence import Resident
+from models.backends.torch.residence import DeviceModule
 from models.placement import Placement
 
 _GenerationConfig: Any = GenerationConfig  # untyped
@@ -59,7 +59,7 @@ class Refiner:
             raise BadWeights(f"{folder} has no tokenizer: {first_line(error)}") from error
         if not self._tokenizer.chat_template:
             raise BadWeights(f"{folder} has no chat template: not a model that takes instructions")
-        self._resident = Resident(model, placement, dtype)
+        self._resident = DeviceModule(model, placement, dtype)
         # A repository's own generation settings sample; equal prompts are to give equal answers.
         self._how = _GenerationConfig(
             do_sample=False,

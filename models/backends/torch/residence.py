@@ -13,7 +13,7 @@ from models.placement import Placement
 Net = TypeVar("Net", bound=nn.Module)
 
 
-class Resident(Generic[Net]):
+class DeviceModule(Generic[Net]):
     """A network in evaluation mode, on its device or, with `offload`, there only while it runs.
 
     One call runs at a time: the working memory of two is what a small GPU has not got, and two

@@ -28,7 +28,7 @@ from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
 from models.backends.torch.checkpoints import BadWeights, load_strictly, read_state
 from models.backends.torch.loading import LOADING
-from models.backends.torch.residence import Resident
+from models.backends.torch.residence import DeviceModule
 from models.placement import Placement
 
 WORK_PIXELS = 1_500_000
@@ -68,7 +68,7 @@ class Sam:
         gpu = placement.device.startswith("cuda")
         if gpu and placement.dtype != "float32":
             network.image_encoder = _Autocast(network.image_encoder, placement.dtype)
-        self._resident: Resident[Any] = Resident(network, placement, torch.float32)
+        self._resident: DeviceModule[Any] = DeviceModule(network, placement, torch.float32)
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
         self._thresholds = thresholds

@@ -26,7 +26,7 @@ from imaging.picture import Labels, Rgb
 from models.backends.torch.checkpoints import BadWeights, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
-from models.backends.torch.residence import Resident
+from models.backends.torch.residence import DeviceModule
 from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS, within
 from models.placement import Placement
 
@@ -57,7 +57,7 @@ class Sam2:
                 self._processor = Sam2ImageProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise BadWeights(f"{folder} has no image processor: {first_line(error)}") from error
-        self._resident: Resident[Any] = Resident(network, placement, dtype)
+        self._resident: DeviceModule[Any] = DeviceModule(network, placement, dtype)
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
         self._thresholds = thresholds

@@ -22,7 +22,7 @@ from torch.nn import functional
 from imaging.picture import Rgb
 from models.backends.torch.checkpoints import BadWeights, first_line, read_state
 from models.backends.torch.loading import LOADING
-from models.backends.torch.residence import Resident
+from models.backends.torch.residence import DeviceModule
 from models.deadline import checkpoint
 from models.placement import Placement
 
@@ -55,7 +55,9 @@ class Upscaler:
         self._network = _load(file)
         self._scale = self._network.scale
         dtype = _dtype(self._network, placement)
-        self._resident: Resident[nn.Module] = Resident(self._network.model, placement, dtype)
+        self._resident: DeviceModule[nn.Module] = DeviceModule(
+            self._network.model, placement, dtype
+        )
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
         """Give `rgb` at `factor` (2 or 4) times its width and height.
