@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.catalog.card import Card
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 _SHARE = 0.8
 """Of the free memory: the rest is for what a call needs beyond its card's figure."""
@@ -60,14 +60,14 @@ class Host:
             memory_mb = int(_SHARE * devices.free_mb("cpu" if offload else chosen))
         return cls(chosen, dtype, threads, offload, memory_mb, preload, torch=True)
 
-    def placement(self, card: Card) -> Placement:
+    def placement(self, card: Card) -> DeviceConfig:
         """Give where and how a card's model is to run; what needs no torch runs on the processor."""
         if not card.torch:
-            return Placement(threads=self.threads)
+            return DeviceConfig(threads=self.threads)
         dtype = self.dtype
         if dtype == "auto":
             dtype = "float32" if self.device == "cpu" else card.dtype
-        return Placement(self.device, dtype, self.threads, self.offload)
+        return DeviceConfig(self.device, dtype, self.threads, self.offload)
 
     def release(self) -> None:
         """Free dropped models, also those held by cycles, and what torch keeps for later."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Placement:
+class DeviceConfig:
     """The device and the form in which a backend holds its weights.
 
     device: as torch names it, `cpu` or `cuda:0`. dtype: `float32`, `float16` or `bfloat16`; a backend

@@ -21,7 +21,7 @@ import torch
 import transformers
 from PIL import Image
 
-from models.placement import Placement
+from models.placement import DeviceConfig
 from scripts.gpu_cases import CASES, Case
 from scripts.gpu_rivals import Sample, Work
 from scripts.gpu_weights import PARTS
@@ -103,7 +103,7 @@ def _make(name: str, folder: Path, full: bool) -> None:
 
 
 def _row(case: Case, paths: Sequence[Path], full: bool, rounds: int) -> str:
-    placement = Placement("cuda:0", case.dtype) if full else Placement()
+    placement = DeviceConfig("cuda:0", case.dtype) if full else DeviceConfig()
     sample = _sample(case.side if full else 64)
     ours, theirs, memory = _times(case, paths, placement, sample, rounds)
     _release()
@@ -117,7 +117,7 @@ def _row(case: Case, paths: Sequence[Path], full: bool, rounds: int) -> str:
 
 
 def _against_float32(
-    case: Case, paths: Sequence[Path], placement: Placement, sample: Sample
+    case: Case, paths: Sequence[Path], placement: DeviceConfig, sample: Sample
 ) -> str:
     """Tell how far an answer is from the same backend's in float32, one model in memory at a time."""
     answers = []
@@ -128,7 +128,7 @@ def _against_float32(
 
 
 def _times(
-    case: Case, paths: Sequence[Path], placement: Placement, sample: Sample, rounds: int
+    case: Case, paths: Sequence[Path], placement: DeviceConfig, sample: Sample, rounds: int
 ) -> tuple[float, float | None, int]:
     """Give the median of our calls and of the package's in ms, and the peak of ours in MiB."""
     gpu = placement.device != "cpu"

@@ -10,7 +10,7 @@ import numpy as np
 from models.backends.torch.sam import Sam
 from models.backends.torch.sam2 import Sam2
 from models.catalog import builders
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import Face
 from scripts import gpu_rivals as rivals
 from scripts.gpu_rivals import Rival, Sample
@@ -28,7 +28,7 @@ class Case:
 
     name: str
     work: str
-    build: Callable[[Sequence[Path], Placement], Any]
+    build: Callable[[Sequence[Path], DeviceConfig], Any]
     parts: tuple[str, ...]
     call: Callable[[Any, Sample], object]
     rival: Rival | None = None
@@ -56,11 +56,11 @@ def _face(model: Any, sample: Sample) -> object:
     return model.edit_face(sample.rgb, face, {"gender": "femininity"}, sample.seed)[0]
 
 
-def _sam(paths: Sequence[Path], placement: Placement) -> Any:
+def _sam(paths: Sequence[Path], placement: DeviceConfig) -> Any:
     return Sam(builders.only_file(paths[0]), placement, points=rivals.points(placement))
 
 
-def _sam2(paths: Sequence[Path], placement: Placement) -> Any:
+def _sam2(paths: Sequence[Path], placement: DeviceConfig) -> Any:
     return Sam2(paths[0], placement, points=rivals.points(placement))
 
 

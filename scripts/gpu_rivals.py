@@ -19,7 +19,7 @@ from models.backends.torch.checkpoints import read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import torch_dtype
 from models.catalog.builders import only_file
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Sample:
     seed: int = 1
 
 
-def points(placement: Placement) -> int:
+def points(placement: DeviceConfig) -> int:
     """Points that SAM is prompted with along each side; few on the processor, where nothing is measured."""
     return 4 if placement.device == "cpu" else 32
 
 
 Work = Callable[[Sample], object]
-Rival = Callable[[Sequence[Path], Placement], Work]
+Rival = Callable[[Sequence[Path], DeviceConfig], Work]
 
 
 def inpainting_pipeline(
@@ -46,7 +46,7 @@ def inpainting_pipeline(
 ) -> Rival:
     """diffusers' SDXL inpainting pipeline; lora: which of the paths is an LCM LoRA."""
 
-    def load(paths: Sequence[Path], placement: Placement) -> Work:
+    def load(paths: Sequence[Path], placement: DeviceConfig) -> Work:
         kind: Any = diffusers.StableDiffusionXLInpaintPipeline
         pipe = _pipeline(kind, paths[0], placement)
         if lora is not None:
@@ -68,7 +68,7 @@ def inpainting_pipeline(
     return load
 
 
-def controlnet_pipeline(paths: Sequence[Path], placement: Placement) -> Work:
+def controlnet_pipeline(paths: Sequence[Path], placement: DeviceConfig) -> Work:
     """diffusers' SDXL ControlNet pipeline with an LCM LoRA, its control at the picture's size."""
     base, controlnet, lora = paths[:3]
     with LOADING:
@@ -96,7 +96,7 @@ def controlnet_pipeline(paths: Sequence[Path], placement: Placement) -> Work:
     return run
 
 
-def _pipeline(kind: Any, folder: Path, placement: Placement, **parts: Any) -> Any:
+def _pipeline(kind: Any, folder: Path, placement: DeviceConfig, **parts: Any) -> Any:
     with LOADING:
         pipe = kind.from_pretrained(
             folder, torch_dtype=torch_dtype(placement), local_files_only=True, **parts
@@ -111,7 +111,7 @@ def _use_lcm(pipe: Any, lora: Path) -> None:
     pipe.scheduler = lcm.from_config(pipe.scheduler.config)
 
 
-def whole_picture_lama(paths: Sequence[Path], placement: Placement) -> Work:
+def whole_picture_lama(paths: Sequence[Path], placement: DeviceConfig) -> Work:
     """LaMa on the whole picture, as its archive or spandrel gives it."""
     file = only_file(paths[0])
     jit: Any = torch.jit
@@ -132,7 +132,7 @@ def whole_picture_lama(paths: Sequence[Path], placement: Placement) -> Work:
     return run
 
 
-def whole_picture_upscaler(paths: Sequence[Path], placement: Placement) -> Work:
+def whole_picture_upscaler(paths: Sequence[Path], placement: DeviceConfig) -> Work:
     """spandrel's network on the whole picture."""
     with LOADING:
         network = ModelLoader(placement.device).load_from_file(only_file(paths[0])).eval()
@@ -147,7 +147,7 @@ def whole_picture_upscaler(paths: Sequence[Path], placement: Placement) -> Work:
     return run
 
 
-def mask_generator(paths: Sequence[Path], placement: Placement) -> Work:
+def mask_generator(paths: Sequence[Path], placement: DeviceConfig) -> Work:
     """segment-anything's automatic generator at its defaults."""
     file = only_file(paths[0])
     state = read_state(file)
@@ -161,7 +161,7 @@ def mask_generator(paths: Sequence[Path], placement: Placement) -> Work:
 def hub_pipeline(task: str) -> Rival:
     """A pipeline of transformers: mask-generation or image-classification."""
 
-    def load(paths: Sequence[Path], placement: Placement) -> Work:
+    def load(paths: Sequence[Path], placement: DeviceConfig) -> Work:
         make: Any = transformers.pipeline
         with LOADING:
             pipe = make(task, str(paths[0]), device=placement.device, dtype=torch_dtype(placement))
@@ -171,7 +171,7 @@ def hub_pipeline(task: str) -> Rival:
     return load
 
 
-def blip(paths: Sequence[Path], placement: Placement) -> Work:
+def blip(paths: Sequence[Path], placement: DeviceConfig) -> Work:
     """BLIP with three beams, as its model card runs it."""
     kinds: Any = transformers
     dtype = torch_dtype(placement)
@@ -189,7 +189,7 @@ def blip(paths: Sequence[Path], placement: Placement) -> Work:
     return run
 
 
-def chat(paths: Sequence[Path], placement: Placement) -> Work:
+def chat(paths: Sequence[Path], placement: DeviceConfig) -> Work:
     """An instruct model asked to rewrite a prompt, greedily."""
     kinds: Any = transformers
     with LOADING:

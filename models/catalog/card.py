@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from models.catalog.source import Folder, HubFolder, Part, WeightFile
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 Role = Literal[
     "matting",
@@ -26,7 +26,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 
-Build = Callable[[Sequence[Path], Placement], Any]
+Build = Callable[[Sequence[Path], DeviceConfig], Any]
 """(paths of the card's files, then of its folders, in the card's order; where to run) -> the role's
 object."""
 

@@ -16,7 +16,7 @@ from imaging.picture import Picture
 from models.backends.matting_input import MattingInput, to_full_size
 from models.backends.torch.birefnet import BiRefNet, RemoteCodeRefused, make_tiny
 from models.backends.torch.checkpoints import BadWeights
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]
 
@@ -151,7 +151,7 @@ def test_weights_stay_float32_and_in_evaluation_mode(tiny: Path, dtype: str) -> 
                if value.is_floating_point()}
               | {name: value for name, value in load_file(file).items()
                  if not value.is_floating_point()}, file)  # fmt: skip
-    network = BiRefNet(tiny, Placement(dtype=dtype), allow_remote_code=True)
+    network = BiRefNet(tiny, DeviceConfig(dtype=dtype), allow_remote_code=True)
     with network._resident.turn() as layers:
         assert {weight.dtype for weight in layers.parameters()} == {torch.float32}
         assert not any(layer.training for layer in layers.modules())

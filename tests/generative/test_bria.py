@@ -15,7 +15,7 @@ from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene, make_tiny
 from models.backends.torch.checkpoints import BadWeights
 from models.deadline import Cancelled, Scope, entered
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import NothingToCopy
 
 # EulerAncestralDiscreteScheduler hands a tensor to np.array (diffusers 0.42 with NumPy 2).
@@ -34,17 +34,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scene(folder: Path) -> BriaScene:
-    return BriaScene(folder / "base", folder / "controlnet", folder / "lora", Placement())
+    return BriaScene(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
 
 @pytest.fixture(scope="module")
 def fill(folder: Path) -> BriaFill:
-    return BriaFill(folder / "base", folder / "controlnet", folder / "lora", Placement())
+    return BriaFill(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
 
 @pytest.fixture(scope="module")
 def erase(folder: Path) -> BriaErase:
-    return BriaErase(folder / "base", folder / "controlnet", folder / "lora", Placement())
+    return BriaErase(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
 
 def noise(seed: int = 0, height: int = 64, width: int = 64) -> Rgb:
@@ -165,7 +165,7 @@ def test_a_negative_prompt_counts_in_fills_and_thorough_scenes_only(
 
 
 def test_the_lora_is_on_fast_pictures_alone(folder: Path, scene: BriaScene) -> None:
-    without = BriaScene(folder / "base", folder / "controlnet", None, Placement())
+    without = BriaScene(folder / "base", folder / "controlnet", None, DeviceConfig())
 
     def draw(model: BriaScene, fast: bool) -> Rgb:
         return model.scenes(noise(), alpha(), "a beach", "", [1], fast=fast)[0]
@@ -202,8 +202,8 @@ def test_another_vae_takes_the_place_of_the_bases(folder: Path, tmp_path: Path) 
     weights["decoder.conv_out.bias"] += 0.5
     save_file(weights, file, metadata={"format": "pt"})
     parts = folder / "base", folder / "controlnet", folder / "lora"
-    brighter = BriaFill(*parts, Placement(), vae=tmp_path / "vae")
-    usual = BriaFill(*parts, Placement())
+    brighter = BriaFill(*parts, DeviceConfig(), vae=tmp_path / "vae")
+    usual = BriaFill(*parts, DeviceConfig())
     light, dark = (
         model.fill_by_prompt(noise(), square(), "a dog", "", [1])[0] for model in (brighter, usual)
     )
@@ -284,7 +284,7 @@ def test_a_controlnet_of_pictures_is_refused(folder: Path, tmp_path: Path) -> No
     network = kind.from_config({**config, "conditioning_channels": 3})
     network.save_pretrained(tmp_path)
     with pytest.raises(BadWeights, match="3 channels"):
-        BriaFill(folder / "base", tmp_path, None, Placement())
+        BriaFill(folder / "base", tmp_path, None, DeviceConfig())
 
 
 def test_the_control_keeps_its_size_where_diffusers_would_reduce_it(fill: BriaFill) -> None:
@@ -315,7 +315,7 @@ def test_a_truncated_file_is_named(folder: Path, tmp_path: Path, part: str) -> N
 
 
 def _load(folder: Path) -> BriaFill:
-    return BriaFill(folder / "base", folder / "controlnet", folder / "lora", Placement())
+    return BriaFill(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
 
 def test_a_tiny_model_is_small_and_the_same_each_time(folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from imaging.picture import Rgb
 from models.backends.torch.captioner import Captioner, make_tiny, sentence
 from models.backends.torch.checkpoints import BadWeights
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def captioner(folder: Path) -> Captioner:
-    return Captioner(folder, Placement())
+    return Captioner(folder, DeviceConfig())
 
 
 def noise(seed: int, height: int = 60, width: int = 80) -> Rgb:
@@ -98,11 +98,11 @@ def test_a_missing_weight_is_an_error_not_a_random_number(tmp_path: Path) -> Non
     del weights[name]
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(BadWeights, match=name.replace(".", r"\.")):
-        Captioner(tmp_path, Placement())
+        Captioner(tmp_path, DeviceConfig())
 
 
 def test_a_pointer_in_place_of_the_weights_is_named(tmp_path: Path) -> None:
     make_tiny(tmp_path)
     (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(BadWeights, match=r"model\.safetensors"):
-        Captioner(tmp_path, Placement())
+        Captioner(tmp_path, DeviceConfig())

@@ -17,10 +17,10 @@ from models.backends.diffusion.sdxl import SdxlFill, make_tiny
 from models.backends.diffusion.sdxl_pipeline import shared_pipeline
 from models.backends.torch.checkpoints import BadWeights
 from models.deadline import Cancelled, Scope, entered
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-CPU = Placement()
+CPU = DeviceConfig()
 RGB = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 HOLE = np.pad(np.ones((32, 32), np.bool_), 16)
 WEIGHTS = [
@@ -253,7 +253,7 @@ def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None
 def test_a_caller_who_leaves_waits_for_the_device_no_longer() -> None:
     scope = Scope()
     scope.cancel()
-    placement = Placement(device="nowhere")
+    placement = DeviceConfig(device="nowhere")
     with (
         diffusion.alone_on(placement),
         entered(scope),

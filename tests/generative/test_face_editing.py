@@ -10,7 +10,7 @@ from models.backends.diffusion import face_editing
 from models.backends.diffusion.face_changes import changes_for
 from models.backends.diffusion.face_editing import SdxlFaceEditing, make_tiny
 from models.backends.diffusion.face_regions import Region, soft_mask
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import Face
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -92,7 +92,7 @@ def few_steps() -> Iterator[None]:
 def editing(tmp_path_factory: pytest.TempPathFactory) -> SdxlFaceEditing:
     folder = tmp_path_factory.mktemp("tiny")
     make_tiny(folder)
-    return SdxlFaceEditing(folder, Placement())
+    return SdxlFaceEditing(folder, DeviceConfig())
 
 
 @pytest.mark.parametrize("name", WORDS)

@@ -10,7 +10,7 @@ import pytest
 from imaging.picture import Rgb
 from models.backends.torch.checkpoints import BadWeights
 from models.backends.torch.faces import YuNetFaces, pose
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import Face
 from models.tiny.tiny_faces import make_tiny
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def faces(folder: Path) -> YuNetFaces:
-    return YuNetFaces(folder / "yunet.onnx", folder / "fairface.onnx", Placement())
+    return YuNetFaces(folder / "yunet.onnx", folder / "fairface.onnx", DeviceConfig())
 
 
 def picture(*corners: tuple[int, int], side: int = 32, size: tuple[int, int] = (320, 256)) -> Rgb:
@@ -93,7 +93,7 @@ def test_age_and_gender_are_told_with_how_sure_they_are(faces: YuNetFaces) -> No
 
 
 def test_without_attributes_nothing_is_guessed(folder: Path) -> None:
-    (face,) = YuNetFaces(folder / "yunet.onnx", None, Placement()).analyse(picture((128, 64)))
+    (face,) = YuNetFaces(folder / "yunet.onnx", None, DeviceConfig()).analyse(picture((128, 64)))
     assert (face.age, face.gender, face.gender_probability) == (None, None, None)
 
 
@@ -124,14 +124,14 @@ def test_a_broken_file_is_named(folder: Path, tmp_path: Path, name: str, content
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadWeights, match=name):
-        YuNetFaces(tmp_path / "yunet.onnx", tmp_path / "fairface.onnx", Placement())
+        YuNetFaces(tmp_path / "yunet.onnx", tmp_path / "fairface.onnx", DeviceConfig())
 
 
 def test_the_files_in_each_others_place_are_refused(folder: Path) -> None:
     with pytest.raises(BadWeights, match="fairface"):
-        YuNetFaces(folder / "fairface.onnx", None, Placement())
+        YuNetFaces(folder / "fairface.onnx", None, DeviceConfig())
     with pytest.raises(BadWeights, match="yunet"):
-        YuNetFaces(folder / "yunet.onnx", folder / "yunet.onnx", Placement())
+        YuNetFaces(folder / "yunet.onnx", folder / "yunet.onnx", DeviceConfig())
 
 
 @pytest.mark.parametrize("degrees", [-40, -10, 0, 25, 60])

@@ -16,7 +16,7 @@ from imaging.windows import windows
 from models.backends.torch import lama
 from models.backends.torch.checkpoints import BadWeights
 from models.backends.torch.lama import Lama, make_tiny
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import NothingToCopy
 
 Photo = Callable[[str], Picture]
@@ -152,7 +152,7 @@ def test_the_published_archives_interface_is_kept(file: Path) -> None:
 
 
 def test_plain_weights_load_in_evaluation_mode_and_float32(plain: Path) -> None:
-    model = Lama(plain, Placement(dtype="float16"))
+    model = Lama(plain, DeviceConfig(dtype="float16"))
     with model._resident.turn() as network:
         assert not any(layer.training for layer in network.modules())
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}

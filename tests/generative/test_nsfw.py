@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from imaging.picture import Picture
 from models.backends.torch.checkpoints import BadWeights
 from models.backends.torch.nsfw import NsfwClassifier, make_tiny
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]
 NAMES = ("astronaut", "coffee", "chelsea")
@@ -93,7 +93,7 @@ def test_a_missing_file_is_refused(folder: Path, file: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_for_gpus(folder: Path, dtype: str) -> None:
-    with NsfwClassifier(folder, Placement(dtype=dtype))._resident.turn() as network:
+    with NsfwClassifier(folder, DeviceConfig(dtype=dtype))._resident.turn() as network:
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}
         assert not network.training
 

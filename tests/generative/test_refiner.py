@@ -8,7 +8,7 @@ import torch
 
 from models.backends.torch.checkpoints import BadWeights
 from models.backends.torch.refiner import Refiner, make_tiny, one_line
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def refiner(folder: Path) -> Refiner:
-    return Refiner(folder, Placement())
+    return Refiner(folder, DeviceConfig())
 
 
 def test_the_answer_is_one_printable_line_of_bounded_length(refiner: Refiner) -> None:
@@ -56,7 +56,7 @@ def test_an_empty_prompt_stays_empty(refiner: Refiner, prompt: str) -> None:
 def test_nothing_answered_gives_the_prompt_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refiner = Refiner(folder, Placement())
+    refiner = Refiner(folder, DeviceConfig())
     monkeypatch.setattr(refiner._how, "max_new_tokens", 1)
     # An answer that is nothing but the end of the turn.
     monkeypatch.setattr(refiner._how, "forced_eos_token_id", refiner._how.eos_token_id)
@@ -103,16 +103,16 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(BadWeights, match=r"model\.safetensors"):
-        Refiner(tmp_path, Placement())
+        Refiner(tmp_path, DeviceConfig())
 
 
 def test_a_missing_folder_is_named_and_nothing_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(BadWeights, match="nowhere"):
-        Refiner(tmp_path / "nowhere", Placement())
+        Refiner(tmp_path / "nowhere", DeviceConfig())
 
 
 def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     make_tiny(tmp_path)
     (tmp_path / "chat_template.jinja").unlink()
     with pytest.raises(BadWeights, match="chat template"):
-        Refiner(tmp_path, Placement())
+        Refiner(tmp_path, DeviceConfig())

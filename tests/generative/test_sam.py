@@ -18,7 +18,7 @@ from models.backends.torch import sam, sam2
 from models.backends.torch.checkpoints import BadWeights
 from models.backends.torch.sam import Sam, build
 from models.backends.torch.sam2 import Sam2
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]
 ANY_MASK = (-9.0, -1.0)
@@ -81,7 +81,7 @@ def test_calls_at_once_give_what_calls_alone_give(
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_for_gpus(network: Callable[..., Any], dtype: str) -> None:
-    with network(placement=Placement(dtype=dtype))._resident.turn() as layers:
+    with network(placement=DeviceConfig(dtype=dtype))._resident.turn() as layers:
         assert {weight.dtype for weight in layers.parameters()} == {torch.float32}
         assert not any(layer.training for layer in layers.modules())
 

@@ -24,11 +24,11 @@ from models.backends.diffusion.sdxl import (
 )
 from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
 from models.backends.torch.checkpoints import BadWeights
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.tiny.sdxl import make_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-CPU = Placement()
+CPU = DeviceConfig()
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)
 REFERENCE = RANDOM.integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -99,7 +99,7 @@ def test_a_seed_among_others_gives_its_picture_within_two_levels(fill: SdxlFill)
 def test_in_half_precision_a_seed_among_others_gives_its_picture_too(
     repositories: Path, dtype: str
 ) -> None:
-    fill = SdxlFill(repositories / "model", Placement(dtype=dtype))
+    fill = SdxlFill(repositories / "model", DeviceConfig(dtype=dtype))
     together = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1, 2])
     assert np.array_equal(together[1], fill.fill_by_prompt(RGB, HOLE, "a cat", "", [2])[0])
 

@@ -15,7 +15,7 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from imaging.picture import Picture
 from models.backends.torch.checkpoints import BadWeights
 from models.backends.torch.upscaler import Upscaler, make_tiny
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]
 
@@ -130,7 +130,7 @@ def test_networks_for_something_else_are_refused(
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_for_gpus(file: Path, dtype: str) -> None:
-    model = Upscaler(file, Placement(dtype=dtype))
+    model = Upscaler(file, DeviceConfig(dtype=dtype))
     with model._resident.turn() as network:
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}
 

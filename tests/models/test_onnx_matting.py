@@ -11,7 +11,7 @@ from imaging.picture import Picture
 from models.backends.matting_input import MattingInput
 from models.backends.onnx.matting import OnnxMatting
 from models.backends.onnx.u2net import U2Net
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.runtime.pool import Pool
 
 Photo = Callable[[str], Picture]
@@ -111,7 +111,7 @@ def test_a_network_for_something_else_is_named(tmp_path: Path) -> None:
 
 def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no CUDA"):
-        OnnxMatting(network(tmp_path / "net.onnx"), Placement(device="cuda:0"))
+        OnnxMatting(network(tmp_path / "net.onnx"), DeviceConfig(device="cuda:0"))
 
 
 def test_calls_at_once_give_what_calls_alone_give(tmp_path: Path, photo: Photo) -> None:

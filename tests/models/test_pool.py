@@ -17,7 +17,7 @@ from models.catalog.card import ROLES, Card, Role
 from models.catalog.profile import load_profile
 from models.catalog.source import HubFolder, LocalFolder
 from models.device import Host
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import OutOfMemory
 from models.runtime.pool import ModelUnavailable, Pool
 from models.weights.cache import Shelf
@@ -389,9 +389,9 @@ def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_
 
 
 def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
-    seen: list[Placement] = []
+    seen: list[DeviceConfig] = []
 
-    def build(paths: object, placement: Placement) -> object:
+    def build(paths: object, placement: DeviceConfig) -> object:
         seen.append(placement)
         return object()
 
@@ -401,7 +401,7 @@ def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
     touch(
         Pool({"matting": on_gpu, "inpainting": plain}, tmp_path, host=host), "matting", "inpainting"
     )
-    assert seen == [Placement("cuda:0", "bfloat16", 3, True), Placement(threads=3)]
+    assert seen == [DeviceConfig("cuda:0", "bfloat16", 3, True), DeviceConfig(threads=3)]
     assert Host("cuda:0", "float32").placement(on_gpu).dtype == "float32"
     assert Host("cpu").placement(on_gpu).dtype == "float32"
 

@@ -21,7 +21,7 @@ from imaging.picture import Alpha, Mask, Rgb
 from imaging.windows import Window, grown, windows
 from models.backends.diffusion.latent_control import CHANNELS, LatentControl
 from models.backends.torch.loading import LOADING
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import NoReference, NothingToCopy, SizeRule
 from models.tiny import sdxl
 
@@ -45,7 +45,7 @@ class BriaScene:
         base: Path,
         controlnet: Path,
         fast_lora: Path | None,
-        placement: Placement,
+        placement: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
         """Load; see `LatentControl`."""
@@ -87,7 +87,7 @@ class BriaFill:
         base: Path,
         controlnet: Path,
         fast_lora: Path | None,
-        placement: Placement,
+        placement: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
         """Load; see `LatentControl`."""
@@ -112,7 +112,7 @@ class BriaErase:
         base: Path,
         controlnet: Path,
         fast_lora: Path | None,
-        placement: Placement,
+        placement: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
         """Load; see `LatentControl`."""

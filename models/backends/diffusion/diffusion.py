@@ -18,7 +18,7 @@ from models.backends.torch.checkpoints import BadWeights as BadWeights
 from models.backends.torch.checkpoints import check_file, first_line, refuse
 from models.backends.torch.pretrained import torch_dtype as torch_dtype
 from models.deadline import checkpoint
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 _MOST_TOKENS = 4096
 """Longest prompt that is read to its end: ten thousand characters of English have some 2,500 tokens."""
@@ -82,7 +82,7 @@ def load_component(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def load_pipeline(kind: Any, folder: Path, placement: Placement, **settings: Any) -> Any:
+def load_pipeline(kind: Any, folder: Path, placement: DeviceConfig, **settings: Any) -> Any:
     """Load a diffusers pipeline from a folder in hub layout and put it where it is to run.
 
     kind: the pipeline's class. settings: for its constructor. To be called under
@@ -132,12 +132,12 @@ def _components(listed: Mapping[str, Any], index: Path) -> Iterator[tuple[str, A
             yield name, found
 
 
-def offloads(placement: Placement) -> bool:
+def offloads(placement: DeviceConfig) -> bool:
     """Tell whether weights rest in main memory between their turns; on the CPU they are there anyway."""
     return placement.offload and placement.device != "cpu"
 
 
-def for_one_call(pipe: Any, placement: Placement, scheduler: Any) -> Any:
+def for_one_call(pipe: Any, placement: DeviceConfig, scheduler: Any) -> Any:
     """Give a shallow copy of a pipeline with a scheduler of its own, the weights shared.
 
     A scheduler counts its steps: two calls on one corrupt each other's pictures.
@@ -177,7 +177,7 @@ _NEW_DEVICE = threading.Lock()
 
 
 @contextmanager
-def alone_on(placement: Placement) -> Iterator[None]:
+def alone_on(placement: DeviceConfig) -> Iterator[None]:
     """Wait for the device and hold it for one generation; raises Abandoned while it waits.
 
     Two at once take as long as one after the other but twice the memory. It also keeps apart what
@@ -206,7 +206,7 @@ def stop_if_abandoned(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) 
 
 
 def encode_prompts(
-    pipe: Any, placement: Placement, prompt: str, negative: str | None, count: int
+    pipe: Any, placement: DeviceConfig, prompt: str, negative: str | None, count: int
 ) -> dict[str, torch.Tensor]:
     """Give the embeddings of an SDXL prompt for `count` pictures, as arguments of its pipelines.
 

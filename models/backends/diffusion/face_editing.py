@@ -9,7 +9,7 @@ from imaging.picture import Alpha, Rgb
 from models.backends.diffusion.face_changes import Change, changes_for
 from models.backends.diffusion.face_regions import soft_mask
 from models.backends.diffusion.sdxl_pipeline import Recipe, shared_pipeline
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import Face
 from models.tiny.sdxl import make_tiny
 
@@ -29,7 +29,7 @@ class SdxlFaceEditing:
     prompts nor strengths have been tried on full weights.
     """
 
-    def __init__(self, folder: Path, placement: Placement) -> None:
+    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
         self._pipeline = shared_pipeline(folder, placement)
         self.sizes = self._pipeline.sizes
 

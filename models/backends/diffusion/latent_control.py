@@ -33,7 +33,7 @@ from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import load_lora, only_file
 from models.backends.torch.checkpoints import BadWeights
 from models.backends.torch.loading import LOADING
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import SizeRule
 
 CHANNELS = 5
@@ -86,7 +86,7 @@ class _Base:
     """The SDXL model that several ControlNets steer, with a fast view of its UNet; held once for all."""
 
     def __init__(
-        self, folder: Path, fast_lora: Path | None, placement: Placement, vae: Path | None
+        self, folder: Path, fast_lora: Path | None, placement: DeviceConfig, vae: Path | None
     ) -> None:
         self.plain = diffusion.load_pipeline(StableDiffusionXLPipeline, folder, placement)
         if vae is not None:
@@ -101,11 +101,11 @@ class _Base:
             self.fast_unet = fast.unet
 
 
-_Key = tuple[Path, Path | None, Placement, Path | None]
+_Key = tuple[Path, Path | None, DeviceConfig, Path | None]
 _LOADED: weakref.WeakValueDictionary[_Key, _Base] = weakref.WeakValueDictionary()
 
 
-def _base(folder: Path, fast_lora: Path | None, placement: Placement, vae: Path | None) -> _Base:
+def _base(folder: Path, fast_lora: Path | None, placement: DeviceConfig, vae: Path | None) -> _Base:
     """Give a base, loaded once for as long as any role holds it; to be called under LOADING."""
     lora, fix = (path and path.resolve() for path in (fast_lora, vae))
     key = (folder.resolve(), lora, placement, fix)
@@ -123,7 +123,7 @@ class LatentControl:
         base: Path,
         controlnet: Path,
         fast_lora: Path | None,
-        placement: Placement,
+        placement: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
         """Load from folders in hub layout; raises BadWeights naming the file.

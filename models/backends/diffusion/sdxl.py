@@ -10,7 +10,7 @@ import numpy as np
 from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.adapters import only_file
 from models.backends.diffusion.sdxl_pipeline import Adapters, Recipe, shared_pipeline
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import NoReference
 from models.tiny.sdxl import LORA_FILE, make_tiny, make_tiny_ip_adapter, make_tiny_lora
 
@@ -46,7 +46,9 @@ class SdxlFill:
     full weights.
     """
 
-    def __init__(self, folder: Path, placement: Placement, fast_lora: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, placement: DeviceConfig, fast_lora: Path | None = None
+    ) -> None:
         self._pipeline = shared_pipeline(folder, placement)
         self._recipe, self._adapters = _FULL, Adapters()
         if fast_lora is not None:
@@ -76,7 +78,7 @@ class SdxlScene:
     def __init__(
         self,
         folder: Path,
-        placement: Placement,
+        placement: DeviceConfig,
         ip_adapter: Path | None = None,
         fast_lora: Path | None = None,
     ) -> None:
@@ -137,7 +139,7 @@ class SdxlOutpaint:
     BadWeights. Not run on full weights.
     """
 
-    def __init__(self, folder: Path, placement: Placement) -> None:
+    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
         self._pipeline = shared_pipeline(folder, placement)
         self.sizes = self._pipeline.sizes
 

@@ -17,7 +17,7 @@ from imaging.picture import Mask, Rgb
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import load_ip_adapter, load_lora, share_ip_adapter
 from models.backends.torch.loading import LOADING
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import SizeRule
 
 _BATCH = {"float32": 4}
@@ -54,7 +54,7 @@ class SdxlPipeline:
     Not run on full weights.
     """
 
-    def __init__(self, folder: Path, placement: Placement) -> None:
+    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
         self._placement = placement
         self._plain = diffusion.load_pipeline(
             diffusers.StableDiffusionXLInpaintPipeline, folder, placement, add_watermarker=False
@@ -174,12 +174,12 @@ def _scheduler(pipe: Any, recipe: Recipe) -> Any:
     return kind.from_config(own.config, **changes)
 
 
-_LOADED: weakref.WeakValueDictionary[tuple[Path, Placement], SdxlPipeline] = (
+_LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = (
     weakref.WeakValueDictionary()
 )
 
 
-def shared_pipeline(folder: Path, placement: Placement) -> SdxlPipeline:
+def shared_pipeline(folder: Path, placement: DeviceConfig) -> SdxlPipeline:
     """Give the pipeline of a folder, loaded once for as long as any role holds it.
 
     Raises BadWeights.

@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from imaging.picture import Matte, Rgb
 from models.backends.matting_input import Float, MattingInput, to_full_size
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
@@ -26,7 +26,7 @@ class OnnxMatting:
     def __init__(
         self,
         file: Path,
-        placement: Placement | None = None,
+        placement: DeviceConfig | None = None,
         *,
         logits: bool = True,
         given: MattingInput | None = None,
@@ -37,7 +37,7 @@ class OnnxMatting:
         behind. given: the input's form; a side fixed in the file stands above it. The dtype is the
         file's own. Raises ValueError naming the file.
         """
-        placement = placement or Placement()
+        placement = placement or DeviceConfig()
         try:
             self._session = _session(file, placement)
         except Exception as error:  # onnxruntime has a dozen exceptions with no common base
@@ -74,7 +74,7 @@ class OnnxMatting:
         return np.asarray(matte.clip(0, 1), np.float32)
 
 
-def _session(file: Path, placement: Placement) -> ort.InferenceSession:
+def _session(file: Path, placement: DeviceConfig) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = placement.threads
     options.inter_op_num_threads = 1

@@ -21,7 +21,7 @@ from models.backends.matting_input import Float, read_input, to_full_size
 from models.backends.torch.checkpoints import BadWeights, first_line, load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 _MULTIPLE = 32  # of the sides that the networks take
 _TASK = "AutoModelForImageSegmentation"
@@ -42,7 +42,7 @@ class BiRefNet:
     def __init__(
         self,
         folder: Path,
-        placement: Placement | None = None,
+        placement: DeviceConfig | None = None,
         *,
         allow_remote_code: bool = False,
         side: int | None = None,
@@ -53,7 +53,7 @@ class BiRefNet:
         says, or 1024. The code is copied to the modules cache of transformers, which must be
         writable. Raises RemoteCodeRefused, or BadWeights naming the file.
         """
-        placement = placement or Placement()
+        placement = placement or DeviceConfig()
         self._input = read_input(folder, side)
         if self._input.side % _MULTIPLE:
             raise ValueError(f"side {self._input.side} is not a multiple of {_MULTIPLE}")

@@ -28,7 +28,7 @@ from models.backends.torch.checkpoints import BadWeights, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 _NEW_TOKENS = 40
 """A caption of BLIP's training data has ten words; more are repetitions."""
@@ -43,7 +43,7 @@ _START = re.compile(r"^(?:ara(?:ff?ed|ffe)|there (?:is|are))\s+", re.IGNORECASE)
 class Captioner:
     """Fulfils the role `models.roles.Captioning`; safe to call from several threads."""
 
-    def __init__(self, folder: Path, placement: Placement) -> None:
+    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
         """Load from a folder in Hugging Face layout; raises BadWeights."""
         dtype = torch_dtype(placement)
         model = load_pretrained(BlipForConditionalGeneration, folder, dtype)

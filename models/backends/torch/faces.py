@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from imaging.picture import Rgb
 from models.backends.dlib.faces import Pose
 from models.backends.torch.checkpoints import BadWeights, check_file, first_line
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import Face
 
 _SIDES = (1280, 320)
@@ -52,7 +52,7 @@ _DEPTH_TO_WIDTH = 0.636
 class YuNetFaces:
     """Fulfils the role `models.roles.FaceAnalysis`; safe to call from several threads."""
 
-    def __init__(self, detector: Path, attributes: Path | None, placement: Placement) -> None:
+    def __init__(self, detector: Path, attributes: Path | None, placement: DeviceConfig) -> None:
         """Load ONNX files; raises BadWeights. attributes: None tells no age and no gender.
 
         Both run on the processor whatever the placement: they take milliseconds there.

@@ -34,7 +34,7 @@ from models.backends.torch.checkpoints import (
 )
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
-from models.placement import Placement
+from models.placement import DeviceConfig
 from models.roles import NothingToCopy
 
 _MULTIPLE, _LEAST = 8, 16  # of the sides the network takes
@@ -53,7 +53,7 @@ class Lama:
     Fourier transforms of other sizes than powers of two take nothing else.
     """
 
-    def __init__(self, file: Path, placement: Placement | None = None) -> None:
+    def __init__(self, file: Path, placement: DeviceConfig | None = None) -> None:
         """Load a TorchScript archive (big-lama.pt), or plain weights of the same network.
 
         Raises BadWeights naming the file.
@@ -62,7 +62,7 @@ class Lama:
         check_file(file)
         with LOADING:
             network = _script(file) if _is_script(file) else _plain(file)
-        self._resident = DeviceModule(network, placement or Placement(), torch.float32)
+        self._resident = DeviceModule(network, placement or DeviceConfig(), torch.float32)
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill `hole`; see models.roles.Inpainting.

@@ -23,7 +23,7 @@ from models.backends.torch.checkpoints import BadWeights, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 UNSAFE = frozenset({"nsfw", "unsafe", "medium", "high", "porn", "hentai", "sexy"})
 """Labels that count as nsfw."""
@@ -33,13 +33,13 @@ SAFE = frozenset({"normal", "sfw", "safe", "neutral", "low", "drawings"})
 class NsfwClassifier:
     """Fulfils the role `models.roles.Moderation`: the sum of the unsafe labels' probabilities."""
 
-    def __init__(self, folder: Path, placement: Placement | None = None) -> None:
+    def __init__(self, folder: Path, placement: DeviceConfig | None = None) -> None:
         """Load a local folder in hub layout, strictly; raises BadWeights.
 
         A label that is neither known as safe nor as unsafe is an error: a guess could let through
         what must not be shown.
         """
-        placement = placement or Placement()
+        placement = placement or DeviceConfig()
         gpu = placement.device.startswith("cuda")
         dtype = torch_dtype(placement) if gpu else torch.float32
         network: Any = load_pretrained(AutoModelForImageClassification, folder, dtype)

@@ -9,7 +9,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from models.backends.torch.checkpoints import BadWeights, check_file, first_line, refuse
 from models.backends.torch.loading import LOADING
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 # A bar for each model, redrawn in a log that nobody watches, would bury what matters there.
 disable_progress_bar()
@@ -17,7 +17,7 @@ disable_progress_bar()
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def torch_dtype(placement: Placement) -> torch.dtype:
+def torch_dtype(placement: DeviceConfig) -> torch.dtype:
     """Give a placement's dtype as torch's; raises ValueError for any but the three it may be."""
     if placement.dtype not in _DTYPES:
         raise ValueError(f"dtype {placement.dtype!r} is not one of {', '.join(_DTYPES)}")

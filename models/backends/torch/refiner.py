@@ -23,7 +23,7 @@ from models.backends.torch.checkpoints import BadWeights, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 _GenerationConfig: Any = GenerationConfig  # untyped
 
@@ -47,7 +47,7 @@ _LABEL = re.compile(r"^(?:refined |rewritten )?prompt\s*:\s*", re.IGNORECASE)
 class Refiner:
     """Fulfils the role `models.roles.PromptRefinement`; safe to call from several threads."""
 
-    def __init__(self, folder: Path, placement: Placement) -> None:
+    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
         """Load from a folder in Hugging Face layout; raises BadWeights."""
         dtype = torch_dtype(placement)
         self._tokenizer: Any

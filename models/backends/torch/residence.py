@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -20,7 +20,7 @@ class DeviceModule(Generic[Net]):
     would not be faster.
     """
 
-    def __init__(self, network: Net, placement: Placement, dtype: torch.dtype) -> None:
+    def __init__(self, network: Net, placement: DeviceConfig, dtype: torch.dtype) -> None:
         """Hold `network` in `dtype`."""
         self.device = torch.device(placement.device)
         self.dtype = dtype

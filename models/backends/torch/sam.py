@@ -29,7 +29,7 @@ from imaging.picture import Labels, Rgb
 from models.backends.torch.checkpoints import BadWeights, load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 WORK_PIXELS = 1_500_000
 """Masks are drawn at this size: the generator holds every candidate at the size of its picture."""
@@ -49,7 +49,7 @@ class Sam:
     def __init__(
         self,
         file: Path,
-        placement: Placement | None = None,
+        placement: DeviceConfig | None = None,
         *,
         points: int = 32,
         batch: int | None = None,
@@ -60,7 +60,7 @@ class Sam:
         points: prompted along each side. batch: points prompted at once. thresholds: least predicted
         IoU and stability of a mask, the package's own unless given. Raises BadWeights naming the file.
         """
-        placement = placement or Placement()
+        placement = placement or DeviceConfig()
         state = read_state(file)
         with LOADING:
             network = build(state, file)

@@ -28,7 +28,7 @@ from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
 from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS, within
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 
 class Sam2:
@@ -37,7 +37,7 @@ class Sam2:
     def __init__(
         self,
         folder: Path,
-        placement: Placement | None = None,
+        placement: DeviceConfig | None = None,
         *,
         points: int = 32,
         batch: int | None = None,
@@ -48,7 +48,7 @@ class Sam2:
         points: prompted along each side. batch: points prompted at once. thresholds: least predicted
         IoU and stability of a mask, the pipeline's own unless given. Raises BadWeights.
         """
-        placement = placement or Placement()
+        placement = placement or DeviceConfig()
         gpu = placement.device.startswith("cuda")
         dtype = torch_dtype(placement) if gpu else torch.float32
         network: Any = load_pretrained(Sam2Model, folder, dtype)

@@ -24,7 +24,7 @@ from models.backends.torch.checkpoints import BadWeights, first_line, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.deadline import checkpoint
-from models.placement import Placement
+from models.placement import DeviceConfig
 
 FACTORS = (2, 4)
 SCALES = (2, 4, 8)
@@ -42,7 +42,9 @@ class Upscaler:
     the colours. Float16 and bfloat16 are used on a GPU where the architecture can take them.
     """
 
-    def __init__(self, file: Path, placement: Placement | None = None, *, tile: int = TILE) -> None:
+    def __init__(
+        self, file: Path, placement: DeviceConfig | None = None, *, tile: int = TILE
+    ) -> None:
         """Load a `.safetensors` or `.pth` file; the architecture is told from its tensors.
 
         tile: side in pixels of the given picture that the network sees at once, margins included, a
@@ -50,7 +52,7 @@ class Upscaler:
         """
         if tile % MARGIN or tile <= 2 * MARGIN:
             raise ValueError(f"tile {tile} is not a multiple of {MARGIN} above {2 * MARGIN}")
-        placement = placement or Placement()
+        placement = placement or DeviceConfig()
         self._tile = tile
         self._network = _load(file)
         self._scale = self._network.scale
@@ -137,7 +139,7 @@ def _load(file: Path) -> ImageModelDescriptor[nn.Module]:
     return network
 
 
-def _dtype(network: ImageModelDescriptor[nn.Module], placement: Placement) -> torch.dtype:
+def _dtype(network: ImageModelDescriptor[nn.Module], placement: DeviceConfig) -> torch.dtype:
     """Give the dtype asked for if the network takes it; processors are slower with less."""
     if placement.device.startswith("cuda"):
         if placement.dtype == "float16" and network.supports_half:
