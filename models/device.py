@@ -17,7 +17,7 @@ class UnknownDevice(ValueError):  # noqa: N818 - reads as what it is
 
 
 @dataclass(frozen=True)
-class Host:
+class DevicePolicy:
     """The device that torch models run on, and the rules for it.
 
     device: as torch names it. dtype: `auto`, each card's own on a GPU and float32 on the processor,
@@ -43,7 +43,7 @@ class Host:
         offload: bool = False,
         memory_mb: int | None = None,
         preload: bool = True,
-    ) -> "Host":
+    ) -> "DevicePolicy":
         """Make the host for a profile; torch: whether any card needs it, else it is not imported.
 
         Without a `memory_mb` torch models get 80 % of what is free now: on the device, or in main

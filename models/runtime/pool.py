@@ -12,7 +12,7 @@ import numpy as np
 
 from models.catalog.card import ROLES, Card, Profile, Role, UnpinnedCode, check_pin
 from models.catalog.profile import load_profile
-from models.device import Host
+from models.device import DevicePolicy
 from models.roles import OutOfMemory
 from models.runtime.lending import Lending
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
@@ -58,11 +58,15 @@ class Pool(Lending):
     """
 
     def __init__(
-        self, profile: Profile, shelf: Shelf | Path, threads: int = 1, host: Host | None = None
+        self,
+        profile: Profile,
+        shelf: Shelf | Path,
+        threads: int = 1,
+        host: DevicePolicy | None = None,
     ) -> None:
         """Make a pool; nothing is loaded yet. host: where models run, the processor by default."""
         self._shelf = shelf if isinstance(shelf, Shelf) else Shelf(shelf)
-        self._host = host or Host(threads=threads)
+        self._host = host or DevicePolicy(threads=threads)
         self._slots: dict[Role, _Slot] = {role: _Slot(card) for role, card in profile.items()}
         self._changed = threading.Condition()
         self._lendings = 0
@@ -87,14 +91,14 @@ class Pool(Lending):
 
         name: of a profile, or the path of one. threads: processor threads that one call of a model
         may use. models_dir: local copies of weights, which go first. roles: those of the profile that
-        are wanted. The others as in `models.device.Host`. Where the profile has torch models, a card
+        are wanted. The others as in `models.device.DevicePolicy`. Where the profile has torch models, a card
         whose weights cannot be had leaves the others working. Raises UnknownProfile,
         WeightsUnavailable and UnknownDevice. Nothing is loaded yet.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
         shelf = Shelf(weights_dir, models_dir)
         torch = any(card.torch for card in profile.values())
-        host = Host.choose(torch, threads, device, dtype, offload, memory_mb, preload)
+        host = DevicePolicy.choose(torch, threads, device, dtype, offload, memory_mb, preload)
         failures = download.fetch_profile(profile, shelf)
         if failures and (not torch or len(failures) == len(profile)):
             raise WeightsUnavailable("\n".join(failures.values()))

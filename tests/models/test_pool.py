@@ -16,7 +16,7 @@ import pytest
 from models.catalog.card import ROLES, Card, Role
 from models.catalog.profile import load_profile
 from models.catalog.source import HubFolder, LocalFolder
-from models.device import Host
+from models.device import DevicePolicy
 from models.placement import DeviceConfig
 from models.roles import OutOfMemory
 from models.runtime.pool import ModelUnavailable, Pool
@@ -173,7 +173,7 @@ def sized(role: Role, name: str, megabytes: int, shared: int = 0, folder: str = 
 
 def limited(folder: Path, budget: int, *cards: Card, preload: bool = True) -> Pool:
     profile = {card.role: card for card in cards}
-    return Pool(profile, folder, host=Host(memory_mb=budget, preload=preload))
+    return Pool(profile, folder, host=DevicePolicy(memory_mb=budget, preload=preload))
 
 
 def loaded(lent: Pool) -> set[str]:
@@ -397,13 +397,13 @@ def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
 
     on_gpu = replace(card("matting", build), torch=True, dtype="bfloat16")
     plain = card("inpainting", build)
-    host = Host("cuda:0", threads=3, offload=True)
+    host = DevicePolicy("cuda:0", threads=3, offload=True)
     touch(
         Pool({"matting": on_gpu, "inpainting": plain}, tmp_path, host=host), "matting", "inpainting"
     )
     assert seen == [DeviceConfig("cuda:0", "bfloat16", 3, True), DeviceConfig(threads=3)]
-    assert Host("cuda:0", "float32").placement(on_gpu).dtype == "float32"
-    assert Host("cpu").placement(on_gpu).dtype == "float32"
+    assert DevicePolicy("cuda:0", "float32").placement(on_gpu).dtype == "float32"
+    assert DevicePolicy("cpu").placement(on_gpu).dtype == "float32"
 
 
 def test_a_profile_with_one_broken_card_serves_the_others(
