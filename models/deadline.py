@@ -2,7 +2,7 @@
 
 A scope belongs to a context (`contextvars`), so that a backend far below need not be handed it:
 
->>> with entered(Scope(seconds=30)):
+>>> with entered(Deadline(seconds=30)):
 ...     for tile in tiles:
 ...         checkpoint()
 """
@@ -26,7 +26,7 @@ class DeadlinePassed(Abandoned):
     """The time that the work was given is over."""
 
 
-class Scope:
+class Deadline:
     """The time that a piece of work has, and whether it is still wanted; safe to share by threads.
 
     seconds: from now on; None: no limit.
@@ -52,10 +52,10 @@ class Scope:
             raise DeadlinePassed("the work took longer than its time")
 
 
-class SharedScope(Scope):
+class SharedDeadline(Deadline):
     """The scope of work that is done for several at once: it ends when it has for all of them."""
 
-    def __init__(self, scopes: Sequence[Scope]) -> None:
+    def __init__(self, scopes: Sequence[Deadline]) -> None:
         super().__init__()
         self._scopes = tuple(scopes)
 
@@ -79,11 +79,11 @@ class SharedScope(Scope):
             raise ended
 
 
-_SCOPE: ContextVar[Scope | None] = ContextVar("scope", default=None)
+_SCOPE: ContextVar[Deadline | None] = ContextVar("scope", default=None)
 
 
 @contextmanager
-def entered(scope: Scope) -> Iterator[Scope]:
+def entered(scope: Deadline) -> Iterator[Deadline]:
     """Let a scope hold for what this context does; threads started within need to enter it anew."""
     token = _SCOPE.set(scope)
     try:
@@ -92,9 +92,9 @@ def entered(scope: Scope) -> Iterator[Scope]:
         _SCOPE.reset(token)
 
 
-def current() -> Scope:
+def current() -> Deadline:
     """Give the scope of this context; one without an end where there is none."""
-    return _SCOPE.get() or Scope()
+    return _SCOPE.get() or Deadline()
 
 
 def checkpoint() -> None:

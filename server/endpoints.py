@@ -12,7 +12,7 @@ import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
-from models.deadline import Cancelled, Scope, entered
+from models.deadline import Cancelled, Deadline, entered
 from server.dependencies import Dependencies
 from server.errors import ServerEnding, translated
 from server.http.fields import read_fields, validate
@@ -121,7 +121,7 @@ class Endpoints:
 
     async def _check(self, job: Job) -> Job:
         def check() -> Job:
-            with entered(Scope(self._reception.settings.request_timeout_s)):
+            with entered(Deadline(self._reception.settings.request_timeout_s)):
                 return self._workshop.check(job)
 
         # Not on a worker thread: links are promised at once, however long the work ahead is.
@@ -134,7 +134,7 @@ class Endpoints:
         next step: callers who lose patience and ask again would pile it up. Raises ClientDisconnect,
         and ServerEnding where the process ends before the work has begun, or is done.
         """
-        scope = Scope(self._reception.settings.request_timeout_s)
+        scope = Deadline(self._reception.settings.request_timeout_s)
 
         def timed() -> R:
             start = time.monotonic()

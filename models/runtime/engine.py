@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from models.catalog.card import Role
-from models.deadline import Scope, current
+from models.deadline import Deadline, current
 from models.roles import SizeRule
 
 METHODS: Mapping[Role, str] = {
@@ -62,7 +62,7 @@ class Call:
     role: Role
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    scope: Scope = field(default_factory=current)
+    scope: Deadline = field(default_factory=current)
 
     @property
     def method(self) -> str:

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from functools import partial
 
-from models.deadline import Cancelled, Scope, entered
+from models.deadline import Cancelled, Deadline, entered
 from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unavailable
 from server.jobs.executor import JobExecutor
 from server.jobs.serialization import Form, JobSerializer
@@ -49,7 +49,7 @@ class JobRunner:
         self._workers = workers
         self._timeout_s = timeout_s
         self._deaths: dict[str, int] = {}
-        self._scopes: set[Scope] = set()
+        self._scopes: set[Deadline] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._over = threading.Event()
@@ -141,8 +141,8 @@ class JobRunner:
             self._workshop.do(self._forms.read(form))
 
     @contextmanager
-    def _scope(self) -> Iterator[Scope]:
-        scope = Scope(self._timeout_s)
+    def _scope(self) -> Iterator[Deadline]:
+        scope = Deadline(self._timeout_s)
         with self._lock:
             self._scopes.add(scope)
         try:

@@ -14,7 +14,7 @@ from ray.exceptions import ActorDiedError, LocalRayletDiedError
 
 from imaging.picture import Picture
 from models.catalog.profile import load_profile
-from models.deadline import Cancelled, DeadlinePassed, Scope, entered
+from models.deadline import Cancelled, Deadline, DeadlinePassed, entered
 from models.roles import NothingToCopy
 from models.runtime.engine import Call, EngineBusy, EngineUnavailable
 from models.runtime.local_engine import LocalEngine
@@ -97,22 +97,22 @@ def test_a_models_own_error_is_the_same_as_here(models: RemoteModels) -> None:
 
 def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
-    scope = Scope()
+    scope = Deadline()
     threading.Timer(1, scope.cancel).start()
     with models.super_resolution() as model:
         with entered(scope), pytest.raises(Cancelled):
             model.upscale(rgb, 4)
         # Minutes of work are not waited for: the only replica is free again.
-        with entered(Scope(60)):
+        with entered(Deadline(60)):
             assert model.upscale(rgb[:64, :64].copy(), 2).shape == (128, 128, 3)
 
 
 def test_a_deadline_travels_to_the_replica(models: RemoteModels, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     with models.super_resolution() as model:
-        with entered(Scope(1)), pytest.raises(DeadlinePassed):
+        with entered(Deadline(1)), pytest.raises(DeadlinePassed):
             model.upscale(rgb, 4)
-        with entered(Scope(60)):
+        with entered(Deadline(60)):
             model.upscale(rgb[:64, :64].copy(), 2)
 
 
@@ -120,7 +120,7 @@ def test_too_many_calls_are_turned_away(
     engine: ClusterEngine, photo: Photo, callers: ThreadPoolExecutor
 ) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
-    scope = Scope()
+    scope = Deadline()
     made = [
         callers.submit(engine.run, Call("super_resolution", (rgb, 4), scope=scope))
         for _ in range(QUEUE + 8)
@@ -150,7 +150,9 @@ def test_calls_outlive_what_dies(
     def call_on() -> int:
         count = 0
         while not stop.is_set():
-            assert np.array_equal(engine.run(Call("matting", (rgb,), scope=Scope(100))), expected)
+            assert np.array_equal(
+                engine.run(Call("matting", (rgb,), scope=Deadline(100))), expected
+            )
             count += 1
         return count
 

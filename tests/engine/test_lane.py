@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models.deadline import Cancelled, DeadlinePassed, Scope
+from models.deadline import Cancelled, Deadline, DeadlinePassed
 from models.runtime.engine import Call, EngineBusy
 from models.runtime.lane import BatchQueue
 
@@ -51,8 +51,8 @@ def lane(model: Echo, concurrency: int = 1, queue: int = 10, most: int = 1) -> B
     return BatchQueue("matting", lend, concurrency, queue, most)
 
 
-def call(value: Any, scope: Scope | None = None) -> Call:
-    return Call("matting", (value,), scope=scope or Scope())
+def call(value: Any, scope: Deadline | None = None) -> Call:
+    return Call("matting", (value,), scope=scope or Deadline())
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_who_leaves_while_waiting_is_never_worked_for(
     model = Echo()
     model.let.clear()
     calls = lane(model, most=most)
-    scope = Scope()
+    scope = Deadline()
     first = callers.submit(calls.run, call(1))
     wait_until(lambda: len(model.batches) == 1)
     left = callers.submit(calls.run, call(2, scope))
@@ -171,7 +171,7 @@ def test_a_deadline_travels_with_the_call(callers: ThreadPoolExecutor, wait_unti
     first = callers.submit(calls.run, call(1))
     wait_until(lambda: len(model.batches) == 1)
     with pytest.raises(DeadlinePassed):
-        calls.run(call(2, Scope(0.2)))
+        calls.run(call(2, Deadline(0.2)))
     model.let.set()
     first.result(10)
 
@@ -180,7 +180,7 @@ def test_many_callers_who_come_and_leave_lose_no_place(callers: ThreadPoolExecut
     calls = lane(Echo(), concurrency=2, queue=100, most=3)
 
     def come(n: int) -> int | None:
-        scope = Scope()
+        scope = Deadline()
         if n % 3 == 0:
             threading.Timer(0.001 * (n % 7), scope.cancel).start()
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.deadline import Cancelled, Scope, entered
+from models.deadline import Cancelled, Deadline, entered
 from models.roles import SizeRule
 from models.runtime.engine import METHODS, Call
 from models.runtime.local_engine import LocalEngine
@@ -58,13 +58,13 @@ def test_a_stand_in_has_its_roles_method_and_sizes_alone(tmp_path: Path) -> None
 
 
 def test_a_call_carries_the_scope_it_is_made_in() -> None:
-    with entered(Scope()) as scope:
+    with entered(Deadline()) as scope:
         assert Call("matting").scope is scope
 
 
 def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: RemoteModels) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
-    scope = Scope()
+    scope = Deadline()
     threading.Timer(0.3, scope.cancel).start()
     with entered(scope), models.super_resolution() as model, pytest.raises(Cancelled):
         model.upscale(rgb, 4)

@@ -7,7 +7,7 @@ import pytest
 
 from models.catalog.profile import load_profile
 from models.catalog.registry import CARDS
-from models.deadline import Scope
+from models.deadline import Deadline
 from models.runtime.batching import batch_key, perform
 from models.runtime.engine import METHODS, Call
 from models.runtime.pool import Pool
@@ -32,7 +32,7 @@ def test_the_roles_that_batch() -> None:
 
 @pytest.mark.parametrize("role", BATCHED)
 def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
-    calls = [Call(role, (rgb,), scope=Scope()) for rgb in pictures()]
+    calls = [Call(role, (rgb,), scope=Deadline()) for rgb in pictures()]
     with tiny.lend(role) as model:
         assert len({batch_key(model, call) for call in calls}) == 1
         together = [outcome.get() for outcome in perform(model, calls)]
@@ -48,7 +48,7 @@ def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
 
 @pytest.mark.parametrize("role", BATCHED)
 def test_of_several_at_once_none_is_taken_for_another(tiny: Pool, role: Any) -> None:
-    calls = [Call(role, (rgb,), scope=Scope()) for rgb in pictures()]
+    calls = [Call(role, (rgb,), scope=Deadline()) for rgb in pictures()]
     with tiny.lend(role) as model:
         results = [outcome.get() for outcome in perform(model, calls)]
         backwards = [outcome.get() for outcome in perform(model, calls[::-1])]

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene, make_tiny
 from models.backends.torch.checkpoints import BadWeights
-from models.deadline import Cancelled, Scope, entered
+from models.deadline import Cancelled, Deadline, entered
 from models.placement import DeviceConfig
 from models.roles import NothingToCopy
 
@@ -211,7 +211,7 @@ def test_another_vae_takes_the_place_of_the_bases(folder: Path, tmp_path: Path) 
 
 
 def test_a_cancelled_generation_ends_without_a_picture(fill: BriaFill) -> None:
-    scope = Scope()
+    scope = Deadline()
     scope.cancel()
     with entered(scope), pytest.raises(Cancelled):
         fill.fill_by_prompt(noise(), square(), "a dog", "", [1])

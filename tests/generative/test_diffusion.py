@@ -16,7 +16,7 @@ from models.backends.diffusion import diffusion, sdxl
 from models.backends.diffusion.sdxl import SdxlFill, make_tiny
 from models.backends.diffusion.sdxl_pipeline import shared_pipeline
 from models.backends.torch.checkpoints import BadWeights
-from models.deadline import Cancelled, Scope, entered
+from models.deadline import Cancelled, Deadline, entered
 from models.placement import DeviceConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -242,7 +242,7 @@ def test_a_view_shares_its_weights_but_not_its_modules() -> None:
 
 def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None:
     fill = SdxlFill(tiny, CPU)
-    with entered(Scope()) as scope:
+    with entered(Deadline()) as scope:
         fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
         scope.cancel()
         with pytest.raises(Cancelled):
@@ -251,7 +251,7 @@ def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None
 
 
 def test_a_caller_who_leaves_waits_for_the_device_no_longer() -> None:
-    scope = Scope()
+    scope = Deadline()
     scope.cancel()
     placement = DeviceConfig(device="nowhere")
     with (

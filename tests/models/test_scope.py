@@ -7,9 +7,9 @@ import pytest
 from models.deadline import (
     Abandoned,
     Cancelled,
+    Deadline,
     DeadlinePassed,
-    Scope,
-    SharedScope,
+    SharedDeadline,
     checkpoint,
     current,
     entered,
@@ -22,28 +22,28 @@ def test_work_goes_on_outside_any_scope() -> None:
 
 
 def test_a_cancelled_scope_ends_what_is_done_within_it_alone() -> None:
-    scope = Scope()
+    scope = Deadline()
     with entered(scope):
         checkpoint()
         scope.cancel()
         with pytest.raises(Cancelled):
             checkpoint()
-        with entered(Scope()):
+        with entered(Deadline()):
             checkpoint()
     checkpoint()
 
 
 def test_a_scope_ends_with_its_time() -> None:
-    with entered(Scope(0)) as scope, pytest.raises(DeadlinePassed):
+    with entered(Deadline(0)) as scope, pytest.raises(DeadlinePassed):
         checkpoint()
     assert scope.left() == 0
-    assert 59 < (Scope(60).left() or 0) <= 60
+    assert 59 < (Deadline(60).left() or 0) <= 60
 
 
 def test_another_thread_has_no_part_in_a_scope() -> None:
-    scope = Scope()
+    scope = Deadline()
     scope.cancel()
-    seen: list[Scope] = []
+    seen: list[Deadline] = []
     with entered(scope):
         thread = threading.Thread(target=lambda: seen.append(current()))
         thread.start()
@@ -52,8 +52,8 @@ def test_another_thread_has_no_part_in_a_scope() -> None:
 
 
 def test_work_for_several_goes_on_until_the_last_has_left() -> None:
-    scopes = [Scope(), Scope(100), Scope(0)]
-    shared = SharedScope(scopes)
+    scopes = [Deadline(), Deadline(100), Deadline(0)]
+    shared = SharedDeadline(scopes)
     shared.check()
     scopes[0].cancel()
     shared.check()
@@ -68,5 +68,5 @@ def test_work_for_several_goes_on_until_the_last_has_left() -> None:
 def test_several_have_the_time_of_the_most_patient(
     seconds: list[float | None], most: float | None
 ) -> None:
-    left = SharedScope([Scope(one) for one in seconds]).left()
+    left = SharedDeadline([Deadline(one) for one in seconds]).left()
     assert left is None if most is None else left == pytest.approx(most, abs=1)

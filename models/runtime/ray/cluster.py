@@ -25,7 +25,7 @@ from ray.serve.exceptions import BackPressureError, RayServeException, RequestCa
 from ray.serve.handle import DeploymentHandle
 
 from models.catalog.card import Profile, Role
-from models.deadline import DeadlinePassed, Scope
+from models.deadline import Deadline, DeadlinePassed
 from models.roles import SizeRule
 from models.runtime.engine import Call, EngineBusy, EngineUnavailable, RoleLoad
 from models.runtime.pool import ModelUnavailable
@@ -95,7 +95,7 @@ class ClusterEngine:
         handles = {role: serve.get_deployment_handle(role, APPLICATION) for role in self._profile}
         for role, handle in handles.items():
             # A handle learns with its first call how many may wait: until then it bounds nothing.
-            sizes = _answer(handle.sizes.remote(), Scope(_PATIENCE_S))
+            sizes = _answer(handle.sizes.remote(), Deadline(_PATIENCE_S))
             if sizes is not None:
                 self._sizes[role] = sizes
         return handles
@@ -202,7 +202,7 @@ def _attach(address: str) -> None:
         ) from error
 
 
-def _answer(response: Any, scope: Scope) -> Any:
+def _answer(response: Any, scope: Deadline) -> Any:
     """Wait for a response for as long as its caller does; raises Abandoned, and what Ray raises."""
     while True:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalog.card import Role
-from models.deadline import Scope
+from models.deadline import Deadline
 from models.roles import SizeRule
 from models.runtime.batching import Outcome, batch_key, perform
 from models.runtime.engine import Call
@@ -75,12 +75,12 @@ class RoleModel:
         return [outcomes[at] for at in range(len(calls))]
 
 
-def scope_of(seconds: float | None, sent: float) -> Scope:
+def scope_of(seconds: float | None, sent: float) -> Deadline:
     """Give the scope of a call that had `seconds` left when it was sent, at `sent` seconds since 1970.
 
     Clocks of two machines differ: a call never gets more time than it had, nor loses all of it at once.
     """
     if seconds is None:
-        return Scope()
+        return Deadline()
     under_way = min(max(0.0, time.time() - sent), 1.0)
-    return Scope(max(0.0, seconds - under_way))
+    return Deadline(max(0.0, seconds - under_way))
