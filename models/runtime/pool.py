@@ -17,7 +17,7 @@ from models.roles import OutOfMemory
 from models.runtime.lending import Lending
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 from models.weights import download
-from models.weights.cache import Shelf
+from models.weights.cache import WeightsCache
 from models.weights.download import WeightsUnavailable
 
 log = logging.getLogger("retouch.models")
@@ -60,12 +60,12 @@ class Pool(Lending):
     def __init__(
         self,
         profile: Profile,
-        shelf: Shelf | Path,
+        shelf: WeightsCache | Path,
         threads: int = 1,
         host: DevicePolicy | None = None,
     ) -> None:
         """Make a pool; nothing is loaded yet. host: where models run, the processor by default."""
-        self._shelf = shelf if isinstance(shelf, Shelf) else Shelf(shelf)
+        self._shelf = shelf if isinstance(shelf, WeightsCache) else WeightsCache(shelf)
         self._host = host or DevicePolicy(threads=threads)
         self._slots: dict[Role, _Slot] = {role: _Slot(card) for role, card in profile.items()}
         self._changed = threading.Condition()
@@ -96,7 +96,7 @@ class Pool(Lending):
         WeightsUnavailable and UnknownDevice. Nothing is loaded yet.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
-        shelf = Shelf(weights_dir, models_dir)
+        shelf = WeightsCache(weights_dir, models_dir)
         torch = any(card.torch for card in profile.values())
         host = DevicePolicy.choose(torch, threads, device, dtype, offload, memory_mb, preload)
         failures = download.fetch_profile(profile, shelf)

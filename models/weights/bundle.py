@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.catalog.card import Profile
 from models.catalog.source import HubFolder, LocalFolder
-from models.weights.cache import Manifest, Shelf
+from models.weights.cache import Manifest, WeightsCache
 
 _PREFIX = "weights"
 
@@ -17,7 +17,7 @@ class PackageRefused(ValueError):  # noqa: N818 - reads as what it is
     """A profile cannot be packed, or a file is no package of weights."""
 
 
-def pack(profile: Profile, shelf: Shelf, file: Path) -> None:
+def pack(profile: Profile, shelf: WeightsCache, file: Path) -> None:
     """Write what the weights folder holds of a profile, and the commits it is pinned to.
 
     A tar without compression: weights do not compress. It appears whole or not at all. Raises
@@ -43,7 +43,7 @@ def pack(profile: Profile, shelf: Shelf, file: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def unpack(file: Path, shelf: Shelf) -> None:
+def unpack(file: Path, shelf: WeightsCache) -> None:
     """Put what `pack` wrote into the weights folder.
 
     Raises PackageRefused for anything else, and for a repository that is damaged.
@@ -56,7 +56,7 @@ def unpack(file: Path, shelf: Shelf) -> None:
                 tar.extractall(unpacked, filter="data")
         except tarfile.TarError as error:
             raise PackageRefused(f"{file}: {error}") from error
-        inside = Shelf(unpacked / _PREFIX)
+        inside = WeightsCache(unpacked / _PREFIX)
         if not (inside.folder / "pins.toml").is_file():
             raise PackageRefused(f"{file} is no package of weights")
         _check(file, inside)
@@ -68,7 +68,7 @@ def unpack(file: Path, shelf: Shelf) -> None:
                 _move(path, shelf.folder / path.relative_to(inside.folder))
 
 
-def _check(file: Path, inside: Shelf) -> None:
+def _check(file: Path, inside: WeightsCache) -> None:
     """Check every repository in a package by its manifest."""
     for folder in inside.folder.iterdir():
         if folder.is_dir() and (manifest := Manifest.read(folder)) is not None:

@@ -55,7 +55,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class WeightsCache:
     """The weights folder, and the folder of the user's own copies if there is one."""
 
     folder: Path

@@ -10,14 +10,14 @@ from models.catalog.profile import UnknownProfile, load_profile, profile_names
 from models.catalog.registry import CARDS
 from models.weights import download
 from models.weights.bundle import PackageRefused, pack, unpack
-from models.weights.cache import Shelf
+from models.weights.cache import WeightsCache
 
 
-def default_shelf() -> Shelf:
+def default_shelf() -> WeightsCache:
     """Give the shelf that the server's own settings name."""
     copies = os.environ.get("RETOUCH_MODELS_DIR")
     folder = Path(os.environ.get("RETOUCH_DATA_DIR") or "data") / "weights"
-    return Shelf(folder, Path(copies) if copies else None)
+    return WeightsCache(folder, Path(copies) if copies else None)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(shelf: Shelf, profile: Profile | None) -> int:
+def _list(shelf: WeightsCache, profile: Profile | None) -> int:
     chosen = set(profile.values()) if profile is not None else set(CARDS)
     cards = [card for card in CARDS if card in chosen]
     cards += [card for card in chosen if card not in cards]  # changed by the user's own profile
@@ -78,14 +78,14 @@ def _list(shelf: Shelf, profile: Profile | None) -> int:
     return 0
 
 
-def _fetch(shelf: Shelf, profile: Profile) -> int:
+def _fetch(shelf: WeightsCache, profile: Profile) -> int:
     failures = download.fetch_profile(profile, shelf, thorough=True)
     for name, text in failures.items():
         print(f"{name}: {text}", file=sys.stderr)
     return max(_verify(shelf, profile), bool(failures))
 
 
-def _verify(shelf: Shelf, profile: Profile) -> int:
+def _verify(shelf: WeightsCache, profile: Profile) -> int:
     faults = shelf.verify(profile)
     parts = {part.name: part for card in profile.values() for part in card.parts}
     for name, wrong in faults.items():
@@ -94,7 +94,7 @@ def _verify(shelf: Shelf, profile: Profile) -> int:
     return 1 if any(faults.values()) else 0
 
 
-def _pack(shelf: Shelf, profile: Profile, file: Path) -> int:
+def _pack(shelf: WeightsCache, profile: Profile, file: Path) -> int:
     if failures := {name: wrong for name, wrong in shelf.verify(profile).items() if wrong}:
         for name, wrong in failures.items():
             print(f"{name}: {wrong}", file=sys.stderr)

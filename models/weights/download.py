@@ -29,7 +29,7 @@ from models.catalog.source import (
     WeightFile,
     Wheel,
 )
-from models.weights.cache import MANIFEST, Entry, Manifest, Shelf, file_fault, hash_file
+from models.weights.cache import MANIFEST, Entry, Manifest, WeightsCache, file_fault, hash_file
 
 Progress = Callable[[str, int, int], None]
 """Called with a label, the bytes done, and the bytes in all (0 when unknown)."""
@@ -71,7 +71,7 @@ def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> P
         return _fetch(file, folder, Path(downloads), progress or show_progress)
 
 
-def fetch_card(card: Card, shelf: Shelf, progress: Progress | None = None) -> list[Path]:
+def fetch_card(card: Card, shelf: WeightsCache, progress: Progress | None = None) -> list[Path]:
     """Give the paths that a card is built from, fetched if they are not there yet.
 
     Raises WeightsUnavailable.
@@ -82,7 +82,7 @@ def fetch_card(card: Card, shelf: Shelf, progress: Progress | None = None) -> li
 
 def fetch_profile(
     profile: Profile,
-    shelf: Shelf,
+    shelf: WeightsCache,
     progress: Progress | None = None,
     *,
     thorough: bool = False,
@@ -102,7 +102,7 @@ def fetch_profile(
 
 
 def _fetch_card(
-    card: Card, shelf: Shelf, downloads: Path, progress: Progress, thorough: bool = False
+    card: Card, shelf: WeightsCache, downloads: Path, progress: Progress, thorough: bool = False
 ) -> list[Path]:
     try:
         check_pin(card)
@@ -124,7 +124,7 @@ def _fetch_card(
     return shelf.paths(card)
 
 
-def _fetch_folder(part: HubFolder, shelf: Shelf, thorough: bool) -> None:
+def _fetch_folder(part: HubFolder, shelf: WeightsCache, thorough: bool) -> None:
     """Fetch the files of a repository; the hub's own client resumes what was broken off."""
     if shelf.fault(part, thorough=thorough) is None:
         return
@@ -195,7 +195,7 @@ def _hub_failure(part: HubFolder, error: Exception) -> str:
     return f"{part} could not be fetched: {kind}: {text}"
 
 
-def _make(part: MadeFolder, shelf: Shelf) -> None:
+def _make(part: MadeFolder, shelf: WeightsCache) -> None:
     """Let a backend module make its tiny model, if it is not there yet or made by other code."""
     tiny = importlib.import_module("models.tiny.maker")
     tiny.make(part, shelf.path(part))

@@ -17,7 +17,7 @@ import pytest
 
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder
-from models.weights.cache import MANIFEST, Shelf
+from models.weights.cache import MANIFEST, WeightsCache
 
 ROOT = Path(__file__).parents[2]
 FIRST, SECOND = "1" * 40, "2" * 40
@@ -126,13 +126,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from models.catalog.registry import CARDS
-from models.weights.cache import Shelf
+from models.weights.cache import WeightsCache
 from models.catalog.source import HubFolder
 from models.weights.download import fetch_profile
 revision, gated, folder, remote, *patterns = sys.argv[1:]
 part = HubFolder("org/net", revision or None, tuple(patterns), 1, gated=gated == "gated")
 card = replace(CARDS[0], name="net", files=(), folders=(part,), remote_code=remote == "code")
-failures = fetch_profile({"matting": card}, Shelf(Path(folder)), thorough=True)
+failures = fetch_profile({"matting": card}, WeightsCache(Path(folder)), thorough=True)
 print("".join(failures.values()))
 """
 
@@ -193,19 +193,19 @@ def test_the_files_of_a_card_are_fetched_and_no_others(
     folder = tmp_path / "org--net"
     assert files_in(folder) == {"config.json", "unet/w.safetensors", MANIFEST}
     assert (folder / "unet" / "w.safetensors").read_bytes() == BODY
-    assert Shelf(tmp_path).fault(part(FIRST), thorough=True) is None
-    assert Shelf(tmp_path).pins() == {}
+    assert WeightsCache(tmp_path).fault(part(FIRST), thorough=True) is None
+    assert WeightsCache(tmp_path).pins() == {}
 
 
 def test_an_open_revision_is_pinned_at_the_first_fetch_and_kept(
     hub: HubStandIn, fetch: Fetch, tmp_path: Path
 ) -> None:
     assert fetch() == ""
-    assert Shelf(tmp_path).pins() == {"org/net": FIRST}
+    assert WeightsCache(tmp_path).pins() == {"org/net": FIRST}
     hub.main = SECOND
     (tmp_path / "org--net" / "config.json").unlink()
     assert fetch() == ""
-    assert Shelf(tmp_path).pins() == {"org/net": FIRST}
+    assert WeightsCache(tmp_path).pins() == {"org/net": FIRST}
     assert (tmp_path / "org--net" / "config.json").read_bytes() == b"{}"
 
 
@@ -220,10 +220,10 @@ def test_another_revision_replaces_the_files_of_the_first(
     hub: HubStandIn, fetch: Fetch, tmp_path: Path
 ) -> None:
     assert fetch(FIRST) == ""
-    assert "commit" in str(Shelf(tmp_path).fault(part(SECOND)))
+    assert "commit" in str(WeightsCache(tmp_path).fault(part(SECOND)))
     assert fetch(SECOND) == ""
     assert files_in(tmp_path / "org--net") == {"config.json", "new.safetensors", MANIFEST}
-    assert Shelf(tmp_path).fault(part(SECOND), thorough=True) is None
+    assert WeightsCache(tmp_path).fault(part(SECOND), thorough=True) is None
 
 
 def test_a_truncated_file_is_seen_before_loading_and_fetched_again(
@@ -233,7 +233,7 @@ def test_a_truncated_file_is_seen_before_loading_and_fetched_again(
     damaged = tmp_path / "org--net" / "unet" / "w.safetensors"
     damaged.write_bytes(BODY[:-1])
     assert "unet/w.safetensors: 16383 bytes instead of 16384" in str(
-        Shelf(tmp_path).fault(part(FIRST))
+        WeightsCache(tmp_path).fault(part(FIRST))
     )
     assert fetch(FIRST) == ""
     assert damaged.read_bytes() == BODY
@@ -245,9 +245,9 @@ def test_an_altered_file_of_the_right_size_is_found_by_verifying_and_fetched_aga
     assert fetch(FIRST) == ""
     (tmp_path / "org--net" / "unet" / "w.safetensors").write_bytes(bytes(len(BODY)))
     card = replace(CARDS[0], files=(), folders=(part(FIRST),))
-    assert "SHA-256" in str(Shelf(tmp_path).verify({"matting": card})["org--net"])
+    assert "SHA-256" in str(WeightsCache(tmp_path).verify({"matting": card})["org--net"])
     assert fetch(FIRST) == ""
-    assert Shelf(tmp_path).verify({"matting": card}) == {"org--net": None}
+    assert WeightsCache(tmp_path).verify({"matting": card}) == {"org--net": None}
 
 
 def test_a_file_that_is_not_what_the_hub_lists_is_refused(
@@ -255,7 +255,7 @@ def test_a_file_that_is_not_what_the_hub_lists_is_refused(
 ) -> None:
     hub.lied["unet/w.safetensors"] = "0" * 64
     assert "unet/w.safetensors: SHA-256" in fetch(FIRST)
-    assert Shelf(tmp_path).fault(part(FIRST)) == "not fetched to the end"
+    assert WeightsCache(tmp_path).fault(part(FIRST)) == "not fetched to the end"
 
 
 def test_a_gated_repository_tells_what_to_do_and_opens_to_the_token(

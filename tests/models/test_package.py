@@ -14,14 +14,14 @@ from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, LocalFolder, MadeFolder, WeightFile
 from models.weights import cli
 from models.weights.bundle import PackageRefused, pack, unpack
-from models.weights.cache import Entry, Manifest, Shelf
+from models.weights.cache import Entry, Manifest, WeightsCache
 
 COMMIT = "c" * 40
 
 
-def stocked(folder: Path) -> tuple[Shelf, Profile]:
+def stocked(folder: Path) -> tuple[WeightsCache, Profile]:
     """Make a weights folder as fetches leave it, and the profile it is for."""
-    shelf = Shelf(folder)
+    shelf = WeightsCache(folder)
     net = folder / "org--net"
     (net / "unet").mkdir(parents=True)
     (net / ".cache").mkdir()
@@ -50,7 +50,7 @@ def stocked(folder: Path) -> tuple[Shelf, Profile]:
 def test_what_is_packed_here_verifies_there_with_its_pins(tmp_path: Path) -> None:
     shelf, profile = stocked(tmp_path / "here")
     pack(profile, shelf, tmp_path / "p.tar")
-    there = Shelf(tmp_path / "there")
+    there = WeightsCache(tmp_path / "there")
     there.pin("org/more", "d" * 40)
     unpack(tmp_path / "p.tar", there)
     assert there.verify(profile) == {"net.bin": None, "org--net": None, "tiny/lama": None}
@@ -77,7 +77,7 @@ def test_a_package_with_a_damaged_repository_is_refused_and_changes_nothing(
     pack(profile, shelf, tmp_path / "p.tar")
     there = tmp_path / "there"
     with pytest.raises(PackageRefused, match=r"unet/w\.safetensors: SHA-256"):
-        unpack(tmp_path / "p.tar", Shelf(there))
+        unpack(tmp_path / "p.tar", WeightsCache(there))
     assert list(there.iterdir()) == []
 
 
@@ -99,7 +99,7 @@ def test_what_is_no_package_is_refused(
     with tarfile.open(tmp_path / "p.tar", "w") as tar:
         write(tar)
     with pytest.raises(PackageRefused):
-        unpack(tmp_path / "p.tar", Shelf(tmp_path / "there"))
+        unpack(tmp_path / "p.tar", WeightsCache(tmp_path / "there"))
     assert not (tmp_path / "escaped").exists()
     assert list((tmp_path / "there").iterdir()) == []
 

@@ -20,7 +20,7 @@ from models.device import DevicePolicy
 from models.placement import DeviceConfig
 from models.roles import OutOfMemory
 from models.runtime.pool import ModelUnavailable, Pool
-from models.weights.cache import Shelf
+from models.weights.cache import WeightsCache
 from models.weights.download import WeightsUnavailable
 
 
@@ -421,6 +421,6 @@ def test_unpinned_code_is_not_loaded(tmp_path: Path) -> None:
     foreign = replace(
         card("matting", lambda paths, placement: "ran"), remote_code=True, folders=(folder,)
     )
-    lent = Pool({"matting": foreign}, Shelf(tmp_path, tmp_path / "copies"))
+    lent = Pool({"matting": foreign}, WeightsCache(tmp_path, tmp_path / "copies"))
     with pytest.raises(ModelUnavailable, match="pinned commit"):
         touch(lent, "matting")

@@ -19,7 +19,7 @@ from models.catalog.card import Card
 from models.catalog.registry import CARDS
 from models.catalog.source import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
 from models.weights import cli
-from models.weights.cache import Shelf
+from models.weights.cache import WeightsCache
 from models.weights.download import WeightsUnavailable, fetch, fetch_card, fetch_profile
 
 BODY = bytes(range(256)) * 5000
@@ -189,7 +189,7 @@ def test_a_profile_downloads_an_archive_once_for_all_its_files(tmp_path: Path, s
     site.bodies["/all.zip"] = archive("net.bin")
     one = file_from(Address(f"{site.url}/all.zip", "net.bin"))
     card = replace(CARDS[0], files=(one, replace(one, name="again.bin")))
-    assert fetch_profile({"matting": card}, Shelf(tmp_path)) == {}
+    assert fetch_profile({"matting": card}, WeightsCache(tmp_path)) == {}
     assert {path.name for path in tmp_path.iterdir()} == {"net.bin", "again.bin"}
     assert len(site.asked) == 1
 
@@ -199,7 +199,7 @@ def test_verify_tells_good_from_missing_and_damaged(tmp_path: Path) -> None:
     files = (good, replace(good, name="bad.bin"), replace(good, name="absent.bin"))
     (tmp_path / "net.bin").write_bytes(BODY)
     (tmp_path / "bad.bin").write_bytes(bytes(len(BODY)))
-    found = Shelf(tmp_path).verify({"matting": replace(CARDS[0], files=files)})
+    found = WeightsCache(tmp_path).verify({"matting": replace(CARDS[0], files=files)})
     assert found["net.bin"] is None
     assert "SHA-256" in (found["bad.bin"] or "")
     assert found["absent.bin"] == "missing"
@@ -213,7 +213,7 @@ def test_a_card_that_cannot_be_had_does_not_keep_the_others_away(
     lost = replace(
         CARDS[1], files=(replace(file_from(Address(f"{site.url}/lost.bin")), name="lost.bin"),)
     )
-    failures = fetch_profile({"inpainting": lost, "matting": good}, Shelf(tmp_path))
+    failures = fetch_profile({"inpainting": lost, "matting": good}, WeightsCache(tmp_path))
     assert set(failures) == {lost.name}
     assert "lost.bin could not be fetched" in failures[lost.name]
     assert (tmp_path / "net.bin").read_bytes() == BODY
@@ -228,7 +228,7 @@ def test_a_local_copy_of_a_repository_is_used_without_any_network(
     tmp_path: Path, place: str
 ) -> None:
     (tmp_path / "copies" / place).mkdir(parents=True)
-    shelf = Shelf(tmp_path / "weights", tmp_path / "copies")
+    shelf = WeightsCache(tmp_path / "weights", tmp_path / "copies")
     card = folder_card(HubFolder("org/net", None, ("*",), 1))
     assert fetch_card(card, shelf) == [tmp_path / "copies" / place]
     assert shelf.fault(card.folders[0]) is None
@@ -241,14 +241,14 @@ def test_a_local_copy_of_a_file_is_used_as_it_is(tmp_path: Path, place: str) -> 
     copy.parent.mkdir(parents=True)
     copy.write_bytes(b"my own")
     file = file_from(Hub("org/net", "main", "inner/net.bin"))
-    shelf = Shelf(tmp_path / "weights", tmp_path / "copies")
+    shelf = WeightsCache(tmp_path / "weights", tmp_path / "copies")
     assert fetch_card(replace(CARDS[0], files=(file,)), shelf) == [copy]
 
 
 def test_a_missing_folder_of_the_users_own_is_named(tmp_path: Path) -> None:
     card = folder_card(LocalFolder(tmp_path / "absent"))
     with pytest.raises(WeightsUnavailable, match=f"mine: {tmp_path}/absent: missing"):
-        fetch_card(card, Shelf(tmp_path))
+        fetch_card(card, WeightsCache(tmp_path))
 
 
 @pytest.mark.parametrize("revision", [None, "main", "v1.0"])
@@ -258,11 +258,11 @@ def test_code_is_fetched_at_a_commit_only_even_from_a_local_copy(
     (tmp_path / "copies" / "net").mkdir(parents=True)
     card = folder_card(HubFolder("org/net", revision, ("*",), 1), remote_code=True)
     with pytest.raises(WeightsUnavailable, match=r"pinned commit.*\[cards\.mine\]"):
-        fetch_card(card, Shelf(tmp_path / "weights", tmp_path / "copies"))
+        fetch_card(card, WeightsCache(tmp_path / "weights", tmp_path / "copies"))
 
 
 def test_pins_are_kept_for_every_repository_also_when_written_at_once(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path)
+    shelf = WeightsCache(tmp_path)
     with ThreadPoolExecutor(8) as writers:
         list(writers.map(lambda number: shelf.pin(f"org/net{number}", "a" * 40), range(24)))
     assert shelf.pins() == {f"org/net{number}": "a" * 40 for number in range(24)}
