@@ -17,7 +17,7 @@ _RATIO_SLACK = 0.02
 _AUTOMATIC_GROWTH = 0.006  # of the square root of the picture's area
 
 
-class MaskRatio(Exception):  # noqa: N818 - a state of the input, not a program error
+class MaskRatioError(Exception):
     """The mask's aspect ratio is not the picture's."""
 
 
@@ -25,7 +25,7 @@ def check_ratio(mask_size: tuple[int, int], size: tuple[int, int]) -> None:
     """Refuse a mask whose aspect ratio is not the picture's; both sizes are width and height.
 
     Callers draw masks on a smaller canvas whose sides are rounded, so a side may be off by a pixel
-    and two per cent. Raises MaskRatio beyond that.
+    and two per cent. Raises MaskRatioError beyond that.
     """
     (mask_width, mask_height), (width, height) = mask_size, size
     expected_height = mask_width * height / width
@@ -34,7 +34,7 @@ def check_ratio(mask_size: tuple[int, int], size: tuple[int, int]) -> None:
         abs(mask_height - expected_height) > 1 + _RATIO_SLACK * expected_height
         and abs(mask_width - expected_width) > 1 + _RATIO_SLACK * expected_width
     ):
-        raise MaskRatio(
+        raise MaskRatioError(
             f"the mask ({mask_width}x{mask_height}) and the picture ({width}x{height}) "
             "must have the same aspect ratio"
         )
@@ -43,7 +43,7 @@ def check_ratio(mask_size: tuple[int, int], size: tuple[int, int]) -> None:
 def fit_mask(mask: NDArray[np.uint8], width: int, height: int) -> Mask:
     """Scale a greyscale mask to `width` x `height` by nearest neighbour; above 127 is edited.
 
-    Raises MaskRatio when the aspect ratios differ.
+    Raises MaskRatioError when the aspect ratios differ.
     """
     mask_height, mask_width = mask.shape
     check_ratio((mask_width, mask_height), (width, height))

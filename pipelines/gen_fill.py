@@ -24,7 +24,7 @@ def gen_fill(
 
     mask: greyscale of any size with the picture's aspect ratio, above 127 is generated. Outside the
     (grown) mask every pixel stays; alpha stays everywhere but in the mask, where what is generated is
-    opaque. An empty mask gives the picture back. Raises MaskRatio.
+    opaque. An empty mask gives the picture back. Raises MaskRatioError.
     """
     hole = grow(fit_mask(mask, picture.width, picture.height), mask_type)
     if not hole.any():

@@ -21,9 +21,9 @@ from server.app import create_app
 from server.http.connection import PatientConnection
 from server.http.shutdown import GracefulServer, Shutdown
 from server.settings import Settings
-from storage.database import DatabaseUnavailable
-from storage.folder_lock import FolderInUse, FolderLock
-from storage.object_store import StoreUnavailable
+from storage.database import DatabaseUnavailableError
+from storage.folder_lock import FolderInUseError, FolderLock
+from storage.object_store import StoreUnavailableError
 
 
 def main() -> int:
@@ -50,13 +50,13 @@ def main() -> int:
         # Servers with a database of their own in this folder would take up one another's jobs.
         lock = FolderLock(settings.data_dir) if settings.database_url is None else None
         app = create_app(settings, _models(settings), ending)
-    except FolderInUse as error:
+    except FolderInUseError as error:
         print(f"settings: RETOUCH_DATA_DIR {error}", file=sys.stderr)
         return 2
-    except StoreUnavailable as error:
+    except StoreUnavailableError as error:
         print(f"settings: RETOUCH_STORE {settings.store}: {error}", file=sys.stderr)
         return 1
-    except DatabaseUnavailable as error:
+    except DatabaseUnavailableError as error:
         print(f"settings: RETOUCH_DATABASE_URL: {error}", file=sys.stderr)
         return 1
     except OSError as error:

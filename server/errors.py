@@ -29,7 +29,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from imaging.masks import MaskRatio
+from imaging.masks import MaskRatioError
 from models.deadline import DeadlinePassed
 from models.roles import NoReference, NothingToCopy
 from models.runtime.engine import EngineBusy, EngineUnavailable
@@ -40,8 +40,8 @@ from pipelines.image_expansion import OutsideCanvas
 from pipelines.image_to_psd import CanvasTooLong
 from pipelines.objects_remove import NoSuchMask
 from pipelines.people.actions import BadAction
-from storage.database import DatabaseUnavailable
-from storage.object_store import StoreUnavailable
+from storage.database import DatabaseUnavailableError
+from storage.object_store import StoreUnavailableError
 
 log = logging.getLogger("retouch")
 
@@ -172,7 +172,7 @@ class JobFailed(ApiError):
 
 
 _FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
-    MaskRatio: (BadRequest, "The mask and the image must have the same aspect ratio"),
+    MaskRatioError: (BadRequest, "The mask and the image must have the same aspect ratio"),
     OutsideCanvas: (BadRequest, "original_image_location leaves nothing of the image"),
     NoForeground: (CannotWork, "No foreground was found in the image"),
     CanvasTooLong: (TooLarge, "The image is too large for a PSD file"),
@@ -245,7 +245,7 @@ def _api_error(_: Request, error: Exception) -> Response:
 def _away(request: Request, error: Exception) -> Response:
     """Answer where the store or the database is away; what it said is for the log alone."""
     log.error("%s %s: %s", request.method, request.url.path, error)
-    what = "store" if isinstance(error, StoreUnavailable) else "database"
+    what = "store" if isinstance(error, StoreUnavailableError) else "database"
     return error_response(Unavailable(f"The {what} is not to be had just now; try again."))
 
 
@@ -263,6 +263,6 @@ def _http_error(request: Request, error: Exception) -> Response:
 def install(app: FastAPI) -> None:
     """Answer every refusal of `app` with the one error body."""
     app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(StoreUnavailable, _away)
-    app.add_exception_handler(DatabaseUnavailable, _away)
+    app.add_exception_handler(StoreUnavailableError, _away)
+    app.add_exception_handler(DatabaseUnavailableError, _away)
     app.add_exception_handler(HTTPException, _http_error)

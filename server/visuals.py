@@ -14,7 +14,7 @@ from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
 from server.errors import NotFound
 from server.http.uploads import Encoded
-from storage.object_store import ObjectMissing, ObjectStore, content_type_of
+from storage.object_store import ObjectMissingError, ObjectStore, content_type_of
 from storage.records import EditSession, Records, Visual
 
 _VISUAL_ID = re.compile(r"[0-9a-f]{16}\Z")
@@ -81,7 +81,7 @@ class Visuals:
     def _read(self, store: ObjectStore, key: str, what: str) -> Encoded:
         try:
             data = store.get(key)
-        except ObjectMissing as error:
+        except ObjectMissingError as error:
             raise NotFound(f"There is no {what}.") from error
         return Encoded(data, codec.probe(data))
 
@@ -92,7 +92,7 @@ class Visuals:
         try:
             file = np.frombuffer(self._store.get(key), np.uint8)
             return np.asarray(cv2.imdecode(file, cv2.IMREAD_UNCHANGED), np.uint8)
-        except ObjectMissing:
+        except ObjectMissingError:
             picture = codec.decode(self.picture(visual).data)
             labels = objects_mask_generator(picture, models)
             self._store.put(key, cv2.imencode(".png", labels)[1].tobytes(), content_type_of(key))

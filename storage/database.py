@@ -29,7 +29,7 @@ _KEEPALIVES = {
 """libpq's: a database whose machine has gone is noticed in about 15 s."""
 
 
-class DatabaseUnavailable(OSError):  # noqa: N818 - reads as what it is
+class DatabaseUnavailableError(OSError):
     """The database cannot be reached just now."""
 
 
@@ -77,15 +77,15 @@ def open_engine(url: URL) -> Engine:
 
 @contextmanager
 def reaching_database() -> Iterator[None]:
-    """Turn errors of a database that is away into DatabaseUnavailable."""
+    """Turn errors of a database that is away into DatabaseUnavailableError."""
     try:
         yield
     # InternalError: among others a database that takes no writes while another one takes over.
     except (OperationalError, InterfaceError, InternalError, NoConnection) as error:
-        raise DatabaseUnavailable(_reason(error)) from error
+        raise DatabaseUnavailableError(_reason(error)) from error
     except DBAPIError as error:
         if error.connection_invalidated:
-            raise DatabaseUnavailable(_reason(error)) from error
+            raise DatabaseUnavailableError(_reason(error)) from error
         raise
 
 

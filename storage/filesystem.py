@@ -13,9 +13,9 @@ from pathlib import Path
 
 from storage.object_store import (
     ObjectInfo,
-    ObjectMissing,
+    ObjectMissingError,
     Refusal,
-    StoreUnavailable,
+    StoreUnavailableError,
     check_key,
     content_type_of,
 )
@@ -34,7 +34,7 @@ def _at_work() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(*error.args) from error
+        raise StoreUnavailableError(*error.args) from error
 
 
 class LocalObjects:
@@ -77,7 +77,7 @@ class LocalObjects:
         """See ObjectStore."""
         try:
             return Refusal(**json.loads(self.get(_word(key))))
-        except ObjectMissing:
+        except ObjectMissingError:
             return None
 
     def is_settled(self, key: str) -> bool:
@@ -109,7 +109,7 @@ class LocalObjects:
         try:
             return self.path(key).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise ObjectMissing(key) from None
+            raise ObjectMissingError(key) from None
 
     def path(self, key: str) -> Path:
         """See ObjectStore. A file that was opened stays whole even if it is replaced or swept."""

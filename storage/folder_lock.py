@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 
-class FolderInUse(RuntimeError):  # noqa: N818 - a state of the folder
+class FolderInUseError(RuntimeError):
     """Another process keeps its data in this folder."""
 
 
@@ -13,14 +13,14 @@ class FolderLock:
     """Holds a folder for this process, from its making to `close` or to the end of the process."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder, which is made where there is none; raises FolderInUse, OSError."""
+        """Take the folder, which is made where there is none; raises FolderInUseError, OSError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._descriptor = os.open(folder / "server.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(self._descriptor)
-            raise FolderInUse(f"another server keeps its data in {folder}") from None
+            raise FolderInUseError(f"another server keeps its data in {folder}") from None
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -27,15 +27,15 @@ CONTENT_TYPES = {
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
-class InvalidKey(ValueError):  # noqa: N818 - named for what the key is
+class InvalidKeyError(ValueError):
     """The text is not a key; no store ever holds an object under it."""
 
 
-class ObjectMissing(KeyError):  # noqa: N818 - a state of the store
+class ObjectMissingError(KeyError):
     """No object lies under the key."""
 
 
-class StoreUnavailable(OSError):  # noqa: N818 - reads as what it is
+class StoreUnavailableError(OSError):
     """The store cannot be reached, or does not let us, just now."""
 
 
@@ -61,8 +61,8 @@ class ObjectInfo:
 class ObjectStore(Protocol):
     """Preserve bytes under keys. Safe to call from several threads and processes at once.
 
-    Every method raises InvalidKey where the key breaks the rules of `check_key`, and
-    StoreUnavailable where nothing can be read or written just now.
+    Every method raises InvalidKeyError where the key breaks the rules of `check_key`, and
+    StoreUnavailableError where nothing can be read or written just now.
     """
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
@@ -93,7 +93,7 @@ class ObjectStore(Protocol):
         ...
 
     def get(self, key: str) -> bytes:
-        """Read an object whole. Raises ObjectMissing."""
+        """Read an object whole. Raises ObjectMissingError."""
         ...
 
     def link(self, key: str, ttl_s: int) -> str | None:
@@ -123,13 +123,13 @@ class ObjectStore(Protocol):
 
 
 def check_key(key: str) -> str:
-    """Give `key` back if it is one; raises InvalidKey.
+    """Give `key` back if it is one; raises InvalidKeyError.
 
     A key is segments of [A-Za-z0-9._-] joined by `/`, none starting with a dot: at most 512
     characters, 200 a segment.
     """
     if not is_key(key):
-        raise InvalidKey("not a valid object key")
+        raise InvalidKeyError("not a valid object key")
     return key
 
 

@@ -104,7 +104,7 @@ class Records:
     """Reads and writes rows; safe to share by threads, the database by processes.
 
     The schema is brought up to date on construction. Every read names the organisation, so that no row
-    is ever found for another. Every method raises DatabaseUnavailable where the database is away.
+    is ever found for another. Every method raises DatabaseUnavailableError where the database is away.
     """
 
     def __init__(self, url: URL) -> None:

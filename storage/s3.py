@@ -15,9 +15,9 @@ from obstore.store import S3Store
 
 from storage.object_store import (
     ObjectInfo,
-    ObjectMissing,
+    ObjectMissingError,
     Refusal,
-    StoreUnavailable,
+    StoreUnavailableError,
     check_key,
     content_type_of,
 )
@@ -95,7 +95,7 @@ class S3Objects:
         self._public = bucket.store(folder, public=True)
 
     def check(self) -> None:
-        """Raise StoreUnavailable unless the bucket is there and lets us read it."""
+        """Raise StoreUnavailableError unless the bucket is there and lets us read it."""
         self.stat("check")
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
@@ -158,7 +158,7 @@ class S3Objects:
             try:
                 return bytes(obstore.get(self._store, key).bytes())
             except FileNotFoundError:
-                raise ObjectMissing(key) from None
+                raise ObjectMissingError(key) from None
 
     def link(self, key: str, ttl_s: int) -> str:
         """See ObjectStore: a presigned address (AWS Signature Version 4), 7 days at most."""
@@ -192,7 +192,7 @@ class S3Objects:
 
 @contextmanager
 def _translated(what: str) -> Iterator[None]:
-    """Turn what obstore raises into StoreUnavailable."""
+    """Turn what obstore raises into StoreUnavailableError."""
     try:
         yield
     except AlreadyExistsError:
@@ -200,7 +200,7 @@ def _translated(what: str) -> Iterator[None]:
     except (BaseError, OSError) as error:  # an OSError where the bucket itself is missing
         # The first line tells it; what follows is the library's own record of the request.
         reason = str(error).partition("\n")[0]
-        raise StoreUnavailable(f"the store failed at {what}: {reason}") from error
+        raise StoreUnavailableError(f"the store failed at {what}: {reason}") from error
 
 
 def _is_plain(endpoint: str) -> bool:

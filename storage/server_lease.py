@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
-from storage.database import DatabaseUnavailable, open_engine, reaching_database
+from storage.database import DatabaseUnavailableError, open_engine, reaching_database
 from storage.records import ServerRow
 
 _SETTLED_S = 5.0
@@ -31,7 +31,7 @@ class ServerLease:
     """
 
     def __init__(self, url: URL) -> None:
-        """Become present; raises DatabaseUnavailable."""
+        """Become present; raises DatabaseUnavailableError."""
         self._url = url
         self.name = f"{socket.gethostname()[:32]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._engine = open_engine(url).execution_options(isolation_level="AUTOCOMMIT")
@@ -47,7 +47,7 @@ class ServerLease:
         return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def check(self) -> None:
-        """Raise DatabaseUnavailable where the database is not to be had."""
+        """Raise DatabaseUnavailableError where the database is not to be had."""
         with reaching_database(), self._engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
@@ -55,7 +55,7 @@ class ServerLease:
         """See to it that the lock is held, and tell whether the absence of another's means its death.
 
         It does not for a while after the database was away: then nobody held one. To be called by one
-        thread alone. Raises DatabaseUnavailable.
+        thread alone. Raises DatabaseUnavailableError.
         """
         try:
             with reaching_database():
@@ -63,14 +63,14 @@ class ServerLease:
                     self._held.execute(text("SELECT 1"))
                 elif not self._take():
                     return False
-        except DatabaseUnavailable:
+        except DatabaseUnavailableError:
             self._drop()
             self._settled_at = time.monotonic() + _SETTLED_S
             raise
         return time.monotonic() >= self._settled_at
 
     def others(self) -> list[str]:
-        """Give the names of other servers, dead or alive; raises DatabaseUnavailable."""
+        """Give the names of other servers, dead or alive; raises DatabaseUnavailableError."""
         others = select(ServerRow.name).where(ServerRow.name != self.name).order_by(ServerRow.name)
         with reaching_database(), self._engine.connect() as connection:
             return list(connection.scalars(others))
@@ -79,7 +79,7 @@ class ServerLease:
     def adopting(self, name: str) -> Iterator[bool]:
         """Tell whether another server is dead; while the context lasts nobody else is told so.
 
-        Raises DatabaseUnavailable.
+        Raises DatabaseUnavailableError.
         """
         with reaching_database(), self._engine.connect() as connection:
             is_dead = _try_lock(connection, name)
@@ -90,7 +90,7 @@ class ServerLease:
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
 
     def forget(self, name: str) -> None:
-        """Strike a server off, once what it left has been seen to; raises DatabaseUnavailable."""
+        """Strike a server off, once what it left has been seen to; raises DatabaseUnavailableError."""
         with reaching_database(), self._engine.connect() as connection:
             connection.execute(delete(ServerRow).where(ServerRow.name == name))
 

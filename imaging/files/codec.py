@@ -11,10 +11,10 @@ from PIL import Image
 
 from imaging.files.decode import decode_samples
 from imaging.files.header import (
-    DamagedPicture,
-    EmptyPicture,
+    DamagedPictureError,
+    EmptyPictureError,
     Format,
-    NotAPicture,
+    NotAPictureError,
     PictureError,
     read_container,
 )
@@ -25,10 +25,10 @@ from imaging.picture import Alpha8, Picture
 __all__ = [
     "CONTENT_TYPES",
     "EXTENSIONS",
-    "DamagedPicture",
-    "EmptyPicture",
+    "DamagedPictureError",
+    "EmptyPictureError",
     "Format",
-    "NotAPicture",
+    "NotAPictureError",
     "PictureError",
     "Probe",
     "decode",
@@ -77,7 +77,7 @@ class Probe:
 def probe(data: bytes) -> Probe:
     """Read the header of a picture file, told by its bytes, without decoding a pixel.
 
-    Raises EmptyPicture, NotAPicture or DamagedPicture.
+    Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
     """
     found = read_container(data)
     width, height = found.width, found.height
@@ -92,7 +92,7 @@ def decode(data: bytes) -> Picture:
 
     An embedded ICC profile is converted to sRGB, inks and greys become RGB, a colour key becomes
     alpha. The caller has checked the size with `probe`: this takes 3 to 8 bytes a pixel.
-    Raises EmptyPicture, NotAPicture or DamagedPicture.
+    Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
     """
     found = read_container(data)
     samples, alpha = decode_samples(found)
@@ -105,7 +105,7 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
 
     Colours count by their luminance (ITU-R BT.601), transparent pixels as black. Where everything
     visible has one colour, the strokes of a brush on an empty canvas, alpha is the mask and the
-    colour means nothing. Raises EmptyPicture, NotAPicture or DamagedPicture.
+    colour means nothing. Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
     """
     found = read_container(data)
     samples, alpha = decode_samples(found)

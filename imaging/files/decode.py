@@ -10,7 +10,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import JpegImagePlugin, PngImagePlugin
 
-from imaging.files.header import Container, DamagedPicture
+from imaging.files.header import Container, DamagedPictureError
 from imaging.files.icc import Samples
 from imaging.files.png import decode_png
 from imaging.picture import Alpha8
@@ -30,9 +30,9 @@ def decode_samples(found: Container) -> tuple[Samples, Alpha8 | None]:
     try:
         samples, alpha = decoders[found.format](found)
     except _DECODER_FAULTS as fault:
-        raise DamagedPicture(found.format) from fault
+        raise DamagedPictureError(found.format) from fault
     if samples.shape[:2] != (found.height, found.width):
-        raise DamagedPicture(found.format)
+        raise DamagedPictureError(found.format)
     return samples, alpha
 
 
@@ -81,7 +81,7 @@ def _decode_webp(found: Container) -> tuple[Samples, Alpha8 | None]:
     file = np.frombuffer(found.pixel_file(), np.uint8)
     decoded = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
     if decoded is None:
-        raise DamagedPicture("WEBP")
+        raise DamagedPictureError("WEBP")
     if decoded.shape[2] == 3:
         return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8), None
     return _split_alpha(np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA), np.uint8))

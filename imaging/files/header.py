@@ -6,9 +6,9 @@ marker (ITU-T T.81, annex B) or chunk by chunk (PNG, third edition; RFC 9649 for
 decoders are handed only the parts that make its pixels.
 
     PictureError
-    ├── EmptyPicture      no bytes at all
-    ├── NotAPicture       another kind of file
-    └── DamagedPicture    begins like a picture, cannot be read as one
+    ├── EmptyPictureError      no bytes at all
+    ├── NotAPictureError       another kind of file
+    └── DamagedPictureError    begins like a picture, cannot be read as one
 """
 
 import re
@@ -49,7 +49,7 @@ class PictureError(ValueError):
     """The bytes are not a picture that can be worked on; the message is meant for the caller."""
 
 
-class EmptyPicture(PictureError):  # noqa: N818 - named for what was sent
+class EmptyPictureError(PictureError):
     """There are no bytes."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class EmptyPicture(PictureError):  # noqa: N818 - named for what was sent
         super().__init__("The picture is empty.")
 
 
-class NotAPicture(PictureError):  # noqa: N818 - named for what was sent
+class NotAPictureError(PictureError):
     """The bytes are of another kind."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class NotAPicture(PictureError):  # noqa: N818 - named for what was sent
         super().__init__("This is not a picture in a supported format: JPEG, PNG and WEBP are.")
 
 
-class DamagedPicture(PictureError):  # noqa: N818 - named for what was sent
+class DamagedPictureError(PictureError):
     """The file is cut short or garbled."""
 
     def __init__(self, format: Format) -> None:
@@ -103,11 +103,11 @@ class Container:
 def read_container(data: bytes) -> Container:
     """Read the headers of a JPEG, PNG or WebP file, told apart by its bytes.
 
-    Raises EmptyPicture, NotAPicture or DamagedPicture. Pixels that are cut short or garbled are not
+    Raises EmptyPictureError, NotAPictureError or DamagedPictureError. Pixels that are cut short or garbled are not
     found out here.
     """
     if not data:
-        raise EmptyPicture
+        raise EmptyPictureError
     view = memoryview(data)
     try:
         if data.startswith(b"\xff\xd8\xff"):
@@ -117,11 +117,11 @@ def read_container(data: bytes) -> Container:
         elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             found = _read_webp(view)
         else:
-            raise NotAPicture
+            raise NotAPictureError
     except (struct.error, IndexError):  # the file ends within a field of a header
-        raise DamagedPicture(_format_of(data)) from None
+        raise DamagedPictureError(_format_of(data)) from None
     if not (found.width and found.height and found.mode and found.parts):
-        raise DamagedPicture(found.format)
+        raise DamagedPictureError(found.format)
     return found
 
 
@@ -155,7 +155,7 @@ def _read_jpeg(data: memoryview) -> Container:
         if not first_scan and (marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE):
             kept.append(data[at : at + 4 + len(body)])
         if scans > _MAX_SCANS:
-            raise DamagedPicture("JPEG")
+            raise DamagedPictureError("JPEG")
     found.profile = _join_profile(profile)
     found.parts = [*kept, data[first_scan:end]] if first_scan else []
     return found
@@ -176,10 +176,10 @@ def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
             continue
         (length,) = struct.unpack_from(">H", data, position)
         if length < 2 or position + length > len(data):
-            raise DamagedPicture("JPEG")
+            raise DamagedPictureError("JPEG")
         yield marker, mark.start(), data[position + 2 : position + length]
         position += length
-    raise DamagedPicture("JPEG")
+    raise DamagedPictureError("JPEG")
 
 
 def _join_profile(pieces: dict[int, tuple[int, bytes]]) -> bytes | None:
@@ -200,7 +200,7 @@ def _read_png(data: memoryview) -> Container:
         kind = bytes(data[position + 4 : position + 8])
         body = data[position + 8 : position + 8 + length]
         if (position == 8) != (kind == b"IHDR"):
-            raise DamagedPicture("PNG")
+            raise DamagedPictureError("PNG")
         if kind == b"IHDR":
             _read_png_header(body, found)
         elif kind == b"acTL":
@@ -217,7 +217,7 @@ def _read_png(data: memoryview) -> Container:
         if kind == b"IEND":
             break
     else:
-        raise DamagedPicture("PNG")
+        raise DamagedPictureError("PNG")
     return found
 
 
@@ -225,7 +225,7 @@ def _read_png_header(body: memoryview, found: Container) -> None:
     found.width, found.height, found.bits, kind, *methods = struct.unpack(">IIBBBBB", body)
     mode, depths = _PNG_MODES.get(kind, ("", ()))
     if found.bits not in depths or methods[:2] != [0, 0] or methods[2] > 1:
-        raise DamagedPicture("PNG")
+        raise DamagedPictureError("PNG")
     found.mode = {("L", 1): "1", ("L", 16): "I;16"}.get((mode, found.bits), mode)
 
 
@@ -264,7 +264,7 @@ def _read_webp(data: memoryview) -> Container:
         found.frames += kind in (b"VP8 ", b"VP8L", b"ANMF")
         position += 8 + length + length % 2
     else:
-        raise DamagedPicture("WEBP")
+        raise DamagedPictureError("WEBP")
     return found
 
 

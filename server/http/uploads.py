@@ -9,7 +9,13 @@ from typing import Any
 
 import anyio.to_thread
 
-from imaging.files.codec import DamagedPicture, EmptyPicture, NotAPicture, Probe, probe
+from imaging.files.codec import (
+    DamagedPictureError,
+    EmptyPictureError,
+    NotAPictureError,
+    Probe,
+    probe,
+)
 from server.errors import BadRequest, FetchRefused, TooLarge, UnsupportedPicture
 from server.http.image_fetch import FetchFailed, FetchTooLarge, PictureFetcher
 from server.settings import Settings
@@ -146,11 +152,11 @@ class Intake:
     def _check(self, name: str, data: bytes, rule: PictureRule) -> Encoded:
         try:
             found = probe(data)
-        except EmptyPicture as error:
+        except EmptyPictureError as error:
             raise BadRequest(f"{name} is empty.", name) from error
-        except DamagedPicture as error:
+        except DamagedPictureError as error:
             raise BadRequest(f"{name}: {error}", name) from error
-        except NotAPicture as error:
+        except NotAPictureError as error:
             raise UnsupportedPicture(f"{name}: {error}", name) from error
         if max(found.width, found.height) > _MAX_SIDE:
             raise TooLarge(

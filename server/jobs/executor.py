@@ -190,7 +190,7 @@ def decode(name: str, encoded: Encoded) -> Picture:
     """Decode a picture of a request; raises BadRequest that names it."""
     try:
         return codec.decode(encoded.data)
-    except codec.DamagedPicture as error:
+    except codec.DamagedPictureError as error:
         raise BadRequest(f"{name}: {error}", name) from error
 
 
@@ -198,7 +198,7 @@ def decode_mask(name: str, encoded: Encoded) -> NDArray[np.uint8]:
     """Decode a mask of a request; raises BadRequest that names it."""
     try:
         return codec.decode_mask(encoded.data)
-    except codec.DamagedPicture as error:
+    except codec.DamagedPictureError as error:
         raise BadRequest(f"{name}: {error}", name) from error
 
 

@@ -8,7 +8,7 @@ from imaging.files import codec
 from server.http.uploads import Encoded
 from server.jobs.executor import Job
 from server.operation import Operation
-from storage.object_store import ObjectMissing, ObjectStore, content_type_of
+from storage.object_store import ObjectMissingError, ObjectStore, content_type_of
 
 log = logging.getLogger("retouch")
 
@@ -79,7 +79,7 @@ class JobSerializer:
         """Tell how many processes have ended while they worked on a job."""
         try:
             return int(self._sources.get(_note(name)))
-        except ObjectMissing:
+        except ObjectMissingError:
             return 0
 
     def note_deaths(self, name: str, count: int) -> None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from imaging.masks import MaskRatio, grow
+from imaging.masks import MaskRatioError, grow
 from imaging.picture import Picture
 from models.roles import NothingToCopy
 from models.runtime.pool import Pool
@@ -74,5 +74,5 @@ def test_a_wholly_white_mask_leaves_nothing_to_copy(lite: Pool) -> None:
 
 
 def test_a_mask_of_another_ratio_is_refused(lite: Pool) -> None:
-    with pytest.raises(MaskRatio):
+    with pytest.raises(MaskRatioError):
         eraser(Picture(np.zeros((50, 50, 3), np.uint8)), np.zeros((50, 80), np.uint8), lite)

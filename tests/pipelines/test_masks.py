@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imaging.masks import MaskRatio, automatic_radius, dilate, fit_mask, grow
+from imaging.masks import MaskRatioError, automatic_radius, dilate, fit_mask, grow
 
 
 def test_above_127_is_edited() -> None:
@@ -33,7 +33,7 @@ def test_a_mask_with_rounded_sides_passes(
 
 @pytest.mark.parametrize("mask_size", [(500, 500), (334, 500), (500, 320), (1, 500)])
 def test_a_mask_of_another_ratio_is_refused(mask_size: tuple[int, int]) -> None:
-    with pytest.raises(MaskRatio, match="aspect ratio"):
+    with pytest.raises(MaskRatioError, match="aspect ratio"):
         fit_mask(np.zeros(mask_size[::-1], np.uint8), 3000, 2003)
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from imaging.masks import MaskRatio
+from imaging.masks import MaskRatioError
 from imaging.picture import Labels, Picture
 from pipelines.objects_remove import NoSuchMask, objects_remove
 from tests.fakes import FakeModels
@@ -73,7 +73,7 @@ def test_no_map_has_no_id(picture: Picture) -> None:
 
 
 def test_a_drawn_mask_of_another_shape_is_refused(picture: Picture) -> None:
-    with pytest.raises(MaskRatio):
+    with pytest.raises(MaskRatioError):
         objects_remove(picture, FakeModels(), drawn=[drawn(100, 100)])
 
 

@@ -22,7 +22,7 @@ from server.operation import EditBody
 from server.v1 import OPERATIONS
 from server.v1.background_remove import OPERATION
 from server.visuals import Visuals
-from storage.database import DatabaseUnavailable, database_url
+from storage.database import DatabaseUnavailableError, database_url
 from storage.filesystem import LocalObjects
 from storage.records import Records
 from tests.fakes import FakeModels
@@ -139,7 +139,7 @@ def test_a_job_that_cannot_be_kept_leaves_nothing_and_the_next_is_kept(
 ) -> None:
     in_the_way = house.folder / "jobs.db"
     in_the_way.mkdir()
-    with pytest.raises(DatabaseUnavailable, match="unable to open database file"):
+    with pytest.raises(DatabaseUnavailableError, match="unable to open database file"):
         house.submit()
     assert not [file for file in (house.folder / "sources").rglob("*") if file.is_file()]
     in_the_way.rmdir()

@@ -15,7 +15,7 @@ from imaging.files.codec import (
     CONTENT_TYPES,
     EXTENSIONS,
     MAX_SIDE,
-    DamagedPicture,
+    DamagedPictureError,
     Format,
     PictureError,
     decode,
@@ -159,7 +159,7 @@ def test_a_colour_key_becomes_alpha(
 
 
 def test_a_colour_key_cut_short_is_damage() -> None:
-    with pytest.raises(DamagedPicture):
+    with pytest.raises(DamagedPictureError):
         decode(png(8, 2, b"\0\1\2\3", (b"tRNS", b"\0\1"), width=1))
 
 
@@ -183,9 +183,9 @@ def test_truncated_pixels_are_damage(format: Format) -> None:
     for share in (0.3, 0.6, 0.9):
         cut = whole[: int(len(whole) * share)]
         assert probe(cut).width == 200
-        with pytest.raises(DamagedPicture, match=format):
+        with pytest.raises(DamagedPictureError, match=format):
             decode(cut)
-        with pytest.raises(DamagedPicture, match=format):
+        with pytest.raises(DamagedPictureError, match=format):
             decode_mask(cut)
 
 
@@ -199,7 +199,7 @@ def test_a_jpeg_with_harmless_oddities_is_decoded() -> None:
 def test_a_wrong_checksum_over_the_pixels_is_damage() -> None:
     data = bytearray(save(PHOTO, "PNG"))
     data[data.index(b"IDAT") + 40] ^= 1
-    with pytest.raises(DamagedPicture):
+    with pytest.raises(DamagedPictureError):
         decode(bytes(data))
 
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imaging.files.codec import DamagedPicture, EmptyPicture, NotAPicture, Probe, decode, probe
+from imaging.files.codec import (
+    DamagedPictureError,
+    EmptyPictureError,
+    NotAPictureError,
+    Probe,
+    decode,
+    probe,
+)
 from imaging.files.header import read_container
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (30, 40, 3), np.uint8)
@@ -137,7 +144,7 @@ def test_what_follows_a_jpeg_is_left_out() -> None:
 
 
 def test_content_decides_and_not_the_label() -> None:
-    with pytest.raises(EmptyPicture):
+    with pytest.raises(EmptyPictureError):
         probe(b"")
     for other in (
         b"hello",
@@ -156,7 +163,7 @@ def test_content_decides_and_not_the_label() -> None:
         save(PHOTO, "ICO"),
         save(PHOTO, "JPEG2000"),
     ):
-        with pytest.raises(NotAPicture, match="JPEG, PNG and WEBP"):
+        with pytest.raises(NotAPictureError, match="JPEG, PNG and WEBP"):
             probe(other)
 
 
@@ -166,7 +173,7 @@ def test_a_header_cut_anywhere_is_damaged_and_never_a_crash(format: str) -> None
     for end in range(12, min(len(whole), 900)):
         try:
             found = probe(whole[:end])
-        except DamagedPicture:
+        except DamagedPictureError:
             continue
         assert (found.width, found.height) in ((30, 40), (40, 30))
 
@@ -187,12 +194,12 @@ def test_an_impossible_png_header_is_damaged(
     width: int, height: int, depth: int, colour: int, interlace: int
 ) -> None:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
-    with pytest.raises(DamagedPicture):
+    with pytest.raises(DamagedPictureError):
         probe(b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + save(PHOTO, "PNG")[33:])
 
 
 def test_a_png_with_two_headers_is_damaged() -> None:
-    with pytest.raises(DamagedPicture):
+    with pytest.raises(DamagedPictureError):
         probe(png_with(save(PHOTO, "PNG")[8:33]))
 
 
@@ -224,14 +231,14 @@ def test_packed_texts_and_profiles_are_not_unpacked_without_bound() -> None:
     ],
 )
 def test_a_flood_of_tiny_parts_is_damaged(flood: bytes) -> None:
-    with pytest.raises(DamagedPicture):
+    with pytest.raises(DamagedPictureError):
         probe(flood)
 
 
 def test_a_jpeg_of_countless_scans_is_damaged() -> None:
     progressive = save(PHOTO, "JPEG", progressive=True)
     last = progressive.rindex(b"\xff\xda")
-    with pytest.raises(DamagedPicture):
+    with pytest.raises(DamagedPictureError):
         probe(progressive[:-2] + progressive[last:-2] * 200 + b"\xff\xd9")
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from storage.folder_lock import FolderInUse, FolderLock
+from storage.folder_lock import FolderInUseError, FolderLock
 from tests.conftest import ROOT
 
 
 def test_a_folder_has_one_server(tmp_path: Path) -> None:
     first = FolderLock(tmp_path / "data")
-    with pytest.raises(FolderInUse, match="another server"):
+    with pytest.raises(FolderInUseError, match="another server"):
         FolderLock(tmp_path / "data")
     FolderLock(tmp_path / "other").close()
     first.close()
@@ -30,7 +30,7 @@ def test_a_killed_server_leaves_the_folder(tmp_path: Path) -> None:
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(FolderInUse):
+    with pytest.raises(FolderInUseError):
         FolderLock(tmp_path)
     holder.send_signal(signal.SIGKILL)
     holder.wait(10)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storage.filesystem import LocalObjects
-from storage.object_store import InvalidKey, check_key
+from storage.object_store import InvalidKeyError, check_key
 
 PNG = "image/png"
 
@@ -56,9 +56,9 @@ def files(store: LocalObjects) -> list[str]:
 )
 def test_refuses_what_is_no_key(store: LocalObjects, key: str) -> None:
     for call in (store.stat, store.get, store.path, store.delete, store.exists, check_key):
-        with pytest.raises(InvalidKey):
+        with pytest.raises(InvalidKeyError):
             call(key)
-    with pytest.raises(InvalidKey):
+    with pytest.raises(InvalidKeyError):
         store.put(key, b"x", PNG)
     assert files(store) == []
 
@@ -128,7 +128,7 @@ def test_an_object_being_written_has_no_key(
     exists, names = seen[0]
     assert not exists
     assert names[0] == "acme"
-    with pytest.raises(InvalidKey):
+    with pytest.raises(InvalidKeyError):
         store.get(names[1])
 
 

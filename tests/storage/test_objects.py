@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from storage.filesystem import LocalObjects
-from storage.object_store import InvalidKey, ObjectMissing, ObjectStore, Refusal
+from storage.object_store import InvalidKeyError, ObjectMissingError, ObjectStore, Refusal
 from storage.s3 import Bucket, S3Objects
 from storage.stores import parse_s3
 
@@ -73,7 +73,7 @@ def test_a_missing_object_is_none_or_raises(store: ObjectStore, key: str) -> Non
     assert not store.is_settled(key)
     assert store.refusal(key) is None
     store.delete(key)
-    with pytest.raises(ObjectMissing):
+    with pytest.raises(ObjectMissingError):
         store.get(key)
 
 
@@ -138,7 +138,7 @@ def test_what_is_no_key_is_refused_by_every_method(store: ObjectStore, key: str)
         lambda: store.delete(key),
     ]
     for call in calls:
-        with pytest.raises(InvalidKey):
+        with pytest.raises(InvalidKeyError):
             call()
 
 

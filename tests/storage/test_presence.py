@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.engine import URL
 
-from storage.database import DatabaseUnavailable, database_url
+from storage.database import DatabaseUnavailableError, database_url
 from storage.records import Records
 from storage.server_lease import ServerLease
 from tests.conftest import ROOT
@@ -92,9 +92,9 @@ def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
     assert here.renew()
     postgres.stop()
     try:
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailableError):
             here.renew()
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailableError):
             here.check()
     finally:
         postgres.start()
@@ -111,7 +111,7 @@ def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
 
 
 def test_a_database_that_is_away_stops_the_start() -> None:
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailableError):
         ServerLease(database_url("postgresql://retouch@127.0.0.1:1/none"))
 
 

@@ -17,7 +17,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import URL
 
-from storage.database import DatabaseUnavailable, database_url, open_engine
+from storage.database import DatabaseUnavailableError, database_url, open_engine
 from storage.records import Base, EditSession, Records, Visual
 from tests.services import Postgres
 
@@ -128,9 +128,9 @@ def test_a_database_that_is_away_is_said_to_be(postgres: Postgres) -> None:
     records = Records(database_url(postgres.database()))
     postgres.stop()
     try:
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailableError):
             records.visual("a", VISUAL.visual_id)
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(DatabaseUnavailableError):
             records.add_visual(VISUAL)
     finally:
         postgres.start()
@@ -232,7 +232,7 @@ def test_a_database_that_takes_no_writes_is_said_to_be_away(postgres: Postgres) 
         connection.exec_driver_sql(read_only)
     engine.dispose()
     standby = Records(url)
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(DatabaseUnavailableError):
         standby.add_visual(VISUAL)
     standby.close()
 

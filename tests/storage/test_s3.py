@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 
-from storage.object_store import Refusal, StoreUnavailable
+from storage.object_store import Refusal, StoreUnavailableError
 from storage.s3 import Bucket, S3Objects
 from storage.stores import open_stores, parse_s3
 from tests.services import SeaweedFs, free_port
@@ -205,7 +205,7 @@ def every_call(store: S3Objects) -> list[object]:
 def test_a_store_that_is_away_is_unavailable(bucket: Bucket) -> None:
     away = S3Objects(replace(bucket, endpoint=f"http://127.0.0.1:{free_port()}"), "results")
     for call in every_call(away):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             call()  # type: ignore[operator]
 
 
@@ -213,7 +213,7 @@ def test_a_store_that_does_not_know_us_is_unavailable(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailableError):
         open_stores(bucket)
 
 
@@ -221,9 +221,9 @@ def test_a_store_that_comes_back_is_used_again(seaweed: SeaweedFs, store: S3Obje
     store.put("acme/a.png", b"picture", PNG)
     seaweed.stop()
     try:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             store.get("acme/a.png")
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailableError):
             store.put("acme/b.png", b"half", PNG)
     finally:
         seaweed.start()
