@@ -14,15 +14,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 
-class Abandoned(Exception):  # noqa: N818 - nobody's fault
+class WorkCancelledError(Exception):
     """Nobody waits for this work any more."""
 
 
-class Cancelled(Abandoned):
+class CallerDisconnectedError(WorkCancelledError):
     """Whoever asked for the work has left."""
 
 
-class DeadlinePassed(Abandoned):
+class DeadlineExceededError(WorkCancelledError):
     """The time that the work was given is over."""
 
 
@@ -45,11 +45,11 @@ class Deadline:
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def check(self) -> None:
-        """Raise Cancelled or DeadlinePassed where the work has ended for whoever asked for it."""
+        """Raise CallerDisconnectedError or DeadlineExceededError where the work has ended for whoever asked for it."""
         if self._cancelled.is_set():
-            raise Cancelled("the caller has left")
+            raise CallerDisconnectedError("the caller has left")
         if self.left() == 0:
-            raise DeadlinePassed("the work took longer than its time")
+            raise DeadlineExceededError("the work took longer than its time")
 
 
 class SharedDeadline(Deadline):
@@ -67,11 +67,11 @@ class SharedDeadline(Deadline):
 
     def check(self) -> None:
         """Raise what the last of them raises, where every one has ended."""
-        ended: Abandoned | None = None
+        ended: WorkCancelledError | None = None
         for scope in self._scopes:
             try:
                 scope.check()
-            except Abandoned as error:
+            except WorkCancelledError as error:
                 ended = error
             else:
                 return
@@ -98,7 +98,7 @@ def current() -> Deadline:
 
 
 def checkpoint() -> None:
-    """Raise Cancelled or DeadlinePassed if the work of this context is no longer waited for."""
+    """Raise CallerDisconnectedError or DeadlineExceededError if the work of this context is no longer waited for."""
     scope = _SCOPE.get()
     if scope is not None:
         scope.check()

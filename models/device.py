@@ -12,7 +12,7 @@ _SHARE = 0.8
 """Of the free memory: the rest is for what a call needs beyond its card's figure."""
 
 
-class UnknownDevice(ValueError):  # noqa: N818 - reads as what it is
+class UnknownDeviceError(ValueError):
     """No such device, or torch models without torch."""
 
 
@@ -47,7 +47,7 @@ class DevicePolicy:
         """Make the host for a profile; torch: whether any card needs it, else it is not imported.
 
         Without a `memory_mb` torch models get 80 % of what is free now: on the device, or in main
-        memory when weights are kept there. Raises UnknownDevice.
+        memory when weights are kept there. Raises UnknownDeviceError.
         """
         if not torch:
             return cls("cpu", dtype, threads, offload, memory_mb, preload)
@@ -55,7 +55,7 @@ class DevicePolicy:
         try:
             chosen: str = devices.resolve(device)
         except ValueError as error:
-            raise UnknownDevice(str(error)) from error
+            raise UnknownDeviceError(str(error)) from error
         if memory_mb is None:
             memory_mb = int(_SHARE * devices.free_mb("cpu" if offload else chosen))
         return cls(chosen, dtype, threads, offload, memory_mb, preload, torch=True)
@@ -81,6 +81,6 @@ def _devices() -> Any:
     try:
         return importlib.import_module("models.backends.torch.devices")
     except ImportError as error:
-        raise UnknownDevice(
+        raise UnknownDeviceError(
             f"cannot be used: {error}; this profile needs the extra `gpu`: pip install '.[gpu]'"
         ) from error

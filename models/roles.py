@@ -33,7 +33,7 @@ class Inpainting(Protocol):
         Outside the hole the result is `rgb`, bit for bit. No texture is copied from where `avoid`
         is True (the subject, which must not be cloned). The same input gives the same output.
 
-        Raises NothingToCopy when hole and avoid together leave no source pixel.
+        Raises NothingToCopyError when hole and avoid together leave no source pixel.
         """
         ...
 
@@ -143,7 +143,7 @@ class SceneGeneration(Protocol):
 
         alpha: 1 on the subject. Either `prompt` or `reference` says what the scene is; `fast` takes
         fewer steps. Seeds as in `GenerativeFill`; the pipeline pastes the subject back.
-        Raises NoReference where the model does not read pictures.
+        Raises ReferenceUnsupportedError where the model does not read pictures.
         """
         ...
 
@@ -192,18 +192,18 @@ class PromptRefinement(Protocol):
         ...
 
 
-class OutOfMemory(MemoryError):  # noqa: N818 - reads as what it is
+class ModelOutOfMemoryError(MemoryError):
     """A model ran out of memory twice, the second time at a smaller size or batch.
 
     Raised by what the pool lends; a MemoryError, so that callers meet one kind of shortage.
     """
 
 
-class NoReference(ValueError):  # noqa: N818 - what the model lacks, not a program error
+class ReferenceUnsupportedError(ValueError):
     """The scene model reads prompts alone, no reference picture."""
 
 
-class NothingToCopy(Exception):  # noqa: N818 - a state of the picture, not a program error
+class NothingToCopyError(Exception):
     """The hole leaves no pixel to take texture from."""
 
 

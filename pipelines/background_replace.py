@@ -7,7 +7,7 @@ import numpy as np
 
 from imaging.compositing import cut_out, over
 from imaging.picture import Alpha8, Picture, Rgb
-from models.roles import Models, NoReference
+from models.roles import Models, ReferenceUnsupportedError
 from pipelines.common.canvas import scale, working_size
 from pipelines.common.resolution import one_megapixel
 from pipelines.common.subject import subject_alpha
@@ -71,7 +71,7 @@ def background_scene(
     prompt = _prompt(scene, models)
     try:
         made = _made(front, alpha, models, scene, prompt, reference, seeds)
-    except NoReference:
+    except ReferenceUnsupportedError:
         # A model that reads prompts alone gets the reference picture in words.
         if reference is None or not models.offers("captioning"):
             raise

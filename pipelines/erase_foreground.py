@@ -18,7 +18,7 @@ def erase_foreground(picture: Picture, models: Models) -> Picture:
     A picture without a foreground has nothing to erase and is given back unchanged. The alpha
     channel stays; a picture's own alpha only bounds the subject, because the background to fill
     from must be visible. What stands clear of the subject is not repeated in its place. Raises
-    NothingToCopy when the subject leaves no background.
+    NothingToCopyError when the subject leaves no background.
     """
     subject = subject_alpha(picture, models, force_rmbg=True) > _FAINT
     hole = dilate(subject, _ROOM * automatic_radius(picture.height, picture.width))

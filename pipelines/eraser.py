@@ -17,7 +17,7 @@ def eraser(
     mask_type: a manual mask is taken as it is, an automatic one grows so that no rim of the object
     stays. Outside that area every pixel stays as it was; the alpha channel stays everywhere, and
     wholly transparent pixels lend no texture. A mask without white gives the picture unchanged.
-    Raises MaskRatioError, and NothingToCopy when the mask leaves nothing to fill from.
+    Raises MaskRatioError, and NothingToCopyError when the mask leaves nothing to fill from.
     """
     hole = grow(fit_mask(mask, picture.width, picture.height), mask_type)
     if not hole.any():

@@ -6,7 +6,7 @@ from PIL import Image
 
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Mask, Picture, Rgb
-from models.roles import Models, NothingToCopy
+from models.roles import Models, NothingToCopyError
 from pipelines.common.canvas import cut, paste
 from pipelines.common.subject import subject_alpha
 from pipelines.common.texture_sources import lone_objects
@@ -46,7 +46,7 @@ def image_expansion(
     margin after `prompt`; without one the margin is made of what is there. The result is opaque:
     transparent parts of the picture are generated like the margin, and partly transparent ones lie
     over what is generated there. The same seed gives the same picture; four seeds in a row give
-    up to four variants. Raises OutsideCanvas, and NothingToCopy for a picture without one opaque
+    up to four variants. Raises OutsideCanvas, and NothingToCopyError for a picture without one opaque
     pixel.
     """
     width, height = canvas_size
@@ -174,7 +174,7 @@ def _fill(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, seed: int) -> Rgb:
     with models.inpainting() as inpainting:
         try:
             filled = inpainting.fill(seen, seen_hole, np.ascontiguousarray(avoid[flip]))
-        except NothingToCopy:  # a subject that leaves no background can only be continued
+        except NothingToCopyError:  # a subject that leaves no background can only be continued
             filled = inpainting.fill(seen, seen_hole)
     return np.ascontiguousarray(filled[flip])
 

@@ -9,7 +9,7 @@ from imaging.foreground import estimate_foreground
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
-from models.roles import Models, NothingToCopy
+from models.roles import Models, NothingToCopyError
 from pipelines.common.subject import subject_alpha
 from pipelines.objects_mask_generator import objects_mask_generator
 
@@ -75,7 +75,7 @@ def _background(rgb: Rgb, models: Models, hole: Mask) -> Layer:
         try:
             with models.inpainting() as inpainting:
                 rgb = inpainting.fill(rgb, hole)
-        except NothingToCopy:
+        except NothingToCopyError:
             opacity[hole] = 0
     return Layer("Background", rgb, opacity)
 

@@ -28,7 +28,7 @@ def objects_remove(
     labels: the panoptic map of the visual, scaled by nearest neighbour when `picture` is an edited
     version of another size. mask_ids: from 1; such masks run along the object's edge, and grow.
     drawn: masks as `eraser` takes them, taken as they are. All are filled at once, so that none
-    lends its texture to another's hole. Raises NoSuchMask, MaskRatioError and NothingToCopy.
+    lends its texture to another's hole. Raises NoSuchMask, MaskRatioError and NothingToCopyError.
     """
     hole = np.zeros((picture.height, picture.width), np.bool_)
     if mask_ids:

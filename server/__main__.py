@@ -9,14 +9,14 @@ import cv2
 import uvicorn
 from pydantic import ValidationError
 
-from models.catalog.profile import UnknownProfile
-from models.device import UnknownDevice
+from models.catalog.profile import UnknownProfileError
+from models.device import UnknownDeviceError
 from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
-from models.runtime.ray.opening import NoCluster, open_cluster
+from models.runtime.ray.opening import RayNotInstalledError, open_cluster
 from models.runtime.remote_models import RemoteModels
-from models.weights.download import WeightsUnavailable
+from models.weights.download import WeightsUnavailableError
 from server.app import create_app
 from server.http.connection import PatientConnection
 from server.http.shutdown import GracefulServer, Shutdown
@@ -62,13 +62,13 @@ def main() -> int:
     except OSError as error:
         print(f"settings: RETOUCH_DATA_DIR {settings.data_dir}: {error}", file=sys.stderr)
         return 2
-    except NoCluster as error:
+    except RayNotInstalledError as error:
         print(f"settings: RETOUCH_ENGINE {error}", file=sys.stderr)
         return 2
-    except (UnknownProfile, WeightsUnavailable) as error:
+    except (UnknownProfileError, WeightsUnavailableError) as error:
         print(f"weights: {error}", file=sys.stderr)
         return 1
-    except UnknownDevice as error:
+    except UnknownDeviceError as error:
         print(f"settings: RETOUCH_DEVICE {error}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
 
-from models.runtime.engine import EngineUnavailable
+from models.runtime.engine import EngineUnavailableError
 from server import errors
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
@@ -143,7 +143,7 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
     while True:
         try:
             await anyio.to_thread.run_sync(models.warm_up)
-        except EngineUnavailable as error:
+        except EngineUnavailableError as error:
             log.warning("the models wait for the engine: %s", error)
             readiness.fault = str(error)
             await asyncio.sleep(_ENGINE_RETRY_S)

@@ -12,7 +12,7 @@ import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
-from models.deadline import Cancelled, Deadline, entered
+from models.deadline import CallerDisconnectedError, Deadline, entered
 from server.dependencies import Dependencies
 from server.errors import ServerEnding, translated
 from server.http.fields import read_fields, validate
@@ -158,7 +158,7 @@ class Endpoints:
         gone.add_done_callback(leave)
         try:
             return await asyncio.wrap_future(future)
-        except Cancelled:
+        except CallerDisconnectedError:
             raise ClientDisconnect from None
         except asyncio.CancelledError:
             if gone.done():

@@ -30,10 +30,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from imaging.masks import MaskRatioError
-from models.deadline import DeadlinePassed
-from models.roles import NoReference, NothingToCopy
-from models.runtime.engine import EngineBusy, EngineUnavailable
-from models.runtime.pool import ModelUnavailable
+from models.deadline import DeadlineExceededError
+from models.roles import NothingToCopyError, ReferenceUnsupportedError
+from models.runtime.engine import EngineBusyError, EngineUnavailableError
+from models.runtime.pool import ModelUnavailableError
 from pipelines.common.subject import NoForeground
 from pipelines.crop import CropTooLarge
 from pipelines.image_expansion import OutsideCanvas
@@ -179,11 +179,14 @@ _FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
     CropTooLarge: (TooLarge, "With this padding the result is too large"),
     NoSuchMask: (CannotWork, "This visual has no such mask"),
     BadAction: (BadRequest, "This change cannot be made"),
-    NoReference: (CannotWork, "This server's profile makes scenes from prompts alone"),
-    NothingToCopy: (CannotWork, "Nothing of the image is left to fill the area from"),
-    ModelUnavailable: (Unavailable, "A model cannot be loaded"),
-    EngineUnavailable: (Unavailable, "The models are not to be had just now"),
-    DeadlinePassed: (TookTooLong, "The request was given up"),
+    ReferenceUnsupportedError: (
+        CannotWork,
+        "This server's profile makes scenes from prompts alone",
+    ),
+    NothingToCopyError: (CannotWork, "Nothing of the image is left to fill the area from"),
+    ModelUnavailableError: (Unavailable, "A model cannot be loaded"),
+    EngineUnavailableError: (Unavailable, "The models are not to be had just now"),
+    DeadlineExceededError: (TookTooLong, "The request was given up"),
     MemoryError: (Unavailable, "There is not enough memory for this just now"),
 }
 """What the floors below raise, and the refusal each becomes."""
@@ -194,7 +197,7 @@ def translated() -> Iterator[None]:
     """Turn what the floors below raise into refusals."""
     try:
         yield
-    except EngineBusy as error:
+    except EngineBusyError as error:
         raise busy(str(error), error.retry_after) from error
     except tuple(_FROM_BELOW) as error:
         kind, text = next(

@@ -15,12 +15,12 @@ from models.roles import (
     Inpainting,
     Matting,
     Moderation,
-    NothingToCopy,
+    NothingToCopyError,
     Segmentation,
     SizeRule,
     SuperResolution,
 )
-from models.runtime.pool import ModelUnavailable
+from models.runtime.pool import ModelUnavailableError
 
 
 class EllipseMatting:
@@ -41,7 +41,7 @@ class MeanInpainting:
         """Give `rgb` with its hole in one colour."""
         source = ~hole if avoid is None else ~(hole | avoid)
         if not source.any():
-            raise NothingToCopy
+            raise NothingToCopyError
         filled = rgb.copy()
         filled[hole] = rgb[source].mean(axis=0).astype(np.uint8)
         return filled
@@ -105,7 +105,7 @@ class FakeModels:
 
     @contextmanager
     def _lend_nothing(self) -> Iterator[Any]:
-        raise ModelUnavailable("the stand-ins have no such model")
+        raise ModelUnavailableError("the stand-ins have no such model")
         yield
 
     generative_fill = scene_generation = outpainting = _lend_nothing

@@ -71,17 +71,17 @@ class Card:
 Profile = Mapping[Role, Card]
 
 
-class UnpinnedCode(ValueError):  # noqa: N818 - reads as what it is
+class UnpinnedCodeError(ValueError):
     """A card that runs its repository's code names no commit of it."""
 
 
 def check_pin(card: Card) -> None:
-    """Raise UnpinnedCode when a card would run code that can change under its name."""
+    """Raise UnpinnedCodeError when a card would run code that can change under its name."""
     if not card.remote_code:
         return
     for folder in card.folders[:1]:
         if isinstance(folder, HubFolder) and not folder.pinned:
-            raise UnpinnedCode(
+            raise UnpinnedCodeError(
                 f"{card.name} runs code from {folder.repo}, which is only taken at a pinned commit:"
                 f' set revision = "<40 hexadecimal digits>" under [cards.{card.name}] in a profile'
                 " file of your own"

@@ -30,7 +30,7 @@ from models.catalog.source import Folder, HubFolder, LocalFolder
 PROFILES = Path(__file__).parent / "profiles"
 
 
-class UnknownProfile(ValueError):  # noqa: N818 - reads as what it is
+class UnknownProfileError(ValueError):
     """No profile of that name, or one that names a role or card that does not exist."""
 
 
@@ -40,7 +40,7 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name: str, folder: Path = PROFILES) -> Profile:
-    """Read which card plays each role; raises UnknownProfile.
+    """Read which card plays each role; raises UnknownProfileError.
 
     name: of a profile in `folder`, or the path of a file of the user's own, which ends in `.toml`.
     """
@@ -55,13 +55,13 @@ def load_profile(name: str, folder: Path = PROFILES) -> Profile:
 def replicas_of(name: str, folder: Path = PROFILES) -> dict[str, dict[str, Any]]:
     """Read the `[replicas.ROLE]` tables of a profile, those of its base below its own, unchecked.
 
-    Raises UnknownProfile where they are no tables.
+    Raises UnknownProfileError where they are no tables.
     """
     own = name.endswith(".toml")
     rows = _read(Path(name).expanduser()) if own else _named(name, folder)
     tables = rows.get("replicas", {})
     if not isinstance(tables, dict) or not all(isinstance(row, dict) for row in tables.values()):
-        raise UnknownProfile(f"profile {name}: [replicas.ROLE] is a table for each role")
+        raise UnknownProfileError(f"profile {name}: [replicas.ROLE] is a table for each role")
     base = replicas_of(str(rows["base"]), folder) if own and "base" in rows else {}
     return {role: {**base.get(role, {}), **tables.get(role, {})} for role in {**base, **tables}}
 
@@ -69,7 +69,7 @@ def replicas_of(name: str, folder: Path = PROFILES) -> dict[str, dict[str, Any]]
 def _named(name: str, folder: Path) -> dict[str, Any]:
     known = sorted(path.stem for path in folder.glob("*.toml"))
     if name not in known:
-        raise UnknownProfile(f"no profile {name!r}; there are: {', '.join(known)}")
+        raise UnknownProfileError(f"no profile {name!r}; there are: {', '.join(known)}")
     return _read(folder / f"{name}.toml")
 
 
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise UnknownProfile(f"profile {path}: {error}") from error
+        raise UnknownProfileError(f"profile {path}: {error}") from error
 
 
 def _own(path: Path, cards: dict[str, Card], folder: Path) -> Profile:
@@ -91,7 +91,7 @@ def _own(path: Path, cards: dict[str, Card], folder: Path) -> Profile:
     cards = dict(cards)
     for name, change in _tables(path, "cards", changes["cards"]):
         if name not in cards:
-            raise UnknownProfile(f"profile {path}: no such card: {name}")
+            raise UnknownProfileError(f"profile {path}: no such card: {name}")
         cards[name] = _moved(path, cards[name], change)
     for repo, change in _tables(path, "repos", changes["repos"]):
         _change_repo(path, cards, repo, change)
@@ -101,12 +101,14 @@ def _own(path: Path, cards: dict[str, Card], folder: Path) -> Profile:
 def _tables(path: Path, kind: str, tables: Any) -> list[tuple[str, Mapping[str, str]]]:
     """Check the tables of one kind: each gives a path or a revision, or both."""
     if not isinstance(tables, dict):
-        raise UnknownProfile(f"profile {path}: {kind} is not a table")
+        raise UnknownProfileError(f"profile {path}: {kind} is not a table")
     for name, change in tables.items():
         if not isinstance(change, dict) or not change or change.keys() - {"path", "revision"}:
-            raise UnknownProfile(f"profile {path}: [{kind}.{name}] gives path or revision")
+            raise UnknownProfileError(f"profile {path}: [{kind}.{name}] gives path or revision")
         if not all(isinstance(value, str) for value in change.values()):
-            raise UnknownProfile(f"profile {path}: [{kind}.{name}]: path and revision are texts")
+            raise UnknownProfileError(
+                f"profile {path}: [{kind}.{name}]: path and revision are texts"
+            )
     return list(tables.items())
 
 
@@ -116,7 +118,9 @@ def _moved(profile: Path, card: Card, change: Mapping[str, str]) -> Card:
         first = _changed(profile, card.name, card.folders[0], change)
         return replace(card, folders=(first, *card.folders[1:]))
     if "path" not in change or not card.files:
-        raise UnknownProfile(f"profile {profile}: [cards.{card.name}] can be given no such row")
+        raise UnknownProfileError(
+            f"profile {profile}: [cards.{card.name}] can be given no such row"
+        )
     path = _absolute(profile, change["path"])
     alone = len(card.files) == 1 and not path.is_dir()
     paths = [path] if alone else [path / file.name for file in card.files]
@@ -127,7 +131,9 @@ def _changed(profile: Path, name: str, folder: Folder, change: Mapping[str, str]
     if "path" in change:
         return LocalFolder(_absolute(profile, change["path"]))
     if not isinstance(folder, HubFolder):
-        raise UnknownProfile(f"profile {profile}: {name} comes from no hub, so has no revision")
+        raise UnknownProfileError(
+            f"profile {profile}: {name} comes from no hub, so has no revision"
+        )
     return replace(folder, revision=change["revision"])
 
 
@@ -150,7 +156,7 @@ def _change_repo(
             found = True
             cards[name] = replace(card, folders=folders)
     if not found:
-        raise UnknownProfile(f"profile {profile}: no card uses the repository {repo}")
+        raise UnknownProfileError(f"profile {profile}: no card uses the repository {repo}")
 
 
 def _roles(name: str, rows: dict[str, Any], cards: Mapping[str, Card]) -> Profile:
@@ -163,13 +169,13 @@ def _roles(name: str, rows: dict[str, Any], cards: Mapping[str, Card]) -> Profil
         card = cards.get(chosen) if isinstance(chosen, str) else None
         if card is None or card.role != role:
             fitting = ", ".join(known.name for known in cards.values() if known.role == role)
-            raise UnknownProfile(
+            raise UnknownProfileError(
                 f"profile {name}: {role} names no card of that role: {chosen!r};"
                 f" there are: {fitting}"
             )
         profile[role] = card
     if rows:
-        raise UnknownProfile(f"profile {name}: no such role: {', '.join(rows)}")
+        raise UnknownProfileError(f"profile {name}: no such role: {', '.join(rows)}")
     if not profile:
-        raise UnknownProfile(f"profile {name} chooses no card")
+        raise UnknownProfileError(f"profile {name} chooses no card")
     return profile

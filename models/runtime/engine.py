@@ -1,10 +1,10 @@
 """The seam between who needs a model and where it runs: a call, an engine, and how a call can fail.
 
 Exception
-|- EngineBusy         more calls wait for a role than may: come again later
-|- EngineUnavailable  the engine, or the part of it that has the role, is not to be had just now
-|- scope.Abandoned    the caller has left, or the call's time is over
-|- ModelUnavailable   the profile has no such model, or it could not be loaded
+|- EngineBusyError         more calls wait for a role than may: come again later
+|- EngineUnavailableError  the engine, or the part of it that has the role, is not to be had just now
+|- scope.WorkCancelledError    the caller has left, or the call's time is over
+|- ModelUnavailableError   the profile has no such model, or it could not be loaded
 |- anything else      the model's own error, which the same call would raise again
 """
 
@@ -33,7 +33,7 @@ METHODS: Mapping[Role, str] = {
 """The one method of each role, as in models.roles."""
 
 
-class EngineBusy(Exception):  # noqa: N818 - reads as what it is
+class EngineBusyError(Exception):
     """As many calls wait for a role as may.
 
     retry_after: seconds after which a place is likely to be free.
@@ -48,7 +48,7 @@ class EngineBusy(Exception):  # noqa: N818 - reads as what it is
         return self.text
 
 
-class EngineUnavailable(Exception):  # noqa: N818 - reads as what it is
+class EngineUnavailableError(Exception):
     """The engine is not to be had just now; the text says why."""
 
 
@@ -84,7 +84,7 @@ class Engine(Protocol):
     for bit, on every engine that runs it on the same kind of device."""
 
     def start(self) -> None:
-        """Get every role ready; returns once calls can be made. Raises ModelUnavailable."""
+        """Get every role ready; returns once calls can be made. Raises ModelUnavailableError."""
         ...
 
     def offers(self, role: str) -> bool:

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from models.runtime.batching import Outcome, batch_key, perform
-from models.runtime.engine import Call, EngineBusy, RoleLoad
+from models.runtime.engine import Call, EngineBusyError, RoleLoad
 
 _LOOK_S = 0.1
 """How often a waiting call looks whether its caller has left."""
@@ -57,7 +57,7 @@ class BatchQueue:
         self._mean_s = 0.0
 
     def run(self, call: Call) -> Any:
-        """Make a call; raises EngineBusy, Abandoned, ModelUnavailable or the model's own error."""
+        """Make a call; raises EngineBusyError, WorkCancelledError, ModelUnavailableError or the model's own error."""
         call.scope.check()
         ticket = _PendingCall(call)
         self._admit(ticket)
@@ -85,7 +85,7 @@ class BatchQueue:
                 ahead = (len(self._waiting) + 1) / self._concurrency / self._most
                 wait = max(1, math.ceil(ahead * self._mean_s))
                 text = f"{len(self._waiting)} calls wait for {self._name}, the limit"
-                raise EngineBusy(text, wait)
+                raise EngineBusyError(text, wait)
 
     def _await_turn(self, ticket: _PendingCall) -> None:
         while not ticket.turn.wait(_LOOK_S):

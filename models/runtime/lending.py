@@ -24,53 +24,53 @@ class Lending:
     """Fulfils the lending half of models.roles.Models; whoever inherits says how a role is lent."""
 
     def lend(self, role: Role) -> AbstractContextManager[Any]:
-        """Lend the model of a role; raises ModelUnavailable."""
+        """Lend the model of a role; raises ModelUnavailableError."""
         raise NotImplementedError
 
     def matting(self) -> AbstractContextManager[Matting]:
-        """Lend the matting model; raises ModelUnavailable."""
+        """Lend the matting model; raises ModelUnavailableError."""
         return self.lend("matting")
 
     def inpainting(self) -> AbstractContextManager[Inpainting]:
-        """Lend the prompt-free inpainting model; raises ModelUnavailable."""
+        """Lend the prompt-free inpainting model; raises ModelUnavailableError."""
         return self.lend("inpainting")
 
     def super_resolution(self) -> AbstractContextManager[SuperResolution]:
-        """Lend the super-resolution model; raises ModelUnavailable."""
+        """Lend the super-resolution model; raises ModelUnavailableError."""
         return self.lend("super_resolution")
 
     def segmentation(self) -> AbstractContextManager[Segmentation]:
-        """Lend the segmentation model; raises ModelUnavailable."""
+        """Lend the segmentation model; raises ModelUnavailableError."""
         return self.lend("segmentation")
 
     def face_analysis(self) -> AbstractContextManager[FaceAnalysis]:
-        """Lend the face analysis model; raises ModelUnavailable."""
+        """Lend the face analysis model; raises ModelUnavailableError."""
         return self.lend("face_analysis")
 
     def moderation(self) -> AbstractContextManager[Moderation]:
-        """Lend the moderation model; raises ModelUnavailable."""
+        """Lend the moderation model; raises ModelUnavailableError."""
         return self.lend("moderation")
 
     def generative_fill(self) -> AbstractContextManager[GenerativeFill]:
-        """Lend the model that fills by prompt; raises ModelUnavailable."""
+        """Lend the model that fills by prompt; raises ModelUnavailableError."""
         return self.lend("generative_fill")
 
     def scene_generation(self) -> AbstractContextManager[SceneGeneration]:
-        """Lend the model that generates backgrounds; raises ModelUnavailable."""
+        """Lend the model that generates backgrounds; raises ModelUnavailableError."""
         return self.lend("scene_generation")
 
     def outpainting(self) -> AbstractContextManager[Outpainting]:
-        """Lend the model that continues pictures; raises ModelUnavailable."""
+        """Lend the model that continues pictures; raises ModelUnavailableError."""
         return self.lend("outpainting")
 
     def face_editing(self) -> AbstractContextManager[FaceEditing]:
-        """Lend the model that changes people; raises ModelUnavailable."""
+        """Lend the model that changes people; raises ModelUnavailableError."""
         return self.lend("face_editing")
 
     def captioning(self) -> AbstractContextManager[Captioning]:
-        """Lend the model that describes pictures; raises ModelUnavailable."""
+        """Lend the model that describes pictures; raises ModelUnavailableError."""
         return self.lend("captioning")
 
     def prompt_refinement(self) -> AbstractContextManager[PromptRefinement]:
-        """Lend the model that refines prompts; raises ModelUnavailable."""
+        """Lend the model that refines prompts; raises ModelUnavailableError."""
         return self.lend("prompt_refinement")

@@ -8,7 +8,7 @@ from models.catalog.card import Role
 from models.roles import SizeRule
 from models.runtime.engine import Call, RoleLoad
 from models.runtime.lane import BatchQueue
-from models.runtime.pool import ModelUnavailable, Pool
+from models.runtime.pool import ModelUnavailableError, Pool
 
 
 class LocalEngine:
@@ -32,7 +32,7 @@ class LocalEngine:
         }
 
     def start(self) -> None:
-        """Load the models and run each once; raises ModelUnavailable."""
+        """Load the models and run each once; raises ModelUnavailableError."""
         self._pool.warm_up()
 
     def offers(self, role: str) -> bool:
@@ -40,7 +40,7 @@ class LocalEngine:
         return self._pool.offers(role)
 
     def sizes(self, role: Role) -> SizeRule:
-        """Give the sizes that a role's model works at; raises ModelUnavailable."""
+        """Give the sizes that a role's model works at; raises ModelUnavailableError."""
         with self._pool.lend(role) as model:
             sizes: SizeRule = model.sizes
             return sizes
@@ -49,7 +49,7 @@ class LocalEngine:
         """Make a call on this thread, once there is a place for it."""
         lane = self._lanes.get(call.role)
         if lane is None:
-            raise ModelUnavailable(f"this profile has no model for {call.role}")
+            raise ModelUnavailableError(f"this profile has no model for {call.role}")
         return lane.run(call)
 
     def load(self) -> Mapping[Role, RoleLoad]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
-from models.roles import Face, OutOfMemory, SizeRule
+from models.roles import Face, ModelOutOfMemoryError, SizeRule
 
 log = logging.getLogger("retouch.memory")
 
@@ -41,7 +41,7 @@ class RetryOnOutOfMemory:
 
     Many seeds are then done one by one, which gives the same pictures; else the call is made at half
     the width and height and its result enlarged, so that it is less sharp. When memory runs out again
-    OutOfMemory is raised. Other attributes are the model's own.
+    ModelOutOfMemoryError is raised. Other attributes are the model's own.
     """
 
     def __init__(self, model: Any, name: str, make_room: Callable[[], None]) -> None:
@@ -72,7 +72,7 @@ class RetryOnOutOfMemory:
                     raise
                 text = f"{self._name} needs more memory for this picture than there is"
             self._make_room()
-            raise OutOfMemory(text)
+            raise ModelOutOfMemoryError(text)
 
         return call
 

@@ -10,20 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from models.catalog.card import ROLES, Card, Profile, Role, UnpinnedCode, check_pin
+from models.catalog.card import ROLES, Card, Profile, Role, UnpinnedCodeError, check_pin
 from models.catalog.profile import load_profile
 from models.device import DevicePolicy
-from models.roles import OutOfMemory
+from models.roles import ModelOutOfMemoryError
 from models.runtime.lending import Lending
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 from models.weights import download
 from models.weights.cache import WeightsCache
-from models.weights.download import WeightsUnavailable
+from models.weights.download import WeightsUnavailableError
 
 log = logging.getLogger("retouch.models")
 
 
-class ModelUnavailable(Exception):  # noqa: N818 - reads as what it is
+class ModelUnavailableError(Exception):
     """A role's model could not be loaded, or the profile has none; the text says why."""
 
 
@@ -92,8 +92,8 @@ class Pool(Lending):
         name: of a profile, or the path of one. threads: processor threads that one call of a model
         may use. models_dir: local copies of weights, which go first. roles: those of the profile that
         are wanted. The others as in `models.device.DevicePolicy`. Where the profile has torch models, a card
-        whose weights cannot be had leaves the others working. Raises UnknownProfile,
-        WeightsUnavailable and UnknownDevice. Nothing is loaded yet.
+        whose weights cannot be had leaves the others working. Raises UnknownProfileError,
+        WeightsUnavailableError and UnknownDeviceError. Nothing is loaded yet.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
         shelf = WeightsCache(weights_dir, models_dir)
@@ -101,7 +101,7 @@ class Pool(Lending):
         host = DevicePolicy.choose(torch, threads, device, dtype, offload, memory_mb, preload)
         failures = download.fetch_profile(profile, shelf)
         if failures and (not torch or len(failures) == len(profile)):
-            raise WeightsUnavailable("\n".join(failures.values()))
+            raise WeightsUnavailableError("\n".join(failures.values()))
         pool = cls(profile, shelf, host=host)
         pool._unfetched = failures
         for card, text in failures.items():
@@ -125,7 +125,7 @@ class Pool(Lending):
         """Load the profile's models and run each once on a tiny picture, unless `preload` is off.
 
         Under a budget only as many as fit. One failure leaves the others loaded; raises
-        ModelUnavailable with all of them in the end.
+        ModelUnavailableError with all of them in the end.
         """
         if not self._host.preload:
             return
@@ -143,7 +143,7 @@ class Pool(Lending):
                 failures.append(error)
         if failures:
             text = "; ".join(str(error) or type(error).__name__ for error in failures)
-            raise ModelUnavailable(text) from ExceptionGroup("warm-up", failures)
+            raise ModelUnavailableError(text) from ExceptionGroup("warm-up", failures)
 
     def stats(self) -> dict[Role, RoleStats]:
         """Tell what is loaded and lent, by role."""
@@ -160,10 +160,10 @@ class Pool(Lending):
 
     @contextmanager
     def lend(self, role: Role) -> Iterator[Any]:
-        """Lend the model of a role; raises ModelUnavailable."""
+        """Lend the model of a role; raises ModelUnavailableError."""
         slot = self._slots.get(role)
         if slot is None:
-            raise ModelUnavailable(f"this profile has no model for {role}")
+            raise ModelUnavailableError(f"this profile has no model for {role}")
         model = self._borrow(slot)
         try:
             yield model
@@ -246,14 +246,14 @@ class Pool(Lending):
     def _load(self, card: Card) -> Any:
         name = f"{card.role} ({card.name})"
         if text := self._unfetched.get(card.name):
-            raise ModelUnavailable(f"{name}: {text}")
+            raise ModelUnavailableError(f"{name}: {text}")
         try:
             check_pin(card)
-        except UnpinnedCode as error:
-            raise ModelUnavailable(str(error)) from error
+        except UnpinnedCodeError as error:
+            raise ModelUnavailableError(str(error)) from error
         for part in card.parts:
             if wrong := self._shelf.fault(part):
-                raise ModelUnavailable(f"{name}: {self._shelf.path(part)}: {wrong}")
+                raise ModelUnavailableError(f"{name}: {self._shelf.path(part)}: {wrong}")
         try:
             model = self._build(card)
         except MemoryError:
@@ -261,7 +261,7 @@ class Pool(Lending):
         except Exception as error:
             # Backends fail in ways of their own; each is the same to whoever asked for the role.
             where = ", ".join(map(str, self._shelf.paths(card))) or "no files"
-            raise ModelUnavailable(f"{name} from {where}: {error}") from error
+            raise ModelUnavailableError(f"{name} from {where}: {error}") from error
         return RetryOnOutOfMemory(model, card.name, self._make_room) if card.torch else model
 
     def _build(self, card: Card) -> Any:
@@ -279,7 +279,9 @@ class Pool(Lending):
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-        raise OutOfMemory(f"{card.name} does not fit into the memory of {placement.device}")
+        raise ModelOutOfMemoryError(
+            f"{card.name} does not fit into the memory of {placement.device}"
+        )
 
 
 _GREY = np.full((64, 64, 3), 128, np.uint8)

@@ -26,7 +26,7 @@ class RemoteModels(Lending):
         yield _ModelProxy(self.engine, role)
 
     def warm_up(self) -> None:
-        """Get every model ready; raises ModelUnavailable."""
+        """Get every model ready; raises ModelUnavailableError."""
         self.engine.start()
 
 

@@ -13,7 +13,7 @@ from models.weights.cache import Manifest, WeightsCache
 _PREFIX = "weights"
 
 
-class PackageRefused(ValueError):  # noqa: N818 - reads as what it is
+class BundleError(ValueError):
     """A profile cannot be packed, or a file is no package of weights."""
 
 
@@ -21,12 +21,12 @@ def pack(profile: Profile, shelf: WeightsCache, file: Path) -> None:
     """Write what the weights folder holds of a profile, and the commits it is pinned to.
 
     A tar without compression: weights do not compress. It appears whole or not at all. Raises
-    PackageRefused for a profile with weights at paths of the user's own, which stay where they are.
+    BundleError for a profile with weights at paths of the user's own, which stay where they are.
     """
     parts = {part.name: part for card in profile.values() for part in card.parts}
     for part in parts.values():
         if isinstance(part, LocalFolder):
-            raise PackageRefused(f"{part.path} is a path of your own: copy it along yourself")
+            raise BundleError(f"{part.path} is a path of your own: copy it along yourself")
     pins = shelf.pins()
     repos = [part.repo for part in parts.values() if isinstance(part, HubFolder)]
     unfinished = file.with_name(f".{file.name}.part")
@@ -46,7 +46,7 @@ def pack(profile: Profile, shelf: WeightsCache, file: Path) -> None:
 def unpack(file: Path, shelf: WeightsCache) -> None:
     """Put what `pack` wrote into the weights folder.
 
-    Raises PackageRefused for anything else, and for a repository that is damaged.
+    Raises BundleError for anything else, and for a repository that is damaged.
     """
     shelf.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=shelf.folder, prefix=".unpacking-") as name:
@@ -55,10 +55,10 @@ def unpack(file: Path, shelf: WeightsCache) -> None:
             with tarfile.open(file) as tar:
                 tar.extractall(unpacked, filter="data")
         except tarfile.TarError as error:
-            raise PackageRefused(f"{file}: {error}") from error
+            raise BundleError(f"{file}: {error}") from error
         inside = WeightsCache(unpacked / _PREFIX)
         if not (inside.folder / "pins.toml").is_file():
-            raise PackageRefused(f"{file} is no package of weights")
+            raise BundleError(f"{file} is no package of weights")
         _check(file, inside)
         for repo, commit in inside.pins().items():
             shelf.pin(repo, commit)
@@ -74,7 +74,7 @@ def _check(file: Path, inside: WeightsCache) -> None:
         if folder.is_dir() and (manifest := Manifest.read(folder)) is not None:
             part = HubFolder(manifest.repo, manifest.revision, manifest.patterns, 0)
             if wrong := inside.fault(part, thorough=True):
-                raise PackageRefused(f"{file}: {folder.name}: {wrong}")
+                raise BundleError(f"{file}: {folder.name}: {wrong}")
 
 
 def _move(path: Path, target: Path) -> None:

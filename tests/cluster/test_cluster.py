@@ -14,11 +14,11 @@ from ray.exceptions import ActorDiedError, LocalRayletDiedError
 
 from imaging.picture import Picture
 from models.catalog.profile import load_profile
-from models.deadline import Cancelled, Deadline, DeadlinePassed, entered
-from models.roles import NothingToCopy
-from models.runtime.engine import Call, EngineBusy, EngineUnavailable
+from models.deadline import CallerDisconnectedError, Deadline, DeadlineExceededError, entered
+from models.roles import NothingToCopyError
+from models.runtime.engine import Call, EngineBusyError, EngineUnavailableError
 from models.runtime.local_engine import LocalEngine
-from models.runtime.pool import ModelUnavailable, Pool
+from models.runtime.pool import ModelUnavailableError, Pool
 from models.runtime.ray.cluster import ClusterEngine
 from models.runtime.remote_models import RemoteModels
 from pipelines.background_remove import background_remove
@@ -89,7 +89,7 @@ def test_a_result_is_the_callers_own(models: RemoteModels, photo: Photo) -> None
 
 def test_a_models_own_error_is_the_same_as_here(models: RemoteModels) -> None:
     small = np.zeros((8, 8, 3), np.uint8)
-    with models.inpainting() as inpainting, pytest.raises(NothingToCopy):
+    with models.inpainting() as inpainting, pytest.raises(NothingToCopyError):
         inpainting.fill(small, np.ones((8, 8), np.bool_))
     with models.super_resolution() as model, pytest.raises(ValueError, match="factor 3"):
         model.upscale(small, 3)
@@ -100,7 +100,7 @@ def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Phot
     scope = Deadline()
     threading.Timer(1, scope.cancel).start()
     with models.super_resolution() as model:
-        with entered(scope), pytest.raises(Cancelled):
+        with entered(scope), pytest.raises(CallerDisconnectedError):
             model.upscale(rgb, 4)
         # Minutes of work are not waited for: the only replica is free again.
         with entered(Deadline(60)):
@@ -110,7 +110,7 @@ def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Phot
 def test_a_deadline_travels_to_the_replica(models: RemoteModels, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     with models.super_resolution() as model:
-        with entered(Deadline(1)), pytest.raises(DeadlinePassed):
+        with entered(Deadline(1)), pytest.raises(DeadlineExceededError):
             model.upscale(rgb, 4)
         with entered(Deadline(60)):
             model.upscale(rgb[:64, :64].copy(), 2)
@@ -128,11 +128,11 @@ def test_too_many_calls_are_turned_away(
     done, _ = wait(made, 60, FIRST_COMPLETED)
     scope.cancel()
     refusal = done.pop().exception()
-    assert isinstance(refusal, EngineBusy)
+    assert isinstance(refusal, EngineBusyError)
     assert refusal.retry_after >= 1
     assert f"{QUEUE} calls wait for super_resolution" in str(refusal)
     for one in made:
-        assert isinstance(one.exception(60), EngineBusy | Cancelled)
+        assert isinstance(one.exception(60), EngineBusyError | CallerDisconnectedError)
 
 
 @pytest.mark.parametrize("loss", ["replica", "node"])
@@ -169,13 +169,13 @@ def test_calls_outlive_what_dies(
 
 def test_another_profile_than_the_deployed_is_an_error(cluster: Cluster, engine: Any) -> None:
     other = ClusterEngine(cluster.address, load_profile("open"), QUEUE)
-    with pytest.raises(ModelUnavailable, match="other models"):
+    with pytest.raises(ModelUnavailableError, match="other models"):
         other.start()
 
 
 def test_where_there_is_no_cluster_the_engine_says_so() -> None:
     engine = ClusterEngine("127.0.0.1:1", load_profile("lite"), QUEUE)
-    with pytest.raises(EngineUnavailable, match="not started"):
+    with pytest.raises(EngineUnavailableError, match="not started"):
         engine.run(Call("matting", (np.zeros((8, 8, 3), np.uint8),)))
 
 
@@ -219,7 +219,7 @@ def test_a_process_whose_own_node_is_gone_ends(monkeypatch: pytest.MonkeyPatch) 
     engine, handle = failing(LocalRayletDiedError())
     signals: list[tuple[int, int]] = []
     monkeypatch.setattr("os.kill", lambda *sent: signals.append(sent))
-    with pytest.raises(EngineUnavailable, match="ends"):
+    with pytest.raises(EngineUnavailableError, match="ends"):
         engine.run(Call("matting", (1,)))
     assert signals == [(os.getpid(), SIGTERM)]
     assert handle.calls == 1

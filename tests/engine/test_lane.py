@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from models.deadline import Cancelled, Deadline, DeadlinePassed
-from models.runtime.engine import Call, EngineBusy
+from models.deadline import CallerDisconnectedError, Deadline, DeadlineExceededError
+from models.runtime.engine import Call, EngineBusyError
 from models.runtime.lane import BatchQueue
 
 Wait = Callable[[Callable[[], bool]], None]
@@ -135,7 +135,7 @@ def test_a_full_queue_turns_away_and_tells_the_wait(
     model.let.clear()
     made = [callers.submit(calls.run, call(n)) for n in range(3)]
     wait_until(lambda: calls.load().waiting == 2)
-    with pytest.raises(EngineBusy, match="2 calls wait for matting") as refusal:
+    with pytest.raises(EngineBusyError, match="2 calls wait for matting") as refusal:
         calls.run(call(9))
     assert refusal.value.retry_after >= 1
     model.let.set()
@@ -155,7 +155,7 @@ def test_who_leaves_while_waiting_is_never_worked_for(
     left = callers.submit(calls.run, call(2, scope))
     wait_until(lambda: calls.load().waiting == 1)
     scope.cancel()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CallerDisconnectedError):
         left.result(10)
     assert calls.load().waiting == 0
     model.let.set()
@@ -170,7 +170,7 @@ def test_a_deadline_travels_with_the_call(callers: ThreadPoolExecutor, wait_unti
     calls = lane(model)
     first = callers.submit(calls.run, call(1))
     wait_until(lambda: len(model.batches) == 1)
-    with pytest.raises(DeadlinePassed):
+    with pytest.raises(DeadlineExceededError):
         calls.run(call(2, Deadline(0.2)))
     model.let.set()
     first.result(10)
@@ -185,7 +185,7 @@ def test_many_callers_who_come_and_leave_lose_no_place(callers: ThreadPoolExecut
             threading.Timer(0.001 * (n % 7), scope.cancel).start()
         try:
             return int(calls.run(call(n, scope)))
-        except Cancelled:
+        except CallerDisconnectedError:
             return None
 
     answers = list(callers.map(come, range(300)))

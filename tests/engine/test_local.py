@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.deadline import Cancelled, Deadline, entered
+from models.deadline import CallerDisconnectedError, Deadline, entered
 from models.roles import SizeRule
 from models.runtime.engine import METHODS, Call
 from models.runtime.local_engine import LocalEngine
-from models.runtime.pool import ModelUnavailable, Pool
+from models.runtime.pool import ModelUnavailableError, Pool
 from models.runtime.remote_models import RemoteModels
 from tests.models.test_pool import pool
 
@@ -41,7 +41,10 @@ def test_every_role_of_lite_answers_as_its_model_does(models: RemoteModels, lite
 def test_what_the_profile_lacks_is_said(models: RemoteModels) -> None:
     assert models.offers("matting")
     assert not models.offers("captioning")
-    with models.captioning() as captioning, pytest.raises(ModelUnavailable, match="captioning"):
+    with (
+        models.captioning() as captioning,
+        pytest.raises(ModelUnavailableError, match="captioning"),
+    ):
         captioning.caption(np.zeros((8, 8, 3), np.uint8))
 
 
@@ -66,7 +69,7 @@ def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: RemoteMo
     rgb = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
     scope = Deadline()
     threading.Timer(0.3, scope.cancel).start()
-    with entered(scope), models.super_resolution() as model, pytest.raises(Cancelled):
+    with entered(scope), models.super_resolution() as model, pytest.raises(CallerDisconnectedError):
         model.upscale(rgb, 4)
 
 

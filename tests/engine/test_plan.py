@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.profile import UnknownProfile, load_profile
+from models.catalog.profile import UnknownProfileError, load_profile
 from models.runtime.ray.plan import Replicas, plan, share_of_gpu
 
 
@@ -61,5 +61,5 @@ def test_rows_of_ones_own_stand_above_the_cards(tmp_path: Path) -> None:
     ],
 )
 def test_rows_that_make_no_sense_are_refused(tmp_path: Path, rows: str, fault: str) -> None:
-    with pytest.raises(UnknownProfile, match=fault):
+    with pytest.raises(UnknownProfileError, match=fault):
         of(tmp_path, 'base = "lite"\n' + rows)

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from imaging.picture import Picture
 from models.backends.matting_input import MattingInput, to_full_size
-from models.backends.torch.birefnet import BiRefNet, RemoteCodeRefused, make_tiny
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.birefnet import BiRefNet, RemoteCodeError, make_tiny
+from models.backends.torch.checkpoints import BadWeightsError
 from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]
@@ -77,7 +77,7 @@ def test_the_matte_is_the_sigmoid_of_the_last_output_for_a_normalised_picture(
 def test_remote_code_is_not_run_unless_allowed(tiny: Path, tmp_path: Path) -> None:
     code = tiny / "tiny_matting.py"
     code.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\n" + code.read_text())
-    with pytest.raises(RemoteCodeRefused, match="code of its own"):
+    with pytest.raises(RemoteCodeError, match="code of its own"):
         BiRefNet(tiny)
     assert not (tmp_path / "ran").exists()
     BiRefNet(tiny, allow_remote_code=True)
@@ -93,7 +93,9 @@ def test_code_of_another_place_is_refused(tiny: Path, reference: str) -> None:
         tiny / "config.json",
         auto_map={**config["auto_map"], "AutoModelForImageSegmentation": reference},
     )
-    with pytest.raises(BadWeights, match=r"config\.json names .* no class of a file beside it"):
+    with pytest.raises(
+        BadWeightsError, match=r"config\.json names .* no class of a file beside it"
+    ):
         BiRefNet(tiny, allow_remote_code=True)
 
 
@@ -122,13 +124,13 @@ def test_two_folders_of_one_name_keep_their_own_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["config.json", "tiny_matting.py", "model.safetensors"])
 def test_a_missing_file_is_named(tiny: Path, file: str) -> None:
     (tiny / file).unlink()
-    with pytest.raises(BadWeights, match=file.replace(".", r"\.")):
+    with pytest.raises(BadWeightsError, match=file.replace(".", r"\.")):
         BiRefNet(tiny, allow_remote_code=True)
 
 
 def test_code_that_fails_is_told_with_its_folder(tiny: Path) -> None:
     (tiny / "tiny_matting.py").write_text("raise OverflowError('too much')\n")
-    with pytest.raises(BadWeights, match="tiny fails: too much"):
+    with pytest.raises(BadWeightsError, match="tiny fails: too much"):
         BiRefNet(tiny, allow_remote_code=True)
 
 
@@ -140,7 +142,7 @@ def test_weights_that_do_not_fit_are_never_drawn_at_random(tiny: Path, change: s
     if change == "reshaped":
         state["coarse.weight"] = torch.zeros(*weight.shape, 2)
     save_file(state, file)
-    with pytest.raises(BadWeights, match=r"model\.safetensors does not fit: coarse\.weight"):
+    with pytest.raises(BadWeightsError, match=r"model\.safetensors does not fit: coarse\.weight"):
         BiRefNet(tiny, allow_remote_code=True)
 
 

@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene, make_tiny
-from models.backends.torch.checkpoints import BadWeights
-from models.deadline import Cancelled, Deadline, entered
+from models.backends.torch.checkpoints import BadWeightsError
+from models.deadline import CallerDisconnectedError, Deadline, entered
 from models.placement import DeviceConfig
-from models.roles import NothingToCopy
+from models.roles import NothingToCopyError
 
 # EulerAncestralDiscreteScheduler hands a tensor to np.array (diffusers 0.42 with NumPy 2).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -213,7 +213,7 @@ def test_another_vae_takes_the_place_of_the_bases(folder: Path, tmp_path: Path) 
 def test_a_cancelled_generation_ends_without_a_picture(fill: BriaFill) -> None:
     scope = Deadline()
     scope.cancel()
-    with entered(scope), pytest.raises(Cancelled):
+    with entered(scope), pytest.raises(CallerDisconnectedError):
         fill.fill_by_prompt(noise(), square(), "a dog", "", [1])
     assert fill.fill_by_prompt(noise(), square(), "a dog", "", [1])
 
@@ -274,7 +274,7 @@ def test_an_empty_hole_is_nothing_to_do(erase: BriaErase) -> None:
 
 
 def test_a_hole_with_nothing_around_it_is_refused(erase: BriaErase) -> None:
-    with pytest.raises(NothingToCopy):
+    with pytest.raises(NothingToCopyError):
         erase.fill(noise(), square(), ~square())
 
 
@@ -283,7 +283,7 @@ def test_a_controlnet_of_pictures_is_refused(folder: Path, tmp_path: Path) -> No
     config = kind.load_config(folder / "controlnet")
     network = kind.from_config({**config, "conditioning_channels": 3})
     network.save_pretrained(tmp_path)
-    with pytest.raises(BadWeights, match="3 channels"):
+    with pytest.raises(BadWeightsError, match="3 channels"):
         BriaFill(folder / "base", tmp_path, None, DeviceConfig())
 
 
@@ -301,7 +301,7 @@ def test_a_file_without_one_of_its_weights_is_named(
     weights = load_file(file)
     del weights[min(weights)]
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(BadWeights, match=file.name):
+    with pytest.raises(BadWeightsError, match=file.name):
         _load(tmp_path / "bria")
 
 
@@ -310,7 +310,7 @@ def test_a_truncated_file_is_named(folder: Path, tmp_path: Path, part: str) -> N
     shutil.copytree(folder, tmp_path / "bria")
     file = next((tmp_path / "bria" / part).glob("*.safetensors"))
     file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(BadWeights, match=file.name):
+    with pytest.raises(BadWeightsError, match=file.name):
         _load(tmp_path / "bria")
 
 

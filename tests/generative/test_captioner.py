@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
 from models.backends.torch.captioner import Captioner, make_tiny, sentence
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.placement import DeviceConfig
 
 
@@ -97,12 +97,12 @@ def test_a_missing_weight_is_an_error_not_a_random_number(tmp_path: Path) -> Non
     name = next(name for name in weights if name.startswith("vision_model."))
     del weights[name]
     save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(BadWeights, match=name.replace(".", r"\.")):
+    with pytest.raises(BadWeightsError, match=name.replace(".", r"\.")):
         Captioner(tmp_path, DeviceConfig())
 
 
 def test_a_pointer_in_place_of_the_weights_is_named(tmp_path: Path) -> None:
     make_tiny(tmp_path)
     (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(BadWeights, match=r"model\.safetensors"):
+    with pytest.raises(BadWeightsError, match=r"model\.safetensors"):
         Captioner(tmp_path, DeviceConfig())

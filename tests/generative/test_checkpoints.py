@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from models.backends.torch.checkpoints import (
-    BadWeights,
+    BadWeightsError,
     load_strictly,
     read_state,
     read_torchscript,
@@ -33,7 +33,7 @@ def test_a_file_that_holds_no_weights_is_refused(
     file = tmp_path / name
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(BadWeights, match=why) as refused:
+    with pytest.raises(BadWeightsError, match=why) as refused:
         read_state(file)
     assert str(file) in str(refused.value)
 
@@ -47,7 +47,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, name: str) -> None:
     else:
         save_file(state, file)
     file.write_bytes(file.read_bytes()[:-200])
-    with pytest.raises(BadWeights, match="cannot be read") as refused:
+    with pytest.raises(BadWeightsError, match="cannot be read") as refused:
         read_state(file)
     assert str(file) in str(refused.value)
 
@@ -59,7 +59,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
 
     file = tmp_path / "model.pth"
     torch.save({"weight": Trap()}, file)
-    with pytest.raises(BadWeights):
+    with pytest.raises(BadWeightsError):
         read_state(file)
     assert not (tmp_path / "sprung").exists()
 
@@ -77,7 +77,7 @@ def test_tensors_that_do_not_fit_are_named(
 ) -> None:
     state = {**nn.Linear(3, 2).state_dict(), **change}
     given = {name: value for name, value in state.items() if value is not None}
-    with pytest.raises(BadWeights, match=why) as refused:
+    with pytest.raises(BadWeightsError, match=why) as refused:
         load_strictly(nn.Linear(3, 2), given, Path("x.safetensors"))
     assert "x.safetensors" in str(refused.value)
 
@@ -93,5 +93,5 @@ def test_weights_in_half_precision_are_cast_to_the_modules_own() -> None:
 def test_what_is_no_torchscript_archive_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.pt"
     torch.save({"weight": torch.ones(1)}, file)
-    with pytest.raises(BadWeights, match=r"model\.pt cannot be read"):
+    with pytest.raises(BadWeightsError, match=r"model\.pt cannot be read"):
         read_torchscript(file)

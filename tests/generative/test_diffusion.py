@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from models.backends.diffusion import diffusion, sdxl
 from models.backends.diffusion.sdxl import SdxlFill, make_tiny
 from models.backends.diffusion.sdxl_pipeline import shared_pipeline
-from models.backends.torch.checkpoints import BadWeights
-from models.deadline import Cancelled, Deadline, entered
+from models.backends.torch.checkpoints import BadWeightsError
+from models.deadline import CallerDisconnectedError, Deadline, entered
 from models.placement import DeviceConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -75,7 +75,7 @@ def test_a_missing_key_is_an_error_that_names_the_file(copied: Path, name: str) 
     weights = load_file(copied / name)
     del weights[sorted(weights)[0]]
     save_file(weights, copied / name, metadata={"format": "pt"})
-    with pytest.raises(BadWeights, match=name):
+    with pytest.raises(BadWeightsError, match=name):
         SdxlFill(copied, CPU)
 
 
@@ -85,7 +85,7 @@ def test_a_wrong_shape_is_an_error_that_names_the_file(copied: Path, name: str) 
     key = sorted(weights)[0]
     weights[key] = torch.zeros(*weights[key].shape, 2)
     save_file(weights, copied / name, metadata={"format": "pt"})
-    with pytest.raises(BadWeights, match=name):
+    with pytest.raises(BadWeightsError, match=name):
         SdxlFill(copied, CPU)
 
 
@@ -93,20 +93,20 @@ def test_a_wrong_shape_is_an_error_that_names_the_file(copied: Path, name: str) 
 def test_a_truncated_file_is_an_error_that_names_it(copied: Path, name: str) -> None:
     content = (copied / name).read_bytes()
     (copied / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(BadWeights, match=name):
+    with pytest.raises(BadWeightsError, match=name):
         SdxlFill(copied, CPU)
 
 
 def test_a_key_too_many_is_an_error(copied: Path) -> None:
     weights = load_file(copied / WEIGHTS[0])
     save_file({**weights, "of.another.model": torch.zeros(1)}, copied / WEIGHTS[0])
-    with pytest.raises(BadWeights, match=r"of\.another\.model"):
+    with pytest.raises(BadWeightsError, match=r"of\.another\.model"):
         SdxlFill(copied, CPU)
 
 
 def test_a_pointer_in_place_of_weights_is_an_error_that_names_it(copied: Path) -> None:
     (copied / WEIGHTS[0]).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    with pytest.raises(BadWeights, match=WEIGHTS[0]):
+    with pytest.raises(BadWeightsError, match=WEIGHTS[0]):
         SdxlFill(copied, CPU)
 
 
@@ -114,19 +114,19 @@ def test_a_pickle_is_not_loaded(copied: Path) -> None:
     weights = load_file(copied / WEIGHTS[0])
     (copied / WEIGHTS[0]).unlink()
     torch.save(weights, copied / "unet" / "diffusion_pytorch_model.bin")
-    with pytest.raises(BadWeights, match="unet"):
+    with pytest.raises(BadWeightsError, match="unet"):
         SdxlFill(copied, CPU)
 
 
 def test_a_missing_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(BadWeights, match="nowhere"):
+    with pytest.raises(BadWeightsError, match="nowhere"):
         SdxlFill(tmp_path / "nowhere", CPU)
 
 
 def test_a_component_with_code_of_its_own_is_refused(copied: Path) -> None:
     index = copied / "model_index.json"
     index.write_text(json.dumps({**json.loads(index.read_text()), "unet": ["my_code", "MyUNet"]}))
-    with pytest.raises(BadWeights, match="my_code"):
+    with pytest.raises(BadWeightsError, match="my_code"):
         SdxlFill(copied, CPU)
 
 
@@ -245,7 +245,7 @@ def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None
     with entered(Deadline()) as scope:
         fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
         scope.cancel()
-        with pytest.raises(Cancelled):
+        with pytest.raises(CallerDisconnectedError):
             fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
     assert fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
 
@@ -257,7 +257,7 @@ def test_a_caller_who_leaves_waits_for_the_device_no_longer() -> None:
     with (
         diffusion.alone_on(placement),
         entered(scope),
-        pytest.raises(Cancelled),
+        pytest.raises(CallerDisconnectedError),
         diffusion.alone_on(placement),
     ):
         pytest.fail("the device was held twice")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imaging.picture import Rgb
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.faces import YuNetFaces, pose
 from models.placement import DeviceConfig
 from models.roles import Face
@@ -123,14 +123,14 @@ def test_a_broken_file_is_named(folder: Path, tmp_path: Path, name: str, content
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadWeights, match=name):
+    with pytest.raises(BadWeightsError, match=name):
         YuNetFaces(tmp_path / "yunet.onnx", tmp_path / "fairface.onnx", DeviceConfig())
 
 
 def test_the_files_in_each_others_place_are_refused(folder: Path) -> None:
-    with pytest.raises(BadWeights, match="fairface"):
+    with pytest.raises(BadWeightsError, match="fairface"):
         YuNetFaces(folder / "fairface.onnx", None, DeviceConfig())
-    with pytest.raises(BadWeights, match="yunet"):
+    with pytest.raises(BadWeightsError, match="yunet"):
         YuNetFaces(folder / "yunet.onnx", folder / "yunet.onnx", DeviceConfig())
 
 

@@ -14,10 +14,10 @@ from spandrel.architectures.LaMa import LaMa as LamaNetwork
 from imaging.picture import Mask, Picture, Rgb
 from imaging.windows import windows
 from models.backends.torch import lama
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.lama import Lama, make_tiny
 from models.placement import DeviceConfig
-from models.roles import NothingToCopy
+from models.roles import NothingToCopyError
 
 Photo = Callable[[str], Picture]
 
@@ -90,7 +90,7 @@ def test_a_picture_without_a_hole_is_given_back(file: Path, photo: Photo) -> Non
 
 def test_nothing_to_draw_on_is_told(file: Path) -> None:
     hole = holed((20, 20), (0, 20, 0, 10))
-    with pytest.raises(NothingToCopy):
+    with pytest.raises(NothingToCopyError):
         Lama(file).fill(np.zeros((20, 20, 3), np.uint8), hole, ~hole)
 
 
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_lama_is_named(tmp_path: Path, file: Path) -> None:
         (other, "no architecture"),
         (broken, "cannot be read"),
     ):
-        with pytest.raises(BadWeights, match=why) as refused:
+        with pytest.raises(BadWeightsError, match=why) as refused:
             Lama(bad)
         assert str(bad) in str(refused.value)
 
@@ -184,7 +184,7 @@ def test_weights_of_another_shape_are_named(tmp_path: Path, plain: Path) -> None
     state["model.model.1.bn_l.running_mean"] = torch.zeros(3)
     bad = tmp_path / "lama.safetensors"
     save_file(state, bad)
-    with pytest.raises(BadWeights, match=r"lama\.safetensors does not fit"):
+    with pytest.raises(BadWeightsError, match=r"lama\.safetensors does not fit"):
         Lama(bad)
 
 

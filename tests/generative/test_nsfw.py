@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Picture
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.nsfw import NsfwClassifier, make_tiny
 from models.placement import DeviceConfig
 
@@ -72,7 +72,7 @@ def test_levels_add_up_from_medium(folder: Path, photo: Photo) -> None:
 @pytest.mark.parametrize("names", [("LABEL_0", "LABEL_1"), ("normal", "safe"), ("nsfw", "weird")])
 def test_labels_of_no_known_meaning_are_refused(folder: Path, names: tuple[str, ...]) -> None:
     label(folder, *names)
-    with pytest.raises(BadWeights, match=r"config\.json"):
+    with pytest.raises(BadWeightsError, match=r"config\.json"):
         NsfwClassifier(folder)
 
 
@@ -80,14 +80,14 @@ def test_a_missing_classifier_is_never_drawn_at_random(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     del state["classifier.weight"]
     save_file(state, folder / "model.safetensors", {"format": "pt"})
-    with pytest.raises(BadWeights, match=r"classifier\.weight is missing"):
+    with pytest.raises(BadWeightsError, match=r"classifier\.weight is missing"):
         NsfwClassifier(folder)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "preprocessor_config.json"])
 def test_a_missing_file_is_refused(folder: Path, file: str) -> None:
     (folder / file).unlink()
-    with pytest.raises(BadWeights, match=str(folder)):
+    with pytest.raises(BadWeightsError, match=str(folder)):
         NsfwClassifier(folder)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.refiner import Refiner, make_tiny, one_line
 from models.placement import DeviceConfig
 
@@ -102,17 +102,17 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     make_tiny(tmp_path)
     file = tmp_path / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(BadWeights, match=r"model\.safetensors"):
+    with pytest.raises(BadWeightsError, match=r"model\.safetensors"):
         Refiner(tmp_path, DeviceConfig())
 
 
 def test_a_missing_folder_is_named_and_nothing_is_fetched(tmp_path: Path) -> None:
-    with pytest.raises(BadWeights, match="nowhere"):
+    with pytest.raises(BadWeightsError, match="nowhere"):
         Refiner(tmp_path / "nowhere", DeviceConfig())
 
 
 def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     make_tiny(tmp_path)
     (tmp_path / "chat_template.jinja").unlink()
-    with pytest.raises(BadWeights, match="chat template"):
+    with pytest.raises(BadWeightsError, match="chat template"):
         Refiner(tmp_path, DeviceConfig())

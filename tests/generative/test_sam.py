@@ -15,7 +15,7 @@ from segment_anything import sam_model_registry
 from imaging.label_map import by_area, label_map
 from imaging.picture import Labels, Picture, Rgb
 from models.backends.torch import sam, sam2
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.sam import Sam, build
 from models.backends.torch.sam2 import Sam2
 from models.placement import DeviceConfig
@@ -158,7 +158,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(
         state = {"weight": torch.zeros(1)}
     bad = tmp_path / "bad.safetensors"
     save_file(state, bad)
-    with pytest.raises(BadWeights, match=why) as refused:
+    with pytest.raises(BadWeightsError, match=why) as refused:
         Sam(bad)
     assert str(bad) in str(refused.value)
 
@@ -178,7 +178,7 @@ def test_a_repository_whose_weights_do_not_fit_is_refused(tmp_path: Path, change
         if change == "reshaped":
             state[name] = torch.zeros(3, 3)
         save_file(state, file, {"format": "pt"})
-    with pytest.raises(BadWeights, match=str(tmp_path)):
+    with pytest.raises(BadWeightsError, match=str(tmp_path)):
         Sam2(tmp_path)
 
 

@@ -23,7 +23,7 @@ from models.backends.diffusion.sdxl import (
     make_tiny_lora,
 )
 from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.placement import DeviceConfig
 from models.tiny.sdxl import make_tiny
 
@@ -301,7 +301,7 @@ def test_a_lora_with_a_renamed_weight_is_refused(repositories: Path, tmp_path: P
     name = sorted(weights)[0]
     weights[name.replace("attentions.0", "attentions.7")] = weights.pop(name)
     save_file(weights, tmp_path / "pytorch_lora_weights.safetensors")
-    with pytest.raises(BadWeights, match="pytorch_lora_weights"):
+    with pytest.raises(BadWeightsError, match="pytorch_lora_weights"):
         SdxlScene(repositories / "model", CPU, fast_lora=tmp_path).scenes(
             RGB, SUBJECT, "a beach", "", [1], fast=True
         )
@@ -338,7 +338,7 @@ def test_a_bad_adapter_is_an_error_that_names_its_file(
     else:
         del weights[key]
         save_file(weights, folder / name, metadata={"format": "pt"})
-    with pytest.raises(BadWeights, match=name):
+    with pytest.raises(BadWeightsError, match=name):
         SdxlScene(folder / "model", CPU, folder / "ip", folder / "lora")
 
 
@@ -358,7 +358,7 @@ def test_an_adapter_for_another_model_is_an_error_that_names_its_file(
     else:
         weights["ip_adapter.99.to_k_ip.weight"] = weights[key].clone()
     save_file(weights, file)
-    with pytest.raises(BadWeights, match=file.name):
+    with pytest.raises(BadWeightsError, match=file.name):
         SdxlScene(repositories / "model", CPU, folder)
 
 
@@ -366,7 +366,7 @@ def test_a_lora_for_another_model_is_refused(repositories: Path, tmp_path: Path)
     weights = load_file(repositories / LORA)
     strange = {key.replace("attentions", "strangers"): value for key, value in weights.items()}
     save_file(strange, tmp_path / "pytorch_lora_weights.safetensors")
-    with pytest.raises(BadWeights, match="pytorch_lora_weights"):
+    with pytest.raises(BadWeightsError, match="pytorch_lora_weights"):
         SdxlFill(repositories / "model", CPU, tmp_path)
 
 
@@ -374,7 +374,7 @@ def test_a_lora_of_text_encoders_is_refused(repositories: Path, tmp_path: Path) 
     weights = load_file(repositories / LORA)
     key = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj.lora_A.weight"
     save_file({**weights, key: torch.zeros(2, 32)}, tmp_path / "pytorch_lora_weights.safetensors")
-    with pytest.raises(BadWeights, match="not of a UNet"):
+    with pytest.raises(BadWeightsError, match="not of a UNet"):
         SdxlFill(repositories / "model", CPU, tmp_path)
 
 

@@ -12,7 +12,7 @@ import torch
 from models.backends.diffusion.sdxl_pipeline import SdxlPipeline
 from models.catalog.profile import load_profile
 from models.catalog.source import MadeFolder
-from models.runtime.pool import ModelUnavailable, Pool
+from models.runtime.pool import ModelUnavailableError, Pool
 from models.tiny import maker
 
 torch.set_num_threads(1)
@@ -100,7 +100,7 @@ def test_a_damaged_local_folder_is_named_and_the_others_work(
     profile = tmp_path / "mine.toml"
     profile.write_text('base = "tiny"\nmatting = "birefnet"\n[cards.birefnet]\npath = "net"')
     broken = Pool.for_profile(str(profile), folder, device="cpu")
-    with pytest.raises(ModelUnavailable, match=f"birefnet.*{tmp_path}/net"), broken.matting():
+    with pytest.raises(ModelUnavailableError, match=f"birefnet.*{tmp_path}/net"), broken.matting():
         pass
     with broken.inpainting() as inpainting:
         hole = np.pad(np.ones((8, 8), np.bool_), 12)
@@ -111,7 +111,10 @@ def test_a_missing_local_folder_leaves_the_others_working(folder: Path, tmp_path
     profile = tmp_path / "mine.toml"
     profile.write_text('base = "tiny"\nmatting = "birefnet"\n[cards.birefnet]\npath = "absent"')
     broken = Pool.for_profile(str(profile), folder, device="cpu")
-    with pytest.raises(ModelUnavailable, match=rf"{tmp_path}/absent: missing"), broken.matting():
+    with (
+        pytest.raises(ModelUnavailableError, match=rf"{tmp_path}/absent: missing"),
+        broken.matting(),
+    ):
         pass
     with broken.captioning() as captioner:
         assert isinstance(captioner.caption(np.zeros((32, 32, 3), np.uint8)), str)

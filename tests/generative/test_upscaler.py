@@ -13,7 +13,7 @@ from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 
 from imaging.picture import Picture
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.upscaler import Upscaler, make_tiny
 from models.placement import DeviceConfig
 
@@ -96,7 +96,7 @@ def test_another_factor_is_refused(file: Path) -> None:
 def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
     file = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(2)}, file)
-    with pytest.raises(BadWeights, match=r"other\.safetensors is of no architecture"):
+    with pytest.raises(BadWeightsError, match=r"other\.safetensors is of no architecture"):
         Upscaler(file)
 
 
@@ -108,7 +108,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path, file: Path, change: s
         state["body.2.weight"] = weight[:, :3].contiguous()
     bad = tmp_path / "bad.safetensors"
     save_file(state, bad)
-    with pytest.raises(BadWeights, match=r"bad\.safetensors does not fit"):
+    with pytest.raises(BadWeightsError, match=r"bad\.safetensors does not fit"):
         Upscaler(bad)
 
 
@@ -124,7 +124,7 @@ def test_networks_for_something_else_are_refused(
 ) -> None:
     file = tmp_path / "net.safetensors"
     save_file(network.state_dict(), file)
-    with pytest.raises(BadWeights, match=why):
+    with pytest.raises(BadWeightsError, match=why):
         Upscaler(file)
 
 

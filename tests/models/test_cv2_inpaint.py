@@ -9,7 +9,7 @@ import pytest
 from imaging.picture import Mask, Rgb
 from models.backends.classical.cv2_inpaint import Cv2Inpaint
 from models.catalog.profile import load_profile
-from models.roles import NothingToCopy
+from models.roles import NothingToCopyError
 from models.runtime.pool import Pool
 
 
@@ -67,7 +67,7 @@ def test_no_hole_is_a_copy_and_no_source_is_told() -> None:
     filled = Cv2Inpaint().fill(rgb, empty)
     assert filled is not rgb
     np.testing.assert_array_equal(filled, rgb)
-    with pytest.raises(NothingToCopy):
+    with pytest.raises(NothingToCopyError):
         Cv2Inpaint().fill(rgb, ~empty)
 
 

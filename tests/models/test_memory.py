@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.roles import Face, OutOfMemory, SizeRule
+from models.roles import Face, ModelOutOfMemoryError, SizeRule
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 RGB = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
@@ -114,7 +114,7 @@ def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(role: str) -> None
 def test_a_second_time_is_a_clear_error(role: str) -> None:
     made_room: list[int] = []
     model = RetryOnOutOfMemory(Small(0), "small", lambda: made_room.append(1))
-    with pytest.raises(OutOfMemory, match="small needs more memory for this picture"):
+    with pytest.raises(ModelOutOfMemoryError, match="small needs more memory for this picture"):
         CALLS[role][0](model)
     assert made_room == [1, 1]
     assert len(model._model.seen) == 2
@@ -136,7 +136,7 @@ def test_a_smaller_size_keeps_the_models_rule() -> None:
     assert inner.seen[1][0] == (48, 32)
     model, inner = frugal(0)
     wide = np.zeros((32, 80, 3), np.uint8)
-    with pytest.raises(OutOfMemory):
+    with pytest.raises(ModelOutOfMemoryError):
         model.outpaint(wide, wide[..., 0] > 0, "p", "n", 1)
     assert inner.seen[1][0] == (32, 32)
 

@@ -13,7 +13,7 @@ from models.catalog.card import Profile
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, LocalFolder, MadeFolder, WeightFile
 from models.weights import cli
-from models.weights.bundle import PackageRefused, pack, unpack
+from models.weights.bundle import BundleError, pack, unpack
 from models.weights.cache import Entry, Manifest, WeightsCache
 
 COMMIT = "c" * 40
@@ -76,7 +76,7 @@ def test_a_package_with_a_damaged_repository_is_refused_and_changes_nothing(
     (shelf.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"altered")
     pack(profile, shelf, tmp_path / "p.tar")
     there = tmp_path / "there"
-    with pytest.raises(PackageRefused, match=r"unet/w\.safetensors: SHA-256"):
+    with pytest.raises(BundleError, match=r"unet/w\.safetensors: SHA-256"):
         unpack(tmp_path / "p.tar", WeightsCache(there))
     assert list(there.iterdir()) == []
 
@@ -98,7 +98,7 @@ def test_what_is_no_package_is_refused(
 ) -> None:
     with tarfile.open(tmp_path / "p.tar", "w") as tar:
         write(tar)
-    with pytest.raises(PackageRefused):
+    with pytest.raises(BundleError):
         unpack(tmp_path / "p.tar", WeightsCache(tmp_path / "there"))
     assert not (tmp_path / "escaped").exists()
     assert list((tmp_path / "there").iterdir()) == []
@@ -107,7 +107,7 @@ def test_what_is_no_package_is_refused(
 def test_a_profile_with_paths_of_the_users_own_is_not_packed(tmp_path: Path) -> None:
     shelf, profile = stocked(tmp_path / "here")
     own = replace(profile["matting"], folders=(LocalFolder(tmp_path),))
-    with pytest.raises(PackageRefused, match="path of your own"):
+    with pytest.raises(BundleError, match="path of your own"):
         pack({"matting": own}, shelf, tmp_path / "p.tar")
     assert not (tmp_path / "p.tar").exists()
 

@@ -10,7 +10,7 @@ from imaging.inpaint.nearest_neighbour_field import nearest_neighbour_field
 from imaging.inpaint.screened_poisson import level
 from imaging.picture import Mask, Rgb
 from models.backends.classical.patchmatch import PatchMatch
-from models.roles import NothingToCopy
+from models.roles import NothingToCopyError
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +107,11 @@ def test_an_empty_hole_gives_an_equal_copy(model: PatchMatch) -> None:
 def test_a_hole_without_a_source_pixel_raises(model: PatchMatch, size: tuple[int, int]) -> None:
     rgb = np.full((*size, 3), 128, np.uint8)
     hole = np.ones(size, np.bool_)
-    with pytest.raises(NothingToCopy):
+    with pytest.raises(NothingToCopyError):
         model.fill(rgb, hole)
     hole[0] = False
     if hole.any():
-        with pytest.raises(NothingToCopy):
+        with pytest.raises(NothingToCopyError):
             model.fill(rgb, hole, ~hole)
 
 

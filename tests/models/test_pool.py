@@ -18,10 +18,10 @@ from models.catalog.profile import load_profile
 from models.catalog.source import HubFolder, LocalFolder
 from models.device import DevicePolicy
 from models.placement import DeviceConfig
-from models.roles import OutOfMemory
-from models.runtime.pool import ModelUnavailable, Pool
+from models.roles import ModelOutOfMemoryError
+from models.runtime.pool import ModelUnavailableError, Pool
 from models.weights.cache import WeightsCache
-from models.weights.download import WeightsUnavailable
+from models.weights.download import WeightsUnavailableError
 
 
 def card(role: Role, build: Callable[..., Any]) -> Card:
@@ -110,7 +110,7 @@ def test_a_failed_load_is_named_leaves_the_rest_working_and_is_tried_again(tmp_p
         return outcome
 
     lent = pool(tmp_path, matting=build, inpainting=lambda paths, placement: "other")
-    with pytest.raises(ModelUnavailable, match=r"test-matting.*disk gone"), lent.matting():
+    with pytest.raises(ModelUnavailableError, match=r"test-matting.*disk gone"), lent.matting():
         pass
     with lent.inpainting() as other:
         assert str(other) == "other"
@@ -123,7 +123,10 @@ def test_bad_weights_are_named_and_nothing_is_loaded(tmp_path: Path, body: bytes
     if body is not None:
         (tmp_path / "u2netp.onnx").write_bytes(body)
     lent = Pool(load_profile("lite"), tmp_path)
-    with pytest.raises(ModelUnavailable, match=r"u2netp\.onnx: (missing|5 bytes)"), lent.matting():
+    with (
+        pytest.raises(ModelUnavailableError, match=r"u2netp\.onnx: (missing|5 bytes)"),
+        lent.matting(),
+    ):
         pass
     assert not lent.stats()["matting"].loaded
 
@@ -136,7 +139,7 @@ def test_warm_up_loads_what_it_can_and_then_says_what_it_could_not(
 
     profile = {**load_profile("lite"), "matting": card("matting", broken)}
     lent = Pool(profile, weights_dir)
-    with pytest.raises(ModelUnavailable, match="no such network"):
+    with pytest.raises(ModelUnavailableError, match="no such network"):
         lent.warm_up()
     loaded = {role: row.loaded for role, row in lent.stats().items()}
     assert not loaded.pop("matting")
@@ -146,7 +149,7 @@ def test_warm_up_loads_what_it_can_and_then_says_what_it_could_not(
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_that_the_profile_lacks_is_named(tmp_path: Path, role: Role) -> None:
     lend = getattr(Pool({}, tmp_path), role)
-    with pytest.raises(ModelUnavailable, match=role), lend():
+    with pytest.raises(ModelUnavailableError, match=role), lend():
         pass
 
 
@@ -328,7 +331,7 @@ def test_those_who_waited_for_a_load_that_fails_try_it_themselves(tmp_path: Path
         try:
             with lent.matting() as model:
                 return str(model)
-        except ModelUnavailable:
+        except ModelUnavailableError:
             return "failed"
 
     with ThreadPoolExecutor(2) as borrowers:
@@ -367,7 +370,7 @@ def test_a_load_that_runs_out_of_memory_drops_what_is_idle_and_is_tried_once_mor
     touch(lent, "matting", "generative_fill")
     assert loaded(lent) == {"test-generative_fill"}
     again = Pool({"generative_fill": heavy}, tmp_path)
-    with pytest.raises(OutOfMemory, match="test-generative_fill does not fit"):
+    with pytest.raises(ModelOutOfMemoryError, match="test-generative_fill does not fit"):
         touch(again, "generative_fill")
 
 
@@ -411,7 +414,7 @@ def test_a_profile_with_one_broken_card_serves_the_others(
 ) -> None:
     profile = tmp_path / "mine.toml"
     profile.write_text('base = "lite"\n[cards.u2netp]\npath = "absent.onnx"')
-    with pytest.raises(WeightsUnavailable, match=r"u2netp: .*absent\.onnx: missing"):
+    with pytest.raises(WeightsUnavailableError, match=r"u2netp: .*absent\.onnx: missing"):
         Pool.for_profile(str(profile), weights_dir)
 
 
@@ -422,5 +425,5 @@ def test_unpinned_code_is_not_loaded(tmp_path: Path) -> None:
         card("matting", lambda paths, placement: "ran"), remote_code=True, folders=(folder,)
     )
     lent = Pool({"matting": foreign}, WeightsCache(tmp_path, tmp_path / "copies"))
-    with pytest.raises(ModelUnavailable, match="pinned commit"):
+    with pytest.raises(ModelUnavailableError, match="pinned commit"):
         touch(lent, "matting")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.catalog.card import Profile
-from models.catalog.profile import UnknownProfile, load_profile, profile_names
+from models.catalog.profile import UnknownProfileError, load_profile, profile_names
 from models.catalog.source import HubFolder, LocalFolder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -36,7 +36,7 @@ def test_tiny_fills_every_role_that_open_fills_and_fetches_no_torch_model() -> N
 
 
 def test_an_unknown_profile_is_refused_and_the_known_are_named() -> None:
-    with pytest.raises(UnknownProfile, match=r"no profile '\.\./lite'; there are: .*lite"):
+    with pytest.raises(UnknownProfileError, match=r"no profile '\.\./lite'; there are: .*lite"):
         load_profile("../lite")
 
 
@@ -63,13 +63,13 @@ def test_an_unknown_profile_is_refused_and_the_known_are_named() -> None:
 def test_a_profile_with_a_wrong_row_is_refused_and_named(
     tmp_path: Path, text: str, reason: str
 ) -> None:
-    with pytest.raises(UnknownProfile, match=reason) as caught:
+    with pytest.raises(UnknownProfileError, match=reason) as caught:
         own(tmp_path, text)
     assert "profile" in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UnknownProfile, match=r"absent\.toml"):
+    with pytest.raises(UnknownProfileError, match=r"absent\.toml"):
         load_profile(str(tmp_path / "absent.toml"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.card import ROLES, Card, UnpinnedCode, by_name, check_pin
+from models.catalog.card import ROLES, Card, UnpinnedCodeError, by_name, check_pin
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, MadeFolder
 
@@ -52,7 +52,7 @@ def test_a_card_that_runs_code_of_others_is_pinned() -> None:
 
 def test_a_card_that_would_run_code_from_a_branch_is_refused() -> None:
     card = replace(CARDS[0], remote_code=True, folders=(HubFolder("a/b", "main", ("*",), 1),))
-    with pytest.raises(UnpinnedCode, match="pinned commit"):
+    with pytest.raises(UnpinnedCodeError, match="pinned commit"):
         check_pin(card)
 
 

@@ -5,11 +5,11 @@ import threading
 import pytest
 
 from models.deadline import (
-    Abandoned,
-    Cancelled,
+    CallerDisconnectedError,
     Deadline,
-    DeadlinePassed,
+    DeadlineExceededError,
     SharedDeadline,
+    WorkCancelledError,
     checkpoint,
     current,
     entered,
@@ -26,7 +26,7 @@ def test_a_cancelled_scope_ends_what_is_done_within_it_alone() -> None:
     with entered(scope):
         checkpoint()
         scope.cancel()
-        with pytest.raises(Cancelled):
+        with pytest.raises(CallerDisconnectedError):
             checkpoint()
         with entered(Deadline()):
             checkpoint()
@@ -34,7 +34,7 @@ def test_a_cancelled_scope_ends_what_is_done_within_it_alone() -> None:
 
 
 def test_a_scope_ends_with_its_time() -> None:
-    with entered(Deadline(0)) as scope, pytest.raises(DeadlinePassed):
+    with entered(Deadline(0)) as scope, pytest.raises(DeadlineExceededError):
         checkpoint()
     assert scope.left() == 0
     assert 59 < (Deadline(60).left() or 0) <= 60
@@ -58,7 +58,7 @@ def test_work_for_several_goes_on_until_the_last_has_left() -> None:
     scopes[0].cancel()
     shared.check()
     scopes[1].cancel()
-    with pytest.raises(Abandoned):
+    with pytest.raises(WorkCancelledError):
         shared.check()
 
 

@@ -20,7 +20,7 @@ from models.catalog.registry import CARDS
 from models.catalog.source import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
 from models.weights import cli
 from models.weights.cache import WeightsCache
-from models.weights.download import WeightsUnavailable, fetch, fetch_card, fetch_profile
+from models.weights.download import WeightsUnavailableError, fetch, fetch_card, fetch_profile
 
 BODY = bytes(range(256)) * 5000
 
@@ -157,7 +157,7 @@ def test_when_every_source_fails_each_is_named_and_nothing_is_left(
         Address(f"{site.url}/z.zip", "net.bin"),
         Address("http://127.0.0.1:9/net.bin"),
     )
-    with pytest.raises(WeightsUnavailable) as caught:
+    with pytest.raises(WeightsUnavailableError) as caught:
         fetch(file_from(*sources), tmp_path / "weights")
     heading, *lines = str(caught.value).splitlines()
     assert "net.bin could not be fetched" in heading
@@ -171,7 +171,7 @@ def test_when_every_source_fails_each_is_named_and_nothing_is_left(
 
 def test_an_archive_member_larger_than_declared_is_not_unpacked(tmp_path: Path, site: Site) -> None:
     site.bodies["/bomb.zip"] = archive("net.bin", bytes(50_000_000))
-    with pytest.raises(WeightsUnavailable, match="50000000 bytes instead of 1280000"):
+    with pytest.raises(WeightsUnavailableError, match="50000000 bytes instead of 1280000"):
         fetch(file_from(Address(f"{site.url}/bomb.zip", "net.bin")), tmp_path)
 
 
@@ -247,7 +247,7 @@ def test_a_local_copy_of_a_file_is_used_as_it_is(tmp_path: Path, place: str) -> 
 
 def test_a_missing_folder_of_the_users_own_is_named(tmp_path: Path) -> None:
     card = folder_card(LocalFolder(tmp_path / "absent"))
-    with pytest.raises(WeightsUnavailable, match=f"mine: {tmp_path}/absent: missing"):
+    with pytest.raises(WeightsUnavailableError, match=f"mine: {tmp_path}/absent: missing"):
         fetch_card(card, WeightsCache(tmp_path))
 
 
@@ -257,7 +257,7 @@ def test_code_is_fetched_at_a_commit_only_even_from_a_local_copy(
 ) -> None:
     (tmp_path / "copies" / "net").mkdir(parents=True)
     card = folder_card(HubFolder("org/net", revision, ("*",), 1), remote_code=True)
-    with pytest.raises(WeightsUnavailable, match=r"pinned commit.*\[cards\.mine\]"):
+    with pytest.raises(WeightsUnavailableError, match=r"pinned commit.*\[cards\.mine\]"):
         fetch_card(card, WeightsCache(tmp_path / "weights", tmp_path / "copies"))
 
 

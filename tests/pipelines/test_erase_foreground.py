@@ -9,7 +9,7 @@ import pytest
 
 from imaging.picture import Matte, Picture, Rgb
 from models.backends.classical.patchmatch import PatchMatch
-from models.roles import Inpainting, Matting, NothingToCopy
+from models.roles import Inpainting, Matting, NothingToCopyError
 from models.runtime.pool import Pool
 from pipelines.erase_foreground import erase_foreground
 from tests.fakes import FakeModels
@@ -72,13 +72,13 @@ def test_a_picture_without_foreground_is_given_back_unchanged() -> None:
 
 def test_a_subject_that_fills_the_picture_leaves_nothing_to_copy() -> None:
     picture, matte = scene()
-    with pytest.raises(NothingToCopy):
+    with pytest.raises(NothingToCopyError):
         erase_foreground(picture, Given(np.full_like(matte, 255)))
 
 
 def test_a_cut_out_without_visible_background_leaves_nothing_to_copy() -> None:
     picture, matte = scene()
-    with pytest.raises(NothingToCopy):
+    with pytest.raises(NothingToCopyError):
         erase_foreground(Picture(picture.rgb, matte), Given(matte))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from imaging.masks import MaskRatioError, grow
 from imaging.picture import Picture
-from models.roles import NothingToCopy
+from models.roles import NothingToCopyError
 from models.runtime.pool import Pool
 from pipelines.eraser import eraser
 
@@ -69,7 +69,7 @@ def test_a_black_mask_gives_the_picture_unchanged(
 
 
 def test_a_wholly_white_mask_leaves_nothing_to_copy(lite: Pool) -> None:
-    with pytest.raises(NothingToCopy):
+    with pytest.raises(NothingToCopyError):
         eraser(Picture(np.zeros((50, 50, 3), np.uint8)), np.full((50, 50), 255, np.uint8), lite)
 
 

@@ -11,7 +11,7 @@ from psd_tools import PSDImage
 
 from imaging.picture import Labels, Mask, Matte, Picture, Rgb
 from imaging.psd import Layer, write_psd
-from models.roles import Inpainting, Matting, NothingToCopy
+from models.roles import Inpainting, Matting, NothingToCopyError
 from models.runtime.pool import Pool
 from pipelines.image_to_psd import CanvasTooLong, image_to_psd
 from tests.fakes import FakeModels, MeanInpainting
@@ -239,7 +239,7 @@ def test_without_anything_to_fill_from_the_hole_stays_transparent(
 ) -> None:
     class Helpless:
         def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
-            raise NothingToCopy
+            raise NothingToCopyError
 
     layers = read_layers(image_to_psd(picture, Models(Helpless()), labels))
     assert layers["Background"][2][120, 120, 3] == 0

@@ -13,7 +13,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from models.roles import Inpainting, Matting
-from models.runtime.pool import ModelUnavailable
+from models.runtime.pool import ModelUnavailableError
 from server.app import create_app
 from server.settings import Settings
 from storage.filesystem import LocalObjects
@@ -110,7 +110,7 @@ def test_work_waits_for_a_model_that_is_not_to_be_had(tmp_path: Path, wait_until
         def inpainting(self) -> Iterator[Inpainting]:
             self.tries += 1
             if self.tries < 2:
-                raise ModelUnavailable("not yet")
+                raise ModelUnavailableError("not yet")
             yield MeanInpainting()
 
     with TestClient(create_app(Settings(data_dir=tmp_path), Shy()), headers=TOKEN) as client:

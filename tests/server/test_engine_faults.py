@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from models.deadline import checkpoint
 from models.roles import Matting
-from models.runtime.engine import EngineBusy, EngineUnavailable
+from models.runtime.engine import EngineBusyError, EngineUnavailableError
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import FakeModels
@@ -19,7 +19,7 @@ from tests.server.test_durable import local
 from tests.server.test_refusals import refused
 
 Wait = Callable[[Callable[[], bool]], None]
-BUSY = EngineBusy("64 calls wait for matting, the limit", 7)
+BUSY = EngineBusyError("64 calls wait for matting, the limit", 7)
 
 
 class Faulty(FakeModels):
@@ -43,7 +43,7 @@ class Faulty(FakeModels):
     ("error", "code", "wait", "text"),
     [
         (BUSY, 429, "7", "64 calls wait for matting, the limit; try again in 7 s."),
-        (EngineUnavailable("no replica answers"), 503, "5", "no replica answers"),
+        (EngineUnavailableError("no replica answers"), 503, "5", "no replica answers"),
     ],
 )
 def test_callers_are_told_when_to_come_again(
@@ -56,7 +56,7 @@ def test_callers_are_told_when_to_come_again(
         assert not list((settings.data_dir / "results").rglob("*.png"))
 
 
-@pytest.mark.parametrize("error", [BUSY, EngineUnavailable("no replica answers")])
+@pytest.mark.parametrize("error", [BUSY, EngineUnavailableError("no replica answers")])
 def test_a_job_waits_for_its_place(settings: Settings, error: Exception, wait_until: Wait) -> None:
     models = Faulty(error, times=2)
     with TestClient(create_app(settings, models), headers=TOKEN) as client:

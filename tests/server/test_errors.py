@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from models.roles import Matting
-from models.runtime.pool import ModelUnavailable
+from models.runtime.pool import ModelUnavailableError
 from server.app import create_app
 from server.http.middleware import LastResort
 from server.settings import Settings
@@ -39,7 +39,7 @@ class Failing(FakeModels):
     ("error", "code"),
     [
         (RuntimeError("secret detail"), 500),
-        (ModelUnavailable("u2netp.onnx is missing"), 503),
+        (ModelUnavailableError("u2netp.onnx is missing"), 503),
         (MemoryError(), 503),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.roles import Face, NoReference
+from models.roles import Face, ReferenceUnsupportedError
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import GenerativeModels, SeedPainter
@@ -156,7 +156,7 @@ class TestScenes:
         class Reader(SeedPainter):
             def scenes(self, rgb: Any, alpha: Any, prompt: str, *rest: Any, **named: Any) -> Any:
                 if named["reference"] is not None:
-                    raise NoReference
+                    raise ReferenceUnsupportedError
                 told.append(prompt)
                 return super().scenes(rgb, alpha, prompt, *rest, **named)
 

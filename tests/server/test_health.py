@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from models.runtime.engine import EngineUnavailable
+from models.runtime.engine import EngineUnavailableError
 from server.app import create_app
 from server.http.shutdown import Shutdown
 from server.settings import Settings
@@ -63,7 +63,7 @@ def test_models_whose_engine_is_away_are_tried_again(
         def warm_up(self) -> None:
             self.tries += 1
             if self.tries < 3:
-                raise EngineUnavailable("nobody answers")
+                raise EngineUnavailableError("nobody answers")
 
     monkeypatch.setattr("server.app._ENGINE_RETRY_S", 0.5)
     models = Away()

@@ -8,7 +8,7 @@ import numpy as np
 
 from imaging.picture import Mask, Rgb
 from imaging.windows import grown, windows
-from models.roles import NothingToCopy
+from models.roles import NothingToCopyError
 
 _RADIUS = 4
 """Pixels around each one that it is made of."""
@@ -23,7 +23,7 @@ class Cv2Inpaint:
         """Fill `hole`; see models.roles.Inpainting. What is avoided is filled as well, and put back."""
         unknown = hole if avoid is None else hole | avoid
         if hole.any() and unknown.all():
-            raise NothingToCopy("the hole leaves no pixel to copy from")
+            raise NothingToCopyError("the hole leaves no pixel to copy from")
         out = rgb.copy()
         for part in windows(hole):
             window = grown(part, _MARGIN, hole.shape)

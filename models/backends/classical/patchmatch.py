@@ -13,7 +13,7 @@ import patchmatch
 from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
 from imaging.windows import Window, grown, windows
-from models.roles import NothingToCopy
+from models.roles import NothingToCopyError
 
 _COARSE_PIXELS = 80_000
 _LARGE_HOLE = 0.4  # of the crop; in it wide patches find too few sources and take long
@@ -37,7 +37,7 @@ class PatchMatch:
             return rgb.copy()
         source = ~hole if avoid is None else ~(hole | avoid)
         if not source.any():
-            raise NothingToCopy("the hole leaves no pixel to copy from")
+            raise NothingToCopyError("the hole leaves no pixel to copy from")
         out = rgb.copy()
         for part in windows(hole):
             window = _crop(part, hole, source)

@@ -9,7 +9,7 @@ from peft import get_peft_model_state_dict
 from safetensors import safe_open
 
 from models.backends.diffusion.diffusion import check_safetensors
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 
 _NAME = "fast"
 
@@ -17,14 +17,14 @@ _NAME = "fast"
 def only_file(path: Path, wanted: str) -> Path:
     """Give the one file of a folder to use, or the path where it is a file itself.
 
-    wanted: the name taken where there are several. Raises BadWeights where there is none.
+    wanted: the name taken where there are several. Raises BadWeightsError where there is none.
     """
     if path.is_file():
         return path
     files = sorted(path.glob("*.safetensors"))
     named = [file for file in files if file.name == wanted]
     if len(files) != 1 and not named:
-        raise BadWeights(
+        raise BadWeightsError(
             f"{path / wanted}: no such file, and not one other .safetensors file there"
         )
     return (named or files)[0]
@@ -33,7 +33,7 @@ def only_file(path: Path, wanted: str) -> Path:
 def load_lora(pipe: Any, file: Path) -> None:
     """Put a LoRA on a pipeline's UNet, switched on for good.
 
-    Raises BadWeights where the file is broken, does not fit, leaves a weight without a place, or
+    Raises BadWeightsError where the file is broken, does not fit, leaves a weight without a place, or
     changes the text encoders, which other calls share.
     """
     check_safetensors(file)
@@ -47,18 +47,18 @@ def load_lora(pipe: Any, file: Path) -> None:
             return_lora_metadata=True,
         )
         if others := [key for key in weights if not key.startswith("unet.")]:
-            raise BadWeights(f"{file}: {others[0]} is not of a UNet")
+            raise BadWeightsError(f"{file}: {others[0]} is not of a UNet")
         StableDiffusionXLInpaintPipeline.load_lora_into_unet(
             weights, network_alphas=alphas, unet=pipe.unet, adapter_name=_NAME, metadata=metadata
         )
-    except BadWeights:
+    except BadWeightsError:
         raise
     except Exception as error:
-        raise BadWeights(f"{file}: {error}") from error
+        raise BadWeightsError(f"{file}: {error}") from error
     # diffusers only logs a weight that finds no place, and fills a place that got none at random.
     placed = set(get_peft_model_state_dict(pipe.unet, adapter_name=_NAME))
     if astray := sorted(_names(weights) ^ placed):
-        raise BadWeights(f"{file}: {astray[0]} does not fit the UNet")
+        raise BadWeightsError(f"{file}: {astray[0]} does not fit the UNet")
     _settle(pipe.unet)
 
 
@@ -77,20 +77,22 @@ def _names(weights: dict[str, Any]) -> set[str]:
 def load_ip_adapter(pipe: Any, file: Path) -> None:
     """Put an IP-Adapter on a pipeline's UNet; its picture encoder is there already.
 
-    Raises BadWeights where the file is broken or does not fit.
+    Raises BadWeightsError where the file is broken or does not fit.
     """
     check_safetensors(file)
     with safe_open(file, framework="pt") as opened:
         numbers = {key.split(".")[1] for key in opened.keys() if key.startswith("ip_adapter.")}  # noqa: SIM118
     crossing = sum("attn2" in name for name in pipe.unet.attn_processors)
     if len(numbers) != crossing:
-        raise BadWeights(f"{file}: for {len(numbers)} attention layers, the UNet has {crossing}")
+        raise BadWeightsError(
+            f"{file}: for {len(numbers)} attention layers, the UNet has {crossing}"
+        )
     try:
         pipe.load_ip_adapter(
             str(file.parent), subfolder="", weight_name=file.name, local_files_only=True
         )
     except Exception as error:
-        raise BadWeights(f"{file}: {type(error).__name__}: {error}") from error
+        raise BadWeightsError(f"{file}: {type(error).__name__}: {error}") from error
     pipe.set_ip_adapter_scale(1.0)
     _settle(pipe.unet)
 

@@ -22,7 +22,7 @@ from imaging.windows import Window, grown, windows
 from models.backends.diffusion.latent_control import CHANNELS, LatentControl
 from models.backends.torch.loading import LOADING
 from models.placement import DeviceConfig
-from models.roles import NoReference, NothingToCopy, SizeRule
+from models.roles import NothingToCopyError, ReferenceUnsupportedError, SizeRule
 from models.tiny import sdxl
 
 _BLACK = 0
@@ -66,10 +66,12 @@ class BriaScene:
         """Give one picture for each seed; see the role.
 
         With the LoRA's guidance of 1 a negative prompt is not read: the hosted API takes one with
-        `fast` false only. Raises NoReference for a reference picture, which the ControlNet does not read.
+        `fast` false only. Raises ReferenceUnsupportedError for a reference picture, which the ControlNet does not read.
         """
         if reference is not None:
-            raise NoReference("this scene model takes a prompt, not a reference picture")
+            raise ReferenceUnsupportedError(
+                "this scene model takes a prompt, not a reference picture"
+            )
         subject = alpha > 0.5
         how = self._model.schedule(fast=fast)
         shown = _painted(rgb, ~subject, _BLACK)
@@ -123,13 +125,13 @@ class BriaErase:
         """Fill the hole of a picture of any size, at the model's size in a crop around it; see the role.
 
         What is to be avoided is hidden from the model like the hole, so that nothing of it can be
-        continued or repeated; only the hole is taken from what is made. Raises NothingToCopy.
+        continued or repeated; only the hole is taken from what is made. Raises NothingToCopyError.
         """
         if not hole.any():
             return rgb.copy()
         hidden = hole if avoid is None else hole | avoid
         if hidden.all():
-            raise NothingToCopy("the hole leaves no pixel to continue from")
+            raise NothingToCopyError("the hole leaves no pixel to continue from")
         out = rgb.copy()
         for window in windows(hole):
             box = _with_context(window, hidden)

@@ -14,7 +14,7 @@ from compel import CompelForSDXL
 from compel.prompt_parser import Conjunction, FlattenedPrompt
 from safetensors import SafetensorError, safe_open
 
-from models.backends.torch.checkpoints import BadWeights as BadWeights
+from models.backends.torch.checkpoints import BadWeightsError as BadWeightsError
 from models.backends.torch.checkpoints import check_file, first_line, refuse
 from models.backends.torch.pretrained import torch_dtype as torch_dtype
 from models.deadline import checkpoint
@@ -30,34 +30,34 @@ def weight_files(folder: Path, dtype: torch.dtype) -> tuple[list[Path], str | No
     """Give the safetensors files of one component, opened once each, and their variant.
 
     The variant is `fp16` where half precision is wanted and such files are there, or where nothing
-    else is; None for the plain files. Raises BadWeights.
+    else is; None for the plain files. Raises BadWeightsError.
     """
     files = sorted(folder.glob("*.safetensors"))
     half = [file for file in files if ".fp16." in file.name]
     plain = [file for file in files if ".fp16." not in file.name]
     chosen = half if half and (dtype in _HALF or not plain) else plain
     if not chosen:
-        raise BadWeights(f"{folder}: no .safetensors file in it")
+        raise BadWeightsError(f"{folder}: no .safetensors file in it")
     for file in chosen:
         check_safetensors(file)
     return chosen, "fp16" if chosen is half else None
 
 
 def check_safetensors(file: Path) -> None:
-    """Open a file and read its table of contents; raises BadWeights that names it."""
+    """Open a file and read its table of contents; raises BadWeightsError that names it."""
     check_file(file)
     try:
         with safe_open(file, framework="pt") as opened:
             opened.keys()
     except (SafetensorError, OSError) as error:
-        raise BadWeights(f"{file} cannot be read: {first_line(error)}") from error
+        raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error
 
 
 def load_component(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     """Load one model of diffusers or transformers from its folder, every weight of it from the files.
 
     `from_pretrained` fills a missing key with random numbers and merely logs it: here that, a key too
-    many and a wrong shape are BadWeights. Nothing is fetched and no pickle is opened.
+    many and a wrong shape are BadWeightsError. Nothing is fetched and no pickle is opened.
     """
     check_file(folder / "config.json")
     files, variant = weight_files(folder, dtype)
@@ -74,7 +74,7 @@ def load_component(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
         )
     except Exception as error:
         # Either library raises what its helpers raise: OSError, ValueError, RuntimeError, KeyError.
-        raise BadWeights(f"{named} cannot be read: {first_line(error)}") from error
+        raise BadWeightsError(f"{named} cannot be read: {first_line(error)}") from error
     faults = [f"{key} is missing" for key in info["missing_keys"]]
     faults += [f"{key} is unknown" for key in info["unexpected_keys"]]
     faults += [f"{key[0]} is of another shape" for key in info["mismatched_keys"]]
@@ -87,7 +87,7 @@ def load_pipeline(kind: Any, folder: Path, placement: DeviceConfig, **settings: 
 
     kind: the pipeline's class. settings: for its constructor. To be called under
     `models.backends.torch.loading.LOADING`. Components come from diffusers and transformers only: no
-    code of the folder is run. Raises BadWeights.
+    code of the folder is run. Raises BadWeightsError.
 
     Not run on a GPU so far: half precision, channels_last and offload.
     """
@@ -95,7 +95,7 @@ def load_pipeline(kind: Any, folder: Path, placement: DeviceConfig, **settings: 
     try:
         listed: Mapping[str, Any] = json.loads(index.read_text())
     except (OSError, ValueError) as error:
-        raise BadWeights(f"{index}: {error}") from error
+        raise BadWeightsError(f"{index}: {error}") from error
     dtype = torch_dtype(placement)
     models = {
         name: load_component(component, folder / name, dtype)
@@ -104,7 +104,7 @@ def load_pipeline(kind: Any, folder: Path, placement: DeviceConfig, **settings: 
     try:
         pipe = kind.from_pretrained(folder, local_files_only=True, **models, **settings)
     except Exception as error:
-        raise BadWeights(f"{folder}: {error}") from error
+        raise BadWeightsError(f"{folder}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
     if dtype != torch.float16:
         # The VAE overflows in float16 alone, whose range is small; elsewhere it need not be moved.
@@ -124,10 +124,12 @@ def _components(listed: Mapping[str, Any], index: Path) -> Iterator[tuple[str, A
             continue
         library, kind = entry
         if library not in _LIBRARIES:
-            raise BadWeights(f"{index}: {name} is of {library}, not of diffusers or transformers")
+            raise BadWeightsError(
+                f"{index}: {name} is of {library}, not of diffusers or transformers"
+            )
         found = getattr(importlib.import_module(library), kind, None)
         if found is None:
-            raise BadWeights(f"{index}: {library} has no {kind}")
+            raise BadWeightsError(f"{index}: {library} has no {kind}")
         if isinstance(found, type) and issubclass(found, torch.nn.Module):
             yield name, found
 
@@ -178,7 +180,7 @@ _NEW_DEVICE = threading.Lock()
 
 @contextmanager
 def alone_on(placement: DeviceConfig) -> Iterator[None]:
-    """Wait for the device and hold it for one generation; raises Abandoned while it waits.
+    """Wait for the device and hold it for one generation; raises WorkCancelledError while it waits.
 
     Two at once take as long as one after the other but twice the memory. It also keeps apart what
     moves shared weights: a VAE upcast to float32 for float16 pipelines, and offload.
@@ -197,7 +199,7 @@ def alone_on(placement: DeviceConfig) -> Iterator[None]:
 
 
 def stop_if_abandoned(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-    """Be the `callback_on_step_end` of a pipeline: raise Abandoned where nobody waits any more.
+    """Be the `callback_on_step_end` of a pipeline: raise WorkCancelledError where nobody waits any more.
 
     The pipeline's own `_interrupt` would still give a picture, of noise.
     """

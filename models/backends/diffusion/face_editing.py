@@ -25,7 +25,7 @@ class SdxlFaceEditing:
 
     The same pipeline as fill, scenes and outpainting share. Changes with one strength are made
     together; others follow one another, the strongest first, so that a light change of the whole
-    face does not take the face away because a beard is to be grown. Raises BadWeights. Neither
+    face does not take the face away because a beard is to be grown. Raises BadWeightsError. Neither
     prompts nor strengths have been tried on full weights.
     """
 

@@ -31,7 +31,7 @@ from diffusers import (
 from imaging.picture import Mask, Rgb
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import load_lora, only_file
-from models.backends.torch.checkpoints import BadWeights
+from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.loading import LOADING
 from models.placement import DeviceConfig
 from models.roles import SizeRule
@@ -126,7 +126,7 @@ class LatentControl:
         placement: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
-        """Load from folders in hub layout; raises BadWeights naming the file.
+        """Load from folders in hub layout; raises BadWeightsError naming the file.
 
         base: an SDXL repository, shared by all that are given the same. fast_lora: an LCM LoRA, its
         file or folder. vae: in place of the base's, as one that bears float16.
@@ -165,7 +165,7 @@ class LatentControl:
     ) -> list[Rgb]:
         """Give one picture for each seed under the control of a picture and of its mask.
 
-        Raises ValueError where a side is no multiple of 8, and Cancelled.
+        Raises ValueError where a side is no multiple of 8, and CallerDisconnectedError.
         """
         if any(side % self._plain.vae_scale_factor for side in flag.shape):
             raise ValueError(f"sides of {flag.shape[1]}x{flag.shape[0]} are not multiples of 8")
@@ -244,10 +244,10 @@ def _in_range(vae: Any) -> Iterator[Any]:
 
 
 def _controlnet(folder: Path, dtype: torch.dtype) -> Any:
-    """Load a ControlNet and let it keep its control's size; raises BadWeights."""
+    """Load a ControlNet and let it keep its control's size; raises BadWeightsError."""
     network = diffusion.load_component(ControlNetModel, folder, dtype)
     if network.config.conditioning_channels != CHANNELS:
-        raise BadWeights(
+        raise BadWeightsError(
             f"{folder}: a ControlNet that reads {network.config.conditioning_channels} channels "
             f"instead of {CHANNELS}, latents and a mask"
         )

@@ -11,7 +11,7 @@ from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.adapters import only_file
 from models.backends.diffusion.sdxl_pipeline import Adapters, Recipe, shared_pipeline
 from models.placement import DeviceConfig
-from models.roles import NoReference
+from models.roles import ReferenceUnsupportedError
 from models.tiny.sdxl import LORA_FILE, make_tiny, make_tiny_ip_adapter, make_tiny_lora
 
 __all__ = [
@@ -42,7 +42,7 @@ class SdxlFill:
 
     The trace left in the hole is of the picture itself, so that light and colour carry on.
     folder: a StableDiffusionXLInpaintPipeline in hub layout, of 9 channels or 4. fast_lora: folder or
-    file of an LCM or Lightning LoRA: fewer steps, no negative prompt. Raises BadWeights. Not run on
+    file of an LCM or Lightning LoRA: fewer steps, no negative prompt. Raises BadWeightsError. Not run on
     full weights.
     """
 
@@ -72,7 +72,7 @@ class SdxlScene:
     leaves no light behind. ip_adapter: the folder of h94/IP-Adapter or a file `sdxl_models/*` in it;
     without it a reference picture is a ValueError. fast_lora: as for SdxlFill, used by fast=True
     alone; without it fast=True takes fewer steps. Fast pictures heed no negative prompt. Raises
-    BadWeights. Not run on full weights.
+    BadWeightsError. Not run on full weights.
     """
 
     def __init__(
@@ -107,9 +107,9 @@ class SdxlScene:
         fast: bool = True,
         reference: Rgb | None = None,
     ) -> list[Rgb]:
-        """Give one picture for each seed; raises NoReference without an IP-Adapter."""
+        """Give one picture for each seed; raises ReferenceUnsupportedError without an IP-Adapter."""
         if reference is not None and self._ip_adapter is None:
-            raise NoReference("a reference picture needs an IP-Adapter")
+            raise ReferenceUnsupportedError("a reference picture needs an IP-Adapter")
         hole = alpha < _SOLID
         if not hole.any():
             return [rgb.copy() for _ in seeds]
@@ -136,7 +136,7 @@ class SdxlOutpaint:
     The margin is filled before the model sees it, with the picture's nearest border pixels, the more
     blurred the farther out. Of that a trace remains at strength 0.99: the light and colours of the
     border, where black would darken the margin and strength 1 would take noise alone. Raises
-    BadWeights. Not run on full weights.
+    BadWeightsError. Not run on full weights.
     """
 
     def __init__(self, folder: Path, placement: DeviceConfig) -> None:

@@ -65,7 +65,7 @@ class SdxlPipeline:
         self.sizes = SizeRule(multiple=min(32, side // 2), area=side * side, least=side // 2)
 
     def prepare(self, adapters: Adapters) -> None:
-        """Load adapters, once. Raises BadWeights."""
+        """Load adapters, once. Raises BadWeightsError."""
         with LOADING:
             if adapters in self._pipes:
                 return
@@ -116,7 +116,7 @@ class SdxlPipeline:
         """Give one picture for each seed, at the size of the one given.
 
         Sides must be multiples of 8: raises ValueError. adapters: prepared before. reference: for an
-        IP-Adapter. Raises Abandoned when nobody waits for it any more (`models.deadline`).
+        IP-Adapter. Raises WorkCancelledError when nobody waits for it any more (`models.deadline`).
         """
         if any(side % 8 for side in hole.shape):
             raise ValueError(f"sides of {hole.shape[1]}x{hole.shape[0]} are not multiples of 8")
@@ -182,7 +182,7 @@ _LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = 
 def shared_pipeline(folder: Path, placement: DeviceConfig) -> SdxlPipeline:
     """Give the pipeline of a folder, loaded once for as long as any role holds it.
 
-    Raises BadWeights.
+    Raises BadWeightsError.
     """
     key = (folder.resolve(), placement)
     with LOADING:

@@ -62,7 +62,7 @@ class RealEsrgan:
         """Give `rgb` at `factor` (2 or 4) times its width and height.
 
         Greys stay grey: only luma detail is added. Beside the result, memory is that of one tile
-        for each thread, about 60 MB. Raises ValueError for another factor, and Abandoned between two
+        for each thread, about 60 MB. Raises ValueError for another factor, and WorkCancelledError between two
         tiles once nobody waits any more.
         """
         if factor not in FACTORS:

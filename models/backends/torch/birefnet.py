@@ -18,7 +18,7 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from imaging.picture import Matte, Rgb
 from models.backends.matting_input import Float, read_input, to_full_size
-from models.backends.torch.checkpoints import BadWeights, first_line, load_strictly, read_state
+from models.backends.torch.checkpoints import BadWeightsError, first_line, load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.placement import DeviceConfig
@@ -27,7 +27,7 @@ _MULTIPLE = 32  # of the sides that the networks take
 _TASK = "AutoModelForImageSegmentation"
 
 
-class RemoteCodeRefused(PermissionError):  # noqa: N818 - reads as what it is
+class RemoteCodeError(PermissionError):
     """A repository brings code of its own, and its card does not allow that."""
 
 
@@ -51,7 +51,7 @@ class BiRefNet:
 
         side: of the square the network sees; unless given it is what `preprocessor_config.json`
         says, or 1024. The code is copied to the modules cache of transformers, which must be
-        writable. Raises RemoteCodeRefused, or BadWeights naming the file.
+        writable. Raises RemoteCodeError, or BadWeightsError naming the file.
         """
         placement = placement or DeviceConfig()
         self._input = read_input(folder, side)
@@ -84,7 +84,7 @@ class BiRefNet:
             answer = network(tensor.to(device))
             logits = answer[-1] if isinstance(answer, list | tuple) else answer
             if logits.shape != (len(pictures), 1, *tensor.shape[2:]):
-                raise BadWeights(f"{self._folder} gives {tuple(logits.shape)}, no matte")
+                raise BadWeightsError(f"{self._folder} gives {tuple(logits.shape)}, no matte")
             mattes = logits[:, 0].float().sigmoid().cpu().numpy()
         return [np.asarray(matte, np.float32) for matte in mattes]
 
@@ -96,10 +96,10 @@ def _load(folder: Path, allow_remote_code: bool) -> nn.Module:
     does not have, and a missing tensor is drawn at random there.
     """
     if not folder.is_dir():
-        raise BadWeights(f"{folder} is no local folder")
+        raise BadWeightsError(f"{folder} is no local folder")
     classes = _classes(folder)
     if not allow_remote_code:
-        raise RemoteCodeRefused(f"{folder} brings code of its own, which its card does not allow")
+        raise RemoteCodeError(f"{folder} brings code of its own, which its card does not allow")
     file = folder / "model.safetensors"
     state = read_state(file)
     with LOADING:
@@ -115,14 +115,14 @@ def _classes(folder: Path) -> dict[str, str]:
         named = json.loads(file.read_text())["auto_map"]
         classes = {task: str(named[task]) for task in ("AutoConfig", _TASK)}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadWeights(f"{file} names no code: {first_line(error)}") from error
+        raise BadWeightsError(f"{file} names no code: {first_line(error)}") from error
     for name in classes.values():
         # `other/repository--file.Class` would fetch code that nobody has pinned.
         module, dot, made = name.partition(".")
         if not (dot and module.isidentifier() and made.isidentifier()):
-            raise BadWeights(f"{file} names {name}, which is no class of a file beside it")
+            raise BadWeightsError(f"{file} names {name}, which is no class of a file beside it")
         if not (folder / f"{module}.py").is_file():
-            raise BadWeights(f"{folder / module}.py is missing")
+            raise BadWeightsError(f"{folder / module}.py is missing")
     return classes
 
 
@@ -138,7 +138,7 @@ def _build(folder: Path, classes: dict[str, str]) -> nn.Module:
         config = config_class.from_pretrained(folder, local_files_only=True)
         network: nn.Module = network_class(config=config)
     except Exception as error:  # of code that we do not know
-        raise BadWeights(f"the code in {folder} fails: {first_line(error)}") from error
+        raise BadWeightsError(f"the code in {folder} fails: {first_line(error)}") from error
     return network
 
 

@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from imaging.picture import Rgb
-from models.backends.torch.checkpoints import BadWeights, first_line
+from models.backends.torch.checkpoints import BadWeightsError, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
@@ -44,14 +44,14 @@ class Captioner:
     """Fulfils the role `models.roles.Captioning`; safe to call from several threads."""
 
     def __init__(self, folder: Path, placement: DeviceConfig) -> None:
-        """Load from a folder in Hugging Face layout; raises BadWeights."""
+        """Load from a folder in Hugging Face layout; raises BadWeightsError."""
         dtype = torch_dtype(placement)
         model = load_pretrained(BlipForConditionalGeneration, folder, dtype)
         try:
             with LOADING:
                 self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise BadWeights(f"{folder} has no processor: {first_line(error)}") from error
+            raise BadWeightsError(f"{folder} has no processor: {first_line(error)}") from error
         self._resident = DeviceModule(model, placement, dtype)
 
     def caption(self, rgb: Rgb) -> str:

@@ -25,24 +25,26 @@ _UNREADABLE = (
 _jit: Any = torch.jit
 
 
-class BadWeights(ValueError):  # noqa: N818 - reads as what it is
+class BadWeightsError(ValueError):
     """A weight file is missing, broken or of another model; the message names the file."""
 
 
 def check_file(file: Path) -> None:
-    """Raise BadWeights when `file` is missing, empty or a Git LFS pointer instead of its content."""
+    """Raise BadWeightsError when `file` is missing, empty or a Git LFS pointer instead of its content."""
     if not file.is_file():
-        raise BadWeights(f"{file} is missing")
+        raise BadWeightsError(f"{file} is missing")
     with file.open("rb") as stream:
         start = stream.read(len(_POINTER))
     if not start:
-        raise BadWeights(f"{file} is empty")
+        raise BadWeightsError(f"{file} is empty")
     if start == _POINTER:
-        raise BadWeights(f"{file} is a Git LFS pointer, not the weights: fetch them with git lfs")
+        raise BadWeightsError(
+            f"{file} is a Git LFS pointer, not the weights: fetch them with git lfs"
+        )
 
 
 def read_state(file: Path) -> dict[str, Any]:
-    """Read a `.safetensors` file, or one that torch saved, to main memory; raises BadWeights.
+    """Read a `.safetensors` file, or one that torch saved, to main memory; raises BadWeightsError.
 
     Of what torch saved only tensors and plain containers are read, never code.
     """
@@ -52,16 +54,16 @@ def read_state(file: Path) -> dict[str, Any]:
             return dict(load_file(file))
         state = torch.load(file, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        raise BadWeights(f"{file} cannot be read: {first_line(error)}") from error
+        raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error
     if not isinstance(state, Mapping):
-        raise BadWeights(f"{file} holds no weights by name")
+        raise BadWeightsError(f"{file} holds no weights by name")
     return dict(state)
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
     """Give `module` its weights, cast to its own dtype; `file` is where they came from.
 
-    Raises BadWeights when a tensor is missing, unknown or of another shape.
+    Raises BadWeightsError when a tensor is missing, unknown or of another shape.
     """
     wanted = module.state_dict()
     faults = [f"{name} is missing" for name in wanted.keys() - state.keys()]
@@ -76,14 +78,14 @@ def load_strictly(module: nn.Module, state: Mapping[str, Tensor], file: Path) ->
 
 
 def refuse(faults: list[str], file: Path) -> None:
-    """Raise BadWeights when there are faults, showing the first few."""
+    """Raise BadWeightsError when there are faults, showing the first few."""
     if faults:
         more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise BadWeights(f"{file} does not fit: {'; '.join(sorted(faults)[:_SHOWN])}{more}")
+        raise BadWeightsError(f"{file} does not fit: {'; '.join(sorted(faults)[:_SHOWN])}{more}")
 
 
 def read_torchscript(file: Path) -> torch.jit.ScriptModule:
-    """Read a TorchScript archive to main memory; raises BadWeights."""
+    """Read a TorchScript archive to main memory; raises BadWeightsError."""
     check_file(file)
     try:
         with warnings.catch_warnings():
@@ -91,7 +93,7 @@ def read_torchscript(file: Path) -> torch.jit.ScriptModule:
             warnings.filterwarnings("ignore", "`torch.jit")
             script: torch.jit.ScriptModule = _jit.load(str(file), map_location="cpu")
     except _UNREADABLE as error:
-        raise BadWeights(f"{file} cannot be read: {first_line(error)}") from error
+        raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error
     return script
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from imaging.picture import Rgb
 from models.backends.dlib.faces import Pose
-from models.backends.torch.checkpoints import BadWeights, check_file, first_line
+from models.backends.torch.checkpoints import BadWeightsError, check_file, first_line
 from models.placement import DeviceConfig
 from models.roles import Face
 
@@ -53,7 +53,7 @@ class YuNetFaces:
     """Fulfils the role `models.roles.FaceAnalysis`; safe to call from several threads."""
 
     def __init__(self, detector: Path, attributes: Path | None, placement: DeviceConfig) -> None:
-        """Load ONNX files; raises BadWeights. attributes: None tells no age and no gender.
+        """Load ONNX files; raises BadWeightsError. attributes: None tells no age and no gender.
 
         Both run on the processor whatever the placement: they take milliseconds there.
         """
@@ -65,7 +65,9 @@ class YuNetFaces:
             self._turn = threading.Lock()
             self._detect(np.zeros((_MULTIPLE, _MULTIPLE, 3), np.uint8))
         except cv2.error as error:
-            raise BadWeights(f"{detector} is no YuNet detector: {first_line(error)}") from error
+            raise BadWeightsError(
+                f"{detector} is no YuNet detector: {first_line(error)}"
+            ) from error
         self._attributes = None if attributes is None else _session(attributes, placement.threads)
 
     def analyse(self, rgb: Rgb) -> list[Face]:
@@ -168,9 +170,9 @@ def _session(file: Path, threads: int) -> Any:
         session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         found = _classify(session, np.zeros((_SIDE, _SIDE, 3), np.uint8)).size
     except Exception as error:  # onnxruntime's errors share no class but this
-        raise BadWeights(f"{file} cannot be read: {first_line(error)}") from error
+        raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error
     if found != _OUTPUTS:
-        raise BadWeights(f"{file} gives {found} numbers, FairFace {_OUTPUTS}")
+        raise BadWeightsError(f"{file} gives {found} numbers, FairFace {_OUTPUTS}")
     return session
 
 

@@ -26,7 +26,7 @@ from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
 from imaging.windows import Window, grown, windows
 from models.backends.torch.checkpoints import (
-    BadWeights,
+    BadWeightsError,
     check_file,
     first_line,
     read_state,
@@ -35,7 +35,7 @@ from models.backends.torch.checkpoints import (
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.placement import DeviceConfig
-from models.roles import NothingToCopy
+from models.roles import NothingToCopyError
 
 _MULTIPLE, _LEAST = 8, 16  # of the sides the network takes
 _PIXELS = 768 * 768
@@ -56,7 +56,7 @@ class Lama:
     def __init__(self, file: Path, placement: DeviceConfig | None = None) -> None:
         """Load a TorchScript archive (big-lama.pt), or plain weights of the same network.
 
-        Raises BadWeights naming the file.
+        Raises BadWeightsError naming the file.
         """
         self._file = file
         check_file(file)
@@ -74,7 +74,7 @@ class Lama:
             return rgb.copy()
         hidden = hole if avoid is None else hole | avoid
         if hidden.all():
-            raise NothingToCopy("the hole leaves no pixel to draw on from")
+            raise NothingToCopyError("the hole leaves no pixel to draw on from")
         out = rgb.copy()
         for part in windows(hole):
             window = _crop(part, hidden)
@@ -121,7 +121,7 @@ class Lama:
             marked = torch.from_numpy(mask.astype(np.int64)).to(device)[None, None]
             filled: Tensor = network(pixels, marked)
             if filled.shape != pixels.shape:
-                raise BadWeights(f"{self._file} gives {tuple(filled.shape)}, no picture")
+                raise BadWeightsError(f"{self._file} gives {tuple(filled.shape)}, no picture")
             levels = filled[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().to(torch.uint8)
             return levels.cpu().numpy()[:height, :width].astype(np.uint8, copy=False)
 
@@ -187,11 +187,11 @@ def _plain(file: Path) -> nn.Module:
     try:
         network = ModelLoader().load_from_state_dict(dict(state))
     except UnsupportedModelError as error:
-        raise BadWeights(f"{file} is of no architecture that spandrel knows") from error
+        raise BadWeightsError(f"{file} is of no architecture that spandrel knows") from error
     except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError) as error:
-        raise BadWeights(f"{file} does not fit: {first_line(error)}") from error
+        raise BadWeightsError(f"{file} does not fit: {first_line(error)}") from error
     if not isinstance(network, MaskedImageModelDescriptor):
-        raise BadWeights(f"{file} is no network that fills holes")
+        raise BadWeightsError(f"{file} is no network that fills holes")
     return _Plain(network.model)
 
 

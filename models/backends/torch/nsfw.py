@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from imaging.picture import Rgb
-from models.backends.torch.checkpoints import BadWeights, first_line
+from models.backends.torch.checkpoints import BadWeightsError, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
@@ -34,7 +34,7 @@ class NsfwClassifier:
     """Fulfils the role `models.roles.Moderation`: the sum of the unsafe labels' probabilities."""
 
     def __init__(self, folder: Path, placement: DeviceConfig | None = None) -> None:
-        """Load a local folder in hub layout, strictly; raises BadWeights.
+        """Load a local folder in hub layout, strictly; raises BadWeightsError.
 
         A label that is neither known as safe nor as unsafe is an error: a guess could let through
         what must not be shown.
@@ -48,12 +48,16 @@ class NsfwClassifier:
                 kind: Any = AutoImageProcessor
                 self._processor = kind.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise BadWeights(f"{folder} has no image processor: {first_line(error)}") from error
+            raise BadWeightsError(
+                f"{folder} has no image processor: {first_line(error)}"
+            ) from error
         labels = {int(i): str(name).lower() for i, name in network.config.id2label.items()}
         unknown = sorted(set(labels.values()) - SAFE - UNSAFE)
         self._unsafe = [i for i, name in labels.items() if name in UNSAFE]
         if unknown or not self._unsafe:
-            raise BadWeights(f"{folder / 'config.json'} has labels of no known meaning: {unknown}")
+            raise BadWeightsError(
+                f"{folder / 'config.json'} has labels of no known meaning: {unknown}"
+            )
         self._resident: DeviceModule[Any] = DeviceModule(network, placement, dtype)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:

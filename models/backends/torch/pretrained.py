@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils.logging import disable_progress_bar
 
-from models.backends.torch.checkpoints import BadWeights, check_file, first_line, refuse
+from models.backends.torch.checkpoints import BadWeightsError, check_file, first_line, refuse
 from models.backends.torch.loading import LOADING
 from models.placement import DeviceConfig
 
@@ -29,7 +29,7 @@ def load_pretrained(kind: Any, folder: Path, dtype: torch.dtype, **options: Any)
 
     The model comes in evaluation mode, in main memory. `options` override its configuration.
     `from_pretrained` fills a missing tensor with random numbers and only logs it; here that, a tensor
-    of another shape, a truncated file and a Git LFS pointer are each a BadWeights naming the file or,
+    of another shape, a truncated file and a Git LFS pointer are each a BadWeightsError naming the file or,
     where there are several, the folder.
     """
     check_file(folder / "config.json")
@@ -48,7 +48,7 @@ def load_pretrained(kind: Any, folder: Path, dtype: torch.dtype, **options: Any)
                 **options,
             )
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise BadWeights(f"{where} cannot be read: {first_line(error)}") from error
+        raise BadWeightsError(f"{where} cannot be read: {first_line(error)}") from error
     faults = [f"{name} is missing" for name in report["missing_keys"]]
     faults += [f"{fault[0]} is of another shape" for fault in report["mismatched_keys"]]
     refuse(faults, where)

@@ -19,7 +19,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from models.backends.torch.checkpoints import BadWeights, first_line
+from models.backends.torch.checkpoints import BadWeightsError, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
@@ -48,7 +48,7 @@ class Refiner:
     """Fulfils the role `models.roles.PromptRefinement`; safe to call from several threads."""
 
     def __init__(self, folder: Path, placement: DeviceConfig) -> None:
-        """Load from a folder in Hugging Face layout; raises BadWeights."""
+        """Load from a folder in Hugging Face layout; raises BadWeightsError."""
         dtype = torch_dtype(placement)
         self._tokenizer: Any
         model = load_pretrained(AutoModelForCausalLM, folder, dtype)
@@ -56,9 +56,11 @@ class Refiner:
             with LOADING:
                 self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise BadWeights(f"{folder} has no tokenizer: {first_line(error)}") from error
+            raise BadWeightsError(f"{folder} has no tokenizer: {first_line(error)}") from error
         if not self._tokenizer.chat_template:
-            raise BadWeights(f"{folder} has no chat template: not a model that takes instructions")
+            raise BadWeightsError(
+                f"{folder} has no chat template: not a model that takes instructions"
+            )
         self._resident = DeviceModule(model, placement, dtype)
         # A repository's own generation settings sample; equal prompts are to give equal answers.
         self._how = _GenerationConfig(

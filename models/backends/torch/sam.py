@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
-from models.backends.torch.checkpoints import BadWeights, load_strictly, read_state
+from models.backends.torch.checkpoints import BadWeightsError, load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.placement import DeviceConfig
@@ -58,7 +58,7 @@ class Sam:
         """Load a checkpoint (vit_b, vit_l, vit_h; the kind is told from its tensors).
 
         points: prompted along each side. batch: points prompted at once. thresholds: least predicted
-        IoU and stability of a mask, the package's own unless given. Raises BadWeights naming the file.
+        IoU and stability of a mask, the package's own unless given. Raises BadWeightsError naming the file.
         """
         placement = placement or DeviceConfig()
         state = read_state(file)
@@ -148,9 +148,9 @@ def build(state: Mapping[str, Tensor], file: Path) -> Any:
             pixel_std=list(_STD),
         )
     except KeyError as error:
-        raise BadWeights(f"{file} is no SAM checkpoint: {error.args[0]} is missing") from error
+        raise BadWeightsError(f"{file} is no SAM checkpoint: {error.args[0]} is missing") from error
     except (ValueError, AttributeError, AssertionError, IndexError, ZeroDivisionError) as error:
-        raise BadWeights(f"{file} is no SAM checkpoint: {error}") from error
+        raise BadWeightsError(f"{file} is no SAM checkpoint: {error}") from error
 
 
 def _encoder(state: Mapping[str, Tensor]) -> Any:

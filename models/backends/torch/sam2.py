@@ -23,7 +23,7 @@ from transformers import (
 
 from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
-from models.backends.torch.checkpoints import BadWeights, first_line
+from models.backends.torch.checkpoints import BadWeightsError, first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
@@ -46,7 +46,7 @@ class Sam2:
         """Load a local folder in hub layout, strictly.
 
         points: prompted along each side. batch: points prompted at once. thresholds: least predicted
-        IoU and stability of a mask, the pipeline's own unless given. Raises BadWeights.
+        IoU and stability of a mask, the pipeline's own unless given. Raises BadWeightsError.
         """
         placement = placement or DeviceConfig()
         gpu = placement.device.startswith("cuda")
@@ -56,7 +56,9 @@ class Sam2:
             with LOADING:
                 self._processor = Sam2ImageProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
-            raise BadWeights(f"{folder} has no image processor: {first_line(error)}") from error
+            raise BadWeightsError(
+                f"{folder} has no image processor: {first_line(error)}"
+            ) from error
         self._resident: DeviceModule[Any] = DeviceModule(network, placement, dtype)
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)

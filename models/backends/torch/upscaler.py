@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imaging.picture import Rgb
-from models.backends.torch.checkpoints import BadWeights, first_line, read_state
+from models.backends.torch.checkpoints import BadWeightsError, first_line, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.deadline import checkpoint
@@ -48,7 +48,7 @@ class Upscaler:
         """Load a `.safetensors` or `.pth` file; the architecture is told from its tensors.
 
         tile: side in pixels of the given picture that the network sees at once, margins included, a
-        multiple of 32. Raises BadWeights naming the file.
+        multiple of 32. Raises BadWeightsError naming the file.
         """
         if tile % MARGIN or tile <= 2 * MARGIN:
             raise ValueError(f"tile {tile} is not a multiple of {MARGIN} above {2 * MARGIN}")
@@ -65,7 +65,7 @@ class Upscaler:
         """Give `rgb` at `factor` (2 or 4) times its width and height.
 
         A network of a larger factor is averaged down; one of a smaller is run twice. Beside the
-        result, memory is that of one tile. Raises ValueError for another factor, and Abandoned between
+        result, memory is that of one tile. Raises ValueError for another factor, and WorkCancelledError between
         two tiles once nobody waits any more.
         """
         if factor not in FACTORS:
@@ -129,13 +129,13 @@ def _load(file: Path) -> ImageModelDescriptor[nn.Module]:
         with LOADING:
             network = ModelLoader().load_from_state_dict(state)
     except UnsupportedModelError as error:
-        raise BadWeights(f"{file} is of no architecture that spandrel knows") from error
+        raise BadWeightsError(f"{file} is of no architecture that spandrel knows") from error
     except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError) as error:
-        raise BadWeights(f"{file} does not fit: {first_line(error)}") from error
+        raise BadWeightsError(f"{file} does not fit: {first_line(error)}") from error
     if not isinstance(network, ImageModelDescriptor) or network.scale not in SCALES:
-        raise BadWeights(f"{file} is no network that enlarges 2, 4 or 8 times")
+        raise BadWeightsError(f"{file} is no network that enlarges 2, 4 or 8 times")
     if (network.input_channels, network.output_channels) != (3, 3):
-        raise BadWeights(f"{file} does not take and give RGB")
+        raise BadWeightsError(f"{file} does not take and give RGB")
     return network
 
 

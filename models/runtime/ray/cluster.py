@@ -25,10 +25,10 @@ from ray.serve.exceptions import BackPressureError, RayServeException, RequestCa
 from ray.serve.handle import DeploymentHandle
 
 from models.catalog.card import Profile, Role
-from models.deadline import Deadline, DeadlinePassed
+from models.deadline import Deadline, DeadlineExceededError
 from models.roles import SizeRule
-from models.runtime.engine import Call, EngineBusy, EngineUnavailable, RoleLoad
-from models.runtime.pool import ModelUnavailable
+from models.runtime.engine import Call, EngineBusyError, EngineUnavailableError, RoleLoad
+from models.runtime.pool import ModelUnavailableError
 from models.runtime.ray.deployments import APPLICATION
 
 log = logging.getLogger("retouch.engine")
@@ -67,29 +67,31 @@ class ClusterEngine:
     def start(self) -> None:
         """Attach to the cluster and wait until every role can be called.
 
-        Raises EngineUnavailable where there is no cluster, ModelUnavailable where another profile is
+        Raises EngineUnavailableError where there is no cluster, ModelUnavailableError where another profile is
         deployed.
         """
         _attach(self._address)
         try:
             self._await_application()
             self._handles = self._known_handles()
-        except (DeadlinePassed, TimeoutError, RayError, RayServeException) as error:
-            raise EngineUnavailable(f"the models on the cluster do not answer: {error}") from error
+        except (DeadlineExceededError, TimeoutError, RayError, RayServeException) as error:
+            raise EngineUnavailableError(
+                f"the models on the cluster do not answer: {error}"
+            ) from error
 
     def _await_application(self) -> None:
         while not self._closed.wait(_START_LOOK_S):
             found = serve.status().applications.get(APPLICATION)
             if found is not None and found.status == "DEPLOY_FAILED":
-                raise ModelUnavailable(f"the models could not be deployed: {found.message}")
+                raise ModelUnavailableError(f"the models could not be deployed: {found.message}")
             if found is not None and found.status == "RUNNING":
                 break
         else:
-            raise EngineUnavailable("the engine was closed before the models were there")
+            raise EngineUnavailableError("the engine was closed before the models were there")
         deployed = serve.get_app_handle(APPLICATION).models.remote().result(timeout_s=_PATIENCE_S)
         wanted = {role: card.name for role, card in self._profile.items()}
         if deployed != wanted:
-            raise ModelUnavailable(f"the cluster runs other models: {deployed}, not {wanted}")
+            raise ModelUnavailableError(f"the cluster runs other models: {deployed}, not {wanted}")
 
     def _known_handles(self) -> dict[Role, DeploymentHandle[Any]]:
         handles = {role: serve.get_deployment_handle(role, APPLICATION) for role in self._profile}
@@ -108,7 +110,7 @@ class ClusterEngine:
         """Give the sizes that a role's model works at."""
         self._handle(role)
         if role not in self._sizes:
-            raise ModelUnavailable(f"the model of {role} works at any size")
+            raise ModelUnavailableError(f"the model of {role} works at any size")
         return self._sizes[role]
 
     def run(self, call: Call) -> Any:
@@ -136,9 +138,9 @@ class ClusterEngine:
 
     def _handle(self, role: Role) -> DeploymentHandle[Any]:
         if role not in self._profile:
-            raise ModelUnavailable(f"this profile has no model for {role}")
+            raise ModelUnavailableError(f"this profile has no model for {role}")
         if role not in self._handles:
-            raise EngineUnavailable("the engine has not started yet")
+            raise EngineUnavailableError("the engine has not started yet")
         return self._handles[role]
 
     def _persistently(self, handle: DeploymentHandle[Any], call: Call) -> Any:
@@ -159,7 +161,7 @@ class ClusterEngine:
                 # This process will never reach the cluster again: another one has to.
                 log.critical("the node that this process belongs to is gone: ending")
                 os.kill(os.getpid(), signal.SIGTERM)
-                raise EngineUnavailable("the server has lost its cluster and ends") from error
+                raise EngineUnavailableError("the server has lost its cluster and ends") from error
             except (RayError, RayServeException) as error:
                 deaths += isinstance(error, ActorDiedError)
                 log.warning("%s is called anew: %s", call.role, type(error).__name__)
@@ -167,15 +169,15 @@ class ClusterEngine:
                     text = f"each of {deaths} replicas of {call.role} died of one call"
                     raise RuntimeError(text) from error
                 if time.monotonic() + wait > give_up:
-                    raise EngineUnavailable(f"no replica of {call.role} answers") from error
+                    raise EngineUnavailableError(f"no replica of {call.role} answers") from error
             time.sleep(wait)
             wait = min(2 * wait, 2.0)
             call.scope.check()
 
-    def _busy(self, role: Role) -> EngineBusy:
+    def _busy(self, role: Role) -> EngineBusyError:
         # What waited has taken that long of late, its waiting included.
         wait = max(1, math.ceil(self._mean_s[role]))
-        return EngineBusy(f"{self._queue} calls wait for {role}, the limit", wait)
+        return EngineBusyError(f"{self._queue} calls wait for {role}, the limit", wait)
 
     @contextmanager
     def _counted(self, role: Role) -> Iterator[None]:
@@ -197,13 +199,13 @@ def _attach(address: str) -> None:
     try:
         ray.init(address, log_to_driver=False, configure_logging=False, ignore_reinit_error=True)
     except (ConnectionError, RayError, RuntimeError) as error:
-        raise EngineUnavailable(
+        raise EngineUnavailableError(
             f"the Ray cluster at {address} is not to be had: {error}"
         ) from error
 
 
 def _answer(response: Any, scope: Deadline) -> Any:
-    """Wait for a response for as long as its caller does; raises Abandoned, and what Ray raises."""
+    """Wait for a response for as long as its caller does; raises WorkCancelledError, and what Ray raises."""
     while True:
         try:
             return _writable(response.result(timeout_s=_LOOK_S))

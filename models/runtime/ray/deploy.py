@@ -15,7 +15,7 @@ import ray  # noqa: E402
 from ray import serve  # noqa: E402
 from ray.exceptions import RayError  # noqa: E402
 
-from models.catalog.profile import UnknownProfile  # noqa: E402
+from models.catalog.profile import UnknownProfileError  # noqa: E402
 from models.runtime.ray.deployments import APPLICATION, application  # noqa: E402
 
 
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 0
         # No route: pictures come from the server's processes alone, through handles.
         serve.run(application({}), name=APPLICATION, route_prefix=None)
-    except (UnknownProfile, ValueError) as error:
+    except (UnknownProfileError, ValueError) as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 2
     except (RayError, RuntimeError) as error:

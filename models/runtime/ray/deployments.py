@@ -86,7 +86,7 @@ def application(args: Mapping[str, Any]) -> serve.Application:
     args: the fields of models.runtime.ray.replica.ModelSource, by default as RETOUCH_PROFILE,
     RETOUCH_DATA_DIR, RETOUCH_MODELS_DIR, RETOUCH_DEVICE, RETOUCH_DTYPE and RETOUCH_OFFLOAD say;
     gpu_memory_mb: of one GPU, 24 GiB by default (RETOUCH_GPU_MEMORY_MB); queue: calls that may wait for
-    a role in each process that calls, 64 by default (RETOUCH_MAX_QUEUE). Raises UnknownProfile, and
+    a role in each process that calls, 64 by default (RETOUCH_MAX_QUEUE). Raises UnknownProfileError, and
     ValueError for an argument that there is not.
     """
     given = {**_from_environment(), **args}

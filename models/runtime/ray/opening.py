@@ -5,21 +5,21 @@ from models.runtime.engine import Engine
 from models.runtime.ray import environment
 
 
-class NoCluster(ImportError):  # noqa: N818 - reads as what it is
+class RayNotInstalledError(ImportError):
     """Ray is not installed."""
 
 
 def open_cluster(profile: str, address: str, queue: int) -> Engine:
-    """Give the engine on the Ray cluster at `address`; raises NoCluster without the extra `cluster`.
+    """Give the engine on the Ray cluster at `address`; raises RayNotInstalledError without the extra `cluster`.
 
-    Weights are the replicas' business: none are looked for here. Raises UnknownProfile.
+    Weights are the replicas' business: none are looked for here. Raises UnknownProfileError.
     """
     environment.prepare()
     try:
         # Not imported above: most servers have no cluster, and Ray is 200 MB.
         from models.runtime.ray.cluster import ClusterEngine
     except ImportError as error:
-        raise NoCluster(
+        raise RayNotInstalledError(
             f"{error}; install the extra `cluster`: pip install '.[cluster]'"
         ) from error
     return ClusterEngine(address, load_profile(profile), queue)

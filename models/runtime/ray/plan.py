@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from models.catalog.card import Card, Profile, Role
-from models.catalog.profile import UnknownProfile, replicas_of
+from models.catalog.profile import UnknownProfileError, replicas_of
 
 _PARTS = 20
 """A GPU is dealt out in twentieths."""
@@ -45,11 +45,13 @@ def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role, Repli
     """Give the replicas of each role of a profile.
 
     name: of the profile, or the path of its file. gpu_mb: memory of one GPU of the cluster in MiB; None
-    where there is none, so that torch models run on processors. Raises UnknownProfile.
+    where there is none, so that torch models run on processors. Raises UnknownProfileError.
     """
     asked = replicas_of(name)
     if unknown := asked.keys() - profile.keys():
-        raise UnknownProfile(f"profile {name}: replicas of no role: {', '.join(sorted(unknown))}")
+        raise UnknownProfileError(
+            f"profile {name}: replicas of no role: {', '.join(sorted(unknown))}"
+        )
     return {
         role: _of_role(name, role, card, asked.get(role, {}), gpu_mb)
         for role, card in profile.items()
@@ -63,11 +65,13 @@ def _of_role(
     for key, value in asked.items():
         kinds = {"accelerator": str, "min": int, "max": int}.get(key, (int, float))
         if key not in known or isinstance(value, bool) or not isinstance(value, kinds):
-            raise UnknownProfile(f"profile {name}: [replicas.{role}] cannot take {key} = {value!r}")
+            raise UnknownProfileError(
+                f"profile {name}: [replicas.{role}] cannot take {key} = {value!r}"
+            )
     try:
         return Replicas(**{"gpus": share_of_gpu(card, gpu_mb), **asked})
     except ValueError as error:
-        raise UnknownProfile(f"profile {name}: [replicas.{role}]: {error}") from error
+        raise UnknownProfileError(f"profile {name}: [replicas.{role}]: {error}") from error
 
 
 def share_of_gpu(card: Card, gpu_mb: int | None) -> float:

@@ -36,7 +36,7 @@ class RoleModel:
     """
 
     def __init__(self, source: ModelSource, role: Role, threads: int) -> None:
-        """Load the model and run it once; raises ModelUnavailable."""
+        """Load the model and run it once; raises ModelUnavailableError."""
         logging.basicConfig(level=logging.INFO)
         self._pool = Pool.for_profile(
             source.profile,
