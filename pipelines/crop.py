@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from imaging.compositing import cut_out
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
-from pipelines.common.subject import NoForeground, brings_alpha, subject_alpha
+from pipelines.common.subject import NoForegroundError, brings_alpha, subject_alpha
 
 MAX_AREA = 8192 * 8192
 """Largest result, in pixels, padding included."""
@@ -19,7 +19,7 @@ _SPECK = 0.001
 _WORK_SIDE = 1024
 
 
-class CropTooLarge(Exception):  # noqa: N818 - a state of the request, not a program error
+class CropTooLargeError(Exception):
     """The crop with its padding would exceed MAX_AREA."""
 
 
@@ -28,7 +28,7 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
 
     The padding is exact on all four sides, also where the subject touches the picture's border.
 
-    Raises NoForeground when nothing remains of the picture, CropTooLarge when the result would have
+    Raises NoForegroundError when nothing remains of the picture, CropTooLargeError when the result would have
     more than MAX_AREA pixels, ValueError when `padding` is negative.
     """
     if padding < 0:
@@ -38,7 +38,7 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
     rows, columns = _bounds(_without_specks(alpha > _VISIBLE) if matted else alpha > 0)
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if (height + 2 * padding) * (width + 2 * padding) > MAX_AREA:
-        raise CropTooLarge
+        raise CropTooLargeError
     subject = cut_out(picture, alpha)
     return _padded(subject.rgb[rows, columns], alpha[rows, columns], padding)
 
@@ -51,7 +51,7 @@ def _padded(rgb: NDArray[np.uint8], alpha: Alpha8, padding: int) -> Picture:
 def _bounds(region: NDArray[np.bool_]) -> tuple[slice, slice]:
     rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
     if rows.size == 0:
-        raise NoForeground
+        raise NoForegroundError
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 

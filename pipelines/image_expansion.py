@@ -20,7 +20,7 @@ Window = tuple[slice, slice]
 """Rows and columns of the canvas that the kept part takes."""
 
 
-class OutsideCanvas(Exception):  # noqa: N818 - a state of the input, not a program error
+class OutsideCanvasError(Exception):
     """The picture's place lies wholly outside the canvas."""
 
 
@@ -46,7 +46,7 @@ def image_expansion(
     margin after `prompt`; without one the margin is made of what is there. The result is opaque:
     transparent parts of the picture are generated like the margin, and partly transparent ones lie
     over what is generated there. The same seed gives the same picture; four seeds in a row give
-    up to four variants. Raises OutsideCanvas, and NothingToCopyError for a picture without one opaque
+    up to four variants. Raises OutsideCanvasError, and NothingToCopyError for a picture without one opaque
     pixel.
     """
     width, height = canvas_size
@@ -79,7 +79,7 @@ def place(
 ) -> tuple[tuple[int, int], tuple[int, int], Window]:
     """Give a picture's size and upper left corner on the canvas, and what the canvas keeps of it.
 
-    Sizes are width and height. Raises OutsideCanvas when nothing is kept.
+    Sizes are width and height. Raises OutsideCanvasError when nothing is kept.
     """
     width, height = canvas_size
     size = original_image_size or _fitting(picture_size, canvas_size)
@@ -89,7 +89,7 @@ def place(
         slice(max(left, 0), min(left + size[0], width)),
     )
     if kept[0].start >= kept[0].stop or kept[1].start >= kept[1].stop:
-        raise OutsideCanvas(
+        raise OutsideCanvasError(
             f"at {left},{top} a picture of {size[0]}x{size[1]} lies outside "
             f"the {width}x{height} canvas"
         )

@@ -24,7 +24,7 @@ _MOST = 32
 _STRIP_PIXELS = 1 << 20
 
 
-class CanvasTooLong(Exception):  # noqa: N818 - a state of the input, not a program error
+class CanvasTooLongError(Exception):
     """A side of the picture is longer than a PSD file can hold."""
 
 
@@ -38,10 +38,10 @@ def image_to_psd(picture: Picture, models: Models, labels: Labels | None = None)
     subject alone, its colours free of the background. But for the background, layers of nothing are
     left out. Together they show the picture, one level of 255 off at most; the merged picture is
     the picture. The background is transparent where nothing is left to fill it from, and for a
-    picture that brings its own alpha. Raises CanvasTooLong.
+    picture that brings its own alpha. Raises CanvasTooLongError.
     """
     if max(picture.width, picture.height) > MAX_SIDE:
-        raise CanvasTooLong(f"a side of a PSD file has at most {MAX_SIDE} pixels")
+        raise CanvasTooLongError(f"a side of a PSD file has at most {MAX_SIDE} pixels")
     alpha = subject_alpha(picture, models)
     if picture.alpha is not None and picture.alpha.min() < 255:
         nothing = Layer("Background", np.zeros_like(picture.rgb), np.zeros_like(alpha))

@@ -12,7 +12,7 @@ from models.roles import Models
 from pipelines.eraser import eraser
 
 
-class NoSuchMask(Exception):  # noqa: N818 - a state of the input, not a program error
+class NoSuchMaskError(Exception):
     """A mask's id is not in the panoptic map; the text names it."""
 
 
@@ -28,7 +28,7 @@ def objects_remove(
     labels: the panoptic map of the visual, scaled by nearest neighbour when `picture` is an edited
     version of another size. mask_ids: from 1; such masks run along the object's edge, and grow.
     drawn: masks as `eraser` takes them, taken as they are. All are filled at once, so that none
-    lends its texture to another's hole. Raises NoSuchMask, MaskRatioError and NothingToCopyError.
+    lends its texture to another's hole. Raises NoSuchMaskError, MaskRatioError and NothingToCopyError.
     """
     hole = np.zeros((picture.height, picture.width), np.bool_)
     if mask_ids:
@@ -43,7 +43,7 @@ def _generated(labels: Labels | None, mask_ids: Sequence[int], picture: Picture)
     chosen = np.zeros(256, np.uint8)
     for mask_id in mask_ids:
         if labels is None or not 1 <= mask_id <= int(labels.max(initial=0)):
-            raise NoSuchMask(f"there is no mask {mask_id}")
+            raise NoSuchMaskError(f"there is no mask {mask_id}")
         chosen[mask_id] = 255
     assert labels is not None  # noqa: S101 - without a map no id passes
     return fit_mask(cv2.LUT(labels, chosen).astype(np.uint8), picture.width, picture.height)

@@ -34,12 +34,12 @@ from models.deadline import DeadlineExceededError
 from models.roles import NothingToCopyError, ReferenceUnsupportedError
 from models.runtime.engine import EngineBusyError, EngineUnavailableError
 from models.runtime.pool import ModelUnavailableError
-from pipelines.common.subject import NoForeground
-from pipelines.crop import CropTooLarge
-from pipelines.image_expansion import OutsideCanvas
-from pipelines.image_to_psd import CanvasTooLong
-from pipelines.objects_remove import NoSuchMask
-from pipelines.people.actions import BadAction
+from pipelines.common.subject import NoForegroundError
+from pipelines.crop import CropTooLargeError
+from pipelines.image_expansion import OutsideCanvasError
+from pipelines.image_to_psd import CanvasTooLongError
+from pipelines.objects_remove import NoSuchMaskError
+from pipelines.people.actions import BadActionError
 from storage.database import DatabaseUnavailableError
 from storage.object_store import StoreUnavailableError
 
@@ -173,12 +173,12 @@ class JobFailed(ApiError):
 
 _FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
     MaskRatioError: (BadRequest, "The mask and the image must have the same aspect ratio"),
-    OutsideCanvas: (BadRequest, "original_image_location leaves nothing of the image"),
-    NoForeground: (CannotWork, "No foreground was found in the image"),
-    CanvasTooLong: (TooLarge, "The image is too large for a PSD file"),
-    CropTooLarge: (TooLarge, "With this padding the result is too large"),
-    NoSuchMask: (CannotWork, "This visual has no such mask"),
-    BadAction: (BadRequest, "This change cannot be made"),
+    OutsideCanvasError: (BadRequest, "original_image_location leaves nothing of the image"),
+    NoForegroundError: (CannotWork, "No foreground was found in the image"),
+    CanvasTooLongError: (TooLarge, "The image is too large for a PSD file"),
+    CropTooLargeError: (TooLarge, "With this padding the result is too large"),
+    NoSuchMaskError: (CannotWork, "This visual has no such mask"),
+    BadActionError: (BadRequest, "This change cannot be made"),
     ReferenceUnsupportedError: (
         CannotWork,
         "This server's profile makes scenes from prompts alone",

@@ -7,7 +7,7 @@ from imaging.picture import Alpha8, Picture, Rgb
 from models.roles import Models
 
 
-class NoForeground(Exception):  # noqa: N818 - a state of the picture, not a program error
+class NoForegroundError(Exception):
     """The picture has no subject to work on."""
 
 

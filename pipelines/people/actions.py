@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from models.roles import Face
 
 
-class BadAction(Exception):  # noqa: N818 - a caller's mistake, not a program error
+class BadActionError(Exception):
     """An action that a person does not offer or a value it does not take; the text says which."""
 
 
@@ -89,11 +89,11 @@ def check_action(name: str, value: object, offered: Mapping[str, list[str]]) -> 
     """Give an action's value as a word, an int where only whole numbers are taken, else a float.
 
     offered: the person's own actions, as `actions_for` gives them. Numbers also come as strings.
-    Raises BadAction where the person does not offer the action or the word, where a number is out
+    Raises BadActionError where the person does not offer the action or the word, where a number is out
     of range, not finite or not whole, and where the value is neither a word nor a number.
     """
     if name not in ACTIONS or name not in offered:
-        raise BadAction(f"The action '{_short(name)}' is not offered by this person.")
+        raise BadActionError(f"The action '{_short(name)}' is not offered by this person.")
     words = offered[name]
     if isinstance(value, str):
         word = value.strip()
@@ -103,7 +103,7 @@ def check_action(name: str, value: object, offered: Mapping[str, list[str]]) -> 
             return _number(name, float(word))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         return _number(name, value)
-    raise BadAction(f"{name}: {_shown(value)} is not offered; {_takes(name, words)}")
+    raise BadActionError(f"{name}: {_shown(value)} is not offered; {_takes(name, words)}")
 
 
 def _number(name: str, value: int | float) -> int | float:
@@ -111,11 +111,11 @@ def _number(name: str, value: int | float) -> int | float:
     # Compared before it is converted: NaN fails every comparison, and a whole number out of JSON
     # may be longer than a float can hold.
     if not action.low <= value <= action.high:
-        raise BadAction(f"{name}: the number must lie between {action.low} and {action.high}.")
+        raise BadActionError(f"{name}: the number must lie between {action.low} and {action.high}.")
     if not action.whole:
         return float(value)
     if value != int(value):
-        raise BadAction(f"{name}: only whole numbers are accepted.")
+        raise BadActionError(f"{name}: only whole numbers are accepted.")
     return int(value)
 
 

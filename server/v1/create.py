@@ -57,7 +57,7 @@ def prepare(body: CreateBody, given: Inputs, models: Models) -> CreateBody:
     """Refuse unknown people, one named twice, and changes that a person does not offer.
 
     Twice is also: in this request, and in an edit on the way to `sid`. Raises CannotWork, BadRequest
-    and BadAction.
+    and BadActionError.
     """
     known = {person.id: person for person in _people(given, models)}
     seen = set(given.changed)

@@ -10,8 +10,8 @@ import pytest
 from imaging.picture import Alpha, Matte, Picture, Rgb
 from models.roles import Models
 from models.runtime.pool import Pool
-from pipelines.common.subject import NoForeground
-from pipelines.crop import CropTooLarge, crop
+from pipelines.common.subject import NoForegroundError
+from pipelines.crop import CropTooLargeError, crop
 
 
 class KnownMatte:
@@ -97,14 +97,14 @@ def test_nothing_left_is_no_foreground(own: int | None) -> None:
     picture = noise()
     if own is not None:
         picture = Picture(picture.rgb, np.full((200, 300), own, np.uint8))
-    with pytest.raises(NoForeground):
+    with pytest.raises(NoForegroundError):
         crop(picture, known(np.zeros((200, 300), np.float32)))
 
 
 def test_padding_out_of_bounds_is_refused() -> None:
     with pytest.raises(ValueError, match="padding"):
         crop(noise(), known(np.ones((200, 300), np.float32)), -1)
-    with pytest.raises(CropTooLarge):
+    with pytest.raises(CropTooLargeError):
         crop(noise(), known(np.ones((200, 300), np.float32)), 10**9)
 
 

@@ -12,7 +12,7 @@ from imaging.picture import Matte, Picture, Rgb
 from models.backends.classical.patchmatch import PatchMatch
 from models.roles import Inpainting, Matting
 from models.runtime.pool import Pool
-from pipelines.image_expansion import OutsideCanvas, image_expansion
+from pipelines.image_expansion import OutsideCanvasError, image_expansion
 from tests.fakes import FakeModels
 
 
@@ -72,7 +72,7 @@ def test_what_lies_outside_the_canvas_is_cropped(location: tuple[int, int]) -> N
 
 @pytest.mark.parametrize("location", [(300, 0), (0, 260), (-160, 0), (0, -120), (10**6, 0)])
 def test_a_picture_wholly_outside_the_canvas_is_refused(location: tuple[int, int]) -> None:
-    with pytest.raises(OutsideCanvas):
+    with pytest.raises(OutsideCanvasError):
         image_expansion(scene(), MODELS, (300, 260), (160, 120), location)
 
 

@@ -13,7 +13,7 @@ from imaging.picture import Labels, Mask, Matte, Picture, Rgb
 from imaging.psd import Layer, write_psd
 from models.roles import Inpainting, Matting, NothingToCopyError
 from models.runtime.pool import Pool
-from pipelines.image_to_psd import CanvasTooLong, image_to_psd
+from pipelines.image_to_psd import CanvasTooLongError, image_to_psd
 from tests.fakes import FakeModels, MeanInpainting
 
 Read = dict[str, tuple[int, int, np.ndarray]]
@@ -248,7 +248,7 @@ def test_without_anything_to_fill_from_the_hole_stays_transparent(
 
 def test_a_side_longer_than_the_format_knows_is_refused() -> None:
     models = FakeModels()
-    with pytest.raises(CanvasTooLong):
+    with pytest.raises(CanvasTooLongError):
         image_to_psd(Picture(np.zeros((1, 30_001, 3), np.uint8)), models)
     assert models.lent == 0
 

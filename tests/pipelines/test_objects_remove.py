@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from imaging.masks import MaskRatioError
 from imaging.picture import Labels, Picture
-from pipelines.objects_remove import NoSuchMask, objects_remove
+from pipelines.objects_remove import NoSuchMaskError, objects_remove
 from tests.fakes import FakeModels
 
 
@@ -62,13 +62,13 @@ def test_an_unknown_id_is_refused_before_any_work(
     picture: Picture, labels: Labels, mask_id: int
 ) -> None:
     models = FakeModels()
-    with pytest.raises(NoSuchMask, match=str(mask_id)):
+    with pytest.raises(NoSuchMaskError, match=str(mask_id)):
         objects_remove(picture, models, labels, [2, mask_id])
     assert models.lent == 0
 
 
 def test_no_map_has_no_id(picture: Picture) -> None:
-    with pytest.raises(NoSuchMask):
+    with pytest.raises(NoSuchMaskError):
         objects_remove(picture, FakeModels(), None, [1])
 
 

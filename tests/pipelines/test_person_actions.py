@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.roles import Face
-from pipelines.people.actions import ACTIONS, BadAction, actions_for, check_action
+from pipelines.people.actions import ACTIONS, BadActionError, actions_for, check_action
 
 FACE = Face((0, 0, 100, 100), np.zeros((5, 2), np.float32), score=1, yaw=0, roll=0)
 OFFERED = actions_for(FACE)
@@ -70,9 +70,9 @@ def test_the_ends_of_the_range_are_taken_as_numbers_and_as_strings(name: str) ->
 def test_numbers_beyond_the_range_are_refused(name: str) -> None:
     _, low, high = PUBLISHED[name]
     for number in (low - 1, high + 1, low - 0.001, high + 0.001):
-        with pytest.raises(BadAction, match=f"{name}: the number must lie between"):
+        with pytest.raises(BadActionError, match=f"{name}: the number must lie between"):
             check_action(name, number, OFFERED)
-        with pytest.raises(BadAction, match="must lie between"):
+        with pytest.raises(BadActionError, match="must lie between"):
             check_action(name, str(number), OFFERED)
 
 
@@ -82,7 +82,7 @@ def test_only_whole_numbers_are_taken_where_the_page_says_so(name: str) -> None:
     taken = check_action(name, "3.0", OFFERED)
     assert isinstance(taken, int)
     for number in (2.5, "2.5"):
-        with pytest.raises(BadAction, match="only whole numbers"):
+        with pytest.raises(BadActionError, match="only whole numbers"):
             check_action(name, number, OFFERED)
 
 
@@ -121,32 +121,32 @@ def test_decimals_are_taken_where_the_page_says_so(name: str) -> None:
     ],
 )
 def test_what_is_neither_an_offered_word_nor_a_number_in_range_is_refused(value: object) -> None:
-    with pytest.raises(BadAction, match="age"):
+    with pytest.raises(BadActionError, match="age"):
         check_action("age", value, OFFERED)
 
 
 @pytest.mark.parametrize("name", ["beard", "Age", "hairline", "", "x" * 10_000])
 def test_an_unknown_action_is_refused(name: str) -> None:
-    with pytest.raises(BadAction, match="is not offered by this person"):
+    with pytest.raises(BadActionError, match="is not offered by this person"):
         check_action(name, "mid-20", OFFERED)
 
 
 def test_an_action_that_this_person_does_not_offer_is_refused() -> None:
     offered = {name: words for name, words in OFFERED.items() if name != "glasses"}
-    with pytest.raises(BadAction, match="'glasses' is not offered"):
+    with pytest.raises(BadActionError, match="'glasses' is not offered"):
         check_action("glasses", "heavy", offered)
 
 
 def test_a_word_that_this_person_does_not_offer_is_refused() -> None:
     offered = {**OFFERED, "glasses": ["none"]}
     assert check_action("glasses", "none", offered) == "none"
-    with pytest.raises(BadAction, match="give one of none, or a whole number between 0 and 6"):
+    with pytest.raises(BadActionError, match="give one of none, or a whole number between 0 and 6"):
         check_action("glasses", "heavy", offered)
 
 
 def test_a_refusal_does_not_echo_a_long_value() -> None:
     for name, value in (("age", "x" * 10_000), ("x" * 10_000, "mid-20")):
-        with pytest.raises(BadAction) as refusal:
+        with pytest.raises(BadActionError) as refusal:
             check_action(name, value, OFFERED)
         assert len(str(refusal.value)) < 300
 
