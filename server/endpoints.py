@@ -14,13 +14,13 @@ from starlette.requests import ClientDisconnect, Request
 
 from models.deadline import CallerDisconnectedError, Deadline, entered
 from server.dependencies import Dependencies
-from server.errors import ServerEnding, translated
+from server.errors import ShuttingDownError, translated
 from server.http.fields import read_fields, validate
 from server.http.results import new_key
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Done, Job, JobExecutor, result_extension
-from server.jobs.workers import NoWorkers, Workers
+from server.jobs.workers import NoWorkersError, Workers
 from server.operation import Delivered, EditBody, Operation, VisualBody, VisualQuery
 
 R = TypeVar("R")
@@ -132,7 +132,7 @@ class Endpoints:
 
         When its caller leaves, work that has not begun is never done, and what has begun ends at its
         next step: callers who lose patience and ask again would pile it up. Raises ClientDisconnect,
-        and ServerEnding where the process ends before the work has begun, or is done.
+        and ShuttingDownError where the process ends before the work has begun, or is done.
         """
         scope = Deadline(self._reception.settings.request_timeout_s)
 
@@ -147,8 +147,8 @@ class Endpoints:
         loop = asyncio.get_running_loop()
         try:
             future = self._workers.submit(timed)
-        except NoWorkers as error:
-            raise ServerEnding from error
+        except NoWorkersError as error:
+            raise ShuttingDownError from error
 
         def leave(_: object) -> None:
             scope.cancel()
@@ -163,7 +163,7 @@ class Endpoints:
         except asyncio.CancelledError:
             if gone.done():
                 raise ClientDisconnect from None
-            raise ServerEnding from None
+            raise ShuttingDownError from None
         finally:
             gone.cancel()
 

@@ -1,22 +1,22 @@
 """The one table of status codes, and the one error body that every refusal is answered with.
 
 ApiError                 code  when
-|- BadRequest             400  a field is missing, malformed or out of bounds
-|- InvalidToken           401  no api_token header, or one that nobody has
-|- LinkRefused            403  a result link that is expired or not ours
-|- NotFound               404  no such route, visual or result
-|- SideTooSmall           406  increase_resolution below 216 px
-|- BodyTimeout            408  the body took too long to arrive
-|- TooLarge               413  more bytes or pixels than allowed
-|- UnsupportedPicture     415  a format or colour mode that the route does not take
-|- Blocked                422  content moderation refused a picture
-|- Busy                   429  the house is full; Retry-After tells when to come again
-|- FetchRefused           460  the picture at an address could not be fetched
-|- CannotWork             506  a sound request that this input or this profile cannot serve
-|- Unavailable            503  a model, the store or the database is not to be had just now
-|  |- TookTooLong         503  the work took longer than it may
-|  `- ServerEnding        503  the process ends before the work is done
-|- JobFailed              any  what a job of sync=false failed with, told at its link
+|- BadRequestError             400  a field is missing, malformed or out of bounds
+|- InvalidTokenError           401  no api_token header, or one that nobody has
+|- LinkRefusedError            403  a result link that is expired or not ours
+|- NotFoundError               404  no such route, visual or result
+|- SideTooSmallError           406  increase_resolution below 216 px
+|- BodyTimeoutError            408  the body took too long to arrive
+|- TooLargeError               413  more bytes or pixels than allowed
+|- UnsupportedPictureError     415  a format or colour mode that the route does not take
+|- BlockedError                422  content moderation refused a picture
+|- BusyError                   429  the house is full; Retry-After tells when to come again
+|- FetchRefusedError           460  the picture at an address could not be fetched
+|- CannotWorkError             506  a sound request that this input or this profile cannot serve
+|- UnavailableError            503  a model, the store or the database is not to be had just now
+|  |- RequestTimeoutError         503  the work took longer than it may
+|  `- ShuttingDownError        503  the process ends before the work is done
+|- JobFailedError              any  what a job of sync=false failed with, told at its link
 """
 
 import http
@@ -69,73 +69,73 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
 
-class BadRequest(ApiError):
+class BadRequestError(ApiError):
     """400: a field is missing, malformed or out of bounds."""
 
     code = 400
 
 
-class InvalidToken(ApiError):
+class InvalidTokenError(ApiError):
     """401: no api_token header, or one that nobody has."""
 
     code = 401
 
 
-class LinkRefused(ApiError):
+class LinkRefusedError(ApiError):
     """403: a result link that is expired or not ours."""
 
     code = 403
 
 
-class NotFound(ApiError):
+class NotFoundError(ApiError):
     """404: no such route, visual or result."""
 
     code = 404
 
 
-class SideTooSmall(ApiError):
+class SideTooSmallError(ApiError):
     """406: a side under the least that increase_resolution takes."""
 
     code = 406
 
 
-class BodyTimeout(ApiError):
+class BodyTimeoutError(ApiError):
     """408: the body took too long to arrive."""
 
     code = 408
 
 
-class TooLarge(ApiError):
+class TooLargeError(ApiError):
     """413: more bytes or pixels than allowed."""
 
     code = 413
 
 
-class UnsupportedPicture(ApiError):
+class UnsupportedPictureError(ApiError):
     """415: a format or colour mode that the route does not take."""
 
     code = 415
 
 
-class Blocked(ApiError):
+class BlockedError(ApiError):
     """422: content moderation refused a picture."""
 
     code = 422
 
 
-class Busy(ApiError):
+class BusyError(ApiError):
     """429: the house is full."""
 
     code = 429
 
 
-class FetchRefused(ApiError):
+class FetchRefusedError(ApiError):
     """460: the picture at an address could not be fetched."""
 
     code = 460
 
 
-class Unavailable(ApiError):
+class UnavailableError(ApiError):
     """503: a model, the store or the database is not to be had just now; Retry-After says when again."""
 
     code = 503
@@ -146,24 +146,24 @@ class Unavailable(ApiError):
         super().__init__(text, parameter, {"Retry-After": str(_COME_AGAIN_S), **(headers or {})})
 
 
-class TookTooLong(Unavailable):
+class RequestTimeoutError(UnavailableError):
     """503: the work took longer than it may."""
 
 
-class ServerEnding(Unavailable):
+class ShuttingDownError(UnavailableError):
     """503: the process ends before the work is done."""
 
     def __init__(self) -> None:
         super().__init__("The server is ending; another may answer.")
 
 
-class CannotWork(ApiError):
+class CannotWorkError(ApiError):
     """506: a sound request that this input or this profile cannot serve."""
 
     code = 506
 
 
-class JobFailed(ApiError):
+class JobFailedError(ApiError):
     """The code that a job of sync=false failed with, told at its link."""
 
     def __init__(self, text: str, code: int) -> None:
@@ -172,22 +172,22 @@ class JobFailed(ApiError):
 
 
 _FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
-    MaskRatioError: (BadRequest, "The mask and the image must have the same aspect ratio"),
-    OutsideCanvasError: (BadRequest, "original_image_location leaves nothing of the image"),
-    NoForegroundError: (CannotWork, "No foreground was found in the image"),
-    CanvasTooLongError: (TooLarge, "The image is too large for a PSD file"),
-    CropTooLargeError: (TooLarge, "With this padding the result is too large"),
-    NoSuchMaskError: (CannotWork, "This visual has no such mask"),
-    BadActionError: (BadRequest, "This change cannot be made"),
+    MaskRatioError: (BadRequestError, "The mask and the image must have the same aspect ratio"),
+    OutsideCanvasError: (BadRequestError, "original_image_location leaves nothing of the image"),
+    NoForegroundError: (CannotWorkError, "No foreground was found in the image"),
+    CanvasTooLongError: (TooLargeError, "The image is too large for a PSD file"),
+    CropTooLargeError: (TooLargeError, "With this padding the result is too large"),
+    NoSuchMaskError: (CannotWorkError, "This visual has no such mask"),
+    BadActionError: (BadRequestError, "This change cannot be made"),
     ReferenceUnsupportedError: (
-        CannotWork,
+        CannotWorkError,
         "This server's profile makes scenes from prompts alone",
     ),
-    NothingToCopyError: (CannotWork, "Nothing of the image is left to fill the area from"),
-    ModelUnavailableError: (Unavailable, "A model cannot be loaded"),
-    EngineUnavailableError: (Unavailable, "The models are not to be had just now"),
-    DeadlineExceededError: (TookTooLong, "The request was given up"),
-    MemoryError: (Unavailable, "There is not enough memory for this just now"),
+    NothingToCopyError: (CannotWorkError, "Nothing of the image is left to fill the area from"),
+    ModelUnavailableError: (UnavailableError, "A model cannot be loaded"),
+    EngineUnavailableError: (UnavailableError, "The models are not to be had just now"),
+    DeadlineExceededError: (RequestTimeoutError, "The request was given up"),
+    MemoryError: (UnavailableError, "There is not enough memory for this just now"),
 }
 """What the floors below raise, and the refusal each becomes."""
 
@@ -207,9 +207,9 @@ def translated() -> Iterator[None]:
         raise kind(f"{text}: {detail}." if detail else f"{text}.") from error
 
 
-def busy(text: str, seconds: int) -> Busy:
+def busy(text: str, seconds: int) -> BusyError:
     """Make the refusal of a full house, which says when to come again."""
-    return Busy(f"{text}; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
+    return BusyError(f"{text}; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
 def status_word(code: int) -> str:
@@ -249,7 +249,7 @@ def _away(request: Request, error: Exception) -> Response:
     """Answer where the store or the database is away; what it said is for the log alone."""
     log.error("%s %s: %s", request.method, request.url.path, error)
     what = "store" if isinstance(error, StoreUnavailableError) else "database"
-    return error_response(Unavailable(f"The {what} is not to be had just now; try again."))
+    return error_response(UnavailableError(f"The {what} is not to be had just now; try again."))
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ from imaging.files import codec
 from imaging.picture import Labels
 from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
-from server.errors import NotFound
+from server.errors import NotFoundError
 from server.http.uploads import Encoded
 from storage.object_store import ObjectMissingError, ObjectStore, content_type_of
 from storage.records import EditSession, Records, Visual
@@ -59,22 +59,22 @@ class Visuals:
         self._store.put(key, picture.data, content_type_of(key))
 
     def find(self, organisation: str, visual_id: str) -> Visual:
-        """Give a visual; raises NotFound, also for one of another organisation."""
+        """Give a visual; raises NotFoundError, also for one of another organisation."""
         known = _VISUAL_ID.match(visual_id)
         visual = self._records.visual(organisation, visual_id) if known else None
         if visual is None:
-            raise NotFound(f"There is no visual {visual_id[:64]}.", "visual_id")
+            raise NotFoundError(f"There is no visual {visual_id[:64]}.", "visual_id")
         return visual
 
     def picture(self, visual: Visual) -> Encoded:
-        """Give a visual's own picture; raises NotFound."""
+        """Give a visual's own picture; raises NotFoundError."""
         return self._read(self._store, visual.source_key, f"visual {visual.visual_id}")
 
     def result(self, visual: Visual, sid: str) -> tuple[Encoded, tuple[str, ...]]:
-        """Give a visual's result and the ids of the people changed in it; raises NotFound."""
+        """Give a visual's result and the ids of the people changed in it; raises NotFoundError."""
         edit = self._records.session(visual.organisation, visual.visual_id, sid)
         if edit is None:
-            raise NotFound(f"There is no result {sid} of this visual, or not yet.", "sid")
+            raise NotFoundError(f"There is no result {sid} of this visual, or not yet.", "sid")
         encoded = self._read(self._results, edit.result_key, f"result {sid} any more")
         return encoded, edit.changed
 
@@ -82,7 +82,7 @@ class Visuals:
         try:
             data = store.get(key)
         except ObjectMissingError as error:
-            raise NotFound(f"There is no {what}.") from error
+            raise NotFoundError(f"There is no {what}.") from error
         return Encoded(data, codec.probe(data))
 
     def labels(self, organisation: str, visual_id: str, models: Models) -> Labels:

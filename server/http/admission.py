@@ -19,7 +19,7 @@ class ConcurrencyLimit:
         self._mean_s = 1.0
 
     async def __aenter__(self) -> None:
-        """Let one request in; raises Busy when the house is full."""
+        """Let one request in; raises BusyError when the house is full."""
         if self._inside >= self._limit:
             wait = max(1, math.ceil(self._inside * self._mean_s / self._workers))
             raise busy(f"The server has {self._limit} requests in hand, its limit", wait)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from starlette.requests import Request
 
-from server.errors import InvalidToken
+from server.errors import InvalidTokenError
 
 _MAX_TOKEN = 1024
 
@@ -24,11 +24,11 @@ class Tokens:
     def organisation(self, request: Request) -> str:
         """Give the organisation that calls.
 
-        Raises InvalidToken without a token, or with one that nobody has.
+        Raises InvalidTokenError without a token, or with one that nobody has.
         """
         token = request.headers.get("api_token", "").strip()
         if not token or len(token) > _MAX_TOKEN:
-            raise InvalidToken("The api_token header is missing or invalid: no token.")
+            raise InvalidTokenError("The api_token header is missing or invalid: no token.")
         digest = _digest(token)
         if not self._known:
             return "local-" + digest.hex()[:16]
@@ -37,7 +37,7 @@ class Tokens:
             if hmac.compare_digest(known, digest):
                 found = organisation
         if found is None:
-            raise InvalidToken("The api_token is invalid: no organisation has this token.")
+            raise InvalidTokenError("The api_token is invalid: no organisation has this token.")
         return found
 
 

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from server.errors import BadRequest, UnsupportedPicture
+from server.errors import BadRequestError, UnsupportedPictureError
 
 Fields = dict[str, Any]
 """Field name to text, number, flag, list, mapping, or bytes where a file was uploaded. Absent, null and
@@ -56,11 +56,11 @@ async def read_fields(request: Request, max_bytes: int) -> Fields:
     """Read query and body into fields; the body wins.
 
     max_bytes: bound of a single part; the whole body is bounded by the middleware.
-    Raises BadRequest for a body that cannot be read, UnsupportedPicture for another body type.
+    Raises BadRequestError for a body that cannot be read, UnsupportedPictureError for another body type.
     """
     query = request.query_params
     if len(query) > _MAX_FIELDS:
-        raise BadRequest("The query has too many fields.")
+        raise BadRequestError("The query has too many fields.")
     fields: Fields = _gather(query.multi_items())
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
@@ -81,9 +81,9 @@ async def _multipart(request: Request, max_bytes: int) -> Fields:
                 for name, value in form.multi_items()
             ]
     except HTTPException as error:
-        raise BadRequest(f"The multipart body cannot be read: {error.detail}") from error
+        raise BadRequestError(f"The multipart body cannot be read: {error.detail}") from error
     except ValueError as error:  # a charset that is not one, a part that is not in it
-        raise BadRequest("The multipart body cannot be read.") from error
+        raise BadRequestError("The multipart body cannot be read.") from error
     return _gather(pairs)
 
 
@@ -106,7 +106,7 @@ def _parse(kind: str, body: bytes) -> Fields:
         return _parse_json(body)
     if kind == "application/x-www-form-urlencoded":
         return _parse_urlencoded(body)
-    raise UnsupportedPicture(
+    raise UnsupportedPictureError(
         "The body is to be application/json, multipart/form-data or"
         " application/x-www-form-urlencoded."
     )
@@ -116,9 +116,11 @@ def _parse_json(body: bytes) -> Fields:
     try:
         fields = _load_json(body)
     except ValueError as error:
-        raise BadRequest("The body is not JSON, or not of an ordinary size and depth.") from error
+        raise BadRequestError(
+            "The body is not JSON, or not of an ordinary size and depth."
+        ) from error
     if not isinstance(fields, dict):
-        raise BadRequest("The body is to be a JSON object.")
+        raise BadRequestError("The body is to be a JSON object.")
     return fields
 
 
@@ -134,7 +136,7 @@ def _load_json(text: bytes) -> Any:
 
 def _parse_urlencoded(body: bytes) -> Fields:
     if body.count(b"&") >= _MAX_FIELDS:
-        raise BadRequest("The urlencoded body has too many fields.")
+        raise BadRequestError("The urlencoded body has too many fields.")
     pairs = [field.partition(b"=") for field in body.split(b"&") if field]
     return _gather([(_unquote(name), _unquote(value)) for name, _, value in pairs])
 
@@ -172,18 +174,18 @@ def _gather(pairs: list[tuple[str, Any]]) -> Fields:
 def validate(model: type[B], fields: Mapping[str, Any]) -> B:
     """Check fields against a body model; a field that the model does not know is ignored.
 
-    Raises BadRequest that names the first field at fault and what it is to be.
+    Raises BadRequestError that names the first field at fault and what it is to be.
     """
     known = {name: value for name, value in fields.items() if name in model.model_fields}
     for name, value in known.items():
         if not _is_text(value):
-            raise BadRequest(f"{name} holds characters that are not text.", name)
+            raise BadRequestError(f"{name} holds characters that are not text.", name)
     try:
         return model.model_validate(known)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BadRequest(f"{name}: {first['msg']}.", name) from error
+        raise BadRequestError(f"{name}: {first['msg']}.", name) from error
 
 
 def _is_text(value: Any) -> bool:

@@ -35,7 +35,7 @@ Resolve = Callable[[str, int], list[str]]
 """Gives the IP addresses of a host name, best first; raises OSError when it has none."""
 
 
-class FetchFailed(Exception):  # noqa: N818 - named for what happened
+class FetchFailedError(Exception):
     """The picture could not be fetched; the reason is fit for the caller to read."""
 
     def __init__(self, reason: str) -> None:
@@ -44,7 +44,7 @@ class FetchFailed(Exception):  # noqa: N818 - named for what happened
         self.reason = reason
 
 
-class FetchTooLarge(Exception):  # noqa: N818 - named for what happened
+class FetchTooLargeError(Exception):
     """The file at the URL is larger than the limit."""
 
 
@@ -100,13 +100,15 @@ class PictureFetcher:
     async def fetch(self, url: str) -> bytes:
         """Give the bytes that lie at `url`, at least one and at most `max_bytes`.
 
-        Raises FetchFailed and FetchTooLarge.
+        Raises FetchFailedError and FetchTooLargeError.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._follow(_parse(url))
         except TimeoutError:
-            raise FetchFailed(f"The URL did not answer in full in {self._timeout_s:g} s.") from None
+            raise FetchFailedError(
+                f"The URL did not answer in full in {self._timeout_s:g} s."
+            ) from None
 
     async def _follow(self, url: httpx.URL) -> bytes:
         for _ in range(self._max_redirects + 1):
@@ -116,7 +118,7 @@ class PictureFetcher:
                     return await self._read(response, target)
                 # The body of a redirect is not read.
                 url = _parse(response.headers.get("Location", ""), base=url)
-        raise FetchFailed(f"The URL redirects more than {self._max_redirects} times.")
+        raise FetchFailedError(f"The URL redirects more than {self._max_redirects} times.")
 
     async def _judge(self, url: httpx.URL) -> _Target:
         """Resolve the host of `url` once and keep the addresses that may be connected to."""
@@ -126,7 +128,7 @@ class PictureFetcher:
         try:
             found = await loop.run_in_executor(self._resolvers, self._resolve, host, port)
         except (OSError, ValueError):  # ValueError: a label too long, a zero byte
-            raise FetchFailed(_UNREACHABLE) from None
+            raise FetchFailedError(_UNREACHABLE) from None
         addresses = [address for text in found if (address := parse_address(text))]
         public = [str(address) for address in addresses if is_public(address)]
         allowed = [
@@ -135,7 +137,7 @@ class PictureFetcher:
             if is_public(address) or any(address in network for network in self._allowed_networks)
         ]
         if not allowed:
-            raise FetchFailed(_UNREACHABLE)
+            raise FetchFailedError(_UNREACHABLE)
         return _Target(url, tuple(dict.fromkeys(allowed))[:_MAX_ADDRESSES], bool(public))
 
     @asynccontextmanager
@@ -153,7 +155,7 @@ class PictureFetcher:
             except httpx.TransportError:
                 break
         if response is None:
-            raise FetchFailed(_UNREACHABLE)
+            raise FetchFailedError(_UNREACHABLE)
         try:
             yield response
         finally:
@@ -163,38 +165,38 @@ class PictureFetcher:
         """Read the body, counting; nothing is unpacked, so a small answer cannot grow here."""
         if not response.is_success:
             if not target.public:
-                raise FetchFailed(_UNREACHABLE)
-            raise FetchFailed(f"The URL answered with status {response.status_code}.")
+                raise FetchFailedError(_UNREACHABLE)
+            raise FetchFailedError(f"The URL answered with status {response.status_code}.")
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise FetchFailed(
+            raise FetchFailedError(
                 "The URL answered with a compressed transfer, which was not asked for."
             )
         declared = response.headers.get("Content-Length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > self._max_bytes:
-            raise FetchTooLarge
+            raise FetchTooLargeError
         body = bytearray()
         try:
             async for chunk in response.aiter_raw():
                 if len(body) + len(chunk) > self._max_bytes:
-                    raise FetchTooLarge
+                    raise FetchTooLargeError
                 body += chunk
         except httpx.TransportError:
-            raise FetchFailed("The URL broke off its answer.") from None
+            raise FetchFailedError("The URL broke off its answer.") from None
         if not body:
-            raise FetchFailed("The URL answered with an empty file.")
+            raise FetchFailedError("The URL answered with an empty file.")
         return bytes(body)
 
 
 def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Read a URL, or a redirect's location seen from `base`. Raises FetchFailed."""
+    """Read a URL, or a redirect's location seen from `base`. Raises FetchFailedError."""
     try:
         parsed = base.join(url) if base and url else httpx.URL(url)
     except (httpx.InvalidURL, ValueError):  # ValueError: a lone surrogate
-        raise FetchFailed("This is not a URL.") from None
+        raise FetchFailedError("This is not a URL.") from None
     if parsed.scheme not in ("http", "https") or not parsed.raw_host:
-        raise FetchFailed("Only http and https URLs are fetched.")
+        raise FetchFailedError("Only http and https URLs are fetched.")
     if parsed.userinfo:
-        raise FetchFailed("A URL with a user name or password is not fetched.")
+        raise FetchFailedError("A URL with a user name or password is not fetched.")
     return parsed
 
 

@@ -9,7 +9,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import BodyTimeout, ServerEnding, TooLarge, error_body, error_response
+from server.errors import (
+    BodyTimeoutError,
+    ShuttingDownError,
+    TooLargeError,
+    error_body,
+    error_response,
+)
 
 log = logging.getLogger("retouch")
 
@@ -63,7 +69,7 @@ class LastResort:
         except asyncio.CancelledError:
             if started:
                 raise
-            await error_response(ServerEnding())(scope, receive, send)
+            await error_response(ShuttingDownError())(scope, receive, send)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:
@@ -76,7 +82,7 @@ class BoundedBody:
     """Bound the size of each request body and the time it takes to arrive.
 
     max_bytes: largest body. timeout_s: longest time from the first read to the last byte, in seconds.
-    Raises TooLarge or BodyTimeout into whoever reads the body. Before a response starts, what is still
+    Raises TooLargeError or BodyTimeoutError into whoever reads the body. Before a response starts, what is still
     coming is read and dropped within the same bounds: a caller whose connection is closed while it
     sends would see a reset instead of the refusal.
     """
@@ -118,8 +124,8 @@ class _Body:
         # Without either header there is no body to come (RFC 9112, section 6.3).
         self._complete = "content-length" not in headers and "transfer-encoding" not in headers
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body is larger than {self._max_bytes // 2**20} MiB.")
+    def _too_large(self) -> TooLargeError:
+        return TooLargeError(f"The body is larger than {self._max_bytes // 2**20} MiB.")
 
     async def receive(self) -> Message:
         if self._complete:
@@ -133,7 +139,7 @@ class _Body:
             async with asyncio.timeout_at(self._deadline):
                 message = await self._receive()
         except TimeoutError:
-            raise BodyTimeout(f"The body took longer than {self._timeout_s:g} s.") from None
+            raise BodyTimeoutError(f"The body took longer than {self._timeout_s:g} s.") from None
         self._count(message)
         if self._size > self._max_bytes:
             raise self._too_large()

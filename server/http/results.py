@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
-from server.errors import JobFailed, LinkRefused, NotFound
+from server.errors import JobFailedError, LinkRefusedError, NotFoundError
 from storage.links import LinkSigner, LinkState
 from storage.object_store import ObjectStore
 
@@ -55,21 +55,21 @@ class Delivery:
     def open(self, key: str, expires: str, signature: str) -> tuple[Path, str, int]:
         """Find a stored result: its file, its content type and the seconds its link still lives.
 
-        Raises LinkRefused for an expired or forged link, NotFound for a result not there (yet).
+        Raises LinkRefusedError for an expired or forged link, NotFoundError for a result not there (yet).
         """
         now = int(time.time())
         state = self._signer.verify(key, expires, signature, now)
         if state is LinkState.EXPIRED:
-            raise LinkRefused("This link has expired.")
+            raise LinkRefusedError("This link has expired.")
         if state is not LinkState.OK:
-            raise LinkRefused("This link was not made by this server.")
+            raise LinkRefusedError("This link was not made by this server.")
         info, path = self.store.stat(key), self.store.path(key)
         if info is not None and path is not None:
             return path, info.content_type, int(expires) - now
         refusal = self.store.refusal(key)
         if refusal is not None:
-            raise JobFailed(refusal.text, code=refusal.code)
-        raise NotFound("There is no result under this link, or not yet.")
+            raise JobFailedError(refusal.text, code=refusal.code)
+        raise NotFoundError("There is no result under this link, or not yet.")
 
 
 @router.head("/results/{key:path}", include_in_schema=False)

@@ -16,8 +16,8 @@ from imaging.files.codec import (
     Probe,
     probe,
 )
-from server.errors import BadRequest, FetchRefused, TooLarge, UnsupportedPicture
-from server.http.image_fetch import FetchFailed, FetchTooLarge, PictureFetcher
+from server.errors import BadRequestError, FetchRefusedError, TooLargeError, UnsupportedPictureError
+from server.http.image_fetch import FetchFailedError, FetchTooLargeError, PictureFetcher
 from server.settings import Settings
 
 ALL_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
@@ -96,7 +96,7 @@ class Intake:
         """Bring in one picture and check it as far as its header goes; no pixel is decoded.
 
         Gives None when the request has none and the rule does not require it.
-        Raises BadRequest, TooLarge, UnsupportedPicture or FetchRefused.
+        Raises BadRequestError, TooLargeError, UnsupportedPictureError or FetchRefusedError.
         """
         for name in (*rule.url_fields, *rule.file_fields):
             if name in fields:
@@ -104,7 +104,7 @@ class Intake:
                 return await anyio.to_thread.run_sync(self._check, name, data, rule)
         if rule.required:
             names = " or ".join((rule.url_fields[0], rule.file_fields[0]))
-            raise BadRequest(f"No {rule.name} was given: send {names}.", rule.name)
+            raise BadRequestError(f"No {rule.name} was given: send {names}.", rule.name)
         return None
 
     async def _bytes(self, name: str, value: Any, *, is_url: bool) -> bytes:
@@ -113,7 +113,7 @@ class Intake:
         if isinstance(value, bytes):
             data = value
         elif not isinstance(value, str):
-            raise BadRequest(f"{name} is to be text or an uploaded file.", name)
+            raise BadRequestError(f"{name} is to be text or an uploaded file.", name)
         else:
             data = await self._read_text(name, value.strip(), is_url)
         if len(data) > self._max_bytes:
@@ -128,10 +128,10 @@ class Intake:
     async def _fetch(self, name: str, url: str) -> bytes:
         try:
             return await self._fetcher.fetch(url)
-        except FetchTooLarge as error:
+        except FetchTooLargeError as error:
             raise self._too_large(name) from error
-        except FetchFailed as error:
-            raise FetchRefused(f"{name} could not be fetched: {error}", name) from error
+        except FetchFailedError as error:
+            raise FetchRefusedError(f"{name} could not be fetched: {error}", name) from error
 
     def _from_base64(self, name: str, text: str) -> bytes:
         prefix = _DATA_URL.match(text)
@@ -144,7 +144,7 @@ class Intake:
         # Anything but ASCII becomes a question mark, which is no digit either.
         plain = digits.encode("ascii", "replace").translate(_TO_STANDARD, _NO_DIGITS)
         if len(plain) % 4 == 1 or plain.translate(None, _DIGITS):
-            raise BadRequest(f"{name} is not base64.", name)
+            raise BadRequestError(f"{name} is not base64.", name)
         plain += b"=" * (-len(plain) % 4)
         pieces = range(0, len(plain), _PIECE)
         return b"".join(binascii.a2b_base64(plain[at : at + _PIECE]) for at in pieces)
@@ -153,34 +153,36 @@ class Intake:
         try:
             found = probe(data)
         except EmptyPictureError as error:
-            raise BadRequest(f"{name} is empty.", name) from error
+            raise BadRequestError(f"{name} is empty.", name) from error
         except DamagedPictureError as error:
-            raise BadRequest(f"{name}: {error}", name) from error
+            raise BadRequestError(f"{name}: {error}", name) from error
         except NotAPictureError as error:
-            raise UnsupportedPicture(f"{name}: {error}", name) from error
+            raise UnsupportedPictureError(f"{name}: {error}", name) from error
         if max(found.width, found.height) > _MAX_SIDE:
-            raise TooLarge(
+            raise TooLargeError(
                 f"{name} has {found.width} x {found.height} pixels;"
                 f" a side may have at most {_MAX_SIDE}.",
                 name,
             )
         if found.width * found.height > self._max_pixels:
-            raise TooLarge(
+            raise TooLargeError(
                 f"{name} has {found.width} x {found.height} pixels;"
                 f" at most {self._max_pixels} are taken.",
                 name,
             )
         if found.format not in rule.formats:
             taken = " and ".join(sorted(rule.formats))
-            raise UnsupportedPicture(f"{name} is {found.format}; this route takes {taken}.", name)
+            raise UnsupportedPictureError(
+                f"{name} is {found.format}; this route takes {taken}.", name
+            )
         if rule.modes is not None and found.mode not in rule.modes:
             taken = ", ".join(sorted(rule.modes))
-            raise UnsupportedPicture(
+            raise UnsupportedPictureError(
                 f"{name} has the colour mode {found.mode}; this route takes {taken}.", name
             )
         if found.animated:
-            raise UnsupportedPicture(f"{name} is animated; send a still picture.", name)
+            raise UnsupportedPictureError(f"{name} is animated; send a still picture.", name)
         return Encoded(data, found, rule.is_mask)
 
-    def _too_large(self, name: str) -> TooLarge:
-        return TooLarge(f"{name} is larger than {self._max_bytes // 2**20} MiB.", name)
+    def _too_large(self, name: str) -> TooLargeError:
+        return TooLargeError(f"{name} is larger than {self._max_bytes // 2**20} MiB.", name)

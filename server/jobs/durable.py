@@ -17,7 +17,7 @@ _COME_AGAIN_S = 10
 class DurableJobs:
     """Accepts jobs and sees to it that each comes to its end.
 
-    limit: jobs undone at once in this process; beyond it Busy.
+    limit: jobs undone at once in this process; beyond it BusyError.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class DurableJobs:
     def submit(self, job: Job) -> None:
         """Accept a job: when this returns it is kept.
 
-        Raises Busy, Unavailable, and OSError where the store or the database is not to be had; then
+        Raises BusyError, UnavailableError, and OSError where the store or the database is not to be had; then
         nothing is left behind.
         """
         name = str(uuid.uuid4())

@@ -14,7 +14,7 @@ from imaging.files import codec
 from imaging.picture import Picture
 from models.roles import Models
 from pipelines.common.moderation import is_blocked
-from server.errors import BadRequest, Blocked, Unavailable, translated
+from server.errors import BadRequestError, BlockedError, UnavailableError, translated
 from server.http.uploads import Encoded
 from server.operation import EditBody, Inputs, Operation, Preserve, VisualQuery
 from server.visuals import Visuals
@@ -71,7 +71,7 @@ class JobExecutor:
         """Decode, check, edit, encode and store.
 
         A blocked result is stored as no bytes at all, so that whoever polls its link is told.
-        Raises ApiError, and Blocked when moderation leaves nothing; then nothing is stored.
+        Raises ApiError, and BlockedError when moderation leaves nothing; then nothing is stored.
         """
         start = time.monotonic()
         with translated():
@@ -79,7 +79,7 @@ class JobExecutor:
             results = job.operation.perform(body, material, self._models)
             blocked = [self._blocks(job, result) for result in results]
             if all(blocked):
-                raise Blocked("Content moderation refused the result.", "result")
+                raise BlockedError("Content moderation refused the result.", "result")
             files = [
                 b"" if hidden else encode(result, key)
                 for result, hidden, key in zip(results, blocked, job.keys, strict=True)
@@ -96,7 +96,7 @@ class JobExecutor:
             self._visuals.keep_result(job.organisation, edit)
 
     def _keep(self, job: Job, files: Sequence[bytes]) -> None:
-        """Remember the job's result and store all of them, or nothing; raises Unavailable."""
+        """Remember the job's result and store all of them, or nothing; raises UnavailableError."""
         try:
             # The name first: a result that can be read is never taken back for want of it.
             self.remember(job)
@@ -105,7 +105,7 @@ class JobExecutor:
         except OSError as error:
             log.exception("a result could not be kept")
             self._withdraw(job)
-            raise Unavailable("The result could not be stored.") from error
+            raise UnavailableError("The result could not be stored.") from error
 
     def _withdraw(self, job: Job) -> None:
         """Remove what was kept of a job that failed; what cannot be removed is swept in time."""
@@ -143,7 +143,7 @@ class JobExecutor:
         masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in material.masks.items()}
         for name, picture in {**material.pictures, **masks}.items():
             if self._blocks(job, picture):
-                raise Blocked(f"Content moderation refused the {name}.", name)
+                raise BlockedError(f"Content moderation refused the {name}.", name)
 
     def _material(self, job: Job) -> Inputs:
         pictures = {name: decode(name, e) for name, e in job.pictures.items() if not e.is_mask}
@@ -187,19 +187,19 @@ def result_extension(
 
 
 def decode(name: str, encoded: Encoded) -> Picture:
-    """Decode a picture of a request; raises BadRequest that names it."""
+    """Decode a picture of a request; raises BadRequestError that names it."""
     try:
         return codec.decode(encoded.data)
     except codec.DamagedPictureError as error:
-        raise BadRequest(f"{name}: {error}", name) from error
+        raise BadRequestError(f"{name}: {error}", name) from error
 
 
 def decode_mask(name: str, encoded: Encoded) -> NDArray[np.uint8]:
-    """Decode a mask of a request; raises BadRequest that names it."""
+    """Decode a mask of a request; raises BadRequestError that names it."""
     try:
         return codec.decode_mask(encoded.data)
     except codec.DamagedPictureError as error:
-        raise BadRequest(f"{name}: {error}", name) from error
+        raise BadRequestError(f"{name}: {error}", name) from error
 
 
 def encode(result: Picture | bytes, key: str) -> bytes:

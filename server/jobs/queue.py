@@ -10,7 +10,7 @@ from typing import Any
 
 from dbos import DBOS, DBOSConfig, SetWorkflowID
 
-from server.errors import Unavailable
+from server.errors import UnavailableError
 from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, Form
 from storage.database import reaching_database
@@ -60,7 +60,7 @@ class JobQueue:
     def keep(self, name: str, form: Form) -> None:
         """Keep a job and have it begun: when this returns it will be done, whatever happens.
 
-        Raises OSError where the database is not to be had, and Unavailable where it does not answer.
+        Raises OSError where the database is not to be had, and UnavailableError where it does not answer.
         """
         if self._presence is not None:
             self._presence.check()
@@ -70,7 +70,7 @@ class JobQueue:
         if not wait([kept], _ACCEPT_S).done:
             # It may still be kept once the database answers, but its caller is told that it is not.
             self._withdrawn.add(name)
-            raise Unavailable("The job could not be kept: the database does not answer.")
+            raise UnavailableError("The job could not be kept: the database does not answer.")
         with reaching_database():
             kept.result()
 

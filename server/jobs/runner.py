@@ -9,10 +9,17 @@ from contextlib import contextmanager
 from functools import partial
 
 from models.deadline import CallerDisconnectedError, Deadline, entered
-from server.errors import ApiError, Blocked, Busy, JobFailed, TookTooLong, Unavailable
+from server.errors import (
+    ApiError,
+    BlockedError,
+    BusyError,
+    JobFailedError,
+    RequestTimeoutError,
+    UnavailableError,
+)
 from server.jobs.executor import JobExecutor
 from server.jobs.serialization import Form, JobSerializer
-from server.jobs.workers import NoWorkers, Workers
+from server.jobs.workers import NoWorkersError, Workers
 from storage.object_store import ObjectStore, Refusal, content_type_of
 
 log = logging.getLogger("retouch")
@@ -25,7 +32,7 @@ _LOOK_S = 0.2
 """How often a waiting job looks whether the process is out of time."""
 
 
-class Stopping(BaseException):
+class JobInterruptedError(BaseException):
     """The process ends with this job undone; no Exception, so that its workflow stays pending."""
 
 
@@ -55,12 +62,12 @@ class JobRunner:
         self._over = threading.Event()
 
     def begin_no_more(self) -> None:
-        """Let jobs go on that have begun; the others raise Stopping."""
+        """Let jobs go on that have begun; the others raise JobInterruptedError."""
         self._stopping.set()
         self._workers.begin_no_jobs()
 
     def abandon(self) -> None:
-        """Let every job raise Stopping that is still at work."""
+        """Let every job raise JobInterruptedError that is still at work."""
         self.begin_no_more()
         self._over.set()
         with self._lock:
@@ -68,7 +75,7 @@ class JobRunner:
                 scope.cancel()
 
     def do(self, name: str, form: Form) -> None:
-        """Do a job to its end, whatever that is; raises nothing but Stopping."""
+        """Do a job to its end, whatever that is; raises nothing but JobInterruptedError."""
         try:
             self._patiently(name, form)
             self._forms.forget(form)
@@ -81,12 +88,12 @@ class JobRunner:
         while True:
             try:
                 self._once(name, form)
-            except (Busy, Unavailable, OSError) as error:
+            except (BusyError, UnavailableError, OSError) as error:
                 log.warning("a job waits %.1f s: %s", pause, error)
                 if time.monotonic() > give_up and self._gave_up(form, str(error)):
                     return
                 if self._stopping.wait(pause):
-                    raise Stopping from error
+                    raise JobInterruptedError from error
                 pause = min(2 * pause, 30)
             else:
                 return
@@ -94,7 +101,7 @@ class JobRunner:
     def _gave_up(self, form: Form, text: str) -> bool:
         """Tell the job's links that nothing comes of it, if the store lets us."""
         try:
-            self._refuse(form, Unavailable.code, text)
+            self._refuse(form, UnavailableError.code, text)
         except OSError:
             return False
         return True
@@ -103,13 +110,13 @@ class JobRunner:
         try:
             self._on_a_worker(name, form)
         except CallerDisconnectedError as error:
-            raise Stopping from error
-        except Blocked:
+            raise JobInterruptedError from error
+        except BlockedError:
             for key in form["keys"]:
                 self._results.put(key, b"", content_type_of(key))
-        except TookTooLong as error:
+        except RequestTimeoutError as error:
             self._refuse(form, error.code, error.text)
-        except (Busy, Unavailable, OSError):
+        except (BusyError, UnavailableError, OSError):
             raise
         except ApiError as error:
             self._refuse(form, error.code, error.text)
@@ -122,18 +129,18 @@ class JobRunner:
         """Work on a job once, on one of the workers; what it needs is read there, not while it waits."""
         try:
             future = self._workers.submit(partial(self._work, name, form), job=True)
-        except NoWorkers as error:
-            raise Stopping from error
+        except NoWorkersError as error:
+            raise JobInterruptedError from error
         while not wait([future], _LOOK_S).done:
             if self._over.is_set():
-                raise Stopping
+                raise JobInterruptedError
         try:
             future.result()
         except CancelledError as error:
-            raise Stopping from error
+            raise JobInterruptedError from error
 
     def _work(self, name: str, form: Form) -> None:
-        """Do a job whose results are not there yet; JobFailed when it has ended too many processes."""
+        """Do a job whose results are not there yet; JobFailedError when it has ended too many processes."""
         if all(map(self._results.is_settled, form["keys"])):
             self._workshop.remember(self._forms.read(form, pictures=False))
             return
@@ -162,7 +169,7 @@ class JobRunner:
             self._deaths[name] = self._forms.deaths(name)
         if self._deaths[name] >= _DEATHS:
             self._forms.forget_deaths(name)
-            raise JobFailed("The server ended each time that it worked on this job.", 500)
+            raise JobFailedError("The server ended each time that it worked on this job.", 500)
         self._forms.note_deaths(name, self._deaths[name] + 1)
         try:
             yield

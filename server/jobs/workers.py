@@ -13,7 +13,7 @@ _IN_A_ROW = 4
 """Pieces of work that callers wait for, done in a row while a job waits; then one job is done."""
 
 
-class NoWorkers(RuntimeError):  # noqa: N818 - what there is not
+class NoWorkersError(RuntimeError):
     """The threads take no more work of this kind: the process ends."""
 
 
@@ -36,11 +36,11 @@ class Workers:
             thread.start()
 
     def submit(self, work: Callable[[], R], *, job: bool = False) -> "Future[R]":
-        """Have a piece of work done; job: nobody waits for it. Raises NoWorkers."""
+        """Have a piece of work done; job: nobody waits for it. Raises NoWorkersError."""
         future: Future[R] = Future()
         with self._changed:
             if not (self._takes_jobs if job else self._takes_calls):
-                raise NoWorkers("the server is ending")
+                raise NoWorkersError("the server is ending")
             (self._jobs if job else self._calls).append((future, work))
             self._changed.notify()
         return future

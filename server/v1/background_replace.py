@@ -8,7 +8,7 @@ from imaging.picture import Picture
 from models.roles import Models
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.common.colours import find_colour
-from server.errors import BadRequest, CannotWork
+from server.errors import BadRequestError, CannotWorkError
 from server.http.uploads import IMAGE, REFERENCE, Encoded
 from server.operation import (
     MAX_SEED,
@@ -62,13 +62,15 @@ class BackgroundReplaceAnswer(BaseModel):
 def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse neither or both of prompt and reference picture."""
     if bool(body.bg_prompt.strip()) == ("ref_image" in pictures):
-        raise BadRequest("Send either bg_prompt or ref_image_url or ref_image_file.", "bg_prompt")
+        raise BadRequestError(
+            "Send either bg_prompt or ref_image_url or ref_image_file.", "bg_prompt"
+        )
 
 
 def prepare(body: BackgroundReplaceBody, given: Inputs, models: Models) -> BackgroundReplaceBody:
     """Refuse a scene where the profile has no model that generates; a colour needs none."""
     if find_colour(body.bg_prompt) is None and not models.offers("scene_generation"):
-        raise CannotWork(
+        raise CannotWorkError(
             "This server's profile makes plain colours only; the profiles open and bria make scenes."
         )
     return body

@@ -3,7 +3,7 @@
 from pydantic import BaseModel
 
 from models.roles import Models
-from server.errors import CannotWork
+from server.errors import CannotWorkError
 from server.operation import Inputs, VisualQuery
 
 
@@ -14,9 +14,9 @@ class Caption(BaseModel):
 
 
 def tell(given: Inputs, models: Models) -> Caption:
-    """Describe the visual's own picture; raises CannotWork where the profile has no model for it."""
+    """Describe the visual's own picture; raises CannotWorkError where the profile has no model for it."""
     if not models.offers("captioning"):
-        raise CannotWork(
+        raise CannotWorkError(
             "This server's profile has no model that describes pictures;"
             " the profiles open and bria have."
         )

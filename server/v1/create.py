@@ -11,7 +11,7 @@ from pipelines.common.resolution import fit_resolution
 from pipelines.create import Change, create, scaled
 from pipelines.people.actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people
-from server.errors import BadRequest, CannotWork
+from server.errors import BadRequestError, CannotWorkError
 from server.http.fields import FormList
 from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
 from server.v1.resolutions import Resolution
@@ -56,24 +56,24 @@ class CreateBody(VisualBody):
 def prepare(body: CreateBody, given: Inputs, models: Models) -> CreateBody:
     """Refuse unknown people, one named twice, and changes that a person does not offer.
 
-    Twice is also: in this request, and in an edit on the way to `sid`. Raises CannotWork, BadRequest
+    Twice is also: in this request, and in an edit on the way to `sid`. Raises CannotWorkError, BadRequestError
     and BadActionError.
     """
     known = {person.id: person for person in _people(given, models)}
     seen = set(given.changed)
     for change in body.changes:
         if change.id in seen:
-            raise BadRequest(
+            raise BadRequestError(
                 f"The person {change.id} is changed already; send all its changes at once.",
                 "changes",
             )
         seen.add(change.id)
         if change.id not in known:
-            raise CannotWork(f"There is no person {change.id} in this visual.", "changes")
+            raise CannotWorkError(f"There is no person {change.id} in this visual.", "changes")
         for name, value in change.actions.items():
             check_action(name, value, known[change.id].actions)
     if not models.offers("face_editing"):
-        raise CannotWork(
+        raise CannotWorkError(
             "This server's profile has no model that changes people;"
             " the profiles open and bria have."
         )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from pipelines.crop import crop
-from server.errors import TooLarge
+from server.errors import TooLargeError
 from server.http.uploads import IMAGE, Encoded
 from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 
@@ -24,7 +24,7 @@ def check(body: CropBody, pictures: Mapping[str, Encoded]) -> None:
     probe = pictures["image"].probe
     width, height = probe.width + 2 * body.padding, probe.height + 2 * body.padding
     if body.padding and width * height > MAX_RESULT_PIXELS:
-        raise TooLarge(
+        raise TooLargeError(
             f"With this padding the result could have more than {MAX_RESULT_PIXELS} pixels.",
             "padding",
         )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from imaging.picture import Picture
 from models.roles import Models
 from pipelines.gen_fill import gen_fill
-from server.errors import CannotWork
+from server.errors import CannotWorkError
 from server.http.uploads import IMAGE, MASK
 from server.operation import (
     MAX_SEED,
@@ -63,7 +63,7 @@ def respond(body: GenFillBody, delivered: Delivered) -> GenFillAnswer:
 def prepare(body: GenFillBody, _: Inputs, models: Models) -> GenFillBody:
     """Refuse where the profile has no model for it."""
     if not models.offers("generative_fill"):
-        raise CannotWork(
+        raise CannotWorkError(
             "This server's profile has no model that fills by prompt;"
             " the profiles open and bria have."
         )

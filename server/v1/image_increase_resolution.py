@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import Field, field_validator
 
 from pipelines.image_increase_resolution import image_increase_resolution
-from server.errors import SideTooSmall, TooLarge
+from server.errors import SideTooSmallError, TooLargeError
 from server.http.uploads import PHOTO, Encoded
 from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 
@@ -32,13 +32,13 @@ def check(body: ImageIncreaseResolutionBody, pictures: Mapping[str, Encoded]) ->
     """Refuse a picture too small to enlarge, or one whose result would be too large."""
     probe = pictures["image"].probe
     if min(probe.width, probe.height) < MIN_SIDE:
-        raise SideTooSmall(
+        raise SideTooSmallError(
             f"The image has {probe.width} x {probe.height} pixels;"
             f" each side is to have at least {MIN_SIDE}.",
             "image",
         )
     if probe.width * probe.height * body.desired_increase**2 > MAX_RESULT_PIXELS:
-        raise TooLarge(
+        raise TooLargeError(
             f"The result would have more than 8192 x 8192 pixels: {probe.width} x {probe.height}"
             f" enlarged {body.desired_increase} times.",
             "desired_increase",

@@ -10,7 +10,7 @@ from imaging.picture import Picture
 from models.roles import Models
 from pipelines.common.resolution import fit_resolution
 from pipelines.objects_remove import objects_remove
-from server.errors import BadRequest
+from server.errors import BadRequestError
 from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake
 from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
@@ -66,7 +66,7 @@ async def gather(body: ObjectsRemoveBody, intake: Intake) -> Mapping[str, Encode
     """Bring in the drawn masks."""
     drawn = [change for change in body.removals() if change.mask_url is not None]
     if len(drawn) > MAX_DRAWN:
-        raise BadRequest(f"At most {MAX_DRAWN} drawn masks are taken at once.", "changes")
+        raise BadRequestError(f"At most {MAX_DRAWN} drawn masks are taken at once.", "changes")
     masks = {}
     for index, change in enumerate(drawn):
         if (mask := await intake.picture({"mask_url": change.mask_url}, MASK)) is not None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from server.dependencies import Dependencies
-from server.errors import BadRequest, CannotWork
+from server.errors import BadRequestError, CannotWorkError
 from server.http.fields import Fields, read_fields, validate
 from server.http.openapi import picture_body
 from server.http.uploads import IMAGE
@@ -60,7 +60,7 @@ async def register(request: Request) -> Registered:
             fields = _by_key(body.org_image_key, reception.settings.org_image_url, fields)
         picture = await reception.intake.picture(fields, IMAGE)
         if picture is None:
-            raise BadRequest("No image was given: send image_url or file.", "image")
+            raise BadRequestError("No image was given: send image_url or file.", "image")
         visual_id, is_new = await anyio.to_thread.run_sync(
             reception.visuals.register, organisation, picture, body.is_private
         )
@@ -71,5 +71,5 @@ async def register(request: Request) -> Registered:
 def _by_key(key: str, template: str | None, fields: Fields) -> dict[str, Any]:
     """Put the address of an organisation's own picture where image_url would be."""
     if template is None:
-        raise CannotWork("org_image_key needs RETOUCH_ORG_IMAGE_URL, which is not set here.")
+        raise CannotWorkError("org_image_key needs RETOUCH_ORG_IMAGE_URL, which is not set here.")
     return {**fields, "image_url": template.replace("{key}", quote(key))}

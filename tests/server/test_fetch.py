@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.http.image_fetch import FetchFailed, FetchTooLarge, PictureFetcher
+from server.http.image_fetch import FetchFailedError, FetchTooLargeError, PictureFetcher
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 BODY = b"picture bytes" * 100
@@ -129,7 +129,7 @@ async def test_asks_for_the_name_it_was_given_and_carries_nothing_else(
     ],
 )
 async def test_never_connects_to_this_machine(host: Host, fetcher_of: Make, name: str) -> None:
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailedError):
         await fetcher_of().fetch(host.url("/picture", name))
     assert host.asked == []
 
@@ -147,7 +147,7 @@ async def test_a_redirect_to_a_private_address_is_not_followed(
     host.redirect("/hop", "http://10.0.0.1/latest/meta-data")
     host.redirect("/metadata", "http://169.254.169.254/latest/meta-data")
     for path in ("/hop", "/metadata"):
-        with pytest.raises(FetchFailed, match="could not be reached"):
+        with pytest.raises(FetchFailedError, match="could not be reached"):
             await fetcher_of(LOOPBACK).fetch(host.url(path))
 
 
@@ -170,7 +170,7 @@ async def test_a_name_that_turns_private_between_calls_is_refused(
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
     fetcher = fetcher_of(LOOPBACK, resolve=lambda name, port: next(answers))
     host.redirect("/hop", host.url("/picture", "pictures.example"))
-    with pytest.raises(FetchFailed, match="could not be reached"):
+    with pytest.raises(FetchFailedError, match="could not be reached"):
         await fetcher.fetch(host.url("/hop", "pictures.example"))
     assert len(host.asked) == 1
 
@@ -190,7 +190,7 @@ async def test_follows_relative_redirects_up_to_the_limit(host: Host, fetcher_of
     for hop, status in enumerate((301, 302, 303, 307, 308)):
         host.redirect(f"/{hop}", f"/{hop + 1}" if hop < 4 else "picture", status)
     assert await fetcher_of(LOOPBACK, max_redirects=5).fetch(host.url("/0")) == BODY
-    with pytest.raises(FetchFailed, match="more than 4 times"):
+    with pytest.raises(FetchFailedError, match="more than 4 times"):
         await fetcher_of(LOOPBACK, max_redirects=4).fetch(host.url("/0"))
 
 
@@ -201,7 +201,7 @@ async def test_a_redirect_elsewhere_than_http_is_refused(
     host: Host, fetcher_of: Make, location: str
 ) -> None:
     host.redirect("/hop", location)
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailedError):
         await fetcher_of(LOOPBACK).fetch(host.url("/hop"))
     assert len(host.asked) == 1
 
@@ -229,13 +229,13 @@ async def test_a_redirect_elsewhere_than_http_is_refused(
     ],
 )
 async def test_refuses_what_is_no_picture_url(fetcher_of: Make, url: str) -> None:
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailedError):
         await fetcher_of(LOOPBACK, timeout_s=5).fetch(url)
 
 
 async def test_a_redirect_with_a_password_is_refused(host: Host, fetcher_of: Make) -> None:
     host.redirect("/hop", f"http://user:secret@127.0.0.1:{host.port}/picture")
-    with pytest.raises(FetchFailed, match="password"):
+    with pytest.raises(FetchFailedError, match="password"):
         await fetcher_of(LOOPBACK).fetch(host.url("/hop"))
 
 
@@ -248,7 +248,7 @@ async def test_a_declared_length_over_the_limit_is_refused_before_the_body(
         await asyncio.sleep(5)
 
     host.answers["/large"] = declare
-    with pytest.raises(FetchTooLarge):
+    with pytest.raises(FetchTooLargeError):
         await fetcher_of(LOOPBACK, max_bytes=1000, timeout_s=4).fetch(host.url("/large"))
 
 
@@ -264,14 +264,14 @@ async def test_a_body_without_length_is_cut_off_at_the_limit(host: Host, fetcher
             sent += 10_000
 
     host.answers["/endless"] = endless
-    with pytest.raises(FetchTooLarge):
+    with pytest.raises(FetchTooLargeError):
         await fetcher_of(LOOPBACK, max_bytes=100_000).fetch(host.url("/endless"))
     assert sent < 50_000_000
 
 
 async def test_a_body_of_exactly_the_limit_is_taken(host: Host, fetcher_of: Make) -> None:
     assert await fetcher_of(LOOPBACK, max_bytes=len(BODY)).fetch(host.url("/picture")) == BODY
-    with pytest.raises(FetchTooLarge):
+    with pytest.raises(FetchTooLargeError):
         await fetcher_of(LOOPBACK, max_bytes=len(BODY) - 1).fetch(host.url("/picture"))
 
 
@@ -284,7 +284,7 @@ async def test_a_slow_drip_ends_at_the_time_limit(host: Host, fetcher_of: Make) 
             await asyncio.sleep(0.05)
 
     host.answers["/drip"] = drip
-    with pytest.raises(FetchFailed, match=r"0\.3 s"):
+    with pytest.raises(FetchFailedError, match=r"0\.3 s"):
         await fetcher_of(LOOPBACK, timeout_s=0.3).fetch(host.url("/drip"))
 
 
@@ -294,7 +294,7 @@ async def test_the_time_limit_counts_over_all_redirects(host: Host, fetcher_of: 
         writer.write(b"HTTP/1.1 302 Found\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n")
 
     host.answers["/loop"] = slow_loop
-    with pytest.raises(FetchFailed, match=r"0\.3 s"):
+    with pytest.raises(FetchFailedError, match=r"0\.3 s"):
         await fetcher_of(LOOPBACK, timeout_s=0.3, max_redirects=1000).fetch(host.url("/loop"))
 
 
@@ -306,7 +306,7 @@ async def test_a_name_server_that_hangs_ends_at_the_time_limit(fetcher_of: Make)
         asyncio.run_coroutine_threadsafe(released.wait(), loop).result(10)
         return []
 
-    with pytest.raises(FetchFailed, match=r"0\.2 s"):
+    with pytest.raises(FetchFailedError, match=r"0\.2 s"):
         await fetcher_of(timeout_s=0.2, resolve=hang).fetch("http://slow.example/")
     released.set()
 
@@ -325,7 +325,7 @@ async def test_the_body_of_a_redirect_is_not_waited_for(host: Host, fetcher_of: 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP", "identity, gzip"])
 async def test_a_compressed_answer_is_refused(host: Host, fetcher_of: Make, encoding: str) -> None:
     host.answer("/packed", body=BODY, Content_Encoding=encoding)
-    with pytest.raises(FetchFailed, match="compressed"):
+    with pytest.raises(FetchFailedError, match="compressed"):
         await fetcher_of(LOOPBACK).fetch(host.url("/packed"))
 
 
@@ -347,7 +347,7 @@ async def test_an_empty_answer_and_a_broken_one_are_failures(host: Host, fetcher
 
     host.answers |= {"/garbage": garbage, "/silence": silence}
     for path in ("/empty", "/nothing", "/short", "/garbage", "/silence"):
-        with pytest.raises(FetchFailed):
+        with pytest.raises(FetchFailedError):
             await fetcher_of(LOOPBACK).fetch(host.url(path))
 
 
@@ -364,7 +364,7 @@ async def test_what_a_private_host_answers_is_told_to_nobody(host: Host, fetcher
         "http://10.0.0.1/",  # blocked
         "http://no-such-name.invalid/",
     ):
-        with pytest.raises(FetchFailed) as failure:
+        with pytest.raises(FetchFailedError) as failure:
             await fetcher.fetch(url)
         told.add(failure.value.reason)
     assert len(told) == 1
@@ -383,7 +383,7 @@ async def test_tls_is_checked_against_the_name_and_not_the_address(
 
     monkeypatch.setattr(ssl.SSLContext, "wrap_bio", spy)
     fetcher = fetcher_of(LOOPBACK, resolve=lambda name, port: ["127.0.0.1"])
-    with pytest.raises(FetchFailed):
+    with pytest.raises(FetchFailedError):
         await fetcher.fetch(f"https://pictures.example.:{host.port}/picture")
     assert names == [b"pictures.example"]
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from server.app import create_app
-from server.errors import Busy
+from server.errors import BusyError
 from server.http.admission import ConcurrencyLimit
 from server.settings import Settings
 from tests.fakes import EllipseMatting, FakeModels
@@ -22,7 +22,7 @@ async def test_a_full_house_turns_away_and_tells_the_wait() -> None:
     for _ in range(100):
         gate.took(4.0)
     async with gate, gate:
-        with pytest.raises(Busy) as refusal:
+        with pytest.raises(BusyError) as refusal:
             await gate.__aenter__()
         assert refusal.value.headers == {"Retry-After": "8"}
     async with gate, gate:
