@@ -45,7 +45,7 @@ class Deadline:
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def check(self) -> None:
-        """Raise CallerDisconnectedError or DeadlineExceededError where the work has ended for whoever asked for it."""
+        """Raise CallerDisconnectedError or DeadlineExceededError where nobody waits for the work any more."""
         if self._cancelled.is_set():
             raise CallerDisconnectedError("the caller has left")
         if self.left() == 0:
@@ -98,7 +98,7 @@ def current() -> Deadline:
 
 
 def checkpoint() -> None:
-    """Raise CallerDisconnectedError or DeadlineExceededError if the work of this context is no longer waited for."""
+    """Raise CallerDisconnectedError or DeadlineExceededError where nobody waits for this context's work."""
     scope = _SCOPE.get()
     if scope is not None:
         scope.check()

@@ -1,22 +1,22 @@
 """The one table of status codes, and the one error body that every refusal is answered with.
 
-ApiError                 code  when
-|- BadRequestError             400  a field is missing, malformed or out of bounds
-|- InvalidTokenError           401  no api_token header, or one that nobody has
-|- LinkRefusedError            403  a result link that is expired or not ours
-|- NotFoundError               404  no such route, visual or result
-|- SideTooSmallError           406  increase_resolution below 216 px
-|- BodyTimeoutError            408  the body took too long to arrive
-|- TooLargeError               413  more bytes or pixels than allowed
-|- UnsupportedPictureError     415  a format or colour mode that the route does not take
-|- BlockedError                422  content moderation refused a picture
-|- BusyError                   429  the house is full; Retry-After tells when to come again
-|- FetchRefusedError           460  the picture at an address could not be fetched
-|- CannotWorkError             506  a sound request that this input or this profile cannot serve
-|- UnavailableError            503  a model, the store or the database is not to be had just now
-|  |- RequestTimeoutError         503  the work took longer than it may
-|  `- ShuttingDownError        503  the process ends before the work is done
-|- JobFailedError              any  what a job of sync=false failed with, told at its link
+ApiError                    code  when
+|- BadRequestError          400   a field is missing, malformed or out of bounds
+|- InvalidTokenError        401   no api_token header, or one that nobody has
+|- LinkRefusedError         403   a result link that is expired or not ours
+|- NotFoundError            404   no such route, visual or result
+|- SideTooSmallError        406   increase_resolution below 216 px
+|- BodyTimeoutError         408   the body took too long to arrive
+|- TooLargeError            413   more bytes or pixels than allowed
+|- UnsupportedPictureError  415   a format or colour mode that the route does not take
+|- BlockedError             422   content moderation refused a picture
+|- BusyError                429   the house is full; Retry-After tells when to come again
+|- FetchRefusedError        460   the picture at an address could not be fetched
+|- CannotWorkError          506   a sound request that this input or this profile cannot serve
+|- UnavailableError         503   a model, the store or the database is not to be had just now
+|  |- RequestTimeoutError   503   the work took longer than it may
+|  `- ShuttingDownError     503   the process ends before the work is done
+|- JobFailedError           any   what a job of sync=false failed with, told at its link
 """
 
 import http

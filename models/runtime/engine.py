@@ -1,11 +1,11 @@
 """The seam between who needs a model and where it runs: a call, an engine, and how a call can fail.
 
 Exception
-|- EngineBusyError         more calls wait for a role than may: come again later
-|- EngineUnavailableError  the engine, or the part of it that has the role, is not to be had just now
-|- scope.WorkCancelledError    the caller has left, or the call's time is over
-|- ModelUnavailableError   the profile has no such model, or it could not be loaded
-|- anything else      the model's own error, which the same call would raise again
+|- EngineBusyError                more calls wait for a role than may: come again later
+|- EngineUnavailableError         the engine, or the part of it that has the role, is not to be had just now
+|- scope.WorkCancelledError       the caller has left, or the call's time is over
+|- ModelUnavailableError          the profile has no such model, or it could not be loaded
+|- anything else                  the model's own error, which the same call would raise again
 """
 
 from collections.abc import Mapping

@@ -57,7 +57,10 @@ class BatchQueue:
         self._mean_s = 0.0
 
     def run(self, call: Call) -> Any:
-        """Make a call; raises EngineBusyError, WorkCancelledError, ModelUnavailableError or the model's own error."""
+        """Make a call.
+
+        Raises EngineBusyError, WorkCancelledError, ModelUnavailableError or the model's own error.
+        """
         call.scope.check()
         ticket = _PendingCall(call)
         self._admit(ticket)

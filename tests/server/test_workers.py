@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, wait
 
 import pytest
 
-from server.jobs.workers import NoWorkers, Workers
+from server.jobs.workers import NoWorkersError, Workers
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -78,7 +78,7 @@ def test_jobs_that_have_not_begun_are_dropped_and_calls_go_on(busy: Busy) -> Non
     call.result(10)
     with pytest.raises(CancelledError):
         job.result(10)
-    with pytest.raises(NoWorkers):
+    with pytest.raises(NoWorkersError):
         busy.workers.submit(busy.note("late"), job=True)
     busy.workers.submit(busy.note("last")).result(10)
     assert busy.done == ["call", "last"]
@@ -91,7 +91,7 @@ def test_after_the_end_nothing_begins(busy: Busy) -> None:
     busy.held.result(10)
     with pytest.raises(CancelledError):
         call.result(10)
-    with pytest.raises(NoWorkers):
+    with pytest.raises(NoWorkersError):
         busy.workers.submit(busy.note("late"))
     assert busy.done == []
 
