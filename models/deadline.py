@@ -1,8 +1,8 @@
 """For how long somebody waits for a piece of work: a deadline and a flag, which long work asks between two steps.
 
-A scope belongs to a context (`contextvars`), so that a backend far below need not be handed it:
+A deadline belongs to a context (`contextvars`), so that a backend far below need not be handed it:
 
->>> with entered(Deadline(seconds=30)):
+>>> with deadline_scope(Deadline(seconds=30)):
 ...     for tile in tiles:
 ...         checkpoint()
 """
@@ -40,7 +40,7 @@ class Deadline:
         """Say that the work is no longer wanted."""
         self._cancelled.set()
 
-    def left(self) -> float | None:
+    def remaining(self) -> float | None:
         """Give the seconds that are left, 0 at least; None where there is no limit."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
@@ -48,29 +48,29 @@ class Deadline:
         """Raise CallerDisconnectedError or DeadlineExceededError where nobody waits for the work any more."""
         if self._cancelled.is_set():
             raise CallerDisconnectedError("the caller has left")
-        if self.left() == 0:
+        if self.remaining() == 0:
             raise DeadlineExceededError("the work took longer than its time")
 
 
 class SharedDeadline(Deadline):
-    """The scope of work that is done for several at once: it ends when it has for all of them."""
+    """The deadline of work that is done for several at once: it ends when it has for all of them."""
 
-    def __init__(self, scopes: Sequence[Deadline]) -> None:
+    def __init__(self, deadlines: Sequence[Deadline]) -> None:
         super().__init__()
-        self._scopes = tuple(scopes)
+        self._deadlines = tuple(deadlines)
 
-    def left(self) -> float | None:
+    def remaining(self) -> float | None:
         """Give the seconds that the most patient has left; None where one has no limit."""
-        seconds = [scope.left() for scope in self._scopes]
+        seconds = [scope.remaining() for deadline in self._deadlines]
         known = [left for left in seconds if left is not None]
         return max(known) if known and len(known) == len(seconds) else None
 
     def check(self) -> None:
         """Raise what the last of them raises, where every one has ended."""
         ended: WorkCancelledError | None = None
-        for scope in self._scopes:
+        for deadline in self._deadlines:
             try:
-                scope.check()
+                deadline.check()
             except WorkCancelledError as error:
                 ended = error
             else:
@@ -79,26 +79,26 @@ class SharedDeadline(Deadline):
             raise ended
 
 
-_SCOPE: ContextVar[Deadline | None] = ContextVar("scope", default=None)
+_DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 @contextmanager
-def entered(scope: Deadline) -> Iterator[Deadline]:
-    """Let a scope hold for what this context does; threads started within need to enter it anew."""
-    token = _SCOPE.set(scope)
+def deadline_scope(deadline: Deadline) -> Iterator[Deadline]:
+    """Let a deadline hold for what this context does; threads started within need to enter it anew."""
+    token = _DEADLINE.set(deadline)
     try:
-        yield scope
+        yield deadline
     finally:
-        _SCOPE.reset(token)
+        _DEADLINE.reset(token)
 
 
 def current() -> Deadline:
-    """Give the scope of this context; one without an end where there is none."""
-    return _SCOPE.get() or Deadline()
+    """Give the deadline of this context; one without an end where there is none."""
+    return _DEADLINE.get() or Deadline()
 
 
 def checkpoint() -> None:
     """Raise CallerDisconnectedError or DeadlineExceededError where nobody waits for this context's work."""
-    scope = _SCOPE.get()
-    if scope is not None:
-        scope.check()
+    deadline = _DEADLINE.get()
+    if deadline is not None:
+        deadline.check()

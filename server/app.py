@@ -57,9 +57,9 @@ def create_app(settings: Settings, models: WarmModels, ending: Shutdown | None =
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await anyio.to_thread.run_sync(house.durable.stop, max(1.0, ending.left() - _LAST_S))
+        await anyio.to_thread.run_sync(house.durable.stop, max(1.0, ending.remaining() - _LAST_S))
         # What has been given up ends at its next step, which some models reach only after seconds.
-        last = max(0.0, ending.left() - _LAST_S / 2)
+        last = max(0.0, ending.remaining() - _LAST_S / 2)
         ending.unfinished = not await anyio.to_thread.run_sync(house.workers.end, last)
         await house.reception.intake.aclose()
         house.records.close()

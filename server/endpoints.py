@@ -12,7 +12,7 @@ import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
-from models.deadline import CallerDisconnectedError, Deadline, entered
+from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, translated
 from server.http.fields import read_fields, validate
@@ -121,7 +121,7 @@ class Endpoints:
 
     async def _check(self, job: Job) -> Job:
         def check() -> Job:
-            with entered(Deadline(self._reception.settings.request_timeout_s)):
+            with deadline_scope(Deadline(self._reception.settings.request_timeout_s)):
                 return self._workshop.check(job)
 
         # Not on a worker thread: links are promised at once, however long the work ahead is.
@@ -134,12 +134,12 @@ class Endpoints:
         next step: callers who lose patience and ask again would pile it up. Raises ClientDisconnect,
         and ShuttingDownError where the process ends before the work has begun, or is done.
         """
-        scope = Deadline(self._reception.settings.request_timeout_s)
+        deadline = Deadline(self._reception.settings.request_timeout_s)
 
         def timed() -> R:
             start = time.monotonic()
             try:
-                with entered(scope):
+                with deadline_scope(deadline):
                     return work()
             finally:
                 loop.call_soon_threadsafe(self._reception.gate.took, time.monotonic() - start)
@@ -151,7 +151,7 @@ class Endpoints:
             raise ShuttingDownError from error
 
         def leave(_: object) -> None:
-            scope.cancel()
+            deadline.cancel()
             future.cancel()
 
         gone = asyncio.create_task(_until_gone(request))

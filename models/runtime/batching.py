@@ -13,7 +13,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from models.deadline import SharedDeadline, entered
+from models.deadline import SharedDeadline, deadline_scope
 from models.runtime.engine import Call
 from models.runtime.oom_retry import is_out_of_memory
 
@@ -48,7 +48,7 @@ def perform(model: Any, calls: Sequence[Call]) -> list[Outcome]:
     """
     if len(calls) > 1:
         try:
-            with entered(SharedDeadline([call.scope for call in calls])):
+            with deadline_scope(SharedDeadline([call.deadline for call in calls])):
                 results = model.predict_batch([(call.args, call.kwargs) for call in calls])
         except Exception as error:
             level = logging.WARNING if is_out_of_memory(error) else logging.ERROR
@@ -60,8 +60,8 @@ def perform(model: Any, calls: Sequence[Call]) -> list[Outcome]:
 
 def _alone(model: Any, call: Call) -> Outcome:
     try:
-        with entered(call.scope) as scope:
-            scope.check()
+        with deadline_scope(call.deadline) as deadline:
+            deadline.check()
             return Outcome(getattr(model, call.method)(*call.args, **call.kwargs))
     except Exception as error:  # handed to whoever made the call
         return Outcome(error=error)

@@ -3,7 +3,7 @@
 Exception
 |- EngineBusyError                more calls wait for a role than may: come again later
 |- EngineUnavailableError         the engine, or the part of it that has the role, is not to be had just now
-|- scope.WorkCancelledError       the caller has left, or the call's time is over
+|- deadline.WorkCancelledError       the caller has left, or the call's time is over
 |- ModelUnavailableError          the profile has no such model, or it could not be loaded
 |- anything else                  the model's own error, which the same call would raise again
 """
@@ -56,13 +56,13 @@ class EngineUnavailableError(Exception):
 class Call:
     """One call of a role's method, with the arguments that models.roles gives it.
 
-    scope: how long the caller waits; by default the scope of the context that makes the call.
+    deadline: how long the caller waits; by default the deadline of the context that makes the call.
     """
 
     role: Role
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
-    scope: Deadline = field(default_factory=current)
+    deadline: Deadline = field(default_factory=current)
 
     @property
     def method(self) -> str:

@@ -61,7 +61,7 @@ class BatchQueue:
 
         Raises EngineBusyError, WorkCancelledError, ModelUnavailableError or the model's own error.
         """
-        call.scope.check()
+        call.deadline.check()
         ticket = _PendingCall(call)
         self._admit(ticket)
         self._await_turn(ticket)
@@ -93,7 +93,7 @@ class BatchQueue:
     def _await_turn(self, ticket: _PendingCall) -> None:
         while not ticket.turn.wait(_LOOK_S):
             try:
-                ticket.call.scope.check()
+                ticket.call.deadline.check()
             except BaseException:
                 with self._lock:
                     if ticket in self._waiting:

@@ -44,14 +44,14 @@ class Shutdown:
         if self._began is None:
             self._began = time.monotonic()
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Give the seconds that are left, 0 at least; the whole grace period before the end is begun."""
         passed = 0.0 if self._began is None else time.monotonic() - self._began
         return max(0.0, self.grace_s - passed)
 
     def drained(self) -> bool:
         """Tell whether balancers have had their time to look elsewhere."""
-        return self.begun and self.grace_s - self.left() >= self.drain_s
+        return self.begun and self.grace_s - self.remaining() >= self.drain_s
 
     def on_begin(self, reaction: Callable[[], None]) -> None:
         """Have something done soon after the end has begun."""
@@ -68,10 +68,10 @@ class Shutdown:
 
     def watch(self) -> None:
         """See to it that the process is gone when its time is over; returns never."""
-        time.sleep(max(0.0, self.left() - 2 * _LAST_S))
+        time.sleep(max(0.0, self.remaining() - 2 * _LAST_S))
         for reaction in self._late:
             reaction()
-        time.sleep(self.left())
+        time.sleep(self.remaining())
         log.critical("the grace period of %g s is over: leaving as it is", self.grace_s)
         os._exit(1)
 

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from functools import partial
 
-from models.deadline import CallerDisconnectedError, Deadline, entered
+from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
 from server.errors import (
     ApiError,
     BlockedError,
@@ -56,7 +56,7 @@ class JobRunner:
         self._workers = workers
         self._timeout_s = timeout_s
         self._deaths: dict[str, int] = {}
-        self._scopes: set[Deadline] = set()
+        self._deadlines: set[Deadline] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._over = threading.Event()
@@ -71,8 +71,8 @@ class JobRunner:
         self.begin_no_more()
         self._over.set()
         with self._lock:
-            for scope in self._scopes:
-                scope.cancel()
+            for deadline in self._deadlines:
+                deadline.cancel()
 
     def do(self, name: str, form: Form) -> None:
         """Do a job to its end, whatever that is; raises nothing but JobInterruptedError."""
@@ -144,19 +144,19 @@ class JobRunner:
         if all(map(self._results.is_settled, form["keys"])):
             self._workshop.remember(self._forms.read(form, pictures=False))
             return
-        with self._scope() as scope, self._counting_deaths(name), entered(scope):
+        with self._deadline() as deadline, self._counting_deaths(name), deadline_scope(deadline):
             self._workshop.do(self._forms.read(form))
 
     @contextmanager
-    def _scope(self) -> Iterator[Deadline]:
-        scope = Deadline(self._timeout_s)
+    def _deadline(self) -> Iterator[Deadline]:
+        deadline = Deadline(self._timeout_s)
         with self._lock:
-            self._scopes.add(scope)
+            self._deadlines.add(deadline)
         try:
-            yield scope
+            yield deadline
         finally:
             with self._lock:
-                self._scopes.discard(scope)
+                self._deadlines.discard(deadline)
 
     @contextmanager
     def _counting_deaths(self, name: str) -> Iterator[None]:

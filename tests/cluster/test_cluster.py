@@ -14,7 +14,7 @@ from ray.exceptions import ActorDiedError, LocalRayletDiedError
 
 from imaging.picture import Picture
 from models.catalog.profile import load_profile
-from models.deadline import CallerDisconnectedError, Deadline, DeadlineExceededError, entered
+from models.deadline import CallerDisconnectedError, Deadline, DeadlineExceededError, deadline_scope
 from models.roles import NothingToCopyError
 from models.runtime.engine import Call, EngineBusyError, EngineUnavailableError
 from models.runtime.local_engine import LocalEngine
@@ -97,22 +97,22 @@ def test_a_models_own_error_is_the_same_as_here(models: RemoteModels) -> None:
 
 def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
-    scope = Deadline()
-    threading.Timer(1, scope.cancel).start()
+    deadline = Deadline()
+    threading.Timer(1, deadline.cancel).start()
     with models.super_resolution() as model:
-        with entered(scope), pytest.raises(CallerDisconnectedError):
+        with deadline_scope(deadline), pytest.raises(CallerDisconnectedError):
             model.upscale(rgb, 4)
         # Minutes of work are not waited for: the only replica is free again.
-        with entered(Deadline(60)):
+        with deadline_scope(Deadline(60)):
             assert model.upscale(rgb[:64, :64].copy(), 2).shape == (128, 128, 3)
 
 
 def test_a_deadline_travels_to_the_replica(models: RemoteModels, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     with models.super_resolution() as model:
-        with entered(Deadline(1)), pytest.raises(DeadlineExceededError):
+        with deadline_scope(Deadline(1)), pytest.raises(DeadlineExceededError):
             model.upscale(rgb, 4)
-        with entered(Deadline(60)):
+        with deadline_scope(Deadline(60)):
             model.upscale(rgb[:64, :64].copy(), 2)
 
 
@@ -120,13 +120,13 @@ def test_too_many_calls_are_turned_away(
     engine: ClusterEngine, photo: Photo, callers: ThreadPoolExecutor
 ) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
-    scope = Deadline()
+    deadline = Deadline()
     made = [
-        callers.submit(engine.run, Call("super_resolution", (rgb, 4), scope=scope))
+        callers.submit(engine.run, Call("super_resolution", (rgb, 4), deadline=deadline))
         for _ in range(QUEUE + 8)
     ]
     done, _ = wait(made, 60, FIRST_COMPLETED)
-    scope.cancel()
+    deadline.cancel()
     refusal = done.pop().exception()
     assert isinstance(refusal, EngineBusyError)
     assert refusal.retry_after >= 1
@@ -151,7 +151,7 @@ def test_calls_outlive_what_dies(
         count = 0
         while not stop.is_set():
             assert np.array_equal(
-                engine.run(Call("matting", (rgb,), scope=Deadline(100))), expected
+                engine.run(Call("matting", (rgb,), deadline=Deadline(100))), expected
             )
             count += 1
         return count

@@ -51,8 +51,8 @@ def lane(model: Echo, concurrency: int = 1, queue: int = 10, most: int = 1) -> B
     return BatchQueue("matting", lend, concurrency, queue, most)
 
 
-def call(value: Any, scope: Deadline | None = None) -> Call:
-    return Call("matting", (value,), scope=scope or Deadline())
+def call(value: Any, deadline: Deadline | None = None) -> Call:
+    return Call("matting", (value,), deadline=deadline or Deadline())
 
 
 @pytest.fixture
@@ -149,12 +149,12 @@ def test_who_leaves_while_waiting_is_never_worked_for(
     model = Echo()
     model.let.clear()
     calls = lane(model, most=most)
-    scope = Deadline()
+    deadline = Deadline()
     first = callers.submit(calls.run, call(1))
     wait_until(lambda: len(model.batches) == 1)
-    left = callers.submit(calls.run, call(2, scope))
+    left = callers.submit(calls.run, call(2, deadline))
     wait_until(lambda: calls.load().waiting == 1)
-    scope.cancel()
+    deadline.cancel()
     with pytest.raises(CallerDisconnectedError):
         left.result(10)
     assert calls.load().waiting == 0
@@ -180,11 +180,11 @@ def test_many_callers_who_come_and_leave_lose_no_place(callers: ThreadPoolExecut
     calls = lane(Echo(), concurrency=2, queue=100, most=3)
 
     def come(n: int) -> int | None:
-        scope = Deadline()
+        deadline = Deadline()
         if n % 3 == 0:
-            threading.Timer(0.001 * (n % 7), scope.cancel).start()
+            threading.Timer(0.001 * (n % 7), deadline.cancel).start()
         try:
-            return int(calls.run(call(n, scope)))
+            return int(calls.run(call(n, deadline)))
         except CallerDisconnectedError:
             return None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.deadline import CallerDisconnectedError, Deadline, entered
+from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
 from models.roles import SizeRule
 from models.runtime.engine import METHODS, Call
 from models.runtime.local_engine import LocalEngine
@@ -61,15 +61,19 @@ def test_a_stand_in_has_its_roles_method_and_sizes_alone(tmp_path: Path) -> None
 
 
 def test_a_call_carries_the_scope_it_is_made_in() -> None:
-    with entered(Deadline()) as scope:
-        assert Call("matting").scope is scope
+    with deadline_scope(Deadline()) as deadline:
+        assert Call("matting").deadline is deadline
 
 
 def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: RemoteModels) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
-    scope = Deadline()
-    threading.Timer(0.3, scope.cancel).start()
-    with entered(scope), models.super_resolution() as model, pytest.raises(CallerDisconnectedError):
+    deadline = Deadline()
+    threading.Timer(0.3, deadline.cancel).start()
+    with (
+        deadline_scope(deadline),
+        models.super_resolution() as model,
+        pytest.raises(CallerDisconnectedError),
+    ):
         model.upscale(rgb, 4)
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene, make_tiny
 from models.backends.torch.checkpoints import BadWeightsError
-from models.deadline import CallerDisconnectedError, Deadline, entered
+from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
 from models.placement import DeviceConfig
 from models.roles import NothingToCopyError
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 _CONTROLNET = "diffusion_pytorch_model.safetensors"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(deadline="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("bria")
@@ -32,17 +32,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(deadline="module")
 def scene(folder: Path) -> BriaScene:
     return BriaScene(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(deadline="module")
 def fill(folder: Path) -> BriaFill:
     return BriaFill(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(deadline="module")
 def erase(folder: Path) -> BriaErase:
     return BriaErase(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
@@ -211,9 +211,9 @@ def test_another_vae_takes_the_place_of_the_bases(folder: Path, tmp_path: Path) 
 
 
 def test_a_cancelled_generation_ends_without_a_picture(fill: BriaFill) -> None:
-    scope = Deadline()
-    scope.cancel()
-    with entered(scope), pytest.raises(CallerDisconnectedError):
+    deadline = Deadline()
+    deadline.cancel()
+    with deadline_scope(deadline), pytest.raises(CallerDisconnectedError):
         fill.fill_by_prompt(noise(), square(), "a dog", "", [1])
     assert fill.fill_by_prompt(noise(), square(), "a dog", "", [1])
 

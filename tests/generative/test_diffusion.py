@@ -16,7 +16,7 @@ from models.backends.diffusion import diffusion, sdxl
 from models.backends.diffusion.sdxl import SdxlFill, make_tiny
 from models.backends.diffusion.sdxl_pipeline import shared_pipeline
 from models.backends.torch.checkpoints import BadWeightsError
-from models.deadline import CallerDisconnectedError, Deadline, entered
+from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
 from models.placement import DeviceConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -31,7 +31,7 @@ WEIGHTS = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(deadline="module", autouse=True)
 def few_steps() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_FULL", "_FEWER", "_LCM"):
@@ -39,7 +39,7 @@ def few_steps() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(deadline="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     make_tiny(folder)
@@ -242,21 +242,21 @@ def test_a_view_shares_its_weights_but_not_its_modules() -> None:
 
 def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None:
     fill = SdxlFill(tiny, CPU)
-    with entered(Deadline()) as scope:
+    with deadline_scope(Deadline()) as deadline:
         fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
-        scope.cancel()
+        deadline.cancel()
         with pytest.raises(CallerDisconnectedError):
             fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
     assert fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
 
 
 def test_a_caller_who_leaves_waits_for_the_device_no_longer() -> None:
-    scope = Deadline()
-    scope.cancel()
+    deadline = Deadline()
+    deadline.cancel()
     placement = DeviceConfig(device="nowhere")
     with (
         diffusion.alone_on(placement),
-        entered(scope),
+        deadline_scope(deadline),
         pytest.raises(CallerDisconnectedError),
         diffusion.alone_on(placement),
     ):

@@ -12,43 +12,43 @@ from models.deadline import (
     WorkCancelledError,
     checkpoint,
     current,
-    entered,
+    deadline_scope,
 )
 
 
 def test_work_goes_on_outside_any_scope() -> None:
     checkpoint()
-    assert current().left() is None
+    assert current().remaining() is None
 
 
 def test_a_cancelled_scope_ends_what_is_done_within_it_alone() -> None:
-    scope = Deadline()
-    with entered(scope):
+    deadline = Deadline()
+    with deadline_scope(deadline):
         checkpoint()
-        scope.cancel()
+        deadline.cancel()
         with pytest.raises(CallerDisconnectedError):
             checkpoint()
-        with entered(Deadline()):
+        with deadline_scope(Deadline()):
             checkpoint()
     checkpoint()
 
 
 def test_a_scope_ends_with_its_time() -> None:
-    with entered(Deadline(0)) as scope, pytest.raises(DeadlineExceededError):
+    with deadline_scope(Deadline(0)) as deadline, pytest.raises(DeadlineExceededError):
         checkpoint()
-    assert scope.left() == 0
-    assert 59 < (Deadline(60).left() or 0) <= 60
+    assert deadline.remaining() == 0
+    assert 59 < (Deadline(60).remaining() or 0) <= 60
 
 
 def test_another_thread_has_no_part_in_a_scope() -> None:
-    scope = Deadline()
-    scope.cancel()
+    deadline = Deadline()
+    deadline.cancel()
     seen: list[Deadline] = []
-    with entered(scope):
+    with deadline_scope(deadline):
         thread = threading.Thread(target=lambda: seen.append(current()))
         thread.start()
         thread.join()
-    assert seen[0] is not scope
+    assert seen[0] is not deadline
 
 
 def test_work_for_several_goes_on_until_the_last_has_left() -> None:
@@ -68,5 +68,5 @@ def test_work_for_several_goes_on_until_the_last_has_left() -> None:
 def test_several_have_the_time_of_the_most_patient(
     seconds: list[float | None], most: float | None
 ) -> None:
-    left = SharedDeadline([Deadline(one) for one in seconds]).left()
+    left = SharedDeadline([Deadline(one) for one in seconds]).remaining()
     assert left is None if most is None else left == pytest.approx(most, abs=1)

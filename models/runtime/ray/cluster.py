@@ -116,7 +116,7 @@ class ClusterEngine:
     def run(self, call: Call) -> Any:
         """Make a call on some replica and wait for it; where one dies, on another."""
         handle = self._handle(call.role)
-        call.scope.check()
+        call.deadline.check()
         with self._counted(call.role):
             return self._persistently(handle, call)
 
@@ -150,8 +150,8 @@ class ClusterEngine:
         kwargs = {name: _sent(arg) for name, arg in call.kwargs.items()}
         while True:
             try:
-                response = handle.run.remote(args, kwargs, call.scope.left(), time.time())
-                return _answer(response, call.scope)
+                response = handle.run.remote(args, kwargs, call.deadline.remaining(), time.time())
+                return _answer(response, call.deadline)
             except BackPressureError:
                 raise self._busy(call.role) from None
             except RayTaskError as error:
@@ -172,7 +172,7 @@ class ClusterEngine:
                     raise EngineUnavailableError(f"no replica of {call.role} answers") from error
             time.sleep(wait)
             wait = min(2 * wait, 2.0)
-            call.scope.check()
+            call.deadline.check()
 
     def _busy(self, role: Role) -> EngineBusyError:
         # What waited has taken that long of late, its waiting included.
@@ -204,19 +204,19 @@ def _attach(address: str) -> None:
         ) from error
 
 
-def _answer(response: Any, scope: Deadline) -> Any:
+def _answer(response: Any, deadline: Deadline) -> Any:
     """Wait for a response for as long as its caller does; raises WorkCancelledError, and what Ray raises."""
     while True:
         try:
             return _writable(response.result(timeout_s=_LOOK_S))
         except (TaskCancelledError, RequestCancelledError):
-            scope.check()
+            deadline.check()
             raise
         except (TimeoutError, GetTimeoutError) as error:
             if isinstance(error, RayTaskError):  # the model's own
                 raise
         try:
-            scope.check()
+            deadline.check()
         except BaseException:
             response.cancel()
             raise

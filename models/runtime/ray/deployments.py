@@ -21,7 +21,7 @@ from models.roles import SizeRule
 from models.runtime.batching import Outcome
 from models.runtime.engine import Call
 from models.runtime.ray.plan import Replicas, plan
-from models.runtime.ray.replica import ModelSource, RoleModel, scope_of
+from models.runtime.ray.replica import ModelSource, RoleModel, deadline_of
 
 APPLICATION = "retouch"
 DEFAULT_GPU_MB = 24 * 1024
@@ -45,14 +45,14 @@ class RoleReplica:
         """Make a call; large arguments come as references (`models.runtime.ray.cluster`)."""
         given = [await _here(arg) for arg in args]
         named = {name: await _here(arg) for name, arg in kwargs.items()}
-        call = Call(self._role, tuple(given), named, scope_of(seconds, sent))
+        call = Call(self._role, tuple(given), named, deadline_of(seconds, sent))
         try:
             if self._batches:
                 outcome: Outcome = await self._together(call)
             else:
                 (outcome,) = await self._model.make([call])
         except asyncio.CancelledError:
-            call.scope.cancel()  # the model's thread looks between two steps
+            call.deadline.cancel()  # the model's thread looks between two steps
             raise
         return outcome.get()
 

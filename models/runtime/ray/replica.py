@@ -75,8 +75,8 @@ class RoleModel:
         return [outcomes[at] for at in range(len(calls))]
 
 
-def scope_of(seconds: float | None, sent: float) -> Deadline:
-    """Give the scope of a call that had `seconds` left when it was sent, at `sent` seconds since 1970.
+def deadline_of(seconds: float | None, sent: float) -> Deadline:
+    """Give the deadline of a call that had `seconds` left when it was sent, at `sent` seconds since 1970.
 
     Clocks of two machines differ: a call never gets more time than it had, nor loses all of it at once.
     """
