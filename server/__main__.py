@@ -45,11 +45,11 @@ def main() -> int:
     bound_memory(settings.workers)
     # Requests run side by side, one thread each; a pool of threads inside each would only contend.
     cv2.setNumThreads(1)
-    ending = Shutdown(settings.drain_s, settings.grace_s)
+    shutdown = Shutdown(settings.drain_s, settings.grace_s)
     try:
         # Servers with a database of their own in this folder would take up one another's jobs.
         lock = FolderLock(settings.data_dir) if settings.database_url is None else None
-        app = create_app(settings, _models(settings), ending)
+        app = create_app(settings, _models(settings), shutdown)
     except FolderInUseError as error:
         print(f"settings: RETOUCH_DATA_DIR {error}", file=sys.stderr)
         return 2
@@ -83,13 +83,13 @@ def main() -> int:
         server_header=False,
         access_log=settings.log_level == "debug",
     )
-    server = GracefulServer(config, ending)
+    server = GracefulServer(config, shutdown)
     # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
     if lock is not None:
         lock.close()
-    return ending.leave(0 if server.started else 1)
+    return shutdown.leave(0 if server.started else 1)
 
 
 def _models(settings: Settings) -> RemoteModels:

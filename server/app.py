@@ -34,21 +34,21 @@ _LONGEST_JOB = timedelta(days=7)
 """How long an accepted job may wait with its pictures, a server that is down included."""
 
 
-def create_app(settings: Settings, models: WarmModels, ending: Shutdown | None = None) -> FastAPI:
+def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None = None) -> FastAPI:
     """Make the server's application; nothing is read from the environment here.
 
-    ending: of the process that serves it. Raises OSError where the store or the database is not to be
+    shutdown: of the process that serves it. Raises OSError where the store or the database is not to be
     had.
     """
-    ending = ending or Shutdown(settings.drain_s, settings.grace_s)
-    readiness = Readiness(ending, {"models"})
+    shutdown = shutdown or Shutdown(settings.drain_s, settings.grace_s)
+    readiness = Readiness(shutdown, {"models"})
     house = build_context(settings, models)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(house.durable.start)
-        ending.on_begin(house.durable.begin_no_more)
-        ending.on_late(house.workers.begin_nothing)
+        shutdown.on_begin(house.durable.stop_accepting)
+        shutdown.on_late(house.workers.stop_accepting_anything)
         tasks = [
             asyncio.create_task(_warm_up(models, readiness)),
             asyncio.create_task(_sweep(settings, house)),
@@ -57,10 +57,10 @@ def create_app(settings: Settings, models: WarmModels, ending: Shutdown | None =
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await anyio.to_thread.run_sync(house.durable.stop, max(1.0, ending.remaining() - _LAST_S))
+        await anyio.to_thread.run_sync(house.durable.stop, max(1.0, shutdown.remaining() - _LAST_S))
         # What has been given up ends at its next step, which some models reach only after seconds.
-        last = max(0.0, ending.remaining() - _LAST_S / 2)
-        ending.unfinished = not await anyio.to_thread.run_sync(house.workers.end, last)
+        last = max(0.0, shutdown.remaining() - _LAST_S / 2)
+        shutdown.unfinished = not await anyio.to_thread.run_sync(house.workers.end, last)
         await house.reception.intake.aclose()
         house.records.close()
 

@@ -14,7 +14,7 @@ router = APIRouter(tags=["health"])
 class Readiness:
     """What is still awaited before the first request; ready when nothing is, until the end is begun."""
 
-    ending: Shutdown
+    shutdown: Shutdown
     awaited: set[str] = field(default_factory=set)
     fault: str | None = None
 
@@ -33,7 +33,7 @@ async def readyz(request: Request) -> JSONResponse:
     ready could not tell its callers when to come again.
     """
     readiness: Readiness = request.app.state.readiness
-    if readiness.ending.begun:
+    if readiness.shutdown.begun:
         return JSONResponse({"status": "ending"}, 503)
     if readiness.fault is not None:
         return JSONResponse({"status": "failed", "reason": readiness.fault}, 503)

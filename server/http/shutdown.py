@@ -31,8 +31,8 @@ class Shutdown:
         self.drain_s = drain_s
         self.grace_s = grace_s
         self._began: float | None = None
-        self._reactions: list[Callable[[], None]] = []
-        self._late: list[Callable[[], None]] = []
+        self._begin_hooks: list[Callable[[], None]] = []
+        self._late_hooks: list[Callable[[], None]] = []
 
     @property
     def begun(self) -> bool:
@@ -53,24 +53,24 @@ class Shutdown:
         """Tell whether balancers have had their time to look elsewhere."""
         return self.begun and self.grace_s - self.remaining() >= self.drain_s
 
-    def on_begin(self, reaction: Callable[[], None]) -> None:
+    def on_begin(self, hook: Callable[[], None]) -> None:
         """Have something done soon after the end has begun."""
-        self._reactions.append(reaction)
+        self._begin_hooks.append(hook)
 
-    def on_late(self, reaction: Callable[[], None]) -> None:
+    def on_late(self, hook: Callable[[], None]) -> None:
         """Have something done when there is just time enough to tell those who still wait."""
-        self._late.append(reaction)
+        self._late_hooks.append(hook)
 
-    def react(self) -> None:
+    def run_begin_hooks(self) -> None:
         """Do what is to be done once the end has begun; each once."""
-        while self._reactions:
-            self._reactions.pop(0)()
+        while self._begin_hooks:
+            self._begin_hooks.pop(0)()
 
     def watch(self) -> None:
         """See to it that the process is gone when its time is over; returns never."""
         time.sleep(max(0.0, self.remaining() - 2 * _LAST_S))
-        for reaction in self._late:
-            reaction()
+        for hook in self._late_hooks:
+            hook()
         time.sleep(self.remaining())
         log.critical("the grace period of %g s is over: leaving as it is", self.grace_s)
         os._exit(1)
@@ -94,41 +94,43 @@ class GracefulServer(uvicorn.Server):
     the grace period is over.
     """
 
-    def __init__(self, config: uvicorn.Config, ending: Shutdown) -> None:
-        config.timeout_graceful_shutdown = max(1, int(ending.grace_s - ending.drain_s - _LAST_S))
+    def __init__(self, config: uvicorn.Config, shutdown: Shutdown) -> None:
+        config.timeout_graceful_shutdown = max(
+            1, int(shutdown.grace_s - shutdown.drain_s - _LAST_S)
+        )
         super().__init__(config)
-        self._ending = ending
-        self._takes_no_more = False
-        watcher = threading.Thread(target=ending.watch, name="ending", daemon=True)
-        ending.on_begin(watcher.start)
+        self._shutdown = shutdown
+        self._listener_is_full = False
+        watcher = threading.Thread(target=shutdown.watch, name="ending", daemon=True)
+        shutdown.on_begin(watcher.start)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end; called by the signal."""
-        if sig == signal.SIGTERM and not self._ending.begun:
+        if sig == signal.SIGTERM and not self._shutdown.begun:
             self._captured_signals.append(sig)
-            self._ending.begin()
+            self._shutdown.begin()
             return
-        self._ending.begin()
+        self._shutdown.begin()
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
         """Look, ten times a second, whether the listener is to be closed."""
         if counter % 10 == 1:
             self._hold_signals()
-        if self._ending.begun:
-            self._ending.react()
-            if self._takes_no_more:
+        if self._shutdown.begun:
+            self._shutdown.run_begin_hooks()
+            if self._listener_is_full:
                 self.should_exit = True
-            elif self._ending.drained():
-                self._take_no_more()
+            elif self._shutdown.drained():
+                self._refuse_connections()
         return await super().on_tick(counter)
 
-    def _take_no_more(self) -> None:
+    def _refuse_connections(self) -> None:
         """Let no caller in any more, a moment before the listener closes.
 
         The system would hang up on those whom it has let in and who have not been accepted yet.
         """
-        self._takes_no_more = True
+        self._listener_is_full = True
         for server in self.servers:
             for listening in server.sockets:
                 with socket.socket(fileno=os.dup(listening.fileno())) as listener:

@@ -56,13 +56,13 @@ class DurableJobs:
             self._undone.discard(name)
             raise
 
-    def begin_no_more(self) -> None:
+    def stop_accepting(self) -> None:
         """Let jobs end that have begun; the others stay for the next start, or for another process."""
-        self._runner.begin_no_more()
+        self._runner.stop_accepting()
 
     def stop(self, seconds: float) -> None:
         """Wait for the jobs that have begun, so long at most, and leave the others."""
-        self.begin_no_more()
+        self.stop_accepting()
         deadline = time.monotonic() + seconds
         while self._undone and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -61,14 +61,14 @@ class JobRunner:
         self._stopping = threading.Event()
         self._over = threading.Event()
 
-    def begin_no_more(self) -> None:
+    def stop_accepting(self) -> None:
         """Let jobs go on that have begun; the others raise JobInterruptedError."""
         self._stopping.set()
-        self._workers.begin_no_jobs()
+        self._workers.stop_accepting_jobs()
 
     def abandon(self) -> None:
         """Let every job raise JobInterruptedError that is still at work."""
-        self.begin_no_more()
+        self.stop_accepting()
         self._over.set()
         with self._lock:
             for deadline in self._deadlines:

@@ -45,7 +45,7 @@ class Workers:
             self._changed.notify()
         return future
 
-    def begin_no_jobs(self) -> None:
+    def stop_accepting_jobs(self) -> None:
         """Drop the jobs that have not begun, and take none any more; their futures are cancelled."""
         with self._changed:
             self._takes_jobs = False
@@ -54,9 +54,9 @@ class Workers:
         for future in dropped:
             _cancel(future)
 
-    def begin_nothing(self) -> None:
+    def stop_accepting_anything(self) -> None:
         """Drop all that has not begun, and take nothing any more; the threads end."""
-        self.begin_no_jobs()
+        self.stop_accepting_jobs()
         with self._changed:
             self._takes_calls = False
             dropped = [future for future, _ in self._calls]
@@ -67,7 +67,7 @@ class Workers:
 
     def end(self, timeout_s: float) -> bool:
         """Begin nothing, and wait for what is at work; False where it takes longer than `timeout_s`."""
-        self.begin_nothing()
+        self.stop_accepting_anything()
         until = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))

@@ -57,7 +57,7 @@ class AppContext:
     def close(self) -> None:
         """Let jobs end that have begun."""
         self.jobs.stop(20)
-        self.workers.begin_nothing()
+        self.workers.stop_accepting_anything()
         self.records.close()
 
     def remembered(self) -> int:

@@ -76,8 +76,8 @@ def test_models_whose_engine_is_away_are_tried_again(
 
 def test_a_process_that_ends_is_not_ready(tmp_path: Path) -> None:
     ending = Shutdown(1, 30)
-    with TestClient(create_app(Settings(data_dir=tmp_path), FakeModels(), ending)) as client:
-        ending.begin()
+    with TestClient(create_app(Settings(data_dir=tmp_path), FakeModels(), shutdown)) as client:
+        shutdown.begin()
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json()) == (503, {"status": "ending"})
         assert client.get("/healthz").status_code == 200

@@ -36,7 +36,7 @@ def busy() -> Iterator[Busy]:
     busy = Busy()
     yield busy
     busy.let.set()
-    busy.workers.begin_nothing()
+    busy.workers.stop_accepting_anything()
 
 
 def test_results_and_errors_come_back() -> None:
@@ -47,7 +47,7 @@ def test_results_and_errors_come_back() -> None:
     with pytest.raises(IndexError):
         failed.result(10)
     assert workers.submit(lambda: 9).result(10) == 9
-    workers.begin_nothing()
+    workers.stop_accepting_anything()
 
 
 def test_callers_go_before_jobs(busy: Busy) -> None:
@@ -72,7 +72,7 @@ def test_a_job_gets_its_turn_however_many_call(busy: Busy) -> None:
 def test_jobs_that_have_not_begun_are_dropped_and_calls_go_on(busy: Busy) -> None:
     job = busy.workers.submit(busy.note("job"), job=True)
     call = busy.workers.submit(busy.note("call"))
-    busy.workers.begin_no_jobs()
+    busy.workers.stop_accepting_jobs()
     assert wait([job], 10).done
     busy.let.set()
     call.result(10)
@@ -86,7 +86,7 @@ def test_jobs_that_have_not_begun_are_dropped_and_calls_go_on(busy: Busy) -> Non
 
 def test_after_the_end_nothing_begins(busy: Busy) -> None:
     call = busy.workers.submit(busy.note("call"))
-    busy.workers.begin_nothing()
+    busy.workers.stop_accepting_anything()
     busy.let.set()
     busy.held.result(10)
     with pytest.raises(CancelledError):
