@@ -60,12 +60,12 @@ class Pool(Lending):
     def __init__(
         self,
         profile: Profile,
-        shelf: WeightsCache | Path,
+        cache: WeightsCache | Path,
         threads: int = 1,
         host: DevicePolicy | None = None,
     ) -> None:
         """Make a pool; nothing is loaded yet. host: where models run, the processor by default."""
-        self._shelf = shelf if isinstance(shelf, WeightsCache) else WeightsCache(shelf)
+        self._cache = cache if isinstance(cache, WeightsCache) else WeightsCache(cache)
         self._host = host or DevicePolicy(threads=threads)
         self._slots: dict[Role, _Slot] = {role: _Slot(card) for role, card in profile.items()}
         self._changed = threading.Condition()
@@ -96,13 +96,13 @@ class Pool(Lending):
         WeightsUnavailableError and UnknownDeviceError. Nothing is loaded yet.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
-        shelf = WeightsCache(weights_dir, models_dir)
+        cache = WeightsCache(weights_dir, models_dir)
         torch = any(card.torch for card in profile.values())
         host = DevicePolicy.choose(torch, threads, device, dtype, offload, memory_mb, preload)
-        failures = download.fetch_profile(profile, shelf)
+        failures = download.fetch_profile(profile, cache)
         if failures and (not torch or len(failures) == len(profile)):
             raise WeightsUnavailableError("\n".join(failures.values()))
-        pool = cls(profile, shelf, host=host)
+        pool = cls(profile, cache, host=host)
         pool._unfetched = failures
         for card, text in failures.items():
             log.error("%s: %s", card, text)
@@ -219,7 +219,7 @@ class Pool(Lending):
                 continue
             total += slot.card.memory_mb
             if slot.card.shared_mb:
-                core = self._shelf.path(slot.card.parts[0])
+                core = self._cache.path(slot.card.parts[0])
                 total -= slot.card.shared_mb if core in shared else 0
                 shared.add(core)
         return total
@@ -252,21 +252,21 @@ class Pool(Lending):
         except UnpinnedCodeError as error:
             raise ModelUnavailableError(str(error)) from error
         for part in card.parts:
-            if wrong := self._shelf.fault(part):
-                raise ModelUnavailableError(f"{name}: {self._shelf.path(part)}: {wrong}")
+            if wrong := self._cache.problem(part):
+                raise ModelUnavailableError(f"{name}: {self._cache.path(part)}: {wrong}")
         try:
             model = self._build(card)
         except MemoryError:
             raise
         except Exception as error:
             # Backends fail in ways of their own; each is the same to whoever asked for the role.
-            where = ", ".join(map(str, self._shelf.paths(card))) or "no files"
+            where = ", ".join(map(str, self._cache.paths(card))) or "no files"
             raise ModelUnavailableError(f"{name} from {where}: {error}") from error
         return RetryOnOutOfMemory(model, card.name, self._make_room) if card.torch else model
 
     def _build(self, card: Card) -> Any:
         """Build a card's model; when memory runs out, once more with every idle model dropped."""
-        paths, placement = self._shelf.paths(card), self._host.placement(card)
+        paths, placement = self._cache.paths(card), self._host.placement(card)
         try:
             return card.build(paths, placement)
         except Exception as error:

@@ -17,7 +17,7 @@ class BundleError(ValueError):
     """A profile cannot be packed, or a file is no package of weights."""
 
 
-def pack(profile: Profile, shelf: WeightsCache, file: Path) -> None:
+def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
     """Write what the weights folder holds of a profile, and the commits it is pinned to.
 
     A tar without compression: weights do not compress. It appears whole or not at all. Raises
@@ -27,13 +27,13 @@ def pack(profile: Profile, shelf: WeightsCache, file: Path) -> None:
     for part in parts.values():
         if isinstance(part, LocalFolder):
             raise BundleError(f"{part.path} is a path of your own: copy it along yourself")
-    pins = shelf.pins()
+    pins = cache.pins()
     repos = [part.repo for part in parts.values() if isinstance(part, HubFolder)]
     unfinished = file.with_name(f".{file.name}.part")
     try:
         with tarfile.open(unfinished, "w") as tar:
             for part in parts.values():
-                tar.add(shelf.path(part), f"{_PREFIX}/{part.name}", filter=_plain)
+                tar.add(cache.path(part), f"{_PREFIX}/{part.name}", filter=_plain)
             kept = "".join(f'"{repo}" = "{pins[repo]}"\n' for repo in repos if repo in pins)
             info = tarfile.TarInfo(f"{_PREFIX}/pins.toml")
             info.size = len(kept.encode())
@@ -43,13 +43,13 @@ def pack(profile: Profile, shelf: WeightsCache, file: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def unpack(file: Path, shelf: WeightsCache) -> None:
-    """Put what `pack` wrote into the weights folder.
+def unbundle(file: Path, cache: WeightsCache) -> None:
+    """Put what `bundle` wrote into the weights folder.
 
     Raises BundleError for anything else, and for a repository that is damaged.
     """
-    shelf.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=shelf.folder, prefix=".unpacking-") as name:
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".unpacking-") as name:
         unpacked = Path(name)
         try:
             with tarfile.open(file) as tar:
@@ -61,11 +61,11 @@ def unpack(file: Path, shelf: WeightsCache) -> None:
             raise BundleError(f"{file} is no package of weights")
         _check(file, inside)
         for repo, commit in inside.pins().items():
-            shelf.pin(repo, commit)
+            cache.pin(repo, commit)
         (inside.folder / "pins.toml").unlink()
         for path in [*inside.folder.glob("*"), *inside.folder.glob("tiny/*")]:
             if path.name != "tiny":
-                _move(path, shelf.folder / path.relative_to(inside.folder))
+                _move(path, cache.folder / path.relative_to(inside.folder))
 
 
 def _check(file: Path, inside: WeightsCache) -> None:
@@ -73,7 +73,7 @@ def _check(file: Path, inside: WeightsCache) -> None:
     for folder in inside.folder.iterdir():
         if folder.is_dir() and (manifest := Manifest.read(folder)) is not None:
             part = HubFolder(manifest.repo, manifest.revision, manifest.patterns, 0)
-            if wrong := inside.fault(part, thorough=True):
+            if wrong := inside.problem(part, thorough=True):
                 raise BundleError(f"{file}: {folder.name}: {wrong}")
 
 

@@ -80,7 +80,7 @@ class WeightsCache:
             return part.path
         return self.copy(part) or self.folder / part.name
 
-    def fault(self, part: Part, *, thorough: bool = False) -> str | None:
+    def problem(self, part: Part, *, thorough: bool = False) -> str | None:
         """Say what is wrong with a part on disk, None for nothing; the user's own must only exist.
 
         Files are hashed, about 1 s for each GB; those of a fetched folder only when `thorough`.
@@ -89,10 +89,10 @@ class WeightsCache:
         if isinstance(part, LocalFolder | MadeFolder) or self.copy(part) is not None:
             return None if path.exists() else "missing"
         if isinstance(part, WeightFile):
-            return file_fault(path, part.size, part.sha256)
-        return self._folder_fault(part, path, thorough)
+            return file_problem(path, part.size, part.sha256)
+        return self._folder_problem(part, path, thorough)
 
-    def _folder_fault(self, part: HubFolder, path: Path, thorough: bool) -> str | None:
+    def _folder_problem(self, part: HubFolder, path: Path, thorough: bool) -> str | None:
         if not path.is_dir():
             return "missing"
         manifest = Manifest.read(path)
@@ -104,14 +104,14 @@ class WeightsCache:
         if manifest.patterns != part.patterns:
             return "fetched for another version of the card"
         for name, entry in manifest.files.items():
-            if wrong := file_fault(path / name, entry.size, entry.sha256 if thorough else None):
+            if wrong := file_problem(path / name, entry.size, entry.sha256 if thorough else None):
                 return f"{name}: {wrong}"
         return None
 
     def verify(self, profile: Profile) -> dict[str, str | None]:
         """Check every part of a profile thoroughly; gives name -> what is wrong."""
         parts = {part.name: part for card in profile.values() for part in card.parts}
-        return {name: self.fault(part, thorough=True) for name, part in parts.items()}
+        return {name: self.problem(part, thorough=True) for name, part in parts.items()}
 
     def paths(self, card: Card) -> list[Path]:
         """Give the paths that a card is built from."""
@@ -140,7 +140,7 @@ class WeightsCache:
             yield
 
 
-def file_fault(path: Path, size: int | None, sha256: str | None = None) -> str | None:
+def file_problem(path: Path, size: int | None, sha256: str | None = None) -> str | None:
     """Say what is wrong with a file, None when it has this size and this SHA-256, each if given."""
     if not path.is_file():
         return "missing"

@@ -9,12 +9,12 @@ from models.catalog.card import Profile
 from models.catalog.profile import UnknownProfileError, load_profile, profile_names
 from models.catalog.registry import CARDS
 from models.weights import download
-from models.weights.bundle import BundleError, pack, unpack
+from models.weights.bundle import BundleError, bundle, unbundle
 from models.weights.cache import WeightsCache
 
 
-def default_shelf() -> WeightsCache:
-    """Give the shelf that the server's own settings name."""
+def default_cache() -> WeightsCache:
+    """Give the cache that the server's own settings name."""
     copies = os.environ.get("RETOUCH_MODELS_DIR")
     folder = Path(os.environ.get("RETOUCH_DATA_DIR") or "data") / "weights"
     return WeightsCache(folder, Path(copies) if copies else None)
@@ -23,19 +23,19 @@ def default_shelf() -> WeightsCache:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; gives the exit status."""
     chosen = _parser().parse_args(arguments)
-    shelf = default_shelf()
+    cache = default_cache()
     try:
         match chosen.command:
             case "list":
-                return _list(shelf, load_profile(chosen.profile) if chosen.profile else None)
+                return _list(cache, load_profile(chosen.profile) if chosen.profile else None)
             case "fetch":
-                return _fetch(shelf, load_profile(chosen.profile))
+                return _fetch(cache, load_profile(chosen.profile))
             case "verify":
-                return _verify(shelf, load_profile(chosen.profile))
+                return _verify(cache, load_profile(chosen.profile))
             case "pack":
-                return _pack(shelf, load_profile(chosen.profile), chosen.file)
+                return _pack(cache, load_profile(chosen.profile), chosen.file)
             case _:
-                unpack(chosen.file, shelf)
+                unbundle(chosen.file, cache)
                 return 0
     except (UnknownProfileError, BundleError, OSError) as error:
         print(f"weights: {error}", file=sys.stderr)
@@ -63,12 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _list(shelf: WeightsCache, profile: Profile | None) -> int:
+def _list(cache: WeightsCache, profile: Profile | None) -> int:
     chosen = set(profile.values()) if profile is not None else set(CARDS)
     cards = [card for card in CARDS if card in chosen]
     cards += [card for card in chosen if card not in cards]  # changed by the user's own profile
     for card in cards:
-        here = all(shelf.path(part).exists() for part in card.parts)
+        here = all(cache.path(part).exists() for part in card.parts)
         state = "here" if here else "not fetched"
         gated = any(getattr(folder, "gated", False) for folder in card.folders)
         notes = ["gated"] * gated + ["runs its repository's code"] * card.remote_code
@@ -78,29 +78,29 @@ def _list(shelf: WeightsCache, profile: Profile | None) -> int:
     return 0
 
 
-def _fetch(shelf: WeightsCache, profile: Profile) -> int:
-    failures = download.fetch_profile(profile, shelf, thorough=True)
+def _fetch(cache: WeightsCache, profile: Profile) -> int:
+    failures = download.fetch_profile(profile, cache, thorough=True)
     for name, text in failures.items():
         print(f"{name}: {text}", file=sys.stderr)
-    return max(_verify(shelf, profile), bool(failures))
+    return max(_verify(cache, profile), bool(failures))
 
 
-def _verify(shelf: WeightsCache, profile: Profile) -> int:
-    faults = shelf.verify(profile)
+def _verify(cache: WeightsCache, profile: Profile) -> int:
+    faults = cache.verify(profile)
     parts = {part.name: part for card in profile.values() for part in card.parts}
     for name, wrong in faults.items():
-        own = shelf.copy(parts[name]) is not None
-        print(f"{shelf.path(parts[name])}: {wrong or ('your own copy' if own else 'ok')}")
+        own = cache.copy(parts[name]) is not None
+        print(f"{cache.path(parts[name])}: {wrong or ('your own copy' if own else 'ok')}")
     return 1 if any(faults.values()) else 0
 
 
-def _pack(shelf: WeightsCache, profile: Profile, file: Path) -> int:
-    if failures := {name: wrong for name, wrong in shelf.verify(profile).items() if wrong}:
+def _pack(cache: WeightsCache, profile: Profile, file: Path) -> int:
+    if failures := {name: wrong for name, wrong in cache.verify(profile).items() if wrong}:
         for name, wrong in failures.items():
             print(f"{name}: {wrong}", file=sys.stderr)
         print("weights: fetch the profile first", file=sys.stderr)
         return 1
-    pack(profile, shelf, file)
+    bundle(profile, cache, file)
     return 0
 
 

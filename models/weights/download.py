@@ -29,7 +29,7 @@ from models.catalog.source import (
     WeightFile,
     Wheel,
 )
-from models.weights.cache import MANIFEST, Entry, Manifest, WeightsCache, file_fault, hash_file
+from models.weights.cache import MANIFEST, Entry, Manifest, WeightsCache, file_problem, hash_file
 
 Progress = Callable[[str, int, int], None]
 """Called with a label, the bytes done, and the bytes in all (0 when unknown)."""
@@ -71,18 +71,18 @@ def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> P
         return _fetch(file, folder, Path(downloads), progress or show_progress)
 
 
-def fetch_card(card: Card, shelf: WeightsCache, progress: Progress | None = None) -> list[Path]:
+def fetch_card(card: Card, cache: WeightsCache, progress: Progress | None = None) -> list[Path]:
     """Give the paths that a card is built from, fetched if they are not there yet.
 
     Raises WeightsUnavailableError.
     """
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
-        return _fetch_card(card, shelf, Path(downloads), progress or show_progress)
+        return _fetch_card(card, cache, Path(downloads), progress or show_progress)
 
 
 def fetch_profile(
     profile: Profile,
-    shelf: WeightsCache,
+    cache: WeightsCache,
     progress: Progress | None = None,
     *,
     thorough: bool = False,
@@ -95,14 +95,14 @@ def fetch_profile(
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
         for card in profile.values():
             try:
-                _fetch_card(card, shelf, Path(downloads), progress or show_progress, thorough)
+                _fetch_card(card, cache, Path(downloads), progress or show_progress, thorough)
             except WeightsUnavailableError as error:
                 failures[card.name] = str(error)
     return failures
 
 
 def _fetch_card(
-    card: Card, shelf: WeightsCache, downloads: Path, progress: Progress, thorough: bool = False
+    card: Card, cache: WeightsCache, downloads: Path, progress: Progress, thorough: bool = False
 ) -> list[Path]:
     try:
         check_pin(card)
@@ -111,35 +111,35 @@ def _fetch_card(
     for part in card.parts:
         match part:
             case LocalFolder():
-                if wrong := shelf.fault(part):
+                if wrong := cache.problem(part):
                     raise WeightsUnavailableError(f"{card.name}: {part.path}: {wrong}")
-            case _ if shelf.copy(part) is not None:
+            case _ if cache.copy(part) is not None:
                 pass
             case WeightFile():
-                _fetch(part, shelf.folder, downloads, progress)
+                _fetch(part, cache.folder, downloads, progress)
             case HubFolder():
-                _fetch_folder(part, shelf, thorough)
+                _fetch_folder(part, cache, thorough)
             case MadeFolder():
-                _make(part, shelf)
-    return shelf.paths(card)
+                _make(part, cache)
+    return cache.paths(card)
 
 
-def _fetch_folder(part: HubFolder, shelf: WeightsCache, thorough: bool) -> None:
+def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
     """Fetch the files of a repository; the hub's own client resumes what was broken off."""
-    if shelf.fault(part, thorough=thorough) is None:
+    if cache.problem(part, thorough=thorough) is None:
         return
     try:
         from huggingface_hub import HfApi, snapshot_download
     except ImportError as error:
         raise WeightsUnavailableError(f"{part}: the extra `gpu` is not installed") from error
-    folder = shelf.path(part)
-    wanted = part.revision or shelf.pins().get(part.repo)
+    folder = cache.path(part)
+    wanted = part.revision or cache.pins().get(part.repo)
     patterns = list(part.patterns)
     try:
         info = HfApi().model_info(part.repo, revision=wanted, files_metadata=True)
         commit = str(info.sha)
         if not part.pinned:
-            shelf.pin(part.repo, commit)
+            cache.pin(part.repo, commit)
         (folder / MANIFEST).unlink(missing_ok=True)
         listed = _listed(part, info)
         for name, sibling in listed.items():
@@ -164,7 +164,7 @@ def _listed(part: HubFolder, info: Any) -> dict[str, Any]:
 
 def _sibling_fault(path: Path, sibling: Any) -> str | None:
     """Compare a file with the hub's entry, which has a checksum for large files only."""
-    return file_fault(path, sibling.size, sibling.lfs.sha256 if sibling.lfs else None)
+    return file_problem(path, sibling.size, sibling.lfs.sha256 if sibling.lfs else None)
 
 
 def _write_manifest(part: HubFolder, commit: str, folder: Path, listed: dict[str, Any]) -> None:
@@ -195,15 +195,15 @@ def _hub_failure(part: HubFolder, error: Exception) -> str:
     return f"{part} could not be fetched: {kind}: {text}"
 
 
-def _make(part: MadeFolder, shelf: WeightsCache) -> None:
+def _make(part: MadeFolder, cache: WeightsCache) -> None:
     """Let a backend module make its tiny model, if it is not there yet or made by other code."""
     tiny = importlib.import_module("models.tiny.maker")
-    tiny.make(part, shelf.path(part))
+    tiny.make(part, cache.path(part))
 
 
 def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) -> Path:
     target = folder / file.name
-    if file_fault(target, file.size, file.sha256) is None:
+    if file_problem(target, file.size, file.sha256) is None:
         return target
     folder.mkdir(parents=True, exist_ok=True)
     failures = []
@@ -215,7 +215,7 @@ def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) 
                 _write(source, file, out, downloads, progress)
                 out.flush()
                 os.fsync(out.fileno())
-            if wrong := file_fault(part, file.size, file.sha256):
+            if wrong := file_problem(part, file.size, file.sha256):
                 raise _SourceError(wrong)
             part.replace(target)
             return target

@@ -193,7 +193,7 @@ def test_the_files_of_a_card_are_fetched_and_no_others(
     folder = tmp_path / "org--net"
     assert files_in(folder) == {"config.json", "unet/w.safetensors", MANIFEST}
     assert (folder / "unet" / "w.safetensors").read_bytes() == BODY
-    assert WeightsCache(tmp_path).fault(part(FIRST), thorough=True) is None
+    assert WeightsCache(tmp_path).problem(part(FIRST), thorough=True) is None
     assert WeightsCache(tmp_path).pins() == {}
 
 
@@ -220,10 +220,10 @@ def test_another_revision_replaces_the_files_of_the_first(
     hub: HubStandIn, fetch: Fetch, tmp_path: Path
 ) -> None:
     assert fetch(FIRST) == ""
-    assert "commit" in str(WeightsCache(tmp_path).fault(part(SECOND)))
+    assert "commit" in str(WeightsCache(tmp_path).problem(part(SECOND)))
     assert fetch(SECOND) == ""
     assert files_in(tmp_path / "org--net") == {"config.json", "new.safetensors", MANIFEST}
-    assert WeightsCache(tmp_path).fault(part(SECOND), thorough=True) is None
+    assert WeightsCache(tmp_path).problem(part(SECOND), thorough=True) is None
 
 
 def test_a_truncated_file_is_seen_before_loading_and_fetched_again(
@@ -233,7 +233,7 @@ def test_a_truncated_file_is_seen_before_loading_and_fetched_again(
     damaged = tmp_path / "org--net" / "unet" / "w.safetensors"
     damaged.write_bytes(BODY[:-1])
     assert "unet/w.safetensors: 16383 bytes instead of 16384" in str(
-        WeightsCache(tmp_path).fault(part(FIRST))
+        WeightsCache(tmp_path).problem(part(FIRST))
     )
     assert fetch(FIRST) == ""
     assert damaged.read_bytes() == BODY
@@ -255,7 +255,7 @@ def test_a_file_that_is_not_what_the_hub_lists_is_refused(
 ) -> None:
     hub.lied["unet/w.safetensors"] = "0" * 64
     assert "unet/w.safetensors: SHA-256" in fetch(FIRST)
-    assert WeightsCache(tmp_path).fault(part(FIRST)) == "not fetched to the end"
+    assert WeightsCache(tmp_path).problem(part(FIRST)) == "not fetched to the end"
 
 
 def test_a_gated_repository_tells_what_to_do_and_opens_to_the_token(

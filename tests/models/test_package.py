@@ -13,7 +13,7 @@ from models.catalog.card import Profile
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, LocalFolder, MadeFolder, WeightFile
 from models.weights import cli
-from models.weights.bundle import BundleError, pack, unpack
+from models.weights.bundle import BundleError, bundle, unbundle
 from models.weights.cache import Entry, Manifest, WeightsCache
 
 COMMIT = "c" * 40
@@ -21,7 +21,7 @@ COMMIT = "c" * 40
 
 def stocked(folder: Path) -> tuple[WeightsCache, Profile]:
     """Make a weights folder as fetches leave it, and the profile it is for."""
-    shelf = WeightsCache(folder)
+    cache = WeightsCache(folder)
     net = folder / "org--net"
     (net / "unet").mkdir(parents=True)
     (net / ".cache").mkdir()
@@ -29,8 +29,8 @@ def stocked(folder: Path) -> tuple[WeightsCache, Profile]:
     (net / "unet" / "w.safetensors").write_bytes(b"weights")
     entry = Entry(7, hashlib.sha256(b"weights").hexdigest())
     Manifest("org/net", COMMIT, ("*",), {"unet/w.safetensors": entry}).write(net)
-    shelf.pin("org/net", COMMIT)
-    shelf.pin("org/other", COMMIT)
+    cache.pin("org/net", COMMIT)
+    cache.pin("org/other", COMMIT)
     (folder / "net.bin").write_bytes(b"file")
     (folder / "tiny" / "lama").mkdir(parents=True)
     (folder / "tiny" / "lama" / "w.pt").write_bytes(b"tiny")
@@ -44,15 +44,15 @@ def stocked(folder: Path) -> tuple[WeightsCache, Profile]:
             MadeFolder("models.backends.torch.lama"),
         ),
     )
-    return shelf, {"matting": card}
+    return cache, {"matting": card}
 
 
 def test_what_is_packed_here_verifies_there_with_its_pins(tmp_path: Path) -> None:
-    shelf, profile = stocked(tmp_path / "here")
-    pack(profile, shelf, tmp_path / "p.tar")
+    cache, profile = stocked(tmp_path / "here")
+    bundle(profile, cache, tmp_path / "p.tar")
     there = WeightsCache(tmp_path / "there")
     there.pin("org/more", "d" * 40)
-    unpack(tmp_path / "p.tar", there)
+    unbundle(tmp_path / "p.tar", there)
     assert there.verify(profile) == {"net.bin": None, "org--net": None, "tiny/lama": None}
     assert there.pins() == {"org/net": COMMIT, "org/more": "d" * 40}
     names = {path.name for path in there.folder.rglob("*")}
@@ -61,23 +61,23 @@ def test_what_is_packed_here_verifies_there_with_its_pins(tmp_path: Path) -> Non
 
 
 def test_unpacking_again_replaces_what_was_there(tmp_path: Path) -> None:
-    shelf, profile = stocked(tmp_path / "here")
-    pack(profile, shelf, tmp_path / "p.tar")
-    (shelf.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"damaged")
-    assert shelf.verify(profile)["org--net"]
-    unpack(tmp_path / "p.tar", shelf)
-    assert not any(shelf.verify(profile).values())
+    cache, profile = stocked(tmp_path / "here")
+    bundle(profile, cache, tmp_path / "p.tar")
+    (cache.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"damaged")
+    assert cache.verify(profile)["org--net"]
+    unbundle(tmp_path / "p.tar", cache)
+    assert not any(cache.verify(profile).values())
 
 
 def test_a_package_with_a_damaged_repository_is_refused_and_changes_nothing(
     tmp_path: Path,
 ) -> None:
-    shelf, profile = stocked(tmp_path / "here")
-    (shelf.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"altered")
-    pack(profile, shelf, tmp_path / "p.tar")
+    cache, profile = stocked(tmp_path / "here")
+    (cache.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"altered")
+    bundle(profile, cache, tmp_path / "p.tar")
     there = tmp_path / "there"
     with pytest.raises(BundleError, match=r"unet/w\.safetensors: SHA-256"):
-        unpack(tmp_path / "p.tar", WeightsCache(there))
+        unbundle(tmp_path / "p.tar", WeightsCache(there))
     assert list(there.iterdir()) == []
 
 
@@ -99,16 +99,16 @@ def test_what_is_no_package_is_refused(
     with tarfile.open(tmp_path / "p.tar", "w") as tar:
         write(tar)
     with pytest.raises(BundleError):
-        unpack(tmp_path / "p.tar", WeightsCache(tmp_path / "there"))
+        unbundle(tmp_path / "p.tar", WeightsCache(tmp_path / "there"))
     assert not (tmp_path / "escaped").exists()
     assert list((tmp_path / "there").iterdir()) == []
 
 
 def test_a_profile_with_paths_of_the_users_own_is_not_packed(tmp_path: Path) -> None:
-    shelf, profile = stocked(tmp_path / "here")
+    cache, profile = stocked(tmp_path / "here")
     own = replace(profile["matting"], folders=(LocalFolder(tmp_path),))
     with pytest.raises(BundleError, match="path of your own"):
-        pack({"matting": own}, shelf, tmp_path / "p.tar")
+        bundle({"matting": own}, cache, tmp_path / "p.tar")
     assert not (tmp_path / "p.tar").exists()
 
 

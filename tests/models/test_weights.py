@@ -76,15 +76,15 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], None]:
     """Publish a wheel of project `carrier` 1.0 to pip, which then knows no other index."""
-    shelf = tmp_path / "shelf"
-    shelf.mkdir()
+    cache = tmp_path / "shelf"
+    cache.mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(cache))
 
     def publish(member: str, body: bytes) -> None:
         info = "carrier-1.0.dist-info"
-        with zipfile.ZipFile(shelf / "carrier-1.0-py3-none-any.whl", "w") as wheel:
+        with zipfile.ZipFile(cache / "carrier-1.0-py3-none-any.whl", "w") as wheel:
             wheel.writestr(member, body)
             wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: carrier\nVersion: 1.0")
             wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any")
@@ -228,10 +228,10 @@ def test_a_local_copy_of_a_repository_is_used_without_any_network(
     tmp_path: Path, place: str
 ) -> None:
     (tmp_path / "copies" / place).mkdir(parents=True)
-    shelf = WeightsCache(tmp_path / "weights", tmp_path / "copies")
+    cache = WeightsCache(tmp_path / "weights", tmp_path / "copies")
     card = folder_card(HubFolder("org/net", None, ("*",), 1))
-    assert fetch_card(card, shelf) == [tmp_path / "copies" / place]
-    assert shelf.fault(card.folders[0]) is None
+    assert fetch_card(card, cache) == [tmp_path / "copies" / place]
+    assert cache.fault(card.folders[0]) is None
     assert not (tmp_path / "weights").exists()
 
 
@@ -241,8 +241,8 @@ def test_a_local_copy_of_a_file_is_used_as_it_is(tmp_path: Path, place: str) -> 
     copy.parent.mkdir(parents=True)
     copy.write_bytes(b"my own")
     file = file_from(Hub("org/net", "main", "inner/net.bin"))
-    shelf = WeightsCache(tmp_path / "weights", tmp_path / "copies")
-    assert fetch_card(replace(CARDS[0], files=(file,)), shelf) == [copy]
+    cache = WeightsCache(tmp_path / "weights", tmp_path / "copies")
+    assert fetch_card(replace(CARDS[0], files=(file,)), cache) == [copy]
 
 
 def test_a_missing_folder_of_the_users_own_is_named(tmp_path: Path) -> None:
@@ -262,10 +262,10 @@ def test_code_is_fetched_at_a_commit_only_even_from_a_local_copy(
 
 
 def test_pins_are_kept_for_every_repository_also_when_written_at_once(tmp_path: Path) -> None:
-    shelf = WeightsCache(tmp_path)
+    cache = WeightsCache(tmp_path)
     with ThreadPoolExecutor(8) as writers:
-        list(writers.map(lambda number: shelf.pin(f"org/net{number}", "a" * 40), range(24)))
-    assert shelf.pins() == {f"org/net{number}": "a" * 40 for number in range(24)}
+        list(writers.map(lambda number: cache.pin(f"org/net{number}", "a" * 40), range(24)))
+    assert cache.pins() == {f"org/net{number}": "a" * 40 for number in range(24)}
 
 
 def test_progress_is_told_up_to_the_last_byte(tmp_path: Path, site: Site) -> None:
