@@ -67,7 +67,7 @@ def test_the_matte_is_the_sigmoid_of_the_last_output_for_a_normalised_picture(
     network = BiRefNet(tiny, allow_remote_code=True)
     pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    with network._resident.turn() as layers:
+    with network._module.on_device() as layers:
         outputs = layers((pixels - mean[:, None, None]) / std[:, None, None])
     assert len(outputs) == 2
     expected = outputs[-1].sigmoid()[0, 0].numpy()
@@ -154,7 +154,7 @@ def test_weights_stay_float32_and_in_evaluation_mode(tiny: Path, dtype: str) -> 
               | {name: value for name, value in load_file(file).items()
                  if not value.is_floating_point()}, file)  # fmt: skip
     network = BiRefNet(tiny, DeviceConfig(dtype=dtype), allow_remote_code=True)
-    with network._resident.turn() as layers:
+    with network._module.on_device() as layers:
         assert {weight.dtype for weight in layers.parameters()} == {torch.float32}
         assert not any(layer.training for layer in layers.modules())
 

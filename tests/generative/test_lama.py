@@ -139,7 +139,7 @@ def test_the_same_input_gives_the_same_output_from_the_first_call_on(
 def test_the_published_archives_interface_is_kept(file: Path) -> None:
     """Picture 0..1 and a mask of whole numbers, marked where above 0, sides multiples of 8."""
     model, seen = Lama(file), []
-    with model._resident.turn() as network:
+    with model._module.on_device() as network:
         network.register_forward_pre_hook(lambda _, given: seen.append(given))
     model.fill(np.full((30, 50, 3), 255, np.uint8), holed((30, 50), (5, 10, 5, 10)))
     ((pixels, mask),) = seen
@@ -153,7 +153,7 @@ def test_the_published_archives_interface_is_kept(file: Path) -> None:
 
 def test_plain_weights_load_in_evaluation_mode_and_float32(plain: Path) -> None:
     model = Lama(plain, DeviceConfig(dtype="float16"))
-    with model._resident.turn() as network:
+    with model._module.on_device() as network:
         assert not any(layer.training for layer in network.modules())
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}
     rgb = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)

@@ -63,7 +63,7 @@ def test_the_unsafe_label_is_told_by_its_name_not_its_place(folder: Path, photo:
 def test_levels_add_up_from_medium(folder: Path, photo: Photo) -> None:
     label(folder, "neutral", "low", "medium", "high")
     model = NsfwClassifier(folder)
-    with model._resident.turn() as network:
+    with model._module.on_device() as network:
         pixels = model._processor(images=photo("coffee").rgb.copy(), return_tensors="pt")
         odds = network(**pixels).logits[0].softmax(0).tolist()
     assert model.score(photo("coffee").rgb)["nsfw"] == pytest.approx(odds[2] + odds[3], abs=1e-5)
@@ -93,7 +93,7 @@ def test_a_missing_file_is_refused(folder: Path, file: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_for_gpus(folder: Path, dtype: str) -> None:
-    with NsfwClassifier(folder, DeviceConfig(dtype=dtype))._resident.turn() as network:
+    with NsfwClassifier(folder, DeviceConfig(dtype=dtype))._module.on_device() as network:
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}
         assert not network.training
 

@@ -81,7 +81,7 @@ def test_calls_at_once_give_what_calls_alone_give(
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_for_gpus(network: Callable[..., Any], dtype: str) -> None:
-    with network(placement=DeviceConfig(dtype=dtype))._resident.turn() as layers:
+    with network(placement=DeviceConfig(dtype=dtype))._module.on_device() as layers:
         assert {weight.dtype for weight in layers.parameters()} == {torch.float32}
         assert not any(layer.training for layer in layers.modules())
 
@@ -92,7 +92,7 @@ def test_masks_are_drawn_for_few_points_at_once_and_at_a_bounded_size(
     monkeypatch.setattr(sam, "WORK_PIXELS", 20_000)
     drawn: list[torch.Size] = []
     model = Sam(file, points=6, batch=5, thresholds=ANY_MASK)
-    with model._resident.turn() as layers:
+    with model._module.on_device() as layers:
         draw = layers.postprocess_masks
 
         def watched(*given: Any, **named: Any) -> torch.Tensor:

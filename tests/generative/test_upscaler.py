@@ -52,7 +52,7 @@ def test_tiles_give_what_one_pass_gives(file: Path, photo: Photo, factor: int) -
 
 def test_the_network_never_sees_more_than_a_tile(file: Path, photo: Photo) -> None:
     model, seen = Upscaler(file, tile=128), set()
-    with model._resident.turn() as network:
+    with model._module.on_device() as network:
         network.register_forward_pre_hook(lambda _, given: seen.add(tuple(given[0].shape)))
     model.upscale(photo("chelsea").rgb[:150, :200], 2)
     assert seen == {(1, 3, 128, 128)}, "one size spares the GPU a plan for each"
@@ -83,7 +83,7 @@ def test_another_architecture_in_a_pth_file_is_enlarged(tmp_path: Path) -> None:
     file = tmp_path / "esrgan.pth"
     torch.save({"params_ema": ESRGAN(num_filters=8, num_blocks=1).state_dict()}, file)
     model = Upscaler(file, tile=128)
-    with model._resident.turn() as network:
+    with model._module.on_device() as network:
         assert not network.training
     assert model.upscale(np.zeros((10, 12, 3), np.uint8), 4).shape == (40, 48, 3)
 
@@ -131,7 +131,7 @@ def test_networks_for_something_else_are_refused(
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_for_gpus(file: Path, dtype: str) -> None:
     model = Upscaler(file, DeviceConfig(dtype=dtype))
-    with model._resident.turn() as network:
+    with model._module.on_device() as network:
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}
 
 

@@ -58,8 +58,8 @@ class BiRefNet:
         if self._input.side % _MULTIPLE:
             raise ValueError(f"side {self._input.side} is not a multiple of {_MULTIPLE}")
         self._folder = folder
-        self._resident = DeviceModule(_load(folder, allow_remote_code), placement, torch.float32)
-        self._half = self._resident.device.type == "cuda" and placement.dtype != "float32"
+        self._module = DeviceModule(_load(folder, allow_remote_code), placement, torch.float32)
+        self._half = self._module.device.type == "cuda" and placement.dtype != "float32"
 
     def matte(self, rgb: Rgb) -> Matte:
         """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
@@ -78,9 +78,9 @@ class BiRefNet:
     def _look(self, pictures: Sequence[Rgb]) -> list[Float]:
         """Run the network: the matte of each square, 0..1."""
         tensor = torch.from_numpy(np.concatenate([self._input.tensor(rgb) for rgb in pictures]))
-        device = self._resident.device
+        device = self._module.device
         faster = torch.autocast(device.type, torch.float16) if self._half else nullcontext()
-        with self._resident.turn() as network, faster:
+        with self._module.on_device() as network, faster:
             answer = network(tensor.to(device))
             logits = answer[-1] if isinstance(answer, list | tuple) else answer
             if logits.shape != (len(pictures), 1, *tensor.shape[2:]):

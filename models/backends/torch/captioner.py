@@ -52,7 +52,7 @@ class Captioner:
                 self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise BadWeightsError(f"{folder} has no processor: {first_line(error)}") from error
-        self._resident = DeviceModule(model, placement, dtype)
+        self._module = DeviceModule(model, placement, dtype)
 
     def caption(self, rgb: Rgb) -> str:
         """Give one English sentence, without a full stop; the same picture gives the same sentence."""
@@ -63,9 +63,9 @@ class Captioner:
         # As a picture: an array may be read-only, of which torch makes no tensor.
         shown = Image.fromarray(rgb)
         pixels = self._processor.image_processor(images=shown, return_tensors="pt")["pixel_values"]
-        with self._resident.turn() as model:
+        with self._module.on_device() as model:
             tokens = model.generate(
-                pixel_values=pixels.to(self._resident.device, self._resident.dtype),
+                pixel_values=pixels.to(self._module.device, self._module.dtype),
                 do_sample=False,
                 num_beams=_BEAMS,
                 max_new_tokens=_NEW_TOKENS,

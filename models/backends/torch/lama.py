@@ -62,7 +62,7 @@ class Lama:
         check_file(file)
         with LOADING:
             network = _script(file) if _is_script(file) else _plain(file)
-        self._resident = DeviceModule(network, placement or DeviceConfig(), torch.float32)
+        self._module = DeviceModule(network, placement or DeviceConfig(), torch.float32)
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill `hole`; see models.roles.Inpainting.
@@ -115,8 +115,8 @@ class Lama:
         )
         picture = np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="symmetric")
         mask = np.pad(hidden, ((0, below), (0, right)), mode="symmetric")
-        with self._resident.turn() as network:
-            device = self._resident.device
+        with self._module.on_device() as network:
+            device = self._module.device
             pixels = torch.from_numpy(picture).to(device).permute(2, 0, 1)[None].float() / 255
             marked = torch.from_numpy(mask.astype(np.int64)).to(device)[None, None]
             filled: Tensor = network(pixels, marked)

@@ -58,7 +58,7 @@ class NsfwClassifier:
             raise BadWeightsError(
                 f"{folder / 'config.json'} has labels of no known meaning: {unknown}"
             )
-        self._resident: DeviceModule[Any] = DeviceModule(network, placement, dtype)
+        self._module: DeviceModule[Any] = DeviceModule(network, placement, dtype)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Give `nsfw`, 0..1."""
@@ -77,8 +77,8 @@ class NsfwClassifier:
     def _look(self, pictures: Sequence[Rgb]) -> list[Mapping[str, float]]:
         images = [Image.fromarray(rgb) for rgb in pictures]
         pixels = self._processor(images=images, return_tensors="pt")["pixel_values"]
-        with self._resident.turn() as network:
-            logits = network(pixels.to(self._resident.device, self._resident.dtype)).logits
+        with self._module.on_device() as network:
+            logits = network(pixels.to(self._module.device, self._module.dtype)).logits
             probabilities = logits.float().softmax(1).cpu()
         return [{"nsfw": min(1.0, float(row[self._unsafe].sum()))} for row in probabilities]
 

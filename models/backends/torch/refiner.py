@@ -61,7 +61,7 @@ class Refiner:
             raise BadWeightsError(
                 f"{folder} has no chat template: not a model that takes instructions"
             )
-        self._resident = DeviceModule(model, placement, dtype)
+        self._module = DeviceModule(model, placement, dtype)
         # A repository's own generation settings sample; equal prompts are to give equal answers.
         self._how = _GenerationConfig(
             do_sample=False,
@@ -82,8 +82,8 @@ class Refiner:
             add_generation_prompt=True,
             return_tensors="pt",
             return_dict=True,
-        ).to(self._resident.device)
-        with self._resident.turn() as model:
+        ).to(self._module.device)
+        with self._module.on_device() as model:
             output = model.generate(**inputs, generation_config=self._how)
         answer = output[0, inputs["input_ids"].shape[1] :]
         text = str(self._tokenizer.decode(answer, skip_special_tokens=True))

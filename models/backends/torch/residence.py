@@ -30,7 +30,7 @@ class DeviceModule(Generic[Net]):
         self._turn = Lock()
 
     @contextmanager
-    def turn(self) -> Iterator[Net]:
+    def on_device(self) -> Iterator[Net]:
         """Lend the network on its device, for inference, to one caller."""
         with self._turn, torch.inference_mode():
             if not self._offload:

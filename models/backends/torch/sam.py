@@ -68,14 +68,14 @@ class Sam:
         gpu = placement.device.startswith("cuda")
         if gpu and placement.dtype != "float32":
             network.image_encoder = _Autocast(network.image_encoder, placement.dtype)
-        self._resident: DeviceModule[Any] = DeviceModule(network, placement, torch.float32)
+        self._module: DeviceModule[Any] = DeviceModule(network, placement, torch.float32)
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
         self._thresholds = thresholds
 
     def segment(self, rgb: Rgb) -> Labels:
         """Give the objects of `rgb`; see models.roles.Segmentation."""
-        with self._resident.turn() as network:
+        with self._module.on_device() as network:
             # The generator holds the picture's features: one for each call.
             generator = SamAutomaticMaskGenerator(
                 network,

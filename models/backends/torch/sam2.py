@@ -59,7 +59,7 @@ class Sam2:
             raise BadWeightsError(
                 f"{folder} has no image processor: {first_line(error)}"
             ) from error
-        self._resident: DeviceModule[Any] = DeviceModule(network, placement, dtype)
+        self._module: DeviceModule[Any] = DeviceModule(network, placement, dtype)
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
         self._thresholds = thresholds
@@ -68,9 +68,9 @@ class Sam2:
         """Give the objects of `rgb`; see models.roles.Segmentation."""
         kind: Any = MaskGenerationPipeline
         picture = Image.fromarray(within(rgb, WORK_PIXELS))
-        with self._resident.turn() as network:
+        with self._module.on_device() as network:
             generate = kind(
-                model=network, image_processor=self._processor, device=self._resident.device
+                model=network, image_processor=self._processor, device=self._module.device
             )
             found = generate(
                 picture,

@@ -57,9 +57,7 @@ class Upscaler:
         self._network = _load(file)
         self._scale = self._network.scale
         dtype = _dtype(self._network, placement)
-        self._resident: DeviceModule[nn.Module] = DeviceModule(
-            self._network.model, placement, dtype
-        )
+        self._module: DeviceModule[nn.Module] = DeviceModule(self._network.model, placement, dtype)
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
         """Give `rgb` at `factor` (2 or 4) times its width and height.
@@ -85,8 +83,8 @@ class Upscaler:
 
     def _enlarge(self, tile: Rgb, factor: int) -> Rgb:
         """Enlarge a tile, margins included."""
-        device, dtype = self._resident.device, self._resident.dtype
-        with self._resident.turn():
+        device, dtype = self._module.device, self._module.dtype
+        with self._module.on_device():
             # The descriptor runs the resident network, with what its architecture wants around it.
             small = torch.from_numpy(tile).to(device).permute(2, 0, 1)[None].float() / 255
             large: Tensor = self._network(small.to(dtype)).float()
