@@ -44,7 +44,7 @@ class DevicePolicy:
         memory_mb: int | None = None,
         preload: bool = True,
     ) -> "DevicePolicy":
-        """Make the host for a profile; torch: whether any card needs it, else it is not imported.
+        """Make the policy for a profile; torch: whether any card needs it, else it is not imported.
 
         Without a `memory_mb` torch models get 80 % of what is free now: on the device, or in main
         memory when weights are kept there. Raises UnknownDeviceError.
@@ -60,7 +60,7 @@ class DevicePolicy:
             memory_mb = int(_SHARE * devices.free_mb("cpu" if offload else chosen))
         return cls(chosen, dtype, threads, offload, memory_mb, preload, torch=True)
 
-    def placement(self, card: Card) -> DeviceConfig:
+    def device_config(self, card: Card) -> DeviceConfig:
         """Give where and how a card's model is to run; what needs no torch runs on the processor."""
         if not card.torch:
             return DeviceConfig(threads=self.threads)

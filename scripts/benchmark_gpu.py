@@ -103,11 +103,11 @@ def _make(name: str, folder: Path, full: bool) -> None:
 
 
 def _row(case: Case, paths: Sequence[Path], full: bool, rounds: int) -> str:
-    placement = DeviceConfig("cuda:0", case.dtype) if full else DeviceConfig()
+    device_config = DeviceConfig("cuda:0", case.dtype) if full else DeviceConfig()
     sample = _sample(case.side if full else 64)
-    ours, theirs, memory = _times(case, paths, placement, sample, rounds)
+    ours, theirs, memory = _times(case, paths, device_config, sample, rounds)
     _release()
-    apart = _against_float32(case, paths, placement, sample) if full else ""
+    apart = _against_float32(case, paths, device_config, sample) if full else ""
     work = f"{case.side}x{case.side}, {case.work}" if full else NOT_A_MEASUREMENT
     shipped, ratio = (f"{theirs:.1f}", f"{ours / theirs:.2f}") if theirs else ("", "")
     return (
@@ -117,29 +117,29 @@ def _row(case: Case, paths: Sequence[Path], full: bool, rounds: int) -> str:
 
 
 def _against_float32(
-    case: Case, paths: Sequence[Path], placement: DeviceConfig, sample: Sample
+    case: Case, paths: Sequence[Path], device_config: DeviceConfig, sample: Sample
 ) -> str:
     """Tell how far an answer is from the same backend's in float32, one model in memory at a time."""
     answers = []
-    for form in (placement, replace(placement, dtype="float32")):
+    for form in (device_config, replace(device_config, dtype="float32")):
         answers.append(case.call(case.build(paths, form), sample))
         _release()
     return difference(*answers)
 
 
 def _times(
-    case: Case, paths: Sequence[Path], placement: DeviceConfig, sample: Sample, rounds: int
+    case: Case, paths: Sequence[Path], device_config: DeviceConfig, sample: Sample, rounds: int
 ) -> tuple[float, float | None, int]:
     """Give the median of our calls and of the package's in ms, and the peak of ours in MiB."""
-    gpu = placement.device != "cpu"
+    gpu = device_config.device != "cpu"
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-    model = case.build(paths, placement)
+    model = case.build(paths, device_config)
     ways: list[Work] = [lambda given: case.call(model, given)]
     ways[0](sample)
     memory = torch.cuda.max_memory_allocated() >> 20 if gpu else 0
     if case.rival is not None:
-        ways.append(case.rival(paths, placement))
+        ways.append(case.rival(paths, device_config))
         ways[1](sample)
     spent: list[list[float]] = [[] for _ in ways]
     for _ in range(rounds):

@@ -56,12 +56,12 @@ def _face(model: Any, sample: Sample) -> object:
     return model.edit_face(sample.rgb, face, {"gender": "femininity"}, sample.seed)[0]
 
 
-def _sam(paths: Sequence[Path], placement: DeviceConfig) -> Any:
-    return Sam(builders.only_file(paths[0]), placement, points=rivals.points(placement))
+def _sam(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+    return Sam(builders.only_file(paths[0]), device_config, points=rivals.points(device_config))
 
 
-def _sam2(paths: Sequence[Path], placement: DeviceConfig) -> Any:
-    return Sam2(paths[0], placement, points=rivals.points(placement))
+def _sam2(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+    return Sam2(paths[0], device_config, points=rivals.points(device_config))
 
 
 CASES = (

@@ -32,9 +32,9 @@ class Sample:
     seed: int = 1
 
 
-def points(placement: DeviceConfig) -> int:
+def points(device_config: DeviceConfig) -> int:
     """Points that SAM is prompted with along each side; few on the processor, where nothing is measured."""
-    return 4 if placement.device == "cpu" else 32
+    return 4 if device_config.device == "cpu" else 32
 
 
 Work = Callable[[Sample], object]
@@ -46,9 +46,9 @@ def inpainting_pipeline(
 ) -> Rival:
     """diffusers' SDXL inpainting pipeline; lora: which of the paths is an LCM LoRA."""
 
-    def load(paths: Sequence[Path], placement: DeviceConfig) -> Work:
+    def load(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
         kind: Any = diffusers.StableDiffusionXLInpaintPipeline
-        pipe = _pipeline(kind, paths[0], placement)
+        pipe = _pipeline(kind, paths[0], device_config)
         if lora is not None:
             _use_lcm(pipe, paths[lora])
         return lambda sample: (
@@ -68,15 +68,15 @@ def inpainting_pipeline(
     return load
 
 
-def controlnet_pipeline(paths: Sequence[Path], placement: DeviceConfig) -> Work:
+def controlnet_pipeline(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
     """diffusers' SDXL ControlNet pipeline with an LCM LoRA, its control at the picture's size."""
     base, controlnet, lora = paths[:3]
     with LOADING:
         network = diffusers.ControlNetModel.from_pretrained(
-            controlnet, torch_dtype=torch_dtype(placement), local_files_only=True
+            controlnet, torch_dtype=torch_dtype(device_config), local_files_only=True
         )
     kind: Any = diffusers.StableDiffusionXLControlNetPipeline
-    pipe = _pipeline(kind, base, placement, controlnet=network)
+    pipe = _pipeline(kind, base, device_config, controlnet=network)
     _use_lcm(pipe, lora)
 
     def run(sample: Sample) -> object:
@@ -96,13 +96,13 @@ def controlnet_pipeline(paths: Sequence[Path], placement: DeviceConfig) -> Work:
     return run
 
 
-def _pipeline(kind: Any, folder: Path, placement: DeviceConfig, **parts: Any) -> Any:
+def _pipeline(kind: Any, folder: Path, device_config: DeviceConfig, **parts: Any) -> Any:
     with LOADING:
         pipe = kind.from_pretrained(
-            folder, torch_dtype=torch_dtype(placement), local_files_only=True, **parts
+            folder, torch_dtype=torch_dtype(device_config), local_files_only=True, **parts
         )
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(placement.device)
+    return pipe.to(device_config.device)
 
 
 def _use_lcm(pipe: Any, lora: Path) -> None:
@@ -111,20 +111,20 @@ def _use_lcm(pipe: Any, lora: Path) -> None:
     pipe.scheduler = lcm.from_config(pipe.scheduler.config)
 
 
-def whole_picture_lama(paths: Sequence[Path], placement: DeviceConfig) -> Work:
+def whole_picture_lama(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
     """LaMa on the whole picture, as its archive or spandrel gives it."""
     file = only_file(paths[0])
     jit: Any = torch.jit
     script = file.suffix == ".pt"
     if script:
-        network = jit.load(str(file), map_location=placement.device)
+        network = jit.load(str(file), map_location=device_config.device)
     else:
         with LOADING:
-            network = ModelLoader(placement.device).load_from_file(file).eval()
+            network = ModelLoader(device_config.device).load_from_file(file).eval()
 
     def run(sample: Sample) -> object:
-        pixels = torch.from_numpy(sample.rgb).to(placement.device).permute(2, 0, 1)[None] / 255
-        mask = torch.from_numpy(sample.hole).to(placement.device)[None, None]
+        pixels = torch.from_numpy(sample.rgb).to(device_config.device).permute(2, 0, 1)[None] / 255
+        mask = torch.from_numpy(sample.hole).to(device_config.device)[None, None]
         with torch.inference_mode():
             filled = network(pixels, mask.long() if script else mask.float())
         return filled[0].mul(255).byte().cpu().numpy()
@@ -132,76 +132,80 @@ def whole_picture_lama(paths: Sequence[Path], placement: DeviceConfig) -> Work:
     return run
 
 
-def whole_picture_upscaler(paths: Sequence[Path], placement: DeviceConfig) -> Work:
+def whole_picture_upscaler(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
     """spandrel's network on the whole picture."""
     with LOADING:
-        network = ModelLoader(placement.device).load_from_file(only_file(paths[0])).eval()
-    network.to(torch_dtype(placement))
+        network = ModelLoader(device_config.device).load_from_file(only_file(paths[0])).eval()
+    network.to(torch_dtype(device_config))
 
     def run(sample: Sample) -> object:
-        pixels = torch.from_numpy(sample.rgb).to(placement.device).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(sample.rgb).to(device_config.device).permute(2, 0, 1)[None]
         with torch.inference_mode():
-            large = network(pixels.to(torch_dtype(placement)) / 255)
+            large = network(pixels.to(torch_dtype(device_config)) / 255)
         return large[0].clamp(0, 1).mul(255).byte().cpu().numpy()
 
     return run
 
 
-def mask_generator(paths: Sequence[Path], placement: DeviceConfig) -> Work:
+def mask_generator(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
     """segment-anything's automatic generator at its defaults."""
     file = only_file(paths[0])
     state = read_state(file)
     network = sam.build(state, file)
     network.load_state_dict(state)
-    network.to(placement.device).eval()
-    generator = SamAutomaticMaskGenerator(network, points_per_side=points(placement))
+    network.to(device_config.device).eval()
+    generator = SamAutomaticMaskGenerator(network, points_per_side=points(device_config))
     return lambda sample: generator.generate(sample.rgb)
 
 
 def hub_pipeline(task: str) -> Rival:
     """A pipeline of transformers: mask-generation or image-classification."""
 
-    def load(paths: Sequence[Path], placement: DeviceConfig) -> Work:
+    def load(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
         make: Any = transformers.pipeline
         with LOADING:
-            pipe = make(task, str(paths[0]), device=placement.device, dtype=torch_dtype(placement))
-        given = {"points_per_crop": points(placement)} if task == "mask-generation" else {}
+            pipe = make(
+                task, str(paths[0]), device=device_config.device, dtype=torch_dtype(device_config)
+            )
+        given = {"points_per_crop": points(device_config)} if task == "mask-generation" else {}
         return lambda sample: pipe(Image.fromarray(sample.rgb), **given)
 
     return load
 
 
-def blip(paths: Sequence[Path], placement: DeviceConfig) -> Work:
+def blip(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
     """BLIP with three beams, as its model card runs it."""
     kinds: Any = transformers
-    dtype = torch_dtype(placement)
+    dtype = torch_dtype(device_config)
     with LOADING:
         processor = kinds.BlipProcessor.from_pretrained(paths[0])
         model = kinds.BlipForConditionalGeneration.from_pretrained(paths[0], dtype=dtype)
-    model.to(placement.device)
+    model.to(device_config.device)
 
     def run(sample: Sample) -> object:
         inputs = processor.image_processor(Image.fromarray(sample.rgb), return_tensors="pt")
-        pixels = inputs["pixel_values"].to(placement.device, dtype)
+        pixels = inputs["pixel_values"].to(device_config.device, dtype)
         tokens = model.generate(pixel_values=pixels, num_beams=3, max_new_tokens=40)
         return processor.tokenizer.decode(tokens[0], skip_special_tokens=True)
 
     return run
 
 
-def chat(paths: Sequence[Path], placement: DeviceConfig) -> Work:
+def chat(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
     """An instruct model asked to rewrite a prompt, greedily."""
     kinds: Any = transformers
     with LOADING:
         tokenizer = kinds.AutoTokenizer.from_pretrained(paths[0])
-        model = kinds.AutoModelForCausalLM.from_pretrained(paths[0], dtype=torch_dtype(placement))
-    model.to(placement.device)
+        model = kinds.AutoModelForCausalLM.from_pretrained(
+            paths[0], dtype=torch_dtype(device_config)
+        )
+    model.to(device_config.device)
 
     def run(sample: Sample) -> object:
         turns = [{"role": "user", "content": f"Rewrite this prompt: {sample.prompt}"}]
         inputs = tokenizer.apply_chat_template(
             turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        ).to(placement.device)
+        ).to(device_config.device)
         tokens = model.generate(**inputs, do_sample=False, max_new_tokens=96)
         return np.asarray(tokens.cpu())
 

@@ -62,11 +62,11 @@ class Pool(Lending):
         profile: Profile,
         cache: WeightsCache | Path,
         threads: int = 1,
-        host: DevicePolicy | None = None,
+        policy: DevicePolicy | None = None,
     ) -> None:
-        """Make a pool; nothing is loaded yet. host: where models run, the processor by default."""
+        """Make a pool; nothing is loaded yet. policy: where models run, the processor by default."""
         self._cache = cache if isinstance(cache, WeightsCache) else WeightsCache(cache)
-        self._host = host or DevicePolicy(threads=threads)
+        self._policy = policy or DevicePolicy(threads=threads)
         self._slots: dict[Role, _Slot] = {role: _Slot(card) for role, card in profile.items()}
         self._changed = threading.Condition()
         self._lendings = 0
@@ -98,11 +98,11 @@ class Pool(Lending):
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
         cache = WeightsCache(weights_dir, models_dir)
         torch = any(card.torch for card in profile.values())
-        host = DevicePolicy.choose(torch, threads, device, dtype, offload, memory_mb, preload)
+        policy = DevicePolicy.choose(torch, threads, device, dtype, offload, memory_mb, preload)
         failures = download.fetch_profile(profile, cache)
         if failures and (not torch or len(failures) == len(profile)):
             raise WeightsUnavailableError("\n".join(failures.values()))
-        pool = cls(profile, cache, host=host)
+        pool = cls(profile, cache, policy=policy)
         pool._unfetched = failures
         for card, text in failures.items():
             log.error("%s: %s", card, text)
@@ -115,7 +115,7 @@ class Pool(Lending):
 
     def runs_on_gpu(self, role: Role) -> bool:
         """Tell whether a role's model runs on a device of its own, not on the processor."""
-        return self._host.placement(self._slots[role].card).device != "cpu"
+        return self._policy.device_config(self._slots[role].card).device != "cpu"
 
     def offers(self, role: str) -> bool:
         """Tell whether the profile has a model for a role."""
@@ -127,7 +127,7 @@ class Pool(Lending):
         Under a budget only as many as fit. One failure leaves the others loaded; raises
         ModelUnavailableError with all of them in the end.
         """
-        if not self._host.preload:
+        if not self._policy.preload:
             return
         failures: list[Exception] = []
         for role, slot in self._slots.items():
@@ -178,10 +178,10 @@ class Pool(Lending):
             if slot.model is not None:
                 return self._counted(slot)
             slot.loading = True
-            dropped = self._drop_idle(self._host.memory_mb)
+            dropped = self._drop_idle(self._policy.memory_mb)
         try:
             if dropped:
-                self._host.release()
+                self._policy.release()
             model = self._load(slot.card)
         except BaseException:
             with self._changed:
@@ -202,14 +202,14 @@ class Pool(Lending):
     def _give_back(self, slot: _Slot) -> None:
         with self._changed:
             slot.lent -= 1
-            dropped = self._drop_idle(self._host.memory_mb)
+            dropped = self._drop_idle(self._policy.memory_mb)
         if dropped:
-            self._host.release()
+            self._policy.release()
 
     def _fits(self, slot: _Slot) -> bool:
         """Tell whether a model can be held beside those that are."""
         with self._changed:
-            budget = self._host.memory_mb
+            budget = self._policy.memory_mb
             return budget is None or self._held_mb(also=slot) <= budget
 
     def _held_mb(self, also: _Slot | None = None) -> int:
@@ -241,7 +241,7 @@ class Pool(Lending):
         """Drop every model that is not lent, and give back what was cached."""
         with self._changed:
             self._drop_idle(0)
-        self._host.release()
+        self._policy.release()
 
     def _load(self, card: Card) -> Any:
         name = f"{card.role} ({card.name})"
@@ -266,21 +266,21 @@ class Pool(Lending):
 
     def _build(self, card: Card) -> Any:
         """Build a card's model; when memory runs out, once more with every idle model dropped."""
-        paths, placement = self._cache.paths(card), self._host.placement(card)
+        paths, device_config = self._cache.paths(card), self._policy.device_config(card)
         try:
-            return card.build(paths, placement)
+            return card.build(paths, device_config)
         except Exception as error:
             if not card.torch or not is_out_of_memory(error):
                 raise
         # Outside the handler: the error's traceback would keep the first try's tensors alive.
         self._make_room()
         try:
-            return card.build(paths, placement)
+            return card.build(paths, device_config)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
         raise ModelOutOfMemoryError(
-            f"{card.name} does not fit into the memory of {placement.device}"
+            f"{card.name} does not fit into the memory of {device_config.device}"
         )
 
 

@@ -253,11 +253,11 @@ def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None
 def test_a_caller_who_leaves_waits_for_the_device_no_longer() -> None:
     deadline = Deadline()
     deadline.cancel()
-    placement = DeviceConfig(device="nowhere")
+    device_config = DeviceConfig(device="nowhere")
     with (
-        diffusion.alone_on(placement),
+        diffusion.alone_on(device_config),
         deadline_scope(deadline),
         pytest.raises(CallerDisconnectedError),
-        diffusion.alone_on(placement),
+        diffusion.alone_on(device_config),
     ):
         pytest.fail("the device was held twice")

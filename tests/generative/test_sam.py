@@ -81,7 +81,7 @@ def test_calls_at_once_give_what_calls_alone_give(
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_for_gpus(network: Callable[..., Any], dtype: str) -> None:
-    with network(placement=DeviceConfig(dtype=dtype))._module.on_device() as layers:
+    with network(device_config=DeviceConfig(dtype=dtype))._module.on_device() as layers:
         assert {weight.dtype for weight in layers.parameters()} == {torch.float32}
         assert not any(layer.training for layer in layers.modules())
 

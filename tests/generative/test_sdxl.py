@@ -137,7 +137,7 @@ def test_calls_side_by_side_need_no_turns_in_float32(
         def __enter__(self) -> None: ...
         def __exit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr(diffusion, "alone_on", lambda placement: Turn())
+    monkeypatch.setattr(diffusion, "alone_on", lambda device_config: Turn())
     alone = [fill.fill_by_prompt(RGB, HOLE, "a cat", "", [seed])[0] for seed in (1, 2)]
     beside: dict[int, Rgb] = {}
     start = threading.Barrier(2)

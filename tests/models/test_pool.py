@@ -41,7 +41,7 @@ def pool(folder: Path, **builds: Callable[..., Any]) -> Pool:
 def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -> None:
     built: list[object] = []
 
-    def build(paths: object, placement: object) -> object:
+    def build(paths: object, device_config: object) -> object:
         built.append(object())
         return built[-1]
 
@@ -69,7 +69,7 @@ def test_nothing_is_loaded_before_it_is_lent(lite: Pool, weights_dir: Path) -> N
 
 
 def test_a_borrower_that_fails_gives_the_model_back(tmp_path: Path) -> None:
-    lent = pool(tmp_path, matting=lambda paths, placement: object())
+    lent = pool(tmp_path, matting=lambda paths, device_config: object())
     with pytest.raises(ZeroDivisionError), lent.matting():
         raise ZeroDivisionError
     assert lent.stats()["matting"].lent == 0
@@ -78,12 +78,12 @@ def test_a_borrower_that_fails_gives_the_model_back(tmp_path: Path) -> None:
 def test_a_slow_load_does_not_hold_up_another_role(tmp_path: Path) -> None:
     started, go_on = threading.Event(), threading.Event()
 
-    def slow(paths: object, placement: object) -> object:
+    def slow(paths: object, device_config: object) -> object:
         started.set()
         assert go_on.wait(10)
         return object()
 
-    lent = pool(tmp_path, matting=slow, inpainting=lambda paths, placement: "quick")
+    lent = pool(tmp_path, matting=slow, inpainting=lambda paths, device_config: "quick")
 
     def borrow() -> None:
         with lent.matting():
@@ -103,13 +103,13 @@ def test_a_slow_load_does_not_hold_up_another_role(tmp_path: Path) -> None:
 def test_a_failed_load_is_named_leaves_the_rest_working_and_is_tried_again(tmp_path: Path) -> None:
     outcomes = iter([OSError("disk gone"), "model"])
 
-    def build(paths: object, placement: object) -> object:
+    def build(paths: object, device_config: object) -> object:
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    lent = pool(tmp_path, matting=build, inpainting=lambda paths, placement: "other")
+    lent = pool(tmp_path, matting=build, inpainting=lambda paths, device_config: "other")
     with pytest.raises(ModelUnavailableError, match=r"test-matting.*disk gone"), lent.matting():
         pass
     with lent.inpainting() as other:
@@ -134,7 +134,7 @@ def test_bad_weights_are_named_and_nothing_is_loaded(tmp_path: Path, body: bytes
 def test_warm_up_loads_what_it_can_and_then_says_what_it_could_not(
     tmp_path: Path, weights_dir: Path, lite: Pool
 ) -> None:
-    def broken(paths: object, placement: object) -> object:
+    def broken(paths: object, device_config: object) -> object:
         raise RuntimeError("no such network")
 
     profile = {**load_profile("lite"), "matting": card("matting", broken)}
@@ -166,7 +166,7 @@ def test_lite_warms_up_and_every_role_works(lite: Pool) -> None:
 def sized(role: Role, name: str, megabytes: int, shared: int = 0, folder: str = "") -> Card:
     folders = (LocalFolder(Path(folder)),) if folder else ()
     return replace(
-        card(role, lambda paths, placement: name),
+        card(role, lambda paths, device_config: name),
         name=name,
         memory_mb=megabytes,
         shared_mb=shared,
@@ -176,7 +176,7 @@ def sized(role: Role, name: str, megabytes: int, shared: int = 0, folder: str = 
 
 def limited(folder: Path, budget: int, *cards: Card, preload: bool = True) -> Pool:
     profile = {card.role: card for card in cards}
-    return Pool(profile, folder, host=DevicePolicy(memory_mb=budget, preload=preload))
+    return Pool(profile, folder, policy=DevicePolicy(memory_mb=budget, preload=preload))
 
 
 def loaded(lent: Pool) -> set[str]:
@@ -252,7 +252,7 @@ def test_evicted_models_are_freed_and_loaded_anew(tmp_path: Path) -> None:
 
     built: list[weakref.ref[Model]] = []
 
-    def build(paths: object, placement: object) -> Model:
+    def build(paths: object, device_config: object) -> Model:
         model = Model()
         built.append(weakref.ref(model))
         return model
@@ -281,7 +281,7 @@ def test_under_many_borrowers_no_lent_model_goes_and_the_budget_holds_in_the_end
 
     roles: tuple[Role, ...] = ("matting", "inpainting", "segmentation", "moderation")
     cards = [
-        replace(card(role, lambda paths, placement, role=role: Model(role)), memory_mb=40)
+        replace(card(role, lambda paths, device_config, role=role: Model(role)), memory_mb=40)
         for role in roles
     ]
     lent = limited(tmp_path, 100, *cards)
@@ -303,7 +303,7 @@ def test_under_many_borrowers_no_lent_model_goes_and_the_budget_holds_in_the_end
 def test_two_models_load_at_the_same_time(tmp_path: Path) -> None:
     together = threading.Barrier(2)
 
-    def build(paths: object, placement: object) -> object:
+    def build(paths: object, device_config: object) -> object:
         together.wait(10)
         return object()
 
@@ -317,7 +317,7 @@ def test_those_who_waited_for_a_load_that_fails_try_it_themselves(tmp_path: Path
     started, go_on = threading.Event(), threading.Event()
     outcomes = iter([OSError("disk gone"), "model"])
 
-    def build(paths: object, placement: object) -> object:
+    def build(paths: object, device_config: object) -> object:
         started.set()
         assert go_on.wait(10)
         outcome = next(outcomes)
@@ -359,7 +359,7 @@ def test_a_load_that_runs_out_of_memory_drops_what_is_idle_and_is_tried_once_mor
 ) -> None:
     outcomes = iter([MemoryError(), "model", MemoryError(), MemoryError()])
 
-    def build(paths: object, placement: object) -> object:
+    def build(paths: object, device_config: object) -> object:
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
@@ -384,7 +384,7 @@ def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_
                 raise MemoryError
             return f"{rgb.shape} {sorted(loaded(lent))}"
 
-    greedy = replace(card("captioning", lambda paths, placement: Greedy()), torch=True)
+    greedy = replace(card("captioning", lambda paths, device_config: Greedy()), torch=True)
     lent = Pool({"matting": THREE[0], "captioning": greedy}, tmp_path)
     touch(lent, "matting")
     with lent.captioning() as model:
@@ -394,19 +394,21 @@ def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_
 def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
     seen: list[DeviceConfig] = []
 
-    def build(paths: object, placement: DeviceConfig) -> object:
-        seen.append(placement)
+    def build(paths: object, device_config: DeviceConfig) -> object:
+        seen.append(device_config)
         return object()
 
     on_gpu = replace(card("matting", build), torch=True, dtype="bfloat16")
     plain = card("inpainting", build)
-    host = DevicePolicy("cuda:0", threads=3, offload=True)
+    policy = DevicePolicy("cuda:0", threads=3, offload=True)
     touch(
-        Pool({"matting": on_gpu, "inpainting": plain}, tmp_path, host=host), "matting", "inpainting"
+        Pool({"matting": on_gpu, "inpainting": plain}, tmp_path, policy=policy),
+        "matting",
+        "inpainting",
     )
     assert seen == [DeviceConfig("cuda:0", "bfloat16", 3, True), DeviceConfig(threads=3)]
-    assert DevicePolicy("cuda:0", "float32").placement(on_gpu).dtype == "float32"
-    assert DevicePolicy("cpu").placement(on_gpu).dtype == "float32"
+    assert DevicePolicy("cuda:0", "float32").device_config(on_gpu).dtype == "float32"
+    assert DevicePolicy("cpu").device_config(on_gpu).dtype == "float32"
 
 
 def test_a_profile_with_one_broken_card_serves_the_others(
@@ -422,7 +424,7 @@ def test_unpinned_code_is_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "copies" / "net").mkdir(parents=True)
     folder = HubFolder("org/net", None, ("*",), 1)
     foreign = replace(
-        card("matting", lambda paths, placement: "ran"), remote_code=True, folders=(folder,)
+        card("matting", lambda paths, device_config: "ran"), remote_code=True, folders=(folder,)
     )
     lent = Pool({"matting": foreign}, WeightsCache(tmp_path, tmp_path / "copies"))
     with pytest.raises(ModelUnavailableError, match="pinned commit"):

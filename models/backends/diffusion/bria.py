@@ -45,11 +45,11 @@ class BriaScene:
         base: Path,
         controlnet: Path,
         fast_lora: Path | None,
-        placement: DeviceConfig,
+        device_config: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
         """Load; see `LatentControl`."""
-        self._model = LatentControl(base, controlnet, fast_lora, placement, vae)
+        self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self.sizes: SizeRule = self._model.sizes
 
     def scenes(
@@ -89,11 +89,11 @@ class BriaFill:
         base: Path,
         controlnet: Path,
         fast_lora: Path | None,
-        placement: DeviceConfig,
+        device_config: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
         """Load; see `LatentControl`."""
-        self._model = LatentControl(base, controlnet, fast_lora, placement, vae)
+        self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self.sizes: SizeRule = self._model.sizes
 
     def fill_by_prompt(
@@ -114,11 +114,11 @@ class BriaErase:
         base: Path,
         controlnet: Path,
         fast_lora: Path | None,
-        placement: DeviceConfig,
+        device_config: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
         """Load; see `LatentControl`."""
-        self._model = LatentControl(base, controlnet, fast_lora, placement, vae)
+        self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self._sizes = self._model.sizes
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:

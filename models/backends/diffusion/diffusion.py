@@ -82,7 +82,7 @@ def load_component(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def load_pipeline(kind: Any, folder: Path, placement: DeviceConfig, **settings: Any) -> Any:
+def load_pipeline(kind: Any, folder: Path, device_config: DeviceConfig, **settings: Any) -> Any:
     """Load a diffusers pipeline from a folder in hub layout and put it where it is to run.
 
     kind: the pipeline's class. settings: for its constructor. To be called under
@@ -96,7 +96,7 @@ def load_pipeline(kind: Any, folder: Path, placement: DeviceConfig, **settings: 
         listed: Mapping[str, Any] = json.loads(index.read_text())
     except (OSError, ValueError) as error:
         raise BadWeightsError(f"{index}: {error}") from error
-    dtype = torch_dtype(placement)
+    dtype = torch_dtype(device_config)
     models = {
         name: load_component(component, folder / name, dtype)
         for name, component in _components(listed, index)
@@ -109,11 +109,11 @@ def load_pipeline(kind: Any, folder: Path, placement: DeviceConfig, **settings: 
     if dtype != torch.float16:
         # The VAE overflows in float16 alone, whose range is small; elsewhere it need not be moved.
         pipe.vae.register_to_config(force_upcast=False)
-    if placement.device != "cpu":
+    if device_config.device != "cpu":
         for model in (pipe.unet, pipe.vae):
             model.to(memory_format=torch.channels_last)
-    if not offloads(placement):
-        pipe.to(placement.device)
+    if not offloads(device_config):
+        pipe.to(device_config.device)
     return pipe
 
 
@@ -134,20 +134,20 @@ def _components(listed: Mapping[str, Any], index: Path) -> Iterator[tuple[str, A
             yield name, found
 
 
-def offloads(placement: DeviceConfig) -> bool:
+def offloads(device_config: DeviceConfig) -> bool:
     """Tell whether weights rest in main memory between their turns; on the CPU they are there anyway."""
-    return placement.offload and placement.device != "cpu"
+    return device_config.offload and device_config.device != "cpu"
 
 
-def for_one_call(pipe: Any, placement: DeviceConfig, scheduler: Any) -> Any:
+def for_one_call(pipe: Any, device_config: DeviceConfig, scheduler: Any) -> Any:
     """Give a shallow copy of a pipeline with a scheduler of its own, the weights shared.
 
     A scheduler counts its steps: two calls on one corrupt each other's pictures.
     """
     own = copy.copy(pipe)
     own.scheduler = scheduler
-    if offloads(placement):
-        own.enable_model_cpu_offload(device=placement.device)
+    if offloads(device_config):
+        own.enable_model_cpu_offload(device=device_config.device)
     return own
 
 
@@ -179,20 +179,20 @@ _NEW_DEVICE = threading.Lock()
 
 
 @contextmanager
-def alone_on(placement: DeviceConfig) -> Iterator[None]:
+def alone_on(device_config: DeviceConfig) -> Iterator[None]:
     """Wait for the device and hold it for one generation; raises WorkCancelledError while it waits.
 
     Two at once take as long as one after the other but twice the memory. It also keeps apart what
     moves shared weights: a VAE upcast to float32 for float16 pipelines, and offload.
     """
     with _NEW_DEVICE:
-        lock = _DEVICES.setdefault(placement.device, threading.Lock())
+        lock = _DEVICES.setdefault(device_config.device, threading.Lock())
     while not lock.acquire(timeout=0.05):
         checkpoint()
     try:
-        if placement.device == "cpu":
+        if device_config.device == "cpu":
             # OpenMP keeps it per thread, and another number of threads sums in another order.
-            torch.set_num_threads(placement.threads)
+            torch.set_num_threads(device_config.threads)
         yield
     finally:
         lock.release()
@@ -208,7 +208,7 @@ def stop_if_abandoned(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) 
 
 
 def encode_prompts(
-    pipe: Any, placement: DeviceConfig, prompt: str, negative: str | None, count: int
+    pipe: Any, device_config: DeviceConfig, prompt: str, negative: str | None, count: int
 ) -> dict[str, torch.Tensor]:
     """Give the embeddings of an SDXL prompt for `count` pictures, as arguments of its pipelines.
 
@@ -217,7 +217,7 @@ def encode_prompts(
     that no stranger's bracket changes or breaks a prompt. negative: None without guidance; the
     empty one is zeros where the model was trained so (`force_zeros_for_empty_prompt`).
     """
-    encode = CompelForSDXL(pipe, device=placement.device)
+    encode = CompelForSDXL(pipe, device=device_config.device)
     for encoder in (encode.compel_1, encode.compel_2):
         encoder.parse_prompt_string = _literal
     unguided = negative is None

@@ -29,8 +29,8 @@ class SdxlFaceEditing:
     prompts nor strengths have been tried on full weights.
     """
 
-    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
-        self._pipeline = shared_pipeline(folder, placement)
+    def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
+        self._pipeline = shared_pipeline(folder, device_config)
         self.sizes = self._pipeline.sizes
 
     def edit_face(

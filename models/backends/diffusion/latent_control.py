@@ -86,12 +86,12 @@ class _Base:
     """The SDXL model that several ControlNets steer, with a fast view of its UNet; held once for all."""
 
     def __init__(
-        self, folder: Path, fast_lora: Path | None, placement: DeviceConfig, vae: Path | None
+        self, folder: Path, fast_lora: Path | None, device_config: DeviceConfig, vae: Path | None
     ) -> None:
-        self.plain = diffusion.load_pipeline(StableDiffusionXLPipeline, folder, placement)
+        self.plain = diffusion.load_pipeline(StableDiffusionXLPipeline, folder, device_config)
         if vae is not None:
             where = self.plain.vae.device
-            dtype = diffusion.torch_dtype(placement)
+            dtype = diffusion.torch_dtype(device_config)
             self.plain.vae = diffusion.load_component(AutoencoderKL, vae, dtype).to(where)
         self.fast_unet = None
         if fast_lora is not None:
@@ -105,13 +105,15 @@ _Key = tuple[Path, Path | None, DeviceConfig, Path | None]
 _LOADED: weakref.WeakValueDictionary[_Key, _Base] = weakref.WeakValueDictionary()
 
 
-def _base(folder: Path, fast_lora: Path | None, placement: DeviceConfig, vae: Path | None) -> _Base:
+def _base(
+    folder: Path, fast_lora: Path | None, device_config: DeviceConfig, vae: Path | None
+) -> _Base:
     """Give a base, loaded once for as long as any role holds it; to be called under LOADING."""
     lora, fix = (path and path.resolve() for path in (fast_lora, vae))
-    key = (folder.resolve(), lora, placement, fix)
+    key = (folder.resolve(), lora, device_config, fix)
     base = _LOADED.get(key)
     if base is None:
-        _LOADED[key] = base = _Base(folder, fast_lora, placement, vae)
+        _LOADED[key] = base = _Base(folder, fast_lora, device_config, vae)
     return base
 
 
@@ -123,7 +125,7 @@ class LatentControl:
         base: Path,
         controlnet: Path,
         fast_lora: Path | None,
-        placement: DeviceConfig,
+        device_config: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
         """Load from folders in hub layout; raises BadWeightsError naming the file.
@@ -131,13 +133,13 @@ class LatentControl:
         base: an SDXL repository, shared by all that are given the same. fast_lora: an LCM LoRA, its
         file or folder. vae: in place of the base's, as one that bears float16.
         """
-        self._placement = placement
+        self._device_config = device_config
         with LOADING:
-            network = _controlnet(controlnet, diffusion.torch_dtype(placement))
-            self._base = _base(base, fast_lora, placement, vae)
+            network = _controlnet(controlnet, diffusion.torch_dtype(device_config))
+            self._base = _base(base, fast_lora, device_config, vae)
             self._plain = _steered(self._base.plain, network)
-            if not diffusion.offloads(placement):
-                network.to(placement.device)
+            if not diffusion.offloads(device_config):
+                network.to(device_config.device)
             self._fast = None
             if self._base.fast_unet is not None:
                 self._fast = copy.copy(self._plain)
@@ -169,11 +171,11 @@ class LatentControl:
         """
         if any(side % self._plain.vae_scale_factor for side in flag.shape):
             raise ValueError(f"sides of {flag.shape[1]}x{flag.shape[0]} are not multiples of 8")
-        most = _BATCH.get(self._placement.dtype, 1)
+        most = _BATCH.get(self._device_config.dtype, 1)
         made: list[Rgb] = []
         for first in range(0, len(seeds), most):
             batch = seeds[first : first + most]
-            with diffusion.alone_on(self._placement), torch.no_grad():
+            with diffusion.alone_on(self._device_config), torch.no_grad():
                 made += self._batch(shown, flag, prompt, negative_prompt, batch, how)
         return made
 
@@ -187,10 +189,10 @@ class LatentControl:
         how: Schedule,
     ) -> list[Rgb]:
         shared = self._fast if how.scheduler is LCMScheduler else self._plain
-        pipe = diffusion.for_one_call(shared, self._placement, how.scheduler(**_NOISE))
+        pipe = diffusion.for_one_call(shared, self._device_config, how.scheduler(**_NOISE))
         negative = negative_prompt if how.guidance > 1 else None
         latents = pipe(
-            **diffusion.encode_prompts(pipe, self._placement, prompt, negative, len(seeds)),
+            **diffusion.encode_prompts(pipe, self._device_config, prompt, negative, len(seeds)),
             image=self._control(pipe, shown, flag),
             num_inference_steps=how.steps,
             guidance_scale=how.guidance,
@@ -213,7 +215,7 @@ class LatentControl:
         scale = pipe.vae_scale_factor
         pixels = torch.from_numpy(np.ascontiguousarray(shown.transpose(2, 0, 1)))[None]
         with _in_range(pipe.vae) as vae:
-            values = pixels.to(self._placement.device, vae.dtype) / 127.5 - 1
+            values = pixels.to(self._device_config.device, vae.dtype) / 127.5 - 1
             latents = vae.encode(values).latent_dist.mode() * vae.config.scaling_factor
         small = torch.from_numpy(np.ascontiguousarray(flag[::scale, ::scale]))
         return torch.cat([latents, small[None, None].to(latents)], dim=1)

@@ -47,9 +47,9 @@ class SdxlFill:
     """
 
     def __init__(
-        self, folder: Path, placement: DeviceConfig, fast_lora: Path | None = None
+        self, folder: Path, device_config: DeviceConfig, fast_lora: Path | None = None
     ) -> None:
-        self._pipeline = shared_pipeline(folder, placement)
+        self._pipeline = shared_pipeline(folder, device_config)
         self._recipe, self._adapters = _FULL, Adapters()
         if fast_lora is not None:
             self._recipe, self._adapters = _fast(fast_lora)
@@ -78,11 +78,11 @@ class SdxlScene:
     def __init__(
         self,
         folder: Path,
-        placement: DeviceConfig,
+        device_config: DeviceConfig,
         ip_adapter: Path | None = None,
         fast_lora: Path | None = None,
     ) -> None:
-        self._pipeline = shared_pipeline(folder, placement)
+        self._pipeline = shared_pipeline(folder, device_config)
         self._fast, self._fast_lora = _FEWER, None
         if fast_lora is not None:
             self._fast, adapters = _fast(fast_lora)
@@ -139,8 +139,8 @@ class SdxlOutpaint:
     BadWeightsError. Not run on full weights.
     """
 
-    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
-        self._pipeline = shared_pipeline(folder, placement)
+    def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
+        self._pipeline = shared_pipeline(folder, device_config)
         self.sizes = self._pipeline.sizes
 
     def outpaint(

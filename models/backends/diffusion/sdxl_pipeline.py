@@ -54,10 +54,10 @@ class SdxlPipeline:
     Not run on full weights.
     """
 
-    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
-        self._placement = placement
+    def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
+        self._device_config = device_config
         self._plain = diffusion.load_pipeline(
-            diffusers.StableDiffusionXLInpaintPipeline, folder, placement, add_watermarker=False
+            diffusers.StableDiffusionXLInpaintPipeline, folder, device_config, add_watermarker=False
         )
         self._pipes: dict[Adapters, Any] = {Adapters(): self._plain}
         side = self._plain.unet.config.sample_size * self._plain.vae_scale_factor
@@ -91,11 +91,11 @@ class SdxlPipeline:
         """Put an IP-Adapter on a view; its picture encoder lies where h94/IP-Adapter keeps it."""
         root = file.parent.parent if "vit-h" in file.name else file.parent
         folder = root / ("models/image_encoder" if "vit-h" in file.name else "image_encoder")
-        dtype = diffusion.torch_dtype(self._placement)
+        dtype = diffusion.torch_dtype(self._device_config)
         encoder = diffusion.load_component(CLIPVisionModelWithProjection, folder, dtype)
         side = encoder.config.image_size
-        if not diffusion.offloads(self._placement):
-            encoder.to(self._placement.device)
+        if not diffusion.offloads(self._device_config):
+            encoder.to(self._device_config.device)
         pipe.register_modules(
             image_encoder=encoder,
             feature_extractor=CLIPImageProcessor(size=side, crop_size=side),
@@ -121,11 +121,11 @@ class SdxlPipeline:
         if any(side % 8 for side in hole.shape):
             raise ValueError(f"sides of {hole.shape[1]}x{hole.shape[0]} are not multiples of 8")
         pipe = self._pipes[adapters or Adapters()]
-        most = _BATCH.get(self._placement.dtype, 1)
+        most = _BATCH.get(self._device_config.dtype, 1)
         made: list[Rgb] = []
         for first in range(0, len(seeds), most):
             batch = seeds[first : first + most]
-            with diffusion.alone_on(self._placement), torch.no_grad():
+            with diffusion.alone_on(self._device_config), torch.no_grad():
                 made += self._batch(
                     pipe, rgb, hole, prompt, negative_prompt, batch, recipe, reference
                 )
@@ -143,7 +143,7 @@ class SdxlPipeline:
         reference: Rgb | None,
     ) -> list[Rgb]:
         count = len(seeds)
-        pipe = diffusion.for_one_call(shared, self._placement, _scheduler(shared, recipe))
+        pipe = diffusion.for_one_call(shared, self._device_config, _scheduler(shared, recipe))
         negative = negative_prompt if recipe.guidance > 1 else None
         guide = {} if reference is None else {"ip_adapter_image": Image.fromarray(reference)}
         result = pipe(
@@ -158,11 +158,11 @@ class SdxlPipeline:
             guidance_scale=recipe.guidance,
             output_type="np",
             callback_on_step_end=diffusion.stop_if_abandoned,
-            **diffusion.encode_prompts(pipe, self._placement, prompt, negative, count),
+            **diffusion.encode_prompts(pipe, self._device_config, prompt, negative, count),
             **guide,
         ).images
         if not np.isfinite(result).all():
-            raise FloatingPointError(f"the model gave no numbers in {self._placement.dtype}")
+            raise FloatingPointError(f"the model gave no numbers in {self._device_config.dtype}")
         return [np.ascontiguousarray(one) for one in (result * 255).round().astype(np.uint8)]
 
 
@@ -179,14 +179,14 @@ _LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = 
 )
 
 
-def shared_pipeline(folder: Path, placement: DeviceConfig) -> SdxlPipeline:
+def shared_pipeline(folder: Path, device_config: DeviceConfig) -> SdxlPipeline:
     """Give the pipeline of a folder, loaded once for as long as any role holds it.
 
     Raises BadWeightsError.
     """
-    key = (folder.resolve(), placement)
+    key = (folder.resolve(), device_config)
     with LOADING:
         pipeline = _LOADED.get(key)
         if pipeline is None:
-            _LOADED[key] = pipeline = SdxlPipeline(folder, placement)
+            _LOADED[key] = pipeline = SdxlPipeline(folder, device_config)
         return pipeline

@@ -19,14 +19,14 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 class OnnxMatting:
     """Fulfils the role `models.roles.Matting`.
 
-    Runs on CUDA where the placement asks for it; a provider that is missing is an error and no
+    Runs on CUDA where the device_config asks for it; a provider that is missing is an error and no
     reason to run elsewhere.
     """
 
     def __init__(
         self,
         file: Path,
-        placement: DeviceConfig | None = None,
+        device_config: DeviceConfig | None = None,
         *,
         logits: bool = True,
         given: MattingInput | None = None,
@@ -37,9 +37,9 @@ class OnnxMatting:
         behind. given: the input's form; a side fixed in the file stands above it. The dtype is the
         file's own. Raises ValueError naming the file.
         """
-        placement = placement or DeviceConfig()
+        device_config = device_config or DeviceConfig()
         try:
-            self._session = _session(file, placement)
+            self._session = _session(file, device_config)
         except Exception as error:  # onnxruntime has a dozen exceptions with no common base
             raise ValueError(f"{file} cannot be loaded: {error}") from error
         entry = self._session.get_inputs()[0]
@@ -74,13 +74,13 @@ class OnnxMatting:
         return np.asarray(matte.clip(0, 1), np.float32)
 
 
-def _session(file: Path, placement: DeviceConfig) -> ort.InferenceSession:
+def _session(file: Path, device_config: DeviceConfig) -> ort.InferenceSession:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = placement.threads
+    options.intra_op_num_threads = device_config.threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.enable_mem_pattern = False
-    kind, _, number = placement.device.partition(":")
+    kind, _, number = device_config.device.partition(":")
     providers: list[str | tuple[str, dict[str, int]]] = ["CPUExecutionProvider"]
     if kind == "cuda":
         if "CUDAExecutionProvider" not in ort.get_available_providers():

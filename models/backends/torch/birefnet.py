@@ -34,15 +34,15 @@ class RemoteCodeError(PermissionError):
 class BiRefNet:
     """Fulfils the role `models.roles.Matting`.
 
-    Weights are float32 whatever the placement asks for: the deformable convolutions take neither
-    bfloat16 nor, in RMBG-2.0, float16 weights. On a GPU a placement of either dtype runs the
+    Weights are float32 whatever the device_config asks for: the deformable convolutions take neither
+    bfloat16 nor, in RMBG-2.0, float16 weights. On a GPU a device_config of either dtype runs the
     network under float16 autocast.
     """
 
     def __init__(
         self,
         folder: Path,
-        placement: DeviceConfig | None = None,
+        device_config: DeviceConfig | None = None,
         *,
         allow_remote_code: bool = False,
         side: int | None = None,
@@ -53,13 +53,13 @@ class BiRefNet:
         says, or 1024. The code is copied to the modules cache of transformers, which must be
         writable. Raises RemoteCodeError, or BadWeightsError naming the file.
         """
-        placement = placement or DeviceConfig()
+        device_config = device_config or DeviceConfig()
         self._input = read_input(folder, side)
         if self._input.side % _MULTIPLE:
             raise ValueError(f"side {self._input.side} is not a multiple of {_MULTIPLE}")
         self._folder = folder
-        self._module = DeviceModule(_load(folder, allow_remote_code), placement, torch.float32)
-        self._half = self._module.device.type == "cuda" and placement.dtype != "float32"
+        self._module = DeviceModule(_load(folder, allow_remote_code), device_config, torch.float32)
+        self._half = self._module.device.type == "cuda" and device_config.dtype != "float32"
 
     def matte(self, rgb: Rgb) -> Matte:
         """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""

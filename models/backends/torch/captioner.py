@@ -43,16 +43,16 @@ _START = re.compile(r"^(?:ara(?:ff?ed|ffe)|there (?:is|are))\s+", re.IGNORECASE)
 class Captioner:
     """Fulfils the role `models.roles.Captioning`; safe to call from several threads."""
 
-    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
+    def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
         """Load from a folder in Hugging Face layout; raises BadWeightsError."""
-        dtype = torch_dtype(placement)
+        dtype = torch_dtype(device_config)
         model = load_pretrained(BlipForConditionalGeneration, folder, dtype)
         try:
             with LOADING:
                 self._processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise BadWeightsError(f"{folder} has no processor: {first_line(error)}") from error
-        self._module = DeviceModule(model, placement, dtype)
+        self._module = DeviceModule(model, device_config, dtype)
 
     def caption(self, rgb: Rgb) -> str:
         """Give one English sentence, without a full stop; the same picture gives the same sentence."""

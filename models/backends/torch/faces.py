@@ -52,10 +52,12 @@ _DEPTH_TO_WIDTH = 0.636
 class YuNetFaces:
     """Fulfils the role `models.roles.FaceAnalysis`; safe to call from several threads."""
 
-    def __init__(self, detector: Path, attributes: Path | None, placement: DeviceConfig) -> None:
+    def __init__(
+        self, detector: Path, attributes: Path | None, device_config: DeviceConfig
+    ) -> None:
         """Load ONNX files; raises BadWeightsError. attributes: None tells no age and no gender.
 
-        Both run on the processor whatever the placement: they take milliseconds there.
+        Both run on the processor whatever the device_config: they take milliseconds there.
         """
         check_file(detector)
         try:
@@ -68,7 +70,9 @@ class YuNetFaces:
             raise BadWeightsError(
                 f"{detector} is no YuNet detector: {first_line(error)}"
             ) from error
-        self._attributes = None if attributes is None else _session(attributes, placement.threads)
+        self._attributes = (
+            None if attributes is None else _session(attributes, device_config.threads)
+        )
 
     def analyse(self, rgb: Rgb) -> list[Face]:
         """Give the faces of `rgb`, largest first, 64 at most."""

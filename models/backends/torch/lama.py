@@ -49,11 +49,11 @@ class Lama:
     """Fulfils the role `models.roles.Inpainting`.
 
     The network sees a crop around each group of holes. A larger crop is reduced, filled, and given
-    full-size texture by `imaging.inpaint.resynthesis`. Weights are float32 whatever the placement asks for:
+    full-size texture by `imaging.inpaint.resynthesis`. Weights are float32 whatever the device_config asks for:
     Fourier transforms of other sizes than powers of two take nothing else.
     """
 
-    def __init__(self, file: Path, placement: DeviceConfig | None = None) -> None:
+    def __init__(self, file: Path, device_config: DeviceConfig | None = None) -> None:
         """Load a TorchScript archive (big-lama.pt), or plain weights of the same network.
 
         Raises BadWeightsError naming the file.
@@ -62,7 +62,7 @@ class Lama:
         check_file(file)
         with LOADING:
             network = _script(file) if _is_script(file) else _plain(file)
-        self._module = DeviceModule(network, placement or DeviceConfig(), torch.float32)
+        self._module = DeviceModule(network, device_config or DeviceConfig(), torch.float32)
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill `hole`; see models.roles.Inpainting.

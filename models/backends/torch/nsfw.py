@@ -33,15 +33,15 @@ SAFE = frozenset({"normal", "sfw", "safe", "neutral", "low", "drawings"})
 class NsfwClassifier:
     """Fulfils the role `models.roles.Moderation`: the sum of the unsafe labels' probabilities."""
 
-    def __init__(self, folder: Path, placement: DeviceConfig | None = None) -> None:
+    def __init__(self, folder: Path, device_config: DeviceConfig | None = None) -> None:
         """Load a local folder in hub layout, strictly; raises BadWeightsError.
 
         A label that is neither known as safe nor as unsafe is an error: a guess could let through
         what must not be shown.
         """
-        placement = placement or DeviceConfig()
-        gpu = placement.device.startswith("cuda")
-        dtype = torch_dtype(placement) if gpu else torch.float32
+        device_config = device_config or DeviceConfig()
+        gpu = device_config.device.startswith("cuda")
+        dtype = torch_dtype(device_config) if gpu else torch.float32
         network: Any = load_pretrained(AutoModelForImageClassification, folder, dtype)
         try:
             with LOADING:
@@ -58,7 +58,7 @@ class NsfwClassifier:
             raise BadWeightsError(
                 f"{folder / 'config.json'} has labels of no known meaning: {unknown}"
             )
-        self._module: DeviceModule[Any] = DeviceModule(network, placement, dtype)
+        self._module: DeviceModule[Any] = DeviceModule(network, device_config, dtype)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Give `nsfw`, 0..1."""

@@ -17,11 +17,11 @@ disable_progress_bar()
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-def torch_dtype(placement: DeviceConfig) -> torch.dtype:
-    """Give a placement's dtype as torch's; raises ValueError for any but the three it may be."""
-    if placement.dtype not in _DTYPES:
-        raise ValueError(f"dtype {placement.dtype!r} is not one of {', '.join(_DTYPES)}")
-    return _DTYPES[placement.dtype]
+def torch_dtype(device_config: DeviceConfig) -> torch.dtype:
+    """Give a device_config's dtype as torch's; raises ValueError for any but the three it may be."""
+    if device_config.dtype not in _DTYPES:
+        raise ValueError(f"dtype {device_config.dtype!r} is not one of {', '.join(_DTYPES)}")
+    return _DTYPES[device_config.dtype]
 
 
 def load_pretrained(kind: Any, folder: Path, dtype: torch.dtype, **options: Any) -> Any:

@@ -47,9 +47,9 @@ _LABEL = re.compile(r"^(?:refined |rewritten )?prompt\s*:\s*", re.IGNORECASE)
 class Refiner:
     """Fulfils the role `models.roles.PromptRefinement`; safe to call from several threads."""
 
-    def __init__(self, folder: Path, placement: DeviceConfig) -> None:
+    def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
         """Load from a folder in Hugging Face layout; raises BadWeightsError."""
-        dtype = torch_dtype(placement)
+        dtype = torch_dtype(device_config)
         self._tokenizer: Any
         model = load_pretrained(AutoModelForCausalLM, folder, dtype)
         try:
@@ -61,7 +61,7 @@ class Refiner:
             raise BadWeightsError(
                 f"{folder} has no chat template: not a model that takes instructions"
             )
-        self._module = DeviceModule(model, placement, dtype)
+        self._module = DeviceModule(model, device_config, dtype)
         # A repository's own generation settings sample; equal prompts are to give equal answers.
         self._how = _GenerationConfig(
             do_sample=False,

@@ -20,11 +20,11 @@ class DeviceModule(Generic[Net]):
     would not be faster.
     """
 
-    def __init__(self, network: Net, placement: DeviceConfig, dtype: torch.dtype) -> None:
+    def __init__(self, network: Net, device_config: DeviceConfig, dtype: torch.dtype) -> None:
         """Hold `network` in `dtype`."""
-        self.device = torch.device(placement.device)
+        self.device = torch.device(device_config.device)
         self.dtype = dtype
-        self._offload = placement.offload and self.device.type != "cpu"
+        self._offload = device_config.offload and self.device.type != "cpu"
         self._network: Net = network.eval().to("cpu" if self._offload else self.device, dtype)
         self._network.requires_grad_(False)
         self._turn = Lock()

@@ -42,14 +42,14 @@ _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 class Sam:
     """Fulfils the role `models.roles.Segmentation`.
 
-    Weights are float32; on a GPU a placement of less runs the image encoder, which takes most of
+    Weights are float32; on a GPU a device_config of less runs the image encoder, which takes most of
     the time, under autocast. Objects may lack: what no mask is sure of is 0.
     """
 
     def __init__(
         self,
         file: Path,
-        placement: DeviceConfig | None = None,
+        device_config: DeviceConfig | None = None,
         *,
         points: int = 32,
         batch: int | None = None,
@@ -60,15 +60,15 @@ class Sam:
         points: prompted along each side. batch: points prompted at once. thresholds: least predicted
         IoU and stability of a mask, the package's own unless given. Raises BadWeightsError naming the file.
         """
-        placement = placement or DeviceConfig()
+        device_config = device_config or DeviceConfig()
         state = read_state(file)
         with LOADING:
             network = build(state, file)
             load_strictly(network, state, file)
-        gpu = placement.device.startswith("cuda")
-        if gpu and placement.dtype != "float32":
-            network.image_encoder = _Autocast(network.image_encoder, placement.dtype)
-        self._module: DeviceModule[Any] = DeviceModule(network, placement, torch.float32)
+        gpu = device_config.device.startswith("cuda")
+        if gpu and device_config.dtype != "float32":
+            network.image_encoder = _Autocast(network.image_encoder, device_config.dtype)
+        self._module: DeviceModule[Any] = DeviceModule(network, device_config, torch.float32)
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
         self._thresholds = thresholds

@@ -37,7 +37,7 @@ class Sam2:
     def __init__(
         self,
         folder: Path,
-        placement: DeviceConfig | None = None,
+        device_config: DeviceConfig | None = None,
         *,
         points: int = 32,
         batch: int | None = None,
@@ -48,9 +48,9 @@ class Sam2:
         points: prompted along each side. batch: points prompted at once. thresholds: least predicted
         IoU and stability of a mask, the pipeline's own unless given. Raises BadWeightsError.
         """
-        placement = placement or DeviceConfig()
-        gpu = placement.device.startswith("cuda")
-        dtype = torch_dtype(placement) if gpu else torch.float32
+        device_config = device_config or DeviceConfig()
+        gpu = device_config.device.startswith("cuda")
+        dtype = torch_dtype(device_config) if gpu else torch.float32
         network: Any = load_pretrained(Sam2Model, folder, dtype)
         try:
             with LOADING:
@@ -59,7 +59,7 @@ class Sam2:
             raise BadWeightsError(
                 f"{folder} has no image processor: {first_line(error)}"
             ) from error
-        self._module: DeviceModule[Any] = DeviceModule(network, placement, dtype)
+        self._module: DeviceModule[Any] = DeviceModule(network, device_config, dtype)
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
         self._thresholds = thresholds

@@ -43,7 +43,7 @@ class Upscaler:
     """
 
     def __init__(
-        self, file: Path, placement: DeviceConfig | None = None, *, tile: int = TILE
+        self, file: Path, device_config: DeviceConfig | None = None, *, tile: int = TILE
     ) -> None:
         """Load a `.safetensors` or `.pth` file; the architecture is told from its tensors.
 
@@ -52,12 +52,14 @@ class Upscaler:
         """
         if tile % MARGIN or tile <= 2 * MARGIN:
             raise ValueError(f"tile {tile} is not a multiple of {MARGIN} above {2 * MARGIN}")
-        placement = placement or DeviceConfig()
+        device_config = device_config or DeviceConfig()
         self._tile = tile
         self._network = _load(file)
         self._scale = self._network.scale
-        dtype = _dtype(self._network, placement)
-        self._module: DeviceModule[nn.Module] = DeviceModule(self._network.model, placement, dtype)
+        dtype = _dtype(self._network, device_config)
+        self._module: DeviceModule[nn.Module] = DeviceModule(
+            self._network.model, device_config, dtype
+        )
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
         """Give `rgb` at `factor` (2 or 4) times its width and height.
@@ -137,12 +139,12 @@ def _load(file: Path) -> ImageModelDescriptor[nn.Module]:
     return network
 
 
-def _dtype(network: ImageModelDescriptor[nn.Module], placement: DeviceConfig) -> torch.dtype:
+def _dtype(network: ImageModelDescriptor[nn.Module], device_config: DeviceConfig) -> torch.dtype:
     """Give the dtype asked for if the network takes it; processors are slower with less."""
-    if placement.device.startswith("cuda"):
-        if placement.dtype == "float16" and network.supports_half:
+    if device_config.device.startswith("cuda"):
+        if device_config.dtype == "float16" and network.supports_half:
             return torch.float16
-        if placement.dtype == "bfloat16" and network.supports_bfloat16:
+        if device_config.dtype == "bfloat16" and network.supports_bfloat16:
             return torch.bfloat16
     return torch.float32
 
