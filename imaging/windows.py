@@ -17,7 +17,7 @@ _MOST_WINDOWS = 6
 _MOST_BLOBS = 64
 
 
-def windows(hole: Mask) -> Iterator[Window]:
+def around_holes(hole: Mask) -> Iterator[Window]:
     """Give at most six disjoint windows that together hold the whole hole, near parts in one."""
     if not hole.any():
         return

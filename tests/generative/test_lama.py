@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from spandrel.architectures.LaMa import LaMa as LamaNetwork
 
 from imaging.picture import Mask, Picture, Rgb
-from imaging.windows import windows
+from imaging.windows import around_holes
 from models.backends.torch import lama
 from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.lama import Lama, make_tiny

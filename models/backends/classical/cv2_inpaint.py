@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Mask, Rgb
-from imaging.windows import grown, windows
+from imaging.windows import around_holes, grown
 from models.roles import NothingToCopyError
 
 _RADIUS = 4
@@ -25,7 +25,7 @@ class Cv2Inpaint:
         if hole.any() and unknown.all():
             raise NothingToCopyError("the hole leaves no pixel to copy from")
         out = rgb.copy()
-        for part in windows(hole):
+        for part in around_holes(hole):
             window = grown(part, _MARGIN, hole.shape)
             if unknown[window].all():  # its sources lie beyond what is to be avoided
                 window = (slice(None), slice(None))

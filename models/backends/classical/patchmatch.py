@@ -12,7 +12,7 @@ import patchmatch
 
 from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
-from imaging.windows import Window, grown, windows
+from imaging.windows import Window, around_holes, grown
 from models.roles import NothingToCopyError
 
 _COARSE_PIXELS = 80_000
@@ -39,7 +39,7 @@ class PatchMatch:
         if not source.any():
             raise NothingToCopyError("the hole leaves no pixel to copy from")
         out = rgb.copy()
-        for part in windows(hole):
+        for part in around_holes(hole):
             window = _crop(part, hole, source)
             own = np.zeros_like(hole[window])
             inner = tuple(

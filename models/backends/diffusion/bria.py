@@ -18,7 +18,7 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 
 from imaging.picture import Alpha, Mask, Rgb
-from imaging.windows import Window, grown, windows
+from imaging.windows import Window, around_holes, grown
 from models.backends.diffusion.latent_control import CHANNELS, LatentControl
 from models.backends.torch.loading import LOADING
 from models.placement import DeviceConfig
@@ -133,7 +133,7 @@ class BriaErase:
         if hidden.all():
             raise NothingToCopyError("the hole leaves no pixel to continue from")
         out = rgb.copy()
-        for window in windows(hole):
+        for window in around_holes(hole):
             box = _with_context(window, hidden)
             own = np.zeros_like(hole)
             own[window] = hole[window]

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
-from imaging.windows import Window, grown, windows
+from imaging.windows import Window, around_holes, grown
 from models.backends.torch.checkpoints import (
     BadWeightsError,
     check_file,
@@ -76,7 +76,7 @@ class Lama:
         if hidden.all():
             raise NothingToCopyError("the hole leaves no pixel to draw on from")
         out = rgb.copy()
-        for part in windows(hole):
+        for part in around_holes(hole):
             window = _crop(part, hidden)
             own = np.zeros_like(hole[window])
             inner = tuple(
