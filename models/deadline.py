@@ -61,7 +61,7 @@ class SharedDeadline(Deadline):
 
     def remaining(self) -> float | None:
         """Give the seconds that the most patient has left; None where one has no limit."""
-        seconds = [scope.remaining() for deadline in self._deadlines]
+        seconds = [deadline.remaining() for deadline in self._deadlines]
         known = [left for left in seconds if left is not None]
         return max(known) if known and len(known) == len(seconds) else None
 

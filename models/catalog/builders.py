@@ -1,4 +1,4 @@
-"""How each card is built: from paths and a device_config to the role's object.
+"""How each card is built: from paths and a device configuration to the role's object.
 
 A backend is imported only when its card is built, so that the registry loads where the packages of
 other profiles are not installed.

@@ -15,7 +15,7 @@ from models.runtime.pool import Pool
 BATCHED = [role for role, card in load_profile("tiny").items() if card.max_batch > 1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(deadline="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     return Pool.for_profile("tiny", tmp_path_factory.mktemp("weights"), device="cpu", roles=BATCHED)
 
@@ -32,7 +32,7 @@ def test_the_roles_that_batch() -> None:
 
 @pytest.mark.parametrize("role", BATCHED)
 def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
-    calls = [Call(role, (rgb,), scope=Deadline()) for rgb in pictures()]
+    calls = [Call(role, (rgb,), deadline=Deadline()) for rgb in pictures()]
     with tiny.lend(role) as model:
         assert len({batch_key(model, call) for call in calls}) == 1
         together = [outcome.get() for outcome in perform(model, calls)]
@@ -48,7 +48,7 @@ def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
 
 @pytest.mark.parametrize("role", BATCHED)
 def test_of_several_at_once_none_is_taken_for_another(tiny: Pool, role: Any) -> None:
-    calls = [Call(role, (rgb,), scope=Deadline()) for rgb in pictures()]
+    calls = [Call(role, (rgb,), deadline=Deadline()) for rgb in pictures()]
     with tiny.lend(role) as model:
         results = [outcome.get() for outcome in perform(model, calls)]
         backwards = [outcome.get() for outcome in perform(model, calls[::-1])]

@@ -196,7 +196,7 @@ def test_the_tiny_archive_is_torchscript(file: Path) -> None:
 
 def test_windows_hold_the_whole_hole_and_far_parts_apart() -> None:
     hole = holed((700, 900), (5, 20, 5, 20), (22, 30, 22, 40), (500, 600, 700, 800))
-    found = list(windows(hole))
+    found = list(around_holes(hole))
     covered = np.zeros_like(hole)
     for window in found:
         assert not covered[window].any()
@@ -208,5 +208,5 @@ def test_windows_hold_the_whole_hole_and_far_parts_apart() -> None:
 def test_a_sprinkle_of_holes_takes_few_windows() -> None:
     hole = np.zeros((2000, 2000), np.bool_)
     hole[::97, ::97] = True
-    found = list(windows(hole))
+    found = list(around_holes(hole))
     assert 1 <= len(found) <= 6

@@ -231,7 +231,7 @@ def test_a_local_copy_of_a_repository_is_used_without_any_network(
     cache = WeightsCache(tmp_path / "weights", tmp_path / "copies")
     card = folder_card(HubFolder("org/net", None, ("*",), 1))
     assert fetch_card(card, cache) == [tmp_path / "copies" / place]
-    assert cache.fault(card.folders[0]) is None
+    assert cache.problem(card.folders[0]) is None
     assert not (tmp_path / "weights").exists()
 
 

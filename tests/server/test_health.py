@@ -75,7 +75,7 @@ def test_models_whose_engine_is_away_are_tried_again(
 
 
 def test_a_process_that_ends_is_not_ready(tmp_path: Path) -> None:
-    ending = Shutdown(1, 30)
+    shutdown = Shutdown(1, 30)
     with TestClient(create_app(Settings(data_dir=tmp_path), FakeModels(), shutdown)) as client:
         shutdown.begin()
         answer = client.get("/readyz")

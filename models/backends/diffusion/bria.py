@@ -66,7 +66,8 @@ class BriaScene:
         """Give one picture for each seed; see the role.
 
         With the LoRA's guidance of 1 a negative prompt is not read: the hosted API takes one with
-        `fast` false only. Raises ReferenceUnsupportedError for a reference picture, which the ControlNet does not read.
+        `fast` false only. Raises ReferenceUnsupportedError for a reference picture, which the
+        ControlNet does not read.
         """
         if reference is not None:
             raise ReferenceUnsupportedError(

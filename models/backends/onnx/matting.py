@@ -19,7 +19,7 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 class OnnxMatting:
     """Fulfils the role `models.roles.Matting`.
 
-    Runs on CUDA where the device_config asks for it; a provider that is missing is an error and no
+    Runs on CUDA where the device configuration asks for it; a provider that is missing is an error and no
     reason to run elsewhere.
     """
 

@@ -34,8 +34,8 @@ class RemoteCodeError(PermissionError):
 class BiRefNet:
     """Fulfils the role `models.roles.Matting`.
 
-    Weights are float32 whatever the device_config asks for: the deformable convolutions take neither
-    bfloat16 nor, in RMBG-2.0, float16 weights. On a GPU a device_config of either dtype runs the
+    Weights are float32 whatever the device configuration asks for: the deformable convolutions take neither
+    bfloat16 nor, in RMBG-2.0, float16 weights. On a GPU a device configuration of either dtype runs the
     network under float16 autocast.
     """
 

@@ -49,7 +49,8 @@ class Lama:
     """Fulfils the role `models.roles.Inpainting`.
 
     The network sees a crop around each group of holes. A larger crop is reduced, filled, and given
-    full-size texture by `imaging.inpaint.resynthesis`. Weights are float32 whatever the device_config asks for:
+    full-size texture by `imaging.inpaint.resynthesis`. Weights are float32
+    whatever the device configuration asks for:
     Fourier transforms of other sizes than powers of two take nothing else.
     """
 

@@ -42,7 +42,7 @@ _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 class Sam:
     """Fulfils the role `models.roles.Segmentation`.
 
-    Weights are float32; on a GPU a device_config of less runs the image encoder, which takes most of
+    Weights are float32; on a GPU a device configuration of less runs the image encoder, which takes most of
     the time, under autocast. Objects may lack: what no mask is sure of is 0.
     """
 
