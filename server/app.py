@@ -79,8 +79,8 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         app.include_router(router, prefix="/v1")
     for operation in OPERATIONS:
         _add_operation(app, operation, house.desk)
-    for inquiry in VISUAL_QUERIES:
-        _add_inquiry(app, inquiry, house.desk)
+    for query in VISUAL_QUERIES:
+        _add_query(app, query, house.desk)
     app.include_router(results.router)
     app.include_router(health.router)
     errors.install(app)
@@ -106,17 +106,17 @@ def _add_operation(app: FastAPI, operation: Operation[Any], desk: Endpoints) -> 
     )
 
 
-def _add_inquiry(app: FastAPI, inquiry: VisualQuery, desk: Endpoints) -> None:
+def _add_query(app: FastAPI, query: VisualQuery, desk: Endpoints) -> None:
     async def endpoint(request: Request, visual_id: str) -> Any:
-        return await desk.tell(inquiry, request, visual_id)
+        return await desk.query(query, request, visual_id)
 
     app.add_api_route(
-        f"/v1{inquiry.path}",
+        f"/v1{query.path}",
         endpoint,
         methods=["GET"],
-        name=inquiry.name,
-        summary=inquiry.summary,
-        responses={200: {"model": inquiry.response}},
+        name=query.name,
+        summary=query.summary,
+        responses={200: {"model": query.response}},
         tags=["visuals"],
     )
 

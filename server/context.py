@@ -73,10 +73,10 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         visuals,
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
     )
-    workshop = JobExecutor(models, stores.results, visuals, settings.moderation_threshold)
+    executor = JobExecutor(models, stores.results, visuals, settings.moderation_threshold)
     workers = Workers(settings.workers)
     forms = JobSerializer({operation.path: operation for operation in OPERATIONS}, stores.sources)
-    runner = JobRunner(forms, stores.results, workshop, workers, settings.job_timeout_s)
+    runner = JobRunner(forms, stores.results, executor, workers, settings.job_timeout_s)
     durable = DurableJobs(journal, forms, runner, settings.max_undone)
-    desk = Endpoints(reception, workshop, durable, workers)
+    desk = Endpoints(reception, executor, durable, workers)
     return AppContext(stores, records, visuals, reception, workers, durable, desk)

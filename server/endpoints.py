@@ -19,7 +19,7 @@ from server.http.fields import read_fields, validate
 from server.http.results import new_key
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
-from server.jobs.executor import Done, Job, JobExecutor, result_extension
+from server.jobs.executor import Job, JobExecutor, JobOutcome, result_extension
 from server.jobs.workers import NoWorkersError, Workers
 from server.operation import Delivered, EditBody, Operation, VisualBody, VisualQuery
 
@@ -32,12 +32,12 @@ class Endpoints:
     def __init__(
         self,
         reception: Dependencies,
-        workshop: JobExecutor,
+        executor: JobExecutor,
         durable: DurableJobs,
         workers: Workers,
     ) -> None:
         self._reception = reception
-        self._workshop = workshop
+        self._executor = executor
         self._durable = durable
         self._workers = workers
         self._checking = anyio.CapacityLimiter(reception.settings.workers)
@@ -48,31 +48,31 @@ class Endpoints:
         async with self._reception.gate:
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
-                done = await self._run(request, partial(self._workshop.do, job))
+                done = await self._run(request, partial(self._executor.run, job))
                 links = await anyio.to_thread.run_sync(self._links, request, job, done)
             else:
                 job = await self._check(job)
-                done = Done(job.body, [False] * len(job.keys))
+                done = JobOutcome(job.body, [False] * len(job.keys))
                 # The links first: a job is not accepted whose links cannot be told.
                 links = await anyio.to_thread.run_sync(self._links, request, job, done)
                 await anyio.to_thread.run_sync(self._durable.submit, job)
         return operation.respond(done.body, Delivered(links, job.keys, job.sid))
 
-    def _links(self, request: Request, job: Job, done: Done) -> list[str | None]:
+    def _links(self, request: Request, job: Job, done: JobOutcome) -> list[str | None]:
         """Give the links; on a thread, since a store may have to ask for credentials to sign them with."""
         return [
             None if hidden else self._reception.delivery.link(request, key)
             for key, hidden in zip(job.keys, done.blocked, strict=True)
         ]
 
-    async def tell(self, inquiry: VisualQuery, request: Request, visual_id: str) -> Any:
-        """Answer an inquiry about a visual."""
+    async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
+        """Answer a query about a visual."""
         organisation = self._reception.tokens.organisation(request)
         async with self._reception.gate:
             visual = await anyio.to_thread.run_sync(
                 self._reception.visuals.find, organisation, visual_id
             )
-            return await self._run(request, partial(self._workshop.tell, inquiry, visual))
+            return await self._run(request, partial(self._executor.query, query, visual))
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
         """Check everything that can be checked without decoding a pixel."""
@@ -122,7 +122,7 @@ class Endpoints:
     async def _check(self, job: Job) -> Job:
         def check() -> Job:
             with deadline_scope(Deadline(self._reception.settings.request_timeout_s)):
-                return self._workshop.check(job)
+                return self._executor.check(job)
 
         # Not on a worker thread: links are promised at once, however long the work ahead is.
         return await anyio.to_thread.run_sync(check, limiter=self._checking)

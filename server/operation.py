@@ -192,17 +192,17 @@ class Operation(Generic[B]):
 class VisualQuery:
     """One route that tells something of a visual.
 
-    tell: gives what is sent as JSON. response: its type, for the OpenAPI document.
+    answer: gives what is sent as JSON. response: its type, for the OpenAPI document.
     """
 
     path: str
     summary: str
-    tell: Callable[[Inputs, Models], Any]
+    answer: Callable[[Inputs, Models], Any]
     response: Any
 
     @property
     def name(self) -> str:
-        """The inquiry's one name on every floor."""
+        """The query's one name on every floor."""
         return operation_name(self.path)
 
 

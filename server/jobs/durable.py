@@ -32,7 +32,7 @@ class DurableJobs:
 
     def start(self) -> None:
         """Take up the jobs that ended processes left undone."""
-        self._journal.start(self._do)
+        self._journal.start(self._run)
 
     def submit(self, job: Job) -> None:
         """Accept a job: when this returns it is kept.
@@ -73,9 +73,9 @@ class DurableJobs:
         """Forget the jobs that ended before `older_than`."""
         self._journal.sweep(older_than)
 
-    def _do(self, name: str, form: Form) -> None:
+    def _run(self, name: str, form: Form) -> None:
         self._undone.add(name)
         try:
-            self._runner.do(name, form)
+            self._runner.run(name, form)
         finally:
             self._undone.discard(name)

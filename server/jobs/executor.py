@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Done:
+class JobOutcome:
     """What became of a job: its body with all that was found out, and which results were blocked."""
 
     body: EditBody
@@ -67,7 +67,7 @@ class JobExecutor:
         self._visuals = visuals
         self._threshold = threshold
 
-    def do(self, job: Job) -> Done:
+    def run(self, job: Job) -> JobOutcome:
         """Decode, check, edit, encode and store.
 
         A blocked result is stored as no bytes at all, so that whoever polls its link is told.
@@ -86,7 +86,7 @@ class JobExecutor:
             ]
         self._keep(replace(job, body=body), files)
         log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
-        return Done(body, blocked)
+        return JobOutcome(body, blocked)
 
     def remember(self, job: Job) -> None:
         """Note a job's result as one that further edits may start from; twice is as good as once."""
@@ -125,13 +125,13 @@ class JobExecutor:
         with translated():
             return replace(job, body=self._checked(job)[1])
 
-    def tell(self, inquiry: VisualQuery, visual: Visual) -> Any:
-        """Answer an inquiry about a visual."""
+    def query(self, query: VisualQuery, visual: Visual) -> Any:
+        """Answer a query about a visual."""
         image = decode("image", self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
         with translated():
             material = Inputs({"image": image}, {}, visual.visual_id, labels)
-            return inquiry.tell(material, self._models)
+            return query.answer(material, self._models)
 
     def _checked(self, job: Job) -> tuple[Inputs, EditBody]:
         material = self._material(job)

@@ -26,7 +26,7 @@ _SWEEP = 1000
 _POOL = 10
 """Connections of this process to the database of the workflows."""
 
-Do = Callable[[str, Form], None]
+RunJob = Callable[[str, Form], None]
 
 
 class JobQueue:
@@ -45,15 +45,15 @@ class JobQueue:
         self._launched = False
         self._withdrawn: set[str] = set()
         self._starters = ThreadPoolExecutor(_STARTERS, "starter")
-        self._do: Do | None = None
+        self._run: RunJob | None = None
 
-    def start(self, do: Do) -> None:
-        """Have jobs done by `do`; take up those that ended processes left.
+    def start(self, run: RunJob) -> None:
+        """Have jobs done by `run`; take up those that ended processes left.
 
         A file is opened only once there is, or has been, a job: DBOS takes a second to stop, which a
         server without jobs is spared.
         """
-        self._do = do
+        self._run = run
         if self._presence is not None or (self._file is not None and self._file.exists()):
             self._launch()
 
@@ -99,13 +99,13 @@ class JobQueue:
         if self._presence is not None:
             self._presence.close()
 
-    def do(self, name: str, form: Form) -> None:
+    def run(self, name: str, form: Form) -> None:
         """Do a job, unless its caller was told that it is not kept."""
         if name in self._withdrawn:
             self._withdrawn.discard(name)
             return
-        assert self._do is not None  # noqa: S101 - nothing is launched before
-        self._do(name, form)
+        assert self._run is not None  # noqa: S101 - nothing is launched before
+        self._run(name, form)
 
     def _launch(self) -> None:
         with self._launching:
@@ -143,7 +143,7 @@ _queues: list[JobQueue] = []
 @DBOS.workflow(name="edit", max_recovery_attempts=None)
 def edit(form: dict[str, Any]) -> None:
     """Do one job, given in its JSON form."""
-    _queues[-1].do(str(DBOS.workflow_id), form)
+    _queues[-1].run(str(DBOS.workflow_id), form)
 
 
 def _begin(name: str, form: Mapping[str, Any]) -> None:

@@ -46,13 +46,13 @@ class JobRunner:
         self,
         forms: JobSerializer,
         results: ObjectStore,
-        workshop: JobExecutor,
+        executor: JobExecutor,
         workers: Workers,
         timeout_s: float,
     ) -> None:
         self._forms = forms
         self._results = results
-        self._workshop = workshop
+        self._executor = executor
         self._workers = workers
         self._timeout_s = timeout_s
         self._deaths: dict[str, int] = {}
@@ -74,7 +74,7 @@ class JobRunner:
             for deadline in self._deadlines:
                 deadline.cancel()
 
-    def do(self, name: str, form: Form) -> None:
+    def run(self, name: str, form: Form) -> None:
         """Do a job to its end, whatever that is; raises nothing but JobInterruptedError."""
         try:
             self._patiently(name, form)
@@ -142,10 +142,10 @@ class JobRunner:
     def _work(self, name: str, form: Form) -> None:
         """Do a job whose results are not there yet; JobFailedError when it has ended too many processes."""
         if all(map(self._results.is_settled, form["keys"])):
-            self._workshop.remember(self._forms.read(form, pictures=False))
+            self._executor.remember(self._forms.read(form, pictures=False))
             return
         with self._deadline() as deadline, self._counting_deaths(name), deadline_scope(deadline):
-            self._workshop.do(self._forms.read(form))
+            self._executor.run(self._forms.read(form))
 
     @contextmanager
     def _deadline(self) -> Iterator[Deadline]:

@@ -13,7 +13,7 @@ class Caption(BaseModel):
     caption: str
 
 
-def tell(given: Inputs, models: Models) -> Caption:
+def answer(given: Inputs, models: Models) -> Caption:
     """Describe the visual's own picture; raises CannotWorkError where the profile has no model for it."""
     if not models.offers("captioning"):
         raise CannotWorkError(
@@ -25,5 +25,5 @@ def tell(given: Inputs, models: Models) -> Caption:
 
 
 INQUIRY = VisualQuery(
-    path="/{visual_id}/caption", summary="Describe a visual", tell=tell, response=Caption
+    path="/{visual_id}/caption", summary="Describe a visual", answer=answer, response=Caption
 )

@@ -36,13 +36,13 @@ VISUAL_QUERIES = (
     VisualQuery(
         path="/{visual_id}/info",
         summary="Everything that can be told of a visual",
-        tell=lambda given, models: info(given.image, models, given.visual_id, given.labels()),
+        answer=lambda given, models: info(given.image, models, given.visual_id, given.labels()),
         response=list[Entry],
     ),
     VisualQuery(
         path="/{visual_id}/person/info",
         summary="The people of a visual",
-        tell=lambda given, models: [
+        answer=lambda given, models: [
             person.as_json() for person in people(given.image.rgb, models, given.visual_id)
         ],
         response=list[Entry],
@@ -50,13 +50,15 @@ VISUAL_QUERIES = (
     VisualQuery(
         path="/{visual_id}/objects/info",
         summary="The objects of a visual",
-        tell=lambda given, models: objects(given.labels()),
+        answer=lambda given, models: objects(given.labels()),
         response=list[Entry],
     ),
     VisualQuery(
         path="/{visual_id}/background/info",
         summary="The background of a visual",
-        tell=lambda given, models: background(given.image.rgb, subject_alpha(given.image, models)),
+        answer=lambda given, models: background(
+            given.image.rgb, subject_alpha(given.image, models)
+        ),
         response=list[Entry],
     ),
 )

@@ -43,8 +43,8 @@ class AppContext:
         visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results)
         self.workers = Workers(1)
         forms = JobSerializer({operation.path: operation for operation in OPERATIONS}, self.sources)
-        workshop = JobExecutor(models, self.results, visuals, 0.8)
-        runner = JobRunner(forms, self.results, workshop, self.workers, 60)
+        executor = JobExecutor(models, self.results, visuals, 0.8)
+        runner = JobRunner(forms, self.results, executor, self.workers, 60)
         self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), forms, runner, limit=300)
         self.jobs.start()
 
