@@ -42,27 +42,29 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     """
     shutdown = shutdown or Shutdown(settings.drain_s, settings.grace_s)
     readiness = Readiness(shutdown, {"models"})
-    house = build_context(settings, models)
+    context = build_context(settings, models)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await anyio.to_thread.run_sync(house.durable.start)
-        shutdown.on_begin(house.durable.stop_accepting)
-        shutdown.on_late(house.workers.stop_accepting_anything)
+        await anyio.to_thread.run_sync(context.durable.start)
+        shutdown.on_begin(context.durable.stop_accepting)
+        shutdown.on_late(context.workers.stop_accepting_anything)
         tasks = [
             asyncio.create_task(_warm_up(models, readiness)),
-            asyncio.create_task(_sweep(settings, house)),
+            asyncio.create_task(_sweep(settings, context)),
         ]
         yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await anyio.to_thread.run_sync(house.durable.stop, max(1.0, shutdown.remaining() - _LAST_S))
+        await anyio.to_thread.run_sync(
+            context.durable.stop, max(1.0, shutdown.remaining() - _LAST_S)
+        )
         # What has been given up ends at its next step, which some models reach only after seconds.
         last = max(0.0, shutdown.remaining() - _LAST_S / 2)
-        shutdown.unfinished = not await anyio.to_thread.run_sync(house.workers.end, last)
-        await house.reception.intake.aclose()
-        house.records.close()
+        shutdown.unfinished = not await anyio.to_thread.run_sync(context.workers.end, last)
+        await context.dependencies.intake.aclose()
+        context.records.close()
 
     app = FastAPI(
         title="Retouch",
@@ -74,13 +76,13 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.readiness = readiness
-    app.state.reception = house.reception
+    app.state.dependencies = context.dependencies
     for router in ROUTERS:
         app.include_router(router, prefix="/v1")
     for operation in OPERATIONS:
-        _add_operation(app, operation, house.desk)
+        _add_operation(app, operation, context.endpoints)
     for query in VISUAL_QUERIES:
-        _add_query(app, query, house.desk)
+        _add_query(app, query, context.endpoints)
     app.include_router(results.router)
     app.include_router(health.router)
     errors.install(app)
@@ -89,9 +91,9 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     return app
 
 
-def _add_operation(app: FastAPI, operation: Operation[Any], desk: Endpoints) -> None:
+def _add_operation(app: FastAPI, operation: Operation[Any], endpoints: Endpoints) -> None:
     async def endpoint(request: Request) -> BaseModel:
-        return await desk.serve(operation, request)
+        return await endpoints.serve(operation, request)
 
     of_visual = "_of_visual" if operation.of_visual else ""
     app.add_api_route(
@@ -106,9 +108,9 @@ def _add_operation(app: FastAPI, operation: Operation[Any], desk: Endpoints) -> 
     )
 
 
-def _add_query(app: FastAPI, query: VisualQuery, desk: Endpoints) -> None:
+def _add_query(app: FastAPI, query: VisualQuery, endpoints: Endpoints) -> None:
     async def endpoint(request: Request, visual_id: str) -> Any:
-        return await desk.query(query, request, visual_id)
+        return await endpoints.query(query, request, visual_id)
 
     app.add_api_route(
         f"/v1{query.path}",
@@ -158,17 +160,17 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
             return
 
 
-async def _sweep(settings: Settings, house: AppContext) -> None:
+async def _sweep(settings: Settings, context: AppContext) -> None:
     """Remove what has expired, again and again: results, their names, pictures of dead jobs."""
     while True:
         # A result is stored before its link is signed, so a minute more never cuts a link short.
         life = timedelta(seconds=settings.link_ttl_s + 60)
         oldest = datetime.now(UTC) - life
         try:
-            removed = await anyio.to_thread.run_sync(house.stores.results.sweep, oldest)
-            await anyio.to_thread.run_sync(house.stores.sources.sweep, oldest - _LONGEST_JOB)
-            await anyio.to_thread.run_sync(house.visuals.sweep, oldest)
-            await anyio.to_thread.run_sync(house.durable.sweep, oldest)
+            removed = await anyio.to_thread.run_sync(context.stores.results.sweep, oldest)
+            await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - _LONGEST_JOB)
+            await anyio.to_thread.run_sync(context.visuals.sweep, oldest)
+            await anyio.to_thread.run_sync(context.durable.sweep, oldest)
         except (OSError, SQLAlchemyError):
             log.exception("what has expired could not be swept; trying again later")
         else:

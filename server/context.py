@@ -42,10 +42,10 @@ class AppContext:
     stores: Stores
     records: Records
     visuals: Visuals
-    reception: Dependencies
+    dependencies: Dependencies
     workers: Workers
     durable: DurableJobs
-    desk: Endpoints
+    endpoints: Endpoints
 
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
@@ -54,18 +54,18 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     stores = open_stores(settings.store_address)
     if settings.database_url is None:
         records = Records(database_url(f"sqlite:///{data.absolute()}/records.db"))
-        journal = JobQueue(data / "jobs.db")
+        queue = JobQueue(data / "jobs.db")
     else:
         url = database_url(settings.database_url.get_secret_value())
         records = Records(url)
-        journal = JobQueue(ServerLease(url))
+        queue = JobQueue(ServerLease(url))
     visuals = Visuals(records, stores.visuals, stores.results)
     # Servers that share a folder of results share the secret of their links.
     shared = settings.store_address
     signer = LinkSigner(
         load_or_create_secret((shared if isinstance(shared, Path) else data) / "link-secret")
     )
-    reception = Dependencies(
+    dependencies = Dependencies(
         settings,
         Tokens(settings.api_tokens),
         ConcurrencyLimit(settings.max_waiting, settings.workers),
@@ -77,6 +77,6 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     workers = Workers(settings.workers)
     forms = JobSerializer({operation.path: operation for operation in OPERATIONS}, stores.sources)
     runner = JobRunner(forms, stores.results, executor, workers, settings.job_timeout_s)
-    durable = DurableJobs(journal, forms, runner, settings.max_undone)
-    desk = Endpoints(reception, executor, durable, workers)
-    return AppContext(stores, records, visuals, reception, workers, durable, desk)
+    durable = DurableJobs(queue, forms, runner, settings.max_undone)
+    endpoints = Endpoints(dependencies, executor, durable, workers)
+    return AppContext(stores, records, visuals, dependencies, workers, durable, endpoints)

@@ -16,7 +16,7 @@ class Dependencies:
 
     settings: Settings
     tokens: Tokens
-    gate: ConcurrencyLimit
+    concurrency_limit: ConcurrencyLimit
     intake: Intake
     visuals: Visuals
     delivery: Delivery

@@ -1,4 +1,4 @@
-"""The desk where requests for operations are taken and seen through to their answer."""
+"""Where requests for operations are checked, run and answered."""
 
 import asyncio
 import time
@@ -31,21 +31,21 @@ class Endpoints:
 
     def __init__(
         self,
-        reception: Dependencies,
+        dependencies: Dependencies,
         executor: JobExecutor,
         durable: DurableJobs,
         workers: Workers,
     ) -> None:
-        self._reception = reception
+        self._dependencies = dependencies
         self._executor = executor
         self._durable = durable
         self._workers = workers
-        self._checking = anyio.CapacityLimiter(reception.settings.workers)
+        self._checking = anyio.CapacityLimiter(dependencies.settings.workers)
 
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel:
         """Answer one request: with the results, or at once with their links when sync is false."""
-        organisation = self._reception.tokens.organisation(request)
-        async with self._reception.gate:
+        organisation = self._dependencies.tokens.organisation(request)
+        async with self._dependencies.gate:
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
                 done = await self._run(request, partial(self._executor.run, job))
@@ -61,22 +61,22 @@ class Endpoints:
     def _links(self, request: Request, job: Job, done: JobOutcome) -> list[str | None]:
         """Give the links; on a thread, since a store may have to ask for credentials to sign them with."""
         return [
-            None if hidden else self._reception.delivery.link(request, key)
+            None if hidden else self._dependencies.delivery.link(request, key)
             for key, hidden in zip(job.keys, done.blocked, strict=True)
         ]
 
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
         """Answer a query about a visual."""
-        organisation = self._reception.tokens.organisation(request)
-        async with self._reception.gate:
+        organisation = self._dependencies.tokens.organisation(request)
+        async with self._dependencies.gate:
             visual = await anyio.to_thread.run_sync(
-                self._reception.visuals.find, organisation, visual_id
+                self._dependencies.visuals.find, organisation, visual_id
             )
             return await self._run(request, partial(self._executor.query, query, visual))
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
         """Check everything that can be checked without decoding a pixel."""
-        fields = await read_fields(request, self._reception.settings.max_body_mb * 2**20)
+        fields = await read_fields(request, self._dependencies.settings.max_body_mb * 2**20)
         body = validate(operation.body, fields)
         visual_id = request.path_params.get("visual_id", "")
         pictures: dict[str, Encoded] = {}
@@ -86,12 +86,12 @@ class Endpoints:
                 self._of_visual, organisation, visual_id, body
             )
         for rule in operation.pictures:
-            if (picture := await self._reception.intake.picture(fields, rule)) is not None:
+            if (picture := await self._dependencies.intake.picture(fields, rule)) is not None:
                 pictures[rule.name] = picture
-        pictures.update(await operation.gather(body, self._reception.intake))
+        pictures.update(await operation.gather(body, self._dependencies.intake))
         with translated():
             operation.check(body, pictures)
-        chosen = self._reception.settings.result_format
+        chosen = self._dependencies.settings.result_format
         extension = result_extension(chosen, operation, body, pictures["image"])
         job = Job(operation, organisation, body, pictures, (), visual_id, changed=changed)
         if operation.registers:
@@ -100,28 +100,28 @@ class Endpoints:
         keys = [new_key(organisation, extension, name) for _ in range(operation.count(body))]
         edits_visual = operation.of_visual and operation.extension is None
         return replace(
-            job, keys=keys, sid=self._reception.visuals.new_sid() if edits_visual else ""
+            job, keys=keys, sid=self._dependencies.visuals.new_sid() if edits_visual else ""
         )
 
     def _of_visual(
         self, organisation: str, visual_id: str, body: EditBody
     ) -> tuple[Encoded, tuple[str, ...]]:
-        visual = self._reception.visuals.find(organisation, visual_id)
+        visual = self._dependencies.visuals.find(organisation, visual_id)
         if isinstance(body, VisualBody) and body.sid is not None:
-            return self._reception.visuals.result(visual, body.sid)
-        return self._reception.visuals.picture(visual), ()
+            return self._dependencies.visuals.result(visual, body.sid)
+        return self._dependencies.visuals.picture(visual), ()
 
     async def _registered(self, job: Job) -> Job:
         """Make a job's picture a visual, once nothing speaks against it any more."""
         job = await self._check(job)
         visual_id, _ = await anyio.to_thread.run_sync(
-            self._reception.visuals.register, job.organisation, job.pictures["image"]
+            self._dependencies.visuals.register, job.organisation, job.pictures["image"]
         )
         return replace(job, visual_id=visual_id)
 
     async def _check(self, job: Job) -> Job:
         def check() -> Job:
-            with deadline_scope(Deadline(self._reception.settings.request_timeout_s)):
+            with deadline_scope(Deadline(self._dependencies.settings.request_timeout_s)):
                 return self._executor.check(job)
 
         # Not on a worker thread: links are promised at once, however long the work ahead is.
@@ -134,7 +134,7 @@ class Endpoints:
         next step: callers who lose patience and ask again would pile it up. Raises ClientDisconnect,
         and ShuttingDownError where the process ends before the work has begun, or is done.
         """
-        deadline = Deadline(self._reception.settings.request_timeout_s)
+        deadline = Deadline(self._dependencies.settings.request_timeout_s)
 
         def timed() -> R:
             start = time.monotonic()
@@ -142,7 +142,7 @@ class Endpoints:
                 with deadline_scope(deadline):
                     return work()
             finally:
-                loop.call_soon_threadsafe(self._reception.gate.took, time.monotonic() - start)
+                loop.call_soon_threadsafe(self._dependencies.gate.record, time.monotonic() - start)
 
         loop = asyncio.get_running_loop()
         try:

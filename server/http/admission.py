@@ -34,6 +34,6 @@ class ConcurrencyLimit:
         """Let it out."""
         self._inside -= 1
 
-    def took(self, seconds: float) -> None:
+    def record(self, seconds: float) -> None:
         """Learn how long one piece of work took: an exponential mean over about ten."""
         self._mean_s += 0.1 * (seconds - self._mean_s)

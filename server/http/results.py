@@ -81,7 +81,7 @@ class Delivery:
 )
 def read_result(request: Request, key: str, expires: str = "", signature: str = "") -> Response:
     """Serve a stored result, whole or by range; the link itself is the permission."""
-    delivery: Delivery = request.app.state.reception.delivery
+    delivery: Delivery = request.app.state.dependencies.delivery
     path, content_type, life = delivery.open(key, expires, signature)
     if "range" in request.headers and not _RANGE.match(request.headers["range"]):
         # A Range header that cannot be read is ignored (RFC 9110, section 14.2).

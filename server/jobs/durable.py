@@ -21,9 +21,9 @@ class DurableJobs:
     """
 
     def __init__(
-        self, journal: JobQueue, forms: JobSerializer, runner: JobRunner, limit: int
+        self, queue: JobQueue, forms: JobSerializer, runner: JobRunner, limit: int
     ) -> None:
-        self._journal = journal
+        self._queue = queue
         self._forms = forms
         self._runner = runner
         self._limit = limit
@@ -32,7 +32,7 @@ class DurableJobs:
 
     def start(self) -> None:
         """Take up the jobs that ended processes left undone."""
-        self._journal.start(self._run)
+        self._queue.start(self._run)
 
     def submit(self, job: Job) -> None:
         """Accept a job: when this returns it is kept.
@@ -48,7 +48,7 @@ class DurableJobs:
         try:
             form = self._forms.write(name, job)
             try:
-                self._journal.keep(name, form)
+                self._queue.keep(name, form)
             except BaseException:
                 self._forms.forget(form)
                 raise
@@ -67,11 +67,11 @@ class DurableJobs:
         while self._undone and time.monotonic() < deadline:
             time.sleep(0.02)
         self._runner.abandon()
-        self._journal.close()
+        self._queue.close()
 
     def sweep(self, older_than: datetime) -> None:
         """Forget the jobs that ended before `older_than`."""
-        self._journal.sweep(older_than)
+        self._queue.sweep(older_than)
 
     def _run(self, name: str, form: Form) -> None:
         self._undone.add(name)

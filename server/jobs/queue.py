@@ -39,8 +39,8 @@ class JobQueue:
     def __init__(self, database: Path | ServerLease) -> None:
         """Keep jobs in a file, or in the PostgreSQL database that this process is present in."""
         self._file = database if isinstance(database, Path) else None
-        self._presence = database if isinstance(database, ServerLease) else None
-        self._adoption: JobRecovery | None = None
+        self._lease = database if isinstance(database, ServerLease) else None
+        self._recovery: JobRecovery | None = None
         self._launching = threading.Lock()
         self._launched = False
         self._withdrawn: set[str] = set()
@@ -54,7 +54,7 @@ class JobQueue:
         server without jobs is spared.
         """
         self._run = run
-        if self._presence is not None or (self._file is not None and self._file.exists()):
+        if self._lease is not None or (self._file is not None and self._file.exists()):
             self._launch()
 
     def keep(self, name: str, form: Form) -> None:
@@ -62,8 +62,8 @@ class JobQueue:
 
         Raises OSError where the database is not to be had, and UnavailableError where it does not answer.
         """
-        if self._presence is not None:
-            self._presence.check()
+        if self._lease is not None:
+            self._lease.check()
         with reaching_database():
             self._launch()
         kept = self._starters.submit(_begin, name, form)
@@ -90,14 +90,14 @@ class JobQueue:
 
     def close(self) -> None:
         """Let go of the database; on PostgreSQL the jobs left undone are now another's."""
-        if self._adoption is not None:
-            self._adoption.close()
+        if self._recovery is not None:
+            self._recovery.close()
         self._starters.shutdown(wait=False, cancel_futures=True)
         if self._launched:
             DBOS.destroy()
             _queues.remove(self)
-        if self._presence is not None:
-            self._presence.close()
+        if self._lease is not None:
+            self._lease.close()
 
     def run(self, name: str, form: Form) -> None:
         """Do a job, unless its caller was told that it is not kept."""
@@ -120,19 +120,19 @@ class JobQueue:
                 _queues.remove(self)
                 raise
             self._launched = True
-            if self._presence is not None:
-                self._adoption = JobRecovery(self._presence)
+            if self._lease is not None:
+                self._recovery = JobRecovery(self._lease)
 
     def _config(self) -> DBOSConfig:
         common = DBOSConfig(name="retouch", application_version=VERSION, log_level="WARNING")
-        if self._presence is None:
+        if self._lease is None:
             url = f"sqlite:///{self._file and self._file.absolute()}"
             return DBOSConfig(**common, system_database_url=url, executor_id="local")
         return DBOSConfig(
             **common,
-            system_database_url=self._presence.url,
+            system_database_url=self._lease.url,
             sys_db_pool_size=_POOL,
-            executor_id=self._presence.name,
+            executor_id=self._lease.name,
         )
 
 

@@ -21,9 +21,9 @@ class JobRecovery:
     gets the lock of another knows that it is dead, and while it holds the lock nobody else does the same.
     """
 
-    def __init__(self, presence: ServerLease) -> None:
+    def __init__(self, lease: ServerLease) -> None:
         """Begin to look."""
-        self._presence = presence
+        self._lease = presence
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="adoption", daemon=True)
         self._thread.start()
@@ -36,14 +36,14 @@ class JobRecovery:
     def _watch(self) -> None:
         while not self._closed.wait(_LOOK_S):
             try:
-                if self._presence.renew():
+                if self._lease.renew():
                     self._look()
             except (OSError, SQLAlchemyError) as error:
                 log.warning("the jobs of processes that died wait for the database: %s", error)
 
     def _look(self) -> None:
-        for name in self._presence.others():
-            with self._presence.adopting(name) as is_dead:
+        for name in self._lease.others():
+            with self._lease.adopting(name) as is_dead:
                 if is_dead:
                     self._adopt(name)
 
@@ -60,4 +60,4 @@ class JobRecovery:
             DBOS.resume_workflow(workflow.workflow_id)
         if pending:
             log.warning("took up %d jobs of %s, which has died", len(pending), name)
-        self._presence.forget(name)
+        self._lease.forget(name)

@@ -51,18 +51,18 @@ class Registered(BaseModel):
 )
 async def register(request: Request) -> Registered:
     """Keep a picture; the same picture always has the same visual_id in one organisation."""
-    reception: Dependencies = request.app.state.reception
-    organisation = reception.tokens.organisation(request)
-    async with reception.gate:
-        fields = await read_fields(request, reception.settings.max_body_mb * 2**20)
+    dependencies: Dependencies = request.app.state.dependencies
+    organisation = dependencies.tokens.organisation(request)
+    async with dependencies.concurrency_limit:
+        fields = await read_fields(request, dependencies.settings.max_body_mb * 2**20)
         body = validate(RegisterBody, fields)
         if body.org_image_key is not None:
-            fields = _by_key(body.org_image_key, reception.settings.org_image_url, fields)
-        picture = await reception.intake.picture(fields, IMAGE)
+            fields = _by_key(body.org_image_key, dependencies.settings.org_image_url, fields)
+        picture = await dependencies.intake.picture(fields, IMAGE)
         if picture is None:
             raise BadRequestError("No image was given: send image_url or file.", "image")
         visual_id, is_new = await anyio.to_thread.run_sync(
-            reception.visuals.register, organisation, picture, body.is_private
+            dependencies.visuals.register, organisation, picture, body.is_private
         )
     code, word = (NEW, "SUCCESS") if is_new else (KNOWN, "ALREADY_REGISTERED")
     return Registered(code=code, description=word, visual_id=visual_id)

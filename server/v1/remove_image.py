@@ -20,8 +20,8 @@ class Removed(BaseModel):
 @router.post("/{visual_id}/remove_image", summary="Remove a visual", response_model=Removed)
 async def remove_image(request: Request, visual_id: str) -> Removed:
     """Forget a visual: its picture, its masks and the results made of it."""
-    reception: Dependencies = request.app.state.reception
-    organisation = reception.tokens.organisation(request)
-    visual = await anyio.to_thread.run_sync(reception.visuals.find, organisation, visual_id)
-    await anyio.to_thread.run_sync(reception.visuals.remove, visual)
+    dependencies: Dependencies = request.app.state.dependencies
+    organisation = dependencies.tokens.organisation(request)
+    visual = await anyio.to_thread.run_sync(dependencies.visuals.find, organisation, visual_id)
+    await anyio.to_thread.run_sync(dependencies.visuals.remove, visual)
     return Removed(visual_id=visual_id)

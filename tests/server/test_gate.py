@@ -18,22 +18,22 @@ from tests.server.test_refusals import refused
 
 
 async def test_a_full_house_turns_away_and_tells_the_wait() -> None:
-    gate = ConcurrencyLimit(limit=2, workers=1)
+    limit = ConcurrencyLimit(limit=2, workers=1)
     for _ in range(100):
-        gate.took(4.0)
-    async with gate, gate:
+        limit.record(4.0)
+    async with limit, limit:
         with pytest.raises(BusyError) as refusal:
-            await gate.__aenter__()
+            await limit.__aenter__()
         assert refusal.value.headers == {"Retry-After": "8"}
-    async with gate, gate:
+    async with limit, limit:
         pass
 
 
 async def test_whoever_fails_leaves_room() -> None:
-    gate = ConcurrencyLimit(limit=1, workers=1)
+    limit = ConcurrencyLimit(limit=1, workers=1)
     for _ in range(3):
         with pytest.raises(ValueError, match="inside"):
-            async with gate:
+            async with limit:
                 raise ValueError("inside")
 
 

@@ -27,9 +27,9 @@ def url(postgres: Postgres) -> URL:
 
 @pytest.fixture
 def here(url: URL) -> Iterator[ServerLease]:
-    presence = ServerLease(url)
+    lease = ServerLease(url)
     yield presence
-    presence.close()
+    lease.close()
 
 
 def test_the_living_are_not_adopted(url: URL, here: ServerLease) -> None:
@@ -61,7 +61,7 @@ def test_a_killed_process_is_known_to_be_dead(url: URL, here: ServerLease) -> No
     code = (
         "import sys, time; from storage.server_lease import ServerLease;"
         "from storage.database import database_url;"
-        "presence = ServerLease(database_url(sys.argv[1])); print(presence.name, flush=True); time.sleep(60)"
+        "lease = ServerLease(database_url(sys.argv[1])); print(lease.name, flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, url.render_as_string(hide_password=False)],
