@@ -169,7 +169,7 @@ class Operation(Generic[B]):
     in_query: tuple[str, ...] = ()
     gather: Callable[[B, Intake], Awaitable[Mapping[str, Encoded]]] = gather_none
     check: Callable[[B, Mapping[str, Encoded]], None] = lambda body, pictures: None
-    prepare: Callable[[B, Inputs, Models], B] = lambda body, material, models: body
+    prepare: Callable[[B, Inputs, Models], B] = lambda body, inputs, models: body
     count: Callable[[B], int] = lambda body: 1
     longest_side: Callable[[B, Probe], int] = lambda body, probe: max(probe.width, probe.height)
     changes: Callable[[B], Sequence[str]] = lambda body: ()

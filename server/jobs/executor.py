@@ -75,8 +75,8 @@ class JobExecutor:
         """
         start = time.monotonic()
         with translated():
-            material, body = self._checked(job)
-            results = job.operation.perform(body, material, self._models)
+            inputs, body = self._checked(job)
+            results = job.operation.perform(body, inputs, self._models)
             blocked = [self._blocks(job, result) for result in results]
             if all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
@@ -130,22 +130,22 @@ class JobExecutor:
         image = decode("image", self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
         with translated():
-            material = Inputs({"image": image}, {}, visual.visual_id, labels)
-            return query.answer(material, self._models)
+            inputs = Inputs({"image": image}, {}, visual.visual_id, labels)
+            return query.answer(inputs, self._models)
 
     def _checked(self, job: Job) -> tuple[Inputs, EditBody]:
-        material = self._material(job)
+        inputs = self._inputs(job)
         if job.body.content_moderation:
-            self._refuse_blocked(job, material)
-        return material, job.operation.prepare(job.body, material, self._models)
+            self._refuse_blocked(job, inputs)
+        return inputs, job.operation.prepare(job.body, inputs, self._models)
 
-    def _refuse_blocked(self, job: Job, material: Inputs) -> None:
-        masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in material.masks.items()}
-        for name, picture in {**material.pictures, **masks}.items():
+    def _refuse_blocked(self, job: Job, inputs: Inputs) -> None:
+        masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in inputs.masks.items()}
+        for name, picture in {**inputs.pictures, **masks}.items():
             if self._blocks(job, picture):
                 raise BlockedError(f"Content moderation refused the {name}.", name)
 
-    def _material(self, job: Job) -> Inputs:
+    def _inputs(self, job: Job) -> Inputs:
         pictures = {name: decode(name, e) for name, e in job.pictures.items() if not e.is_mask}
         masks = {name: decode_mask(name, e) for name, e in job.pictures.items() if e.is_mask}
         if not job.visual_id:

@@ -22,7 +22,7 @@ OPERATION = Operation(
     body=BackgroundBlurBody,
     pictures=(IMAGE,),
     keeps=Preserve.FORMAT,
-    perform=lambda body, given, models: [
-        background_blur(given.image, models, body.scale, body.force_rmbg)
+    perform=lambda body, inputs, models: [
+        background_blur(inputs.image, models, body.scale, body.force_rmbg)
     ],
 )

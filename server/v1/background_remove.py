@@ -10,5 +10,5 @@ OPERATION = Operation(
     body=EditBody,
     pictures=(PHOTO,),
     keeps=Preserve.ALPHA,
-    perform=lambda body, given, models: [background_remove(given.image, models)],
+    perform=lambda body, inputs, models: [background_remove(inputs.image, models)],
 )

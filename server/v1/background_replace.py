@@ -67,7 +67,7 @@ def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
         )
 
 
-def prepare(body: BackgroundReplaceBody, given: Inputs, models: Models) -> BackgroundReplaceBody:
+def prepare(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> BackgroundReplaceBody:
     """Refuse a scene where the profile has no model that generates; a colour needs none."""
     if find_colour(body.bg_prompt) is None and not models.offers("scene_generation"):
         raise CannotWorkError(
@@ -76,22 +76,22 @@ def prepare(body: BackgroundReplaceBody, given: Inputs, models: Models) -> Backg
     return body
 
 
-def perform(body: BackgroundReplaceBody, given: Inputs, models: Models) -> list[Picture]:
+def perform(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> list[Picture]:
     """Put the subject before a colour, which leaves no choice between results, or into scenes."""
     sized = (body.original_quality, body.force_rmbg)
     colour = find_colour(body.bg_prompt)
     if colour is not None:
-        return [background_colour(given.image, models, colour, *sized)] * body.num_results
+        return [background_colour(inputs.image, models, colour, *sized)] * body.num_results
     scene = Scene(
         body.bg_prompt,
         body.negative_prompt,
-        given.pictures.get("ref_image"),
+        inputs.pictures.get("ref_image"),
         body.fast,
         body.refine_prompt,
         body.enhance_ref_image,
     )
     seeds = seeds_of(body.seed, body.num_results)
-    return background_scene(given.image, models, scene, seeds, *sized)
+    return background_scene(inputs.image, models, scene, seeds, *sized)
 
 
 def respond(body: BackgroundReplaceBody, delivered: Delivered) -> BackgroundReplaceAnswer:

@@ -13,7 +13,7 @@ class Caption(BaseModel):
     caption: str
 
 
-def answer(given: Inputs, models: Models) -> Caption:
+def answer(inputs: Inputs, models: Models) -> Caption:
     """Describe the visual's own picture; raises CannotWorkError where the profile has no model for it."""
     if not models.offers("captioning"):
         raise CannotWorkError(
@@ -21,7 +21,7 @@ def answer(given: Inputs, models: Models) -> Caption:
             " the profiles open and bria have."
         )
     with models.captioning() as captioning:
-        return Caption(caption=captioning.caption(given.image.rgb))
+        return Caption(caption=captioning.caption(inputs.image.rgb))
 
 
 INQUIRY = VisualQuery(

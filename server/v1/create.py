@@ -53,14 +53,14 @@ class CreateBody(VisualBody):
     desired_resolution: Resolution = "original"
 
 
-def prepare(body: CreateBody, given: Inputs, models: Models) -> CreateBody:
+def prepare(body: CreateBody, inputs: Inputs, models: Models) -> CreateBody:
     """Refuse unknown people, one named twice, and changes that a person does not offer.
 
     Twice is also: in this request, and in an edit on the way to `sid`. Raises CannotWorkError, BadRequestError
     and BadActionError.
     """
-    known = {person.id: person for person in _people(given, models)}
-    seen = set(given.changed)
+    known = {person.id: person for person in _people(inputs, models)}
+    seen = set(inputs.changed)
     for change in body.changes:
         if change.id in seen:
             raise BadRequestError(
@@ -80,10 +80,10 @@ def prepare(body: CreateBody, given: Inputs, models: Models) -> CreateBody:
     return body
 
 
-def perform(body: CreateBody, given: Inputs, models: Models) -> list[Picture]:
+def perform(body: CreateBody, inputs: Inputs, models: Models) -> list[Picture]:
     """Make all changes; people are known by where they are in the visual's own picture."""
-    known = {person.id: person for person in _people(given, models)}
-    factor = given.image.width / given.original().width
+    known = {person.id: person for person in _people(inputs, models)}
+    factor = inputs.image.width / inputs.original().width
     changes = [
         Change(
             scaled(known[change.id].face, factor),
@@ -95,14 +95,14 @@ def perform(body: CreateBody, given: Inputs, models: Models) -> list[Picture]:
         for change in body.changes
     ]
     seed = zlib.crc32(
-        given.visual_id.encode()
+        inputs.visual_id.encode()
     )  # nobody sends one: the same request, the same result
-    result = create(given.image, models, changes, seed)
+    result = create(inputs.image, models, changes, seed)
     return [fit_resolution(result, body.desired_resolution)]
 
 
-def _people(given: Inputs, models: Models) -> list[Person]:
-    return people(given.original().rgb, models, given.visual_id)
+def _people(inputs: Inputs, models: Models) -> list[Person]:
+    return people(inputs.original().rgb, models, inputs.visual_id)
 
 
 OPERATION = Operation(

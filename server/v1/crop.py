@@ -36,7 +36,9 @@ OPERATION = Operation(
     body=CropBody,
     pictures=(IMAGE,),
     keeps=Preserve.ALPHA,
-    perform=lambda body, given, models: [crop(given.image, models, body.padding, body.force_rmbg)],
+    perform=lambda body, inputs, models: [
+        crop(inputs.image, models, body.padding, body.force_rmbg)
+    ],
     check=check,
     longest_side=lambda body, probe: max(probe.width, probe.height) + 2 * body.padding,
 )

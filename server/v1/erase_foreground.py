@@ -10,5 +10,5 @@ OPERATION = Operation(
     body=EditBody,
     pictures=(IMAGE,),
     keeps=Preserve.PIXELS,
-    perform=lambda body, given, models: [erase_foreground(given.image, models)],
+    perform=lambda body, inputs, models: [erase_foreground(inputs.image, models)],
 )

@@ -31,8 +31,8 @@ OPERATION = Operation(
     body=EraserBody,
     pictures=(IMAGE, MASK),
     keeps=Preserve.PIXELS,
-    perform=lambda body, given, models: [
-        eraser(given.image, given.masks["mask"], models, body.mask_type)
+    perform=lambda body, inputs, models: [
+        eraser(inputs.image, inputs.masks["mask"], models, body.mask_type)
     ],
     check=check,
 )

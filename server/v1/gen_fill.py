@@ -70,12 +70,12 @@ def prepare(body: GenFillBody, _: Inputs, models: Models) -> GenFillBody:
     return body
 
 
-def perform(body: GenFillBody, given: Inputs, models: Models) -> list[Picture]:
+def perform(body: GenFillBody, inputs: Inputs, models: Models) -> list[Picture]:
     """Generate every result at once."""
     seeds = seeds_of(body.seed, body.num_results)
     return gen_fill(
-        given.image,
-        given.masks["mask"],
+        inputs.image,
+        inputs.masks["mask"],
         models,
         body.prompt,
         body.negative_prompt,

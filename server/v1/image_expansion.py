@@ -108,12 +108,12 @@ def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
     )
 
 
-def prepare(body: ImageExpansionBody, given: Inputs, models: Models) -> ImageExpansionBody:
+def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageExpansionBody:
     """Describe the picture where no prompt was sent and the profile can: the answer tells it."""
     if body.prompt or not models.offers("captioning"):
         return body
     with models.captioning() as captioning:
-        return body.model_copy(update={"prompt": captioning.caption(given.image.rgb)})
+        return body.model_copy(update={"prompt": captioning.caption(inputs.image.rgb)})
 
 
 def respond(body: ImageExpansionBody, delivered: Delivered) -> ImageExpansionAnswer:
@@ -129,9 +129,9 @@ OPERATION = Operation(
     body=ImageExpansionBody,
     pictures=(IMAGE,),
     keeps=Preserve.PIXELS,
-    perform=lambda body, given, models: [
+    perform=lambda body, inputs, models: [
         image_expansion(
-            given.image,
+            inputs.image,
             models,
             body.canvas_size,
             body.original_image_size,

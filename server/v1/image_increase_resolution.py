@@ -52,8 +52,8 @@ OPERATION = Operation(
     pictures=(PHOTO,),
     in_query=("desired_increase",),
     keeps=Preserve.FORMAT,
-    perform=lambda body, given, models: [
-        image_increase_resolution(given.image, models, body.desired_increase)
+    perform=lambda body, inputs, models: [
+        image_increase_resolution(inputs.image, models, body.desired_increase)
     ],
     check=check,
     longest_side=lambda body, probe: max(probe.width, probe.height) * body.desired_increase,

@@ -13,10 +13,10 @@ class PsdRes(BaseModel):
     image_res: str = Field(description="Address of the PSD file; it expires.")
 
 
-def perform(body: VisualBody, given: Inputs, models: Models) -> list[bytes]:
+def perform(body: VisualBody, inputs: Inputs, models: Models) -> list[bytes]:
     """Take the picture apart; the visual's map fits its own picture alone, no result."""
-    labels = given.labels() if body.sid is None else None
-    return [image_to_psd(given.image, models, labels)]
+    labels = inputs.labels() if body.sid is None else None
+    return [image_to_psd(inputs.image, models, labels)]
 
 
 def respond(_: VisualBody, delivered: Delivered) -> PsdRes:

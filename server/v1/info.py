@@ -36,28 +36,28 @@ VISUAL_QUERIES = (
     VisualQuery(
         path="/{visual_id}/info",
         summary="Everything that can be told of a visual",
-        answer=lambda given, models: info(given.image, models, given.visual_id, given.labels()),
+        answer=lambda inputs, models: info(inputs.image, models, inputs.visual_id, inputs.labels()),
         response=list[Entry],
     ),
     VisualQuery(
         path="/{visual_id}/person/info",
         summary="The people of a visual",
-        answer=lambda given, models: [
-            person.as_json() for person in people(given.image.rgb, models, given.visual_id)
+        answer=lambda inputs, models: [
+            person.as_json() for person in people(inputs.image.rgb, models, inputs.visual_id)
         ],
         response=list[Entry],
     ),
     VisualQuery(
         path="/{visual_id}/objects/info",
         summary="The objects of a visual",
-        answer=lambda given, models: objects(given.labels()),
+        answer=lambda inputs, models: objects(inputs.labels()),
         response=list[Entry],
     ),
     VisualQuery(
         path="/{visual_id}/background/info",
         summary="The background of a visual",
-        answer=lambda given, models: background(
-            given.image.rgb, subject_alpha(given.image, models)
+        answer=lambda inputs, models: background(
+            inputs.image.rgb, subject_alpha(inputs.image, models)
         ),
         response=list[Entry],
     ),

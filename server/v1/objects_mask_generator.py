@@ -14,9 +14,9 @@ class ObjectsMasks(BaseModel):
     objects_masks: str = Field(description="Address of the zip; it expires.")
 
 
-def perform(_: EditBody, given: Inputs, __: Models) -> list[bytes]:
+def perform(_: EditBody, inputs: Inputs, __: Models) -> list[bytes]:
     """Pack the visual's masks."""
-    return [masks_zip(given.labels(), given.visual_id)]
+    return [masks_zip(inputs.labels(), inputs.visual_id)]
 
 
 def respond(_: EditBody, delivered: Delivered) -> ObjectsMasks:

@@ -83,11 +83,11 @@ def check(_: ObjectsRemoveBody, pictures: Mapping[str, Encoded]) -> None:
             check_ratio((mask.width, mask.height), (image.width, image.height))
 
 
-def perform(body: ObjectsRemoveBody, given: Inputs, models: Models) -> list[Picture]:
+def perform(body: ObjectsRemoveBody, inputs: Inputs, models: Models) -> list[Picture]:
     """Remove all objects in one fill."""
     ids = [change.mask_id for change in body.removals() if change.mask_id is not None]
-    labels = given.labels() if ids else None
-    result = objects_remove(given.image, models, labels, ids, list(given.masks.values()))
+    labels = inputs.labels() if ids else None
+    result = objects_remove(inputs.image, models, labels, ids, list(inputs.masks.values()))
     return [result if body.original_quality else fit_resolution(result, body.desired_resolution)]
 
 
