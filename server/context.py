@@ -75,8 +75,10 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     )
     executor = JobExecutor(models, stores.results, visuals, settings.moderation_threshold)
     workers = Workers(settings.workers)
-    forms = JobSerializer({operation.path: operation for operation in OPERATIONS}, stores.sources)
-    runner = JobRunner(forms, stores.results, executor, workers, settings.job_timeout_s)
-    durable = DurableJobs(queue, forms, runner, settings.max_undone)
+    serializer = JobSerializer(
+        {operation.path: operation for operation in OPERATIONS}, stores.sources
+    )
+    runner = JobRunner(serializer, stores.results, executor, workers, settings.job_timeout_s)
+    durable = DurableJobs(queue, serializer, runner, settings.max_undone)
     endpoints = Endpoints(dependencies, executor, durable, workers)
     return AppContext(stores, records, visuals, dependencies, workers, durable, endpoints)

@@ -9,7 +9,7 @@ from server.errors import busy
 from server.jobs.executor import Job
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
-from server.jobs.serialization import Form, JobSerializer
+from server.jobs.serialization import JobSerializer, SerializedJob
 
 _COME_AGAIN_S = 10
 
@@ -21,10 +21,10 @@ class DurableJobs:
     """
 
     def __init__(
-        self, queue: JobQueue, forms: JobSerializer, runner: JobRunner, limit: int
+        self, queue: JobQueue, serializer: JobSerializer, runner: JobRunner, limit: int
     ) -> None:
         self._queue = queue
-        self._forms = forms
+        self._serializer = forms
         self._runner = runner
         self._limit = limit
         self._undone: set[str] = set()
@@ -46,11 +46,11 @@ class DurableJobs:
                 raise busy(f"{self._limit} jobs are waiting already, the limit", _COME_AGAIN_S)
             self._undone.add(name)
         try:
-            form = self._forms.write(name, job)
+            serialized = self._serializer.dump(name, job)
             try:
-                self._queue.keep(name, form)
+                self._queue.keep(name, serialized)
             except BaseException:
-                self._forms.forget(form)
+                self._serializer.forget(serialized)
                 raise
         except BaseException:
             self._undone.discard(name)
@@ -73,9 +73,9 @@ class DurableJobs:
         """Forget the jobs that ended before `older_than`."""
         self._queue.sweep(older_than)
 
-    def _run(self, name: str, form: Form) -> None:
+    def _run(self, name: str, serialized: SerializedJob) -> None:
         self._undone.add(name)
         try:
-            self._runner.run(name, form)
+            self._runner.run(name, serialized)
         finally:
             self._undone.discard(name)

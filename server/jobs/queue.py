@@ -12,7 +12,7 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 
 from server.errors import UnavailableError
 from server.jobs.recovery import JobRecovery
-from server.jobs.serialization import VERSION, Form
+from server.jobs.serialization import VERSION, SerializedJob
 from storage.database import reaching_database
 from storage.server_lease import ServerLease
 
@@ -26,7 +26,7 @@ _SWEEP = 1000
 _POOL = 10
 """Connections of this process to the database of the workflows."""
 
-RunJob = Callable[[str, Form], None]
+RunJob = Callable[[str, SerializedJob], None]
 
 
 class JobQueue:
@@ -57,7 +57,7 @@ class JobQueue:
         if self._lease is not None or (self._file is not None and self._file.exists()):
             self._launch()
 
-    def keep(self, name: str, form: Form) -> None:
+    def keep(self, name: str, serialized: SerializedJob) -> None:
         """Keep a job and have it begun: when this returns it will be done, whatever happens.
 
         Raises OSError where the database is not to be had, and UnavailableError where it does not answer.
@@ -66,7 +66,7 @@ class JobQueue:
             self._lease.check()
         with reaching_database():
             self._launch()
-        kept = self._starters.submit(_begin, name, form)
+        kept = self._starters.submit(_begin, name, serialized)
         if not wait([kept], _ACCEPT_S).done:
             # It may still be kept once the database answers, but its caller is told that it is not.
             self._withdrawn.add(name)
@@ -99,13 +99,13 @@ class JobQueue:
         if self._lease is not None:
             self._lease.close()
 
-    def run(self, name: str, form: Form) -> None:
+    def run(self, name: str, serialized: SerializedJob) -> None:
         """Do a job, unless its caller was told that it is not kept."""
         if name in self._withdrawn:
             self._withdrawn.discard(name)
             return
         assert self._run is not None  # noqa: S101 - nothing is launched before
-        self._run(name, form)
+        self._run(name, serialized)
 
     def _launch(self) -> None:
         with self._launching:
@@ -141,11 +141,11 @@ _queues: list[JobQueue] = []
 
 
 @DBOS.workflow(name="edit", max_recovery_attempts=None)
-def edit(form: dict[str, Any]) -> None:
+def edit(serialized: dict[str, Any]) -> None:
     """Do one job, given in its JSON form."""
-    _queues[-1].run(str(DBOS.workflow_id), form)
+    _queues[-1].run(str(DBOS.workflow_id), serialized)
 
 
-def _begin(name: str, form: Mapping[str, Any]) -> None:
+def _begin(name: str, serialized: Mapping[str, Any]) -> None:
     with SetWorkflowID(name):
-        DBOS.start_workflow(edit, dict(form))
+        DBOS.start_workflow(edit, dict(serialized))

@@ -18,7 +18,7 @@ from server.errors import (
     UnavailableError,
 )
 from server.jobs.executor import JobExecutor
-from server.jobs.serialization import Form, JobSerializer
+from server.jobs.serialization import JobSerializer, SerializedJob
 from server.jobs.workers import NoWorkersError, Workers
 from storage.object_store import ObjectStore, Refusal, content_type_of
 
@@ -44,13 +44,13 @@ class JobRunner:
 
     def __init__(
         self,
-        forms: JobSerializer,
+        serializer: JobSerializer,
         results: ObjectStore,
         executor: JobExecutor,
         workers: Workers,
         timeout_s: float,
     ) -> None:
-        self._forms = forms
+        self._serializer = forms
         self._results = results
         self._executor = executor
         self._workers = workers
@@ -74,23 +74,23 @@ class JobRunner:
             for deadline in self._deadlines:
                 deadline.cancel()
 
-    def run(self, name: str, form: Form) -> None:
+    def run(self, name: str, serialized: SerializedJob) -> None:
         """Do a job to its end, whatever that is; raises nothing but JobInterruptedError."""
         try:
-            self._patiently(name, form)
-            self._forms.forget(form)
+            self._patiently(name, serialized)
+            self._serializer.forget(serialized)
         finally:
             self._deaths.pop(name, None)
 
-    def _patiently(self, name: str, form: Form) -> None:
+    def _patiently(self, name: str, serialized: SerializedJob) -> None:
         give_up = time.monotonic() + _RETRY_S
         pause = 0.5
         while True:
             try:
-                self._once(name, form)
+                self._once(name, serialized)
             except (BusyError, UnavailableError, OSError) as error:
                 log.warning("a job waits %.1f s: %s", pause, error)
-                if time.monotonic() > give_up and self._gave_up(form, str(error)):
+                if time.monotonic() > give_up and self._gave_up(serialized, str(error)):
                     return
                 if self._stopping.wait(pause):
                     raise JobInterruptedError from error
@@ -98,37 +98,37 @@ class JobRunner:
             else:
                 return
 
-    def _gave_up(self, form: Form, text: str) -> bool:
+    def _gave_up(self, serialized: SerializedJob, text: str) -> bool:
         """Tell the job's links that nothing comes of it, if the store lets us."""
         try:
-            self._refuse(form, UnavailableError.code, text)
+            self._refuse(serialized, UnavailableError.code, text)
         except OSError:
             return False
         return True
 
-    def _once(self, name: str, form: Form) -> None:
+    def _once(self, name: str, serialized: SerializedJob) -> None:
         try:
-            self._on_a_worker(name, form)
+            self._on_a_worker(name, serialized)
         except CallerDisconnectedError as error:
             raise JobInterruptedError from error
         except BlockedError:
-            for key in form["keys"]:
+            for key in serialized["keys"]:
                 self._results.put(key, b"", content_type_of(key))
         except RequestTimeoutError as error:
-            self._refuse(form, error.code, error.text)
+            self._refuse(serialized, error.code, error.text)
         except (BusyError, UnavailableError, OSError):
             raise
         except ApiError as error:
-            self._refuse(form, error.code, error.text)
+            self._refuse(serialized, error.code, error.text)
         except Exception:
             log.exception("a job failed")
             text = "The server failed to do this job; the fault is in its log."
-            self._refuse(form, 500, text)
+            self._refuse(serialized, 500, text)
 
-    def _on_a_worker(self, name: str, form: Form) -> None:
+    def _on_a_worker(self, name: str, serialized: SerializedJob) -> None:
         """Work on a job once, on one of the workers; what it needs is read there, not while it waits."""
         try:
-            future = self._workers.submit(partial(self._work, name, form), job=True)
+            future = self._workers.submit(partial(self._work, name, serialized), job=True)
         except NoWorkersError as error:
             raise JobInterruptedError from error
         while not wait([future], _LOOK_S).done:
@@ -139,13 +139,13 @@ class JobRunner:
         except CancelledError as error:
             raise JobInterruptedError from error
 
-    def _work(self, name: str, form: Form) -> None:
+    def _work(self, name: str, serialized: SerializedJob) -> None:
         """Do a job whose results are not there yet; JobFailedError when it has ended too many processes."""
-        if all(map(self._results.is_settled, form["keys"])):
-            self._executor.remember(self._forms.read(form, pictures=False))
+        if all(map(self._results.is_settled, serialized["keys"])):
+            self._executor.remember(self._serializer.load(serialized, pictures=False))
             return
         with self._deadline() as deadline, self._counting_deaths(name), deadline_scope(deadline):
-            self._executor.run(self._forms.read(form))
+            self._executor.run(self._serializer.load(serialized))
 
     @contextmanager
     def _deadline(self) -> Iterator[Deadline]:
@@ -166,17 +166,17 @@ class JobRunner:
         number of restarts, and be tried any number of times.
         """
         if name not in self._deaths:
-            self._deaths[name] = self._forms.deaths(name)
+            self._deaths[name] = self._serializer.deaths(name)
         if self._deaths[name] >= _DEATHS:
-            self._forms.forget_deaths(name)
+            self._serializer.forget_deaths(name)
             raise JobFailedError("The server ended each time that it worked on this job.", 500)
-        self._forms.note_deaths(name, self._deaths[name] + 1)
+        self._serializer.note_deaths(name, self._deaths[name] + 1)
         try:
             yield
         finally:
-            self._forms.forget_deaths(name)
+            self._serializer.forget_deaths(name)
 
-    def _refuse(self, form: Form, code: int, text: str) -> None:
+    def _refuse(self, serialized: SerializedJob, code: int, text: str) -> None:
         """Leave word at each promised link why nothing will ever be there."""
-        for key in form["keys"]:
+        for key in serialized["keys"]:
             self._results.refuse(key, Refusal(code, text))

@@ -15,7 +15,7 @@ log = logging.getLogger("retouch")
 VERSION = "1"
 """Of the form below. Processes take up jobs of their own version only: raise it with the form."""
 
-Form = Mapping[str, Any]
+SerializedJob = Mapping[str, Any]
 
 
 class JobSerializer:
@@ -28,7 +28,7 @@ class JobSerializer:
         self._operations = operations
         self._sources = sources
 
-    def write(self, name: str, job: Job) -> Form:
+    def dump(self, name: str, job: Job) -> SerializedJob:
         """Store a job's pictures and give its form; an OSError leaves nothing behind."""
         sources: dict[str, dict[str, Any]] = {}
         try:
@@ -50,30 +50,30 @@ class JobSerializer:
             "changed": list(job.changed),
         }
 
-    def read(self, form: Form, *, pictures: bool = True) -> Job:
+    def load(self, serialized: SerializedJob, *, pictures: bool = True) -> Job:
         """Give the job of a form; without its pictures where they are not asked for."""
-        operation = self._operations[form["operation"]]
+        operation = self._operations[serialized["operation"]]
         return Job(
             operation,
-            form["organisation"],
-            operation.body.model_validate(form["body"]),
-            self._pictures(form) if pictures else {},
-            form["keys"],
-            form["visual_id"],
-            form["sid"],
-            tuple(form["changed"]),
+            serialized["organisation"],
+            operation.body.model_validate(serialized["body"]),
+            self._pictures(serialized) if pictures else {},
+            serialized["keys"],
+            serialized["visual_id"],
+            serialized["sid"],
+            tuple(serialized["changed"]),
         )
 
-    def _pictures(self, form: Form) -> dict[str, Encoded]:
+    def _pictures(self, serialized: SerializedJob) -> dict[str, Encoded]:
         pictures = {}
-        for picture, source in form["sources"].items():
+        for picture, source in serialized["sources"].items():
             data = self._sources.get(source["key"])
             pictures[picture] = Encoded(data, codec.probe(data), source["is_mask"])
         return pictures
 
-    def forget(self, form: Form) -> None:
+    def forget(self, serialized: SerializedJob) -> None:
         """Remove a job's pictures; what a store that is away keeps, the sweep removes."""
-        self._remove([source["key"] for source in form["sources"].values()])
+        self._remove([source["key"] for source in serialized["sources"].values()])
 
     def deaths(self, name: str) -> int:
         """Tell how many processes have ended while they worked on a job."""

@@ -42,10 +42,12 @@ class AppContext:
         self.records = Records(database_url(f"sqlite:///{folder}/records.db"))
         visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results)
         self.workers = Workers(1)
-        forms = JobSerializer({operation.path: operation for operation in OPERATIONS}, self.sources)
+        serializer = JobSerializer(
+            {operation.path: operation for operation in OPERATIONS}, self.sources
+        )
         executor = JobExecutor(models, self.results, visuals, 0.8)
-        runner = JobRunner(forms, self.results, executor, self.workers, 60)
-        self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), forms, runner, limit=300)
+        runner = JobRunner(serializer, self.results, executor, self.workers, 60)
+        self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), serializer, runner, limit=300)
         self.jobs.start()
 
     def submit(self, key: str = KEY) -> None:
