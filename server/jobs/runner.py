@@ -24,7 +24,7 @@ from storage.object_store import ObjectStore, Refusal, content_type_of
 
 log = logging.getLogger("retouch")
 
-_DEATHS = 5
+_MOST_CRASHES = 5
 """Processes that may end while they work on one job before it is given up."""
 _RETRY_S = 600.0
 """How long a job waits, in all, for a store or a model that is not to be had."""
@@ -55,7 +55,7 @@ class JobRunner:
         self._executor = executor
         self._workers = workers
         self._timeout_s = timeout_s
-        self._deaths: dict[str, int] = {}
+        self._crash_counts: dict[str, int] = {}
         self._deadlines: set[Deadline] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -80,7 +80,7 @@ class JobRunner:
             self._patiently(name, serialized)
             self._serializer.forget(serialized)
         finally:
-            self._deaths.pop(name, None)
+            self._crash_counts.pop(name, None)
 
     def _patiently(self, name: str, serialized: SerializedJob) -> None:
         give_up = time.monotonic() + _RETRY_S
@@ -144,7 +144,7 @@ class JobRunner:
         if all(map(self._results.is_settled, serialized["keys"])):
             self._executor.remember(self._serializer.load(serialized, pictures=False))
             return
-        with self._deadline() as deadline, self._counting_deaths(name), deadline_scope(deadline):
+        with self._deadline() as deadline, self._counting_crashes(name), deadline_scope(deadline):
             self._executor.run(self._serializer.load(serialized))
 
     @contextmanager
@@ -159,22 +159,22 @@ class JobRunner:
                 self._deadlines.discard(deadline)
 
     @contextmanager
-    def _counting_deaths(self, name: str) -> Iterator[None]:
+    def _counting_crashes(self, name: str) -> Iterator[None]:
         """Have it known, should this process end within, that it did so at work on this job.
 
         Only starts of the work itself are counted, once for each process: a job may wait through any
         number of restarts, and be tried any number of times.
         """
-        if name not in self._deaths:
-            self._deaths[name] = self._serializer.deaths(name)
-        if self._deaths[name] >= _DEATHS:
-            self._serializer.forget_deaths(name)
+        if name not in self._crash_counts:
+            self._crash_counts[name] = self._serializer.crash_count(name)
+        if self._crash_counts[name] >= _MOST_CRASHES:
+            self._serializer.forget_crash_count(name)
             raise JobFailedError("The server ended each time that it worked on this job.", 500)
-        self._serializer.note_deaths(name, self._deaths[name] + 1)
+        self._serializer.write_crash_count(name, self._crash_counts[name] + 1)
         try:
             yield
         finally:
-            self._serializer.forget_deaths(name)
+            self._serializer.forget_crash_count(name)
 
     def _refuse(self, serialized: SerializedJob, code: int, text: str) -> None:
         """Leave word at each promised link why nothing will ever be there."""

@@ -75,18 +75,18 @@ class JobSerializer:
         """Remove a job's pictures; what a store that is away keeps, the sweep removes."""
         self._remove([source["key"] for source in serialized["sources"].values()])
 
-    def deaths(self, name: str) -> int:
+    def crash_count(self, name: str) -> int:
         """Tell how many processes have ended while they worked on a job."""
         try:
             return int(self._sources.get(_note(name)))
         except ObjectMissingError:
             return 0
 
-    def note_deaths(self, name: str, count: int) -> None:
+    def write_crash_count(self, name: str, count: int) -> None:
         """Write down how many processes will have ended on a job, should this one end now."""
         self._sources.put(_note(name), b"%d" % count, "application/json")
 
-    def forget_deaths(self, name: str) -> None:
+    def forget_crash_count(self, name: str) -> None:
         """Remove the count; what a store that is away keeps, the sweep removes."""
         self._remove([_note(name)])
 

@@ -37,7 +37,7 @@ _LOOK_S = 0.1
 """How often a waiting call looks whether its caller has left."""
 _BY_REFERENCE = 1 << 20
 """Bytes from which on an array goes through the shared memory of Ray's nodes instead of a message."""
-_DEATHS = 3
+_MOST_CRASHES = 3
 """Replicas that may die of one call."""
 _PATIENCE_S = 60.0
 """How long a call is tried anew while no replica is to be had."""
@@ -145,7 +145,7 @@ class ClusterEngine:
 
     def _persistently(self, handle: DeploymentHandle[Any], call: Call) -> Any:
         give_up = time.monotonic() + _PATIENCE_S
-        wait, deaths = 0.1, 0
+        wait, crashes = 0.1, 0
         args = [_sent(arg) for arg in call.args]
         kwargs = {name: _sent(arg) for name, arg in call.kwargs.items()}
         while True:
@@ -163,10 +163,10 @@ class ClusterEngine:
                 os.kill(os.getpid(), signal.SIGTERM)
                 raise EngineUnavailableError("the server has lost its cluster and ends") from error
             except (RayError, RayServeException) as error:
-                deaths += isinstance(error, ActorDiedError)
+                crashes += isinstance(error, ActorDiedError)
                 log.warning("%s is called anew: %s", call.role, type(error).__name__)
-                if deaths >= _DEATHS:
-                    text = f"each of {deaths} replicas of {call.role} died of one call"
+                if crashes >= _MOST_CRASHES:
+                    text = f"each of {crashes} replicas of {call.role} died of one call"
                     raise RuntimeError(text) from error
                 if time.monotonic() + wait > give_up:
                     raise EngineUnavailableError(f"no replica of {call.role} answers") from error
