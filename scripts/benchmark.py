@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts.benchmarking.contestants import (
     ROOT,
-    House,
+    Installation,
     ask_iopaint,
     ask_rembg,
     ask_retouch,
@@ -98,13 +98,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.photos
         else sample_photographs(ROOT / "docs" / "photos")
     )
-    house = House(chosen.folder, chosen.python, chosen.weights.absolute())
+    installation = Installation(chosen.folder, chosen.python, chosen.weights.absolute())
     found = Findings()
     for section in SECTIONS if chosen.only is None else chosen.only:
         print(f"{section} ...", file=sys.stderr, flush=True)
-        _MEASURES[section](found, plan, house, photos)
+        _MEASURES[section](found, plan, installation, photos)
     if chosen.soak:
-        found.soak = soak(house, photos, plan.sizes, chosen.soak * 60)
+        found.soak = soak(installation, photos, plan.sizes, chosen.soak * 60)
     text = report(found, rounds)
     print(text)
     if page is not None:
@@ -114,28 +114,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure_remove(found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]) -> None:
+def measure_remove(
+    found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
+) -> None:
     """Background removal by ours and rembg, by turns; both start anew for each size."""
     photos = [photo for photo in photos if photo.name != "small subject"]
     for size in plan.sizes:
         jpegs = [photo.jpeg(size) for photo in photos]
         with contextlib.ExitStack() as stack:
             asked = {
-                stack.enter_context(house.retouch()): [
+                stack.enter_context(installation.retouch()): [
                     ask_retouch("background/remove", jpeg) for jpeg in jpegs
                 ]
             }
             if plan.peers:
-                asked[stack.enter_context(house.rembg())] = [ask_rembg(jpeg) for jpeg in jpegs]
+                asked[stack.enter_context(installation.rembg())] = [
+                    ask_rembg(jpeg) for jpeg in jpegs
+                ]
             _by_turns(found.remove, f"{size} MP", asked, plan, _LEAST_REQUESTS[size])
 
 
 def measure_photographs(
-    found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]
+    found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
 ) -> None:
     """Processor time of each photograph, beside bare inference with decoding, by turns."""
     count = 1 if plan.rounds == 1 else 4
-    with house.retouch() as server, tempfile.TemporaryDirectory() as folder:
+    with installation.retouch() as server, tempfile.TemporaryDirectory() as folder:
         for size in plan.sizes:
             for photo in photos:
                 jpeg = photo.jpeg(size)
@@ -146,29 +150,33 @@ def measure_photographs(
                 cost, floor = Cost(), list[float]()
                 for _ in range(plan.rounds):
                     cost.add(drive(server, [request] * count, 1))
-                    floor.append(_bare(house, file, count))
+                    floor.append(_bare(installation, file, count))
                 found.photographs[photo.name, f"{size} MP"] = cost, floor
 
 
-def measure_eraser(found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]) -> None:
+def measure_eraser(
+    found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
+) -> None:
     """The eraser at 1024 x 1024 as PNG, with OpenCV's fill on both sides."""
     pictures = [square(photo, 1024) for photo in photos[:3]]
     with contextlib.ExitStack() as stack:
         asked = {
-            stack.enter_context(house.retouch(equal_fill=True)): [
+            stack.enter_context(installation.retouch(equal_fill=True)): [
                 ask_retouch("eraser", picture, mask_file=mask) for picture, mask in pictures
             ]
         }
         if plan.peers:
-            asked[stack.enter_context(house.iopaint())] = [
+            asked[stack.enter_context(installation.iopaint())] = [
                 ask_iopaint(picture, mask) for picture, mask in pictures
             ]
         _by_turns(found.eraser, "1024x1024 PNG", asked, plan, 12, plan.callers[:2])
 
 
-def measure_routes(found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]) -> None:
+def measure_routes(
+    found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
+) -> None:
     """Every other route of profile `lite`, one caller."""
-    with house.retouch() as server:
+    with installation.retouch() as server:
         for route, fields in _OTHER_ROUTES.items():
             size = _SMALL_ROUTES.get(route, 0.25 if plan.rounds == 1 else 2)
             requests = [_filled(route, photo.jpeg(size), fields) for photo in photos[:3]]
@@ -176,11 +184,13 @@ def measure_routes(found: Findings, plan: Plan, house: House, photos: Sequence[P
             found.routes[name] = drive(server, requests[: 3 if plan.rounds > 1 else 1], 1)
 
 
-def measure_growth(found: Findings, plan: Plan, house: House, photos: Sequence[Photograph]) -> None:
+def measure_growth(
+    found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
+) -> None:
     """Background removal from small pictures to large ones."""
     for megapixels in plan.growth:
         request = ask_retouch("background/remove", photos[0].jpeg(megapixels))
-        with house.retouch() as server:
+        with installation.retouch() as server:
             drive(server, [request], 1)
             found.growth[megapixels] = drive(server, [request] * 3, 1)
 
@@ -194,7 +204,9 @@ _MEASURES = {
 }
 
 
-def soak(house: House, photos: Sequence[Photograph], sizes: Sequence[int], seconds: float) -> str:
+def soak(
+    installation: Installation, photos: Sequence[Photograph], sizes: Sequence[int], seconds: float
+) -> str:
     """Keep 16 callers busy and tell how memory moves, after a quarter of the time to warm up."""
     requests = [
         ask_retouch("background/remove", photo.jpeg(size)) for photo in photos for size in sizes
@@ -202,7 +214,7 @@ def soak(house: House, photos: Sequence[Photograph], sizes: Sequence[int], secon
     batch = requests * math.ceil(_SOAK_CALLERS / len(requests))
     warm: list[tuple[float, float]] = []
     peak = 0
-    with house.retouch() as server:
+    with installation.retouch() as server:
         start = time.monotonic()
         at = 0.0
         while at < seconds or len(warm) < _LEAST_SAMPLES:
@@ -242,10 +254,10 @@ def _by_turns(
                 row.setdefault(server.name, Cost()).add(cost)
 
 
-def _bare(house: House, file: Path, count: int) -> float:
+def _bare(installation: Installation, file: Path, count: int) -> float:
     """Give processor seconds of decoding and bare inference."""
     module = "scripts.benchmarking.bare"
-    command = [sys.executable, "-m", module, str(house.weights / "u2netp.onnx"), str(count)]
+    command = [sys.executable, "-m", module, str(installation.weights / "u2netp.onnx"), str(count)]
     out = subprocess.run(  # noqa: S603 - this interpreter
         [*command, str(file)], cwd=ROOT, check=True, capture_output=True
     )

@@ -16,7 +16,7 @@ TOKEN = "benchmark-token"  # noqa: S105 - of a server on loopback that lives for
 EQUAL_FILL = 'base = "lite"\ninpainting = "cv2-inpaint"\n'
 
 
-class House:
+class Installation:
     """Where the contestants live: environments, weights, logs and what our server stores.
 
     folder: holds `rembg` and `iopaint`, virtual environments. python: what runs our server. weights:

@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass
-class House:
+class Deployment:
     """A started server, and the pictures that it has given."""
 
     client: TestClient
@@ -66,14 +66,14 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Iterator[House]:
+def deployment(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Iterator[Deployment]:
     """The server of the profile; when all is done the sheet is drawn."""
     torch = pytest.importorskip("torch")
     if PROFILE != "tiny" and not torch.cuda.is_available():
         pytest.skip("no GPU here")
     settings = Settings(
         profile=PROFILE,
-        data_dir=tmp_path_factory.mktemp("house"),
+        data_dir=tmp_path_factory.mktemp("deployment"),
         api_tokens="gpu:gpu",
         workers=4,
     )
@@ -89,9 +89,9 @@ def house(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Iterat
         preload=settings.preload,
     )
     with TestClient(create_app(settings, pool), headers={"api_token": "gpu"}) as client:
-        house = House(client, pool)
-        yield house
-    _draw_sheet(house.given, ROOT / "data" / "gpu-suite" / Path(PROFILE).stem)
+        deployment = Deployment(client, pool)
+        yield deployment
+    _draw_sheet(deployment.given, ROOT / "data" / "gpu-suite" / Path(PROFILE).stem)
 
 
 def _draw_sheet(given: Mapping[str, bytes], folder: Path) -> None:
@@ -122,17 +122,17 @@ def apart(one: Pixels, other: Pixels) -> int:
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
-def test_every_model_of_the_profile_loads(house: House) -> None:
-    house.pool.warm_up()
-    for role in house.pool.stats():
-        with getattr(house.pool, role)() as model:
+def test_every_model_of_the_profile_loads(deployment: Deployment) -> None:
+    deployment.pool.warm_up()
+    for role in deployment.pool.stats():
+        with getattr(deployment.pool, role)() as model:
             assert model is not None
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
-def test_cut_outs_keep_the_size_and_part_the_picture(house: House, name: str) -> None:
-    link = house.post("background/remove", name, {})["result_url"]
-    cut = house.read(link, f"background_remove_{name}")
+def test_cut_outs_keep_the_size_and_part_the_picture(deployment: Deployment, name: str) -> None:
+    link = deployment.post("background/remove", name, {})["result_url"]
+    cut = deployment.read(link, f"background_remove_{name}")
     assert cut.shape == (*photo(name).shape[:2], 4)
     if PROFILE != "tiny":
         assert cut[..., 3].min() < 16
@@ -150,76 +150,78 @@ def test_cut_outs_keep_the_size_and_part_the_picture(house: House, name: str) ->
     ],
 )
 def test_plain_edits_give_a_picture(
-    house: House, path: str, name: str, fields: dict[str, str]
+    deployment: Deployment, path: str, name: str, fields: dict[str, str]
 ) -> None:
     if PROFILE == "tiny" and path == "erase_foreground":
         pytest.skip("random weights take the whole picture for the subject")
-    link = house.post(path, name, fields)["result_url"]
+    link = deployment.post(path, name, fields)["result_url"]
     title = path.replace("/", "_").replace("?desired_increase=", "_x")
-    result = house.read(link, title)
+    result = deployment.read(link, title)
     if "increase" in path:
         factor = int(path[-1])
         assert result.shape[:2] == tuple(factor * side for side in photo(name).shape[:2])
 
 
-def test_erasing_leaves_every_pixel_outside_the_mask(house: House) -> None:
-    link = house.post("eraser", "astronaut", {}, "astronaut-mask")["result_url"]
-    result = house.read(link, "eraser")
+def test_erasing_leaves_every_pixel_outside_the_mask(deployment: Deployment) -> None:
+    link = deployment.post("eraser", "astronaut", {}, "astronaut-mask")["result_url"]
+    result = deployment.read(link, "eraser")
     assert np.array_equal(result[~mask()], photo("astronaut")[~mask()])
 
 
-def _fill(house: House, seed: int, count: int, name: str) -> list[Pixels]:
+def _fill(deployment: Deployment, seed: int, count: int, name: str) -> list[Pixels]:
     fields = {"prompt": "a round window", "sync": "true", "seed": str(seed)}
-    answer = house.post(
+    answer = deployment.post(
         "gen_fill", "astronaut", {**fields, "num_results": str(count)}, "astronaut-mask"
     )
     assert answer["seed"] == [seed + index for index in range(count)]
-    return [house.read(link, f"{name}_{i}") for i, link in enumerate(answer["urls"])]
+    return [deployment.read(link, f"{name}_{i}") for i, link in enumerate(answer["urls"])]
 
 
-def test_fills_keep_the_rest_and_come_again_by_their_seeds(house: House) -> None:
-    many = _fill(house, 7, 3, "gen_fill")
+def test_fills_keep_the_rest_and_come_again_by_their_seeds(deployment: Deployment) -> None:
+    many = _fill(deployment, 7, 3, "gen_fill")
     for result in many:
         assert np.array_equal(result[~mask()], photo("astronaut")[~mask()])
     assert apart(many[0], many[1]) > 2
-    alone = _fill(house, 8, 1, "gen_fill_again")[0]
+    alone = _fill(deployment, 8, 1, "gen_fill_again")[0]
     assert apart(alone, many[1]) <= 2
-    assert np.array_equal(alone, _fill(house, 8, 1, "gen_fill_again")[0])
+    assert np.array_equal(alone, _fill(deployment, 8, 1, "gen_fill_again")[0])
 
 
-def _scenes(house: House, name: str, **fields: str) -> list[Pixels]:
+def _scenes(deployment: Deployment, name: str, **fields: str) -> list[Pixels]:
     asked = {"sync": "true", "original_quality": "true", "seed": "5", "num_results": "1"}
-    results = house.post("background/replace", "astronaut", {**asked, **fields})["result"]
-    return [house.read(link, f"{name}_{i}") for i, (link, *_) in enumerate(results)]
+    results = deployment.post("background/replace", "astronaut", {**asked, **fields})["result"]
+    return [deployment.read(link, f"{name}_{i}") for i, (link, *_) in enumerate(results)]
 
 
 @pytest.mark.parametrize("fast", ["true", "false"])
-def test_scenes_keep_the_subject_and_come_again_by_their_seeds(house: House, fast: str) -> None:
+def test_scenes_keep_the_subject_and_come_again_by_their_seeds(
+    deployment: Deployment, fast: str
+) -> None:
     fields = {"bg_prompt": "in a parking lot at dusk", "fast": fast}
-    many = _scenes(house, f"scene_fast_{fast}", num_results="2", **fields)
-    cut = house.read(
-        house.post("background/remove", "astronaut", {})["result_url"], "background_remove"
+    many = _scenes(deployment, f"scene_fast_{fast}", num_results="2", **fields)
+    cut = deployment.read(
+        deployment.post("background/remove", "astronaut", {})["result_url"], "background_remove"
     )
     solid = cut[..., 3] == 255
     for result in many:
         assert np.array_equal(result[..., :3][solid], photo("astronaut")[solid])
     assert apart(many[0], many[1]) > 2
-    alone = _scenes(house, f"scene_fast_{fast}_again", **{**fields, "seed": "6"})[0]
+    alone = _scenes(deployment, f"scene_fast_{fast}_again", **{**fields, "seed": "6"})[0]
     assert apart(alone, many[1]) <= 2
 
 
-def test_a_reference_picture_makes_a_scene(house: House) -> None:
+def test_a_reference_picture_makes_a_scene(deployment: Deployment) -> None:
     files = {
         "file": (PHOTOS / "astronaut.jpg").read_bytes(),
         "ref_image_file": (PHOTOS / "coffee.jpg").read_bytes(),
     }
     fields = {"sync": "true", "num_results": "1", "seed": "1"}
-    answer = house.client.post("/v1/background/replace", files=files, data=fields)
+    answer = deployment.client.post("/v1/background/replace", files=files, data=fields)
     assert answer.status_code == 200, answer.text
-    house.read(answer.json()["result"][0][0], "scene_by_reference")
+    deployment.read(answer.json()["result"][0][0], "scene_by_reference")
 
 
-def test_expansion_keeps_the_picture_and_describes_it(house: House) -> None:
+def test_expansion_keeps_the_picture_and_describes_it(deployment: Deployment) -> None:
     height, width = photo("coffee").shape[:2]
     fields = {
         "canvas_size": f"[{width + 320},{height + 160}]",
@@ -227,32 +229,32 @@ def test_expansion_keeps_the_picture_and_describes_it(house: House) -> None:
         "original_image_location": "[160,80]",
         "seed": "1",
     }
-    answer = house.post("image_expansion", "coffee", fields)
-    result = house.read(answer["result_url"], "image_expansion")
+    answer = deployment.post("image_expansion", "coffee", fields)
+    result = deployment.read(answer["result_url"], "image_expansion")
     assert np.array_equal(result[80 : 80 + height, 160 : 160 + width], photo("coffee"))
     assert answer["prompt"]
 
 
-def test_only_the_face_changes(house: House) -> None:
-    visual = house.register("astronaut")
-    people = house.client.get(f"/v1/{visual}/person/info").json()
+def test_only_the_face_changes(deployment: Deployment) -> None:
+    visual = deployment.register("astronaut")
+    people = deployment.client.get(f"/v1/{visual}/person/info").json()
     if PROFILE == "tiny":
         pytest.skip("random weights see faces anywhere")
     assert len(people) == 1
     for name, actions in (("happy", {"expression": "happy"}), ("older", {"age": "mid-60"})):
         body = {"changes": [{"id": people[0]["id"], "actions": actions}]}
-        answer = house.client.post(f"/v1/{visual}/create", json=body)
+        answer = deployment.client.post(f"/v1/{visual}/create", json=body)
         assert answer.status_code == 200, answer.text
-        result = house.read(answer.json()["image_res"], f"create_{name}")
+        result = deployment.read(answer.json()["image_res"], f"create_{name}")
         changed = (result != photo("astronaut")).any(axis=2)
         assert changed.any()
         assert not changed[-128:].any()
 
 
-def test_objects_have_masks_and_a_visual_has_layers(house: House) -> None:
-    visual = house.register("coffee")
-    objects = house.client.get(f"/v1/{visual}/objects/info").json()
+def test_objects_have_masks_and_a_visual_has_layers(deployment: Deployment) -> None:
+    visual = deployment.register("coffee")
+    objects = deployment.client.get(f"/v1/{visual}/objects/info").json()
     assert PROFILE == "tiny" or objects
     for path in (f"{visual}/objects/mask_generator", f"{visual}/image_to_psd"):
-        answer = house.client.post(f"/v1/{path}")
+        answer = deployment.client.post(f"/v1/{path}")
         assert answer.status_code == 200, answer.text

@@ -32,7 +32,7 @@ Wait = Callable[[Callable[[], bool]], None]
 KEY = "a/result.png"
 
 
-class AppContext:
+class JobSetup:
     """The parts that durable jobs need, in one folder, around models of one's own."""
 
     def __init__(self, folder: Path, models: FakeModels) -> None:
@@ -72,23 +72,23 @@ class AppContext:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[AppContext]:
-    """A house on stand-in models."""
-    house = AppContext(tmp_path, FakeModels())
-    yield house
-    house.close()
+def setup(tmp_path: Path) -> Iterator[JobSetup]:
+    """A setup on stand-in models."""
+    setup = JobSetup(tmp_path, FakeModels())
+    yield setup
+    setup.close()
 
 
-def test_a_job_is_forgotten_when_its_result_expires(house: AppContext, wait_until: Wait) -> None:
-    house.submit()
-    wait_until(lambda: house.results.exists(KEY))
-    wait_until(lambda: not list(house.sources.path("x").parent.rglob("*.jpeg")))
-    house.jobs.sweep(datetime.now(UTC) - timedelta(hours=1))
-    assert house.remembered() == 1
+def test_a_job_is_forgotten_when_its_result_expires(setup: JobSetup, wait_until: Wait) -> None:
+    setup.submit()
+    wait_until(lambda: setup.results.exists(KEY))
+    wait_until(lambda: not list(setup.sources.path("x").parent.rglob("*.jpeg")))
+    setup.jobs.sweep(datetime.now(UTC) - timedelta(hours=1))
+    assert setup.remembered() == 1
 
     def gone() -> bool:
-        house.jobs.sweep(datetime.now(UTC) + timedelta(hours=1))
-        return house.remembered() == 0
+        setup.jobs.sweep(datetime.now(UTC) + timedelta(hours=1))
+        return setup.remembered() == 0
 
     wait_until(gone)
 
@@ -115,7 +115,7 @@ def test_a_job_that_ended_many_processes_is_given_up(
     tmp_path: Path, wait_until: Wait, deaths: int, is_done: bool
 ) -> None:
     models = Counting()
-    first = AppContext(tmp_path, models)
+    first = JobSetup(tmp_path, models)
     first.submit("a/other.png")
     first.submit()
     wait_until(lambda: models.lent == 1)  # the one thread works on the other job: ours waits
@@ -125,7 +125,7 @@ def test_a_job_that_ended_many_processes_is_given_up(
     first.close()
     assert not first.results.exists(KEY)
     (ours / "deaths.json").write_bytes(b"%d" % deaths)
-    second = AppContext(tmp_path, FakeModels())
+    second = JobSetup(tmp_path, FakeModels())
     wait_until(lambda: second.results.is_settled(KEY))
     second.close()
     assert second.results.exists(KEY) is is_done
@@ -137,13 +137,13 @@ def test_a_job_that_ended_many_processes_is_given_up(
 
 
 def test_a_job_that_cannot_be_kept_leaves_nothing_and_the_next_is_kept(
-    house: AppContext, wait_until: Wait
+    setup: JobSetup, wait_until: Wait
 ) -> None:
-    in_the_way = house.folder / "jobs.db"
+    in_the_way = setup.folder / "jobs.db"
     in_the_way.mkdir()
     with pytest.raises(DatabaseUnavailableError, match="unable to open database file"):
-        house.submit()
-    assert not [file for file in (house.folder / "sources").rglob("*") if file.is_file()]
+        setup.submit()
+    assert not [file for file in (setup.folder / "sources").rglob("*") if file.is_file()]
     in_the_way.rmdir()
-    house.submit()
-    wait_until(lambda: house.results.exists(KEY))
+    setup.submit()
+    wait_until(lambda: setup.results.exists(KEY))
