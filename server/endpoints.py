@@ -45,7 +45,7 @@ class Endpoints:
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel:
         """Answer one request: with the results, or at once with their links when sync is false."""
         organisation = self._dependencies.tokens.organisation(request)
-        async with self._dependencies.gate:
+        async with self._dependencies.concurrency_limit:
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
                 done = await self._run(request, partial(self._executor.run, job))
@@ -68,7 +68,7 @@ class Endpoints:
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
         """Answer a query about a visual."""
         organisation = self._dependencies.tokens.organisation(request)
-        async with self._dependencies.gate:
+        async with self._dependencies.concurrency_limit:
             visual = await anyio.to_thread.run_sync(
                 self._dependencies.visuals.find, organisation, visual_id
             )
@@ -142,7 +142,9 @@ class Endpoints:
                 with deadline_scope(deadline):
                     return work()
             finally:
-                loop.call_soon_threadsafe(self._dependencies.gate.record, time.monotonic() - start)
+                loop.call_soon_threadsafe(
+                    self._dependencies.concurrency_limit.record, time.monotonic() - start
+                )
 
         loop = asyncio.get_running_loop()
         try:

@@ -24,7 +24,7 @@ class DurableJobs:
         self, queue: JobQueue, serializer: JobSerializer, runner: JobRunner, limit: int
     ) -> None:
         self._queue = queue
-        self._serializer = forms
+        self._serializer = serializer
         self._runner = runner
         self._limit = limit
         self._undone: set[str] = set()

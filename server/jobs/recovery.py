@@ -23,7 +23,7 @@ class JobRecovery:
 
     def __init__(self, lease: ServerLease) -> None:
         """Begin to look."""
-        self._lease = presence
+        self._lease = lease
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="adoption", daemon=True)
         self._thread.start()

@@ -50,7 +50,7 @@ class JobRunner:
         workers: Workers,
         timeout_s: float,
     ) -> None:
-        self._serializer = forms
+        self._serializer = serializer
         self._results = results
         self._executor = executor
         self._workers = workers

@@ -28,7 +28,7 @@ def url(postgres: Postgres) -> URL:
 @pytest.fixture
 def here(url: URL) -> Iterator[ServerLease]:
     lease = ServerLease(url)
-    yield presence
+    yield lease
     lease.close()
 
 
