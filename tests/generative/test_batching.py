@@ -15,7 +15,7 @@ from models.runtime.pool import Pool
 BATCHED = [role for role, card in load_profile("tiny").items() if card.max_batch > 1]
 
 
-@pytest.fixture(deadline="module")
+@pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     return Pool.for_profile("tiny", tmp_path_factory.mktemp("weights"), device="cpu", roles=BATCHED)
 

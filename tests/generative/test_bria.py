@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 _CONTROLNET = "diffusion_pytorch_model.safetensors"
 
 
-@pytest.fixture(deadline="module")
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("bria")
@@ -32,17 +32,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(deadline="module")
+@pytest.fixture(scope="module")
 def scene(folder: Path) -> BriaScene:
     return BriaScene(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
 
-@pytest.fixture(deadline="module")
+@pytest.fixture(scope="module")
 def fill(folder: Path) -> BriaFill:
     return BriaFill(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 
 
-@pytest.fixture(deadline="module")
+@pytest.fixture(scope="module")
 def erase(folder: Path) -> BriaErase:
     return BriaErase(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
 

@@ -31,7 +31,7 @@ WEIGHTS = [
 ]
 
 
-@pytest.fixture(deadline="module", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def few_steps() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("_FULL", "_FEWER", "_LCM"):
@@ -39,7 +39,7 @@ def few_steps() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(deadline="module")
+@pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     make_tiny(folder)
