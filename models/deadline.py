@@ -13,17 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-
-class WorkCancelledError(Exception):
-    """Nobody waits for this work any more."""
-
-
-class CallerDisconnectedError(WorkCancelledError):
-    """Whoever asked for the work has left."""
-
-
-class DeadlineExceededError(WorkCancelledError):
-    """The time that the work was given is over."""
+from models.errors import CallerDisconnectedError, DeadlineExceededError, WorkCancelledError
 
 
 class Deadline:

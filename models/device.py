@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.catalog.card import Card
+from models.errors import UnknownDeviceError
 from models.placement import DeviceConfig
 
 _SHARE = 0.8
 """Of the free memory: the rest is for what a call needs beyond its card's figure."""
-
-
-class UnknownDeviceError(ValueError):
-    """No such device, or torch models without torch."""
 
 
 @dataclass(frozen=True)

@@ -192,21 +192,6 @@ class PromptRefinement(Protocol):
         ...
 
 
-class ModelOutOfMemoryError(MemoryError):
-    """A model ran out of memory twice, the second time at a smaller size or batch.
-
-    Raised by what the pool lends; a MemoryError, so that callers meet one kind of shortage.
-    """
-
-
-class ReferenceUnsupportedError(ValueError):
-    """The scene model reads prompts alone, no reference picture."""
-
-
-class NothingToCopyError(Exception):
-    """The hole leaves no pixel to take texture from."""
-
-
 class Models(Protocol):
     """Lends the model of each role; a lent model is never evicted.
 

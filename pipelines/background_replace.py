@@ -7,7 +7,8 @@ import numpy as np
 
 from imaging.compositing import cut_out, over
 from imaging.picture import Alpha8, Picture, Rgb
-from models.roles import Models, ReferenceUnsupportedError
+from models.errors import ReferenceUnsupportedError
+from models.roles import Models
 from pipelines.common.canvas import scale, working_size
 from pipelines.common.resolution import one_megapixel
 from pipelines.common.subject import subject_alpha

@@ -6,7 +6,8 @@ from PIL import Image
 
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Mask, Picture, Rgb
-from models.roles import Models, NothingToCopyError
+from models.errors import NothingToCopyError
+from models.roles import Models
 from pipelines.common.canvas import cut, paste
 from pipelines.common.subject import subject_alpha
 from pipelines.common.texture_sources import lone_objects

@@ -9,7 +9,8 @@ from imaging.foreground import estimate_foreground
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
-from models.roles import Models, NothingToCopyError
+from models.errors import NothingToCopyError
+from models.roles import Models
 from pipelines.common.subject import subject_alpha
 from pipelines.objects_mask_generator import objects_mask_generator
 

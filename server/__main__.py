@@ -9,14 +9,17 @@ import cv2
 import uvicorn
 from pydantic import ValidationError
 
-from models.catalog.profile import UnknownProfileError
-from models.device import UnknownDeviceError
+from models.errors import (
+    RayNotInstalledError,
+    UnknownDeviceError,
+    UnknownProfileError,
+    WeightsUnavailableError,
+)
 from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
-from models.runtime.ray.opening import RayNotInstalledError, open_cluster
+from models.runtime.ray.opening import open_cluster
 from models.runtime.remote_models import RemoteModels
-from models.weights.download import WeightsUnavailableError
 from server.app import create_app
 from server.http.connection import PatientConnection
 from server.http.shutdown import GracefulServer, Shutdown

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.middleware.cors import CORSMiddleware
 
-from models.runtime.engine import EngineUnavailableError
+from models.errors import EngineUnavailableError
 from server import errors
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints

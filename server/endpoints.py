@@ -12,7 +12,8 @@ import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
-from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
+from models.deadline import Deadline, deadline_scope
+from models.errors import CallerDisconnectedError
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, translated
 from server.http.fields import read_fields, validate

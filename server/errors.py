@@ -30,10 +30,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from imaging.masks import MaskRatioError
-from models.deadline import DeadlineExceededError
-from models.roles import NothingToCopyError, ReferenceUnsupportedError
-from models.runtime.engine import EngineBusyError, EngineUnavailableError
-from models.runtime.pool import ModelUnavailableError
+from models.errors import (
+    DeadlineExceededError,
+    EngineBusyError,
+    EngineUnavailableError,
+    ModelUnavailableError,
+    NothingToCopyError,
+    ReferenceUnsupportedError,
+)
 from pipelines.common.subject import NoForegroundError
 from pipelines.crop import CropTooLargeError
 from pipelines.image_expansion import OutsideCanvasError

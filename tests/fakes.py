@@ -9,18 +9,17 @@ import cv2
 import numpy as np
 
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
+from models.errors import ModelUnavailableError, NothingToCopyError
 from models.roles import (
     Face,
     FaceAnalysis,
     Inpainting,
     Matting,
     Moderation,
-    NothingToCopyError,
     Segmentation,
     SizeRule,
     SuperResolution,
 )
-from models.runtime.pool import ModelUnavailableError
 
 
 class EllipseMatting:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from models.catalog.source import Folder, HubFolder, Part, WeightFile
+from models.errors import UnpinnedCodeError
 from models.placement import DeviceConfig
 
 Role = Literal[
@@ -69,10 +70,6 @@ class Card:
 
 
 Profile = Mapping[Role, Card]
-
-
-class UnpinnedCodeError(ValueError):
-    """A card that runs its repository's code names no commit of it."""
 
 
 def check_pin(card: Card) -> None:

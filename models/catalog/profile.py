@@ -26,12 +26,9 @@ from typing import Any
 from models.catalog.card import ROLES, Card, Profile, Role, by_name
 from models.catalog.registry import CARDS
 from models.catalog.source import Folder, HubFolder, LocalFolder
+from models.errors import UnknownProfileError
 
 PROFILES = Path(__file__).parent / "profiles"
-
-
-class UnknownProfileError(ValueError):
-    """No profile of that name, or one that names a role or card that does not exist."""
 
 
 def profile_names() -> list[str]:

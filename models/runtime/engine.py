@@ -1,12 +1,4 @@
-"""The seam between who needs a model and where it runs: a call, an engine, and how a call can fail.
-
-Exception
-|- EngineBusyError                more calls wait for a role than may: come again later
-|- EngineUnavailableError         the engine, or the part of it that has the role, is not to be had just now
-|- deadline.WorkCancelledError       the caller has left, or the call's time is over
-|- ModelUnavailableError          the profile has no such model, or it could not be loaded
-|- anything else                  the model's own error, which the same call would raise again
-"""
+"""The seam between who needs a model and where it runs: a call and an engine; `models.errors` says how one fails."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,25 +23,6 @@ METHODS: Mapping[Role, str] = {
     "prompt_refinement": "refine",
 }
 """The one method of each role, as in models.roles."""
-
-
-class EngineBusyError(Exception):
-    """As many calls wait for a role as may.
-
-    retry_after: seconds after which a place is likely to be free.
-    """
-
-    def __init__(self, text: str, retry_after: int) -> None:
-        super().__init__(text, retry_after)
-        self.text = text
-        self.retry_after = retry_after
-
-    def __str__(self) -> str:
-        return self.text
-
-
-class EngineUnavailableError(Exception):
-    """The engine is not to be had just now; the text says why."""
 
 
 @dataclass(frozen=True)

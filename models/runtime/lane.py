@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from models.errors import EngineBusyError
 from models.runtime.batching import Outcome, batch_key, perform
-from models.runtime.engine import Call, EngineBusyError, RoleLoad
+from models.runtime.engine import Call, RoleLoad
 
 _LOOK_S = 0.1
 """How often a waiting call looks whether its caller has left."""

@@ -5,10 +5,11 @@ from functools import partial
 from typing import Any
 
 from models.catalog.card import Role
+from models.errors import ModelUnavailableError
 from models.roles import SizeRule
 from models.runtime.engine import Call, RoleLoad
 from models.runtime.lane import BatchQueue
-from models.runtime.pool import ModelUnavailableError, Pool
+from models.runtime.pool import Pool
 
 
 class LocalEngine:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
-from models.roles import Face, ModelOutOfMemoryError, SizeRule
+from models.errors import ModelOutOfMemoryError
+from models.roles import Face, SizeRule
 
 log = logging.getLogger("retouch.memory")
 

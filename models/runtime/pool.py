@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from models.catalog.card import ROLES, Card, Profile, Role, UnpinnedCodeError, check_pin
+from models.catalog.card import ROLES, Card, Profile, Role, check_pin
 from models.catalog.profile import load_profile
 from models.device import DevicePolicy
-from models.roles import ModelOutOfMemoryError
+from models.errors import (
+    ModelOutOfMemoryError,
+    ModelUnavailableError,
+    UnpinnedCodeError,
+    WeightsUnavailableError,
+)
 from models.runtime.lending import Lending
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 from models.weights import download
 from models.weights.cache import WeightsCache
-from models.weights.download import WeightsUnavailableError
 
 log = logging.getLogger("retouch.models")
-
-
-class ModelUnavailableError(Exception):
-    """A role's model could not be loaded, or the profile has none; the text says why."""
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,10 @@ from pathlib import Path
 
 from models.catalog.card import Profile
 from models.catalog.source import HubFolder, LocalFolder
+from models.errors import BundleError
 from models.weights.cache import Manifest, WeightsCache
 
 _PREFIX = "weights"
-
-
-class BundleError(ValueError):
-    """A profile cannot be packed, or a file is no package of weights."""
 
 
 def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 from models.catalog.card import Profile
-from models.catalog.profile import UnknownProfileError, load_profile, profile_names
+from models.catalog.profile import load_profile, profile_names
 from models.catalog.registry import CARDS
+from models.errors import BundleError, UnknownProfileError
 from models.weights import download
-from models.weights.bundle import BundleError, bundle, unbundle
+from models.weights.bundle import bundle, unbundle
 from models.weights.cache import WeightsCache
 
 

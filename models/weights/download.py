@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import httpx
 
-from models.catalog.card import Card, Profile, UnpinnedCodeError, check_pin
+from models.catalog.card import Card, Profile, check_pin
 from models.catalog.source import (
     Address,
     Hub,
@@ -29,6 +29,7 @@ from models.catalog.source import (
     WeightFile,
     Wheel,
 )
+from models.errors import UnpinnedCodeError, WeightsUnavailableError
 from models.weights.cache import MANIFEST, Entry, Manifest, WeightsCache, file_problem, hash_file
 
 Progress = Callable[[str, int, int], None]
@@ -40,10 +41,6 @@ MAX_ARCHIVE = 1 << 30
 known."""
 TIMEOUT = httpx.Timeout(30.0)
 PIP_TIMEOUT_S = 1800
-
-
-class WeightsUnavailableError(Exception):
-    """A weight file is missing or wrong; when every source failed, one line for each."""
 
 
 class _SourceError(Exception):

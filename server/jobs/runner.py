@@ -8,7 +8,8 @@ from concurrent.futures import CancelledError, wait
 from contextlib import contextmanager
 from functools import partial
 
-from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
+from models.deadline import Deadline, deadline_scope
+from models.errors import CallerDisconnectedError
 from server.errors import (
     ApiError,
     BlockedError,

@@ -14,11 +14,18 @@ from ray.exceptions import ActorDiedError, LocalRayletDiedError
 
 from imaging.picture import Picture
 from models.catalog.profile import load_profile
-from models.deadline import CallerDisconnectedError, Deadline, DeadlineExceededError, deadline_scope
-from models.roles import NothingToCopyError
-from models.runtime.engine import Call, EngineBusyError, EngineUnavailableError
+from models.deadline import Deadline, deadline_scope
+from models.errors import (
+    CallerDisconnectedError,
+    DeadlineExceededError,
+    EngineBusyError,
+    EngineUnavailableError,
+    ModelUnavailableError,
+    NothingToCopyError,
+)
+from models.runtime.engine import Call
 from models.runtime.local_engine import LocalEngine
-from models.runtime.pool import ModelUnavailableError, Pool
+from models.runtime.pool import Pool
 from models.runtime.ray.cluster import ClusterEngine
 from models.runtime.remote_models import RemoteModels
 from pipelines.background_remove import background_remove

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from models.deadline import CallerDisconnectedError, Deadline, DeadlineExceededError
-from models.runtime.engine import Call, EngineBusyError
+from models.deadline import Deadline
+from models.errors import CallerDisconnectedError, DeadlineExceededError, EngineBusyError
+from models.runtime.engine import Call
 from models.runtime.lane import BatchQueue
 
 Wait = Callable[[Callable[[], bool]], None]

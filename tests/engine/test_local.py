@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
+from models.deadline import Deadline, deadline_scope
+from models.errors import CallerDisconnectedError, ModelUnavailableError
 from models.roles import SizeRule
 from models.runtime.engine import METHODS, Call
 from models.runtime.local_engine import LocalEngine
-from models.runtime.pool import ModelUnavailableError, Pool
+from models.runtime.pool import Pool
 from models.runtime.remote_models import RemoteModels
 from tests.models.test_pool import pool
 

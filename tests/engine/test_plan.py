@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.profile import UnknownProfileError, load_profile
+from models.catalog.profile import load_profile
+from models.errors import UnknownProfileError
 from models.runtime.ray.plan import Replicas, plan, share_of_gpu
 
 

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from imaging.picture import Picture
 from models.backends.matting_input import MattingInput, to_full_size
-from models.backends.torch.birefnet import BiRefNet, RemoteCodeError, make_tiny
-from models.backends.torch.checkpoints import BadWeightsError
+from models.backends.torch.birefnet import BiRefNet, make_tiny
+from models.errors import BadWeightsError, RemoteCodeError
 from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]

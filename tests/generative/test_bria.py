@@ -13,10 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene, make_tiny
-from models.backends.torch.checkpoints import BadWeightsError
-from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
+from models.deadline import Deadline, deadline_scope
+from models.errors import BadWeightsError, CallerDisconnectedError, NothingToCopyError
 from models.placement import DeviceConfig
-from models.roles import NothingToCopyError
 
 # EulerAncestralDiscreteScheduler hands a tensor to np.array (diffusers 0.42 with NumPy 2).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
 from models.backends.torch.captioner import Captioner, make_tiny, sentence
-from models.backends.torch.checkpoints import BadWeightsError
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 

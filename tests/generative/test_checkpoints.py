@@ -7,12 +7,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.backends.torch.checkpoints import (
-    BadWeightsError,
-    load_strictly,
-    read_state,
-    read_torchscript,
-)
+from models.backends.torch.checkpoints import load_strictly, read_state, read_torchscript
+from models.errors import BadWeightsError
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
 

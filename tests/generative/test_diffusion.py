@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from models.backends.diffusion import diffusion, sdxl
 from models.backends.diffusion.sdxl import SdxlFill, make_tiny
 from models.backends.diffusion.sdxl_pipeline import shared_pipeline
-from models.backends.torch.checkpoints import BadWeightsError
-from models.deadline import CallerDisconnectedError, Deadline, deadline_scope
+from models.deadline import Deadline, deadline_scope
+from models.errors import BadWeightsError, CallerDisconnectedError
 from models.placement import DeviceConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

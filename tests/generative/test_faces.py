@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from imaging.picture import Rgb
-from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.faces import YuNetFaces, pose
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 from models.roles import Face
 from models.tiny.tiny_faces import make_tiny

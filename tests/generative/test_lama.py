@@ -14,10 +14,9 @@ from spandrel.architectures.LaMa import LaMa as LamaNetwork
 from imaging.picture import Mask, Picture, Rgb
 from imaging.windows import around_holes
 from models.backends.torch import lama
-from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.lama import Lama, make_tiny
+from models.errors import BadWeightsError, NothingToCopyError
 from models.placement import DeviceConfig
-from models.roles import NothingToCopyError
 
 Photo = Callable[[str], Picture]
 

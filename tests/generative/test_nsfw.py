@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Picture
-from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.nsfw import NsfwClassifier, make_tiny
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.refiner import Refiner, make_tiny, one_line
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 

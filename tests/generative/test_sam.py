@@ -15,9 +15,9 @@ from segment_anything import sam_model_registry
 from imaging.label_map import by_area, label_map
 from imaging.picture import Labels, Picture, Rgb
 from models.backends.torch import sam, sam2
-from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.sam import Sam, build
 from models.backends.torch.sam2 import Sam2
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]

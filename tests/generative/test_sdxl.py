@@ -23,7 +23,7 @@ from models.backends.diffusion.sdxl import (
     make_tiny_lora,
 )
 from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
-from models.backends.torch.checkpoints import BadWeightsError
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 from models.tiny.sdxl import make_tiny
 

@@ -12,7 +12,8 @@ import torch
 from models.backends.diffusion.sdxl_pipeline import SdxlPipeline
 from models.catalog.profile import load_profile
 from models.catalog.source import MadeFolder
-from models.runtime.pool import ModelUnavailableError, Pool
+from models.errors import ModelUnavailableError
+from models.runtime.pool import Pool
 from models.tiny import maker
 
 torch.set_num_threads(1)

@@ -13,8 +13,8 @@ from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 
 from imaging.picture import Picture
-from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.upscaler import Upscaler, make_tiny
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 Photo = Callable[[str], Picture]

@@ -9,7 +9,7 @@ import pytest
 from imaging.picture import Mask, Rgb
 from models.backends.classical.cv2_inpaint import Cv2Inpaint
 from models.catalog.profile import load_profile
-from models.roles import NothingToCopyError
+from models.errors import NothingToCopyError
 from models.runtime.pool import Pool
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.roles import Face, ModelOutOfMemoryError, SizeRule
+from models.errors import ModelOutOfMemoryError
+from models.roles import Face, SizeRule
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 RGB = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)

@@ -12,8 +12,9 @@ import pytest
 from models.catalog.card import Profile
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, LocalFolder, MadeFolder, WeightFile
+from models.errors import BundleError
 from models.weights import cli
-from models.weights.bundle import BundleError, bundle, unbundle
+from models.weights.bundle import bundle, unbundle
 from models.weights.cache import Entry, Manifest, WeightsCache
 
 COMMIT = "c" * 40

@@ -10,7 +10,7 @@ from imaging.inpaint.nearest_neighbour_field import nearest_neighbour_field
 from imaging.inpaint.screened_poisson import level
 from imaging.picture import Mask, Rgb
 from models.backends.classical.patchmatch import PatchMatch
-from models.roles import NothingToCopyError
+from models.errors import NothingToCopyError
 
 
 @pytest.fixture(scope="module")

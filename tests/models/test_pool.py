@@ -17,11 +17,10 @@ from models.catalog.card import ROLES, Card, Role
 from models.catalog.profile import load_profile
 from models.catalog.source import HubFolder, LocalFolder
 from models.device import DevicePolicy
+from models.errors import ModelOutOfMemoryError, ModelUnavailableError, WeightsUnavailableError
 from models.placement import DeviceConfig
-from models.roles import ModelOutOfMemoryError
-from models.runtime.pool import ModelUnavailableError, Pool
+from models.runtime.pool import Pool
 from models.weights.cache import WeightsCache
-from models.weights.download import WeightsUnavailableError
 
 
 def card(role: Role, build: Callable[..., Any]) -> Card:

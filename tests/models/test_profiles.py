@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from models.catalog.card import Profile
-from models.catalog.profile import UnknownProfileError, load_profile, profile_names
+from models.catalog.profile import load_profile, profile_names
 from models.catalog.source import HubFolder, LocalFolder
+from models.errors import UnknownProfileError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.card import ROLES, Card, UnpinnedCodeError, by_name, check_pin
+from models.catalog.card import ROLES, Card, by_name, check_pin
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, MadeFolder
+from models.errors import UnpinnedCodeError
 
 
 def test_every_role_has_a_card() -> None:

@@ -4,16 +4,8 @@ import threading
 
 import pytest
 
-from models.deadline import (
-    CallerDisconnectedError,
-    Deadline,
-    DeadlineExceededError,
-    SharedDeadline,
-    WorkCancelledError,
-    checkpoint,
-    current,
-    deadline_scope,
-)
+from models.deadline import Deadline, SharedDeadline, checkpoint, current, deadline_scope
+from models.errors import CallerDisconnectedError, DeadlineExceededError, WorkCancelledError
 
 
 def test_work_goes_on_outside_any_scope() -> None:

@@ -18,9 +18,10 @@ import pytest
 from models.catalog.card import Card
 from models.catalog.registry import CARDS
 from models.catalog.source import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
+from models.errors import WeightsUnavailableError
 from models.weights import cli
 from models.weights.cache import WeightsCache
-from models.weights.download import WeightsUnavailableError, fetch, fetch_card, fetch_profile
+from models.weights.download import fetch, fetch_card, fetch_profile
 
 BODY = bytes(range(256)) * 5000
 

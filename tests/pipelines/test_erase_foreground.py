@@ -9,7 +9,8 @@ import pytest
 
 from imaging.picture import Matte, Picture, Rgb
 from models.backends.classical.patchmatch import PatchMatch
-from models.roles import Inpainting, Matting, NothingToCopyError
+from models.errors import NothingToCopyError
+from models.roles import Inpainting, Matting
 from models.runtime.pool import Pool
 from pipelines.erase_foreground import erase_foreground
 from tests.fakes import FakeModels

@@ -8,7 +8,7 @@ import pytest
 
 from imaging.masks import MaskRatioError, grow
 from imaging.picture import Picture
-from models.roles import NothingToCopyError
+from models.errors import NothingToCopyError
 from models.runtime.pool import Pool
 from pipelines.eraser import eraser
 

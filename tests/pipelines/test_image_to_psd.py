@@ -11,7 +11,8 @@ from psd_tools import PSDImage
 
 from imaging.picture import Labels, Mask, Matte, Picture, Rgb
 from imaging.psd import Layer, write_psd
-from models.roles import Inpainting, Matting, NothingToCopyError
+from models.errors import NothingToCopyError
+from models.roles import Inpainting, Matting
 from models.runtime.pool import Pool
 from pipelines.image_to_psd import CanvasTooLongError, image_to_psd
 from tests.fakes import FakeModels, MeanInpainting

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from models.errors import ModelUnavailableError
 from models.roles import Inpainting, Matting
-from models.runtime.pool import ModelUnavailableError
 from server.app import create_app
 from server.settings import Settings
 from storage.filesystem import LocalObjects

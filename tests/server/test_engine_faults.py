@@ -9,8 +9,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from models.deadline import checkpoint
+from models.errors import EngineBusyError, EngineUnavailableError
 from models.roles import Matting
-from models.runtime.engine import EngineBusyError, EngineUnavailableError
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import FakeModels

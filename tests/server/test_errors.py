@@ -11,8 +11,8 @@ from PIL import Image
 from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
+from models.errors import ModelUnavailableError
 from models.roles import Matting
-from models.runtime.pool import ModelUnavailableError
 from server.app import create_app
 from server.http.middleware import LastResort
 from server.settings import Settings

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.roles import Face, ReferenceUnsupportedError
+from models.errors import ReferenceUnsupportedError
+from models.roles import Face
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import GenerativeModels, SeedPainter

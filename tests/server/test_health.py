@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from models.runtime.engine import EngineUnavailableError
+from models.errors import EngineUnavailableError
 from server.app import create_app
 from server.http.shutdown import Shutdown
 from server.settings import Settings

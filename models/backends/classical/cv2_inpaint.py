@@ -8,7 +8,7 @@ import numpy as np
 
 from imaging.picture import Mask, Rgb
 from imaging.windows import around_holes, grown
-from models.roles import NothingToCopyError
+from models.errors import NothingToCopyError
 
 _RADIUS = 4
 """Pixels around each one that it is made of."""

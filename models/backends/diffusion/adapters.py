@@ -9,7 +9,7 @@ from peft import get_peft_model_state_dict
 from safetensors import safe_open
 
 from models.backends.diffusion.diffusion import check_safetensors
-from models.backends.torch.checkpoints import BadWeightsError
+from models.errors import BadWeightsError
 
 _NAME = "fast"
 

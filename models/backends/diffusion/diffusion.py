@@ -14,10 +14,10 @@ from compel import CompelForSDXL
 from compel.prompt_parser import Conjunction, FlattenedPrompt
 from safetensors import SafetensorError, safe_open
 
-from models.backends.torch.checkpoints import BadWeightsError as BadWeightsError
 from models.backends.torch.checkpoints import check_file, first_line, refuse
 from models.backends.torch.pretrained import torch_dtype as torch_dtype
 from models.deadline import checkpoint
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 _MOST_TOKENS = 4096

@@ -31,8 +31,8 @@ from diffusers import (
 from imaging.picture import Mask, Rgb
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import load_lora, only_file
-from models.backends.torch.checkpoints import BadWeightsError
 from models.backends.torch.loading import LOADING
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 from models.roles import SizeRule
 

@@ -18,17 +18,14 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from imaging.picture import Matte, Rgb
 from models.backends.matting_input import Float, read_input, to_full_size
-from models.backends.torch.checkpoints import BadWeightsError, first_line, load_strictly, read_state
+from models.backends.torch.checkpoints import first_line, load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
+from models.errors import BadWeightsError, RemoteCodeError
 from models.placement import DeviceConfig
 
 _MULTIPLE = 32  # of the sides that the networks take
 _TASK = "AutoModelForImageSegmentation"
-
-
-class RemoteCodeError(PermissionError):
-    """A repository brings code of its own, and its card does not allow that."""
 
 
 class BiRefNet:

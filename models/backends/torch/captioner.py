@@ -24,10 +24,11 @@ from transformers import (
 )
 
 from imaging.picture import Rgb
-from models.backends.torch.checkpoints import BadWeightsError, first_line
+from models.backends.torch.checkpoints import first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 _NEW_TOKENS = 40

@@ -11,6 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.errors import BadWeightsError
+
 _POINTER = b"version https://git-lfs"
 _SHOWN = 3
 _UNREADABLE = (
@@ -23,10 +25,6 @@ _UNREADABLE = (
     ValueError,
 )
 _jit: Any = torch.jit
-
-
-class BadWeightsError(ValueError):
-    """A weight file is missing, broken or of another model; the message names the file."""
 
 
 def check_file(file: Path) -> None:

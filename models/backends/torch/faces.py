@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from imaging.picture import Rgb
 from models.backends.dlib.faces import Pose
-from models.backends.torch.checkpoints import BadWeightsError, check_file, first_line
+from models.backends.torch.checkpoints import check_file, first_line
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 from models.roles import Face
 

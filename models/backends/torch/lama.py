@@ -25,17 +25,11 @@ from torch import Tensor, nn
 from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
 from imaging.windows import Window, around_holes, grown
-from models.backends.torch.checkpoints import (
-    BadWeightsError,
-    check_file,
-    first_line,
-    read_state,
-    read_torchscript,
-)
+from models.backends.torch.checkpoints import check_file, first_line, read_state, read_torchscript
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
+from models.errors import BadWeightsError, NothingToCopyError
 from models.placement import DeviceConfig
-from models.roles import NothingToCopyError
 
 _MULTIPLE, _LEAST = 8, 16  # of the sides the network takes
 _PIXELS = 768 * 768

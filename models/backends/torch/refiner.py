@@ -19,10 +19,11 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from models.backends.torch.checkpoints import BadWeightsError, first_line
+from models.backends.torch.checkpoints import first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 _GenerationConfig: Any = GenerationConfig  # untyped

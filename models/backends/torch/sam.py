@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
-from models.backends.torch.checkpoints import BadWeightsError, load_strictly, read_state
+from models.backends.torch.checkpoints import load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 WORK_PIXELS = 1_500_000

@@ -23,11 +23,12 @@ from transformers import (
 
 from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
-from models.backends.torch.checkpoints import BadWeightsError, first_line
+from models.backends.torch.checkpoints import first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
 from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS, within
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imaging.picture import Rgb
-from models.backends.torch.checkpoints import BadWeightsError, first_line, read_state
+from models.backends.torch.checkpoints import first_line, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.deadline import checkpoint
+from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
 FACTORS = (2, 4)

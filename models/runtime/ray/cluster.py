@@ -25,10 +25,15 @@ from ray.serve.exceptions import BackPressureError, RayServeException, RequestCa
 from ray.serve.handle import DeploymentHandle
 
 from models.catalog.card import Profile, Role
-from models.deadline import Deadline, DeadlineExceededError
+from models.deadline import Deadline
+from models.errors import (
+    DeadlineExceededError,
+    EngineBusyError,
+    EngineUnavailableError,
+    ModelUnavailableError,
+)
 from models.roles import SizeRule
-from models.runtime.engine import Call, EngineBusyError, EngineUnavailableError, RoleLoad
-from models.runtime.pool import ModelUnavailableError
+from models.runtime.engine import Call, RoleLoad
 from models.runtime.ray.deployments import APPLICATION
 
 log = logging.getLogger("retouch.engine")

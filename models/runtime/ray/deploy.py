@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 
+from models.errors import UnknownProfileError
 from models.runtime.ray import environment
 
 environment.prepare()
@@ -15,7 +16,6 @@ import ray  # noqa: E402
 from ray import serve  # noqa: E402
 from ray.exceptions import RayError  # noqa: E402
 
-from models.catalog.profile import UnknownProfileError  # noqa: E402
 from models.runtime.ray.deployments import APPLICATION, application  # noqa: E402
 
 

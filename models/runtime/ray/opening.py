@@ -1,12 +1,9 @@
 """The engine on a cluster, where Ray is installed."""
 
 from models.catalog.profile import load_profile
+from models.errors import RayNotInstalledError
 from models.runtime.engine import Engine
 from models.runtime.ray import environment
-
-
-class RayNotInstalledError(ImportError):
-    """Ray is not installed."""
 
 
 def open_cluster(profile: str, address: str, queue: int) -> Engine:

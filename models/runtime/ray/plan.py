@@ -16,7 +16,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from models.catalog.card import Card, Profile, Role
-from models.catalog.profile import UnknownProfileError, replicas_of
+from models.catalog.profile import replicas_of
+from models.errors import UnknownProfileError
 
 _PARTS = 20
 """A GPU is dealt out in twentieths."""
