@@ -8,7 +8,7 @@ import numpy as np
 from imaging.compositing import cut_out, over
 from imaging.picture import Alpha8, Picture, Rgb
 from models.errors import ReferenceUnsupportedError
-from models.roles import Models
+from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models
 from pipelines.common.canvas import scale, working_size
 from pipelines.common.resolution import one_megapixel
 from pipelines.common.subject import subject_alpha
@@ -74,9 +74,9 @@ def background_scene(
         made = _made(front, alpha, models, scene, prompt, reference, seeds)
     except ReferenceUnsupportedError:
         # A model that reads prompts alone gets the reference picture in words.
-        if reference is None or not models.offers("captioning"):
+        if reference is None or not models.offers(CAPTIONING):
             raise
-        with models.captioning() as captioning:
+        with models.use(CAPTIONING) as captioning:
             prompt = captioning.caption(reference)
         made = _made(front, alpha, models, scene, prompt, None, seeds)
     return [Picture(over(front, alpha, scale(one, size))) for one in made]
@@ -92,7 +92,7 @@ def _made(
     seeds: Sequence[int],
 ) -> list[Rgb]:
     """Have the scenes generated at the model's own size."""
-    with models.scene_generation() as model:
+    with models.use(SCENE_GENERATION) as model:
         work = working_size(front.shape[1], front.shape[0], model.sizes)
         return model.scenes(
             scale(front, work),
@@ -107,9 +107,9 @@ def _made(
 
 def _prompt(scene: Scene, models: Models) -> str:
     """Give the scene's prompt, made fuller where that is asked for and can be had."""
-    if not scene.prompt or not scene.refine or not models.offers("prompt_refinement"):
+    if not scene.prompt or not scene.refine or not models.offers(PROMPT_REFINEMENT):
         return scene.prompt
-    with models.prompt_refinement() as refinement:
+    with models.use(PROMPT_REFINEMENT) as refinement:
         return refinement.refine(scene.prompt)
 
 

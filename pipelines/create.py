@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imaging.picture import Picture, Rgb
-from models.roles import Face, Models
+from models.roles import FACE_EDITING, Face, Models
 from pipelines.common.canvas import Box, Weight, blend, scale, working_size
 
 _AROUND = 0.9
@@ -27,7 +27,7 @@ def create(picture: Picture, models: Models, changes: Sequence[Change], seed: in
     Outside the parts of each face that its actions change every pixel stays, alpha everywhere.
     """
     rgb = picture.rgb
-    with models.face_editing() as model:
+    with models.use(FACE_EDITING) as model:
         for index, change in enumerate(changes):
             box = _around(change.face, picture.width, picture.height)
             if box is None:

@@ -4,7 +4,7 @@ import numpy as np
 
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Picture
-from models.roles import Models
+from models.roles import INPAINTING, Models
 from pipelines.common.subject import subject_alpha
 from pipelines.common.texture_sources import lone_objects
 
@@ -26,5 +26,5 @@ def erase_foreground(picture: Picture, models: Models) -> Picture:
         return picture
     avoid = np.zeros_like(hole) if picture.alpha is None else picture.alpha == 0
     avoid |= lone_objects(picture.rgb, hole, avoid, models)
-    with models.inpainting() as inpainting:
+    with models.use(INPAINTING) as inpainting:
         return Picture(inpainting.fill(picture.rgb, hole, avoid), picture.alpha)

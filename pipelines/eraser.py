@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
-from models.roles import Models
+from models.roles import INPAINTING, Models
 
 
 def eraser(
@@ -23,5 +23,5 @@ def eraser(
     if not hole.any():
         return picture
     avoid = None if picture.alpha is None else picture.alpha == 0
-    with models.inpainting() as inpainting:
+    with models.use(INPAINTING) as inpainting:
         return Picture(inpainting.fill(picture.rgb, hole, avoid), picture.alpha)

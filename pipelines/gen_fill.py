@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
-from models.roles import Models
+from models.roles import GENERATIVE_FILL, Models
 from pipelines.common.canvas import cut, paste
 
 
@@ -29,7 +29,7 @@ def gen_fill(
     hole = grow(fit_mask(mask, picture.width, picture.height), mask_type)
     if not hole.any():
         return [picture] * len(seeds)
-    with models.generative_fill() as model:
+    with models.use(GENERATIVE_FILL) as model:
         work = cut(picture.rgb, hole, model.sizes)
         made = model.fill_by_prompt(work.rgb, work.hole, prompt, negative_prompt, seeds)
     alpha = None

@@ -7,7 +7,7 @@ from PIL import Image
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Mask, Picture, Rgb
 from models.errors import NothingToCopyError
-from models.roles import Models
+from models.roles import INPAINTING, OUTPAINTING, Models
 from pipelines.common.canvas import cut, paste
 from pipelines.common.subject import subject_alpha
 from pipelines.common.texture_sources import lone_objects
@@ -61,7 +61,7 @@ def image_expansion(
     hole[kept] = False if part.alpha is None else part.alpha < 255
     if not hole.any():
         return Picture(rgb)
-    if models.offers("outpainting"):
+    if models.offers(OUTPAINTING):
         filled = _generate(rgb, hole, kept, models, prompt, negative_prompt, seed)
     else:
         avoid = np.zeros((height, width), np.bool_)
@@ -172,7 +172,7 @@ def _fill(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, seed: int) -> Rgb:
     """Fill the hole; the seed chooses in which of four orientations the model sees the canvas."""
     flip = (slice(None, None, -1 if seed & 1 else 1), slice(None, None, -1 if seed & 2 else 1))
     seen, seen_hole = np.ascontiguousarray(rgb[flip]), np.ascontiguousarray(hole[flip])
-    with models.inpainting() as inpainting:
+    with models.use(INPAINTING) as inpainting:
         try:
             filled = inpainting.fill(seen, seen_hole, np.ascontiguousarray(avoid[flip]))
         except NothingToCopyError:  # a subject that leaves no background can only be continued
@@ -191,7 +191,7 @@ def _generate(
 ) -> Rgb:
     """Have the margin generated at the model's size; the seam is blended within the margin."""
     canvas = (slice(0, hole.shape[0]), slice(0, hole.shape[1]))
-    with models.outpainting() as model:
+    with models.use(OUTPAINTING) as model:
         work = cut(rgb, hole, model.sizes, canvas)
         made = model.outpaint(work.rgb, work.hole, prompt, negative_prompt, seed)
     # The margin holds nothing yet: the seam is blended from the border's colours, drawn out.

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Alpha8, Picture, Rgb
-from models.roles import Models
+from models.roles import SUPER_RESOLUTION, Models
 
 REACH = 24
 """Pixels of the given picture beyond which no pixel has a say in an enlarged one."""
@@ -21,7 +21,7 @@ def image_increase_resolution(
     rgb, alpha = picture.rgb, picture.alpha
     if alpha is not None:
         rgb = _spread_visible(rgb, alpha)
-    with models.super_resolution() as model:
+    with models.use(SUPER_RESOLUTION) as model:
         large = model.upscale(rgb, desired_increase)
     return Picture(large, None if alpha is None else _enlarge_alpha(alpha, desired_increase))
 

@@ -10,7 +10,7 @@ from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
 from models.errors import NothingToCopyError
-from models.roles import Models
+from models.roles import INPAINTING, Models
 from pipelines.common.subject import subject_alpha
 from pipelines.objects_mask_generator import objects_mask_generator
 
@@ -74,7 +74,7 @@ def _background(rgb: Rgb, models: Models, hole: Mask) -> Layer:
     opacity = np.full(hole.shape, 255, np.uint8)
     if hole.any():
         try:
-            with models.inpainting() as inpainting:
+            with models.use(INPAINTING) as inpainting:
                 rgb = inpainting.fill(rgb, hole)
         except NothingToCopyError:
             opacity[hole] = 0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Mask, Picture
-from models.roles import Models
+from models.roles import SEGMENTATION, Models
 from pipelines.common.subject import subject_alpha
 
 _HALF = 127
@@ -34,7 +34,7 @@ def objects_mask_generator(picture: Picture, models: Models) -> Labels:
     least = max(1, int(_SMALLEST * subject.size))
     if np.count_nonzero(subject) < least:
         subject[:] = False
-    with models.segmentation() as segmentation:
+    with models.use(SEGMENTATION) as segmentation:
         parts = segmentation.segment(picture.rgb)
     # A part's rim along the subject is where the two models disagree by a few pixels.
     outside = ~dilate(subject, 2 * automatic_radius(*subject.shape))

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from imaging.picture import Rgb
-from models.roles import Face, Models
+from models.roles import FACE_ANALYSIS, Face, Models
 from pipelines.people.actions import actions_for
 from pipelines.people.oracle import Oracle, oracle_for
 
@@ -40,7 +40,7 @@ class Person:
 
 def people(rgb: Rgb, models: Models, visual_id: str) -> list[Person]:
     """Give the people of a picture, the largest face first; 64 at most with profile `lite`."""
-    with models.face_analysis() as analysis:
+    with models.use(FACE_ANALYSIS) as analysis:
         faces = analysis.analyse(rgb)
     return [
         Person(

@@ -7,9 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene
+from models.backends.diffusion.face_editing import SdxlFaceEditing
+from models.backends.diffusion.sdxl import SdxlFill, SdxlOutpaint, SdxlScene
+from models.backends.torch.birefnet import BiRefNet
+from models.backends.torch.captioner import Captioner
+from models.backends.torch.faces import YuNetFaces
+from models.backends.torch.lama import Lama
+from models.backends.torch.nsfw import NsfwClassifier
+from models.backends.torch.refiner import Refiner
 from models.backends.torch.sam import Sam
 from models.backends.torch.sam2 import Sam2
-from models.catalog import builders
+from models.backends.torch.upscaler import Upscaler
 from models.placement import DeviceConfig
 from models.roles import Face
 from scripts import gpu_rivals as rivals
@@ -57,18 +66,18 @@ def _face(model: Any, sample: Sample) -> object:
 
 
 def _sam(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
-    return Sam(builders.only_file(paths[0]), device_config, points=rivals.points(device_config))
+    return Sam.load(paths, device_config, points=rivals.points(device_config))
 
 
 def _sam2(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
-    return Sam2(paths[0], device_config, points=rivals.points(device_config))
+    return Sam2.load(paths, device_config, points=rivals.points(device_config))
 
 
 CASES = (
     Case(
         "SdxlFill",
         "20 steps, guidance 8",
-        builders.sdxl_fill,
+        SdxlFill.load,
         ("sdxl",),
         _fill,
         rivals.inpainting_pipeline(),
@@ -76,7 +85,7 @@ CASES = (
     Case(
         "SdxlFill, fast",
         "LCM LoRA, 8 steps",
-        builders.sdxl_fill,
+        SdxlFill.load,
         ("sdxl", "lora"),
         _fill,
         rivals.inpainting_pipeline(8, 1.0, 1.0, lora=1),
@@ -84,7 +93,7 @@ CASES = (
     Case(
         "SdxlScene",
         "fast: LCM LoRA, 8 steps",
-        builders.sdxl_scene,
+        SdxlScene.load,
         ("sdxl", "ip_adapter", "lora"),
         _scene,
         rivals.inpainting_pipeline(8, 1.0, 1.0, lora=2),
@@ -92,41 +101,41 @@ CASES = (
     Case(
         "SdxlOutpaint",
         "20 steps, guidance 8",
-        builders.sdxl_outpaint,
+        SdxlOutpaint.load,
         ("sdxl",),
         lambda model, sample: model.outpaint(
             sample.rgb, sample.hole, sample.prompt, "", sample.seed
         ),
         rivals.inpainting_pipeline(),
     ),
-    Case("SdxlFaceEditing", "gender", builders.sdxl_faces, ("sdxl",), _face),
+    Case("SdxlFaceEditing", "gender", SdxlFaceEditing.load, ("sdxl",), _face),
     Case(
         "BriaScene",
         "LCM LoRA, 8 steps, ControlNet",
-        builders.bria_scene,
+        BriaScene.load,
         _BRIA,
         _scene,
         rivals.controlnet_pipeline,
     ),
-    Case("BriaFill", "LCM LoRA, 8 steps, ControlNet", builders.bria_fill, _BRIA, _fill),
+    Case("BriaFill", "LCM LoRA, 8 steps, ControlNet", BriaFill.load, _BRIA, _fill),
     Case(
         "BriaErase",
         "LCM LoRA, 8 steps, ControlNet",
-        builders.bria_erase,
+        BriaErase.load,
         _BRIA,
         lambda model, sample: model.fill(sample.rgb, sample.hole),
     ),
     Case(
         "BiRefNet",
         "matte",
-        builders.birefnet,
+        BiRefNet.load,
         ("birefnet",),
         lambda model, sample: model.matte(sample.rgb).astype(np.float32),
     ),
     Case(
         "Lama",
         "hole of a ninth",
-        builders.lama,
+        Lama.load,
         ("lama",),
         lambda model, sample: model.fill(sample.rgb, sample.hole),
         rivals.whole_picture_lama,
@@ -134,7 +143,7 @@ CASES = (
     Case(
         "Upscaler",
         "RRDBNet, x4",
-        builders.upscaler,
+        Upscaler.load,
         ("upscaler",),
         lambda model, sample: model.upscale(sample.rgb, 4),
         rivals.whole_picture_upscaler,
@@ -159,14 +168,14 @@ CASES = (
     Case(
         "YuNetFaces",
         "faces",
-        builders.yunet_faces,
+        YuNetFaces.load,
         ("faces",),
         lambda model, sample: [tuple(face.rect) for face in model.analyse(sample.rgb)],
     ),
     Case(
         "Captioner",
         "BLIP-large, 3 beams, 40 tokens",
-        builders.captioner,
+        Captioner.load,
         ("captioner",),
         lambda model, sample: model.caption(sample.rgb),
         rivals.blip,
@@ -174,7 +183,7 @@ CASES = (
     Case(
         "Refiner",
         "Qwen3-4B, 96 tokens",
-        builders.refiner,
+        Refiner.load,
         ("refiner",),
         lambda model, sample: model.refine(sample.prompt),
         rivals.chat,
@@ -183,7 +192,7 @@ CASES = (
     Case(
         "NsfwClassifier",
         "ViT-base",
-        builders.nsfw_classifier,
+        NsfwClassifier.load,
         ("nsfw",),
         lambda model, sample: model.score(sample.rgb),
         rivals.hub_pipeline("image-classification"),

@@ -18,7 +18,7 @@ from models.backends.torch import sam
 from models.backends.torch.checkpoints import read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import torch_dtype
-from models.catalog.builders import only_file
+from models.backends.weight_files import only_file
 from models.placement import DeviceConfig
 
 

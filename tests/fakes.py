@@ -11,14 +11,17 @@ import numpy as np
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
 from models.errors import ModelUnavailableError, NothingToCopyError
 from models.roles import (
+    FACE_ANALYSIS,
+    INPAINTING,
+    MATTING,
+    MODERATION,
+    ROLES,
+    SEGMENTATION,
+    SUPER_RESOLUTION,
     Face,
-    FaceAnalysis,
-    Inpainting,
-    Matting,
-    Moderation,
-    Segmentation,
+    P,
+    Role,
     SizeRule,
-    SuperResolution,
 )
 
 
@@ -82,71 +85,47 @@ class RedModeration:
         return {"nsfw": float(np.clip(red - max(green, blue), 0, 1))}
 
 
-_OFFERED = {
-    "matting",
-    "inpainting",
-    "super_resolution",
-    "segmentation",
-    "face_analysis",
-    "moderation",
-}
-
-
 class FakeModels:
-    """Lends the stand-ins; counts what was lent, so that a test can tell that no work began."""
+    """Lends the stand-ins; counts what was lent, so that a test can tell that no work began.
 
-    def __init__(self) -> None:
+    given: models that go before the stand-ins.
+    """
+
+    stand_ins: Mapping[Role[Any], type] = {
+        MATTING: EllipseMatting,
+        INPAINTING: MeanInpainting,
+        SUPER_RESOLUTION: PlainResolution,
+        SEGMENTATION: BandSegmentation,
+        FACE_ANALYSIS: NoFaces,
+        MODERATION: RedModeration,
+    }
+
+    def __init__(self, given: Mapping[Role[Any], Any] | None = None) -> None:
+        self.given = dict(given or {})
         self.lent = 0
 
-    def offers(self, role: str) -> bool:
+    def offers(self, role: Role[Any]) -> bool:
         """Offer what can be lent here."""
-        return role in _OFFERED
+        return role in self.stand_ins
+
+    def before(self, role: Role[Any]) -> None:
+        """Do what a test wants done, or fail, before a model is lent."""
 
     @contextmanager
-    def _lend_nothing(self) -> Iterator[Any]:
-        raise ModelUnavailableError("the stand-ins have no such model")
-        yield
-
-    generative_fill = scene_generation = outpainting = _lend_nothing
-    face_editing = captioning = prompt_refinement = _lend_nothing
-
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        """Lend the ellipse."""
-        self.lent += 1
-        yield EllipseMatting()
-
-    @contextmanager
-    def inpainting(self) -> Iterator[Inpainting]:
-        """Lend the mean colour."""
-        self.lent += 1
-        yield MeanInpainting()
-
-    @contextmanager
-    def super_resolution(self) -> Iterator[SuperResolution]:
-        """Lend the interpolation."""
-        self.lent += 1
-        yield PlainResolution()
-
-    @contextmanager
-    def segmentation(self) -> Iterator[Segmentation]:
-        """Lend the bands."""
-        self.lent += 1
-        yield BandSegmentation()
-
-    @contextmanager
-    def face_analysis(self) -> Iterator[FaceAnalysis]:
-        """Lend what finds nobody."""
-        self.lent += 1
-        yield NoFaces()
-
-    @contextmanager
-    def moderation(self) -> Iterator[Moderation]:
-        """Lend what takes offence at red; no work, so it is not counted."""
-        yield RedModeration()
+    def use(self, role: Role[P]) -> Iterator[P]:
+        """Lend a model; what takes offence at red does no work, so it is not counted."""
+        if role not in self.given and role not in self.stand_ins:
+            raise ModelUnavailableError("the stand-ins have no such model")
+        self.before(role)
+        self.lent += role != MODERATION
+        yield self.given[role] if role in self.given else self.stand_ins[role]()
 
     def warm_up(self) -> None:
         """Have nothing to load."""
+
+    def close(self, timeout_s: float) -> bool:
+        """Have nothing at work."""
+        return True
 
 
 class SeedPainter:
@@ -209,14 +188,4 @@ class SeedPainter:
 class GenerativeModels(FakeModels):
     """Lends stand-ins for every role."""
 
-    def offers(self, role: str) -> bool:
-        """Offer everything."""
-        return True
-
-    @contextmanager
-    def _lend_painter(self) -> Iterator[Any]:
-        self.lent += 1
-        yield SeedPainter()
-
-    generative_fill = scene_generation = outpainting = _lend_painter
-    face_editing = captioning = prompt_refinement = _lend_painter
+    stand_ins = {role: SeedPainter for role in ROLES} | dict(FakeModels.stand_ins)

@@ -1,41 +1,26 @@
 """The form of a model card: what plays a role, from which files, under what licence."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from models.catalog.source import Folder, HubFolder, Part, WeightFile
 from models.errors import UnpinnedCodeError
 from models.placement import DeviceConfig
-
-Role = Literal[
-    "matting",
-    "inpainting",
-    "segmentation",
-    "super_resolution",
-    "face_analysis",
-    "moderation",
-    "generative_fill",
-    "scene_generation",
-    "outpainting",
-    "face_editing",
-    "captioning",
-    "prompt_refinement",
-]
-ROLES: tuple[Role, ...] = get_args(Role)
+from models.roles import Role
 
 Dtype = Literal["float32", "float16", "bfloat16"]
-
-Build = Callable[[Sequence[Path], DeviceConfig], Any]
-"""(paths of the card's files, then of its folders, in the card's order; where to run) -> the role's
-object."""
 
 
 @dataclass(frozen=True)
 class Card:
     """A model that can play a role.
 
+    backend: its class, as `module:Class`, imported only when the card is loaded, so that the registry can
+    be read where the packages of other profiles are not installed. Its class method `load(paths,
+    device_config, **options)` takes the paths of `parts`, in order, and `options`.
     licence: of the weights, then of the packages that run them. memory_mb: what it holds once
     loaded, working buffers of one call included, in MiB. shared_mb: of that, what every loaded card
     with the same first folder holds together with it. dtype: how it holds its weights on a GPU.
@@ -44,9 +29,9 @@ class Card:
     (`models.runtime.batching`); 1 where that gains nothing.
     """
 
-    role: Role
+    role: Role[Any]
     name: str
-    build: Build
+    backend: str
     files: tuple[WeightFile, ...]
     licence: str
     memory_mb: int
@@ -56,10 +41,11 @@ class Card:
     torch: bool = False
     remote_code: bool = False
     max_batch: int = 1
+    options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All that it needs on disk, in the order that `build` takes the paths."""
+        """All that it needs on disk, in the order that the backend takes the paths."""
         return (*self.files, *self.folders)
 
     @property
@@ -68,8 +54,14 @@ class Card:
         files = sum(file.size or 0 for file in self.files) / 2**20
         return files + sum(part.size_mb for part in self.folders if isinstance(part, HubFolder))
 
+    def load(self, paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+        """Load the model; raises what its backend raises, ImportError where a package is missing."""
+        module, _, name = self.backend.partition(":")
+        kind = getattr(importlib.import_module(module), name)
+        return kind.load(paths, device_config, **dict(self.options))
 
-Profile = Mapping[Role, Card]
+
+Profile = Mapping[Role[Any], Card]
 
 
 def check_pin(card: Card) -> None:

@@ -23,10 +23,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from models.catalog.card import ROLES, Card, Profile, Role, by_name
+from models.catalog.card import Card, Profile, by_name
 from models.catalog.registry import CARDS
 from models.catalog.source import Folder, HubFolder, LocalFolder
 from models.errors import UnknownProfileError
+from models.roles import ROLES, Role
 
 PROFILES = Path(__file__).parent / "profiles"
 
@@ -157,10 +158,10 @@ def _change_repo(
 
 
 def _roles(name: str, rows: dict[str, Any], cards: Mapping[str, Card]) -> Profile:
-    profile: dict[Role, Card] = {}
+    profile: dict[Role[Any], Card] = {}
     rows = dict(rows)
     for role in ROLES:
-        chosen = rows.pop(role, False)
+        chosen = rows.pop(role.name, False)
         if chosen is False:  # the row may be there to take the base's away
             continue
         card = cards.get(chosen) if isinstance(chosen, str) else None

@@ -1,28 +1,11 @@
-"""The seam between who needs a model and where it runs: a call and an engine; `models.errors` says how one fails."""
+"""The seam between who needs a model and where it runs: a call, and an engine that makes it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from models.catalog.card import Role
 from models.deadline import Deadline, current
-from models.roles import SizeRule
-
-METHODS: Mapping[Role, str] = {
-    "matting": "matte",
-    "inpainting": "fill",
-    "super_resolution": "upscale",
-    "segmentation": "segment",
-    "face_analysis": "analyse",
-    "moderation": "score",
-    "generative_fill": "fill_by_prompt",
-    "scene_generation": "scenes",
-    "outpainting": "outpaint",
-    "face_editing": "edit_face",
-    "captioning": "caption",
-    "prompt_refinement": "refine",
-}
-"""The one method of each role, as in models.roles."""
+from models.roles import Role, SizeRule
 
 
 @dataclass(frozen=True)
@@ -32,7 +15,7 @@ class Call:
     deadline: how long the caller waits; by default the deadline of the context that makes the call.
     """
 
-    role: Role
+    role: Role[Any]
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     deadline: Deadline = field(default_factory=current)
@@ -40,7 +23,7 @@ class Call:
     @property
     def method(self) -> str:
         """The method of the role."""
-        return METHODS[self.role]
+        return self.role.method
 
 
 @dataclass(frozen=True)
@@ -60,11 +43,11 @@ class Engine(Protocol):
         """Get every role ready; returns once calls can be made. Raises ModelUnavailableError."""
         ...
 
-    def offers(self, role: str) -> bool:
-        """Tell whether there is a model for a role, by its name."""
+    def offers(self, role: Role[Any]) -> bool:
+        """Whether there is a model for a role."""
         ...
 
-    def sizes(self, role: Role) -> SizeRule:
+    def sizes(self, role: Role[Any]) -> SizeRule:
         """Give the sizes that a generating role's model works at."""
         ...
 
@@ -72,7 +55,7 @@ class Engine(Protocol):
         """Make a call and wait for its result on this thread; raises what the module tells."""
         ...
 
-    def load(self) -> Mapping[Role, RoleLoad]:
+    def load(self) -> Mapping[Role[Any], RoleLoad]:
         """Tell how busy each role is that has been called."""
         ...
 

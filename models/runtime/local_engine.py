@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from models.catalog.card import Role
 from models.errors import ModelUnavailableError
-from models.roles import SizeRule
+from models.roles import Role, SizeRule
 from models.runtime.engine import Call, RoleLoad
 from models.runtime.lane import BatchQueue
 from models.runtime.pool import Pool
@@ -23,8 +22,8 @@ class LocalEngine:
         self._pool = pool
         self._lanes = {
             role: BatchQueue(
-                role,
-                partial(pool.lend, role),
+                role.name,
+                partial(pool.use, role),
                 1 if pool.runs_on_gpu(role) else concurrency,
                 queue,
                 card.max_batch,
@@ -36,13 +35,13 @@ class LocalEngine:
         """Load the models and run each once; raises ModelUnavailableError."""
         self._pool.warm_up()
 
-    def offers(self, role: str) -> bool:
+    def offers(self, role: Role[Any]) -> bool:
         """Tell whether the profile has a model for a role."""
         return self._pool.offers(role)
 
-    def sizes(self, role: Role) -> SizeRule:
+    def sizes(self, role: Role[Any]) -> SizeRule:
         """Give the sizes that a role's model works at; raises ModelUnavailableError."""
-        with self._pool.lend(role) as model:
+        with self._pool.use(role) as model:
             sizes: SizeRule = model.sizes
             return sizes
 
@@ -53,7 +52,7 @@ class LocalEngine:
             raise ModelUnavailableError(f"this profile has no model for {call.role}")
         return lane.run(call)
 
-    def load(self) -> Mapping[Role, RoleLoad]:
+    def load(self) -> Mapping[Role[Any], RoleLoad]:
         """Tell how busy each role is."""
         return {role: lane.load() for role, lane in self._lanes.items()}
 

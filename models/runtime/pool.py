@@ -2,15 +2,13 @@
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from models.catalog.card import ROLES, Card, Profile, Role, check_pin
+from models.catalog.card import Card, Profile, check_pin
 from models.catalog.profile import load_profile
 from models.device import DevicePolicy
 from models.errors import (
@@ -19,7 +17,7 @@ from models.errors import (
     UnpinnedCodeError,
     WeightsUnavailableError,
 )
-from models.runtime.lending import Lending
+from models.roles import ROLES, P, Role
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 from models.weights import download
 from models.weights.cache import WeightsCache
@@ -48,7 +46,7 @@ class _Slot:
     """When it was last lent, counted in lendings."""
 
 
-class Pool(Lending):
+class Pool:
     """The models of one profile; fulfils models.roles.Models and is safe to share by threads.
 
     Weights are looked for when a role is first lent, never fetched then: serving needs no network.
@@ -67,7 +65,7 @@ class Pool(Lending):
         """Make a pool; nothing is loaded yet. policy: where models run, the processor by default."""
         self._cache = cache if isinstance(cache, WeightsCache) else WeightsCache(cache)
         self._policy = policy or DevicePolicy(threads=threads)
-        self._slots: dict[Role, _Slot] = {role: _Slot(card) for role, card in profile.items()}
+        self._slots: dict[Role[Any], _Slot] = {role: _Slot(card) for role, card in profile.items()}
         self._changed = threading.Condition()
         self._lendings = 0
         self._unfetched: dict[str, str] = {}
@@ -85,7 +83,7 @@ class Pool(Lending):
         offload: bool = False,
         memory_mb: int | None = None,
         preload: bool = True,
-        roles: Collection[Role] = ROLES,
+        roles: Collection[Role[Any]] = ROLES,
     ) -> "Pool":
         """Make the pool of a profile, its missing weights fetched into `weights_dir`.
 
@@ -113,11 +111,11 @@ class Pool(Lending):
         """The card of each role."""
         return {role: slot.card for role, slot in self._slots.items()}
 
-    def runs_on_gpu(self, role: Role) -> bool:
+    def runs_on_gpu(self, role: Role[Any]) -> bool:
         """Tell whether a role's model runs on a device of its own, not on the processor."""
         return self._policy.device_config(self._slots[role].card).device != "cpu"
 
-    def offers(self, role: str) -> bool:
+    def offers(self, role: Role[Any]) -> bool:
         """Tell whether the profile has a model for a role."""
         return role in self._slots
 
@@ -135,9 +133,9 @@ class Pool(Lending):
                 log.info("%s is loaded when it is needed: the memory budget is full", role)
                 continue
             try:
-                with self.lend(role) as model:
-                    if role in _TRIALS:
-                        _TRIALS[role](model)
+                with self.use(role) as model:
+                    if role.warm_up is not None:
+                        role.warm_up(model)
             except Exception as error:
                 error.add_note(f"while warming up {role}")
                 failures.append(error)
@@ -145,7 +143,7 @@ class Pool(Lending):
             text = "; ".join(str(error) or type(error).__name__ for error in failures)
             raise ModelUnavailableError(text) from ExceptionGroup("warm-up", failures)
 
-    def stats(self) -> dict[Role, RoleStats]:
+    def stats(self) -> dict[Role[Any], RoleStats]:
         """Tell what is loaded and lent, by role."""
         return {
             role: RoleStats(slot.card.name, slot.model is not None, slot.lent)
@@ -159,7 +157,7 @@ class Pool(Lending):
             return self._held_mb()
 
     @contextmanager
-    def lend(self, role: Role) -> Iterator[Any]:
+    def use(self, role: Role[P]) -> Iterator[P]:
         """Lend the model of a role; raises ModelUnavailableError."""
         slot = self._slots.get(role)
         if slot is None:
@@ -262,38 +260,25 @@ class Pool(Lending):
             # Backends fail in ways of their own; each is the same to whoever asked for the role.
             where = ", ".join(map(str, self._cache.paths(card))) or "no files"
             raise ModelUnavailableError(f"{name} from {where}: {error}") from error
-        return RetryOnOutOfMemory(model, card.name, self._make_room) if card.torch else model
+        if not card.torch:
+            return model
+        return RetryOnOutOfMemory(model, card.role, card.name, self._make_room)
 
     def _build(self, card: Card) -> Any:
         """Build a card's model; when memory runs out, once more with every idle model dropped."""
         paths, device_config = self._cache.paths(card), self._policy.device_config(card)
         try:
-            return card.build(paths, device_config)
+            return card.load(paths, device_config)
         except Exception as error:
             if not card.torch or not is_out_of_memory(error):
                 raise
         # Outside the handler: the error's traceback would keep the first try's tensors alive.
         self._make_room()
         try:
-            return card.build(paths, device_config)
+            return card.load(paths, device_config)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
         raise ModelOutOfMemoryError(
             f"{card.name} does not fit into the memory of {device_config.device}"
         )
-
-
-_GREY = np.full((64, 64, 3), 128, np.uint8)
-_HOLE = np.pad(np.ones((8, 8), np.bool_), 28)
-
-_TRIALS: dict[Role, Callable[[Any], object]] = {
-    "matting": lambda model: model.matte(_GREY),
-    "inpainting": lambda model: model.fill(_GREY, _HOLE),
-    "segmentation": lambda model: model.segment(_GREY),
-    "super_resolution": lambda model: model.upscale(_GREY, 2),
-    "face_analysis": lambda model: model.analyse(_GREY),
-    "moderation": lambda model: model.score(_GREY),
-    "captioning": lambda model: model.caption(_GREY),
-}
-"""How a model is tried once; those that generate are only loaded, as one call takes many steps."""

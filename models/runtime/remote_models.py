@@ -1,29 +1,27 @@
-"""The models of an engine, lent as if they were here: each call of one goes through the engine."""
+"""The models of an engine, used as if they were here: each call of one goes through the engine."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from models.catalog.card import Role
-from models.roles import SizeRule
-from models.runtime.engine import METHODS, Call, Engine
-from models.runtime.lending import Lending
+from models.roles import P, Role, SizeRule
+from models.runtime.engine import Call, Engine
 
 
-class RemoteModels(Lending):
-    """Fulfils models.roles.Models over an engine; nothing is held between two calls of a loan."""
+class RemoteModels:
+    """Fulfils models.roles.Models over an engine; nothing is held between two calls."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def offers(self, role: str) -> bool:
-        """Tell whether the engine has a model for a role."""
+    def offers(self, role: Role[Any]) -> bool:
+        """Whether the engine has a model for a role."""
         return self.engine.offers(role)
 
     @contextmanager
-    def lend(self, role: Role) -> Iterator[Any]:
-        """Lend a stand-in whose calls the engine makes; they raise as `models.runtime.engine` tells."""
-        yield _ModelProxy(self.engine, role)
+    def use(self, role: Role[P]) -> Iterator[P]:
+        """Yield a proxy whose calls the engine makes; they raise as `models.errors` lists."""
+        yield cast(P, _ModelProxy(self.engine, role))
 
     def warm_up(self) -> None:
         """Get every model ready; raises ModelUnavailableError."""
@@ -33,7 +31,7 @@ class RemoteModels(Lending):
 class _ModelProxy:
     """A role's model elsewhere: its one method, and its sizes where it generates."""
 
-    def __init__(self, engine: Engine, role: Role) -> None:
+    def __init__(self, engine: Engine, role: Role[Any]) -> None:
         self._engine = engine
         self._role = role
 
@@ -43,7 +41,7 @@ class _ModelProxy:
         return self._engine.sizes(self._role)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name != METHODS[self._role]:
+        if name != self._role.method:
             raise AttributeError(f"{self._role} has no {name}")
 
         def call(*args: Any, **kwargs: Any) -> Any:

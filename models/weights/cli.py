@@ -75,7 +75,7 @@ def _list(cache: WeightsCache, profile: Profile | None) -> int:
         notes = ["gated"] * gated + ["runs its repository's code"] * card.remote_code
         sizes = f"{card.size_mb:8.1f} MiB {card.memory_mb:6d} MiB {card.dtype:8}"
         told = "; ".join([card.licence, *notes])
-        print(f"{card.role:18}{card.name:24}{sizes} {state:12} {told}")
+        print(f"{card.role.name:18}{card.name:24}{sizes} {state:12} {told}")
     return 0
 
 

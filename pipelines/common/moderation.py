@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Alpha8, Picture, Rgb
-from models.roles import Models
+from models.roles import MODERATION, Models
 
 _MAX_PIXELS = 1_000_000
 _MAX_RATIO = 2.0
@@ -23,7 +23,7 @@ def worst(picture: Picture, models: Models) -> tuple[str, float]:
     squeezes what it judges into a square.
     """
     best = ("", 0.0)
-    with models.moderation() as moderation:
+    with models.use(MODERATION) as moderation:
         for view in views(picture):
             category, score = max(moderation.score(view).items(), key=lambda item: item[1])
             if score >= best[1]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from imaging.compositing import over
 from imaging.picture import Alpha8, Picture, Rgb
-from models.roles import Models
+from models.roles import MATTING, Models
 
 
 class NoForegroundError(Exception):
@@ -27,7 +27,7 @@ def subject_alpha(picture: Picture, models: Models, force_rmbg: bool = False) ->
     if own is not None and not force_rmbg:
         return own
     seen = picture.rgb if own is None else _flattened(picture.rgb, own)
-    with models.matting() as matting:
+    with models.use(MATTING) as matting:
         alpha = matting.matte(seen)
     return alpha if own is None else np.minimum(alpha, own)
 

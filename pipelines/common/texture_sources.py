@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Labels, Mask, Rgb
-from models.roles import Models
+from models.roles import SEGMENTATION, Models
 
 _SIDE = (
     512  # pixels on the longer side at which parts are told apart; the lengths below are of these
@@ -44,7 +44,7 @@ def lone_objects(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, broad: float
     rim = _dilated(small_hole, _RIM) & ~unknown
     if not rim.any():
         return np.zeros_like(hole)
-    with models.segmentation() as segmentation:
+    with models.use(SEGMENTATION) as segmentation:
         parts = np.where(unknown, 0, segmentation.segment(small)).astype(np.uint8)
     lone = _lone(small, parts, small_hole, rim, broad * max(size))
     wider = _dilated(lone, _MARGIN)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.roles import Models
+from models.roles import SCENE_GENERATION, Models
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.common.colours import find_colour
 from server.errors import BadRequestError, CannotWorkError
@@ -69,7 +69,7 @@ def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
 
 def prepare(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> BackgroundReplaceBody:
     """Refuse a scene where the profile has no model that generates; a colour needs none."""
-    if find_colour(body.bg_prompt) is None and not models.offers("scene_generation"):
+    if find_colour(body.bg_prompt) is None and not models.offers(SCENE_GENERATION):
         raise CannotWorkError(
             "This server's profile makes plain colours only; the profiles open and bria make scenes."
         )

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from models.roles import Models
+from models.roles import CAPTIONING, Models
 from server.errors import CannotWorkError
 from server.operation import Inputs, VisualQuery
 
@@ -15,12 +15,12 @@ class Caption(BaseModel):
 
 def answer(inputs: Inputs, models: Models) -> Caption:
     """Describe the visual's own picture; raises CannotWorkError where the profile has no model for it."""
-    if not models.offers("captioning"):
+    if not models.offers(CAPTIONING):
         raise CannotWorkError(
             "This server's profile has no model that describes pictures;"
             " the profiles open and bria have."
         )
-    with models.captioning() as captioning:
+    with models.use(CAPTIONING) as captioning:
         return Caption(caption=captioning.caption(inputs.image.rgb))
 
 

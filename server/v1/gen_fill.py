@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.roles import Models
+from models.roles import GENERATIVE_FILL, Models
 from pipelines.gen_fill import gen_fill
 from server.errors import CannotWorkError
 from server.http.uploads import IMAGE, MASK
@@ -62,7 +62,7 @@ def respond(body: GenFillBody, delivered: Delivered) -> GenFillAnswer:
 
 def prepare(body: GenFillBody, _: Inputs, models: Models) -> GenFillBody:
     """Refuse where the profile has no model for it."""
-    if not models.offers("generative_fill"):
+    if not models.offers(GENERATIVE_FILL):
         raise CannotWorkError(
             "This server's profile has no model that fills by prompt;"
             " the profiles open and bria have."

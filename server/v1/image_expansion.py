@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
-from models.roles import Models
+from models.roles import CAPTIONING, Models
 from pipelines.image_expansion import image_expansion, place
 from server.http.uploads import IMAGE, Encoded
 from server.operation import (
@@ -110,9 +110,9 @@ def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
 
 def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageExpansionBody:
     """Describe the picture where no prompt was sent and the profile can: the answer tells it."""
-    if body.prompt or not models.offers("captioning"):
+    if body.prompt or not models.offers(CAPTIONING):
         return body
-    with models.captioning() as captioning:
+    with models.use(CAPTIONING) as captioning:
         return body.model_copy(update={"prompt": captioning.caption(inputs.image.rgb)})
 
 

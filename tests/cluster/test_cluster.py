@@ -23,6 +23,7 @@ from models.errors import (
     ModelUnavailableError,
     NothingToCopyError,
 )
+from models.roles import FACE_ANALYSIS, INPAINTING, MATTING, MODERATION, SUPER_RESOLUTION
 from models.runtime.engine import Call
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
@@ -76,19 +77,19 @@ def test_the_other_roles_answer_the_same_too(
     models: RemoteModels, here: RemoteModels, photo: Photo
 ) -> None:
     rgb = photo("astronaut").rgb
-    with models.moderation() as there, here.moderation() as model:
+    with models.use(MODERATION) as there, here.use(MODERATION) as model:
         assert there.score(rgb) == model.score(rgb)
-    with models.face_analysis() as there, here.face_analysis() as model:
+    with models.use(FACE_ANALYSIS) as there, here.use(FACE_ANALYSIS) as model:
         (face,), (other,) = there.analyse(rgb), model.analyse(rgb)
         assert face.rect == other.rect
         assert np.array_equal(face.landmarks, other.landmarks)
     small = np.ascontiguousarray(rgb[:100, :120])
-    with models.super_resolution() as there, here.super_resolution() as model:
+    with models.use(SUPER_RESOLUTION) as there, here.use(SUPER_RESOLUTION) as model:
         assert np.array_equal(there.upscale(small, 2), model.upscale(small, 2))
 
 
 def test_a_result_is_the_callers_own(models: RemoteModels, photo: Photo) -> None:
-    with models.matting() as matting:
+    with models.use(MATTING) as matting:
         matte = matting.matte(np.tile(photo("coffee").rgb, (3, 3, 1)))
     assert matte.nbytes > 2**20
     matte[:] = 0
@@ -96,9 +97,9 @@ def test_a_result_is_the_callers_own(models: RemoteModels, photo: Photo) -> None
 
 def test_a_models_own_error_is_the_same_as_here(models: RemoteModels) -> None:
     small = np.zeros((8, 8, 3), np.uint8)
-    with models.inpainting() as inpainting, pytest.raises(NothingToCopyError):
+    with models.use(INPAINTING) as inpainting, pytest.raises(NothingToCopyError):
         inpainting.fill(small, np.ones((8, 8), np.bool_))
-    with models.super_resolution() as model, pytest.raises(ValueError, match="factor 3"):
+    with models.use(SUPER_RESOLUTION) as model, pytest.raises(ValueError, match="factor 3"):
         model.upscale(small, 3)
 
 
@@ -106,7 +107,7 @@ def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Phot
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     deadline = Deadline()
     threading.Timer(1, deadline.cancel).start()
-    with models.super_resolution() as model:
+    with models.use(SUPER_RESOLUTION) as model:
         with deadline_scope(deadline), pytest.raises(CallerDisconnectedError):
             model.upscale(rgb, 4)
         # Minutes of work are not waited for: the only replica is free again.
@@ -116,7 +117,7 @@ def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Phot
 
 def test_a_deadline_travels_to_the_replica(models: RemoteModels, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
-    with models.super_resolution() as model:
+    with models.use(SUPER_RESOLUTION) as model:
         with deadline_scope(Deadline(1)), pytest.raises(DeadlineExceededError):
             model.upscale(rgb, 4)
         with deadline_scope(Deadline(60)):
@@ -151,14 +152,14 @@ def test_calls_outlive_what_dies(
     loss: str,
 ) -> None:
     rgb = photo("coffee").rgb
-    expected = engine.run(Call("matting", (rgb,)))
+    expected = engine.run(Call(MATTING, (rgb,)))
     stop = threading.Event()
 
     def call_on() -> int:
         count = 0
         while not stop.is_set():
             assert np.array_equal(
-                engine.run(Call("matting", (rgb,), deadline=Deadline(100))), expected
+                engine.run(Call(MATTING, (rgb,), deadline=Deadline(100))), expected
             )
             count += 1
         return count
@@ -183,7 +184,7 @@ def test_another_profile_than_the_deployed_is_an_error(cluster: Cluster, engine:
 def test_where_there_is_no_cluster_the_engine_says_so() -> None:
     engine = ClusterEngine("127.0.0.1:1", load_profile("lite"), QUEUE)
     with pytest.raises(EngineUnavailableError, match="not started"):
-        engine.run(Call("matting", (np.zeros((8, 8, 3), np.uint8),)))
+        engine.run(Call(MATTING, (np.zeros((8, 8, 3), np.uint8),)))
 
 
 def test_a_profile_that_makes_no_sense_is_not_deployed(cluster: Cluster) -> None:
@@ -211,14 +212,14 @@ class Failing:
 def failing(error: Exception) -> tuple[ClusterEngine, Failing]:
     engine = ClusterEngine("nowhere:1", load_profile("lite"), QUEUE)
     handle = Failing(error)
-    engine._handles["matting"] = handle  # type: ignore[assignment]
+    engine._handles[MATTING] = handle  # type: ignore[assignment]
     return engine, handle
 
 
 def test_a_call_that_replicas_die_of_is_given_up() -> None:
     engine, handle = failing(ActorDiedError())
     with pytest.raises(RuntimeError, match="3 replicas of matting died of one call"):
-        engine.run(Call("matting", (1,)))
+        engine.run(Call(MATTING, (1,)))
     assert handle.calls == 3
 
 
@@ -227,6 +228,6 @@ def test_a_process_whose_own_node_is_gone_ends(monkeypatch: pytest.MonkeyPatch) 
     signals: list[tuple[int, int]] = []
     monkeypatch.setattr("os.kill", lambda *sent: signals.append(sent))
     with pytest.raises(EngineUnavailableError, match="ends"):
-        engine.run(Call("matting", (1,)))
+        engine.run(Call(MATTING, (1,)))
     assert signals == [(os.getpid(), SIGTERM)]
     assert handle.calls == 1

@@ -21,7 +21,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from imaging.picture import Mask, Rgb
-from models.roles import Face, FaceAnalysis, Inpainting
+from models.roles import FACE_ANALYSIS, INPAINTING, Face
 from server.app import create_app
 from server.settings import Settings
 from tests.contract.published import Field, Route
@@ -52,20 +52,6 @@ class OneFace:
         """Give it."""
         corners = np.zeros((68, 2), np.float32)
         return [Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")]
-
-
-class TellingModels(FakeModels):
-    """Lends stand-ins whose results show what they were asked."""
-
-    @contextmanager
-    def inpainting(self) -> Iterator[Inpainting]:
-        """Lend the ramp."""
-        yield RampInpainting()
-
-    @contextmanager
-    def face_analysis(self) -> Iterator[FaceAnalysis]:
-        """Lend what sees one face."""
-        yield OneFace()
 
 
 @cache
@@ -264,6 +250,9 @@ def _word(before: Outcome, after: Outcome) -> str:
 def laboratory(data_dir: Path) -> Iterator[Laboratory]:
     """Start a server on stand-ins, its data in `data_dir`."""
     tokens: Any = "trials:trials"
-    app = create_app(Settings(data_dir=data_dir, api_tokens=tokens, workers=2), TellingModels())
+    app = create_app(
+        Settings(data_dir=data_dir, api_tokens=tokens, workers=2),
+        FakeModels({INPAINTING: RampInpainting(), FACE_ANALYSIS: OneFace()}),
+    )
     with TestClient(app, headers={"api_token": "trials"}) as client:
         yield Laboratory(client)

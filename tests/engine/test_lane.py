@@ -11,6 +11,7 @@ import pytest
 
 from models.deadline import Deadline
 from models.errors import CallerDisconnectedError, DeadlineExceededError, EngineBusyError
+from models.roles import MATTING
 from models.runtime.engine import Call
 from models.runtime.lane import BatchQueue
 
@@ -53,7 +54,7 @@ def lane(model: Echo, concurrency: int = 1, queue: int = 10, most: int = 1) -> B
 
 
 def call(value: Any, deadline: Deadline | None = None) -> Call:
-    return Call("matting", (value,), deadline=deadline or Deadline())
+    return Call(MATTING, (value,), deadline=deadline or Deadline())
 
 
 @pytest.fixture

@@ -1,15 +1,17 @@
 """What a profile asks of a cluster: its own rows first, then its base's, then what its cards need."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.catalog.profile import load_profile
 from models.errors import UnknownProfileError
+from models.roles import INPAINTING, MATTING, Role
 from models.runtime.ray.plan import Replicas, plan, share_of_gpu
 
 
-def of(path: Path, text: str, gpu_mb: int | None = None) -> dict[str, Replicas]:
+def of(path: Path, text: str, gpu_mb: int | None = None) -> dict[Role[Any], Replicas]:
     file = path / "own.toml"
     file.write_text(text)
     return dict(plan(str(file), load_profile(str(file)), gpu_mb))
@@ -30,7 +32,7 @@ def test_without_gpus_torch_models_run_on_processors() -> None:
 
 
 def test_a_card_gets_the_twentieths_of_a_gpu_that_its_memory_needs() -> None:
-    card = load_profile("open")["matting"]
+    card = load_profile("open")[MATTING]
     assert share_of_gpu(card, card.memory_mb) == 1.0
     assert share_of_gpu(card, card.memory_mb // 2) == 1.0
     assert share_of_gpu(card, 2 * card.memory_mb) == 0.5
@@ -40,11 +42,11 @@ def test_a_card_gets_the_twentieths_of_a_gpu_that_its_memory_needs() -> None:
 def test_rows_of_ones_own_stand_above_the_cards(tmp_path: Path) -> None:
     rows = "[replicas.matting]\nmin = 2\nmax = 9\ncpus = 0.5\n"
     made = of(tmp_path, 'base = "lite"\n' + rows)
-    assert made["matting"] == Replicas(2, 9, 0.5)
-    assert made["inpainting"] == Replicas()
+    assert made[MATTING] == Replicas(2, 9, 0.5)
+    assert made[INPAINTING] == Replicas()
     row = '[replicas.matting]\ngpus = 2\naccelerator = "L4"\n'
     made = of(tmp_path, 'base = "open"\n' + row, 24576)
-    assert made["matting"] == Replicas(gpus=2, accelerator="L4")
+    assert made[MATTING] == Replicas(gpus=2, accelerator="L4")
 
 
 @pytest.mark.parametrize(

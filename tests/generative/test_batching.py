@@ -8,8 +8,9 @@ import pytest
 from models.catalog.profile import load_profile
 from models.catalog.registry import CARDS
 from models.deadline import Deadline
+from models.roles import MATTING, MODERATION
 from models.runtime.batching import batch_key, perform
-from models.runtime.engine import METHODS, Call
+from models.runtime.engine import Call
 from models.runtime.pool import Pool
 
 BATCHED = [role for role, card in load_profile("tiny").items() if card.max_batch > 1]
@@ -27,18 +28,18 @@ def pictures() -> list[Any]:
 
 
 def test_the_roles_that_batch() -> None:
-    assert BATCHED == ["matting", "moderation"]
+    assert BATCHED == [MATTING, MODERATION]
 
 
 @pytest.mark.parametrize("role", BATCHED)
 def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
     calls = [Call(role, (rgb,), deadline=Deadline()) for rgb in pictures()]
-    with tiny.lend(role) as model:
+    with tiny.use(role) as model:
         assert len({batch_key(model, call) for call in calls}) == 1
         together = [outcome.get() for outcome in perform(model, calls)]
-        alone = [getattr(model, METHODS[role])(*call.args) for call in calls]
+        alone = [getattr(model, role.method)(*call.args) for call in calls]
     for one, other in zip(together, alone, strict=True):
-        if role == "matting":
+        if role == MATTING:
             assert one.shape == other.shape
             assert np.abs(one - other).max() < 1e-5
             assert np.ptp(one) > 0
@@ -49,16 +50,16 @@ def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
 @pytest.mark.parametrize("role", BATCHED)
 def test_of_several_at_once_none_is_taken_for_another(tiny: Pool, role: Any) -> None:
     calls = [Call(role, (rgb,), deadline=Deadline()) for rgb in pictures()]
-    with tiny.lend(role) as model:
+    with tiny.use(role) as model:
         results = [outcome.get() for outcome in perform(model, calls)]
         backwards = [outcome.get() for outcome in perform(model, calls[::-1])]
     for one, other in zip(results, backwards[::-1], strict=True):
-        if role == "matting":
+        if role == MATTING:
             assert one.shape == other.shape
         else:
             assert one == pytest.approx(other, abs=1e-6)
 
 
 def test_every_card_that_batches_has_its_like_in_tiny() -> None:
-    built = {card.build for card in load_profile("tiny").values() if card.max_batch > 1}
-    assert {card.build for card in CARDS if card.max_batch > 1} == built
+    backends = {card.backend for card in load_profile("tiny").values() if card.max_batch > 1}
+    assert {card.backend for card in CARDS if card.max_batch > 1} == backends

@@ -17,6 +17,7 @@ import pytest
 
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder
+from models.roles import MATTING
 from models.weights.cache import MANIFEST, WeightsCache
 
 ROOT = Path(__file__).parents[2]
@@ -132,7 +133,7 @@ from models.weights.download import fetch_profile
 revision, gated, folder, remote, *patterns = sys.argv[1:]
 part = HubFolder("org/net", revision or None, tuple(patterns), 1, gated=gated == "gated")
 card = replace(CARDS[0], name="net", files=(), folders=(part,), remote_code=remote == "code")
-failures = fetch_profile({"matting": card}, WeightsCache(Path(folder)), thorough=True)
+failures = fetch_profile({card.role: card}, WeightsCache(Path(folder)), thorough=True)
 print("".join(failures.values()))
 """
 
@@ -245,9 +246,9 @@ def test_an_altered_file_of_the_right_size_is_found_by_verifying_and_fetched_aga
     assert fetch(FIRST) == ""
     (tmp_path / "org--net" / "unet" / "w.safetensors").write_bytes(bytes(len(BODY)))
     card = replace(CARDS[0], files=(), folders=(part(FIRST),))
-    assert "SHA-256" in str(WeightsCache(tmp_path).verify({"matting": card})["org--net"])
+    assert "SHA-256" in str(WeightsCache(tmp_path).verify({MATTING: card})["org--net"])
     assert fetch(FIRST) == ""
-    assert WeightsCache(tmp_path).verify({"matting": card}) == {"org--net": None}
+    assert WeightsCache(tmp_path).verify({MATTING: card}) == {"org--net": None}
 
 
 def test_a_file_that_is_not_what_the_hub_lists_is_refused(

@@ -13,6 +13,15 @@ from models.backends.diffusion.sdxl_pipeline import SdxlPipeline
 from models.catalog.profile import load_profile
 from models.catalog.source import MadeFolder
 from models.errors import ModelUnavailableError
+from models.roles import (
+    CAPTIONING,
+    FACE_EDITING,
+    GENERATIVE_FILL,
+    INPAINTING,
+    MATTING,
+    OUTPAINTING,
+    SCENE_GENERATION,
+)
 from models.runtime.pool import Pool
 from models.tiny import maker
 
@@ -37,10 +46,10 @@ def test_every_role_loads_and_nothing_is_lent_afterwards(pool: Pool) -> None:
 
 def test_roles_on_one_pipeline_hold_it_once(pool: Pool) -> None:
     with (
-        pool.generative_fill() as fill,
-        pool.scene_generation() as scene,
-        pool.outpainting() as outpaint,
-        pool.face_editing() as faces,
+        pool.use(GENERATIVE_FILL) as fill,
+        pool.use(SCENE_GENERATION) as scene,
+        pool.use(OUTPAINTING) as outpaint,
+        pool.use(FACE_EDITING) as faces,
     ):
         models: tuple[Any, ...] = (fill, scene, outpaint, faces)
         pipelines = {model._pipeline for model in models}
@@ -79,9 +88,9 @@ def test_two_profiles_side_by_side_give_the_same_matte(pool: Pool, folder: Path)
     profile.write_text(f'matting = "birefnet"\n[cards.birefnet]\npath = "{folder}/tiny/birefnet"')
     other = Pool.for_profile(str(profile), folder, device="cpu")
     rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    with pool.matting() as first, other.matting() as second:
+    with pool.use(MATTING) as first, other.use(MATTING) as second:
         assert np.array_equal(first.matte(rgb), second.matte(rgb))
-    assert not other.offers("inpainting")
+    assert not other.offers(INPAINTING)
 
 
 def _truncate(file: Path) -> None:
@@ -101,9 +110,12 @@ def test_a_damaged_local_folder_is_named_and_the_others_work(
     profile = tmp_path / "mine.toml"
     profile.write_text('base = "tiny"\nmatting = "birefnet"\n[cards.birefnet]\npath = "net"')
     broken = Pool.for_profile(str(profile), folder, device="cpu")
-    with pytest.raises(ModelUnavailableError, match=f"birefnet.*{tmp_path}/net"), broken.matting():
+    with (
+        pytest.raises(ModelUnavailableError, match=f"birefnet.*{tmp_path}/net"),
+        broken.use(MATTING),
+    ):
         pass
-    with broken.inpainting() as inpainting:
+    with broken.use(INPAINTING) as inpainting:
         hole = np.pad(np.ones((8, 8), np.bool_), 12)
         assert inpainting.fill(np.zeros((32, 32, 3), np.uint8), hole).shape == (32, 32, 3)
 
@@ -114,8 +126,8 @@ def test_a_missing_local_folder_leaves_the_others_working(folder: Path, tmp_path
     broken = Pool.for_profile(str(profile), folder, device="cpu")
     with (
         pytest.raises(ModelUnavailableError, match=rf"{tmp_path}/absent: missing"),
-        broken.matting(),
+        broken.use(MATTING),
     ):
         pass
-    with broken.captioning() as captioner:
+    with broken.use(CAPTIONING) as captioner:
         assert isinstance(captioner.caption(np.zeros((32, 32, 3), np.uint8)), str)

@@ -125,7 +125,7 @@ def apart(one: Pixels, other: Pixels) -> int:
 def test_every_model_of_the_profile_loads(deployment: Deployment) -> None:
     deployment.pool.warm_up()
     for role in deployment.pool.stats():
-        with getattr(deployment.pool, role)() as model:
+        with deployment.pool.use(role) as model:
             assert model is not None
 
 

@@ -10,6 +10,7 @@ from imaging.picture import Mask, Rgb
 from models.backends.classical.cv2_inpaint import Cv2Inpaint
 from models.catalog.profile import load_profile
 from models.errors import NothingToCopyError
+from models.roles import INPAINTING
 from models.runtime.pool import Pool
 
 
@@ -74,5 +75,5 @@ def test_no_hole_is_a_copy_and_no_source_is_told() -> None:
 def test_a_profile_of_the_users_own_can_choose_it(tmp_path: Path) -> None:
     (tmp_path / "fast.toml").write_text('base = "lite"\ninpainting = "cv2-inpaint"\n')
     profile = load_profile(str(tmp_path / "fast.toml"))
-    with Pool({"inpainting": profile["inpainting"]}, tmp_path).inpainting() as model:
+    with Pool({INPAINTING: profile[INPAINTING]}, tmp_path).use(INPAINTING) as model:
         assert isinstance(model, Cv2Inpaint)

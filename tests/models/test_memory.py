@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.errors import ModelOutOfMemoryError
-from models.roles import Face, SizeRule
+from models.roles import CAPTIONING, ROLES, Face, SizeRule
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 RGB = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
@@ -79,9 +79,12 @@ class Small:
         return np.full_like(rgb, seed), np.ones(rgb.shape[:2], np.float32)
 
 
-def frugal(most: int) -> tuple[Any, Small]:
+ROLE_OF = {role.method: role for role in ROLES}
+
+
+def retrying(most: int, method: str) -> tuple[Any, Small]:
     model = Small(most)
-    return RetryOnOutOfMemory(model, "small", lambda: None), model
+    return RetryOnOutOfMemory(model, ROLE_OF[method], "small", lambda: None), model
 
 
 CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
@@ -99,11 +102,11 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("role", CALLS)
-def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(role: str) -> None:
-    call, shape = CALLS[role]
-    whole = call(frugal(10**9)[0])
-    model, inner = frugal(96 * 64 - 1)
+@pytest.mark.parametrize("method", CALLS)
+def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(method: str) -> None:
+    call, shape = CALLS[method]
+    whole = call(retrying(10**9, method)[0])
+    model, inner = retrying(96 * 64 - 1, method)
     result = call(model)
     assert result.shape == shape
     assert result.dtype == whole.dtype
@@ -111,31 +114,31 @@ def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(role: str) -> None
     assert all(height * width < 96 * 64 for (height, width), _ in inner.seen[1:])
 
 
-@pytest.mark.parametrize("role", CALLS)
-def test_a_second_time_is_a_clear_error(role: str) -> None:
+@pytest.mark.parametrize("method", CALLS)
+def test_a_second_time_is_a_clear_error(method: str) -> None:
     made_room: list[int] = []
-    model = RetryOnOutOfMemory(Small(0), "small", lambda: made_room.append(1))
+    model = RetryOnOutOfMemory(Small(0), ROLE_OF[method], "small", lambda: made_room.append(1))
     with pytest.raises(ModelOutOfMemoryError, match="small needs more memory for this picture"):
-        CALLS[role][0](model)
+        CALLS[method][0](model)
     assert made_room == [1, 1]
     assert len(model._model.seen) == 2
 
 
-@pytest.mark.parametrize("role", ["fill_by_prompt", "scenes"])
-def test_seeds_are_done_one_by_one_before_a_picture_is_made_smaller(role: str) -> None:
-    model, inner = frugal(96 * 64)
-    options = {"fast": False, "reference": None} if role == "scenes" else {}
-    mask = ALPHA if role == "scenes" else HOLE
-    pictures = getattr(model, role)(RGB, mask, "p", "n", [5, 6, 7], **options)
+@pytest.mark.parametrize("method", ["fill_by_prompt", "scenes"])
+def test_seeds_are_done_one_by_one_before_a_picture_is_made_smaller(method: str) -> None:
+    model, inner = retrying(96 * 64, method)
+    options = {"fast": False, "reference": None} if method == "scenes" else {}
+    mask = ALPHA if method == "scenes" else HOLE
+    pictures = getattr(model, method)(RGB, mask, "p", "n", [5, 6, 7], **options)
     assert [int(picture[0, 0, 0]) for picture in pictures] == [5, 6, 7]
     assert inner.seen == [((96, 64), 3)] + [((96, 64), 1)] * 3
 
 
 def test_a_smaller_size_keeps_the_models_rule() -> None:
-    model, inner = frugal(96 * 64 - 1)
+    model, inner = retrying(96 * 64 - 1, "outpaint")
     CALLS["outpaint"][0](model)
     assert inner.seen[1][0] == (48, 32)
-    model, inner = frugal(0)
+    model, inner = retrying(0, "outpaint")
     wide = np.zeros((32, 80, 3), np.uint8)
     with pytest.raises(ModelOutOfMemoryError):
         model.outpaint(wide, wide[..., 0] > 0, "p", "n", 1)
@@ -143,7 +146,7 @@ def test_a_smaller_size_keeps_the_models_rule() -> None:
 
 
 def test_outside_the_hole_a_smaller_fill_leaves_the_picture_as_it_was() -> None:
-    result = CALLS["fill"][0](frugal(96 * 64 - 1)[0])
+    result = CALLS["fill"][0](retrying(96 * 64 - 1, "fill")[0])
     assert np.array_equal(result[~HOLE], RGB[~HOLE])
     assert (result[25:36, 15:26] == 7).all()
 
@@ -151,7 +154,7 @@ def test_outside_the_hole_a_smaller_fill_leaves_the_picture_as_it_was() -> None:
 @pytest.mark.parametrize("picture", [RGB, RGB.swapaxes(0, 1)], ids=["tall", "wide"])
 def test_an_enlargement_in_halves_is_the_same_picture(picture: Any) -> None:
     whole = Small(10**9).upscale(picture, 4)
-    assert np.array_equal(frugal(96 * 64 - 1)[0].upscale(picture, 4), whole)
+    assert np.array_equal(retrying(96 * 64 - 1, "upscale")[0].upscale(picture, 4), whole)
 
 
 def test_other_faults_pass_and_other_attributes_are_the_models_own() -> None:
@@ -164,7 +167,7 @@ def test_other_faults_pass_and_other_attributes_are_the_models_own() -> None:
             raise ValueError("no picture")
 
     inner = Broken()
-    model = RetryOnOutOfMemory(inner, "broken", lambda: None)
+    model = RetryOnOutOfMemory(inner, CAPTIONING, "broken", lambda: None)
     assert model.sizes is Small.sizes
     with pytest.raises(ValueError, match="no picture"):
         model.caption(RGB)
@@ -186,7 +189,7 @@ def test_nothing_of_the_first_try_is_alive_in_the_second() -> None:
             gc.collect()
             return "alive" if buffers[0]() is not None else "freed"
 
-    assert RetryOnOutOfMemory(Model(), "m", lambda: None).caption(RGB) == "freed"
+    assert RetryOnOutOfMemory(Model(), CAPTIONING, "m", lambda: None).caption(RGB) == "freed"
 
 
 def test_shortage_is_told_by_its_cause_too() -> None:

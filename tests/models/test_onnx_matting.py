@@ -12,6 +12,7 @@ from models.backends.matting_input import MattingInput
 from models.backends.onnx.matting import OnnxMatting
 from models.backends.onnx.u2net import U2Net
 from models.placement import DeviceConfig
+from models.roles import MATTING
 from models.runtime.pool import Pool
 
 Photo = Callable[[str], Picture]
@@ -83,7 +84,7 @@ def test_a_side_fixed_in_the_file_stands_above_the_one_given(tmp_path: Path) -> 
 
 
 def test_a_published_network_sees_the_subject(lite: Pool, weights_dir: Path, photo: Photo) -> None:
-    with lite.matting():
+    with lite.use(MATTING):
         pass  # which fetches its weights
     rgb = photo("astronaut").rgb
     file = weights_dir / "u2netp.onnx"

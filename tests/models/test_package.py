@@ -13,6 +13,7 @@ from models.catalog.card import Profile
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, LocalFolder, MadeFolder, WeightFile
 from models.errors import BundleError
+from models.roles import MATTING
 from models.weights import cli
 from models.weights.bundle import bundle, unbundle
 from models.weights.cache import Entry, Manifest, WeightsCache
@@ -45,7 +46,7 @@ def stocked(folder: Path) -> tuple[WeightsCache, Profile]:
             MadeFolder("models.backends.torch.lama"),
         ),
     )
-    return cache, {"matting": card}
+    return cache, {MATTING: card}
 
 
 def test_what_is_packed_here_verifies_there_with_its_pins(tmp_path: Path) -> None:
@@ -107,9 +108,9 @@ def test_what_is_no_package_is_refused(
 
 def test_a_profile_with_paths_of_the_users_own_is_not_packed(tmp_path: Path) -> None:
     cache, profile = stocked(tmp_path / "here")
-    own = replace(profile["matting"], folders=(LocalFolder(tmp_path),))
+    own = replace(profile[MATTING], folders=(LocalFolder(tmp_path),))
     with pytest.raises(BundleError, match="path of your own"):
-        bundle({"matting": own}, cache, tmp_path / "p.tar")
+        bundle({MATTING: own}, cache, tmp_path / "p.tar")
     assert not (tmp_path / "p.tar").exists()
 
 

@@ -4,37 +4,56 @@ import gc
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from models.catalog.card import ROLES, Card, Role
+from models.catalog.card import Card
 from models.catalog.profile import load_profile
 from models.catalog.source import HubFolder, LocalFolder
 from models.device import DevicePolicy
 from models.errors import ModelOutOfMemoryError, ModelUnavailableError, WeightsUnavailableError
 from models.placement import DeviceConfig
+from models.roles import (
+    CAPTIONING,
+    FACE_EDITING,
+    GENERATIVE_FILL,
+    INPAINTING,
+    MATTING,
+    MODERATION,
+    OUTPAINTING,
+    ROLES,
+    SEGMENTATION,
+    SUPER_RESOLUTION,
+    Role,
+    role_named,
+)
 from models.runtime.pool import Pool
 from models.weights.cache import WeightsCache
 
 
-def card(role: Role, build: Callable[..., Any]) -> Card:
-    return replace(
-        next(iter(load_profile("lite").values())),
-        role=role,
-        name=f"test-{role}",
-        files=(),
-        build=build,
-    )
+@dataclass(frozen=True)
+class FunctionCard(Card):
+    """A card whose model a function of the test makes."""
+
+    make: Callable[..., Any] = object
+
+    def load(self, paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+        return self.make(paths, device_config)
 
 
-def pool(folder: Path, **builds: Callable[..., Any]) -> Pool:
-    return Pool({role: card(role, build) for role, build in builds.items()}, folder)
+def card(role: Role[Any], make: Callable[..., Any]) -> FunctionCard:
+    return FunctionCard(role, f"test-{role}", "none", (), "none", memory_mb=200, make=make)
+
+
+def pool(folder: Path, **makers: Callable[..., Any]) -> Pool:
+    roles = {role_named(name): make for name, make in makers.items()}
+    return Pool({role: card(role, make) for role, make in roles.items()}, folder)
 
 
 def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -> None:
@@ -48,9 +67,9 @@ def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -
     together = threading.Barrier(8)
 
     def borrow(_: int) -> tuple[object, int]:
-        with lent.matting() as model:
+        with lent.use(MATTING) as model:
             together.wait(10)
-            count = lent.stats()["matting"].lent
+            count = lent.stats()[MATTING].lent
             together.wait(10)
             return model, count
 
@@ -58,8 +77,8 @@ def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -
         seen = list(borrowers.map(borrow, range(8)))
     assert len(built) == 1
     assert seen == [(built[0], 8)] * 8
-    assert lent.stats()["matting"].lent == 0
-    assert lent.stats()["matting"].loaded
+    assert lent.stats()[MATTING].lent == 0
+    assert lent.stats()[MATTING].loaded
 
 
 def test_nothing_is_loaded_before_it_is_lent(lite: Pool, weights_dir: Path) -> None:
@@ -69,9 +88,9 @@ def test_nothing_is_loaded_before_it_is_lent(lite: Pool, weights_dir: Path) -> N
 
 def test_a_borrower_that_fails_gives_the_model_back(tmp_path: Path) -> None:
     lent = pool(tmp_path, matting=lambda paths, device_config: object())
-    with pytest.raises(ZeroDivisionError), lent.matting():
+    with pytest.raises(ZeroDivisionError), lent.use(MATTING):
         raise ZeroDivisionError
-    assert lent.stats()["matting"].lent == 0
+    assert lent.stats()[MATTING].lent == 0
 
 
 def test_a_slow_load_does_not_hold_up_another_role(tmp_path: Path) -> None:
@@ -85,18 +104,18 @@ def test_a_slow_load_does_not_hold_up_another_role(tmp_path: Path) -> None:
     lent = pool(tmp_path, matting=slow, inpainting=lambda paths, device_config: "quick")
 
     def borrow() -> None:
-        with lent.matting():
+        with lent.use(MATTING):
             pass
 
     waiting = threading.Thread(target=borrow)
     waiting.start()
     assert started.wait(10)
-    with lent.inpainting() as model:
+    with lent.use(INPAINTING) as model:
         assert str(model) == "quick"
-    assert not lent.stats()["matting"].loaded
+    assert not lent.stats()[MATTING].loaded
     go_on.set()
     waiting.join(10)
-    assert lent.stats()["matting"].loaded
+    assert lent.stats()[MATTING].loaded
 
 
 def test_a_failed_load_is_named_leaves_the_rest_working_and_is_tried_again(tmp_path: Path) -> None:
@@ -109,11 +128,11 @@ def test_a_failed_load_is_named_leaves_the_rest_working_and_is_tried_again(tmp_p
         return outcome
 
     lent = pool(tmp_path, matting=build, inpainting=lambda paths, device_config: "other")
-    with pytest.raises(ModelUnavailableError, match=r"test-matting.*disk gone"), lent.matting():
+    with pytest.raises(ModelUnavailableError, match=r"test-matting.*disk gone"), lent.use(MATTING):
         pass
-    with lent.inpainting() as other:
+    with lent.use(INPAINTING) as other:
         assert str(other) == "other"
-    with lent.matting() as model:
+    with lent.use(MATTING) as model:
         assert str(model) == "model"
 
 
@@ -124,10 +143,10 @@ def test_bad_weights_are_named_and_nothing_is_loaded(tmp_path: Path, body: bytes
     lent = Pool(load_profile("lite"), tmp_path)
     with (
         pytest.raises(ModelUnavailableError, match=r"u2netp\.onnx: (missing|5 bytes)"),
-        lent.matting(),
+        lent.use(MATTING),
     ):
         pass
-    assert not lent.stats()["matting"].loaded
+    assert not lent.stats()[MATTING].loaded
 
 
 def test_warm_up_loads_what_it_can_and_then_says_what_it_could_not(
@@ -136,19 +155,18 @@ def test_warm_up_loads_what_it_can_and_then_says_what_it_could_not(
     def broken(paths: object, device_config: object) -> object:
         raise RuntimeError("no such network")
 
-    profile = {**load_profile("lite"), "matting": card("matting", broken)}
+    profile = {**load_profile("lite"), MATTING: card(MATTING, broken)}
     lent = Pool(profile, weights_dir)
     with pytest.raises(ModelUnavailableError, match="no such network"):
         lent.warm_up()
     loaded = {role: row.loaded for role, row in lent.stats().items()}
-    assert not loaded.pop("matting")
+    assert not loaded.pop(MATTING)
     assert all(loaded.values())
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_that_the_profile_lacks_is_named(tmp_path: Path, role: Role) -> None:
-    lend = getattr(Pool({}, tmp_path), role)
-    with pytest.raises(ModelUnavailableError, match=role), lend():
+def test_a_role_that_the_profile_lacks_is_named(tmp_path: Path, role: Role[Any]) -> None:
+    with pytest.raises(ModelUnavailableError, match=role.name), Pool({}, tmp_path).use(role):
         pass
 
 
@@ -156,13 +174,13 @@ def test_lite_warms_up_and_every_role_works(lite: Pool) -> None:
     lite.warm_up()
     assert all(row.loaded and row.lent == 0 for row in lite.stats().values())
     grey = np.full((40, 50, 3), 128, np.uint8)
-    with lite.matting() as matting:
+    with lite.use(MATTING) as matting:
         assert matting.matte(grey).shape == (40, 50)
-    with lite.super_resolution() as enlarger:
+    with lite.use(SUPER_RESOLUTION) as enlarger:
         assert enlarger.upscale(grey, 2).shape == (80, 100, 3)
 
 
-def sized(role: Role, name: str, megabytes: int, shared: int = 0, folder: str = "") -> Card:
+def sized(role: Role[Any], name: str, megabytes: int, shared: int = 0, folder: str = "") -> Card:
     folders = (LocalFolder(Path(folder)),) if folder else ()
     return replace(
         card(role, lambda paths, device_config: name),
@@ -182,27 +200,27 @@ def loaded(lent: Pool) -> set[str]:
     return {row.model for row in lent.stats().values() if row.loaded}
 
 
-def touch(lent: Pool, *roles: str) -> None:
+def touch(lent: Pool, *roles: Role[Any]) -> None:
     for role in roles:
-        with getattr(lent, role)():
+        with lent.use(role):
             pass
 
 
-THREE = (sized("matting", "a", 40), sized("inpainting", "b", 40), sized("segmentation", "c", 40))
+THREE = (sized(MATTING, "a", 40), sized(INPAINTING, "b", 40), sized(SEGMENTATION, "c", 40))
 
 
 def test_the_model_lent_longest_ago_makes_room(tmp_path: Path) -> None:
     lent = limited(tmp_path, 100, *THREE)
-    touch(lent, "matting", "inpainting", "matting", "segmentation")
+    touch(lent, MATTING, INPAINTING, MATTING, SEGMENTATION)
     assert loaded(lent) == {"a", "c"}
-    touch(lent, "inpainting")
+    touch(lent, INPAINTING)
     assert loaded(lent) == {"b", "c"}
     assert lent.held_mb == 80
 
 
 def test_as_many_make_room_as_a_large_model_needs_and_no_more(tmp_path: Path) -> None:
-    lent = limited(tmp_path, 120, *THREE, sized("moderation", "large", 80))
-    touch(lent, "matting", "inpainting", "segmentation", "moderation")
+    lent = limited(tmp_path, 120, *THREE, sized(MODERATION, "large", 80))
+    touch(lent, MATTING, INPAINTING, SEGMENTATION, MODERATION)
     assert loaded(lent) == {"c", "large"}
 
 
@@ -210,19 +228,19 @@ def test_a_lent_model_never_makes_room_and_what_is_over_goes_when_it_comes_back(
     tmp_path: Path,
 ) -> None:
     lent = limited(tmp_path, 50, *THREE)
-    with lent.matting() as first, lent.inpainting() as second:
+    with lent.use(MATTING) as first, lent.use(INPAINTING) as second:
         assert (str(first), str(second)) == ("a", "b")
         assert loaded(lent) == {"a", "b"}
-        touch(lent, "segmentation")
+        touch(lent, SEGMENTATION)
         assert loaded(lent) == {"a", "b"}
     assert loaded(lent) == {"a"}
     assert lent.held_mb <= 50
 
 
 def test_a_model_larger_than_the_budget_is_lent_alone(tmp_path: Path) -> None:
-    lent = limited(tmp_path, 50, THREE[0], sized("moderation", "large", 80))
-    touch(lent, "matting")
-    with lent.moderation() as model:
+    lent = limited(tmp_path, 50, THREE[0], sized(MODERATION, "large", 80))
+    touch(lent, MATTING)
+    with lent.use(MODERATION) as model:
         assert str(model) == "large"
         assert loaded(lent) == {"large"}
     assert loaded(lent) == set()
@@ -234,13 +252,13 @@ def test_what_models_share_counts_once_while_one_holds_it(tmp_path: Path) -> Non
     lent = limited(
         tmp_path,
         100,
-        sized("generative_fill", "fill", 60, 50, one),
-        sized("outpainting", "out", 55, 50, one),
-        sized("matting", "a", 40),
+        sized(GENERATIVE_FILL, "fill", 60, 50, one),
+        sized(OUTPAINTING, "out", 55, 50, one),
+        sized(MATTING, "a", 40),
     )
-    touch(lent, "generative_fill", "outpainting")
+    touch(lent, GENERATIVE_FILL, OUTPAINTING)
     assert lent.held_mb == 65
-    touch(lent, "matting")
+    touch(lent, MATTING)
     assert loaded(lent) == {"out", "a"}
     assert lent.held_mb == 95
 
@@ -256,14 +274,14 @@ def test_evicted_models_are_freed_and_loaded_anew(tmp_path: Path) -> None:
         built.append(weakref.ref(model))
         return model
 
-    first = replace(card("matting", build), memory_mb=60)
-    lent = limited(tmp_path, 100, first, sized("inpainting", "b", 60))
-    touch(lent, "matting")
+    first = replace(card(MATTING, build), memory_mb=60)
+    lent = limited(tmp_path, 100, first, sized(INPAINTING, "b", 60))
+    touch(lent, MATTING)
     assert built[0]() is not None
-    touch(lent, "inpainting")
+    touch(lent, INPAINTING)
     gc.collect()
     assert built[0]() is None
-    touch(lent, "matting")
+    touch(lent, MATTING)
     assert len(built) == 2
 
 
@@ -278,19 +296,19 @@ def test_under_many_borrowers_no_lent_model_goes_and_the_budget_holds_in_the_end
             self.name = name
             alive[name] = alive.get(name, 0) + 1
 
-    roles: tuple[Role, ...] = ("matting", "inpainting", "segmentation", "moderation")
+    roles: tuple[Role[Any], ...] = (MATTING, INPAINTING, SEGMENTATION, MODERATION)
     cards = [
-        replace(card(role, lambda paths, device_config, role=role: Model(role)), memory_mb=40)
+        replace(card(role, lambda paths, device_config, role=role: Model(role.name)), memory_mb=40)
         for role in roles
     ]
     lent = limited(tmp_path, 100, *cards)
     numbers = random.Random(0)
     order = [roles[numbers.randrange(4)] for _ in range(200)]
 
-    def borrow(role: Role) -> bool:
-        with getattr(lent, role)() as model:
+    def borrow(role: Role[Any]) -> bool:
+        with lent.use(role) as model:
             held = lent.stats()[role]
-            return model.name == role and held.loaded and held.lent > 0
+            return model.name == role.name and held.loaded and held.lent > 0
 
     with ThreadPoolExecutor(8) as borrowers:
         assert all(borrowers.map(borrow, order))
@@ -308,7 +326,7 @@ def test_two_models_load_at_the_same_time(tmp_path: Path) -> None:
 
     lent = pool(tmp_path, matting=build, inpainting=build)
     with ThreadPoolExecutor(2) as borrowers:
-        list(borrowers.map(lambda role: touch(lent, role), ["matting", "inpainting"]))
+        list(borrowers.map(lambda role: touch(lent, role), [MATTING, INPAINTING]))
     assert loaded(lent) == {"test-matting", "test-inpainting"}
 
 
@@ -328,7 +346,7 @@ def test_those_who_waited_for_a_load_that_fails_try_it_themselves(tmp_path: Path
 
     def borrow(_: int) -> str:
         try:
-            with lent.matting() as model:
+            with lent.use(MATTING) as model:
                 return str(model)
         except ModelUnavailableError:
             return "failed"
@@ -341,8 +359,8 @@ def test_those_who_waited_for_a_load_that_fails_try_it_themselves(tmp_path: Path
 
 
 def test_warm_up_loads_only_what_fits(tmp_path: Path) -> None:
-    roles: tuple[Role, ...] = ("generative_fill", "outpainting", "face_editing")
-    lent = limited(tmp_path, 100, *(sized(role, role, 40) for role in roles))
+    roles: tuple[Role[Any], ...] = (GENERATIVE_FILL, OUTPAINTING, FACE_EDITING)
+    lent = limited(tmp_path, 100, *(sized(role, role.name, 40) for role in roles))
     lent.warm_up()
     assert loaded(lent) == {"generative_fill", "outpainting"}
 
@@ -364,13 +382,13 @@ def test_a_load_that_runs_out_of_memory_drops_what_is_idle_and_is_tried_once_mor
             raise outcome
         return outcome
 
-    heavy = replace(card("generative_fill", build), torch=True)
-    lent = Pool({"matting": THREE[0], "generative_fill": heavy}, tmp_path)
-    touch(lent, "matting", "generative_fill")
+    heavy = replace(card(GENERATIVE_FILL, build), torch=True)
+    lent = Pool({MATTING: THREE[0], GENERATIVE_FILL: heavy}, tmp_path)
+    touch(lent, MATTING, GENERATIVE_FILL)
     assert loaded(lent) == {"test-generative_fill"}
-    again = Pool({"generative_fill": heavy}, tmp_path)
+    again = Pool({GENERATIVE_FILL: heavy}, tmp_path)
     with pytest.raises(ModelOutOfMemoryError, match="test-generative_fill does not fit"):
-        touch(again, "generative_fill")
+        touch(again, GENERATIVE_FILL)
 
 
 def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_path: Path) -> None:
@@ -383,10 +401,10 @@ def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_
                 raise MemoryError
             return f"{rgb.shape} {sorted(loaded(lent))}"
 
-    greedy = replace(card("captioning", lambda paths, device_config: Greedy()), torch=True)
-    lent = Pool({"matting": THREE[0], "captioning": greedy}, tmp_path)
-    touch(lent, "matting")
-    with lent.captioning() as model:
+    greedy = replace(card(CAPTIONING, lambda paths, device_config: Greedy()), torch=True)
+    lent = Pool({MATTING: THREE[0], CAPTIONING: greedy}, tmp_path)
+    touch(lent, MATTING)
+    with lent.use(CAPTIONING) as model:
         assert model.caption(np.zeros((8, 6, 3), np.uint8)) == "(4, 3, 3) ['test-captioning']"
 
 
@@ -397,13 +415,13 @@ def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
         seen.append(device_config)
         return object()
 
-    on_gpu = replace(card("matting", build), torch=True, dtype="bfloat16")
-    plain = card("inpainting", build)
+    on_gpu = replace(card(MATTING, build), torch=True, dtype="bfloat16")
+    plain = card(INPAINTING, build)
     policy = DevicePolicy("cuda:0", threads=3, offload=True)
     touch(
-        Pool({"matting": on_gpu, "inpainting": plain}, tmp_path, policy=policy),
-        "matting",
-        "inpainting",
+        Pool({MATTING: on_gpu, INPAINTING: plain}, tmp_path, policy=policy),
+        MATTING,
+        INPAINTING,
     )
     assert seen == [DeviceConfig("cuda:0", "bfloat16", 3, True), DeviceConfig(threads=3)]
     assert DevicePolicy("cuda:0", "float32").device_config(on_gpu).dtype == "float32"
@@ -423,8 +441,8 @@ def test_unpinned_code_is_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "copies" / "net").mkdir(parents=True)
     folder = HubFolder("org/net", None, ("*",), 1)
     foreign = replace(
-        card("matting", lambda paths, device_config: "ran"), remote_code=True, folders=(folder,)
+        card(MATTING, lambda paths, device_config: "ran"), remote_code=True, folders=(folder,)
     )
-    lent = Pool({"matting": foreign}, WeightsCache(tmp_path, tmp_path / "copies"))
+    lent = Pool({MATTING: foreign}, WeightsCache(tmp_path, tmp_path / "copies"))
     with pytest.raises(ModelUnavailableError, match="pinned commit"):
-        touch(lent, "matting")
+        touch(lent, MATTING)

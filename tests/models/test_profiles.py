@@ -8,6 +8,14 @@ from models.catalog.card import Profile
 from models.catalog.profile import load_profile, profile_names
 from models.catalog.source import HubFolder, LocalFolder
 from models.errors import UnknownProfileError
+from models.roles import (
+    CAPTIONING,
+    GENERATIVE_FILL,
+    INPAINTING,
+    MATTING,
+    SCENE_GENERATION,
+    SUPER_RESOLUTION,
+)
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -26,7 +34,7 @@ def test_every_profile_names_cards_that_play_their_roles(name: str) -> None:
 
 def test_lite_fills_what_its_routes_need_and_needs_no_torch() -> None:
     lite = load_profile("lite")
-    assert set(lite) >= {"matting", "inpainting", "super_resolution"}
+    assert set(lite) >= {MATTING, INPAINTING, SUPER_RESOLUTION}
     assert not any(card.torch or card.folders for card in lite.values())
 
 
@@ -77,39 +85,39 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_file_of_the_users_own_starts_from_a_profile_and_changes_rows(tmp_path: Path) -> None:
     mine = own(tmp_path, 'base = "open"\nmatting = "birefnet-onnx"\ncaptioning = false')
     base = load_profile("open")
-    assert mine["matting"].name == "birefnet-onnx"
-    assert "captioning" not in mine
-    assert {role: card for role, card in mine.items() if role != "matting"} == {
-        role: card for role, card in base.items() if role not in ("matting", "captioning")
+    assert mine[MATTING].name == "birefnet-onnx"
+    assert CAPTIONING not in mine
+    assert {role: card for role, card in mine.items() if role != MATTING} == {
+        role: card for role, card in base.items() if role not in (MATTING, CAPTIONING)
     }
 
 
 def test_a_file_of_the_users_own_needs_no_base(tmp_path: Path) -> None:
-    assert set(own(tmp_path, 'matting = "u2netp"')) == {"matting"}
+    assert set(own(tmp_path, 'matting = "u2netp"')) == {MATTING}
 
 
 def test_a_card_can_be_given_a_folder_relative_to_the_file(tmp_path: Path) -> None:
     mine = own(tmp_path, 'base = "open"\n[cards.sdxl-fill-fast]\npath = "weights/mine"')
-    first, lora = mine["generative_fill"].folders
+    first, lora = mine[GENERATIVE_FILL].folders
     assert first == LocalFolder(tmp_path / "weights" / "mine")
-    assert lora == load_profile("open")["generative_fill"].folders[1]
-    assert mine["scene_generation"] == load_profile("open")["scene_generation"]
+    assert lora == load_profile("open")[GENERATIVE_FILL].folders[1]
+    assert mine[SCENE_GENERATION] == load_profile("open")[SCENE_GENERATION]
 
 
 def test_a_card_of_one_file_can_be_given_a_file_or_the_folder_that_holds_it(tmp_path: Path) -> None:
     text = 'base = "open"\n[cards.big-lama]\npath = "{}"'
-    card = own(tmp_path, text.format("/x/any.pt"))["inpainting"]
+    card = own(tmp_path, text.format("/x/any.pt"))[INPAINTING]
     assert card.parts == (LocalFolder(Path("/x/any.pt")),)
     (tmp_path / "lama").mkdir()
-    card = own(tmp_path, text.format("lama"))["inpainting"]
+    card = own(tmp_path, text.format("lama"))[INPAINTING]
     assert card.parts == (LocalFolder(tmp_path / "lama" / "big-lama.pt"),)
 
 
 def test_a_card_of_two_files_can_be_given_their_folder(tmp_path: Path) -> None:
     card = own(tmp_path, 'base = "lite"\n[cards.realesr-animevideov3]\npath = "x"')[
-        "super_resolution"
+        SUPER_RESOLUTION
     ]
-    names = [part.name for part in load_profile("lite")["super_resolution"].parts]
+    names = [part.name for part in load_profile("lite")[SUPER_RESOLUTION].parts]
     assert [part.name for part in card.parts] == [str(tmp_path / "x" / name) for name in names]
 
 
@@ -122,8 +130,8 @@ revision = "{COMMIT}"
 [repos."briaai/BRIA-2.3"]
 revision = "{COMMIT}"''',
     )
-    assert mine["matting"].folders[0].revision == COMMIT  # type: ignore[union-attr]
-    for role in ("inpainting", "generative_fill", "scene_generation"):
+    assert mine[MATTING].folders[0].revision == COMMIT  # type: ignore[union-attr]
+    for role in (INPAINTING, GENERATIVE_FILL, SCENE_GENERATION):
         first = mine[role].folders[0]
         assert isinstance(first, HubFolder)
         assert (first.repo, first.revision) == ("briaai/BRIA-2.3", COMMIT)

@@ -9,6 +9,7 @@ import pytest
 from imaging.guided_matting import refine
 from imaging.picture import Alpha, Picture, Rgb
 from models.backends.onnx.u2net import U2Net
+from models.roles import MATTING
 from models.runtime.pool import Pool
 from tests.models import plain_refine
 
@@ -51,7 +52,7 @@ def test_alpha_is_that_of_the_plainly_written_refinement(
     rgb = photo(name).rgb
     size = width, rgb.shape[0] * width // rgb.shape[1]
     rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-    with lite.matting() as model:
+    with lite.use(MATTING) as model:
         assert isinstance(model, U2Net)
         coarse = model._look(rgb)
     apart = np.abs(refine(rgb, coarse) / 255 - plain_refine.refine(rgb, coarse))

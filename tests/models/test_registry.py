@@ -1,5 +1,6 @@
 """The registry: what its cards state, and what it refuses."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -8,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from models.catalog.card import ROLES, Card, by_name, check_pin
+from models.catalog.card import Card, by_name, check_pin
 from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, MadeFolder
 from models.errors import UnpinnedCodeError
+from models.roles import ROLES
+from tests.conftest import ROOT
 
 
 def test_every_role_has_a_card() -> None:
@@ -36,6 +39,22 @@ def test_a_card_states_licence_memory_and_checked_files(card: Card) -> None:
             assert not any(
                 pattern.endswith((".bin", ".pt", ".pth", "*")) for pattern in folder.patterns
             )
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_a_card_names_a_class_that_loads_with_its_options(card: Card) -> None:
+    # Read, not imported: the packages of most backends are not installed where this runs.
+    module, _, name = card.backend.partition(":")
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
+    (found,) = (node for node in tree.body if getattr(node, "name", "") == name)
+    assert isinstance(found, ast.ClassDef)
+    (load,) = (node for node in found.body if getattr(node, "name", "") == "load")
+    assert isinstance(load, ast.FunctionDef)
+    assert [ast.unparse(one) for one in load.decorator_list] == ["classmethod"]
+    assert any(getattr(node, "name", "") == card.role.method for node in found.body)
+    taken = [argument.arg for argument in load.args.args]
+    assert taken[:3] == ["cls", "paths", "device_config"]
+    assert set(dict(card.options)) <= set(taken[3:])
 
 
 def test_a_card_that_runs_code_of_others_is_pinned() -> None:

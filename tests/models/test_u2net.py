@@ -9,13 +9,13 @@ import pytest
 
 from imaging.picture import Alpha, Picture, Rgb
 from models.backends.onnx.u2net import solidify
-from models.roles import Matting
+from models.roles import MATTING, Matting
 from models.runtime.pool import Pool
 
 
 @pytest.fixture(scope="module")
 def matting(lite: Pool) -> Iterator[Matting]:
-    with lite.matting() as model:
+    with lite.use(MATTING) as model:
         yield model
 
 

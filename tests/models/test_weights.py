@@ -19,6 +19,7 @@ from models.catalog.card import Card
 from models.catalog.registry import CARDS
 from models.catalog.source import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
 from models.errors import WeightsUnavailableError
+from models.roles import INPAINTING, MATTING
 from models.weights import cli
 from models.weights.cache import WeightsCache
 from models.weights.download import fetch, fetch_card, fetch_profile
@@ -190,7 +191,7 @@ def test_a_profile_downloads_an_archive_once_for_all_its_files(tmp_path: Path, s
     site.bodies["/all.zip"] = archive("net.bin")
     one = file_from(Address(f"{site.url}/all.zip", "net.bin"))
     card = replace(CARDS[0], files=(one, replace(one, name="again.bin")))
-    assert fetch_profile({"matting": card}, WeightsCache(tmp_path)) == {}
+    assert fetch_profile({MATTING: card}, WeightsCache(tmp_path)) == {}
     assert {path.name for path in tmp_path.iterdir()} == {"net.bin", "again.bin"}
     assert len(site.asked) == 1
 
@@ -200,7 +201,7 @@ def test_verify_tells_good_from_missing_and_damaged(tmp_path: Path) -> None:
     files = (good, replace(good, name="bad.bin"), replace(good, name="absent.bin"))
     (tmp_path / "net.bin").write_bytes(BODY)
     (tmp_path / "bad.bin").write_bytes(bytes(len(BODY)))
-    found = WeightsCache(tmp_path).verify({"matting": replace(CARDS[0], files=files)})
+    found = WeightsCache(tmp_path).verify({MATTING: replace(CARDS[0], files=files)})
     assert found["net.bin"] is None
     assert "SHA-256" in (found["bad.bin"] or "")
     assert found["absent.bin"] == "missing"
@@ -214,7 +215,7 @@ def test_a_card_that_cannot_be_had_does_not_keep_the_others_away(
     lost = replace(
         CARDS[1], files=(replace(file_from(Address(f"{site.url}/lost.bin")), name="lost.bin"),)
     )
-    failures = fetch_profile({"inpainting": lost, "matting": good}, WeightsCache(tmp_path))
+    failures = fetch_profile({INPAINTING: lost, MATTING: good}, WeightsCache(tmp_path))
     assert set(failures) == {lost.name}
     assert "lost.bin could not be fetched" in failures[lost.name]
     assert (tmp_path / "net.bin").read_bytes() == BODY

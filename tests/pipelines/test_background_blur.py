@@ -1,37 +1,32 @@
 """Background blur: sharp subject, five strengths, no colour of the subject around it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
 
 from imaging.picture import Alpha, Matte, Picture, Rgb
-from models.roles import Models
+from models.roles import MATTING, Models
 from models.runtime.pool import Pool
 from pipelines.background_blur import background_blur
 from pipelines.common.subject import subject_alpha
+from tests.fakes import FakeModels
 
 
 class KnownMatte:
-    """Models whose matting answers with a matte given beforehand."""
+    """Matting that answers with a matte given beforehand."""
 
     def __init__(self, alpha: Alpha) -> None:
         self.alpha = alpha
-
-    @contextmanager
-    def matting(self) -> Iterator[Any]:
-        yield self
 
     def matte(self, rgb: Rgb) -> Matte:
         return np.asarray(np.rint(255 * self.alpha), np.uint8)
 
 
 def known(alpha: Alpha) -> Models:
-    return cast(Models, KnownMatte(alpha))
+    return FakeModels({MATTING: KnownMatte(alpha)})
 
 
 def detail(rgb: Rgb, where: np.ndarray) -> float:

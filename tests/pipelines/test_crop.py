@@ -1,35 +1,30 @@
 """Crop: a tight frame, exact padding, no frame without a subject."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from imaging.picture import Alpha, Matte, Picture, Rgb
-from models.roles import Models
+from models.roles import MATTING, Models
 from models.runtime.pool import Pool
 from pipelines.common.subject import NoForegroundError
 from pipelines.crop import CropTooLargeError, crop
+from tests.fakes import FakeModels
 
 
 class KnownMatte:
-    """Models whose matting answers with a matte given beforehand."""
+    """Matting that answers with a matte given beforehand."""
 
     def __init__(self, alpha: Alpha) -> None:
         self.alpha = alpha
-
-    @contextmanager
-    def matting(self) -> Iterator[Any]:
-        yield self
 
     def matte(self, rgb: Rgb) -> Matte:
         return np.asarray(np.rint(255 * self.alpha), np.uint8)
 
 
 def known(alpha: Alpha) -> Models:
-    return cast(Models, KnownMatte(alpha))
+    return FakeModels({MATTING: KnownMatte(alpha)})
 
 
 def noise(height: int = 200, width: int = 300) -> Picture:

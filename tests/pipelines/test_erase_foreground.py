@@ -1,7 +1,6 @@
 """Erasing the foreground: the subject goes, the background stays as it was."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from imaging.picture import Matte, Picture, Rgb
 from models.backends.classical.patchmatch import PatchMatch
 from models.errors import NothingToCopyError
-from models.roles import Inpainting, Matting
+from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
 from pipelines.erase_foreground import erase_foreground
 from tests.fakes import FakeModels
@@ -30,16 +29,7 @@ class Given(FakeModels):
     """Models with a given matte that inpaint for real."""
 
     def __init__(self, matte: Matte) -> None:
-        super().__init__()
-        self._matting = GivenMatte(matte)
-
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        yield self._matting
-
-    @contextmanager
-    def inpainting(self) -> Iterator[Inpainting]:
-        yield PatchMatch()
+        super().__init__({MATTING: GivenMatte(matte), INPAINTING: PatchMatch()})
 
 
 def scene() -> tuple[Picture, Matte]:

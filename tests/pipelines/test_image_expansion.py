@@ -1,7 +1,6 @@
 """Expansion: the picture where it was asked for, bit for bit, and a margin that suits it."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -10,7 +9,7 @@ from PIL import Image
 
 from imaging.picture import Matte, Picture, Rgb
 from models.backends.classical.patchmatch import PatchMatch
-from models.roles import Inpainting, Matting
+from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
 from pipelines.image_expansion import OutsideCanvasError, image_expansion
 from tests.fakes import FakeModels
@@ -24,19 +23,8 @@ class RedMatting:
         return np.where(red, 255, 0).astype(np.uint8)
 
 
-class RedIsTheSubject(FakeModels):
-    """Models that matte what is red and inpaint for real."""
-
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        yield RedMatting()
-
-    @contextmanager
-    def inpainting(self) -> Iterator[Inpainting]:
-        yield PatchMatch()
-
-
-MODELS = RedIsTheSubject()
+MODELS = FakeModels({MATTING: RedMatting(), INPAINTING: PatchMatch()})
+"""Models that matte what is red and inpaint for real."""
 
 
 def scene(height: int = 120, width: int = 160) -> Picture:

@@ -1,7 +1,6 @@
 import io
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from psd_tools import PSDImage
 from imaging.picture import Labels, Mask, Matte, Picture, Rgb
 from imaging.psd import Layer, write_psd
 from models.errors import NothingToCopyError
-from models.roles import Inpainting, Matting
+from models.roles import INPAINTING, MATTING, Inpainting
 from models.runtime.pool import Pool
 from pipelines.image_to_psd import CanvasTooLongError, image_to_psd
 from tests.fakes import FakeModels, MeanInpainting
@@ -96,16 +95,7 @@ class Models(FakeModels):
     """The disc on the left, and whatever fill a test gives."""
 
     def __init__(self, inpainting: Inpainting | None = None) -> None:
-        super().__init__()
-        self._inpainting = inpainting or MeanInpainting()
-
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        yield SoftDisc()
-
-    @contextmanager
-    def inpainting(self) -> Iterator[Inpainting]:
-        yield self._inpainting
+        super().__init__({MATTING: SoftDisc(), INPAINTING: inpainting or MeanInpainting()})
 
 
 @pytest.fixture
@@ -201,16 +191,12 @@ def test_a_map_is_made_when_none_is_given(picture: Picture) -> None:
 
 
 def test_a_picture_without_subject_or_objects_is_its_background(picture: Picture) -> None:
-    class Nothing(Models):
-        @contextmanager
-        def matting(self) -> Iterator[Matting]:
-            class Empty:
-                def matte(self, rgb: Rgb) -> Matte:
-                    return np.zeros(rgb.shape[:2], np.uint8)
+    class Empty:
+        def matte(self, rgb: Rgb) -> Matte:
+            return np.zeros(rgb.shape[:2], np.uint8)
 
-            yield Empty()
-
-    layers = read_layers(image_to_psd(picture, Nothing(), np.ones((240, 400), np.uint8)))
+    nothing = FakeModels({MATTING: Empty()})
+    layers = read_layers(image_to_psd(picture, nothing, np.ones((240, 400), np.uint8)))
     assert list(layers) == ["Background"]
     assert np.array_equal(layers["Background"][2][..., :3], picture.rgb)
 

@@ -1,26 +1,15 @@
 """What is judged of a picture, and when it is blocked."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from typing import cast
 
 import numpy as np
 import pytest
 
 from imaging.picture import Picture, Rgb
 from models.backends.onnx.open_nsfw import OpenNsfw
-from models.roles import Models, Moderation
+from models.roles import MODERATION
 from pipelines.common.moderation import is_blocked, views, worst
-
-
-class Scorer:
-    """Lends a moderation model and nothing else."""
-
-    def __init__(self, model: Moderation) -> None:
-        self.model = model
-
-    def moderation(self) -> AbstractContextManager[Moderation]:
-        return nullcontext(self.model)
+from tests.fakes import FakeModels
 
 
 class Redness:
@@ -31,7 +20,7 @@ class Redness:
         return {"red": float(red.mean()), "mild": 0.01}
 
 
-RED = cast(Models, Scorer(Redness()))
+RED = FakeModels({MODERATION: Redness()})
 SKY = np.array([90, 140, 220], np.uint8)
 
 
@@ -108,7 +97,7 @@ def test_what_is_judged_is_bounded(shape: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 def test_safe_photographs_pass_the_real_model(photo: Callable[[str], Picture], name: str) -> None:
-    models = cast(Models, Scorer(OpenNsfw()))
+    models = FakeModels({MODERATION: OpenNsfw()})
     category, score = worst(photo(name), models)
     assert category == "nsfw"
     assert score < 0.2

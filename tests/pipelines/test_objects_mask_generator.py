@@ -1,8 +1,7 @@
 import io
 import tracemalloc
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from PIL import Image
 
 from imaging.picture import Labels, Matte, Picture, Rgb
 from models.backends.classical.felzenszwalb import Felzenszwalb
-from models.roles import Matting, Segmentation
+from models.roles import MATTING, SEGMENTATION
 from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
 from tests.fakes import EllipseMatting, FakeModels
 
@@ -30,16 +29,8 @@ class Given:
 
 class GivenModels(FakeModels):
     def __init__(self, subject: np.ndarray, parts: np.ndarray) -> None:
-        super().__init__()
-        self._model = Given(subject.astype(np.uint8) * 255, parts.astype(np.uint8))
-
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        yield self._model
-
-    @contextmanager
-    def segmentation(self) -> Iterator[Segmentation]:
-        yield self._model
+        model = Given(subject.astype(np.uint8) * 255, parts.astype(np.uint8))
+        super().__init__({MATTING: model, SEGMENTATION: model})
 
 
 def grey(height: int, width: int, alpha: np.ndarray | None = None) -> Picture:
@@ -101,14 +92,10 @@ def test_more_than_255_masks_lose_the_smallest() -> None:
 
 
 def test_masks_of_a_photograph_are_the_same_every_time(photo: Callable[[str], Picture]) -> None:
-    class Models(FakeModels):
-        @contextmanager
-        def segmentation(self) -> Iterator[Segmentation]:
-            yield Felzenszwalb()
-
-    first = objects_mask_generator(photo("coffee"), Models())
+    models = FakeModels({SEGMENTATION: Felzenszwalb()})
+    first = objects_mask_generator(photo("coffee"), models)
     assert first.max() > 5
-    assert np.array_equal(first, objects_mask_generator(photo("coffee"), Models()))
+    assert np.array_equal(first, objects_mask_generator(photo("coffee"), models))
 
 
 @pytest.fixture

@@ -2,27 +2,16 @@
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import pytest
 
 from imaging.picture import Picture, Rgb
 from models.backends.dlib.faces import DlibFaces
-from models.roles import Face, FaceAnalysis, Models
+from models.roles import FACE_ANALYSIS, Face, Models
 from pipelines.person_info import labels_for, people, person_id
-
-
-class Faces:
-    """Lends a face analysis and nothing else."""
-
-    def __init__(self, analysis: FaceAnalysis) -> None:
-        self.analysis = analysis
-
-    def face_analysis(self) -> AbstractContextManager[FaceAnalysis]:
-        return nullcontext(self.analysis)
+from tests.fakes import FakeModels
 
 
 class Given:
@@ -50,11 +39,11 @@ PLAIN = np.full((200, 200, 3), 128, np.uint8)
 
 @pytest.fixture(scope="module")
 def real() -> Models:
-    return cast(Models, Faces(DlibFaces()))
+    return FakeModels({FACE_ANALYSIS: DlibFaces()})
 
 
 def given(*faces: Face) -> Models:
-    return cast(Models, Faces(Given(*faces)))
+    return FakeModels({FACE_ANALYSIS: Given(*faces)})
 
 
 def test_a_person_has_the_published_keys() -> None:

@@ -1,8 +1,5 @@
 """What lends texture to a hole: what reaches it, not the objects that stand clear of it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +7,7 @@ import pytest
 from imaging.picture import Mask, Matte, Picture, Rgb
 from models.backends.classical.felzenszwalb import Felzenszwalb
 from models.backends.classical.patchmatch import PatchMatch
-from models.roles import Inpainting, Matting, Segmentation
+from models.roles import INPAINTING, MATTING, SEGMENTATION
 from pipelines.common.texture_sources import lone_objects
 from pipelines.erase_foreground import erase_foreground
 from pipelines.image_expansion import image_expansion
@@ -39,31 +36,11 @@ class ReddestInpainting:
         return filled
 
 
-class RealFills(FakeModels):
-    """Models that segment and inpaint for real, with a small subject in the middle."""
-
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        yield MiddleMatting()
-
-    @contextmanager
-    def inpainting(self) -> Iterator[Inpainting]:
-        yield PatchMatch()
-
-    @contextmanager
-    def segmentation(self) -> Iterator[Segmentation]:
-        yield Felzenszwalb()
-
-
-class FillsWithTheReddest(RealFills):
-    """The same, with a fill that takes the first chance to go wrong."""
-
-    @contextmanager
-    def inpainting(self) -> Iterator[Inpainting]:
-        yield ReddestInpainting()
-
-
-MODELS, REDDEST = RealFills(), FillsWithTheReddest()
+REAL = {MATTING: MiddleMatting(), INPAINTING: PatchMatch(), SEGMENTATION: Felzenszwalb()}
+MODELS = FakeModels(REAL)
+"""Models that segment and inpaint for real, with a small subject in the middle."""
+REDDEST = FakeModels({**REAL, INPAINTING: ReddestInpainting()})
+"""The same, with a fill that takes the first chance to go wrong."""
 
 
 def wall(height: int = 240, width: int = 320) -> Rgb:

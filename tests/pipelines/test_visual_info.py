@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import cv2
@@ -10,8 +9,9 @@ import numpy as np
 
 from imaging.picture import Matte, Picture, Rgb
 from models.backends.dlib.faces import DlibFaces
-from models.roles import FaceAnalysis, Matting, Models
+from models.roles import FACE_ANALYSIS, MATTING
 from pipelines.visual_info import background, info, objects
+from tests.fakes import FakeModels
 
 KEYS = {"actions", "id", "labels", "oracle", "rect", "type"}
 
@@ -23,16 +23,6 @@ class LeftMatting:
         matte = np.zeros(rgb.shape[:2], np.uint8)
         matte[:, : rgb.shape[1] // 3] = 255
         return matte
-
-
-class Lender:
-    """Lends what info asks for."""
-
-    def matting(self) -> AbstractContextManager[Matting]:
-        return nullcontext(LeftMatting())
-
-    def face_analysis(self) -> AbstractContextManager[FaceAnalysis]:
-        return nullcontext(DlibFaces())
 
 
 def told(entry: dict[str, object]) -> dict[str, Any]:
@@ -53,7 +43,9 @@ def test_info_tells_people_then_objects_then_the_background(
     picture = photo("astronaut")
     labels_map = np.zeros((picture.height, picture.width), np.uint8)
     labels_map[10:20, 30:50] = 1
-    entries = info(picture, cast(Models, Lender()), "a", labels_map)
+    entries = info(
+        picture, FakeModels({MATTING: LeftMatting(), FACE_ANALYSIS: DlibFaces()}), "a", labels_map
+    )
     assert [entry["type"] for entry in entries] == ["person", "object", "background"]
     assert all(set(entry) == KEYS for entry in entries)
 

@@ -2,22 +2,22 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from server.jobs.workers import Workers
 from sqlalchemy import create_engine, text
 
 from imaging.files.codec import probe
-from models.roles import Matting
+from models.roles import Role
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Job, JobExecutor
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer
-from server.jobs.workers import Workers
 from server.operation import EditBody
 from server.v1 import OPERATIONS
 from server.v1.background_remove import OPERATION
@@ -101,13 +101,10 @@ class Counting(FakeModels):
         self.lent = 0
         self.let = threading.Event()
 
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        """Count, wait, lend."""
+    def before(self, role: Role[Any]) -> None:
+        """Count, and wait."""
         self.lent += 1
         assert self.let.wait(10)
-        with super().matting() as matting:
-            yield matting
 
 
 @pytest.mark.parametrize(("deaths", "is_done"), [(4, True), (5, False)])

@@ -2,8 +2,7 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,11 +12,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from models.errors import ModelUnavailableError
-from models.roles import Inpainting, Matting
+from models.roles import INPAINTING, MODERATION, Role
 from server.app import create_app
 from server.settings import Settings
 from storage.filesystem import LocalObjects
-from tests.fakes import FakeModels, MeanInpainting
+from tests.fakes import FakeModels
 from tests.server.conftest import TOKEN, b64, encode, mask, photo
 from tests.server.test_refusals import refused
 
@@ -38,13 +37,10 @@ class Held(FakeModels):
         self.begun = threading.Event()
         self.let = threading.Event()
 
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        """Wait, then lend."""
+    def before(self, role: Role[Any]) -> None:
+        """Wait."""
         self.begun.set()
         assert self.let.wait(10)
-        with super().matting() as matting:
-            yield matting
 
 
 def test_the_link_is_404_until_the_result_is_whole(tmp_path: Path, wait_until: Wait) -> None:
@@ -106,12 +102,10 @@ def test_work_waits_for_a_model_that_is_not_to_be_had(tmp_path: Path, wait_until
     class Shy(FakeModels):
         tries = 0
 
-        @contextmanager
-        def inpainting(self) -> Iterator[Inpainting]:
-            self.tries += 1
-            if self.tries < 2:
+        def before(self, role: Role[Any]) -> None:
+            self.tries += role == INPAINTING
+            if self.tries == 1:
                 raise ModelUnavailableError("not yet")
-            yield MeanInpainting()
 
     with TestClient(create_app(Settings(data_dir=tmp_path), Shy()), headers=TOKEN) as client:
         body = {"file": b64(photo()), "mask_file": b64(mask()), "sync": False}
@@ -178,31 +172,22 @@ class TestModeration:
         assert client.post("/v1/crop", json=body).status_code == 200
 
     def test_a_mask_is_judged_and_named(self, tmp_path: Path) -> None:
-        class Prude(FakeModels):
-            @contextmanager
-            def moderation(self) -> Iterator[Any]:
-                class Grey:
-                    def score(self, rgb: Any) -> dict[str, float]:
-                        return {"nsfw": float((rgb[..., 0] == rgb[..., 1]).all())}
+        class Grey:
+            def score(self, rgb: Any) -> dict[str, float]:
+                return {"nsfw": float((rgb[..., 0] == rgb[..., 1]).all())}
 
-                yield Grey()
-
+        prude = FakeModels({MODERATION: Grey()})
         body = {"file": b64(photo()), "mask_file": b64(mask()), "content_moderation": True}
-        with TestClient(create_app(Settings(data_dir=tmp_path), Prude()), headers=TOKEN) as client:
+        with TestClient(create_app(Settings(data_dir=tmp_path), prude), headers=TOKEN) as client:
             assert refused(client.post("/v1/eraser", json=body), 422)["parameter"] == "mask"
 
     @pytest.mark.parametrize("sync", [True, False])
     def test_an_output_is_refused(self, settings: Settings, sync: bool, wait_until: Wait) -> None:
-        class Reddening(FakeModels):
-            @contextmanager
-            def inpainting(self) -> Iterator[Inpainting]:
-                class Red:
-                    def fill(self, rgb: Any, hole: Any, avoid: Any = None) -> Any:
-                        filled = rgb.copy()
-                        filled[hole] = (255, 0, 0)
-                        return filled
-
-                yield Red()
+        class Red:
+            def fill(self, rgb: Any, hole: Any, avoid: Any = None) -> Any:
+                filled = rgb.copy()
+                filled[hole] = (255, 0, 0)
+                return filled
 
         body = {
             "file": b64(self.green),
@@ -210,7 +195,9 @@ class TestModeration:
             "content_moderation": True,
             "sync": sync,
         }
-        with TestClient(create_app(settings, Reddening()), headers=TOKEN) as client:
+        with TestClient(
+            create_app(settings, FakeModels({INPAINTING: Red()})), headers=TOKEN
+        ) as client:
             answer = client.post("/v1/eraser", json=body)
             if sync:
                 refused(answer, 422)

@@ -1,7 +1,6 @@
 """What callers are told when the engine is full, away or too slow, and what becomes of jobs then."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from starlette.testclient import TestClient
 
 from models.deadline import checkpoint
 from models.errors import EngineBusyError, EngineUnavailableError
-from models.roles import Matting
+from models.roles import MATTING, Role
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import FakeModels
@@ -29,14 +28,11 @@ class Faulty(FakeModels):
         super().__init__()
         self.error, self.times = error, times
 
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        """Fail, or lend."""
+    def before(self, role: Role[Any]) -> None:
+        """Fail."""
         if self.times > 0:
             self.times -= 1
             raise self.error
-        with super().matting() as matting:
-            yield matting
 
 
 @pytest.mark.parametrize(
@@ -65,25 +61,21 @@ def test_a_job_waits_for_its_place(settings: Settings, error: Exception, wait_un
         wait_until(lambda: client.get(link).status_code == 200)
 
 
-class Slow(FakeModels):
-    """Models that work until nobody waits any more."""
+class Endless:
+    """Matting that works until nobody waits any more."""
 
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
-        """Lend what never ends by itself."""
-
-        class Endless:
-            def matte(self, rgb: Any) -> Any:
-                while True:
-                    checkpoint()
-
-        yield Endless()
+    def matte(self, rgb: Any) -> Any:
+        """Never end by itself."""
+        while True:
+            checkpoint()
 
 
 @pytest.mark.parametrize("sync", [True, False])
 def test_work_ends_with_its_time(tmp_path: Path, sync: bool, wait_until: Wait) -> None:
     settings = Settings(data_dir=tmp_path, request_timeout_s=0.3, job_timeout_s=0.3)
-    with TestClient(create_app(settings, Slow()), headers=TOKEN) as client:
+    with TestClient(
+        create_app(settings, FakeModels({MATTING: Endless()})), headers=TOKEN
+    ) as client:
         body = {"file": b64(photo()), "sync": sync}
         answer = client.post("/v1/background/remove", json=body)
         if not sync:

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from models.errors import ModelUnavailableError
-from models.roles import Matting
+from models.roles import Role
 from server.app import create_app
 from server.http.middleware import LastResort
 from server.settings import Settings
@@ -28,11 +28,9 @@ class Failing(FakeModels):
         super().__init__()
         self.error = error
 
-    @contextmanager
-    def matting(self) -> Iterator[Matting]:
+    def before(self, role: Role[Any]) -> None:
         """Raise."""
         raise self.error
-        yield
 
 
 @pytest.mark.parametrize(

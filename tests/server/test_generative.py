@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from models.errors import ReferenceUnsupportedError
-from models.roles import Face
+from models.roles import FACE_ANALYSIS, GENERATIVE_FILL, SCENE_GENERATION, Face
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import GenerativeModels, SeedPainter
@@ -23,26 +22,22 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Wait = Callable[[Callable[[], bool]], None]
 
 
-class Portrait(GenerativeModels):
-    """Stand-ins that see two faces."""
+class TwoFaces:
+    """Sees two faces in every picture."""
 
-    @contextmanager
-    def face_analysis(self) -> Iterator[Any]:
-        """Lend what sees them."""
-
-        class Two:
-            def analyse(self, rgb: Any) -> list[Face]:
-                marks = np.zeros((68, 2), np.float32)
-                boxes = ((60.0, 80.0, 50.0, 50.0), (210.0, 80.0, 40.0, 40.0))
-                return [Face(box, marks, 1.0, 0.0, 0.0) for box in boxes]
-
-        yield Two()
+    def analyse(self, rgb: Any) -> list[Face]:
+        """Give them."""
+        marks = np.zeros((68, 2), np.float32)
+        boxes = ((60.0, 80.0, 50.0, 50.0), (210.0, 80.0, 40.0, 40.0))
+        return [Face(box, marks, 1.0, 0.0, 0.0) for box in boxes]
 
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     """A client of a server whose profile generates."""
-    with TestClient(create_app(settings, Portrait()), headers=TOKEN) as client:
+    with TestClient(
+        create_app(settings, GenerativeModels({FACE_ANALYSIS: TwoFaces()})), headers=TOKEN
+    ) as client:
         yield client
 
 
@@ -95,11 +90,7 @@ class TestGenFill:
             def colour(self, seed: int, prompt: str) -> tuple[int, int, int]:
                 return (255, 0, 0) if seed % 2 else (0, 200, 0)
 
-        class Models(GenerativeModels):
-            @contextmanager
-            def generative_fill(self) -> Iterator[Any]:
-                yield Reddening()
-
+        models = GenerativeModels({GENERATIVE_FILL: Reddening()})
         whole = b64(photo_of((0, 255, 0)))
         body = {
             "file": whole,
@@ -109,7 +100,7 @@ class TestGenFill:
             "content_moderation": True,
             "sync": sync,
         }
-        with TestClient(create_app(settings, Models()), headers=TOKEN) as client:
+        with TestClient(create_app(settings, models), headers=TOKEN) as client:
             answer = client.post("/v1/gen_fill", json=body).json()
             if sync:
                 blocked = "422_image_blocked_due_to_content_moderation"
@@ -161,13 +152,9 @@ class TestScenes:
                 told.append(prompt)
                 return super().scenes(rgb, alpha, prompt, *rest, **named)
 
-        class Models(GenerativeModels):
-            @contextmanager
-            def scene_generation(self) -> Iterator[Any]:
-                yield Reader()
-
+        models = GenerativeModels({SCENE_GENERATION: Reader()})
         body = {**self.body, "bg_prompt": None, "ref_image_file": b64(photo(90, 50))}
-        with TestClient(create_app(settings, Models()), headers=TOKEN) as client:
+        with TestClient(create_app(settings, models), headers=TOKEN) as client:
             assert client.post("/v1/background/replace", json=body).status_code == 200
         assert told == ["a picture of noise"]
 

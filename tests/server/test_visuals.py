@@ -4,7 +4,6 @@ import io
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.roles import Face
+from models.roles import FACE_ANALYSIS, Face
 from server.app import create_app
 from server.settings import Settings
 from tests.fakes import FakeModels
@@ -315,21 +314,13 @@ class TestLayers:
             assert np.array_equal(np.asarray(psd.convert("RGB")), np.asarray(image))
 
 
-class Portrait(FakeModels):
-    """Models that see one face."""
+class OneFace:
+    """Sees one face in every picture."""
 
-    @contextmanager
-    def face_analysis(self) -> Any:
-        """Lend what sees it."""
-
-        class One:
-            def analyse(self, rgb: Any) -> list[Face]:
-                corners = np.zeros((68, 2), np.float32)
-                return [
-                    Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")
-                ]
-
-        yield One()
+    def analyse(self, rgb: Any) -> list[Face]:
+        """Give it."""
+        corners = np.zeros((68, 2), np.float32)
+        return [Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")]
 
 
 class TestCreate:
@@ -338,7 +329,9 @@ class TestCreate:
     @pytest.fixture
     def client(self, settings: Settings) -> Any:
         """A client of a server that sees one face."""
-        with TestClient(create_app(settings, Portrait()), headers=TOKEN) as client:
+        with TestClient(
+            create_app(settings, FakeModels({FACE_ANALYSIS: OneFace()})), headers=TOKEN
+        ) as client:
             yield client
 
     def test_a_person_is_told_in_the_documented_shape(

@@ -3,12 +3,17 @@
 For thin things and for callers who want speed; it makes no texture. A card of the user's own profile.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
 import cv2
 import numpy as np
 
 from imaging.picture import Mask, Rgb
 from imaging.windows import around_holes, grown
 from models.errors import NothingToCopyError
+from models.placement import DeviceConfig
 
 _RADIUS = 4
 """Pixels around each one that it is made of."""
@@ -18,6 +23,11 @@ _MARGIN = 3 * _RADIUS
 
 class Cv2Inpaint:
     """Fulfils `models.roles.Inpainting` by Navier-Stokes (Bertalmio et al. 2001); holds no state."""
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: none."""
+        return cls()
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill `hole`; see models.roles.Inpainting. What is avoided is filled as well, and put back."""

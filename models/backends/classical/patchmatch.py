@@ -6,6 +6,10 @@ the edge of a trunk) and several times faster than at full size. Full-size textu
 imaging.inpaint.resynthesis.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
 import cv2
 import numpy as np
 import patchmatch
@@ -14,6 +18,7 @@ from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
 from imaging.windows import Window, around_holes, grown
 from models.errors import NothingToCopyError
+from models.placement import DeviceConfig
 
 _COARSE_PIXELS = 80_000
 _LARGE_HOLE = 0.4  # of the crop; in it wide patches find too few sources and take long
@@ -30,6 +35,11 @@ class PatchMatch:
     The library seeds its own generator, one per thread, at the start of each call, so equal input
     gives equal output whatever runs beside it, as long as nobody sets its process-wide seed.
     """
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: none."""
+        return cls()
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill `hole`; see models.roles.Inpainting."""

@@ -10,7 +10,7 @@ gated: tests use tiny models of the same classes.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -52,6 +52,11 @@ class BriaScene:
         """Load; see `LatentControl`."""
         self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self.sizes: SizeRule = self._model.sizes
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
+        return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
 
     def scenes(
         self,
@@ -98,6 +103,11 @@ class BriaFill:
         self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self.sizes: SizeRule = self._model.sizes
 
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
+        return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
+
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
@@ -122,6 +132,11 @@ class BriaErase:
         """Load; see `LatentControl`."""
         self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self._sizes = self._model.sizes
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
+        return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill the hole of a picture of any size, at the model's size in a crop around it; see the role.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -32,6 +33,11 @@ class SdxlFaceEditing:
     def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
         self._pipeline = shared_pipeline(folder, device_config)
         self.sizes = self._pipeline.sizes
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the pipeline."""
+        return cls(paths[0], device_config)
 
     def edit_face(
         self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -56,6 +57,11 @@ class SdxlFill:
             self._pipeline.prepare(self._adapters)
         self.sizes = self._pipeline.sizes
 
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the pipeline, then a fast LoRA if there is one."""
+        return cls(paths[0], device_config, fast_lora=paths[1] if len(paths) > 1 else None)
+
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
@@ -95,6 +101,11 @@ class SdxlScene:
             self._pipeline.prepare(Adapters(None, self._ip_adapter))
             self._pipeline.prepare(Adapters(self._fast_lora, self._ip_adapter))
         self.sizes = self._pipeline.sizes
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the pipeline, an IP-Adapter, a fast LoRA."""
+        return cls(paths[0], device_config, ip_adapter=paths[1], fast_lora=paths[2])
 
     def scenes(
         self,
@@ -142,6 +153,11 @@ class SdxlOutpaint:
     def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
         self._pipeline = shared_pipeline(folder, device_config)
         self.sizes = self._pipeline.sizes
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the pipeline."""
+        return cls(paths[0], device_config)
 
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int

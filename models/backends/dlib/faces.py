@@ -7,8 +7,10 @@ and glasses are not told: nothing here can.
 
 import copy
 import math
+from collections.abc import Sequence
 from importlib.resources import as_file, files
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Literal, NamedTuple, Self
 
 import cv2
 import dlib
@@ -17,6 +19,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from imaging.picture import Rgb
+from models.placement import DeviceConfig
 from models.roles import Face
 
 _PIXELS = 2_000_000
@@ -98,6 +101,11 @@ class DlibFaces:
             self._predictor = dlib.shape_predictor(str(path))
         self._age = _session((weights / "age-v1.onnx").read_bytes())
         self._gender = _session((weights / "gender-v1.onnx").read_bytes())
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: none."""
+        return cls()
 
     def analyse(self, rgb: Rgb) -> list[Face]:
         """Give the faces of `rgb` from about 40 px up, largest first, 64 at most.

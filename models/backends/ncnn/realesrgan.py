@@ -7,10 +7,12 @@ resolution by image registration", 1991), and added to a Lanczos enlargement as 
 photograph itself is sharp there.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 import cv2
 import ncnn
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from imaging.picture import Rgb
 from models.deadline import current
+from models.placement import DeviceConfig
 
 Plane = NDArray[np.float32]
 
@@ -57,6 +60,11 @@ class RealEsrgan:
             raise ValueError(f"{param} and {bin} are no network that ncnn can read")
         self._input = self._net.input_names()[0]
         self._output = self._net.output_names()[0]
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the network's .param and .bin."""
+        return cls(paths[0], paths[1], threads=device_config.threads)
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
         """Give `rgb` at `factor` (2 or 4) times its width and height.

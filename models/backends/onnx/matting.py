@@ -3,14 +3,17 @@
 Not run on the published files.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Self
 
 import numpy as np
 import onnxruntime as ort
 
 from imaging.picture import Matte, Rgb
 from models.backends.matting_input import Float, MattingInput, to_full_size
+from models.backends.weight_files import only_file
 from models.placement import DeviceConfig
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -56,6 +59,13 @@ class OnnxMatting:
         self._file = file
         # A call at 1024 x 1024 takes gigabytes of working memory: one at a time.
         self._turn = Lock()
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, logits: bool = True) -> Self:
+        """Load the model of a card; paths: one ONNX file or the folder that holds it; logits: see above."""
+        inner = paths[0] / "onnx"  # where repositories in hub layout keep it
+        file = only_file(inner if inner.is_dir() else paths[0])
+        return cls(file, device_config, logits=logits)
 
     def matte(self, rgb: Rgb) -> Matte:
         """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""

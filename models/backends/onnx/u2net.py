@@ -1,7 +1,9 @@
 """The matting model of profile `lite`: U2-Net-p on the CPU, its matte refined to full size."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ from imaging.picture import Matte, Rgb
 from imaging.resize import shrink
 from models.backends.onnx.layout import rewritten
 from models.backends.onnx.sessions import Sessions
+from models.placement import DeviceConfig
 
 Float = NDArray[np.float32]
 Box = tuple[slice, slice]
@@ -61,6 +64,11 @@ class U2Net:
             lambda: ort.InferenceSession(network, options, providers=["CPUExecutionProvider"]),
             most=max(1, (os.cpu_count() or 1) // threads),
         )
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: u2netp.onnx."""
+        return cls(paths[0], threads=1)  # requests run side by side, one thread each
 
     def matte(self, rgb: Rgb) -> Matte:
         """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""

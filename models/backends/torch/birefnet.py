@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -57,6 +57,11 @@ class BiRefNet:
         self._folder = folder
         self._module = DeviceModule(_load(folder, allow_remote_code), device_config, torch.float32)
         self._half = self._module.device.type == "cuda" and device_config.dtype != "float32"
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: a repository in hub layout, whose commit its card pins."""
+        return cls(paths[0], device_config, allow_remote_code=True)
 
     def matte(self, rgb: Rgb) -> Matte:
         """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""

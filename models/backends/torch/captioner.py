@@ -7,8 +7,9 @@ weights: tests use a tiny model.
 
 import re
 import string
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import torch
@@ -54,6 +55,11 @@ class Captioner:
         except (OSError, ValueError) as error:
             raise BadWeightsError(f"{folder} has no processor: {first_line(error)}") from error
         self._module = DeviceModule(model, device_config, dtype)
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: a repository in hub layout."""
+        return cls(paths[0], device_config)
 
     def caption(self, rgb: Rgb) -> str:
         """Give one English sentence, without a full stop; the same picture gives the same sentence."""

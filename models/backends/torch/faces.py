@@ -8,8 +8,9 @@ guesses race: that is thrown away unread. Expression and glasses are not told. N
 
 import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import cv2
 import numpy as np
@@ -74,6 +75,12 @@ class YuNetFaces:
         self._attributes = (
             None if attributes is None else _session(attributes, device_config.threads)
         )
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: YuNet's and FairFace's files, or the folder that holds both."""
+        detector, attributes = paths if len(paths) == 2 else sorted(paths[0].glob("*.onnx"))[::-1]
+        return cls(detector, attributes, device_config)
 
     def analyse(self, rgb: Rgb) -> list[Face]:
         """Give the faces of `rgb`, largest first, 64 at most."""

@@ -6,9 +6,9 @@ Run here on random weights only, not on the published ones nor on a GPU.
 
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ from imaging.windows import Window, around_holes, grown
 from models.backends.torch.checkpoints import check_file, first_line, read_state, read_torchscript
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
+from models.backends.weight_files import only_file
 from models.errors import BadWeightsError, NothingToCopyError
 from models.placement import DeviceConfig
 
@@ -58,6 +59,11 @@ class Lama:
         with LOADING:
             network = _script(file) if _is_script(file) else _plain(file)
         self._module = DeviceModule(network, device_config or DeviceConfig(), torch.float32)
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: one file or the folder that holds it."""
+        return cls(only_file(paths[0]), device_config)
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill `hole`; see models.roles.Inpainting.

@@ -6,7 +6,7 @@ only, not on the published ones nor on a GPU.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from PIL import Image
@@ -60,6 +60,11 @@ class NsfwClassifier:
                 f"{folder / 'config.json'} has labels of no known meaning: {unknown}"
             )
         self._module: DeviceModule[Any] = DeviceModule(network, device_config, dtype)
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: a repository in hub layout."""
+        return cls(paths[0], device_config)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Give `nsfw`, 0..1."""

@@ -5,8 +5,9 @@ Qwen3-4B-Instruct-2507 (Apache-2.0). Not run on full weights: tests use a tiny m
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -70,6 +71,11 @@ class Refiner:
             eos_token_id=_ends(model.generation_config, self._tokenizer),
             pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
         )
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: a repository in hub layout."""
+        return cls(paths[0], device_config)
 
     def refine(self, prompt: str, caption: str = "") -> str:
         """Give a fuller prompt for the same scene, on one line; `prompt` itself when nothing came.

@@ -4,10 +4,10 @@ A. Kirillov et al., "Segment Anything", ICCV 2023. Run here on random weights on
 published ones nor on a GPU.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import cv2
 import numpy as np
@@ -29,6 +29,7 @@ from imaging.picture import Labels, Rgb
 from models.backends.torch.checkpoints import load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
+from models.backends.weight_files import only_file
 from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 
@@ -73,6 +74,11 @@ class Sam:
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
         self._thresholds = thresholds
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, points: int = 32) -> Self:
+        """Load the model of a card; paths: one file or the folder that holds it."""
+        return cls(only_file(paths[0]), device_config, points=points)
 
     def segment(self, rgb: Rgb) -> Labels:
         """Give the objects of `rgb`; see models.roles.Segmentation."""

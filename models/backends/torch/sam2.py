@@ -4,8 +4,9 @@ N. Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. Run here o
 only, not on the published ones nor on a GPU.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -64,6 +65,11 @@ class Sam2:
         self._points = points
         self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
         self._thresholds = thresholds
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, points: int = 32) -> Self:
+        """Load the model of a card; paths: a repository in hub layout."""
+        return cls(paths[0], device_config, points=points)
 
     def segment(self, rgb: Rgb) -> Labels:
         """Give the objects of `rgb`; see models.roles.Segmentation."""

@@ -3,8 +3,9 @@
 Run here on random weights only, not on published ones nor on a GPU.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from imaging.picture import Rgb
 from models.backends.torch.checkpoints import first_line, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
+from models.backends.weight_files import only_file
 from models.deadline import checkpoint
 from models.errors import BadWeightsError
 from models.placement import DeviceConfig
@@ -61,6 +63,11 @@ class Upscaler:
         self._module: DeviceModule[nn.Module] = DeviceModule(
             self._network.model, device_config, dtype
         )
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: one file or the folder that holds it."""
+        return cls(only_file(paths[0]), device_config)
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
         """Give `rgb` at `factor` (2 or 4) times its width and height.

@@ -24,7 +24,7 @@ from ray.exceptions import (
 from ray.serve.exceptions import BackPressureError, RayServeException, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
-from models.catalog.card import Profile, Role
+from models.catalog.card import Profile
 from models.deadline import Deadline
 from models.errors import (
     DeadlineExceededError,
@@ -32,7 +32,7 @@ from models.errors import (
     EngineUnavailableError,
     ModelUnavailableError,
 )
-from models.roles import SizeRule
+from models.roles import Role, SizeRule
 from models.runtime.engine import Call, RoleLoad
 from models.runtime.ray.deployments import APPLICATION
 
@@ -62,8 +62,8 @@ class ClusterEngine:
         self._address = address
         self._profile = profile
         self._queue = queue
-        self._handles: dict[Role, DeploymentHandle[Any]] = {}
-        self._sizes: dict[Role, SizeRule] = {}
+        self._handles: dict[Role[Any], DeploymentHandle[Any]] = {}
+        self._sizes: dict[Role[Any], SizeRule] = {}
         self._running = dict.fromkeys(profile, 0)
         self._mean_s = dict.fromkeys(profile, 0.0)
         self._lock = threading.Lock()
@@ -94,12 +94,14 @@ class ClusterEngine:
         else:
             raise EngineUnavailableError("the engine was closed before the models were there")
         deployed = serve.get_app_handle(APPLICATION).models.remote().result(timeout_s=_PATIENCE_S)
-        wanted = {role: card.name for role, card in self._profile.items()}
+        wanted = {role.name: card.name for role, card in self._profile.items()}
         if deployed != wanted:
             raise ModelUnavailableError(f"the cluster runs other models: {deployed}, not {wanted}")
 
-    def _known_handles(self) -> dict[Role, DeploymentHandle[Any]]:
-        handles = {role: serve.get_deployment_handle(role, APPLICATION) for role in self._profile}
+    def _known_handles(self) -> dict[Role[Any], DeploymentHandle[Any]]:
+        handles = {
+            role: serve.get_deployment_handle(role.name, APPLICATION) for role in self._profile
+        }
         for role, handle in handles.items():
             # A handle learns with its first call how many may wait: until then it bounds nothing.
             sizes = _answer(handle.sizes.remote(), Deadline(_PATIENCE_S))
@@ -107,11 +109,11 @@ class ClusterEngine:
                 self._sizes[role] = sizes
         return handles
 
-    def offers(self, role: str) -> bool:
-        """Tell whether the profile has a model for a role."""
+    def offers(self, role: Role[Any]) -> bool:
+        """Whether the profile has a model for a role."""
         return role in self._profile
 
-    def sizes(self, role: Role) -> SizeRule:
+    def sizes(self, role: Role[Any]) -> SizeRule:
         """Give the sizes that a role's model works at."""
         self._handle(role)
         if role not in self._sizes:
@@ -125,7 +127,7 @@ class ClusterEngine:
         with self._counted(call.role):
             return self._persistently(handle, call)
 
-    def load(self) -> Mapping[Role, RoleLoad]:
+    def load(self) -> Mapping[Role[Any], RoleLoad]:
         """Tell how many calls of this process each role has in hand."""
         with self._lock:
             return {
@@ -141,7 +143,7 @@ class ClusterEngine:
         if ray.is_initialized():
             ray.shutdown()
 
-    def _handle(self, role: Role) -> DeploymentHandle[Any]:
+    def _handle(self, role: Role[Any]) -> DeploymentHandle[Any]:
         if role not in self._profile:
             raise ModelUnavailableError(f"this profile has no model for {role}")
         if role not in self._handles:
@@ -179,13 +181,13 @@ class ClusterEngine:
             wait = min(2 * wait, 2.0)
             call.deadline.check()
 
-    def _busy(self, role: Role) -> EngineBusyError:
+    def _busy(self, role: Role[Any]) -> EngineBusyError:
         # What waited has taken that long of late, its waiting included.
         wait = max(1, math.ceil(self._mean_s[role]))
         return EngineBusyError(f"{self._queue} calls wait for {role}, the limit", wait)
 
     @contextmanager
-    def _counted(self, role: Role) -> Iterator[None]:
+    def _counted(self, role: Role[Any]) -> Iterator[None]:
         start = time.monotonic()
         with self._lock:
             self._running[role] += 1

@@ -15,9 +15,9 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig
 from ray.serve.handle import DeploymentHandle
 
-from models.catalog.card import Card, Role
+from models.catalog.card import Card
 from models.catalog.profile import load_profile
-from models.roles import SizeRule
+from models.roles import Role, SizeRule, role_named
 from models.runtime.batching import Outcome
 from models.runtime.engine import Call
 from models.runtime.ray.plan import Replicas, plan
@@ -33,9 +33,9 @@ _END_S = 120.0
 class RoleReplica:
     """What Ray Serve runs as one replica of a role."""
 
-    def __init__(self, source: ModelSource, role: Role, threads: int, max_batch: int) -> None:
-        self._model = RoleModel(source, role, threads)
-        self._role = role
+    def __init__(self, source: ModelSource, role: str, threads: int, max_batch: int) -> None:
+        self._role = role_named(role)
+        self._model = RoleModel(source, self._role, threads)
         self._batches = max_batch > 1
         self._together.set_max_batch_size(max_batch)  # type: ignore[attr-defined]
 
@@ -68,11 +68,11 @@ class RoleReplica:
 class Directory:
     """The application's front: it holds the roles together and says what they run."""
 
-    def __init__(self, models: Mapping[Role, str], **_: DeploymentHandle[Any]) -> None:
+    def __init__(self, models: Mapping[str, str], **_: DeploymentHandle[Any]) -> None:
         self._models = dict(models)
 
-    def models(self) -> dict[Role, str]:
-        """Give the card of each role."""
+    def models(self) -> dict[str, str]:
+        """Return the card's name of each role's name."""
         return self._models
 
 
@@ -97,16 +97,16 @@ def application(args: Mapping[str, Any]) -> serve.Application:
     profile = load_profile(source.profile)
     replicas = plan(source.profile, profile, None if source.device == "cpu" else gpu_mb)
     deployments = {
-        role: _deployment(role, card, source, replicas[role], queue)
+        role.name: _deployment(role, card, source, replicas[role], queue)
         for role, card in profile.items()
     }
-    models = {role: card.name for role, card in profile.items()}
+    models = {role.name: card.name for role, card in profile.items()}
     front = _as_deployment(Directory, ray_actor_options={"num_cpus": 0})
     return front.bind(models, **deployments)
 
 
 def _deployment(
-    role: Role, card: Card, source: ModelSource, replicas: Replicas, queue: int
+    role: Role[Any], card: Card, source: ModelSource, replicas: Replicas, queue: int
 ) -> serve.Application:
     resources: dict[str, Any] = {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus}
     if replicas.accelerator:
@@ -115,7 +115,7 @@ def _deployment(
     ongoing = 2 * card.max_batch
     deployment = _as_deployment(
         RoleReplica,
-        name=role,
+        name=role.name,
         ray_actor_options=resources,
         autoscaling_config=AutoscalingConfig(
             min_replicas=replicas.min,
@@ -126,7 +126,7 @@ def _deployment(
         max_queued_requests=queue,
         graceful_shutdown_timeout_s=_END_S,
     )
-    return deployment.bind(source, role, max(1, int(replicas.cpus)), card.max_batch)
+    return deployment.bind(source, role.name, max(1, int(replicas.cpus)), card.max_batch)
 
 
 def _as_deployment(kind: type, **options: Any) -> serve.Deployment:

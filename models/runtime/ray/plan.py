@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from models.catalog.card import Card, Profile, Role
+from models.catalog.card import Card, Profile
 from models.catalog.profile import replicas_of
 from models.errors import UnknownProfileError
+from models.roles import Role
 
 _PARTS = 20
 """A GPU is dealt out in twentieths."""
@@ -42,25 +43,25 @@ class Replicas:
             raise ValueError("more than one GPU is given in whole ones")
 
 
-def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role, Replicas]:
+def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], Replicas]:
     """Give the replicas of each role of a profile.
 
     name: of the profile, or the path of its file. gpu_mb: memory of one GPU of the cluster in MiB; None
     where there is none, so that torch models run on processors. Raises UnknownProfileError.
     """
     asked = replicas_of(name)
-    if unknown := asked.keys() - profile.keys():
+    if unknown := asked.keys() - {role.name for role in profile}:
         raise UnknownProfileError(
             f"profile {name}: replicas of no role: {', '.join(sorted(unknown))}"
         )
     return {
-        role: _of_role(name, role, card, asked.get(role, {}), gpu_mb)
+        role: _of_role(name, role, card, asked.get(role.name, {}), gpu_mb)
         for role, card in profile.items()
     }
 
 
 def _of_role(
-    name: str, role: Role, card: Card, asked: Mapping[str, Any], gpu_mb: int | None
+    name: str, role: Role[Any], card: Card, asked: Mapping[str, Any], gpu_mb: int | None
 ) -> Replicas:
     known = {field.name: field.type for field in fields(Replicas)}
     for key, value in asked.items():

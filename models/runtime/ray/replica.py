@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.catalog.card import Role
 from models.deadline import Deadline
-from models.roles import SizeRule
+from models.roles import Role, SizeRule
 from models.runtime.batching import Outcome, batch_key, perform
 from models.runtime.engine import Call
 from models.runtime.pool import Pool
@@ -35,7 +34,7 @@ class RoleModel:
     threads: of the processor, for one call.
     """
 
-    def __init__(self, source: ModelSource, role: Role, threads: int) -> None:
+    def __init__(self, source: ModelSource, role: Role[Any], threads: int) -> None:
         """Load the model and run it once; raises ModelUnavailableError."""
         logging.basicConfig(level=logging.INFO)
         self._pool = Pool.for_profile(
@@ -50,11 +49,11 @@ class RoleModel:
         )
         self._role = role
         self._pool.warm_up()
-        self._thread = ThreadPoolExecutor(1, role)
+        self._thread = ThreadPoolExecutor(1, role.name)
 
     def sizes(self) -> SizeRule | None:
         """Give the sizes that the model works at; None where it works at any."""
-        with self._pool.lend(self._role) as model:
+        with self._pool.use(self._role) as model:
             sizes: SizeRule | None = getattr(model, "sizes", None)
             return sizes
 
@@ -64,7 +63,7 @@ class RoleModel:
 
     def _make(self, calls: Sequence[Call]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
-        with self._pool.lend(self._role) as model:
+        with self._pool.use(self._role) as model:
             alike: dict[Any, list[int]] = {}
             for at, call in enumerate(calls):
                 key = batch_key(model, call) if len(calls) > 1 else None

@@ -1,0 +1,52 @@
+"""Work at half the size: what a model that ran out of memory is given, and its result brought back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.picture import Rgb
+
+_OVERLAP = 32
+"""Pixels that the two halves of an enlarged picture share on each side of the cut."""
+
+
+def half_size(rgb: NDArray[Any], multiple: int = 1, least: int = 1) -> tuple[int, int]:
+    """Return half of a picture's width and height, as multiples of `multiple` and `least` at least.
+
+    Neither is larger than the picture's own.
+    """
+    height, width = (
+        min(side, max(least, side // 2 // multiple * multiple, multiple)) for side in rgb.shape[:2]
+    )
+    return width, height
+
+
+def shrink_to(array: NDArray[Any], size: tuple[int, int]) -> Any:
+    """Return `array` at width x height, averaged by area; of a mask every touched pixel stays True."""
+    if array.dtype == np.bool_:
+        return cv2.resize(array.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    return cv2.resize(array, size, interpolation=cv2.INTER_AREA)
+
+
+def enlarge_like(array: NDArray[Any], like: NDArray[Any], method: int = cv2.INTER_CUBIC) -> Any:
+    """Return `array` at the width and height of `like`; method: of OpenCV's interpolations."""
+    return cv2.resize(array, like.shape[1::-1], interpolation=method)
+
+
+def in_two_halves(upscale: Callable[[Rgb, int], Rgb], rgb: Rgb, factor: int) -> Rgb:
+    """Return `upscale(rgb, factor)`, made of two halves that are cut across the longer side."""
+    if rgb.shape[0] < rgb.shape[1]:
+        turned = in_two_halves(
+            lambda part, by: upscale(part.swapaxes(0, 1).copy(), by).swapaxes(0, 1),
+            rgb.swapaxes(0, 1),
+            factor,
+        )
+        return np.ascontiguousarray(turned.swapaxes(0, 1))
+    middle = rgb.shape[0] // 2
+    above = upscale(rgb[: middle + _OVERLAP].copy(), factor)[: middle * factor]
+    first = max(0, middle - _OVERLAP)
+    below = upscale(rgb[first:].copy(), factor)[(middle - first) * factor :]
+    return np.concatenate([above, below])

@@ -1,0 +1,33 @@
+"""The roles: one row each, typed by their protocols, the same in every process."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from models.roles import MATTING, ROLES, Role, role_named
+from tests.fakes import FakeModels
+
+
+def test_names_and_methods_are_each_used_once() -> None:
+    assert len({role.name for role in ROLES}) == len(ROLES)
+    assert len({role.method for role in ROLES}) == len(ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES, ids=str)
+def test_a_role_is_found_by_its_name_also_in_another_process(role: Role[object]) -> None:
+    assert role_named(role.name) is role
+    assert pickle.loads(pickle.dumps(role)) is role
+
+
+def test_an_unknown_role_is_an_error() -> None:
+    with pytest.raises(KeyError, match="colouring"):
+        role_named("colouring")
+
+
+def test_a_method_of_another_role_is_an_error_of_types_and_of_the_call() -> None:
+    grey = np.zeros((8, 8, 3), np.uint8)
+    with FakeModels().use(MATTING) as matting:
+        assert matting.matte(grey).shape == (8, 8)
+        with pytest.raises(AttributeError):
+            matting.segment(grey)  # type: ignore[attr-defined]
