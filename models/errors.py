@@ -4,6 +4,7 @@ Exception
 |- ModelUnavailableError        the profile has no model for the role, or it could not be loaded
 |- EngineBusyError              more calls wait for a role than may: come again later
 |- EngineUnavailableError       the cluster, or the part of it that has the role, does not answer
+|- SchedulerClosedError         the device accepts no work any more: the process ends
 |- WeightsUnavailableError      weights could not be fetched
 |- NothingToCopyError           a hole leaves no pixel to take texture from
 |- MemoryError
@@ -107,3 +108,7 @@ class BadWeightsError(ValueError):
 
 class BundleError(ValueError):
     """A profile cannot be packed, or a file is no package of weights."""
+
+
+class SchedulerClosedError(RuntimeError):
+    """The device accepts no work of this kind any more: the process ends."""

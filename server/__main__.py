@@ -19,8 +19,8 @@ from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.opening import open_cluster
-from models.runtime.remote_models import RemoteModels
 from server.app import create_app
+from server.context import WarmModels
 from server.http.connection import PatientConnection
 from server.http.shutdown import GracefulServer, Shutdown
 from server.settings import Settings
@@ -95,11 +95,11 @@ def main() -> int:
     return shutdown.leave(0 if server.started else 1)
 
 
-def _models(settings: Settings) -> RemoteModels:
-    """Give the models of the profile, on the engine that the settings choose."""
+def _models(settings: Settings) -> WarmModels:
+    """Return the models of the profile, on the engine that the settings choose."""
     if settings.engine == "ray":
         address = settings.ray_address or "auto"
-        return RemoteModels(open_cluster(settings.profile, address, settings.max_queue))
+        return open_cluster(settings.profile, address, settings.max_waiting)
     pool = Pool.for_profile(
         settings.profile,
         settings.data_dir / "weights",
@@ -111,7 +111,7 @@ def _models(settings: Settings) -> RemoteModels:
         memory_mb=settings.memory_mb,
         preload=settings.preload,
     )
-    return RemoteModels(LocalEngine(pool, settings.workers, settings.max_queue))
+    return LocalEngine(pool)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(context.durable.start)
         shutdown.on_begin(context.durable.stop_accepting)
-        shutdown.on_late(context.workers.stop_accepting_anything)
+        shutdown.on_late(context.scheduler.stop_accepting)
         tasks = [
             asyncio.create_task(_warm_up(models, readiness)),
             asyncio.create_task(_sweep(settings, context)),
@@ -62,7 +62,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         )
         # What has been given up ends at its next step, which some models reach only after seconds.
         last = max(0.0, shutdown.remaining() - _LAST_S / 2)
-        shutdown.unfinished = not await anyio.to_thread.run_sync(context.workers.end, last)
+        shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, last)
         await context.dependencies.intake.aclose()
         context.records.close()
 

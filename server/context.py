@@ -1,10 +1,12 @@
 """The parts of the server, each made once and wired to the others."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from models.roles import Models
+from models.runtime.scheduler import ScheduledModels, Scheduler
 from server.dependencies import Dependencies
 from server.endpoints import Endpoints
 from server.http.admission import ConcurrencyLimit
@@ -16,7 +18,6 @@ from server.jobs.executor import JobExecutor
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer
-from server.jobs.workers import Workers
 from server.settings import Settings
 from server.v1 import OPERATIONS
 from server.visuals import Visuals
@@ -26,12 +27,19 @@ from storage.records import Records
 from storage.server_lease import ServerLease
 from storage.stores import Stores, open_stores
 
+_JOBS_FOR_EACH_REQUEST = 4
+"""Jobs that may be undone for each request that may wait: a job waits on disk, not in memory."""
+
 
 class WarmModels(Models, Protocol):
     """Models that can be loaded ahead of the first request."""
 
     def warm_up(self) -> None:
         """Load each model and run it once."""
+        ...
+
+    def close(self, timeout_s: float) -> bool:
+        """Accept no call any more; False where one is at work for longer than `timeout_s`."""
         ...
 
 
@@ -43,9 +51,16 @@ class AppContext:
     records: Records
     visuals: Visuals
     dependencies: Dependencies
-    workers: Workers
+    scheduler: Scheduler
+    models: WarmModels
     durable: DurableJobs
     endpoints: Endpoints
+
+    def close(self, timeout_s: float) -> bool:
+        """Stop all work; False where some takes longer than `timeout_s`."""
+        until = time.monotonic() + timeout_s
+        ended = self.scheduler.close(timeout_s)
+        return self.models.close(max(0.0, until - time.monotonic())) and ended
 
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
@@ -73,12 +88,14 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         visuals,
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
     )
-    executor = JobExecutor(models, stores.results, visuals, settings.moderation_threshold)
-    workers = Workers(settings.workers)
+    scheduler = Scheduler("worker", settings.workers, models.use, checks=1)
+    executor = JobExecutor(
+        ScheduledModels(models, scheduler), stores.results, visuals, settings.moderation_threshold
+    )
     serializer = JobSerializer(
         {operation.path: operation for operation in OPERATIONS}, stores.sources
     )
-    runner = JobRunner(serializer, stores.results, executor, workers, settings.job_timeout_s)
-    durable = DurableJobs(queue, serializer, runner, settings.max_undone)
-    endpoints = Endpoints(dependencies, executor, durable, workers)
-    return AppContext(stores, records, visuals, dependencies, workers, durable, endpoints)
+    runner = JobRunner(serializer, stores.results, executor, scheduler, settings.job_timeout_s)
+    durable = DurableJobs(queue, serializer, runner, _JOBS_FOR_EACH_REQUEST * settings.max_waiting)
+    endpoints = Endpoints(dependencies, executor, durable, scheduler)
+    return AppContext(stores, records, visuals, dependencies, scheduler, models, durable, endpoints)

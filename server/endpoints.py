@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-import anyio
 import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
 
 from models.deadline import Deadline, deadline_scope
-from models.errors import CallerDisconnectedError
+from models.errors import CallerDisconnectedError, SchedulerClosedError
+from models.runtime.scheduler import Priority, Scheduler
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, translated
 from server.http.fields import read_fields, validate
@@ -21,7 +21,6 @@ from server.http.results import new_key
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Job, JobExecutor, JobOutcome, result_extension
-from server.jobs.workers import NoWorkersError, Workers
 from server.operation import Delivered, EditBody, Operation, VisualBody, VisualQuery
 
 R = TypeVar("R")
@@ -35,13 +34,12 @@ class Endpoints:
         dependencies: Dependencies,
         executor: JobExecutor,
         durable: DurableJobs,
-        workers: Workers,
+        scheduler: Scheduler,
     ) -> None:
         self._dependencies = dependencies
         self._executor = executor
         self._durable = durable
-        self._workers = workers
-        self._checking = anyio.CapacityLimiter(dependencies.settings.workers)
+        self._scheduler = scheduler
 
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel:
         """Answer one request: with the results, or at once with their links when sync is false."""
@@ -52,7 +50,7 @@ class Endpoints:
                 done = await self._run(request, partial(self._executor.run, job))
                 links = await anyio.to_thread.run_sync(self._links, request, job, done)
             else:
-                job = await self._check(job)
+                job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
                 done = JobOutcome(job.body, [False] * len(job.keys))
                 # The links first: a job is not accepted whose links cannot be told.
                 links = await anyio.to_thread.run_sync(self._links, request, job, done)
@@ -96,7 +94,7 @@ class Endpoints:
         extension = result_extension(chosen, operation, body, pictures["image"])
         job = Job(operation, organisation, body, pictures, (), visual_id, changed=changed)
         if operation.registers:
-            job = await self._registered(job)
+            job = await self._registered(request, job)
         name = job.visual_id if operation.extension == "zip" else ""
         keys = [new_key(organisation, extension, name) for _ in range(operation.count(body))]
         edits_visual = operation.of_visual and operation.extension is None
@@ -112,24 +110,18 @@ class Endpoints:
             return self._dependencies.visuals.result(visual, body.sid)
         return self._dependencies.visuals.picture(visual), ()
 
-    async def _registered(self, job: Job) -> Job:
+    async def _registered(self, request: Request, job: Job) -> Job:
         """Make a job's picture a visual, once nothing speaks against it any more."""
-        job = await self._check(job)
+        job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
         visual_id, _ = await anyio.to_thread.run_sync(
             self._dependencies.visuals.register, job.organisation, job.pictures["image"]
         )
         return replace(job, visual_id=visual_id)
 
-    async def _check(self, job: Job) -> Job:
-        def check() -> Job:
-            with deadline_scope(Deadline(self._dependencies.settings.request_timeout_s)):
-                return self._executor.check(job)
-
-        # Not on a worker thread: links are promised at once, however long the work ahead is.
-        return await anyio.to_thread.run_sync(check, limiter=self._checking)
-
-    async def _run(self, request: Request, work: Callable[[], R]) -> R:
-        """Do a piece of work on one of the worker threads, and learn how long such work takes.
+    async def _run(
+        self, request: Request, work: Callable[[], R], priority: Priority = Priority.CALL
+    ) -> R:
+        """Do a piece of work on the scheduler, and learn how long such work takes.
 
         When its caller leaves, work that has not begun is never done, and what has begun ends at its
         next step: callers who lose patience and ask again would pile it up. Raises ClientDisconnect,
@@ -143,14 +135,14 @@ class Endpoints:
                 with deadline_scope(deadline):
                     return work()
             finally:
-                loop.call_soon_threadsafe(
-                    self._dependencies.concurrency_limit.record, time.monotonic() - start
-                )
+                if priority is Priority.CALL:
+                    took = time.monotonic() - start
+                    loop.call_soon_threadsafe(self._dependencies.concurrency_limit.record, took)
 
         loop = asyncio.get_running_loop()
         try:
-            future = self._workers.submit(timed)
-        except NoWorkersError as error:
+            future = self._scheduler.submit(timed, priority)
+        except SchedulerClosedError as error:
             raise ShuttingDownError from error
 
         def leave(_: object) -> None:

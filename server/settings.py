@@ -94,11 +94,8 @@ class Settings(BaseSettings):
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
     """Requests worked on at once, each on one thread; the number of cores by default."""
     max_waiting: int = Field(64, ge=1, le=100_000)
-    """Requests in the house at once, worked on or waiting; beyond it callers get 429."""
-    max_undone: int = Field(256, ge=1, le=100_000)
-    """Jobs of sync=false undone at once; beyond it callers get 429."""
-    max_queue: int = Field(64, ge=1, le=100_000)
-    """Calls that may wait for one model at once; beyond it callers get 429."""
+    """Requests at once, worked on or waiting, and four times as many undone jobs of sync=false; beyond
+    it callers get 429."""
     request_timeout_s: float = Field(600, gt=0, le=86400)
     """Longest time that one request is worked on or waits for it, in seconds; then 503."""
     job_timeout_s: float = Field(3600, gt=0, le=604800)

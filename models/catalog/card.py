@@ -26,7 +26,8 @@ class Card:
     with the same first folder holds together with it. dtype: how it holds its weights on a GPU.
     torch: its backend needs the extra `gpu`. remote_code: its first folder brings its own modelling
     code, which runs here, so that only a pinned commit is taken. max_batch: calls that it makes at once
-    (`models.runtime.batching`); 1 where that gains nothing.
+    (`models.runtime.scheduler`); 1 where that gains nothing. exclusive: it takes one call at a time, for its
+    working memory or its state; models on torch always do.
     """
 
     role: Role[Any]
@@ -41,12 +42,18 @@ class Card:
     torch: bool = False
     remote_code: bool = False
     max_batch: int = 1
+    exclusive: bool = False
     options: tuple[tuple[str, Any], ...] = ()
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All that it needs on disk, in the order that the backend takes the paths."""
         return (*self.files, *self.folders)
+
+    @property
+    def one_call_at_a_time(self) -> bool:
+        """Whether no two of its calls may run side by side."""
+        return self.torch or self.exclusive
 
     @property
     def size_mb(self) -> float:

@@ -101,6 +101,7 @@ CARDS: tuple[Card, ...] = (
         files=(repositories.BIREFNET_ONNX,),
         licence="weights MIT (BiRefNet), export of onnx-community; onnxruntime MIT",
         memory_mb=5000,
+        exclusive=True,
     ),
     Card(
         role=roles.MATTING,
@@ -124,6 +125,7 @@ CARDS: tuple[Card, ...] = (
         folders=(repositories.RMBG_ONNX,),
         licence="weights CC-BY-NC-4.0 (BRIA), commercial use by contract; onnxruntime MIT",
         memory_mb=5000,
+        exclusive=True,
     ),
     Card(
         role=roles.INPAINTING,

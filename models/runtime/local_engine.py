@@ -1,60 +1,89 @@
-"""The engine in this process: the pool's models, called on the threads that need them."""
+"""The models of a pool, run in this process."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
-from models.errors import ModelUnavailableError
-from models.roles import Role, SizeRule
-from models.runtime.engine import Call, RoleLoad
-from models.runtime.lane import BatchQueue
+from models.deadline import checkpoint, current
+from models.roles import P, Role, SizeRule
+from models.runtime.calls import ModelProxy
 from models.runtime.pool import Pool
+from models.runtime.scheduler import Scheduler
 
 
 class LocalEngine:
-    """Fulfils models.runtime.engine.Engine over a pool.
+    """Fulfils models.roles.Models over a pool.
 
-    concurrency: calls, or batches of them, that one role works on at once; a GPU's roles work on one,
-    so that what waits meanwhile goes together. queue: calls that may wait for a role.
+    A model that is safe to call from several threads runs on the thread that calls it: there is nothing to
+    wait for. A model that works on one call at a time, as all on a GPU do, runs on the one thread of its
+    device's scheduler, where the calls that wait meanwhile are made together.
     """
 
-    def __init__(self, pool: Pool, concurrency: int, queue: int) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._lanes = {
-            role: BatchQueue(
-                role.name,
-                partial(pool.use, role),
-                1 if pool.runs_on_gpu(role) else concurrency,
-                queue,
-                card.max_batch,
-            )
-            for role, card in pool.profile.items()
-        }
-
-    def start(self) -> None:
-        """Load the models and run each once; raises ModelUnavailableError."""
-        self._pool.warm_up()
+        self._devices: dict[Role[Any], Scheduler] = {}
+        self._schedulers: dict[str, Scheduler] = {}
+        self._sizes: dict[Role[Any], SizeRule] = {}
+        batches = {role: card.max_batch for role, card in pool.profile.items()}
+        for role, card in pool.profile.items():
+            if card.one_call_at_a_time:
+                device = pool.device(role)
+                if device not in self._schedulers:
+                    self._schedulers[device] = Scheduler(device, 1, pool.use, batches)
+                self._devices[role] = self._schedulers[device]
 
     def offers(self, role: Role[Any]) -> bool:
-        """Tell whether the profile has a model for a role."""
+        """Whether the profile has a model for a role."""
         return self._pool.offers(role)
 
-    def sizes(self, role: Role[Any]) -> SizeRule:
-        """Give the sizes that a role's model works at; raises ModelUnavailableError."""
+    @contextmanager
+    def use(self, role: Role[P]) -> Iterator[P]:
+        """Yield the model of a role; raises ModelUnavailableError, here or from the call."""
+        scheduler = self._devices.get(role)
+        if scheduler is not None:
+            yield cast(P, ModelProxy(role, scheduler.call, self._sizes_of))
+            return
+        checkpoint()
         with self._pool.use(role) as model:
-            sizes: SizeRule = model.sizes
-            return sizes
+            yield model
+            del model
 
-    def run(self, call: Call) -> Any:
-        """Make a call on this thread, once there is a place for it."""
-        lane = self._lanes.get(call.role)
-        if lane is None:
-            raise ModelUnavailableError(f"this profile has no model for {call.role}")
-        return lane.run(call)
+    def warm_up(self) -> None:
+        """Load the models and run each once, on their devices; raises ModelUnavailableError."""
+        self._pool.warm_up(self._run_on_device)
 
-    def load(self) -> Mapping[Role[Any], RoleLoad]:
-        """Tell how busy each role is."""
-        return {role: lane.load() for role, lane in self._lanes.items()}
+    def close(self, timeout_s: float) -> bool:
+        """Accept no call any more; False where one is at work for longer than `timeout_s`."""
+        until = time.monotonic() + timeout_s
+        for scheduler in self._schedulers.values():
+            scheduler.stop_accepting()
+        ended = [
+            scheduler.close(max(0.0, until - time.monotonic()))
+            for scheduler in self._schedulers.values()
+        ]
+        return all(ended)
 
-    def close(self) -> None:
-        """Hold nothing that needs closing."""
+    def _run_on_device(self, role: Role[Any], work: Callable[[], None]) -> None:
+        scheduler = self._devices.get(role)
+        if scheduler is None:
+            work()
+        else:
+            scheduler.submit(work).result()
+
+    def _sizes_of(self, role: Role[Any]) -> SizeRule:
+        """Return the sizes that a role's model works at; loads it where they are not known yet."""
+        if role not in self._sizes:
+            deadline = current()
+            reading = self._devices[role].submit(partial(self._read_sizes, role))
+            try:
+                reading.result(deadline.remaining())
+            except TimeoutError:
+                deadline.check()
+                raise
+        return self._sizes[role]
+
+    def _read_sizes(self, role: Role[Any]) -> None:
+        with self._pool.use(role) as model:
+            self._sizes[role] = model.sizes

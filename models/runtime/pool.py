@@ -2,9 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +112,22 @@ class Pool:
         """The card of each role."""
         return {role: slot.card for role, slot in self._slots.items()}
 
-    def runs_on_gpu(self, role: Role[Any]) -> bool:
-        """Tell whether a role's model runs on a device of its own, not on the processor."""
-        return self._policy.device_config(self._slots[role].card).device != "cpu"
+    def device(self, role: Role[Any]) -> str:
+        """Return the device that a role's model runs on, as torch names it."""
+        return self._policy.device_config(self._slots[role].card).device
 
     def offers(self, role: Role[Any]) -> bool:
         """Tell whether the profile has a model for a role."""
         return role in self._slots
 
-    def warm_up(self) -> None:
+    def warm_up(
+        self, run: Callable[[Role[Any], Callable[[], None]], None] = lambda role, work: work()
+    ) -> None:
         """Load the profile's models and run each once on a tiny picture, unless `preload` is off.
 
-        Under a budget only as many as fit. One failure leaves the others loaded; raises
-        ModelUnavailableError with all of them in the end.
+        run: where the work for a role is done, on this thread by default. Under a budget only as many models
+        as fit. One failure leaves the others loaded; raises ModelUnavailableError with all of them in the
+        end.
         """
         if not self._policy.preload:
             return
@@ -133,15 +137,18 @@ class Pool:
                 log.info("%s is loaded when it is needed: the memory budget is full", role)
                 continue
             try:
-                with self.use(role) as model:
-                    if role.warm_up is not None:
-                        role.warm_up(model)
+                run(role, partial(self._warm_up, role))
             except Exception as error:
                 error.add_note(f"while warming up {role}")
                 failures.append(error)
         if failures:
             text = "; ".join(str(error) or type(error).__name__ for error in failures)
             raise ModelUnavailableError(text) from ExceptionGroup("warm-up", failures)
+
+    def _warm_up(self, role: Role[Any]) -> None:
+        with self.use(role) as model:
+            if role.warm_up is not None:
+                role.warm_up(model)
 
     def stats(self) -> dict[Role[Any], RoleStats]:
         """Tell what is loaded and lent, by role."""

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from functools import partial
 
 from models.deadline import Deadline, deadline_scope
-from models.errors import CallerDisconnectedError
+from models.errors import CallerDisconnectedError, SchedulerClosedError
+from models.runtime.scheduler import Priority, Scheduler
 from server.errors import (
     ApiError,
     BlockedError,
@@ -20,7 +21,6 @@ from server.errors import (
 )
 from server.jobs.executor import JobExecutor
 from server.jobs.serialization import JobSerializer, SerializedJob
-from server.jobs.workers import NoWorkersError, Workers
 from storage.object_store import ObjectStore, Refusal, content_type_of
 
 log = logging.getLogger("retouch")
@@ -38,7 +38,7 @@ class JobInterruptedError(BaseException):
 
 
 class JobRunner:
-    """Does jobs on the workers, each to one of its three ends: results, no bytes, or a refusal.
+    """Does jobs on the scheduler, each to one of its three ends: results, no bytes, or a refusal.
 
     timeout_s: for one try at a job, from when work on it begins.
     """
@@ -48,13 +48,13 @@ class JobRunner:
         serializer: JobSerializer,
         results: ObjectStore,
         executor: JobExecutor,
-        workers: Workers,
+        scheduler: Scheduler,
         timeout_s: float,
     ) -> None:
         self._serializer = serializer
         self._results = results
         self._executor = executor
-        self._workers = workers
+        self._scheduler = scheduler
         self._timeout_s = timeout_s
         self._crash_counts: dict[str, int] = {}
         self._deadlines: set[Deadline] = set()
@@ -65,7 +65,7 @@ class JobRunner:
     def stop_accepting(self) -> None:
         """Let jobs go on that have begun; the others raise JobInterruptedError."""
         self._stopping.set()
-        self._workers.stop_accepting_jobs()
+        self._scheduler.stop_accepting_jobs()
 
     def abandon(self) -> None:
         """Let every job raise JobInterruptedError that is still at work."""
@@ -109,7 +109,7 @@ class JobRunner:
 
     def _once(self, name: str, serialized: SerializedJob) -> None:
         try:
-            self._on_a_worker(name, serialized)
+            self._on_scheduler(name, serialized)
         except CallerDisconnectedError as error:
             raise JobInterruptedError from error
         except BlockedError:
@@ -126,11 +126,11 @@ class JobRunner:
             text = "The server failed to do this job; the fault is in its log."
             self._refuse(serialized, 500, text)
 
-    def _on_a_worker(self, name: str, serialized: SerializedJob) -> None:
-        """Work on a job once, on one of the workers; what it needs is read there, not while it waits."""
+    def _on_scheduler(self, name: str, serialized: SerializedJob) -> None:
+        """Work on a job once, on the scheduler; what it needs is read there, not while it waits."""
         try:
-            future = self._workers.submit(partial(self._work, name, serialized), job=True)
-        except NoWorkersError as error:
+            future = self._scheduler.submit(partial(self._work, name, serialized), Priority.JOB)
+        except SchedulerClosedError as error:
             raise JobInterruptedError from error
         while not wait([future], _LOOK_S).done:
             if self._over.is_set():

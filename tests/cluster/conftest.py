@@ -36,7 +36,7 @@ class Cluster:
         settings = {
             "RETOUCH_PROFILE": profile or self.profile,
             "RETOUCH_DATA_DIR": self._data,
-            "RETOUCH_MAX_QUEUE": str(QUEUE),
+            "RETOUCH_MAX_WAITING": str(QUEUE),
         }
         return subprocess.run(
             [
@@ -108,6 +108,6 @@ def cluster(
 def engine(cluster: Cluster) -> Iterator[ClusterEngine]:
     """An engine of this process on the cluster."""
     engine = cluster.engine()
-    engine.start()
+    engine.warm_up()
     yield engine
     engine.close()

@@ -24,11 +24,9 @@ from models.errors import (
     NothingToCopyError,
 )
 from models.roles import FACE_ANALYSIS, INPAINTING, MATTING, MODERATION, SUPER_RESOLUTION
-from models.runtime.engine import Call
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.cluster import ClusterEngine
-from models.runtime.remote_models import RemoteModels
 from pipelines.background_remove import background_remove
 from pipelines.eraser import eraser
 from pipelines.objects_mask_generator import objects_mask_generator
@@ -38,13 +36,13 @@ Photo = Callable[[str], Picture]
 
 
 @pytest.fixture
-def models(engine: ClusterEngine) -> RemoteModels:
-    return RemoteModels(engine)
+def models(engine: ClusterEngine) -> ClusterEngine:
+    return engine
 
 
 @pytest.fixture
-def here(lite: Pool) -> RemoteModels:
-    return RemoteModels(LocalEngine(lite, 2, 8))
+def here(lite: Pool) -> LocalEngine:
+    return LocalEngine(lite)
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def hole_in(picture: Picture) -> Any:
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 def test_a_picture_is_the_same_bit_for_bit_on_both_engines(
-    models: RemoteModels, here: RemoteModels, photo: Photo, name: str
+    models: ClusterEngine, here: ClusterEngine, photo: Photo, name: str
 ) -> None:
     picture = photo(name)
     there_cut, cut = (background_remove(picture, m) for m in (models, here))
@@ -74,7 +72,7 @@ def test_a_picture_is_the_same_bit_for_bit_on_both_engines(
 
 
 def test_the_other_roles_answer_the_same_too(
-    models: RemoteModels, here: RemoteModels, photo: Photo
+    models: ClusterEngine, here: ClusterEngine, photo: Photo
 ) -> None:
     rgb = photo("astronaut").rgb
     with models.use(MODERATION) as there, here.use(MODERATION) as model:
@@ -88,14 +86,14 @@ def test_the_other_roles_answer_the_same_too(
         assert np.array_equal(there.upscale(small, 2), model.upscale(small, 2))
 
 
-def test_a_result_is_the_callers_own(models: RemoteModels, photo: Photo) -> None:
+def test_a_result_is_the_callers_own(models: ClusterEngine, photo: Photo) -> None:
     with models.use(MATTING) as matting:
         matte = matting.matte(np.tile(photo("coffee").rgb, (3, 3, 1)))
     assert matte.nbytes > 2**20
     matte[:] = 0
 
 
-def test_a_models_own_error_is_the_same_as_here(models: RemoteModels) -> None:
+def test_a_models_own_error_is_the_same_as_here(models: ClusterEngine) -> None:
     small = np.zeros((8, 8, 3), np.uint8)
     with models.use(INPAINTING) as inpainting, pytest.raises(NothingToCopyError):
         inpainting.fill(small, np.ones((8, 8), np.bool_))
@@ -103,7 +101,7 @@ def test_a_models_own_error_is_the_same_as_here(models: RemoteModels) -> None:
         model.upscale(small, 3)
 
 
-def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Photo) -> None:
+def test_a_caller_who_leaves_frees_the_replica(models: ClusterEngine, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     deadline = Deadline()
     threading.Timer(1, deadline.cancel).start()
@@ -115,7 +113,7 @@ def test_a_caller_who_leaves_frees_the_replica(models: RemoteModels, photo: Phot
             assert model.upscale(rgb[:64, :64].copy(), 2).shape == (128, 128, 3)
 
 
-def test_a_deadline_travels_to_the_replica(models: RemoteModels, photo: Photo) -> None:
+def test_a_deadline_travels_to_the_replica(models: ClusterEngine, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     with models.use(SUPER_RESOLUTION) as model:
         with deadline_scope(Deadline(1)), pytest.raises(DeadlineExceededError):
@@ -129,10 +127,12 @@ def test_too_many_calls_are_turned_away(
 ) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     deadline = Deadline()
-    made = [
-        callers.submit(engine.run, Call("super_resolution", (rgb, 4), deadline=deadline))
-        for _ in range(QUEUE + 8)
-    ]
+
+    def enlarge() -> None:
+        with deadline_scope(deadline):
+            engine.call(SUPER_RESOLUTION, rgb, 4)
+
+    made = [callers.submit(enlarge) for _ in range(QUEUE + 8)]
     done, _ = wait(made, 60, FIRST_COMPLETED)
     deadline.cancel()
     refusal = done.pop().exception()
@@ -152,15 +152,14 @@ def test_calls_outlive_what_dies(
     loss: str,
 ) -> None:
     rgb = photo("coffee").rgb
-    expected = engine.run(Call(MATTING, (rgb,)))
+    expected = engine.call(MATTING, rgb)
     stop = threading.Event()
 
     def call_on() -> int:
         count = 0
         while not stop.is_set():
-            assert np.array_equal(
-                engine.run(Call(MATTING, (rgb,), deadline=Deadline(100))), expected
-            )
+            with deadline_scope(Deadline(100)):
+                assert np.array_equal(engine.call(MATTING, rgb), expected)
             count += 1
         return count
 
@@ -178,13 +177,13 @@ def test_calls_outlive_what_dies(
 def test_another_profile_than_the_deployed_is_an_error(cluster: Cluster, engine: Any) -> None:
     other = ClusterEngine(cluster.address, load_profile("open"), QUEUE)
     with pytest.raises(ModelUnavailableError, match="other models"):
-        other.start()
+        other.warm_up()
 
 
 def test_where_there_is_no_cluster_the_engine_says_so() -> None:
     engine = ClusterEngine("127.0.0.1:1", load_profile("lite"), QUEUE)
     with pytest.raises(EngineUnavailableError, match="not started"):
-        engine.run(Call(MATTING, (np.zeros((8, 8, 3), np.uint8),)))
+        engine.call(MATTING, np.zeros((8, 8, 3), np.uint8))
 
 
 def test_a_profile_that_makes_no_sense_is_not_deployed(cluster: Cluster) -> None:
@@ -219,7 +218,7 @@ def failing(error: Exception) -> tuple[ClusterEngine, Failing]:
 def test_a_call_that_replicas_die_of_is_given_up() -> None:
     engine, handle = failing(ActorDiedError())
     with pytest.raises(RuntimeError, match="3 replicas of matting died of one call"):
-        engine.run(Call(MATTING, (1,)))
+        engine.call(MATTING, 1)
     assert handle.calls == 3
 
 
@@ -228,6 +227,6 @@ def test_a_process_whose_own_node_is_gone_ends(monkeypatch: pytest.MonkeyPatch) 
     signals: list[tuple[int, int]] = []
     monkeypatch.setattr("os.kill", lambda *sent: signals.append(sent))
     with pytest.raises(EngineUnavailableError, match="ends"):
-        engine.run(Call(MATTING, (1,)))
+        engine.call(MATTING, 1)
     assert signals == [(os.getpid(), SIGTERM)]
     assert handle.calls == 1

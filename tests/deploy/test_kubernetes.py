@@ -98,7 +98,7 @@ def test_ray_serve_accepts_the_application() -> None:
 def test_the_application_is_the_profile_that_servers_expect() -> None:
     (application,) = _serve_config()["applications"]
     assert application["args"]["profile"] == ENVIRONMENT["RETOUCH_PROFILE"]
-    assert str(application["args"]["queue"]) == ENVIRONMENT["RETOUCH_MAX_QUEUE"]
+    assert str(application["args"]["queue"]) == ENVIRONMENT["RETOUCH_MAX_WAITING"]
 
 
 def test_the_release_of_ray_is_one_that_is_installed() -> None:

@@ -7,10 +7,7 @@ import pytest
 
 from models.catalog.profile import load_profile
 from models.catalog.registry import CARDS
-from models.deadline import Deadline
 from models.roles import MATTING, MODERATION
-from models.runtime.batching import batch_key, perform
-from models.runtime.engine import Call
 from models.runtime.pool import Pool
 
 BATCHED = [role for role, card in load_profile("tiny").items() if card.max_batch > 1]
@@ -33,11 +30,11 @@ def test_the_roles_that_batch() -> None:
 
 @pytest.mark.parametrize("role", BATCHED)
 def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
-    calls = [Call(role, (rgb,), deadline=Deadline()) for rgb in pictures()]
+    given = [((rgb,), {}) for rgb in pictures()]
     with tiny.use(role) as model:
-        assert len({batch_key(model, call) for call in calls}) == 1
-        together = [outcome.get() for outcome in perform(model, calls)]
-        alone = [getattr(model, role.method)(*call.args) for call in calls]
+        assert len({model.batch_key(*args) for args, _ in given}) == 1
+        together = model.predict_batch(given)
+        alone = [getattr(model, role.method)(*args) for args, _ in given]
     for one, other in zip(together, alone, strict=True):
         if role == MATTING:
             assert one.shape == other.shape
@@ -49,10 +46,10 @@ def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
 
 @pytest.mark.parametrize("role", BATCHED)
 def test_of_several_at_once_none_is_taken_for_another(tiny: Pool, role: Any) -> None:
-    calls = [Call(role, (rgb,), deadline=Deadline()) for rgb in pictures()]
+    given = [((rgb,), {}) for rgb in pictures()]
     with tiny.use(role) as model:
-        results = [outcome.get() for outcome in perform(model, calls)]
-        backwards = [outcome.get() for outcome in perform(model, calls[::-1])]
+        results = model.predict_batch(given)
+        backwards = model.predict_batch(given[::-1])
     for one, other in zip(results, backwards[::-1], strict=True):
         if role == MATTING:
             assert one.shape == other.shape

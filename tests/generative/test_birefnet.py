@@ -17,6 +17,7 @@ from models.backends.matting_input import MattingInput, to_full_size
 from models.backends.torch.birefnet import BiRefNet, make_tiny
 from models.errors import BadWeightsError, RemoteCodeError
 from models.placement import DeviceConfig
+from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]
 
@@ -170,8 +171,8 @@ def test_the_side_is_the_preprocessors_unless_given(tiny: Path) -> None:
 def test_calls_at_once_give_what_calls_alone_give(tiny: Path, photo: Photo) -> None:
     network = BiRefNet(tiny, allow_remote_code=True)
     pictures = [photo(name).rgb[:200, :200] for name in ("astronaut", "coffee", "chelsea")] * 2
-    with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(network.matte, pictures))
+    with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(queued(network.matte), pictures))
     assert all(map(np.array_equal, together, map(network.matte, pictures)))
 
 

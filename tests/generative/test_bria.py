@@ -16,6 +16,7 @@ from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene, make_
 from models.deadline import Deadline, deadline_scope
 from models.errors import BadWeightsError, CallerDisconnectedError, NothingToCopyError
 from models.placement import DeviceConfig
+from tests.helpers.one_at_a_time import one_at_a_time
 
 # EulerAncestralDiscreteScheduler hands a tensor to np.array (diffusers 0.42 with NumPy 2).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -101,8 +102,8 @@ def test_calls_of_other_threads_change_nothing(scene: BriaScene, fill: BriaFill)
         return scene.scenes(noise(), alpha(), "a wood", "", [seed], fast=seed % 3 == 0)[0]
 
     alone = [draw(seed) for seed in range(6)]
-    with ThreadPoolExecutor(4) as threads:
-        together = list(threads.map(draw, range(6)))
+    with one_at_a_time() as queued, ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(queued(draw), range(6)))
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 

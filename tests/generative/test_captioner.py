@@ -12,6 +12,7 @@ from imaging.picture import Rgb
 from models.backends.torch.captioner import Captioner, make_tiny, sentence
 from models.errors import BadWeightsError
 from models.placement import DeviceConfig
+from tests.helpers.one_at_a_time import one_at_a_time
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,8 +54,8 @@ def test_the_same_picture_gets_the_same_caption_whatever_runs_beside_it(
 ) -> None:
     pictures = [noise(seed) for seed in range(6)]
     alone = [captioner.caption(picture) for picture in pictures]
-    with ThreadPoolExecutor(3) as threads:
-        assert list(threads.map(captioner.caption, pictures)) == alone
+    with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(queued(captioner.caption), pictures)) == alone
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 500), (2, 4000), (1500, 2000)])

@@ -248,16 +248,3 @@ def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None
         with pytest.raises(CallerDisconnectedError):
             fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
     assert fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])
-
-
-def test_a_caller_who_leaves_waits_for_the_device_no_longer() -> None:
-    deadline = Deadline()
-    deadline.cancel()
-    device_config = DeviceConfig(device="nowhere")
-    with (
-        diffusion.alone_on(device_config),
-        deadline_scope(deadline),
-        pytest.raises(CallerDisconnectedError),
-        diffusion.alone_on(device_config),
-    ):
-        pytest.fail("the device was held twice")

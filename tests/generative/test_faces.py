@@ -13,6 +13,7 @@ from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 from models.roles import Face
 from models.tiny.tiny_faces import make_tiny
+from tests.helpers.one_at_a_time import one_at_a_time
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +112,8 @@ def test_threads_get_the_faces_of_their_own_pictures(faces: YuNetFaces) -> None:
         return tuple(round(value) for value in found[0].rect)
 
     alone = [first(faces.analyse(one)) for one in pictures]
-    with ThreadPoolExecutor(4) as threads:
-        assert [first(found) for found in threads.map(faces.analyse, pictures)] == alone
+    with one_at_a_time() as queued, ThreadPoolExecutor(4) as threads:
+        assert [first(found) for found in threads.map(queued(faces.analyse), pictures)] == alone
 
 
 @pytest.mark.parametrize("name", ["yunet.onnx", "fairface.onnx"])

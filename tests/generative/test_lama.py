@@ -17,6 +17,7 @@ from models.backends.torch import lama
 from models.backends.torch.lama import Lama, make_tiny
 from models.errors import BadWeightsError, NothingToCopyError
 from models.placement import DeviceConfig
+from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]
 
@@ -129,8 +130,8 @@ def test_the_same_input_gives_the_same_output_from_the_first_call_on(
 ) -> None:
     model, rgb = Lama(file), photo("chelsea").rgb[:120, :160]
     hole = holed((120, 160), (30, 70, 50, 90))
-    with ThreadPoolExecutor(3) as threads:
-        outs = list(threads.map(lambda _: model.fill(rgb, hole), range(6)))
+    with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
+        outs = list(threads.map(queued(lambda _: model.fill(rgb, hole)), range(6)))
     outs.append(Lama(file).fill(rgb, hole))
     assert all(np.array_equal(outs[0], out) for out in outs)
 

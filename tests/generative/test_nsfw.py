@@ -14,6 +14,7 @@ from imaging.picture import Picture
 from models.backends.torch.nsfw import NsfwClassifier, make_tiny
 from models.errors import BadWeightsError
 from models.placement import DeviceConfig
+from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]
 NAMES = ("astronaut", "coffee", "chelsea")
@@ -101,6 +102,6 @@ def test_half_precision_is_for_gpus(folder: Path, dtype: str) -> None:
 def test_calls_at_once_give_what_calls_alone_give(folder: Path, photo: Photo) -> None:
     model = NsfwClassifier(folder)
     pictures = [photo(name).rgb for name in NAMES] * 2
-    with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(model.score, pictures))
+    with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(queued(model.score), pictures))
     assert together == [model.score(picture) for picture in pictures]

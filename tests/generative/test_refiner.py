@@ -9,6 +9,7 @@ import torch
 from models.backends.torch.refiner import Refiner, make_tiny, one_line
 from models.errors import BadWeightsError
 from models.placement import DeviceConfig
+from tests.helpers.one_at_a_time import one_at_a_time
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -40,8 +41,8 @@ def test_the_same_prompt_gives_the_same_answer_whatever_runs_beside_it(refiner: 
     prompts = ["a beach", "a wood at night", "x", "snow and nothing else"] * 3
     alone = [refiner.refine(prompt) for prompt in prompts]
     assert len(set(alone)) > 1
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(refiner.refine, prompts)) == alone
+    with one_at_a_time() as queued, ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(queued(refiner.refine), prompts)) == alone
 
 
 def test_the_caption_counts(refiner: Refiner) -> None:

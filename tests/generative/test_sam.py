@@ -19,6 +19,7 @@ from models.backends.torch.sam import Sam, build
 from models.backends.torch.sam2 import Sam2
 from models.errors import BadWeightsError
 from models.placement import DeviceConfig
+from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]
 ANY_MASK = (-9.0, -1.0)
@@ -71,8 +72,8 @@ def test_calls_at_once_give_what_calls_alone_give(
 ) -> None:
     model = network()
     pictures = [photo(name).rgb[:90, :120] for name in ("astronaut", "coffee", "chelsea")] * 2
-    with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(model.segment, pictures))
+    with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(queued(model.segment), pictures))
     assert all(
         np.array_equal(labels, model.segment(rgb))
         for labels, rgb in zip(together, pictures, strict=True)

@@ -5,6 +5,7 @@ import gc
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
-from models.backends.diffusion import diffusion, sdxl, sdxl_pipeline
+from models.backends.diffusion import sdxl, sdxl_pipeline
 from models.backends.diffusion.sdxl import (
     SdxlFill,
     SdxlOutpaint,
@@ -26,6 +27,7 @@ from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared
 from models.errors import BadWeightsError
 from models.placement import DeviceConfig
 from models.tiny.sdxl import make_tiny
+from tests.helpers.one_at_a_time import one_at_a_time
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CPU = DeviceConfig()
@@ -115,29 +117,14 @@ def test_calls_side_by_side_give_what_each_gives_alone(
         lambda: outpaint.outpaint(RGB, HOLE, "a wood", "", 1),
     ]
     alone = [call() for call in calls]
-    beside: dict[int, Rgb] = {}
-
-    def run(number: int) -> None:
-        beside[number] = calls[number]()
-
-    threads = [threading.Thread(target=run, args=[number]) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with one_at_a_time() as queued, ThreadPoolExecutor(len(calls)) as threads:
+        beside = list(threads.map(lambda call: queued(call)(), calls))
     for number, picture in enumerate(alone):
         assert np.array_equal(beside[number], picture), number
 
 
-def test_calls_side_by_side_need_no_turns_in_float32(
-    fill: SdxlFill, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Without the lock on the device, only a scheduler for each call keeps pictures apart.
-    class Turn:
-        def __enter__(self) -> None: ...
-        def __exit__(self, *_: object) -> None: ...
-
-    monkeypatch.setattr(diffusion, "alone_on", lambda device_config: Turn())
+def test_calls_side_by_side_need_no_turns_in_float32(fill: SdxlFill) -> None:
+    # A scheduler of diffusers for each call is what keeps their pictures apart.
     alone = [fill.fill_by_prompt(RGB, HOLE, "a cat", "", [seed])[0] for seed in (1, 2)]
     beside: dict[int, Rgb] = {}
     start = threading.Barrier(2)

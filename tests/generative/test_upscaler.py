@@ -16,6 +16,7 @@ from imaging.picture import Picture
 from models.backends.torch.upscaler import Upscaler, make_tiny
 from models.errors import BadWeightsError
 from models.placement import DeviceConfig
+from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]
 
@@ -138,6 +139,6 @@ def test_half_precision_is_for_gpus(file: Path, dtype: str) -> None:
 def test_calls_at_once_give_what_calls_alone_give(file: Path, photo: Photo) -> None:
     model = Upscaler(file, tile=128)
     crops = [photo(name).rgb[:50, :60] for name in ("astronaut", "coffee", "chelsea")] * 2
-    with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(lambda crop: model.upscale(crop, 4), crops))
+    with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(queued(lambda crop: model.upscale(crop, 4)), crops))
     assert all(np.array_equal(a, model.upscale(b, 4)) for a, b in zip(together, crops, strict=True))

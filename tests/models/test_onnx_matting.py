@@ -14,6 +14,7 @@ from models.backends.onnx.u2net import U2Net
 from models.placement import DeviceConfig
 from models.roles import MATTING
 from models.runtime.pool import Pool
+from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]
 FLOAT, HALF, INT = 1, 10, 6  # of ONNX's TensorProto.DataType
@@ -118,6 +119,6 @@ def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 def test_calls_at_once_give_what_calls_alone_give(tmp_path: Path, photo: Photo) -> None:
     model = OnnxMatting(network(tmp_path / "net.onnx"))
     pictures = [photo(name).rgb for name in ("astronaut", "coffee", "chelsea")] * 2
-    with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(model.matte, pictures))
+    with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(queued(model.matte), pictures))
     assert all(map(np.array_equal, together, map(model.matte, pictures)))

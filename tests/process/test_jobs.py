@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.jobs.workers import Workers
 from sqlalchemy import create_engine, text
 
 from imaging.files.codec import probe
 from models.roles import Role
+from models.runtime.scheduler import Scheduler
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Job, JobExecutor
@@ -41,12 +41,12 @@ class JobSetup:
         self.results = LocalObjects(folder / "results")
         self.records = Records(database_url(f"sqlite:///{folder}/records.db"))
         visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results)
-        self.workers = Workers(1)
+        self.scheduler = Scheduler("test", 1)
         serializer = JobSerializer(
             {operation.path: operation for operation in OPERATIONS}, self.sources
         )
         executor = JobExecutor(models, self.results, visuals, 0.8)
-        runner = JobRunner(serializer, self.results, executor, self.workers, 60)
+        runner = JobRunner(serializer, self.results, executor, self.scheduler, 60)
         self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), serializer, runner, limit=300)
         self.jobs.start()
 
@@ -59,7 +59,7 @@ class JobSetup:
     def close(self) -> None:
         """Let jobs end that have begun."""
         self.jobs.stop(20)
-        self.workers.stop_accepting_anything()
+        self.scheduler.stop_accepting()
         self.records.close()
 
     def remembered(self) -> int:

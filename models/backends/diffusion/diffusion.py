@@ -3,7 +3,6 @@
 import copy
 import importlib
 import json
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,28 +173,14 @@ def steps_for(strength: float, steps: int) -> int:
     return steps
 
 
-_DEVICES: dict[str, threading.Lock] = {}
-_NEW_DEVICE = threading.Lock()
-
-
 @contextmanager
-def alone_on(device_config: DeviceConfig) -> Iterator[None]:
-    """Wait for the device and hold it for one generation; raises WorkCancelledError while it waits.
-
-    Two at once take as long as one after the other but twice the memory. It also keeps apart what
-    moves shared weights: a VAE upcast to float32 for float16 pipelines, and offload.
-    """
-    with _NEW_DEVICE:
-        lock = _DEVICES.setdefault(device_config.device, threading.Lock())
-    while not lock.acquire(timeout=0.05):
-        checkpoint()
-    try:
-        if device_config.device == "cpu":
-            # OpenMP keeps it per thread, and another number of threads sums in another order.
-            torch.set_num_threads(device_config.threads)
+def generating(device_config: DeviceConfig) -> Iterator[None]:
+    """Hold for one generation what it needs of its thread; one runs at a time, as the scheduler sees to."""
+    if device_config.device == "cpu":
+        # OpenMP keeps it per thread, and another number of threads sums in another order.
+        torch.set_num_threads(device_config.threads)
+    with torch.no_grad():
         yield
-    finally:
-        lock.release()
 
 
 def stop_if_abandoned(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:

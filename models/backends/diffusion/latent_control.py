@@ -175,7 +175,7 @@ class LatentControl:
         made: list[Rgb] = []
         for first in range(0, len(seeds), most):
             batch = seeds[first : first + most]
-            with diffusion.alone_on(self._device_config), torch.no_grad():
+            with diffusion.generating(self._device_config):
                 made += self._batch(shown, flag, prompt, negative_prompt, batch, how)
         return made
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import diffusers
 import numpy as np
-import torch
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
@@ -125,7 +124,7 @@ class SdxlPipeline:
         made: list[Rgb] = []
         for first in range(0, len(seeds), most):
             batch = seeds[first : first + most]
-            with diffusion.alone_on(self._device_config), torch.no_grad():
+            with diffusion.generating(self._device_config):
                 made += self._batch(
                     pipe, rgb, hole, prompt, negative_prompt, batch, recipe, reference
                 )

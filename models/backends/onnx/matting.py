@@ -5,7 +5,6 @@ Not run on the published files.
 
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Lock
 from typing import Self
 
 import numpy as np
@@ -23,7 +22,7 @@ class OnnxMatting:
     """Fulfils the role `models.roles.Matting`.
 
     Runs on CUDA where the device configuration asks for it; a provider that is missing is an error and no
-    reason to run elsewhere.
+    reason to run elsewhere. A call at 1024 x 1024 takes gigabytes of working memory: its cards are exclusive.
     """
 
     def __init__(
@@ -57,8 +56,6 @@ class OnnxMatting:
         self._output = self._session.get_outputs()[0].name
         self._logits = logits
         self._file = file
-        # A call at 1024 x 1024 takes gigabytes of working memory: one at a time.
-        self._turn = Lock()
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig, logits: bool = True) -> Self:
@@ -74,8 +71,7 @@ class OnnxMatting:
     def _look(self, rgb: Rgb) -> Float:
         """Run the network: the matte of the square, 0..1."""
         tensor = self._input.tensor(rgb).astype(self._dtype)
-        with self._turn:
-            (found,) = self._session.run([self._output], {self._name: tensor})
+        (found,) = self._session.run([self._output], {self._name: tensor})
         if found.shape != (1, 1, *tensor.shape[2:]):
             raise ValueError(f"{self._file} gives {found.shape}, no matte")
         matte = np.asarray(found[0, 0], np.float32)

@@ -7,7 +7,6 @@ guesses race: that is thrown away unread. Expression and glasses are not told. N
 """
 
 import math
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -52,21 +51,20 @@ _DEPTH_TO_WIDTH = 0.636
 
 
 class YuNetFaces:
-    """Fulfils the role `models.roles.FaceAnalysis`; safe to call from several threads."""
+    """Fulfils the role `models.roles.FaceAnalysis`, one call at a time: the detector keeps its input's size."""
 
     def __init__(
         self, detector: Path, attributes: Path | None, device_config: DeviceConfig
     ) -> None:
         """Load ONNX files; raises BadWeightsError. attributes: None tells no age and no gender.
 
-        Both run on the processor whatever the device_config: they take milliseconds there.
+        Both run on the processor whatever the device configuration: they take milliseconds there.
         """
         check_file(detector)
         try:
             self._detector = cv2.FaceDetectorYN.create(
                 str(detector), "", (_MULTIPLE, _MULTIPLE), _MIN_SCORE, _NMS, 5000
             )
-            self._turn = threading.Lock()
             self._detect(np.zeros((_MULTIPLE, _MULTIPLE, 3), np.uint8))
         except cv2.error as error:
             raise BadWeightsError(
@@ -100,9 +98,8 @@ class YuNetFaces:
 
     def _detect(self, bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run the detector: x, y, width, height, five landmarks, score; n x 15."""
-        with self._turn:
-            self._detector.setInputSize((bgr.shape[1], bgr.shape[0]))
-            _, rows = self._detector.detect(bgr)
+        self._detector.setInputSize((bgr.shape[1], bgr.shape[0]))
+        _, rows = self._detector.detect(bgr)
         return np.zeros((0, 15), np.float32) if rows is None else np.array(rows, np.float32)
 
     def _face(self, rgb: Rgb, row: NDArray[np.float32]) -> Face:

@@ -1,8 +1,7 @@
-"""Where a network's weights live between calls, and whose turn it is to run it."""
+"""Where a network's weights live between calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
 from typing import Generic, TypeVar
 
 import torch
@@ -16,8 +15,8 @@ Net = TypeVar("Net", bound=nn.Module)
 class DeviceModule(Generic[Net]):
     """A network in evaluation mode, on its device or, with `offload`, there only while it runs.
 
-    One call runs at a time: the working memory of two is what a small GPU has not got, and two
-    would not be faster.
+    One call runs at a time, which is the scheduler's business: the working memory of two is what a small GPU
+    has not got, and two would not be faster.
     """
 
     def __init__(self, network: Net, device_config: DeviceConfig, dtype: torch.dtype) -> None:
@@ -27,12 +26,11 @@ class DeviceModule(Generic[Net]):
         self._offload = device_config.offload and self.device.type != "cpu"
         self._network: Net = network.eval().to("cpu" if self._offload else self.device, dtype)
         self._network.requires_grad_(False)
-        self._turn = Lock()
 
     @contextmanager
     def on_device(self) -> Iterator[Net]:
-        """Lend the network on its device, for inference, to one caller."""
-        with self._turn, torch.inference_mode():
+        """Yield the network on its device, for inference."""
+        with torch.inference_mode():
             if not self._offload:
                 yield self._network
                 return

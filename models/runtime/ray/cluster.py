@@ -6,9 +6,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import ray
@@ -32,8 +32,8 @@ from models.errors import (
     EngineUnavailableError,
     ModelUnavailableError,
 )
-from models.roles import Role, SizeRule
-from models.runtime.engine import Call, RoleLoad
+from models.roles import P, Role, SizeRule
+from models.runtime.calls import Call, ModelProxy
 from models.runtime.ray.deployments import APPLICATION
 
 log = logging.getLogger("retouch.engine")
@@ -52,7 +52,7 @@ _MEMORY = 0.1
 
 
 class ClusterEngine:
-    """Fulfils models.runtime.engine.Engine on the application that `models.runtime.ray.deploy` has deployed.
+    """Fulfils models.roles.Models on the application that `models.runtime.ray.deploy` has deployed.
 
     Any number of processes may share it; each attaches as a driver. address: of the cluster, as
     ray.init takes it. profile: must be the one that is deployed. queue: as it was deployed.
@@ -64,12 +64,11 @@ class ClusterEngine:
         self._queue = queue
         self._handles: dict[Role[Any], DeploymentHandle[Any]] = {}
         self._sizes: dict[Role[Any], SizeRule] = {}
-        self._running = dict.fromkeys(profile, 0)
         self._mean_s = dict.fromkeys(profile, 0.0)
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
-    def start(self) -> None:
+    def warm_up(self) -> None:
         """Attach to the cluster and wait until every role can be called.
 
         Raises EngineUnavailableError where there is no cluster, ModelUnavailableError where another profile is
@@ -120,28 +119,27 @@ class ClusterEngine:
             raise ModelUnavailableError(f"the model of {role} works at any size")
         return self._sizes[role]
 
-    def run(self, call: Call) -> Any:
+    @contextmanager
+    def use(self, role: Role[P]) -> Iterator[P]:
+        """Yield a proxy whose calls go to the cluster; nothing is held between two calls."""
+        yield cast(P, ModelProxy(role, self.call, self.sizes))
+
+    def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
         """Make a call on some replica and wait for it; where one dies, on another."""
-        handle = self._handle(call.role)
+        call = Call(role, args, kwargs)
+        handle = self._handle(role)
         call.deadline.check()
-        with self._counted(call.role):
+        with self._timed(role):
             return self._persistently(handle, call)
 
-    def load(self) -> Mapping[Role[Any], RoleLoad]:
-        """Tell how many calls of this process each role has in hand."""
-        with self._lock:
-            return {
-                role: RoleLoad(running, 0, self._mean_s[role])
-                for role, running in self._running.items()
-            }
-
-    def close(self) -> None:
-        """Leave the cluster; the models stay there."""
+    def close(self, timeout_s: float = 0) -> bool:
+        """Leave the cluster; the models stay there, and nothing is left at work here."""
         self._closed.set()
         for handle in self._handles.values():
             handle.shutdown()  # type: ignore[no-untyped-call]
         if ray.is_initialized():
             ray.shutdown()
+        return True
 
     def _handle(self, role: Role[Any]) -> DeploymentHandle[Any]:
         if role not in self._profile:
@@ -187,16 +185,13 @@ class ClusterEngine:
         return EngineBusyError(f"{self._queue} calls wait for {role}, the limit", wait)
 
     @contextmanager
-    def _counted(self, role: Role[Any]) -> Iterator[None]:
+    def _timed(self, role: Role[Any]) -> Iterator[None]:
         start = time.monotonic()
-        with self._lock:
-            self._running[role] += 1
         try:
             yield
         finally:
             took = time.monotonic() - start
             with self._lock:
-                self._running[role] -= 1
                 share = _MEMORY if self._mean_s[role] else 1.0
                 self._mean_s[role] += share * (took - self._mean_s[role])
 

@@ -18,8 +18,7 @@ from ray.serve.handle import DeploymentHandle
 from models.catalog.card import Card
 from models.catalog.profile import load_profile
 from models.roles import Role, SizeRule, role_named
-from models.runtime.batching import Outcome
-from models.runtime.engine import Call
+from models.runtime.calls import Call
 from models.runtime.ray.plan import Replicas, plan
 from models.runtime.ray.replica import ModelSource, RoleModel, deadline_of
 
@@ -33,11 +32,9 @@ _END_S = 120.0
 class RoleReplica:
     """What Ray Serve runs as one replica of a role."""
 
-    def __init__(self, source: ModelSource, role: str, threads: int, max_batch: int) -> None:
+    def __init__(self, source: ModelSource, role: str, threads: int) -> None:
         self._role = role_named(role)
         self._model = RoleModel(source, self._role, threads)
-        self._batches = max_batch > 1
-        self._together.set_max_batch_size(max_batch)  # type: ignore[attr-defined]
 
     async def run(
         self, args: list[Any], kwargs: dict[str, Any], seconds: float | None, sent: float
@@ -46,19 +43,12 @@ class RoleReplica:
         given = [await _here(arg) for arg in args]
         named = {name: await _here(arg) for name, arg in kwargs.items()}
         call = Call(self._role, tuple(given), named, deadline_of(seconds, sent))
+        future = self._model.submit(call)
         try:
-            if self._batches:
-                outcome: Outcome = await self._together(call)
-            else:
-                (outcome,) = await self._model.make([call])
+            return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             call.deadline.cancel()  # the model's thread looks between two steps
             raise
-        return outcome.get()
-
-    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)
-    async def _together(self, calls: list[Call]) -> list[Outcome]:
-        return await self._model.make(calls)
 
     def sizes(self) -> SizeRule | None:
         """Give the sizes that the model works at; None where it works at any."""
@@ -86,7 +76,7 @@ def application(args: Mapping[str, Any]) -> serve.Application:
     args: the fields of models.runtime.ray.replica.ModelSource, by default as RETOUCH_PROFILE,
     RETOUCH_DATA_DIR, RETOUCH_MODELS_DIR, RETOUCH_DEVICE, RETOUCH_DTYPE and RETOUCH_OFFLOAD say;
     gpu_memory_mb: of one GPU, 24 GiB by default (RETOUCH_GPU_MEMORY_MB); queue: calls that may wait for
-    a role in each process that calls, 64 by default (RETOUCH_MAX_QUEUE). Raises UnknownProfileError, and
+    a role in each process that calls, 64 by default (RETOUCH_MAX_WAITING). Raises UnknownProfileError, and
     ValueError for an argument that there is not.
     """
     given = {**_from_environment(), **args}
@@ -126,7 +116,7 @@ def _deployment(
         max_queued_requests=queue,
         graceful_shutdown_timeout_s=_END_S,
     )
-    return deployment.bind(source, role.name, max(1, int(replicas.cpus)), card.max_batch)
+    return deployment.bind(source, role.name, max(1, int(replicas.cpus)))
 
 
 def _as_deployment(kind: type, **options: Any) -> serve.Deployment:
@@ -144,5 +134,5 @@ def _from_environment() -> dict[str, Any]:
         "dtype": read("RETOUCH_DTYPE") or "auto",
         "offload": (read("RETOUCH_OFFLOAD") or "false").lower() in ("1", "true", "yes", "on"),
         "gpu_memory_mb": read("RETOUCH_GPU_MEMORY_MB") or DEFAULT_GPU_MB,
-        "queue": read("RETOUCH_MAX_QUEUE") or 64,
+        "queue": read("RETOUCH_MAX_WAITING") or 64,
     }

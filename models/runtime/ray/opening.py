@@ -1,12 +1,16 @@
 """The engine on a cluster, where Ray is installed."""
 
+from typing import TYPE_CHECKING
+
 from models.catalog.profile import load_profile
 from models.errors import RayNotInstalledError
-from models.runtime.engine import Engine
 from models.runtime.ray import environment
 
+if TYPE_CHECKING:
+    from models.runtime.ray.cluster import ClusterEngine
 
-def open_cluster(profile: str, address: str, queue: int) -> Engine:
+
+def open_cluster(profile: str, address: str, queue: int) -> "ClusterEngine":
     """Give the engine on the Ray cluster at `address`; raises RayNotInstalledError without the extra `cluster`.
 
     Weights are the replicas' business: none are looked for here. Raises UnknownProfileError.

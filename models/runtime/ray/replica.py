@@ -1,19 +1,17 @@
 """One replica of one role: a model in a process of its own, without any engine's imports."""
 
-import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from models.deadline import Deadline
 from models.roles import Role, SizeRule
-from models.runtime.batching import Outcome, batch_key, perform
-from models.runtime.engine import Call
+from models.runtime.calls import Call
 from models.runtime.pool import Pool
+from models.runtime.scheduler import Scheduler
 
 
 @dataclass(frozen=True)
@@ -48,30 +46,22 @@ class RoleModel:
             roles=(role,),
         )
         self._role = role
-        self._pool.warm_up()
-        self._thread = ThreadPoolExecutor(1, role.name)
+        batches = {role: card.max_batch for role, card in self._pool.profile.items()}
+        self._scheduler = Scheduler(role.name, 1, self._pool.use, batches)
+        self._scheduler.submit(self._pool.warm_up).result()
 
     def sizes(self) -> SizeRule | None:
-        """Give the sizes that the model works at; None where it works at any."""
+        """Return the sizes that the model works at; None where it works at any."""
+        return self._scheduler.submit(self._read_sizes).result()
+
+    def submit(self, call: Call) -> "Future[Any]":
+        """Queue a call; those that wait and are alike are made together."""
+        return self._scheduler.submit(call)
+
+    def _read_sizes(self) -> SizeRule | None:
         with self._pool.use(self._role) as model:
             sizes: SizeRule | None = getattr(model, "sizes", None)
             return sizes
-
-    async def make(self, calls: Sequence[Call]) -> list[Outcome]:
-        """Make calls that came together; those that are not alike one after the other."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._make, calls)
-
-    def _make(self, calls: Sequence[Call]) -> list[Outcome]:
-        outcomes: dict[int, Outcome] = {}
-        with self._pool.use(self._role) as model:
-            alike: dict[Any, list[int]] = {}
-            for at, call in enumerate(calls):
-                key = batch_key(model, call) if len(calls) > 1 else None
-                alike.setdefault(key, []).append(at)
-            for places in alike.values():
-                made = perform(model, [calls[at] for at in places])
-                outcomes.update(zip(places, made, strict=True))
-        return [outcomes[at] for at in range(len(calls))]
 
 
 def deadline_of(seconds: float | None, sent: float) -> Deadline:

@@ -1,0 +1,50 @@
+"""Calls of models that run elsewhere than where they are made: a call, and a proxy that makes calls."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from models.deadline import Deadline, current
+from models.roles import Role, SizeRule
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a role's method, with the arguments that `models.roles` gives it.
+
+    deadline: how long the caller waits; by default the deadline of the context that makes the call.
+    """
+
+    role: Role[Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    deadline: Deadline = field(default_factory=current)
+
+
+class ModelProxy:
+    """A role's model elsewhere: its one method, and its sizes where it generates.
+
+    call: makes a call, as `call(role, *args, **kwargs)`, and returns its result. sizes: returns the sizes
+    that the model of a role works at.
+    """
+
+    def __init__(
+        self,
+        role: Role[Any],
+        call: Callable[..., Any],
+        sizes: Callable[[Role[Any]], SizeRule],
+    ) -> None:
+        self._role = role
+        self._call = call
+        self._sizes = sizes
+
+    @property
+    def sizes(self) -> SizeRule:
+        """The sizes that the model works at."""
+        return self._sizes(self._role)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name != self._role.method:
+            raise AttributeError(f"{self._role} has no {name}")
+        return partial(self._call, self._role)

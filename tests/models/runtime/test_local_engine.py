@@ -1,0 +1,177 @@
+"""The engine in this process: the pool's models, on the thread that calls or on their device's."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from models.deadline import Deadline, deadline_scope
+from models.errors import CallerDisconnectedError, ModelUnavailableError
+from models.roles import (
+    CAPTIONING,
+    FACE_ANALYSIS,
+    INPAINTING,
+    MATTING,
+    MODERATION,
+    OUTPAINTING,
+    ROLES,
+    SEGMENTATION,
+    SUPER_RESOLUTION,
+    Role,
+    SizeRule,
+)
+from models.runtime.local_engine import LocalEngine
+from models.runtime.pool import Pool
+from tests.models.test_pool import card, pool
+
+GREY = np.zeros((8, 8, 3), np.uint8)
+
+
+@pytest.fixture
+def models(lite: Pool) -> LocalEngine:
+    return LocalEngine(lite)
+
+
+def test_every_role_of_lite_answers_as_its_model_does(models: LocalEngine, lite: Pool) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
+    hole = np.zeros((90, 120), np.bool_)
+    hole[30:50, 40:70] = True
+    with models.use(MATTING) as ours, lite.use(MATTING) as model:
+        assert np.array_equal(ours.matte(rgb), model.matte(rgb))
+    with models.use(INPAINTING) as ours, lite.use(INPAINTING) as model:
+        assert np.array_equal(ours.fill(rgb, hole, avoid=None), model.fill(rgb, hole))
+    with models.use(SUPER_RESOLUTION) as ours, lite.use(SUPER_RESOLUTION) as model:
+        assert np.array_equal(ours.upscale(rgb, 2), model.upscale(rgb, 2))
+    with models.use(SEGMENTATION) as ours, lite.use(SEGMENTATION) as model:
+        assert np.array_equal(ours.segment(rgb), model.segment(rgb))
+    with models.use(MODERATION) as ours, lite.use(MODERATION) as model:
+        assert ours.score(rgb) == model.score(rgb)
+    with models.use(FACE_ANALYSIS) as ours:
+        assert ours.analyse(rgb) == []
+
+
+def test_what_the_profile_lacks_is_said(models: LocalEngine) -> None:
+    assert models.offers(MATTING)
+    assert not models.offers(CAPTIONING)
+    with pytest.raises(ModelUnavailableError, match="captioning"), models.use(CAPTIONING):
+        pass
+
+
+def exclusive(folder: Path, models: dict[Role[Any], Any]) -> tuple[LocalEngine, Pool]:
+    """Make an engine of models that work on one call at a time."""
+    cards = {
+        role: replace(card(role, lambda *_, model=model: model), exclusive=True)
+        for role, model in models.items()
+    }
+    held = Pool(cards, folder)
+    return LocalEngine(held), held
+
+
+def test_a_proxy_has_its_roles_method_and_sizes_alone(tmp_path: Path) -> None:
+    class Painter:
+        sizes = SizeRule(8, 64, 8)
+
+        def outpaint(self, *args: Any) -> Any:
+            return args
+
+    engine, _ = exclusive(tmp_path, {OUTPAINTING: Painter()})
+    with engine.use(OUTPAINTING) as lent:
+        assert lent.sizes == SizeRule(8, 64, 8)
+        assert lent.outpaint(1, 2, 3) == (1, 2, 3)  # type: ignore[call-arg]
+        for method in {role.method for role in ROLES} - {"outpaint"}:
+            with pytest.raises(AttributeError):
+                getattr(lent, method)
+    assert engine.close(10)
+
+
+def test_a_model_for_one_call_at_a_time_is_given_back_after_each(tmp_path: Path) -> None:
+    class Model:
+        def caption(self, rgb: Any) -> str:
+            return str(held.stats()[CAPTIONING].lent)
+
+    engine, held = exclusive(tmp_path, {CAPTIONING: Model()})
+    with engine.use(CAPTIONING) as captioning:
+        assert held.stats()[CAPTIONING].lent == 0
+        assert captioning.caption(GREY) == "1"
+    assert engine.close(10)
+    assert held.stats()[CAPTIONING].lent == 0
+
+
+def test_models_of_one_device_never_work_together(tmp_path: Path) -> None:
+    at_work = threading.Semaphore(1)
+
+    class Model:
+        def matte(self, rgb: Any) -> str:
+            assert at_work.acquire(blocking=False), "two models work at once"
+            time.sleep(0.002)
+            at_work.release()
+            return threading.current_thread().name
+
+        score = matte
+
+    engine, _ = exclusive(tmp_path, {MATTING: Model(), MODERATION: Model()})
+
+    def work(n: int) -> Any:
+        with engine.use(MATTING) as matting, engine.use(MODERATION) as moderation:
+            return matting.matte(GREY) if n % 2 else moderation.score(GREY)
+
+    with ThreadPoolExecutor(8) as callers:
+        assert set(callers.map(work, range(64))) == {"cpu-0"}
+    assert engine.close(10)
+
+
+def test_a_model_for_many_calls_runs_on_the_thread_that_calls_it(tmp_path: Path) -> None:
+    class Model:
+        def matte(self, rgb: Any) -> str:
+            return threading.current_thread().name
+
+    with LocalEngine(pool(tmp_path, matting=lambda *_: Model())).use(MATTING) as matting:
+        assert str(matting.matte(GREY)) == threading.current_thread().name
+
+
+def test_work_that_nobody_waits_for_gets_no_model(models: LocalEngine) -> None:
+    deadline = Deadline()
+    deadline.cancel()
+    with (
+        deadline_scope(deadline),
+        pytest.raises(CallerDisconnectedError),
+        models.use(MATTING),
+    ):
+        pass
+
+
+def test_warming_up_runs_on_the_device(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    class Model:
+        def matte(self, rgb: Any) -> None:
+            seen.append(threading.current_thread().name)
+
+    engine, held = exclusive(tmp_path, {MATTING: Model()})
+    engine.warm_up()
+    assert seen == ["cpu-0"]
+    assert held.stats()[MATTING].loaded
+    assert engine.close(10)
+
+
+def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: LocalEngine) -> None:
+    rgb = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
+    deadline = Deadline()
+    threading.Timer(0.3, deadline.cancel).start()
+    with (
+        deadline_scope(deadline),
+        models.use(SUPER_RESOLUTION) as model,
+        pytest.raises(CallerDisconnectedError),
+    ):
+        model.upscale(rgb, 4)
+
+
+def test_warming_up_loads_every_model(weights_dir: Path) -> None:
+    fresh = Pool.for_profile("lite", weights_dir)
+    LocalEngine(fresh).warm_up()
+    assert all(row.loaded for row in fresh.stats().values())
