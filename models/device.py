@@ -1,16 +1,29 @@
-"""Where the models of a pool run: device, form of the weights, memory budget, chosen once at start."""
+"""Where models run: the device and form of one's weights, and the policy of a process, chosen at start."""
 
 import gc
 import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from models.catalog.card import Card
 from models.errors import UnknownDeviceError
-from models.placement import DeviceConfig
 
 _SHARE = 0.8
 """Of the free memory: the rest is for what a call needs beyond its card's figure."""
+
+
+@dataclass(frozen=True)
+class DeviceConfig:
+    """The device and the form in which a backend holds its weights.
+
+    device: as torch names it, `cpu` or `cuda:0`. dtype: `float32`, `float16` or `bfloat16`; a backend
+    whose layers cannot take it holds float32 and says so. threads: processor threads for one call.
+    offload: keep weights in main memory and bring each part to the device as it runs, for small GPUs.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+    offload: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,13 +70,16 @@ class DevicePolicy:
             memory_mb = int(_SHARE * devices.free_mb("cpu" if offload else chosen))
         return cls(chosen, dtype, threads, offload, memory_mb, preload, torch=True)
 
-    def device_config(self, card: Card) -> DeviceConfig:
-        """Give where and how a card's model is to run; what needs no torch runs on the processor."""
-        if not card.torch:
+    def device_config(self, torch: bool, own_dtype: str) -> DeviceConfig:
+        """Return where and how a model is to run; what needs no torch runs on the processor.
+
+        own_dtype: how its card says that it holds its weights on a GPU.
+        """
+        if not torch:
             return DeviceConfig(threads=self.threads)
         dtype = self.dtype
         if dtype == "auto":
-            dtype = "float32" if self.device == "cpu" else card.dtype
+            dtype = "float32" if self.device == "cpu" else own_dtype
         return DeviceConfig(self.device, dtype, self.threads, self.offload)
 
     def release(self) -> None:

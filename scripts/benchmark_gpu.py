@@ -21,7 +21,7 @@ import torch
 import transformers
 from PIL import Image
 
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 from scripts.gpu_cases import CASES, Case
 from scripts.gpu_rivals import Sample, Work
 from scripts.gpu_weights import PARTS

@@ -19,7 +19,7 @@ from models.backends.torch.refiner import Refiner
 from models.backends.torch.sam import Sam
 from models.backends.torch.sam2 import Sam2
 from models.backends.torch.upscaler import Upscaler
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 from models.roles import Face
 from scripts import gpu_rivals as rivals
 from scripts.gpu_rivals import Rival, Sample

@@ -19,7 +19,7 @@ from models.backends.torch.checkpoints import read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import torch_dtype
 from models.backends.weight_files import only_file
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from models.catalog.source import Folder, HubFolder, Part, WeightFile
+from models.device import DeviceConfig
 from models.errors import UnpinnedCodeError
-from models.placement import DeviceConfig
 from models.roles import Role
 
 Dtype = Literal["float32", "float16", "bfloat16"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.catalog.card import Card, Profile, check_pin
 from models.catalog.profile import load_profile
-from models.device import DevicePolicy
+from models.device import DeviceConfig, DevicePolicy
 from models.errors import (
     ModelOutOfMemoryError,
     ModelUnavailableError,
@@ -114,7 +114,7 @@ class Pool:
 
     def device(self, role: Role[Any]) -> str:
         """Return the device that a role's model runs on, as torch names it."""
-        return self._policy.device_config(self._slots[role].card).device
+        return self._device_config(self._slots[role].card).device
 
     def offers(self, role: Role[Any]) -> bool:
         """Tell whether the profile has a model for a role."""
@@ -271,9 +271,12 @@ class Pool:
             return model
         return RetryOnOutOfMemory(model, card.role, card.name, self._make_room)
 
+    def _device_config(self, card: Card) -> DeviceConfig:
+        return self._policy.device_config(card.torch, card.dtype)
+
     def _build(self, card: Card) -> Any:
         """Build a card's model; when memory runs out, once more with every idle model dropped."""
-        paths, device_config = self._cache.paths(card), self._policy.device_config(card)
+        paths, device_config = self._cache.paths(card), self._device_config(card)
         try:
             return card.load(paths, device_config)
         except Exception as error:

@@ -1,16 +1,50 @@
 """What the OpenAPI document says that FastAPI cannot see: bodies of three types, the token, every refusal."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from server.errors import ApiError, error_body, status_word
 from server.http.uploads import PictureRule
-from server.operation import Operation
 
 Schema = dict[str, Any]
+
+
+class Described(Protocol):
+    """What the document tells of an operation (`server.operation.Operation` is one)."""
+
+    @property
+    def path(self) -> str:
+        """Below /v1."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """Of HTTP."""
+        ...
+
+    @property
+    def of_visual(self) -> bool:
+        """Whether a registered picture's id stands in the path."""
+        ...
+
+    @property
+    def body(self) -> type[BaseModel]:
+        """Its fields and their bounds."""
+        ...
+
+    @property
+    def in_query(self) -> Sequence[str]:
+        """The fields that callers put into the query."""
+        ...
+
+    @property
+    def pictures(self) -> Sequence[PictureRule]:
+        """The pictures it takes."""
+        ...
+
 
 _TOKEN = {
     "type": "apiKey",
@@ -21,7 +55,7 @@ _TOKEN = {
 _ANY_REFUSAL = "default"
 
 
-def install(app: FastAPI, operations: Sequence[Operation[Any]]) -> None:
+def install(app: FastAPI, operations: Sequence[Described]) -> None:
     """Have `app` tell the whole of its document, made at the first call and kept."""
     plain: Callable[[], Schema] = app.openapi
 
@@ -66,7 +100,7 @@ def _schema(
     return schema | {"properties": properties | schema.get("properties", {})}
 
 
-def describe(operation: Operation[Any]) -> Schema:
+def describe(operation: Described) -> Schema:
     """Describe what an operation takes, in its path, its query or its body."""
     is_get = operation.method == "GET"
     parameters: list[Schema] = []
@@ -89,7 +123,7 @@ def describe(operation: Operation[Any]) -> Schema:
     return told
 
 
-def _complete(document: Schema, operations: Sequence[Operation[Any]]) -> Schema:
+def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     paths, schemas = document["paths"], document["components"]["schemas"]
     for operation in operations:
         # After FastAPI, which would turn the bounds of a seed into inexact floats.

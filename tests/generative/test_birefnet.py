@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from imaging.picture import Picture
 from models.backends.matting_input import MattingInput, to_full_size
 from models.backends.torch.birefnet import BiRefNet, make_tiny
+from models.device import DeviceConfig
 from models.errors import BadWeightsError, RemoteCodeError
-from models.placement import DeviceConfig
 from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]

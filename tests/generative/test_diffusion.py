@@ -16,8 +16,8 @@ from models.backends.diffusion import diffusion, sdxl
 from models.backends.diffusion.sdxl import SdxlFill, make_tiny
 from models.backends.diffusion.sdxl_pipeline import shared_pipeline
 from models.deadline import Deadline, deadline_scope
+from models.device import DeviceConfig
 from models.errors import BadWeightsError, CallerDisconnectedError
-from models.placement import DeviceConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CPU = DeviceConfig()

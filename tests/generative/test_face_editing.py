@@ -10,7 +10,7 @@ from models.backends.diffusion import face_editing
 from models.backends.diffusion.face_changes import changes_for
 from models.backends.diffusion.face_editing import SdxlFaceEditing, make_tiny
 from models.backends.diffusion.face_regions import Region, soft_mask
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 from models.roles import Face
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -9,8 +9,8 @@ import pytest
 
 from imaging.picture import Rgb
 from models.backends.torch.faces import YuNetFaces, pose
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 from models.roles import Face
 from models.tiny.tiny_faces import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from models.backends.torch.refiner import Refiner, make_tiny, one_line
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 from tests.helpers.one_at_a_time import one_at_a_time
 
 

@@ -17,8 +17,8 @@ from imaging.picture import Labels, Picture, Rgb
 from models.backends.torch import sam, sam2
 from models.backends.torch.sam import Sam, build
 from models.backends.torch.sam2 import Sam2
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]

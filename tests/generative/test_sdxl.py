@@ -24,8 +24,8 @@ from models.backends.diffusion.sdxl import (
     make_tiny_lora,
 )
 from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 from models.tiny.sdxl import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 

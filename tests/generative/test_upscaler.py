@@ -14,8 +14,8 @@ from spandrel.architectures.ESRGAN import ESRGAN
 
 from imaging.picture import Picture
 from models.backends.torch.upscaler import Upscaler, make_tiny
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]

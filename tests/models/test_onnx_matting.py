@@ -11,7 +11,7 @@ from imaging.picture import Picture
 from models.backends.matting_input import MattingInput
 from models.backends.onnx.matting import OnnxMatting
 from models.backends.onnx.u2net import U2Net
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 from models.roles import MATTING
 from models.runtime.pool import Pool
 from tests.helpers.one_at_a_time import one_at_a_time

@@ -16,9 +16,8 @@ import pytest
 from models.catalog.card import Card
 from models.catalog.profile import load_profile
 from models.catalog.source import HubFolder, LocalFolder
-from models.device import DevicePolicy
+from models.device import DeviceConfig, DevicePolicy
 from models.errors import ModelOutOfMemoryError, ModelUnavailableError, WeightsUnavailableError
-from models.placement import DeviceConfig
 from models.roles import (
     CAPTIONING,
     FACE_EDITING,
@@ -424,8 +423,8 @@ def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
         INPAINTING,
     )
     assert seen == [DeviceConfig("cuda:0", "bfloat16", 3, True), DeviceConfig(threads=3)]
-    assert DevicePolicy("cuda:0", "float32").device_config(on_gpu).dtype == "float32"
-    assert DevicePolicy("cpu").device_config(on_gpu).dtype == "float32"
+    assert DevicePolicy("cuda:0", "float32").device_config(True, "bfloat16").dtype == "float32"
+    assert DevicePolicy("cpu").device_config(True, "bfloat16").dtype == "float32"
 
 
 def test_a_profile_with_one_broken_card_serves_the_others(

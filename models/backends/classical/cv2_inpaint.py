@@ -12,8 +12,8 @@ import numpy as np
 
 from imaging.picture import Mask, Rgb
 from imaging.windows import around_holes, grown
+from models.device import DeviceConfig
 from models.errors import NothingToCopyError
-from models.placement import DeviceConfig
 
 _RADIUS = 4
 """Pixels around each one that it is made of."""

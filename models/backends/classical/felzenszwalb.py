@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb
 
 from imaging.picture import Labels, Rgb
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 
 _COARSE_SIDE = 512  # the merging threshold holds for this size: parts grow with the pixel count
 _SCALE = 300  # k of the paper, for colours 0..255: larger gives fewer, larger parts

@@ -17,8 +17,8 @@ import patchmatch
 from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
 from imaging.windows import Window, around_holes, grown
+from models.device import DeviceConfig
 from models.errors import NothingToCopyError
-from models.placement import DeviceConfig
 
 _COARSE_PIXELS = 80_000
 _LARGE_HOLE = 0.4  # of the crop; in it wide patches find too few sources and take long

@@ -21,8 +21,8 @@ from imaging.picture import Alpha, Mask, Rgb
 from imaging.windows import Window, around_holes, grown
 from models.backends.diffusion.latent_control import CHANNELS, LatentControl
 from models.backends.torch.loading import LOADING
+from models.device import DeviceConfig
 from models.errors import NothingToCopyError, ReferenceUnsupportedError
-from models.placement import DeviceConfig
 from models.roles import SizeRule
 from models.tiny import sdxl
 

@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from models.backends.torch.checkpoints import check_file, first_line, refuse
 from models.backends.torch.pretrained import torch_dtype as torch_dtype
 from models.deadline import checkpoint
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 
 _MOST_TOKENS = 4096
 """Longest prompt that is read to its end: ten thousand characters of English have some 2,500 tokens."""

@@ -10,7 +10,7 @@ from imaging.picture import Alpha, Rgb
 from models.backends.diffusion.face_changes import Change, changes_for
 from models.backends.diffusion.face_regions import soft_mask
 from models.backends.diffusion.sdxl_pipeline import Recipe, shared_pipeline
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 from models.roles import Face
 from models.tiny.sdxl import make_tiny
 

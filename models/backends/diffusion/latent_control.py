@@ -32,8 +32,8 @@ from imaging.picture import Mask, Rgb
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import load_lora, only_file
 from models.backends.torch.loading import LOADING
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 from models.roles import SizeRule
 
 CHANNELS = 5

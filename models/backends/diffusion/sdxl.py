@@ -11,8 +11,8 @@ import numpy as np
 from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.adapters import only_file
 from models.backends.diffusion.sdxl_pipeline import Adapters, Recipe, shared_pipeline
+from models.device import DeviceConfig
 from models.errors import ReferenceUnsupportedError
-from models.placement import DeviceConfig
 from models.tiny.sdxl import LORA_FILE, make_tiny, make_tiny_ip_adapter, make_tiny_lora
 
 __all__ = [

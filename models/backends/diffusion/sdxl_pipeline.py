@@ -16,7 +16,7 @@ from imaging.picture import Mask, Rgb
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import load_ip_adapter, load_lora, share_ip_adapter
 from models.backends.torch.loading import LOADING
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 from models.roles import SizeRule
 
 _BATCH = {"float32": 4}

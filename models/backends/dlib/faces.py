@@ -19,7 +19,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from imaging.picture import Rgb
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 from models.roles import Face
 
 _PIXELS = 2_000_000

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from imaging.picture import Rgb
 from models.deadline import current
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 
 Plane = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from imaging.picture import Matte, Rgb
 from models.backends.matting_input import Float, MattingInput, to_full_size
 from models.backends.weight_files import only_file
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imaging.picture import Rgb
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 
 _RESIZED = 256
 _CROPPED = 224

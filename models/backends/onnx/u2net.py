@@ -14,7 +14,7 @@ from imaging.picture import Matte, Rgb
 from imaging.resize import shrink
 from models.backends.onnx.layout import rewritten
 from models.backends.onnx.sessions import Sessions
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 
 Float = NDArray[np.float32]
 Box = tuple[slice, slice]

@@ -21,8 +21,8 @@ from models.backends.matting_input import Float, read_input, to_full_size
 from models.backends.torch.checkpoints import first_line, load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
+from models.device import DeviceConfig
 from models.errors import BadWeightsError, RemoteCodeError
-from models.placement import DeviceConfig
 
 _MULTIPLE = 32  # of the sides that the networks take
 _TASK = "AutoModelForImageSegmentation"

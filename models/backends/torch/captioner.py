@@ -29,8 +29,8 @@ from models.backends.torch.checkpoints import first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 
 _NEW_TOKENS = 40
 """A caption of BLIP's training data has ten words; more are repetitions."""

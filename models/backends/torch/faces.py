@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from imaging.picture import Rgb
 from models.backends.dlib.faces import Pose
 from models.backends.torch.checkpoints import check_file, first_line
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 from models.roles import Face
 
 _SIDES = (1280, 320)

@@ -29,8 +29,8 @@ from models.backends.torch.checkpoints import check_file, first_line, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.backends.weight_files import only_file
+from models.device import DeviceConfig
 from models.errors import BadWeightsError, NothingToCopyError
-from models.placement import DeviceConfig
 
 _MULTIPLE, _LEAST = 8, 16  # of the sides the network takes
 _PIXELS = 768 * 768

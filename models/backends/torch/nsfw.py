@@ -23,8 +23,8 @@ from models.backends.torch.checkpoints import first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 
 UNSAFE = frozenset({"nsfw", "unsafe", "medium", "high", "porn", "hentai", "sexy"})
 """Labels that count as nsfw."""

@@ -9,8 +9,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from models.backends.torch.checkpoints import check_file, first_line, refuse
 from models.backends.torch.loading import LOADING
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 
 # A bar for each model, redrawn in a log that nobody watches, would bury what matters there.
 disable_progress_bar()

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
-from models.placement import DeviceConfig
+from models.device import DeviceConfig
 
 Net = TypeVar("Net", bound=nn.Module)
 

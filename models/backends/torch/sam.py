@@ -30,8 +30,8 @@ from models.backends.torch.checkpoints import load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.backends.weight_files import only_file
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 
 WORK_PIXELS = 1_500_000
 """Masks are drawn at this size: the generator holds every candidate at the size of its picture."""

@@ -29,8 +29,8 @@ from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
 from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS, within
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 
 
 class Sam2:

@@ -26,8 +26,8 @@ from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
 from models.backends.weight_files import only_file
 from models.deadline import checkpoint
+from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.placement import DeviceConfig
 
 FACTORS = (2, 4)
 SCALES = (2, 4, 8)
