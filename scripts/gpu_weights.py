@@ -25,7 +25,7 @@ from models.backends.diffusion import bria
 from models.backends.diffusion.latent_control import CHANNELS
 from models.backends.torch import birefnet, captioner, lama, nsfw, refiner, sam, sam2, upscaler
 from models.backends.torch.loading import LOADING
-from models.tiny import sdxl, tiny_faces
+from models.tiny import faces, sdxl
 
 UNET: dict[str, Any] = {
     "sample_size": 128,
@@ -301,7 +301,7 @@ PARTS = {
     "upscaler": Part(upscaler.make_tiny, make_upscaler),
     "sam": Part(sam.make_tiny, make_sam),
     "sam2": Part(sam2.make_tiny, make_sam2),
-    "faces": Part(tiny_faces.make_tiny, why="ONNX files, run on the processor on any machine"),
+    "faces": Part(faces.make_tiny, why="ONNX files, run on the processor on any machine"),
     "nsfw": Part(nsfw.make_tiny, make_nsfw),
     "captioner": Part(captioner.make_tiny, make_captioner),
     "refiner": Part(refiner.make_tiny, make_refiner),

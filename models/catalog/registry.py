@@ -9,8 +9,8 @@ from models.catalog.card import Card
 from models.catalog.source import MadeFolder
 
 
-def _tiny(module: str, maker: str = "make_tiny") -> MadeFolder:
-    return MadeFolder(f"models.{module}", maker)
+def _tiny(module: str, maker: str = "make_tiny", folder: str = "") -> MadeFolder:
+    return MadeFolder(f"models.{module}", maker, folder)
 
 
 _TINY = "random weights, made here"
@@ -409,7 +409,7 @@ CARDS: tuple[Card, ...] = (
         name="tiny-yunet",
         backend="models.backends.torch.faces:YuNetFaces",
         files=(),
-        folders=(_tiny("tiny.tiny_faces"),),
+        folders=(_tiny("tiny.faces", folder="tiny_faces"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,

@@ -107,16 +107,20 @@ class LocalFolder:
 
 @dataclass(frozen=True)
 class MadeFolder:
-    """A tiny model with random weights, made here by a backend module's `make_tiny`."""
+    """A tiny model with random weights, made here by a function of `models.tiny`.
+
+    folder: its name beside the other tiny models; unless given, that of the module and its maker.
+    """
 
     module: str
     maker: str = "make_tiny"
+    folder: str = ""
 
     @property
     def name(self) -> str:
         """The folder's name in the weights folder."""
-        short = self.module.rpartition(".")[2]
-        return f"tiny/{short}" + self.maker.removeprefix("make_tiny").replace("_", "-")
+        suffix = self.maker.removeprefix("make_tiny").replace("_", "-")
+        return f"tiny/{self.folder or self.module.rpartition('.')[2] + suffix}"
 
     def __str__(self) -> str:
         return f"made by {self.module}.{self.maker}"

@@ -12,7 +12,7 @@ from models.backends.torch.faces import YuNetFaces, pose
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 from models.roles import Face
-from models.tiny.tiny_faces import make_tiny
+from models.tiny.faces import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
 

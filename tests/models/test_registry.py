@@ -82,6 +82,12 @@ def test_cards_without_torch_need_no_folder() -> None:
             assert not any(isinstance(folder, MadeFolder) for folder in card.folders)
 
 
+def test_tiny_models_keep_their_folders_in_the_data_folder() -> None:
+    made = {part.name for card in CARDS for part in card.folders if isinstance(part, MadeFolder)}
+    names = "birefnet lama upscaler sam sam2 tiny_faces nsfw sdxl sdxl-ip-adapter sdxl-lora captioner refiner"
+    assert made == {f"tiny/{name}" for name in names.split()}
+
+
 def test_cards_on_one_pipeline_agree_on_what_they_share() -> None:
     shared = {(card.folders[0].name, card.shared_mb) for card in CARDS if card.shared_mb}
     assert len({name for name, _ in shared}) == len(shared)
