@@ -21,11 +21,22 @@ from segment_anything import build_sam_vit_h
 from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 from spandrel.architectures.LaMa.__arch.LaMa import LaMa
 
-from models.backends.diffusion import bria
+from models.backends.diffusion.adapters import LORA_FILE
 from models.backends.diffusion.latent_control import CHANNELS
-from models.backends.torch import birefnet, captioner, lama, nsfw, refiner, sam, sam2, upscaler
 from models.backends.torch.loading import LOADING
-from models.tiny import faces, sdxl
+from models.tiny import (
+    birefnet,
+    bria,
+    captioner,
+    faces,
+    lama,
+    nsfw,
+    refiner,
+    sam,
+    sam2,
+    sdxl,
+    upscaler,
+)
 
 UNET: dict[str, Any] = {
     "sample_size": 128,
@@ -192,7 +203,7 @@ def make_lora(folder: Path, device: str, channels: int = 9) -> None:
         for name, shape in state.items()
     }
     _KINDS.StableDiffusionXLInpaintPipeline.save_lora_weights(
-        folder, unet_lora_layers=layers, weight_name=sdxl.LORA_FILE
+        folder, unet_lora_layers=layers, weight_name=LORA_FILE
     )
 
 

@@ -28,6 +28,17 @@ def imports(file: Path) -> set[str]:
     return found
 
 
+def modules(file: Path) -> set[str]:
+    """Name the packages of two parts that a file imports from, as `models.tiny`."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {".".join(name.split(".")[:2]) for name in found}
+
+
 @pytest.mark.parametrize("floor", BELOW)
 def test_a_floor_imports_only_what_lies_below(floor: str) -> None:
     files = list((ROOT / floor).rglob("*.py"))
@@ -52,6 +63,14 @@ def test_torch_is_imported_by_its_own_backends_alone() -> None:
         for file in (ROOT / floor).rglob("*.py"):
             if not alone & set(file.parents):
                 assert not imports(file) & {"torch", "diffusers", "transformers"}, file
+
+
+def test_tiny_models_are_imported_by_nothing_that_serves() -> None:
+    for floor in BELOW:
+        for file in (ROOT / floor).rglob("*.py"):
+            if ROOT / "models" / "tiny" not in file.parents:
+                assert "models.tiny" not in modules(file), file
+                assert "def make_tiny" not in file.read_text(), file
 
 
 def test_ray_is_imported_by_the_cluster_engine_alone() -> None:

@@ -10,11 +10,11 @@ from models.catalog.source import MadeFolder
 
 
 def _tiny(module: str, maker: str = "make_tiny", folder: str = "") -> MadeFolder:
-    return MadeFolder(f"models.{module}", maker, folder)
+    return MadeFolder(f"models.tiny.{module}", maker, folder)
 
 
 _TINY = "random weights, made here"
-_TINY_SDXL = _tiny("backends.diffusion.sdxl")
+_TINY_SDXL = _tiny("sdxl")
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -355,7 +355,7 @@ CARDS: tuple[Card, ...] = (
         name="tiny-birefnet",
         backend="models.backends.torch.birefnet:BiRefNet",
         files=(),
-        folders=(_tiny("backends.torch.birefnet"),),
+        folders=(_tiny("birefnet"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -367,7 +367,7 @@ CARDS: tuple[Card, ...] = (
         name="tiny-lama",
         backend="models.backends.torch.lama:Lama",
         files=(),
-        folders=(_tiny("backends.torch.lama"),),
+        folders=(_tiny("lama"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -377,7 +377,7 @@ CARDS: tuple[Card, ...] = (
         name="tiny-upscaler",
         backend="models.backends.torch.upscaler:Upscaler",
         files=(),
-        folders=(_tiny("backends.torch.upscaler"),),
+        folders=(_tiny("upscaler"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -388,7 +388,7 @@ CARDS: tuple[Card, ...] = (
         backend="models.backends.torch.sam:Sam",
         options=(("points", 8),),  # random weights find nothing at any number of points
         files=(),
-        folders=(_tiny("backends.torch.sam"),),
+        folders=(_tiny("sam"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -399,7 +399,7 @@ CARDS: tuple[Card, ...] = (
         backend="models.backends.torch.sam2:Sam2",
         options=(("points", 8),),  # random weights find nothing at any number of points
         files=(),
-        folders=(_tiny("backends.torch.sam2"),),
+        folders=(_tiny("sam2"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -409,7 +409,7 @@ CARDS: tuple[Card, ...] = (
         name="tiny-yunet",
         backend="models.backends.torch.faces:YuNetFaces",
         files=(),
-        folders=(_tiny("tiny.faces", folder="tiny_faces"),),
+        folders=(_tiny("faces", folder="tiny_faces"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -419,7 +419,7 @@ CARDS: tuple[Card, ...] = (
         name="tiny-nsfw",
         backend="models.backends.torch.nsfw:NsfwClassifier",
         files=(),
-        folders=(_tiny("backends.torch.nsfw"),),
+        folders=(_tiny("nsfw"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -442,8 +442,8 @@ CARDS: tuple[Card, ...] = (
         files=(),
         folders=(
             _TINY_SDXL,
-            _tiny("backends.diffusion.sdxl", "make_tiny_ip_adapter"),
-            _tiny("backends.diffusion.sdxl", "make_tiny_lora"),
+            _tiny("sdxl", "make_tiny_ip_adapter"),
+            _tiny("sdxl", "make_tiny_lora"),
         ),
         licence=_TINY,
         memory_mb=100,
@@ -474,7 +474,7 @@ CARDS: tuple[Card, ...] = (
         name="tiny-captioner",
         backend="models.backends.torch.captioner:Captioner",
         files=(),
-        folders=(_tiny("backends.torch.captioner"),),
+        folders=(_tiny("captioner"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -484,7 +484,7 @@ CARDS: tuple[Card, ...] = (
         name="tiny-refiner",
         backend="models.backends.torch.refiner:Refiner",
         files=(),
-        folders=(_tiny("backends.torch.refiner"),),
+        folders=(_tiny("refiner"),),
         licence=_TINY,
         memory_mb=100,
         torch=True,

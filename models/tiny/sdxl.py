@@ -17,6 +17,7 @@ from transformers import (
     CLIPVisionModelWithProjection,
 )
 
+from models.backends.diffusion.adapters import LORA_FILE
 from models.backends.torch.loading import LOADING
 
 _KINDS: Any = diffusers
@@ -25,7 +26,6 @@ _WIDTH = 32
 _END = "<|endoftext|>"
 _TOKENS = 4
 """Words that a picture becomes in IP-Adapter's plain projection."""
-LORA_FILE = "pytorch_lora_weights.safetensors"
 
 
 def make_tiny(folder: Path, channels: int = 9) -> None:

@@ -14,9 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from imaging.picture import Picture
 from models.backends.matting_input import MattingInput, to_full_size
-from models.backends.torch.birefnet import BiRefNet, make_tiny
+from models.backends.torch.birefnet import BiRefNet
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, RemoteCodeError
+from models.tiny.birefnet import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]

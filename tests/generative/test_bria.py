@@ -12,10 +12,11 @@ from diffusers import ControlNetModel
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Alpha, Mask, Rgb
-from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene, make_tiny
+from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene
 from models.deadline import Deadline, deadline_scope
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, CallerDisconnectedError, NothingToCopyError
+from models.tiny.bria import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
 # EulerAncestralDiscreteScheduler hands a tensor to np.array (diffusers 0.42 with NumPy 2).

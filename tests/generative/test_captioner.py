@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
-from models.backends.torch.captioner import Captioner, make_tiny, sentence
+from models.backends.torch.captioner import Captioner, sentence
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.tiny.captioner import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
 

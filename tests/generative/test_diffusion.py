@@ -13,11 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.backends.diffusion import diffusion, sdxl
-from models.backends.diffusion.sdxl import SdxlFill, make_tiny
+from models.backends.diffusion.sdxl import SdxlFill
 from models.backends.diffusion.sdxl_pipeline import shared_pipeline
 from models.deadline import Deadline, deadline_scope
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, CallerDisconnectedError
+from models.tiny.sdxl import make_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CPU = DeviceConfig()

@@ -8,10 +8,11 @@ import pytest
 
 from models.backends.diffusion import face_editing
 from models.backends.diffusion.face_changes import changes_for
-from models.backends.diffusion.face_editing import SdxlFaceEditing, make_tiny
+from models.backends.diffusion.face_editing import SdxlFaceEditing
 from models.backends.diffusion.face_regions import Region, soft_mask
 from models.device import DeviceConfig
 from models.roles import Face
+from models.tiny.sdxl import make_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 RGB = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)

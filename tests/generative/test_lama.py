@@ -14,9 +14,10 @@ from spandrel.architectures.LaMa import LaMa as LamaNetwork
 from imaging.picture import Mask, Picture, Rgb
 from imaging.windows import around_holes
 from models.backends.torch import lama
-from models.backends.torch.lama import Lama, make_tiny
+from models.backends.torch.lama import Lama
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, NothingToCopyError
+from models.tiny.lama import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]

@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Picture
-from models.backends.torch.nsfw import NsfwClassifier, make_tiny
+from models.backends.torch.nsfw import NsfwClassifier
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.tiny.nsfw import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
-from models.backends.diffusion import bria
 from models.runtime.pool import Pool
+from models.tiny import bria
 from server.app import create_app
 from server.settings import Settings
 from tests.generative.test_server import FILL, cut_out, hole, pixels

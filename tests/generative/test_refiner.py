@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.backends.torch.refiner import Refiner, make_tiny, one_line
+from models.backends.torch.refiner import Refiner, one_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.tiny.refiner import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
 

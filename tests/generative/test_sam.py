@@ -14,11 +14,11 @@ from segment_anything import sam_model_registry
 
 from imaging.label_map import by_area, label_map
 from imaging.picture import Labels, Picture, Rgb
-from models.backends.torch import sam, sam2
-from models.backends.torch.sam import Sam, build
+from models.backends.torch.sam import WORK_PIXELS, Sam, build, within
 from models.backends.torch.sam2 import Sam2
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.tiny import sam, sam2
 from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]
@@ -90,7 +90,7 @@ def test_half_precision_is_for_gpus(network: Callable[..., Any], dtype: str) -> 
 def test_masks_are_drawn_for_few_points_at_once_and_at_a_bounded_size(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sam, "WORK_PIXELS", 20_000)
+    monkeypatch.setattr("models.backends.torch.sam.WORK_PIXELS", 20_000)
     drawn: list[torch.Size] = []
     model = Sam(file, points=6, batch=5, thresholds=ANY_MASK)
     with model._module.on_device() as layers:
@@ -231,6 +231,6 @@ def test_numbering_again_keeps_the_parts() -> None:
 
 def test_a_large_picture_is_reduced_before_it_is_looked_at() -> None:
     rgb: Rgb = np.zeros((3000, 4000, 3), np.uint8)
-    height, width = sam.within(rgb, sam.WORK_PIXELS).shape[:2]
-    assert 0.99 * sam.WORK_PIXELS < height * width <= sam.WORK_PIXELS
+    height, width = within(rgb, WORK_PIXELS).shape[:2]
+    assert 0.99 * WORK_PIXELS < height * width <= WORK_PIXELS
     assert width / height == pytest.approx(4 / 3, rel=0.01)

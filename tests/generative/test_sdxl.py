@@ -20,13 +20,11 @@ from models.backends.diffusion.sdxl import (
     SdxlOutpaint,
     SdxlScene,
     begin,
-    make_tiny_ip_adapter,
-    make_tiny_lora,
 )
 from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.tiny.sdxl import make_tiny
+from models.tiny.sdxl import make_tiny, make_tiny_ip_adapter, make_tiny_lora
 from tests.helpers.one_at_a_time import one_at_a_time
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

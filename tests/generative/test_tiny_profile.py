@@ -60,13 +60,13 @@ def test_roles_on_one_pipeline_hold_it_once(pool: Pool) -> None:
 def test_what_is_made_is_made_once_whole_and_the_same_elsewhere(
     pool: Pool, folder: Path, tmp_path: Path
 ) -> None:
-    part = MadeFolder("models.backends.torch.lama")
+    part = MadeFolder("models.tiny.lama")
     before = {path: path.stat().st_mtime_ns for path in (folder / "tiny" / "lama").iterdir()}
     maker.make(part, folder / "tiny" / "lama")
     assert before == {
         path: path.stat().st_mtime_ns for path in (folder / "tiny" / "lama").iterdir()
     }
-    part = MadeFolder("models.backends.torch.upscaler")
+    part = MadeFolder("models.tiny.upscaler")
     with ThreadPoolExecutor(4) as makers:
         list(makers.map(lambda _: maker.make(part, tmp_path / "upscaler"), range(4)))
     assert [path.name for path in tmp_path.iterdir()] == ["upscaler"]
@@ -75,7 +75,7 @@ def test_what_is_made_is_made_once_whole_and_the_same_elsewhere(
 
 
 def test_what_other_code_made_is_made_anew(tmp_path: Path) -> None:
-    part = MadeFolder("models.backends.torch.upscaler")
+    part = MadeFolder("models.tiny.upscaler")
     maker.make(part, tmp_path / "upscaler")
     (tmp_path / "upscaler" / ".made-from").write_text("other code")
     (tmp_path / "upscaler" / "old.bin").write_bytes(b"")
@@ -105,7 +105,7 @@ def _replace(file: Path) -> None:
 def test_a_damaged_local_folder_is_named_and_the_others_work(
     pool: Pool, folder: Path, tmp_path: Path, damage: object
 ) -> None:
-    maker.make(MadeFolder("models.backends.torch.birefnet"), tmp_path / "net")
+    maker.make(MadeFolder("models.tiny.birefnet"), tmp_path / "net")
     damage(tmp_path / "net" / "model.safetensors")  # type: ignore[operator]
     profile = tmp_path / "mine.toml"
     profile.write_text('base = "tiny"\nmatting = "birefnet"\n[cards.birefnet]\npath = "net"')

@@ -13,9 +13,10 @@ from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 
 from imaging.picture import Picture
-from models.backends.torch.upscaler import Upscaler, make_tiny
+from models.backends.torch.upscaler import Upscaler
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.tiny.upscaler import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]

@@ -43,7 +43,7 @@ def stocked(folder: Path) -> tuple[WeightsCache, Profile]:
         files=(file,),
         folders=(
             HubFolder("org/net", None, ("*",), 1),
-            MadeFolder("models.backends.torch.lama"),
+            MadeFolder("models.tiny.lama"),
         ),
     )
     return cache, {MATTING: card}

@@ -11,6 +11,8 @@ from safetensors import safe_open
 from models.backends.diffusion.diffusion import check_safetensors
 from models.errors import BadWeightsError
 
+LORA_FILE = "pytorch_lora_weights.safetensors"
+"""The name that hub repositories give a LoRA."""
 _NAME = "fast"
 
 

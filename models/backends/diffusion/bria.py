@@ -10,21 +10,17 @@ gated: tests use tiny models of the same classes.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import cv2
 import numpy as np
-import torch
-from diffusers import ControlNetModel, UNet2DConditionModel
 
 from imaging.picture import Alpha, Mask, Rgb
 from imaging.windows import Window, around_holes, grown
-from models.backends.diffusion.latent_control import CHANNELS, LatentControl
-from models.backends.torch.loading import LOADING
+from models.backends.diffusion.latent_control import LatentControl
 from models.device import DeviceConfig
 from models.errors import NothingToCopyError, ReferenceUnsupportedError
 from models.roles import SizeRule
-from models.tiny import sdxl
 
 _BLACK = 0
 _GREY = 127  # (M)
@@ -226,27 +222,3 @@ def _pasted(old: Rgb, new: Rgb, hole: Mask) -> Rgb:
     share = np.clip(depth / feather, 0, 1)[..., None]
     blended = (new * share + old * (1 - share)).round().astype(np.uint8)
     return np.where(hole[..., None], blended, old)
-
-
-def make_tiny(folder: Path) -> None:
-    """Write tiny repositories of the real classes, 3 MB: `base`, `controlnet` and `lora` in `folder`."""
-    sdxl.make_tiny(folder / "base", channels=4)
-    sdxl.make_tiny_lora(folder / "lora")
-    _make_tiny_controlnet(folder / "base", folder / "controlnet")
-
-
-def _make_tiny_controlnet(base: Path, folder: Path) -> None:
-    """Write a ControlNet for a base; its last layers, zero before training, are random."""
-    with LOADING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        kind: Any = UNet2DConditionModel  # untyped
-        unet = kind.from_config(kind.load_config(base / "unet"))
-        network = ControlNetModel.from_unet(
-            unet,
-            conditioning_channels=CHANNELS,
-            conditioning_embedding_out_channels=(4, 8, 8, 8),
-        )
-        for tensor in network.parameters():
-            if not tensor.any():
-                torch.nn.init.normal_(tensor, std=2.0)
-        network.save_pretrained(folder)

@@ -12,9 +12,6 @@ from models.backends.diffusion.face_regions import soft_mask
 from models.backends.diffusion.sdxl_pipeline import Recipe, shared_pipeline
 from models.device import DeviceConfig
 from models.roles import Face
-from models.tiny.sdxl import make_tiny
-
-__all__ = ["SdxlFaceEditing", "make_tiny"]
 
 _STEPS = 25
 _GUIDANCE = 7.0

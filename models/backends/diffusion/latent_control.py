@@ -30,14 +30,13 @@ from diffusers import (
 
 from imaging.picture import Mask, Rgb
 from models.backends.diffusion import diffusion
-from models.backends.diffusion.adapters import load_lora, only_file
+from models.backends.diffusion.adapters import LORA_FILE, load_lora, only_file
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 from models.roles import SizeRule
 
 CHANNELS = 5
-_LORA_FILE = "pytorch_lora_weights.safetensors"
 _NOISE: dict[str, Any] = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -97,7 +96,7 @@ class _Base:
         if fast_lora is not None:
             fast = copy.copy(self.plain)
             fast.unet = diffusion.view(self.plain.unet)
-            load_lora(fast, only_file(fast_lora, _LORA_FILE))
+            load_lora(fast, only_file(fast_lora, LORA_FILE))
             self.fast_unet = fast.unet
 
 

@@ -9,20 +9,10 @@ import cv2
 import numpy as np
 
 from imaging.picture import Alpha, Mask, Rgb
-from models.backends.diffusion.adapters import only_file
+from models.backends.diffusion.adapters import LORA_FILE, only_file
 from models.backends.diffusion.sdxl_pipeline import Adapters, Recipe, shared_pipeline
 from models.device import DeviceConfig
 from models.errors import ReferenceUnsupportedError
-from models.tiny.sdxl import LORA_FILE, make_tiny, make_tiny_ip_adapter, make_tiny_lora
-
-__all__ = [
-    "SdxlFill",
-    "SdxlOutpaint",
-    "SdxlScene",
-    "make_tiny",
-    "make_tiny_ip_adapter",
-    "make_tiny_lora",
-]
 
 _FULL = Recipe(steps=20, guidance=8.0, strength=0.99)
 """Of the model card of diffusers/stable-diffusion-xl-1.0-inpainting-0.1, which finds pictures less sharp

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
@@ -25,7 +24,7 @@ from models.device import DeviceConfig
 from models.errors import BadWeightsError, RemoteCodeError
 
 _MULTIPLE = 32  # of the sides that the networks take
-_TASK = "AutoModelForImageSegmentation"
+TASK = "AutoModelForImageSegmentation"
 
 
 class BiRefNet:
@@ -115,7 +114,7 @@ def _classes(folder: Path) -> dict[str, str]:
     file = folder / "config.json"
     try:
         named = json.loads(file.read_text())["auto_map"]
-        classes = {task: str(named[task]) for task in ("AutoConfig", _TASK)}
+        classes = {task: str(named[task]) for task in ("AutoConfig", TASK)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadWeightsError(f"{file} names no code: {first_line(error)}") from error
     for name in classes.values():
@@ -135,34 +134,10 @@ def _build(folder: Path, classes: dict[str, str]) -> nn.Module:
             classes["AutoConfig"], folder, local_files_only=True
         )
         network_class: Any = get_class_from_dynamic_module(
-            classes[_TASK], folder, local_files_only=True
+            classes[TASK], folder, local_files_only=True
         )
         config = config_class.from_pretrained(folder, local_files_only=True)
         network: nn.Module = network_class(config=config)
     except Exception as error:  # of code that we do not know
         raise BadWeightsError(f"the code in {folder} fails: {first_line(error)}") from error
     return network
-
-
-def make_tiny(folder: Path) -> None:
-    """Write a tiny network with random weights, in hub layout, with code of its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    code = Path(__file__).with_name("tiny_matting.py")
-    (folder / code.name).write_text(code.read_text())
-    config = {
-        "architectures": ["TinyMatting"],
-        "auto_map": {
-            "AutoConfig": "tiny_matting.TinyMattingConfig",
-            _TASK: "tiny_matting.TinyMatting",
-        },
-        "channels": 8,
-    }
-    (folder / "config.json").write_text(json.dumps(config, indent=2))
-    prepared = {"size": {"height": 64, "width": 64}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(prepared))
-    from models.tiny.matting_network import TinyMatting, TinyMattingConfig
-
-    with LOADING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        state = TinyMatting(TinyMattingConfig(channels=8)).state_dict()
-    save_file(state, folder / "model.safetensors", {"format": "pt"})

@@ -4,7 +4,6 @@ R. Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolu
 Run here on random weights only, not on the published ones nor on a GPU.
 """
 
-import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,6 @@ from spandrel import (
     UnsupportedModelError,
     canonicalize_state_dict,
 )
-from spandrel.architectures.LaMa.__arch.LaMa import FFCResNetGenerator
 from torch import Tensor, nn
 
 from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
@@ -194,29 +192,3 @@ def _plain(file: Path) -> nn.Module:
     if not isinstance(network, MaskedImageModelDescriptor):
         raise BadWeightsError(f"{file} is no network that fills holes")
     return _Plain(network.model)
-
-
-class _Tiny(nn.Module):
-    """LaMa's generator with few channels, and the interface of the published archive."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.generator = FFCResNetGenerator(4, 3, ngf=8, n_downsampling=3, n_blocks=1)
-
-    def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
-        mask = (mask > 0).to(picture.dtype)
-        drawn = self.generator(picture * (1 - mask), mask)
-        return cast(Tensor, mask * drawn + (1 - mask) * picture)
-
-
-def make_tiny(folder: Path) -> None:
-    """Write `tiny-lama.pt`: LaMa's own layers, few, with random weights, as a TorchScript archive."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with LOADING, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # Torch deprecates the format; LaMa has been published in no other.
-        warnings.filterwarnings("ignore", "`torch.jit")
-        torch.manual_seed(0)
-        network = _Tiny().eval()
-        example = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64, dtype=torch.int64)
-        script = _jit.trace(network, example, check_trace=False)
-        _jit.save(script, str(folder / "tiny-lama.pt"))

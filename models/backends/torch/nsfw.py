@@ -10,13 +10,7 @@ from typing import Any, Self
 
 import torch
 from PIL import Image
-from transformers import (
-    AutoImageProcessor,
-    AutoModelForImageClassification,
-    ViTConfig,
-    ViTForImageClassification,
-    ViTImageProcessor,
-)
+from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from imaging.picture import Rgb
 from models.backends.torch.checkpoints import first_line
@@ -87,22 +81,3 @@ class NsfwClassifier:
             logits = network(pixels.to(self._module.device, self._module.dtype)).logits
             probabilities = logits.float().softmax(1).cpu()
         return [{"nsfw": min(1.0, float(row[self._unsafe].sum()))} for row in probabilities]
-
-
-def make_tiny(folder: Path) -> None:
-    """Write a small ViT with random weights and the labels of Falconsai's, in hub layout."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config = ViTConfig(
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        image_size=32,
-        patch_size=8,
-        id2label={0: "normal", 1: "nsfw"},
-        label2id={"normal": 0, "nsfw": 1},
-    )
-    with LOADING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        ViTForImageClassification(config).save_pretrained(folder)
-    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)

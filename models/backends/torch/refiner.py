@@ -9,16 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    PreTrainedTokenizerFast,
-    Qwen2Config,
-    Qwen2ForCausalLM,
-)
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from models.backends.torch.checkpoints import first_line
 from models.backends.torch.loading import LOADING
@@ -128,47 +119,3 @@ def _ends(config: GenerationConfig | None, tokenizer: Any) -> list[int]:
     return sorted(
         {*ends, *([tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else [])}
     )
-
-
-def make_tiny(folder: Path) -> None:
-    """Write a random model of the real classes, 0.3 MB, with a tokenizer of single bytes.
-
-    Its weights are drawn wide: drawn as usual, it would answer the same to every prompt.
-    """
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    core = Tokenizer(
-        models.BPE(vocab={token: i for i, token in enumerate([*special, *alphabet])}, merges=[])
-    )
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    fast: Any = PreTrainedTokenizerFast  # untyped
-    tokenizer = fast(
-        tokenizer_object=core,
-        eos_token="<|im_end|>",  # noqa: S106
-        pad_token="<|endoftext|>",  # noqa: S106
-        additional_special_tokens=["<|im_start|>"],
-    )
-    tokenizer.chat_template = (
-        "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}"
-        "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
-    with LOADING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = Qwen2ForCausalLM(
-            Qwen2Config(
-                vocab_size=len(tokenizer),
-                initializer_range=0.5,
-                hidden_size=32,
-                intermediate_size=64,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                num_key_value_heads=2,
-                max_position_embeddings=4096,
-                bos_token_id=None,
-                eos_token_id=tokenizer.eos_token_id,
-                pad_token_id=tokenizer.pad_token_id,
-            )
-        )
-        model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)

@@ -7,12 +7,11 @@ published ones nor on a GPU.
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import (
     ImageEncoderViT,
@@ -37,7 +36,7 @@ WORK_PIXELS = 1_500_000
 """Masks are drawn at this size: the generator holds every candidate at the size of its picture."""
 BATCH_CPU, BATCH_GPU = 8, 64
 """Points prompted at once: of 1.5 MP, each takes 18 MB."""
-_WINDOW, _HEADS = 14, 8  # of all published checkpoints, and told by no tensor
+WINDOW, HEADS = 14, 8  # of all published checkpoints, and told by no tensor
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
@@ -145,7 +144,7 @@ def build(state: Mapping[str, Tensor], file: Path) -> Any:
                     depth=_count(state, "mask_decoder.transformer.layers."),
                     embedding_dim=width,
                     mlp_dim=mlp,
-                    num_heads=_HEADS,
+                    num_heads=HEADS,
                 ),
                 transformer_dim=width,
                 iou_head_depth=_count(state, "mask_decoder.iou_prediction_head.layers."),
@@ -178,7 +177,7 @@ def _encoder(state: Mapping[str, Tensor]) -> Any:
         norm_layer=partial(nn.LayerNorm, eps=1e-6),
         num_heads=embed // positions[0][1],
         use_rel_pos=True,
-        window_size=_WINDOW,
+        window_size=WINDOW,
         global_attn_indexes=tuple(
             i for i, (length, _) in enumerate(positions) if length == 2 * grid - 1
         ),
@@ -191,36 +190,3 @@ def _count(state: Mapping[str, Tensor], prefix: str) -> int:
     if not numbers:
         raise KeyError(f"{prefix}0")
     return len(numbers)
-
-
-def make_tiny(folder: Path) -> None:
-    """Write `tiny-sam.safetensors`: SAM's own layers, small, with random weights, for 256 pixels."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with LOADING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = SamNetwork(
-            image_encoder=ImageEncoderViT(
-                img_size=256,
-                patch_size=16,
-                depth=2,
-                embed_dim=32,
-                mlp_ratio=4,
-                out_chans=32,
-                norm_layer=partial(nn.LayerNorm, eps=1e-6),
-                num_heads=2,
-                use_rel_pos=True,
-                window_size=_WINDOW,
-                global_attn_indexes=(1,),
-            ),
-            prompt_encoder=PromptEncoder(32, (16, 16), (256, 256), 16),
-            mask_decoder=MaskDecoder(
-                num_multimask_outputs=3,
-                transformer=TwoWayTransformer(2, 32, _HEADS, 64),
-                transformer_dim=32,
-                iou_head_hidden_dim=32,
-            ),
-        )
-    state = cast(dict[str, Tensor], network.state_dict())
-    save_file(
-        {name: value.contiguous() for name, value in state.items()}, folder / "tiny-sam.safetensors"
-    )

@@ -11,16 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from PIL import Image
-from transformers import (
-    MaskGenerationPipeline,
-    Sam2Config,
-    Sam2HieraDetConfig,
-    Sam2ImageProcessor,
-    Sam2MaskDecoderConfig,
-    Sam2Model,
-    Sam2PromptEncoderConfig,
-    Sam2VisionConfig,
-)
+from transformers import MaskGenerationPipeline, Sam2ImageProcessor, Sam2Model
 
 from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
@@ -88,41 +79,3 @@ class Sam2:
             )
         masks = [np.asarray(mask, np.bool_) for mask in found["masks"]]
         return label_map(masks, rgb.shape[1], rgb.shape[0])
-
-
-def make_tiny(folder: Path) -> None:
-    """Write SAM 2's own classes, small, with random weights, for 128 pixels, in hub layout."""
-    folder.mkdir(parents=True, exist_ok=True)
-    backbone = Sam2HieraDetConfig(
-        hidden_size=8,
-        num_attention_heads=1,
-        image_size=[128, 128],
-        blocks_per_stage=[1, 1, 2, 1],
-        embed_dim_per_stage=[8, 16, 32, 64],
-        num_attention_heads_per_stage=[1, 2, 4, 8],
-        window_positional_embedding_background_size=[2, 2],
-        window_size_per_stage=[8, 4, 4, 4],
-        global_attention_blocks=[3],
-    )
-    config = Sam2Config(
-        vision_config=Sam2VisionConfig(
-            backbone_config=backbone,
-            backbone_channel_list=[64, 32, 16, 8],
-            backbone_feature_sizes=[[32, 32], [16, 16], [8, 8]],
-            fpn_hidden_size=32,
-        ),
-        prompt_encoder_config=Sam2PromptEncoderConfig(hidden_size=32, image_size=128),
-        mask_decoder_config=Sam2MaskDecoderConfig(
-            hidden_size=32,
-            mlp_dim=64,
-            num_attention_heads=4,
-            iou_head_hidden_dim=32,
-            iou_head_depth=2,
-        ),
-    )
-    with LOADING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        Sam2Model(config).save_pretrained(folder)
-    Sam2ImageProcessor(
-        size={"height": 128, "width": 128}, mask_size={"height": 32, "width": 32}
-    ).save_pretrained(folder)

@@ -16,7 +16,6 @@ from spandrel import (
     UnsupportedModelError,
     canonicalize_state_dict,
 )
-from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -155,15 +154,3 @@ def _dtype(network: ImageModelDescriptor[nn.Module], device_config: DeviceConfig
         if device_config.dtype == "bfloat16" and network.supports_bfloat16:
             return torch.bfloat16
     return torch.float32
-
-
-def make_tiny(folder: Path) -> None:
-    """Write `tiny-x4.safetensors`: Real-ESRGAN's compact network, small, with random weights."""
-    from safetensors.torch import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with LOADING, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = Compact(num_feat=8, num_conv=2, upscale=4)
-        state = {name: value * 0.3 for name, value in network.state_dict().items()}
-    save_file(state, folder / "tiny-x4.safetensors")
