@@ -10,7 +10,7 @@ from uuid import uuid4
 from models.catalog.source import MadeFolder
 
 _STAMP = ".made-from"
-_LIBRARIES = ("torch", "transformers", "diffusers")
+_LIBRARIES = ("torch", "transformers", "diffusers", "onnx")
 
 
 def make(part: MadeFolder, folder: Path) -> None:
