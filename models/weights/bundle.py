@@ -17,7 +17,8 @@ _PREFIX = "weights"
 def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
     """Write what the weights folder holds of a profile, and the commits it is pinned to.
 
-    A tar without compression: weights do not compress. It appears whole or not at all. Raises
+    A tar without compression: weights do not compress. It appears whole or not at all. What was
+    prepared of a file (`WeightFile.prepare`) stays: it fits only the packages here. Raises
     BundleError for a profile with weights at paths of the user's own, which stay where they are.
     """
     parts = {part.name: part for card in profile.values() for part in card.parts}

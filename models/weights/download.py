@@ -86,7 +86,8 @@ def fetch_profile(
 ) -> dict[str, str]:
     """Fetch every missing part of a profile; gives card -> why it could not be fetched.
 
-    thorough: fetched folders are hashed, so that an altered file of the right size is fetched again.
+    thorough: fetched folders are hashed, so that an altered file of the right size is fetched again, and
+    what is prepared of a file is checked, as an earlier release may have prepared it.
     """
     failures = {}
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
@@ -113,7 +114,9 @@ def _fetch_card(
             case _ if cache.copy(part) is not None:
                 pass
             case WeightFile():
-                _fetch(part, cache.folder, downloads, progress)
+                path = _fetch(part, cache.folder, downloads, progress)
+                if thorough:
+                    _prepare(part, path)
             case HubFolder():
                 _fetch_folder(part, cache, thorough)
             case MadeFolder():
@@ -215,12 +218,21 @@ def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) 
             if wrong := file_problem(part, file.size, file.sha256):
                 raise _SourceError(wrong)
             part.replace(target)
-            return target
         except _FAILURES as error:
             failures.append(f"  {source}: {error or type(error).__name__}")
+        else:
+            _prepare(file, target)
+            return target
         finally:
             part.unlink(missing_ok=True)
     raise WeightsUnavailableError("\n".join([f"{file.name} could not be fetched:", *failures]))
+
+
+def _prepare(file: WeightFile, path: Path) -> None:
+    """Do once, with a fetched and checked file, what each start would do."""
+    if file.prepare:
+        module, _, function = file.prepare.rpartition(".")
+        getattr(importlib.import_module(module), function)(path)
 
 
 def _write(

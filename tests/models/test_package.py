@@ -124,3 +124,6 @@ def test_the_tool_packs_lite_and_unpacks_it_elsewhere(
     assert cli.main(["pack", "lite", str(tmp_path / "no.tar")]) == 1
     assert cli.main(["unpack", str(tmp_path / "lite.tar")]) == 0
     assert cli.main(["verify", "lite"]) == 0
+    there = {path.name for path in (tmp_path / "there" / "weights").iterdir()}
+    assert "u2netp.onnx" in there
+    assert not any("rewritten" in name for name in there)  # it fits only the packages here

@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from models.backends.onnx.layout import rewritten
 from models.catalog.card import Card
 from models.catalog.registry import CARDS
+from models.catalog.repositories import U2NETP
 from models.catalog.source import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
 from models.errors import WeightsUnavailableError
 from models.roles import INPAINTING, MATTING
+from models.runtime.pool import Pool
 from models.weights import cli
 from models.weights.cache import WeightsCache
 from models.weights.download import fetch, fetch_card, fetch_profile
@@ -133,6 +136,34 @@ def test_a_damaged_file_of_the_right_size_is_fetched_again(tmp_path: Path, site:
     (tmp_path / "net.bin").write_bytes(bytes(len(BODY)))
     site.bodies["/net.bin"] = BODY
     assert fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path).read_bytes() == BODY
+
+
+def test_a_network_is_rewritten_once_when_it_is_fetched(
+    tmp_path: Path, site: Site, weights_dir: Path, lite: Pool
+) -> None:
+    body = (weights_dir / "u2netp.onnx").read_bytes()
+    site.bodies["/bad"] = bytes(len(body))
+    sources = (Address(f"{site.url}/bad"), Address(f"{site.url}/net"))
+    card = replace(CARDS[0], files=(replace(U2NETP, sources=sources),))
+    cache, made = WeightsCache(tmp_path), tmp_path / "u2netp.rewritten.onnx"
+    assert fetch_profile({MATTING: card}, cache).keys() == {card.name}
+    assert list(tmp_path.iterdir()) == []
+
+    site.bodies["/net"] = body
+    assert fetch_card(card, cache) == [tmp_path / "u2netp.onnx"]
+    assert made.read_bytes() == rewritten(tmp_path / "u2netp.onnx")
+    assert cache.verify({MATTING: card}) == {"u2netp.onnx": None}
+
+
+def test_a_thorough_fetch_prepares_what_an_earlier_release_fetched(
+    tmp_path: Path, weights_dir: Path, lite: Pool
+) -> None:
+    (tmp_path / "u2netp.onnx").write_bytes((weights_dir / "u2netp.onnx").read_bytes())
+    profile, cache = {MATTING: CARDS[0]}, WeightsCache(tmp_path)
+    assert fetch_profile(profile, cache) == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["u2netp.onnx"]
+    assert fetch_profile(profile, cache, thorough=True) == {}
+    assert (tmp_path / "u2netp.rewritten.onnx").exists()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imaging.guided_matting import refine
 from imaging.picture import Matte, Rgb
 from imaging.resize import shrink
-from models.backends.onnx.layout import rewritten
+from models.backends.onnx.rewritten_cache import rewritten_network
 from models.backends.onnx.sessions import Sessions
 from models.device import DeviceConfig
 
@@ -57,7 +57,7 @@ class U2Net:
         options.enable_mem_pattern = False
         # onnxruntime warns of every constant that the rewriting made superfluous.
         options.log_severity_level = 3
-        network = rewritten(weights)
+        network = rewritten_network(weights)
         # A session keeps some 260 MB.
         self._sessions = Sessions(
             lambda: ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
