@@ -11,7 +11,7 @@ from typing import Any
 
 from models.catalog.card import Card, Profile, check_pin
 from models.catalog.profile import load_profile
-from models.device import DeviceConfig, DevicePolicy
+from models.device import DeviceConfig
 from models.errors import (
     ModelOutOfMemoryError,
     ModelUnavailableError,
@@ -19,6 +19,7 @@ from models.errors import (
     WeightsUnavailableError,
 )
 from models.roles import ROLES, P, Role
+from models.runtime.device_policy import DevicePolicy
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 from models.weights import download
 from models.weights.cache import WeightsCache
@@ -90,8 +91,8 @@ class Pool:
 
         name: of a profile, or the path of one. threads: processor threads that one call of a model
         may use. models_dir: local copies of weights, which go first. roles: those of the profile that
-        are wanted. The others as in `models.device.DevicePolicy`. Where the profile has torch models, a card
-        whose weights cannot be had leaves the others working. Raises UnknownProfileError,
+        are wanted. The others as in `models.runtime.device_policy.DevicePolicy`. Where the profile has torch
+        models, a card whose weights cannot be had leaves the others working. Raises UnknownProfileError,
         WeightsUnavailableError and UnknownDeviceError. Nothing is loaded yet.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}

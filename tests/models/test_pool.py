@@ -16,7 +16,7 @@ import pytest
 from models.catalog.card import Card
 from models.catalog.profile import load_profile
 from models.catalog.source import HubFolder, LocalFolder
-from models.device import DeviceConfig, DevicePolicy
+from models.device import DeviceConfig
 from models.errors import ModelOutOfMemoryError, ModelUnavailableError, WeightsUnavailableError
 from models.roles import (
     CAPTIONING,
@@ -32,6 +32,7 @@ from models.roles import (
     Role,
     role_named,
 )
+from models.runtime.device_policy import DevicePolicy
 from models.runtime.pool import Pool
 from models.weights.cache import WeightsCache
 
