@@ -54,6 +54,8 @@ def test_pods_run_without_root_and_with_nothing_to_spare(name: str) -> None:
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] == 10001
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    # Else a Service called retouch-... would set variables that look like settings.
+    assert spec["enableServiceLinks"] is False
     assert spec["automountServiceAccountToken"] is ("head" in str(spec["containers"][0]["name"]))
     for container in spec["containers"]:
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
