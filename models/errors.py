@@ -17,6 +17,7 @@ Exception
 |- ImportError
 |  `- RayNotInstalledError      the extra `cluster` is missing
 `- ValueError
+   |- InvalidSettingsError      settings that cannot be read
    |- UnknownProfileError       no such profile, or one that names what does not exist
    |- UnknownDeviceError        no such device, or torch models without torch
    |- UnpinnedCodeError         a card that runs its repository's code names no commit
@@ -88,6 +89,13 @@ class RemoteCodeError(PermissionError):
 
 class RayNotInstalledError(ImportError):
     """Ray is not installed."""
+
+
+class InvalidSettingsError(ValueError):
+    """Settings that cannot be used.
+
+    The text has a line for each fault, which begins with `settings:` and names the variable; no values.
+    """
 
 
 class UnknownProfileError(ValueError):

@@ -7,9 +7,9 @@ import sys
 
 import cv2
 import uvicorn
-from pydantic import ValidationError
 
 from models.errors import (
+    InvalidSettingsError,
     RayNotInstalledError,
     UnknownDeviceError,
     UnknownProfileError,
@@ -19,6 +19,7 @@ from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.opening import open_cluster
+from models.settings import read_settings
 from server.app import create_app
 from server.context import WarmModels
 from server.http.connection import PatientConnection
@@ -35,11 +36,9 @@ def main() -> int:
     2 when the settings are wrong, 1 when weights, store or database are not to be had.
     """
     try:
-        settings = Settings()
-    except ValidationError as error:
-        for fault in error.errors(include_url=False):
-            name = "RETOUCH_" + "_".join(map(str, fault["loc"])).upper() if fault["loc"] else ""
-            print(f"settings: {name} {fault['msg']}".replace("  ", " "), file=sys.stderr)
+        settings = read_settings(Settings)
+    except InvalidSettingsError as error:
+        print(error, file=sys.stderr)
         return 2
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -102,7 +101,7 @@ def _models(settings: Settings) -> WarmModels:
         return open_cluster(settings.profile, address, settings.max_waiting)
     pool = Pool.for_profile(
         settings.profile,
-        settings.data_dir / "weights",
+        settings.weights_dir,
         threads=settings.workers,
         models_dir=settings.models_dir,
         device=settings.device,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
+from models.settings import DEFAULT_WAITING, EnvironmentSettings, ModelSettings, WaitingLimit
 from storage.database import database_url, is_postgresql
 from storage.s3 import Bucket
 from storage.stores import parse_s3
@@ -24,34 +25,18 @@ def _split(value: Any) -> Any:
     return value
 
 
-class Settings(BaseSettings):
-    """What an operator may choose. Each field is set by `RETOUCH_` and its name in capitals."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="RETOUCH_", frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+class ListenerSettings(EnvironmentSettings):
+    """Where the server listens."""
 
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs API_TOKENS."""
     port: int = Field(8000, ge=0, le=65535)
     """TCP port to listen on."""
-    profile: str = "lite"
-    """Which weights stand behind each role: lite, open, bria, tiny, or the path of your own .toml."""
-    models_dir: Path | None = None
-    """Folder of your own copies of weights, `org--name` or `org/name`, used before any hub."""
-    device: str = "auto"
-    """Where torch models run, as torch names it; auto: the first GPU, else the processor."""
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Form of torch models' weights; auto: each model's own on a GPU, float32 on the processor."""
-    offload: bool = False
-    """Keep weights in main memory and bring each part to the GPU as it runs: slower, for small GPUs."""
-    memory_mb: int | None = Field(None, ge=1)
-    """What loaded models may hold, in MiB; the least used make room. Unset: 80 % of what is free at
-    start for torch models, no limit without them."""
-    preload: bool = True
-    """Load models at start, as many as fit; else each when it is first needed."""
-    data_dir: Path = Path("data")
-    """Folder of weights, results and the link secret; relative to the working directory."""
+
+
+class Settings(ModelSettings, ListenerSettings):
+    """What an operator may choose. Each field is set by `RETOUCH_` and its name in capitals."""
+
     store: str | None = None
     """Where results and pictures lie: a folder, or s3://bucket/prefix. Unset: DATA_DIR."""
     s3_endpoint: str | None = None
@@ -93,7 +78,7 @@ class Settings(BaseSettings):
     """Longest time to receive one request body, in seconds."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
     """Requests worked on at once, each on one thread; the number of cores by default."""
-    max_waiting: int = Field(64, ge=1, le=100_000)
+    max_waiting: WaitingLimit = DEFAULT_WAITING
     """Requests at once, worked on or waiting, and four times as many undone jobs of sync=false; beyond
     it callers get 429."""
     request_timeout_s: float = Field(600, gt=0, le=86400)

@@ -1,40 +1,39 @@
 """The command line of `scripts/weights`: list, fetch, verify, pack and unpack weights."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from models.catalog.card import Profile
 from models.catalog.profile import load_profile, profile_names
 from models.catalog.registry import CARDS
-from models.errors import BundleError, UnknownProfileError
+from models.errors import BundleError, InvalidSettingsError, UnknownProfileError
+from models.settings import ModelSettings, read_settings
 from models.weights import download
 from models.weights.bundle import bundle, unbundle
 from models.weights.cache import WeightsCache
 
 
-def default_cache() -> WeightsCache:
-    """Give the cache that the server's own settings name."""
-    copies = os.environ.get("RETOUCH_MODELS_DIR")
-    folder = Path(os.environ.get("RETOUCH_DATA_DIR") or "data") / "weights"
-    return WeightsCache(folder, Path(copies) if copies else None)
-
-
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; gives the exit status."""
+    """Run the command line; return the exit status."""
     chosen = _parser().parse_args(arguments)
-    cache = default_cache()
+    try:
+        settings = read_settings(ModelSettings)
+    except InvalidSettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    cache = WeightsCache(settings.weights_dir, settings.models_dir)
+    profile = chosen.profile or settings.profile
     try:
         match chosen.command:
             case "list":
                 return _list(cache, load_profile(chosen.profile) if chosen.profile else None)
             case "fetch":
-                return _fetch(cache, load_profile(chosen.profile))
+                return _fetch(cache, load_profile(profile))
             case "verify":
-                return _verify(cache, load_profile(chosen.profile))
+                return _verify(cache, load_profile(profile))
             case "pack":
-                return _pack(cache, load_profile(chosen.profile), chosen.file)
+                return _pack(cache, load_profile(profile), chosen.file)
             case _:
                 unbundle(chosen.file, cache)
                 return 0
@@ -56,11 +55,11 @@ def _parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("profile", nargs=None if name == "pack" else "?", help=known)
-        command.set_defaults(profile=os.environ.get("RETOUCH_PROFILE") or "lite")
         if name == "pack":
             command.add_argument("file", type=Path, help="the .tar to write")
     unpacking = commands.add_parser("unpack", help="put packed weights where the server finds them")
     unpacking.add_argument("file", type=Path)
+    unpacking.set_defaults(profile=None)
     return parser
 
 

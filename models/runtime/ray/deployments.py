@@ -4,10 +4,8 @@
 """
 
 import asyncio
-import os
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -21,10 +19,10 @@ from models.roles import Role, SizeRule, role_named
 from models.runtime.calls import Call
 from models.runtime.ray.plan import Replicas, plan
 from models.runtime.ray.replica import ModelSource, RoleModel, deadline_of
+from models.settings import DeploymentSettings, read_settings
 
 APPLICATION = "retouch"
-DEFAULT_GPU_MB = 24 * 1024
-"""Memory of the smallest GPU that profiles with torch are meant for, in MiB."""
+_ARGUMENTS = {field.name for field in fields(ModelSource)} | {"gpu_memory_mb", "queue"}
 _END_S = 120.0
 """Longest time that a replica which is no longer wanted takes to end its calls."""
 
@@ -73,21 +71,39 @@ async def _here(value: Any) -> Any:
 def application(args: Mapping[str, Any]) -> serve.Application:
     """Build the application of a profile.
 
-    args: the fields of models.runtime.ray.replica.ModelSource, by default as RETOUCH_PROFILE,
-    RETOUCH_DATA_DIR, RETOUCH_MODELS_DIR, RETOUCH_DEVICE, RETOUCH_DTYPE and RETOUCH_OFFLOAD say;
-    gpu_memory_mb: of one GPU, 24 GiB by default (RETOUCH_GPU_MEMORY_MB); queue: calls that may wait for
-    a role in each process that calls, 64 by default (RETOUCH_MAX_WAITING). Raises UnknownProfileError, and
+    args: the fields of models.runtime.ray.replica.ModelSource and `gpu_memory_mb` and `queue`; each that is
+    left out is as the environment says (models.settings.DeploymentSettings; `queue` is its `max_waiting`, and
+    `weights_dir` is `weights` in its `data_dir`). Raises UnknownProfileError, InvalidSettingsError, and
     ValueError for an argument that there is not.
     """
-    given = {**_from_environment(), **args}
-    gpu_mb, queue = int(given.pop("gpu_memory_mb")), int(given.pop("queue"))
-    if unknown := given.keys() - {field.name for field in fields(ModelSource)}:
+    if unknown := args.keys() - _ARGUMENTS:
         raise ValueError(f"no such argument: {', '.join(sorted(unknown))}")
-    source = ModelSource(**given)
+    given = {name: value for name, value in args.items() if value != ""}
+    weights_dir = given.pop("weights_dir", None)
+    if "queue" in given:
+        given["max_waiting"] = given.pop("queue")
+    settings = read_settings(DeploymentSettings, **given)
+    return build(settings, weights_dir)
+
+
+def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve.Application:
+    """Build the application that the settings describe; raises UnknownProfileError.
+
+    weights_dir: where the replicas find weights, if not in `settings.weights_dir`.
+    """
+    source = ModelSource(
+        settings.profile,
+        weights_dir or str(settings.weights_dir.absolute()),
+        str(settings.models_dir) if settings.models_dir else None,
+        settings.device,
+        settings.dtype,
+        settings.offload,
+    )
     profile = load_profile(source.profile)
-    replicas = plan(source.profile, profile, None if source.device == "cpu" else gpu_mb)
+    gpu_mb = None if source.device == "cpu" else settings.gpu_memory_mb
+    replicas = plan(source.profile, profile, gpu_mb)
     deployments = {
-        role.name: _deployment(role, card, source, replicas[role], queue)
+        role.name: _deployment(role, card, source, replicas[role], settings.max_waiting)
         for role, card in profile.items()
     }
     models = {role.name: card.name for role, card in profile.items()}
@@ -122,17 +138,3 @@ def _deployment(
 def _as_deployment(kind: type, **options: Any) -> serve.Deployment:
     made: serve.Deployment = serve.deployment(**options)(kind)
     return made
-
-
-def _from_environment() -> dict[str, Any]:
-    read = os.environ.get
-    return {
-        "profile": read("RETOUCH_PROFILE") or "lite",
-        "weights_dir": str((Path(read("RETOUCH_DATA_DIR") or "data") / "weights").absolute()),
-        "models_dir": read("RETOUCH_MODELS_DIR") or None,
-        "device": read("RETOUCH_DEVICE") or "auto",
-        "dtype": read("RETOUCH_DTYPE") or "auto",
-        "offload": (read("RETOUCH_OFFLOAD") or "false").lower() in ("1", "true", "yes", "on"),
-        "gpu_memory_mb": read("RETOUCH_GPU_MEMORY_MB") or DEFAULT_GPU_MB,
-        "queue": read("RETOUCH_MAX_WAITING") or 64,
-    }
