@@ -17,7 +17,7 @@ Exception
 |- ImportError
 |  `- RayNotInstalledError      the extra `cluster` is missing
 `- ValueError
-   |- InvalidSettingsError      settings that cannot be read
+   |- InvalidSettingsError      settings that cannot be read, or names that are misspelled
    |- UnknownProfileError       no such profile, or one that names what does not exist
    |- UnknownDeviceError        no such device, or torch models without torch
    |- UnpinnedCodeError         a card that runs its repository's code names no commit

@@ -19,7 +19,7 @@ from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.opening import open_cluster
-from models.settings import read_settings
+from models.settings import read_settings, warn_of_unknown_names
 from server.app import create_app
 from server.context import WarmModels
 from server.http.connection import PatientConnection
@@ -44,6 +44,7 @@ def main() -> int:
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    warn_of_unknown_names()
     bound_memory(settings.workers)
     # Requests run side by side, one thread each; a pool of threads inside each would only contend.
     cv2.setNumThreads(1)

@@ -8,7 +8,7 @@ from models.catalog.card import Profile
 from models.catalog.profile import load_profile, profile_names
 from models.catalog.registry import CARDS
 from models.errors import BundleError, InvalidSettingsError, UnknownProfileError
-from models.settings import ModelSettings, read_settings
+from models.settings import ModelSettings, read_settings, warn_of_unknown_names
 from models.weights import download
 from models.weights.bundle import bundle, unbundle
 from models.weights.cache import WeightsCache
@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InvalidSettingsError as error:
         print(error, file=sys.stderr)
         return 2
+    warn_of_unknown_names()
     cache = WeightsCache(settings.weights_dir, settings.models_dir)
     profile = chosen.profile or settings.profile
     try:

@@ -1,24 +1,29 @@
-"""Settings read from the environment: one meaning in every program."""
+"""Settings read from the environment: one meaning in every program, and names that nothing reads."""
 
 import importlib
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.errors import InvalidSettingsError
 from models.runtime.ray import deployments
 from models.settings import (
+    SERVER_NAMES,
+    TOOL_NAMES,
     DeploymentSettings,
     EnvironmentSettings,
+    ModelSettings,
+    known_names,
     read_settings,
+    warn_of_unknown_names,
 )
 from server.settings import Settings
+from tests.conftest import ROOT
 
-NAMES = [
-    f"RETOUCH_{name.upper()}"
-    for kind in (Settings, DeploymentSettings)
-    for name in kind.model_fields
-]
 PROGRAMS = {
     "server.__main__": [],
     "models.runtime.ray.deploy": [[]],
@@ -35,7 +40,7 @@ class HasReadError(Exception):
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in NAMES:
+    for name in known_names():
         monkeypatch.delenv(name, raising=False)
 
 
@@ -84,7 +89,7 @@ def test_a_setting_that_is_blank_is_an_unset_one_in_every_program(
     program: str, blank: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unset = start(program, monkeypatch)
-    for name in NAMES:
+    for name in known_names():
         monkeypatch.setenv(name, blank)
     assert start(program, monkeypatch) == unset
 
@@ -103,6 +108,145 @@ def test_whitespace_around_a_value_is_dropped(
     assert settings.weights_dir == Path("/some where/weights")
     assert settings.models_dir == Path("/copies")
     assert settings.dtype == "float16"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("RETOUCH_PORTT", "RETOUCH_PORT"),
+        ("RETOUCH_POR", "RETOUCH_PORT"),
+        ("RETOUCH_PROT", "RETOUCH_PORT"),
+        ("RETOUCH_PART", "RETOUCH_PORT"),
+        ("RETOUCH_HSOT", "RETOUCH_HOST"),
+        ("RETOUCH_OFLOAD", "RETOUCH_OFFLOAD"),
+        ("RETOUCH_MODEL_DIR", "RETOUCH_MODELS_DIR"),
+        ("RETOUCH_APITOKENS", "RETOUCH_API_TOKENS"),
+        ("RETOUCH_GPU_MEMORY_GB", "RETOUCH_GPU_MEMORY_MB"),
+        ("RETOUCH_XS3_REGION", "RETOUCH_S3_REGION"),
+        ("retouch_portt", "RETOUCH_PORT"),
+        ("RETOUHC_PORT", "RETOUCH_PORT"),
+        ("RETOUCHPORT", "RETOUCH_PORT"),
+    ],
+)
+def test_a_name_one_edit_away_ends_every_program_with_the_right_one(
+    program: str,
+    wrong: str,
+    right: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(wrong, "hunter2")
+    assert start(program, monkeypatch) == 2
+    assert capsys.readouterr().err == f"settings: {wrong} is no setting; did you mean {right}?\n"
+
+
+def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETOUCH_PORTT", "1")
+    monkeypatch.setenv("RETOUCH_DTYPE", "hunter2")
+    with pytest.raises(InvalidSettingsError) as told:
+        read_settings(ModelSettings)
+    misspelled, unreadable = str(told.value).splitlines()
+    assert misspelled.startswith("settings: RETOUCH_PORTT ")
+    assert unreadable.startswith("settings: RETOUCH_DTYPE ")
+    assert "hunter2" not in f"{told.value} {told.value!r}"
+
+
+@pytest.mark.parametrize(
+    "name", ["RETOUCH_PTRO", "RETOUCH_TOKENS", "RETOUCH_PORTXX", "RETOUCH_PO", "RETOUCH_"]
+)
+def test_a_name_further_away_is_warned_of_without_its_value(
+    name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    assert read_settings(Settings) == Settings()
+    warn_of_unknown_names()
+    (told,) = caplog.records
+    assert told.levelname == "WARNING"
+    assert name in told.getMessage()
+    assert "hunter2" not in told.getMessage()
+
+
+def test_a_program_without_a_log_warns_on_stderr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETOUCH_COLOUR", "hunter2")
+    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-m", "models.weights.cli", "list"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "settings: RETOUCH_COLOUR is no setting and changes nothing\n"
+
+
+def _service(name: str, protocol: str = "tcp") -> dict[str, str]:
+    """Return what Kubernetes sets for a Service with one named port, 80."""
+    address = f"{protocol}://10.0.0.1:80"
+    port = f"{name}_PORT_80_{protocol.upper()}"
+    return {
+        f"{name}_SERVICE_HOST": "10.0.0.1",
+        f"{name}_SERVICE_PORT": "80",
+        f"{name}_SERVICE_PORT_HTTP": "80",
+        f"{name}_PORT": address,
+        port: address,
+        f"{port}_PROTO": protocol,
+        f"{port}_PORT": "80",
+        f"{port}_ADDR": "10.0.0.1",
+    }
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp"])
+@pytest.mark.parametrize(
+    "name",
+    ["RETOUCH", "RETOUCH_API", "RETOUCH_MODELS_HEAD_SVC", "RETOUCH_S3", "RETOUCH_DATA_DIR"],
+)
+def test_what_kubernetes_sets_for_a_service_is_ignored(
+    name: str,
+    protocol: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    unset = Settings()
+    for variable, value in _service(name, protocol).items():
+        monkeypatch.setenv(variable, value)
+    assert read_settings(Settings) == unset
+    warn_of_unknown_names()
+    assert not caplog.records
+
+
+def test_what_our_own_programs_read_is_never_reported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in TOOL_NAMES:
+        monkeypatch.setenv(f"RETOUCH_{name}", "1")
+    monkeypatch.setenv("RETOUCH_GPU_MEMORY_MB", "1000")
+    read_settings(Settings)
+    warn_of_unknown_names()
+    assert not caplog.records
+
+
+def test_every_name_that_a_file_of_ours_reads_is_known() -> None:
+    # ${NAME}, $NAME, environ.get("NAME"), environ["NAME"] and getenv("NAME").
+    read = re.compile(
+        r"""\$\{?(RETOUCH_[A-Z0-9_]+)|(?:environ(?:\.get)?|getenv)[\[(]["'](RETOUCH_[A-Z0-9_]+)"""
+    )
+    folders = ["scripts", "deploy", "tests", "server", "pipelines", "models", "imaging", "storage"]
+    files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
+    files += [*ROOT.glob("Dockerfile"), *ROOT.glob("docker-compose*.yml"), ROOT / ".ci" / "run"]
+    found = set()
+    for file in files:
+        if file.is_file() and file.suffix in ("", ".py", ".yml", ".yaml", ".sh"):
+            found |= {one or other for one, other in read.findall(file.read_text())}
+    assert {"RETOUCH_PYTHON", "RETOUCH_TEST_GPU", "RETOUCH_CONTRACT_URL"} <= found
+    assert found <= known_names()
+
+
+def test_the_names_of_the_server_are_those_of_its_settings() -> None:
+    names = {name.upper() for name in Settings.model_fields}
+    assert names - {name.upper() for name in DeploymentSettings.model_fields} == SERVER_NAMES
 
 
 def test_what_server_and_cluster_both_read_is_one_setting() -> None:

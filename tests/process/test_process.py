@@ -64,6 +64,11 @@ def test_a_request_in_flight_is_answered_before_the_end(stopped: Server) -> None
             ["RETOUCH_PORT", "RETOUCH_API_TOKENS", "organisation:token", "RETOUCH_PUBLIC_URL"],
         ),
         ({"PROFILE": "nonsense"}, 1, ["nonsense"]),
+        (
+            {"PORTT": "hunter2", "OFFLOAD": "perhaps"},
+            2,
+            ["RETOUCH_PORTT is no setting; did you mean RETOUCH_PORT?", "RETOUCH_OFFLOAD"],
+        ),
     ],
 )
 def test_wrong_settings_end_the_start_with_a_reason(
@@ -71,8 +76,27 @@ def test_wrong_settings_end_the_start_with_a_reason(
 ) -> None:
     assert stopped.launch(**settings).wait(60) == status
     assert "Traceback" not in stopped.text()
+    assert "hunter2" not in stopped.text()
     for word in words:
         assert word in stopped.text()
+
+
+def test_names_that_are_no_settings_are_warned_of_but_for_those_of_kubernetes(
+    stopped: Server,
+) -> None:
+    server = stopped.start(
+        COLOUR="hunter2",
+        DEVICE="",
+        SERVICE_HOST="10.0.0.1",
+        SERVICE_PORT_HTTP="80",
+        PORT_80_TCP="tcp://10.0.0.1:80",
+        API_PORT="tcp://10.0.0.2:80",
+    )
+    assert server.end() == 0
+    warnings = [line for line in server.text().splitlines() if "WARNING" in line]
+    assert len(warnings) == 1, warnings
+    assert "RETOUCH_COLOUR" in warnings[0]
+    assert "hunter2" not in server.text()
 
 
 def test_every_promised_link_is_served_whatever_kills_the_process(

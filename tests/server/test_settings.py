@@ -80,6 +80,13 @@ def test_whitespace_around_a_setting_is_dropped(monkeypatch: pytest.MonkeyPatch)
     assert settings.database_url.get_secret_value() == "postgresql://me:hunter2@db/retouch"
 
 
+def test_the_port_of_a_service_called_retouch_is_not_the_server_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RETOUCH_PORT", "tcp://10.0.0.1:80")
+    assert Settings().port == 8000
+
+
 def test_results_lie_beside_the_data_unless_a_store_is_named(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).store_address == tmp_path
     assert Settings(store=str(tmp_path / "shared")).store_address == tmp_path / "shared"

@@ -8,7 +8,7 @@ import sys
 
 from models.errors import InvalidSettingsError, UnknownProfileError
 from models.runtime.ray import environment
-from models.settings import DeploymentSettings, read_settings
+from models.settings import DeploymentSettings, read_settings, warn_of_unknown_names
 
 environment.prepare()
 
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InvalidSettingsError as error:
         print(error, file=sys.stderr)
         return 2
+    warn_of_unknown_names()
     address = chosen.address or settings.ray_address or "auto"
     try:
         ray.init(address, log_to_driver=False)

@@ -19,7 +19,7 @@ from models.roles import Role, SizeRule, role_named
 from models.runtime.calls import Call
 from models.runtime.ray.plan import Replicas, plan
 from models.runtime.ray.replica import ModelSource, RoleModel, deadline_of
-from models.settings import DeploymentSettings, read_settings
+from models.settings import DeploymentSettings, read_settings, warn_of_unknown_names
 
 APPLICATION = "retouch"
 _ARGUMENTS = {field.name for field in fields(ModelSource)} | {"gpu_memory_mb", "queue"}
@@ -83,6 +83,7 @@ def application(args: Mapping[str, Any]) -> serve.Application:
     if "queue" in given:
         given["max_waiting"] = given.pop("queue")
     settings = read_settings(DeploymentSettings, **given)
+    warn_of_unknown_names()
     return build(settings, weights_dir)
 
 
