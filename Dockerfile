@@ -51,8 +51,9 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
+# A port that is no number is as if unset, for the server too: empty, or what Kubernetes sets for a Service.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
-    CMD ["/venv/bin/python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ.get('RETOUCH_PORT', '8000') + '/readyz', timeout=2)"]
+    CMD ["/venv/bin/python", "-c", "import os, urllib.request as u; p = os.environ.get('RETOUCH_PORT', '').strip(); u.urlopen('http://127.0.0.1:' + (p if p.isdecimal() else '8000') + '/readyz', timeout=2)"]
 # A container's address is no loopback: RETOUCH_API_TOKENS must be given.
 CMD ["/venv/bin/python", "-m", "server"]
 

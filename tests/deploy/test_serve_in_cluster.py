@@ -40,7 +40,7 @@ class Running:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "RAY_OBJECT_STORE_BYTES": "100000000",
-            "RETOUCH_RAY_ADDRESS": address,
+            "RETOUCH_RAY_ADDRESS": f"{address}\r",  # as a settings file with CRLF gives it
             "RETOUCH_DATA_DIR": str(folder / "data"),
             "RETOUCH_PORT": "0",
             "RETOUCH_WORKERS": "2",
@@ -134,6 +134,23 @@ def running(head: str, tmp_path: Path, weights_dir: Path, lite: object) -> Itera
         finally:
             running.close()
     pytest.fail("no node was up in time")
+
+
+@pytest.mark.parametrize("address", [None, "", " \r\n"])
+def test_without_an_address_it_says_what_is_missing(address: str | None) -> None:
+    environment = {n: v for n, v in os.environ.items() if n != "RETOUCH_RAY_ADDRESS"}
+    if address is not None:
+        environment["RETOUCH_RAY_ADDRESS"] = address
+    done = subprocess.run(
+        [ROOT / "deploy" / "serve-in-cluster"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "host:port of the head of the Ray cluster" in done.stderr
 
 
 def test_sigterm_ends_the_server_in_order_and_then_its_node(running: Running) -> None:

@@ -25,7 +25,7 @@ from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
 from models.weights import cli
 from models.weights.cache import WeightsCache
-from models.weights.download import fetch, fetch_card, fetch_profile
+from models.weights.download import fetch, fetch_card, fetch_profile, hub_endpoint
 
 BODY = bytes(range(256)) * 5000
 
@@ -124,6 +124,24 @@ def test_a_file_comes_from_a_hub_at_its_revision_with_the_token(
     path = fetch(file_from(Hub("some/repo", "abc123", "net.bin")), tmp_path)
     assert path.read_bytes() == BODY
     assert site.asked == [("/some/repo/resolve/abc123/net.bin", "Bearer hf_x")]
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (None, "https://huggingface.co"),
+        ("", "https://huggingface.co"),
+        (" \r", "https://huggingface.co"),
+        ("http://mirror/hub/\r\n", "http://mirror/hub"),
+    ],
+)
+def test_a_mirror_of_the_hub_that_is_blank_is_none(
+    text: str | None, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
+    if text is not None:
+        monkeypatch.setenv("HF_ENDPOINT", text)
+    assert hub_endpoint() == address
 
 
 def test_a_good_file_already_there_needs_no_network(tmp_path: Path, site: Site) -> None:
