@@ -113,12 +113,15 @@ class FakeModels:
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Lend a model; what takes offence at red does no work, so it is not counted."""
+        """Lend a model; given ones, and what takes offence at red, are not counted."""
         if role not in self.given and role not in self.stand_ins:
             raise ModelUnavailableError("the stand-ins have no such model")
         self.before(role)
-        self.lent += role != MODERATION
-        yield self.given[role] if role in self.given else self.stand_ins[role]()
+        if role in self.given:
+            yield self.given[role]
+        else:
+            self.lent += role != MODERATION
+            yield self.stand_ins[role]()
 
     def warm_up(self) -> None:
         """Have nothing to load."""

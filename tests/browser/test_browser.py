@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
@@ -54,7 +55,7 @@ def browser() -> str:
 @pytest.fixture
 def api(lite: Pool, tmp_path: Path) -> Iterator[str]:
     """The base address of a server on a free loopback port."""
-    app = create_app(Settings(data_dir=tmp_path / "data", workers=2), lite)
+    app = create_app(Settings(data_dir=tmp_path / "data", workers=2), LocalEngine(lite))
     config = uvicorn.Config(app, port=0, log_level="warning", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

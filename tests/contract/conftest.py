@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
@@ -191,7 +192,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             return
         lite: Pool = request.getfixturevalue("lite")
         settings = _settings(tmp_path_factory.mktemp("contract"))
-        app = create_app(settings, lite)
+        app = create_app(settings, LocalEngine(lite))
         pictures = stack.enter_context(picture_server())
         client = stack.enter_context(TestClient(app, headers=header))
         yield Api(client, TestClient(app), "/v1", False, pictures)

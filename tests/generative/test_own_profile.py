@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.tiny import bria
 from server.app import create_app
@@ -42,7 +43,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     profile = folder / "mine.toml"
     profile.write_text(_ROLES + "".join(rows))
     pool = Pool.for_profile(str(profile), folder / "weights", device="cpu")
-    with TestClient(create_app(Settings(data_dir=folder), pool), headers=TOKEN) as client:
+    with TestClient(
+        create_app(Settings(data_dir=folder), LocalEngine(pool)), headers=TOKEN
+    ) as client:
         yield client
 
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
@@ -25,7 +26,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     folder = tmp_path_factory.mktemp("tiny")
     pool = Pool.for_profile("tiny", folder / "weights", device="cpu")
     settings = Settings(data_dir=folder, workers=2)
-    with TestClient(create_app(settings, pool), headers=TOKEN) as client:
+    with TestClient(create_app(settings, LocalEngine(pool)), headers=TOKEN) as client:
         yield client
 
 

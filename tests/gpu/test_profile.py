@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
+from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from scripts.smoke import THUMBNAIL, thumbnail
 from server.app import create_app
@@ -88,7 +89,9 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> I
         memory_mb=settings.memory_mb,
         preload=settings.preload,
     )
-    with TestClient(create_app(settings, pool), headers={"api_token": "gpu"}) as client:
+    with TestClient(
+        create_app(settings, LocalEngine(pool)), headers={"api_token": "gpu"}
+    ) as client:
         deployment = Deployment(client, pool)
         yield deployment
     _draw_sheet(deployment.given, ROOT / "data" / "gpu-suite" / Path(PROFILE).stem)
