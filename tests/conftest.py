@@ -31,6 +31,11 @@ os.environ.update(
 collect_ignore = [] if importlib.util.find_spec("torch") else ["generative"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a change of results be taken on; see tests/golden/kept.py."""
+    parser.addoption("--renew-golden", action="store_true", help="keep the results as they are now")
+
+
 @pytest.fixture(scope="session")
 def weights_dir() -> Path:
     """Where the `lite` weights lie; the pool fetches what is missing."""

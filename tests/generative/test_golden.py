@@ -1,0 +1,20 @@
+"""The results of profile `tiny` are what they were, within what processors differ by.
+
+`scripts/test tests/generative/test_golden.py --renew-golden` keeps them as they are now.
+"""
+
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.golden import calls
+from tests.golden.kept import GOLDEN, check
+from tests.helpers.program import real_app
+
+
+def test_results_are_what_they_were(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    app = real_app("tiny", tmp_path / "data")
+    with TestClient(app) as client:
+        renew = bool(pytestconfig.getoption("renew_golden"))
+        check(client, calls.tiny(), GOLDEN / "tiny", tmp_path / "results", renew)

@@ -1,0 +1,72 @@
+"""The calls whose results are kept in this folder: small pictures that take no model long.
+
+Where texture is copied, the search takes the better of two candidates, and one level in what it is
+given may change a whole patch. So its input is exact here: a drawn mask, or the picture's own alpha, and
+a picture under 280 x 280, which is filled at its own size in whole numbers. Fills around a subject that a
+model found are kept for `coffee` alone, whose matte is sure: its outline stays what it is.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from scripts.route_calls import NAMES, Call, edit
+
+_ONE = {"sync": True, "seed": 3, "num_results": 1}
+
+
+def lite() -> Iterator[Sequence[Call]]:
+    """Yield the calls of profile `lite`."""
+    for name in NAMES:
+        image = f"{name}@240.png"
+        colour = {"bg_prompt": "#c8d8e8", "original_quality": True, **_ONE}
+        yield edit("remove", "background/remove", image)
+        yield edit("blur", "background/blur", image, scale=5)
+        yield edit("replace", "background/replace", image, **colour)
+        yield edit("eraser", "eraser", image, mask_file=f"{name}:mask@240.png")
+        yield edit("masks", "objects/mask_generator", image)
+        yield _told(image)
+    cut = "astronaut:cut@240.png"
+    yield edit("alpha_crop", "crop", cut, padding=5)
+    yield edit("alpha_erase_foreground", "erase_foreground", cut)
+    yield edit("alpha_expansion", "image_expansion", cut, canvas_size=[260, 250], seed=1)
+    yield edit("crop", "crop", "coffee@240.png")
+    yield edit("erase_foreground", "erase_foreground", "coffee@240.png")
+    yield edit("expansion", "image_expansion", "coffee@200.png", canvas_size=[240, 160], seed=1)
+    yield edit("increase", "image/increase_resolution", "astronaut@216.jpeg")
+    yield [
+        Call("psd-register", "/v1/register", {"file": "coffee@140.png"}),
+        Call("psd", "/v1/{visual_id}/image_to_psd"),
+    ]
+
+
+def tiny() -> Iterator[Sequence[Call]]:
+    """Yield the calls of profile `tiny`: what generates, and the torch models of the other roles."""
+    image, mask = "chelsea@200.png", "chelsea:mask@200.png"
+    scene = {"original_quality": True, **_ONE}
+    yield edit("fill", "gen_fill", image, mask_file=mask, prompt="a red kite", **_ONE)
+    yield edit("scene", "background/replace", image, bg_prompt="on a beach", **scene)
+    yield edit("reference", "background/replace", image, ref_image_file="coffee@140.png", **scene)
+    yield edit("expansion", "image_expansion", image, canvas_size=[230, 160], seed=1)
+    yield edit("remove", "background/remove", image)
+    yield edit("eraser", "eraser", image, mask_file=mask)
+    yield edit("masks", "objects/mask_generator", image)
+    actions = {"expression": "happy", "age": "mid-60"}
+    yield [
+        Call("faces-register", "/v1/register", {"file": "faces.png"}),
+        Call("faces-person_info", "/v1/{visual_id}/person/info", method="GET"),
+        Call("faces-caption", "/v1/{visual_id}/caption", method="GET"),
+        Call(
+            "faces-create",
+            "/v1/{visual_id}/create",
+            fields={"changes": [{"id": "{person0}", "actions": actions}]},
+        ),
+    ]
+
+
+def _told(image: str) -> Sequence[Call]:
+    """Return what can be told of a registered picture."""
+    name = image.partition("@")[0]
+    calls = [Call(f"told-{name}-register", "/v1/register", {"file": image})]
+    for part in ("info", "person/info", "objects/info", "background/info"):
+        short = part.replace("/", "_")
+        calls.append(Call(f"told-{name}-{short}", f"/v1/{{visual_id}}/{part}", method="GET"))
+    return calls
