@@ -5,7 +5,7 @@ from pathlib import Path
 from scripts.route_calls import picture
 from tests.helpers.call_depth import traced_matting
 
-FRAMES, FILES = 9, 6
+FRAMES, FILES = 2, 2
 """Of our own from a pipeline's to its model's, both included."""
 
 

@@ -31,7 +31,7 @@ class LocalEngine:
             if card.one_call_at_a_time:
                 device = pool.device(role)
                 if device not in self._schedulers:
-                    self._schedulers[device] = Scheduler(device, 1, pool.use, batches)
+                    self._schedulers[device] = Scheduler(device, 1, pool.use, batches, pool.retry)
                 self._devices[role] = self._schedulers[device]
 
     def offers(self, role: Role[Any]) -> bool:

@@ -6,6 +6,7 @@ Torch is not imported here: a profile without it has nothing to run out of but m
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from models.errors import ModelOutOfMemoryError
@@ -15,7 +16,7 @@ log = logging.getLogger("retouch.memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out, on a GPU or here, itself or by its cause."""
+    """Whether an error says that memory ran out, on a GPU or here, itself or by its cause."""
     torch = sys.modules.get("torch")
     kinds = (MemoryError, torch.OutOfMemoryError) if torch else (MemoryError,)
     seen: BaseException | None = error
@@ -29,47 +30,31 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class RetryOnOutOfMemory:
-    """A model whose calls are tried once more, smaller, when memory runs out.
+    """How a call of one role's model is made once more, smaller, when memory runs out.
 
-    How it is tried again is its role's (`models.roles.Role.retry`): many seeds one by one, which gives the
-    same pictures; else at half the width and height with the result enlarged, so that it is less
-    sharp. When memory runs out again ModelOutOfMemoryError is raised. Other attributes are the model's own.
+    How it is made smaller is its role's (`models.roles.Role.retry`): many seeds one by one, which gives the
+    same pictures; else at half the width and height with the result enlarged, so that it is less sharp.
+    The scheduler makes both tries.
+
+    name: of the card, for messages. make_room: frees what can be freed.
     """
 
-    def __init__(
-        self, model: Any, role: Role[Any], name: str, make_room: Callable[[], None]
-    ) -> None:
-        """Wrap a model of a role.
-
-        name: of its card, for messages. make_room: called between the two tries, frees what can be freed.
-        """
-        self._model = model
+    def __init__(self, role: Role[Any], name: str, make_room: Callable[[], None]) -> None:
         self._role = role
         self._name = name
         self._make_room = make_room
 
-    def __getattr__(self, attribute: str) -> Any:
-        found = getattr(self._model, attribute)
-        retry = self._role.retry
-        if attribute != self._role.method or retry is None:
-            return found
+    def smaller(self, model: Any) -> Callable[..., Any]:
+        """Make room, and return the model's method as it is tried again."""
+        log.warning("%s ran out of memory; it is tried once more, smaller", self._name)
+        self._make_room()
+        assert self._role.retry is not None  # noqa: S101 - the pool makes none for such roles
+        method = getattr(model, self._role.method)
+        return partial(self._role.retry, method, getattr(model, "sizes", None))
 
-        def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return found(*args, **kwargs)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-            # Outside the handler: the error's traceback would keep the first try's tensors alive.
-            log.warning("%s ran out of memory; it is tried once more, smaller", self._name)
-            self._make_room()
-            try:
-                return retry(found, getattr(self._model, "sizes", None), *args, **kwargs)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                text = f"{self._name} needs more memory for this picture than there is"
-            self._make_room()
-            raise ModelOutOfMemoryError(text)
-
-        return call
+    def failure(self) -> ModelOutOfMemoryError:
+        """Make room, and return the error of a call that ran out of memory twice."""
+        self._make_room()
+        return ModelOutOfMemoryError(
+            f"{self._name} needs more memory for this picture than there is"
+        )

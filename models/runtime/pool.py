@@ -117,6 +117,13 @@ class Pool:
         """Return the device that a role's model runs on, as torch names it."""
         return self._device_config(self._slots[role].card).device
 
+    def retry(self, role: Role[Any]) -> RetryOnOutOfMemory | None:
+        """Return how a role's calls are made once more when memory runs out; None where they are not."""
+        card = self._slots[role].card
+        if not card.torch or role.retry is None:
+            return None
+        return RetryOnOutOfMemory(role, card.name, self._make_room)
+
     def offers(self, role: Role[Any]) -> bool:
         """Tell whether the profile has a model for a role."""
         return role in self._slots
@@ -261,16 +268,13 @@ class Pool:
             if wrong := self._cache.problem(part):
                 raise ModelUnavailableError(f"{name}: {self._cache.path(part)}: {wrong}")
         try:
-            model = self._build(card)
+            return self._build(card)
         except MemoryError:
             raise
         except Exception as error:
             # Backends fail in ways of their own; each is the same to whoever asked for the role.
             where = ", ".join(map(str, self._cache.paths(card))) or "no files"
             raise ModelUnavailableError(f"{name} from {where}: {error}") from error
-        if not card.torch:
-            return model
-        return RetryOnOutOfMemory(model, card.role, card.name, self._make_room)
 
     def _device_config(self, card: Card) -> DeviceConfig:
         return self._policy.device_config(card.torch, card.dtype)

@@ -14,7 +14,7 @@ from models.deadline import SharedDeadline, deadline_scope
 from models.errors import SchedulerClosedError
 from models.roles import Models, P, Role, SizeRule
 from models.runtime.calls import Call, ModelProxy
-from models.runtime.oom_retry import is_out_of_memory
+from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 log = logging.getLogger("retouch.scheduler")
 
@@ -39,15 +39,24 @@ class Priority(IntEnum):
     """Work that nobody waits for."""
 
 
+GetRetry = Callable[[Role[Any]], RetryOnOutOfMemory | None]
 UseModel = Callable[[Role[Any]], AbstractContextManager[Any]]
 
 
 class _Task:
-    """A piece of work on its way: a function, or the call of a model."""
+    """A piece of work on its way: a function, or the call of a model.
+
+    may_retry: running out of memory is not its outcome yet; out_of_memory: it has done so.
+    """
 
     def __init__(self, work: Callable[[], Any] | Call) -> None:
         self.work = work
         self.future: Future[Any] = Future()
+        self.may_retry = self.out_of_memory = False
+
+
+_Step = tuple[_Task, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
+"""A function with its arguments, whose result is the outcome of a task."""
 
 
 class Scheduler:
@@ -62,10 +71,13 @@ class Scheduler:
     and gives each call what it would have given it alone, but for rounding. No thread waits for company:
     batches grow with the load alone.
 
+    A call that runs out of memory is made once more, smaller, where its role has a way to (`retry`).
+
     name: of the device, for its threads. threads: pieces of work done at once; one thread keeps a device to
     one model at a time. use: the context of a role's model, where calls of models are made. max_batch: of
-    each role, 1 where it is left out. checks: threads beyond those, for checks alone, so that a link can be
-    promised however long the work ahead is; they call no model themselves (`ScheduledModels`).
+    each role, 1 where it is left out. retry: how a role's calls are made again when memory runs out.
+    checks: threads beyond those, for checks alone, so that a link can be promised however long the work
+    ahead is; they call no model themselves (`ScheduledModels`).
     """
 
     def __init__(
@@ -74,9 +86,11 @@ class Scheduler:
         threads: int,
         use: UseModel | None = None,
         max_batch: Mapping[Role[Any], int] | None = None,
+        retry: GetRetry = lambda role: None,
         checks: int = 0,
     ) -> None:
         self._use = use
+        self._retry = retry
         self._max_batch = dict(max_batch or {})
         self._queues: dict[Priority, deque[_Task]] = {priority: deque() for priority in Priority}
         self._in_a_row = dict.fromkeys(Priority, 0)
@@ -184,30 +198,41 @@ class Scheduler:
     def _run(self, priorities: Iterable[Priority]) -> None:
         while (task := self._next(priorities)) is not None:
             if task.future.set_running_or_notify_cancel():
-                if isinstance(task.work, Call):
-                    self._make_calls(task, task.work)
-                else:
-                    with _settling(task):
-                        task.future.set_result(task.work())
-            # Not held while waiting for the next: it may hold a picture.
+                with _settling(task):
+                    for one, function, args, kwargs in self._steps(task):
+                        with _settling(one), _in_time(one):
+                            one.future.set_result(function(*args, **kwargs))
+                        # Not held while waiting for the next: they may hold a picture, or a model.
+                        del one, function, args, kwargs
             del task
 
-    def _make_calls(self, first: _Task, call: Call) -> None:
-        """Make a call, and together with it those that wait and are alike."""
+    def _steps(self, task: _Task) -> Iterator[_Step]:
+        """Yield what a thread is to call for a task, and for those that are made together with it."""
+        if not isinstance(task.work, Call):
+            yield task, task.work, (), {}
+            return
+        role = task.work.role
         assert self._use is not None  # noqa: S101 - only schedulers with models are sent calls
-        with _settling(first), self._use(call.role) as model:
-            tasks = [first, *self._take_alike(model, call)]
+        with self._use(role) as model:
+            tasks = [task, *self._take_alike(model, task.work)]
             if len(tasks) == 1 or not _made_together(model, tasks):
-                for task in tasks:
-                    one = task.work
-                    assert isinstance(one, Call)  # noqa: S101 - for the type checker
-                    with _settling(task), deadline_scope(one.deadline) as deadline:
-                        deadline.check()
-                        method = getattr(model, call.role.method)
-                        task.future.set_result(method(*one.args, **one.kwargs))
-                        del method
+                for one in tasks:
+                    yield from self._tries(model, role, one)
             # Not held beyond its use: the pool may drop it as soon as it is given back.
             del model
+
+    def _tries(self, model: Any, role: Role[Any], task: _Task) -> Iterator[_Step]:
+        """Yield the call of a model, and where it runs out of memory the smaller call."""
+        call, retry = task.work, self._retry(role)
+        assert isinstance(call, Call)  # noqa: S101 - for the type checker
+        task.may_retry = retry is not None
+        yield task, getattr(model, role.method), call.args, call.kwargs
+        # Here, not where the error was caught: its traceback kept the first try's tensors alive.
+        if retry is not None and task.out_of_memory:
+            task.out_of_memory = False
+            yield task, retry.smaller(model), call.args, call.kwargs
+            if task.out_of_memory:
+                task.future.set_exception(retry.failure())
 
     def _take_alike(self, model: Any, call: Call) -> list[_Task]:
         """Take from the queue the calls that may be made together with `call`."""
@@ -289,12 +314,25 @@ def _made_together(model: Any, tasks: list[_Task]) -> bool:
 
 
 @contextmanager
+def _in_time(task: _Task) -> Iterator[None]:
+    """Let a call's deadline hold for what is done within."""
+    if not isinstance(task.work, Call):
+        yield
+        return
+    with deadline_scope(task.work.deadline) as deadline:
+        deadline.check()
+        yield
+
+
+@contextmanager
 def _settling(task: _Task) -> Iterator[None]:
     """Set what is raised within as the task's outcome, for whoever waits for its future."""
     try:
         yield
     except BaseException as error:
-        if task.future.done():  # the work is done, and what came after it failed
+        if task.may_retry and is_out_of_memory(error):
+            task.out_of_memory = True
+        elif task.future.done():  # the work is done, and what came after it failed
             log.exception("a piece of work is done, but its device could not be left in order")
         else:
             task.future.set_exception(error)

@@ -2,15 +2,18 @@
 
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
 
 from models.errors import ModelOutOfMemoryError
-from models.roles import CAPTIONING, ROLES, Face, SizeRule
+from models.roles import CAPTIONING, PROMPT_REFINEMENT, ROLES, Face, Role, SizeRule
+from models.runtime.calls import ModelProxy
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
+from models.runtime.scheduler import Scheduler
 
 RGB = np.random.default_rng(0).integers(0, 256, (96, 64, 3), np.uint8)
 HOLE = np.zeros((96, 64), np.bool_)
@@ -82,9 +85,25 @@ class Small:
 ROLE_OF = {role.method: role for role in ROLES}
 
 
+def scheduled(
+    model: Any, role: Role[Any], name: str, make_room: Callable[[], None] = lambda: None
+) -> Any:
+    """Return a proxy of a model whose calls a scheduler makes, and once more when memory runs out."""
+
+    @contextmanager
+    def use(role: Role[Any]) -> Iterator[Any]:
+        yield model
+
+    def retry(role: Role[Any]) -> RetryOnOutOfMemory | None:
+        return RetryOnOutOfMemory(role, name, make_room) if role.retry else None
+
+    scheduler = Scheduler("device", 1, use, retry=retry)
+    return ModelProxy(role, scheduler.call, lambda role: model.sizes)
+
+
 def retrying(most: int, method: str) -> tuple[Any, Small]:
     model = Small(most)
-    return RetryOnOutOfMemory(model, ROLE_OF[method], "small", lambda: None), model
+    return scheduled(model, ROLE_OF[method], "small"), model
 
 
 CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
@@ -117,11 +136,12 @@ def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(method: str) -> No
 @pytest.mark.parametrize("method", CALLS)
 def test_a_second_time_is_a_clear_error(method: str) -> None:
     made_room: list[int] = []
-    model = RetryOnOutOfMemory(Small(0), ROLE_OF[method], "small", lambda: made_room.append(1))
+    small = Small(0)
+    model = scheduled(small, ROLE_OF[method], "small", lambda: made_room.append(1))
     with pytest.raises(ModelOutOfMemoryError, match="small needs more memory for this picture"):
         CALLS[method][0](model)
     assert made_room == [1, 1]
-    assert len(model._model.seen) == 2
+    assert len(small.seen) == 2
 
 
 @pytest.mark.parametrize("method", ["fill_by_prompt", "scenes"])
@@ -167,10 +187,24 @@ def test_other_faults_pass_and_other_attributes_are_the_models_own() -> None:
             raise ValueError("no picture")
 
     inner = Broken()
-    model = RetryOnOutOfMemory(inner, CAPTIONING, "broken", lambda: None)
+    model = scheduled(inner, CAPTIONING, "broken")
     assert model.sizes is Small.sizes
     with pytest.raises(ValueError, match="no picture"):
         model.caption(RGB)
+    assert inner.calls == 1
+
+
+def test_a_role_without_a_smaller_call_is_tried_once() -> None:
+    class Model:
+        calls = 0
+
+        def refine(self, prompt: str) -> str:
+            self.calls += 1
+            raise MemoryError("no room")
+
+    inner = Model()
+    with pytest.raises(MemoryError, match="no room"):
+        scheduled(inner, PROMPT_REFINEMENT, "m").refine("a cat")
     assert inner.calls == 1
 
 
@@ -189,7 +223,7 @@ def test_nothing_of_the_first_try_is_alive_in_the_second() -> None:
             gc.collect()
             return "alive" if buffers[0]() is not None else "freed"
 
-    assert RetryOnOutOfMemory(Model(), CAPTIONING, "m", lambda: None).caption(RGB) == "freed"
+    assert scheduled(Model(), CAPTIONING, "m").caption(RGB) == "freed"
 
 
 def test_shortage_is_told_by_its_cause_too() -> None:

@@ -33,6 +33,7 @@ from models.roles import (
     role_named,
 )
 from models.runtime.device_policy import DevicePolicy
+from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.weights.cache import WeightsCache
 
@@ -404,8 +405,10 @@ def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_
     greedy = replace(card(CAPTIONING, lambda paths, device_config: Greedy()), torch=True)
     lent = Pool({MATTING: THREE[0], CAPTIONING: greedy}, tmp_path)
     touch(lent, MATTING)
-    with lent.use(CAPTIONING) as model:
+    engine = LocalEngine(lent)
+    with engine.use(CAPTIONING) as model:
         assert model.caption(np.zeros((8, 6, 3), np.uint8)) == "(4, 3, 3) ['test-captioning']"
+    assert engine.close(10)
 
 
 def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class RoleModel:
         )
         self._role = role
         batches = {role: card.max_batch for role, card in self._pool.profile.items()}
-        self._scheduler = Scheduler(role.name, 1, self._pool.use, batches)
+        self._scheduler = Scheduler(role.name, 1, self._pool.use, batches, self._pool.retry)
         self._scheduler.submit(self._pool.warm_up).result()
 
     def sizes(self) -> SizeRule | None:
