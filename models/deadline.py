@@ -31,7 +31,7 @@ class Deadline:
         self._cancelled.set()
 
     def remaining(self) -> float | None:
-        """Give the seconds that are left, 0 at least; None where there is no limit."""
+        """Return the seconds that are left, 0 at least; None where there is no limit."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def check(self) -> None:
@@ -50,7 +50,7 @@ class SharedDeadline(Deadline):
         self._deadlines = tuple(deadlines)
 
     def remaining(self) -> float | None:
-        """Give the seconds that the most patient has left; None where one has no limit."""
+        """Return the seconds that the most patient has left; None where one has no limit."""
         seconds = [deadline.remaining() for deadline in self._deadlines]
         known = [left for left in seconds if left is not None]
         return max(known) if known and len(known) == len(seconds) else None
@@ -83,7 +83,7 @@ def deadline_scope(deadline: Deadline) -> Iterator[Deadline]:
 
 
 def current() -> Deadline:
-    """Give the deadline of this context; one without an end where there is none."""
+    """Return the deadline of this context; one without an end where there is none."""
     return _DEADLINE.get() or Deadline()
 
 

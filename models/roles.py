@@ -26,7 +26,7 @@ class Matting(Protocol):
     """Tells the subject of a picture from its background."""
 
     def matte(self, rgb: Rgb) -> Matte:
-        """Give the subject's opacity at the size of `rgb`, soft at hair and edges."""
+        """Return the subject's opacity at the size of `rgb`, soft at hair and edges."""
         ...
 
 
@@ -34,7 +34,7 @@ class Inpainting(Protocol):
     """Fills a hole from what surrounds it, without a prompt."""
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
-        """Give `rgb` with plausible texture where `hole` is True.
+        """Return `rgb` with plausible texture where `hole` is True.
 
         Outside the hole the result is `rgb`, bit for bit. No texture is copied from where `avoid`
         is True (the subject, which must not be cloned). The same input gives the same output.
@@ -48,7 +48,7 @@ class SuperResolution(Protocol):
     """Enlarges a picture."""
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
-        """Give `rgb` at `factor` (2 or 4) times its width and height."""
+        """Return `rgb` at `factor` (2 or 4) times its width and height."""
         ...
 
 
@@ -56,7 +56,7 @@ class Segmentation(Protocol):
     """Takes a picture apart into objects or parts."""
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Give the parts of `rgb` at its size, numbered from 1, the largest first; 255 at most.
+        """Return the parts of `rgb` at its size, numbered from 1, the largest first; 255 at most.
 
         One map instead of a mask for each part: it cannot overlap, and 255 parts of a large picture
         take one byte a pixel. The numbers in use have no gap. The same input gives the same output.
@@ -88,7 +88,7 @@ class FaceAnalysis(Protocol):
     """Finds faces and tells what can be told of them."""
 
     def analyse(self, rgb: Rgb) -> list[Face]:
-        """Give the faces of `rgb`, largest first."""
+        """Return the faces of `rgb`, largest first."""
         ...
 
 
@@ -96,7 +96,7 @@ class Moderation(Protocol):
     """Scores what must not be shown."""
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
-        """Give a score 0..1 for each category, as `nsfw`; larger is worse."""
+        """Return a score 0..1 for each category, as `nsfw`; larger is worse."""
         ...
 
 
@@ -121,7 +121,7 @@ class GenerativeFill(Protocol):
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
-        """Give one picture for each seed, at the size of `rgb`, which keeps `sizes`.
+        """Return one picture for each seed, at the size of `rgb`, which keeps `sizes`.
 
         The same seed gives the same picture: bit for bit alone, within 2 of 255 levels among others.
         What lies outside the hole need not be exact: the pipeline pastes it back.
@@ -145,7 +145,7 @@ class SceneGeneration(Protocol):
         fast: bool = True,
         reference: Rgb | None = None,
     ) -> list[Rgb]:
-        """Give one picture for each seed, at the size of `rgb`, which keeps `sizes`.
+        """Return one picture for each seed, at the size of `rgb`, which keeps `sizes`.
 
         alpha: 1 on the subject. Either `prompt` or `reference` says what the scene is; `fast` takes
         fewer steps. Seeds as in `GenerativeFill`; the pipeline pastes the subject back.
@@ -162,7 +162,7 @@ class Outpainting(Protocol):
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
     ) -> Rgb:
-        """Give `canvas`, whose size keeps `sizes`, with its hole (the margin) generated."""
+        """Return `canvas`, whose size keeps `sizes`, with its hole (the margin) generated."""
         ...
 
 
@@ -174,7 +174,7 @@ class FaceEditing(Protocol):
     def edit_face(
         self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int
     ) -> tuple[Rgb, Alpha]:
-        """Give a changed crop and where it changed, for a crop around one face at a size of `sizes`.
+        """Return a changed crop and where it changed, for a crop around one face at a size of `sizes`.
 
         face: in pixels of `rgb`. actions: of `pipelines.people.actions`, checked. The alpha is soft,
         1 where the pipeline takes the changed pixels and 0 where it keeps the old ones.
@@ -186,7 +186,7 @@ class Captioning(Protocol):
     """Says what a picture shows."""
 
     def caption(self, rgb: Rgb) -> str:
-        """Give one English sentence, without a full stop."""
+        """Return one English sentence, without a full stop."""
         ...
 
 
@@ -194,7 +194,7 @@ class PromptRefinement(Protocol):
     """Makes a good prompt out of a short one."""
 
     def refine(self, prompt: str, caption: str = "") -> str:
-        """Give a fuller prompt for the same scene; caption: of the picture it is for."""
+        """Return a fuller prompt for the same scene; caption: of the picture it is for."""
         ...
 
 

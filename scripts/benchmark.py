@@ -255,7 +255,7 @@ def _by_turns(
 
 
 def _bare(installation: Installation, file: Path, count: int) -> float:
-    """Give processor seconds of decoding and bare inference."""
+    """Return processor seconds of decoding and bare inference."""
     module = "scripts.benchmarking.bare"
     command = [sys.executable, "-m", module, str(installation.weights / "u2netp.onnx"), str(count)]
     out = subprocess.run(  # noqa: S603 - this interpreter

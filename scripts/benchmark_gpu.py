@@ -76,7 +76,7 @@ def _machine(full: bool, rounds: int) -> str:
 
 
 def _measure(cases: Sequence[Case], folder: Path, full: bool, rounds: int) -> Iterator[str]:
-    """Give one row of the table for each case; parts are made when first and removed when last used."""
+    """Return one row of the table for each case; parts are made when first and removed when last used."""
     for number, case in enumerate(cases):
         why = next((PARTS[name].why for name in case.names() if PARTS[name].full is None), "")
         if full and why:
@@ -130,7 +130,7 @@ def _against_float32(
 def _times(
     case: Case, paths: Sequence[Path], device_config: DeviceConfig, sample: Sample, rounds: int
 ) -> tuple[float, float | None, int]:
-    """Give the median of our calls and of the package's in ms, and the peak of ours in MiB."""
+    """Return the median of our calls and of the package's in ms, and the peak of ours in MiB."""
     gpu = device_config.device != "cpu"
     if gpu:
         torch.cuda.reset_peak_memory_stats()

@@ -52,7 +52,7 @@ def main() -> int:
 
 @contextmanager
 def checkout(commit: str | None) -> Iterator[Path]:
-    """Give a folder with the files of a commit; the working tree for None."""
+    """Return a folder with the files of a commit; the working tree for None."""
     if commit is None:
         yield ROOT
         return

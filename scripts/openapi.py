@@ -13,7 +13,7 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 
 
 def document() -> dict[str, Any]:
-    """Give the document of the application; it depends on no setting and no model."""
+    """Return the document of the application; it depends on no setting and no model."""
     with tempfile.TemporaryDirectory() as folder:
         return create_app(Settings(data_dir=Path(folder)), FakeModels()).openapi()
 

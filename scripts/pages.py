@@ -2,7 +2,7 @@
 
 
 def between_markers(page: str, text: str, begin: str, end: str) -> str:
-    """Give a page with what lies between its markers replaced; raises ValueError without them."""
+    """Return a page with what lies between its markers replaced; raises ValueError without them."""
     if page.count(begin) != 1 or page.count(end) != 1:
         raise ValueError(f"the page should have {begin} and {end} once")
     before, _, rest = page.partition(begin)

@@ -55,7 +55,7 @@ class Row:
 
 
 def rows(laboratory: Laboratory, told: Schema) -> Iterator[Row]:
-    """Give a line for each route, then for each of its fields. told: the OpenAPI document."""
+    """Return a line for each route, then for each of its fields. told: the OpenAPI document."""
     for route in ROUTES:
         found = {field: laboratory.findings(route, field) for field in route.fields}
         name = f"`{route.method} {route.path}`"
@@ -181,7 +181,7 @@ def table() -> str:
 
 
 def page(body: str) -> str:
-    """Give the page of the table."""
+    """Return the page of the table."""
     return f"{INTRODUCTION}\n{body}"
 
 

@@ -58,7 +58,7 @@ class Endpoints:
         return operation.respond(done.body, Delivered(links, job.keys, job.sid))
 
     def _links(self, request: Request, job: Job, done: JobOutcome) -> list[str | None]:
-        """Give the links; on a thread, since a store may have to ask for credentials to sign them with."""
+        """Return the links; on a thread, since a store may have to ask for credentials to sign them with."""
         return [
             None if hidden else self._dependencies.delivery.link(request, key)
             for key, hidden in zip(job.keys, done.blocked, strict=True)

@@ -217,7 +217,7 @@ def busy(text: str, seconds: int) -> BusyError:
 
 
 def status_word(code: int) -> str:
-    """Give the word for a status code, as `BAD_REQUEST`."""
+    """Return the word for a status code, as `BAD_REQUEST`."""
     if code in _STATUS_WORDS:
         return _STATUS_WORDS[code]
     return http.HTTPStatus(code).name

@@ -47,7 +47,7 @@ MIN_SEED, MAX_SEED = -(2**63), 2**63 - 8
 
 
 def seeds_of(seed: Seed, count: int) -> Sequence[Seed]:
-    """Give the seed of each result: the request's own, then the next ones."""
+    """Return the seed of each result: the request's own, then the next ones."""
     return range(seed, seed + count)
 
 

@@ -194,7 +194,7 @@ class Settings(ModelSettings, ListenerSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a listening address can be reached from this machine alone."""
+    """Whether a listening address can be reached from this machine alone."""
     if host == "localhost":
         return True
     try:

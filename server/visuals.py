@@ -59,7 +59,7 @@ class Visuals:
         self._store.put(key, picture.data, content_type_of(key))
 
     def find(self, organisation: str, visual_id: str) -> Visual:
-        """Give a visual; raises NotFoundError, also for one of another organisation."""
+        """Return a visual; raises NotFoundError, also for one of another organisation."""
         known = _VISUAL_ID.match(visual_id)
         visual = self._records.visual(organisation, visual_id) if known else None
         if visual is None:
@@ -67,11 +67,11 @@ class Visuals:
         return visual
 
     def picture(self, visual: Visual) -> Encoded:
-        """Give a visual's own picture; raises NotFoundError."""
+        """Return a visual's own picture; raises NotFoundError."""
         return self._read(self._store, visual.source_key, f"visual {visual.visual_id}")
 
     def result(self, visual: Visual, sid: str) -> tuple[Encoded, tuple[str, ...]]:
-        """Give a visual's result and the ids of the people changed in it; raises NotFoundError."""
+        """Return a visual's result and the ids of the people changed in it; raises NotFoundError."""
         edit = self._records.session(visual.organisation, visual.visual_id, sid)
         if edit is None:
             raise NotFoundError(f"There is no result {sid} of this visual, or not yet.", "sid")
@@ -86,7 +86,7 @@ class Visuals:
         return Encoded(data, codec.probe(data))
 
     def labels(self, organisation: str, visual_id: str, models: Models) -> Labels:
-        """Give a visual's panoptic map, made once and kept, so that its ids stay what they are."""
+        """Return a visual's panoptic map, made once and kept, so that its ids stay what they are."""
         visual = self.find(organisation, visual_id)
         key = f"{organisation}/{visual_id}/labels.png"
         try:

@@ -51,7 +51,7 @@ def database_url(text: str) -> URL:
 
 
 def is_postgresql(url: URL) -> bool:
-    """Tell whether an address is that of a PostgreSQL database."""
+    """Whether an address is that of a PostgreSQL database."""
     return url.get_backend_name() == "postgresql"
 
 

@@ -34,7 +34,7 @@ class LinkSigner:
         self._secret = secret
 
     def sign(self, key: str, expires: int) -> str:
-        """Give the query string of a link to `key` that ends at `expires` (seconds since 1970)."""
+        """Return the query string of a link to `key` that ends at `expires` (seconds since 1970)."""
         if not 0 <= expires < 10**_MAX_EXPIRES_DIGITS:
             raise ValueError(f"expires is out of range: {expires}")
         return f"expires={expires}&signature={self._signature(key, str(expires))}"

@@ -77,19 +77,19 @@ class ObjectStore(Protocol):
         ...
 
     def refusal(self, key: str) -> Refusal | None:
-        """Give the word that was left for a key, if any."""
+        """Return the word that was left for a key, if any."""
         ...
 
     def is_settled(self, key: str) -> bool:
-        """Tell whether an object, or word that there will be none, lies under `key`."""
+        """Whether an object, or word that there will be none, lies under `key`."""
         ...
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Give what is known of an object; None when there is none."""
+        """Return what is known of an object; None when there is none."""
         ...
 
     def exists(self, key: str) -> bool:
-        """Tell whether an object lies under `key`."""
+        """Whether an object lies under `key`."""
         ...
 
     def get(self, key: str) -> bytes:
@@ -97,14 +97,14 @@ class ObjectStore(Protocol):
         ...
 
     def link(self, key: str, ttl_s: int) -> str | None:
-        """Give an address where anyone reads the object, there or still to come, for `ttl_s` seconds.
+        """Return an address where anyone reads the object, there or still to come, for `ttl_s` seconds.
 
         None where the store serves nobody: then the server does, from `path`.
         """
         ...
 
     def path(self, key: str) -> Path | None:
-        """Give the file to serve the object from, or None when the store keeps none.
+        """Return the file to serve the object from, or None when the store keeps none.
 
         The file need not exist: call `stat` first.
         """
@@ -134,7 +134,7 @@ def check_key(key: str) -> str:
 
 
 def is_key(text: str) -> bool:
-    """Tell whether a text is a key, as `check_key` has it."""
+    """Whether a text is a key, as `check_key` has it."""
     return len(text) <= MAX_KEY_LENGTH and all(
         len(segment) <= MAX_SEGMENT_LENGTH and _SEGMENT.fullmatch(segment)
         for segment in text.split("/")
@@ -142,6 +142,6 @@ def is_key(text: str) -> bool:
 
 
 def content_type_of(key: str) -> str:
-    """Give the content type that the extension of `key` stands for; bytes of no known kind else."""
+    """Return the content type that the extension of `key` stands for; bytes of no known kind else."""
     extension = key.rpartition("/")[2].rpartition(".")[2].lower()
     return CONTENT_TYPES.get(extension, "application/octet-stream")

@@ -130,7 +130,7 @@ class Records:
             return added.first() is not None
 
     def visual(self, organisation: str, visual_id: str) -> Visual | None:
-        """Give a visual of this organisation."""
+        """Return a visual of this organisation."""
         with self._session() as session:
             row = session.get(VisualRow, (organisation, visual_id))
             if row is None:
@@ -190,7 +190,7 @@ class Records:
             )
 
     def session(self, organisation: str, visual_id: str, sid: str) -> EditSession | None:
-        """Give a stored result of this visual of this organisation."""
+        """Return a stored result of this visual of this organisation."""
         with self._session() as session:
             row = session.get(SessionRow, sid)
             if row is None or (row.organisation, row.visual_id) != (organisation, visual_id):

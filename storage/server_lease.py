@@ -70,14 +70,14 @@ class ServerLease:
         return time.monotonic() >= self._settled_at
 
     def others(self) -> list[str]:
-        """Give the names of other servers, dead or alive; raises DatabaseUnavailableError."""
+        """Return the names of other servers, dead or alive; raises DatabaseUnavailableError."""
         others = select(ServerRow.name).where(ServerRow.name != self.name).order_by(ServerRow.name)
         with reaching_database(), self._engine.connect() as connection:
             return list(connection.scalars(others))
 
     @contextmanager
     def adopting(self, name: str) -> Iterator[bool]:
-        """Tell whether another server is dead; while the context lasts nobody else is told so.
+        """Whether another server is dead; while the context lasts nobody else is told so.
 
         Raises DatabaseUnavailableError.
         """
@@ -130,6 +130,6 @@ def _try_lock(connection: Connection, name: str) -> bool:
 
 
 def _key(name: str) -> int:
-    """Give the 64-bit number of a server's lock, which no other program's lock is likely to have."""
+    """Return the 64-bit number of a server's lock, which no other program's lock is likely to have."""
     digest = hashlib.sha256(b"retouch server\0" + name.encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

@@ -30,7 +30,7 @@ class MattingInput:
     std: Triple = (0.229, 0.224, 0.225)
 
     def tensor(self, rgb: Rgb) -> Float:
-        """Give `rgb` as 1 x 3 x side x side, float32."""
+        """Return `rgb` as 1 x 3 x side x side, float32."""
         small = shrink(rgb, self.side, self.side).astype(np.float32) / np.float32(255)
         normal = (small - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])

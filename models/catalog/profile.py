@@ -111,7 +111,7 @@ def _tables(path: Path, kind: str, tables: Any) -> list[tuple[str, Mapping[str, 
 
 
 def _moved(profile: Path, card: Card, change: Mapping[str, str]) -> Card:
-    """Give a card whose weights come from where a row of `[cards]` says."""
+    """Return a card whose weights come from where a row of `[cards]` says."""
     if card.folders:
         first = _changed(profile, card.name, card.folders[0], change)
         return replace(card, folders=(first, *card.folders[1:]))

@@ -125,7 +125,7 @@ class Pool:
         return RetryOnOutOfMemory(role, card.name, self._make_room)
 
     def offers(self, role: Role[Any]) -> bool:
-        """Tell whether the profile has a model for a role."""
+        """Whether the profile has a model for a role."""
         return role in self._slots
 
     def warm_up(
@@ -220,7 +220,7 @@ class Pool:
             self._policy.release()
 
     def _fits(self, slot: _Slot) -> bool:
-        """Tell whether a model can be held beside those that are."""
+        """Whether a model can be held beside those that are."""
         with self._changed:
             budget = self._policy.memory_mb
             return budget is None or self._held_mb(also=slot) <= budget

@@ -35,6 +35,6 @@ class TinyMatting(PreTrainedModel):  # type: ignore[no-untyped-call]
         )
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Give logits, 1 x 1 x height / 4 x width / 4 and 1 x 1 x height x width."""
+        """Return logits, 1 x 1 x height / 4 x width / 4 and 1 x 1 x height x width."""
         features = self.features(pixels)
         return [self.coarse(features), self.fine(features)]

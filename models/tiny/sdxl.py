@@ -127,7 +127,7 @@ def _vae() -> Any:
 
 
 def _vocabulary() -> dict[str, int]:
-    """Give CLIP's byte letters, within and at the end of a word: every text is told from every other."""
+    """Return CLIP's byte letters, within and at the end of a word: every text is told from every other."""
     letters = sorted(ByteLevel.alphabet())
     words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", _END]
     return {word: number for number, word in enumerate(words)}

@@ -62,7 +62,7 @@ class WeightsCache:
     copies: Path | None = None
 
     def copy(self, part: Part) -> Path | None:
-        """Give the user's own copy of a part, as `org--name`, `org/name` or `name`."""
+        """Return the user's own copy of a part, as `org--name`, `org/name` or `name`."""
         if self.copies is None or isinstance(part, LocalFolder | MadeFolder):
             return None
         if isinstance(part, HubFolder):
@@ -75,7 +75,7 @@ class WeightsCache:
         return next((path for path in found if path.exists()), None)
 
     def path(self, part: Part) -> Path:
-        """Give where a part lies, or would lie once fetched."""
+        """Return where a part lies, or would lie once fetched."""
         if isinstance(part, LocalFolder):
             return part.path
         return self.copy(part) or self.folder / part.name
@@ -114,7 +114,7 @@ class WeightsCache:
         return {name: self.problem(part, thorough=True) for name, part in parts.items()}
 
     def paths(self, card: Card) -> list[Path]:
-        """Give the paths that a card is built from."""
+        """Return the paths that a card is built from."""
         return [self.path(part) for part in card.parts]
 
     def pins(self) -> dict[str, str]:
@@ -154,7 +154,7 @@ def file_problem(path: Path, size: int | None, sha256: str | None = None) -> str
 
 
 def hash_file(path: Path) -> str:
-    """Give a file's SHA-256 in hexadecimal."""
+    """Return a file's SHA-256 in hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -59,7 +59,7 @@ _FAILURES = (
 
 
 def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> Path:
-    """Give the path of `file` in `folder`, fetched if it is not there yet.
+    """Return the path of `file` in `folder`, fetched if it is not there yet.
 
     A good file there already is given back without any network. The file appears whole or not at
     all, also when two processes fetch at once. Raises WeightsUnavailableError.
@@ -69,7 +69,7 @@ def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> P
 
 
 def fetch_card(card: Card, cache: WeightsCache, progress: Progress | None = None) -> list[Path]:
-    """Give the paths that a card is built from, fetched if they are not there yet.
+    """Return the paths that a card is built from, fetched if they are not there yet.
 
     Raises WeightsUnavailableError.
     """
@@ -162,7 +162,7 @@ def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
 
 
 def _listed(part: HubFolder, info: Any) -> dict[str, Any]:
-    """Give the hub's entry of each file that the card wants."""
+    """Return the hub's entry of each file that the card wants."""
     from huggingface_hub.utils import filter_repo_objects
 
     entries = {sibling.rfilename: sibling for sibling in info.siblings or []}

@@ -65,7 +65,7 @@ class Cost:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Give the value that `share` of all are at most, interpolated."""
+    """Return the value that `share` of all are at most, interpolated."""
     if len(values) == 1:
         return values[0]
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]

@@ -22,7 +22,7 @@ class Photograph:
     image: Image.Image
 
     def at(self, megapixels: float) -> Image.Image:
-        """Give it at a size, with the grain of the original: enlarging alone would leave it bare."""
+        """Return it at a size, with the grain of the original: enlarging alone would leave it bare."""
         width = round((megapixels * 1e6 * self.image.width / self.image.height) ** 0.5)
         height = round(megapixels * 1e6 / width)
         large = self.image.resize((width, height), Image.Resampling.LANCZOS)
@@ -31,7 +31,7 @@ class Photograph:
         return _grained(large, _grain(self.image))
 
     def jpeg(self, megapixels: float) -> bytes:
-        """Give it as JPEG."""
+        """Return it as JPEG."""
         return encoded(self.at(megapixels), "JPEG", quality=_QUALITY)
 
 
@@ -62,7 +62,7 @@ def small_subject(subject: Photograph, surroundings: Photograph) -> Photograph:
 
 
 def square(photo: Photograph, side: int) -> tuple[bytes, bytes]:
-    """Give a square PNG and the PNG of a mask with a hole in its middle, 4 % of the area."""
+    """Return a square PNG and the PNG of a mask with a hole in its middle, 4 % of the area."""
     picture = photo.at(2 * side * side / 1e6).resize((side, side))
     mask = Image.new("L", (side, side))
     hole = side // 5
@@ -71,7 +71,7 @@ def square(photo: Photograph, side: int) -> tuple[bytes, bytes]:
 
 
 def mask_for(jpeg: bytes) -> bytes:
-    """Give a mask of a picture's size with a hole in its middle, 4 % of the area."""
+    """Return a mask of a picture's size with a hole in its middle, 4 % of the area."""
     with Image.open(BytesIO(jpeg)) as image:
         width, height = image.size
     mask = Image.new("L", (width, height))
@@ -92,7 +92,7 @@ def _read(file: Path) -> Photograph:
 
 
 def _grain(image: Image.Image) -> NDArray[np.int16]:
-    """Give what a blur takes away, -255..255, mirrored so that it can be laid side by side."""
+    """Return what a blur takes away, -255..255, mirrored so that it can be laid side by side."""
     soft = image.filter(ImageFilter.GaussianBlur(2))
     grain = np.asarray(image, np.int16) - np.asarray(soft, np.int16)
     grain = np.concatenate([grain, grain[::-1]])

@@ -32,7 +32,7 @@ class Findings:
 
 
 def report(found: Findings, rounds: int) -> str:
-    """Give everything as Markdown."""
+    """Return everything as Markdown."""
     parts = [_machine(rounds)]
     if found.remove:
         parts += ["### background/remove beside rembg, the same u2netp file", _versus(found.remove)]
@@ -148,7 +148,7 @@ def plot(found: Findings, file: Path) -> None:
 
 
 def slope_per_hour(samples: Sequence[tuple[float, float]]) -> float:
-    """Give the least-squares slope of (seconds, bytes), as a share of the mean per hour."""
+    """Return the least-squares slope of (seconds, bytes), as a share of the mean per hour."""
     count = len(samples)
     mean_t = sum(t for t, _ in samples) / count
     mean_m = sum(m for _, m in samples) / count

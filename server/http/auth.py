@@ -22,7 +22,7 @@ class Tokens:
         self._known = {_digest(token): organisation for organisation, _, token in split}
 
     def organisation(self, request: Request) -> str:
-        """Give the organisation that calls.
+        """Return the organisation that calls.
 
         Raises InvalidTokenError without a token, or with one that nobody has.
         """

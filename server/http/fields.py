@@ -189,7 +189,7 @@ def validate(model: type[B], fields: Mapping[str, Any]) -> B:
 
 
 def _is_text(value: Any) -> bool:
-    """Tell whether every text within a value can be encoded, stored and sent back."""
+    """Whether every text within a value can be encoded, stored and sent back."""
     if isinstance(value, str):
         return not _SURROGATE.search(value) and "\0" not in value
     if isinstance(value, list):

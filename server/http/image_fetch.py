@@ -98,7 +98,7 @@ class PictureFetcher:
         await self._transport.aclose()
 
     async def fetch(self, url: str) -> bytes:
-        """Give the bytes that lie at `url`, at least one and at most `max_bytes`.
+        """Return the bytes that lie at `url`, at least one and at most `max_bytes`.
 
         Raises FetchFailedError and FetchTooLargeError.
         """

@@ -58,7 +58,7 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether `address` is a unicast address of the public internet.
+    """Whether `address` is a unicast address of the public internet.
 
     An address of NAT64, through which IPv6-only machines reach IPv4, is judged by the IPv4 address
     in it.

@@ -44,7 +44,7 @@ class Delivery:
         self._ttl_s = ttl_s
 
     def link(self, request: Request, key: str) -> str:
-        """Give the link of a result, stored or still to come."""
+        """Return the link of a result, stored or still to come."""
         elsewhere = self.store.link(key, self._ttl_s)
         if elsewhere is not None:
             return elsewhere

@@ -45,12 +45,12 @@ class Shutdown:
             self._began = time.monotonic()
 
     def remaining(self) -> float:
-        """Give the seconds that are left, 0 at least; the whole grace period before the end is begun."""
+        """Return the seconds that are left, 0 at least; the whole grace period before the end is begun."""
         passed = 0.0 if self._began is None else time.monotonic() - self._began
         return max(0.0, self.grace_s - passed)
 
     def drained(self) -> bool:
-        """Tell whether balancers have had their time to look elsewhere."""
+        """Whether balancers have had their time to look elsewhere."""
         return self.begun and self.grace_s - self.remaining() >= self.drain_s
 
     def on_begin(self, hook: Callable[[], None]) -> None:

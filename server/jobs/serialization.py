@@ -51,7 +51,7 @@ class JobSerializer:
         }
 
     def load(self, serialized: SerializedJob, *, pictures: bool = True) -> Job:
-        """Give the job of a form; without its pictures where they are not asked for."""
+        """Return the job of a form; without its pictures where they are not asked for."""
         operation = self._operations[serialized["operation"]]
         return Job(
             operation,

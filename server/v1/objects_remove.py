@@ -58,7 +58,7 @@ class ObjectsRemoveBody(VisualBody):
     enhance: bool = Field(False, description="Taken and ignored: there is one quality, the best.")
 
     def removals(self) -> list[RemoveChange]:
-        """Give the changes that ask for a removal."""
+        """Return the changes that ask for a removal."""
         return [change for change in self.changes if change.actions.remove]
 
 

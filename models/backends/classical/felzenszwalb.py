@@ -42,7 +42,7 @@ class Felzenszwalb:
         return cls()
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Give the parts of `rgb`: height x width, uint8, 1..60, the largest first."""
+        """Return the parts of `rgb`: height x width, uint8, 1..60, the largest first."""
         coarse = _within(rgb, _COARSE_SIDE)
         fine = _within(rgb, _FINE_SIDE)
         parts = _flood(fine, _keep_largest(_merge(coarse)))

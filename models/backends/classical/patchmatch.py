@@ -111,7 +111,7 @@ def _blocks(mask: Mask, scale: int) -> Mask:
 
 
 def _is_thin(hole: Mask) -> bool:
-    """Tell whether a hole is of lines and dots, which have no room for structure."""
+    """Whether a hole is of lines and dots, which have no room for structure."""
     depth = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 3)
     return bool(np.count_nonzero(depth > _THIN) <= _CROSSINGS * np.count_nonzero(hole))
 
@@ -122,7 +122,7 @@ def _extrapolate(rgb: Rgb, hole: Mask) -> Rgb:
 
 
 def _nearest(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
-    """Give each pixel of the hole the colour of the nearest source pixel."""
+    """Return each pixel of the hole the colour of the nearest source pixel."""
     _, labels = cv2.distanceTransformWithLabels(
         (~source).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

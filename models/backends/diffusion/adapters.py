@@ -17,7 +17,7 @@ _NAME = "fast"
 
 
 def only_file(path: Path, wanted: str) -> Path:
-    """Give the one file of a folder to use, or the path where it is a file itself.
+    """Return the one file of a folder to use, or the path where it is a file itself.
 
     wanted: the name taken where there are several. Raises BadWeightsError where there is none.
     """
@@ -65,7 +65,7 @@ def load_lora(pipe: Any, file: Path) -> None:
 
 
 def _names(weights: dict[str, Any]) -> set[str]:
-    """Give the names of a LoRA's weights as PEFT has them, whichever of the usual ways they are told."""
+    """Return the names of a LoRA's weights as PEFT has them, whichever of the usual ways they are told."""
     given = {
         key.removeprefix("unet."): tensor
         for key, tensor in weights.items()

@@ -65,7 +65,7 @@ class BriaScene:
         fast: bool = True,
         reference: Rgb | None = None,
     ) -> list[Rgb]:
-        """Give one picture for each seed; see the role.
+        """Return one picture for each seed; see the role.
 
         With the LoRA's guidance of 1 a negative prompt is not read: the hosted API takes one with
         `fast` false only. Raises ReferenceUnsupportedError for a reference picture, which the
@@ -107,7 +107,7 @@ class BriaFill:
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
-        """Give one picture for each seed; see the role."""
+        """Return one picture for each seed; see the role."""
         how = self._model.schedule(fast=True, guided=bool(negative_prompt.strip()))
         seen = _seen(hole)
         shown = _painted(rgb, seen, _GREY)
@@ -155,7 +155,7 @@ class BriaErase:
         return out
 
     def _fill(self, part: Rgb, hidden: Mask) -> Rgb:
-        """Give a part of a picture, made anew where hidden, at its own size."""
+        """Return a part of a picture, made anew where hidden, at its own size."""
         size = _working_size(part.shape[1], part.shape[0], self._sizes)
         small = _scaled(part, size)
         # Any touch counts: by nearest neighbour a thin hole would be lost.
@@ -177,7 +177,7 @@ def _seen(hole: Mask) -> Mask:
 
 
 def _painted(rgb: Rgb, where: Mask, level: int) -> Rgb:
-    """Give the picture with one grey level where the mask is True."""
+    """Return the picture with one grey level where the mask is True."""
     out = rgb.copy()
     out[where] = level
     return out
@@ -195,7 +195,7 @@ def _with_context(window: Window, hidden: Mask) -> Window:
 
 
 def _working_size(width: int, height: int, sizes: SizeRule) -> tuple[int, int]:
-    """Give the width and height of the model's area with a part's ratio, at most four times larger."""
+    """Return the width and height of the model's area with a part's ratio, at most four times larger."""
     scale = min((sizes.area / (width * height)) ** 0.5, _MOST_STRETCH)
     longest = sizes.area // sizes.least
     wide, high = (

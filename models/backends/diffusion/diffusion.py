@@ -26,7 +26,7 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 def weight_files(folder: Path, dtype: torch.dtype) -> tuple[list[Path], str | None]:
-    """Give the safetensors files of one component, opened once each, and their variant.
+    """Return the safetensors files of one component, opened once each, and their variant.
 
     The variant is `fp16` where half precision is wanted and such files are there, or where nothing
     else is; None for the plain files. Raises BadWeightsError.
@@ -117,7 +117,7 @@ def load_pipeline(kind: Any, folder: Path, device_config: DeviceConfig, **settin
 
 
 def _components(listed: Mapping[str, Any], index: Path) -> Iterator[tuple[str, Any]]:
-    """Give name and class of each component with weights."""
+    """Return name and class of each component with weights."""
     for name, entry in listed.items():
         if not isinstance(entry, list) or entry[0] is None:
             continue
@@ -134,12 +134,12 @@ def _components(listed: Mapping[str, Any], index: Path) -> Iterator[tuple[str, A
 
 
 def offloads(device_config: DeviceConfig) -> bool:
-    """Tell whether weights rest in main memory between their turns; on the CPU they are there anyway."""
+    """Whether weights rest in main memory between their turns; on the CPU they are there anyway."""
     return device_config.offload and device_config.device != "cpu"
 
 
 def for_one_call(pipe: Any, device_config: DeviceConfig, scheduler: Any) -> Any:
-    """Give a shallow copy of a pipeline with a scheduler of its own, the weights shared.
+    """Return a shallow copy of a pipeline with a scheduler of its own, the weights shared.
 
     A scheduler counts its steps: two calls on one corrupt each other's pictures.
     """
@@ -157,12 +157,12 @@ def view(model: torch.nn.Module) -> Any:
 
 
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
-    """Give one generator for each seed, on the CPU: the same noise on whatever device."""
+    """Return one generator for each seed, on the CPU: the same noise on whatever device."""
     return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
 
 
 def steps_for(strength: float, steps: int) -> int:
-    """Give the least number of steps, `steps` or more, of which the strength leaves at least one.
+    """Return the least number of steps, `steps` or more, of which the strength leaves at least one.
 
     Image-to-image runs int(steps x strength) steps and raises where that is none.
     """
@@ -195,7 +195,7 @@ def stop_if_abandoned(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) 
 def encode_prompts(
     pipe: Any, device_config: DeviceConfig, prompt: str, negative: str | None, count: int
 ) -> dict[str, torch.Tensor]:
-    """Give the embeddings of an SDXL prompt for `count` pictures, as arguments of its pipelines.
+    """Return the embeddings of an SDXL prompt for `count` pictures, as arguments of its pipelines.
 
     Prompts longer than CLIP's 77 tokens are encoded in parts and joined (compel), up to 4,096 tokens;
     what follows is left out. Text is literal: compel's own syntax, as `(word)++`, is not read, so

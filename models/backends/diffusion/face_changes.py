@@ -22,7 +22,7 @@ class Change:
 
 
 def changes_for(face: Face, actions: Mapping[str, str | float]) -> list[Change]:
-    """Give the changes that actions ask for, none for those that leave a person as they are.
+    """Return the changes that actions ask for, none for those that leave a person as they are.
 
     actions: by name, each a word or a number, in the ranges of `pipelines.people.actions`. The
     published ranges come without units: here the middle (0) changes nothing, and the ends are the
@@ -47,7 +47,7 @@ def _word(table: Mapping[str, Change | None], value: str) -> Change | None:
 
 
 def _between(low: float, high: float, share: float) -> float:
-    """Give the strength for a share 0..1 of an action's range."""
+    """Return the strength for a share 0..1 of an action's range."""
     return round(low + (high - low) * min(1.0, abs(share)), 3)
 
 

@@ -39,7 +39,7 @@ class SdxlFaceEditing:
     def edit_face(
         self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int
     ) -> tuple[Rgb, Alpha]:
-        """Give a changed crop and where it changed.
+        """Return a changed crop and where it changed.
 
         Actions that change nothing give the crop as it is and an alpha of 0. Raises ValueError for
         an action or word that is not there.
@@ -71,7 +71,7 @@ def _by_strength(changes: Sequence[Change]) -> list[list[Change]]:
 
 
 def _prompts(face: Face, changes: Sequence[Change]) -> tuple[str, str]:
-    """Give the prompt and what is to be avoided."""
+    """Return the prompt and what is to be avoided."""
     who = {"Female": "woman", "Male": "man", None: "person"}[face.gender]
     wanted = ", ".join(change.prompt for change in changes)
     avoided = ", ".join(change.avoid for change in changes if change.avoid)

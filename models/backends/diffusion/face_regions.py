@@ -50,14 +50,14 @@ class _Frame:
     down: NDArray[np.float64]
 
     def place(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give points (n x 2, across and down in units) in pixels."""
+        """Return points (n x 2, across and down in units) in pixels."""
         axes = np.stack([self.across, self.down])
         placed: NDArray[np.float64] = self.origin + self.unit * points @ axes
         return placed
 
 
 def soft_mask(face: Face, regions: Iterable[Region], height: int, width: int) -> Alpha:
-    """Give the union of regions for a crop of height x width, 1 inside, fading to 0.
+    """Return the union of regions for a crop of height x width, 1 inside, fading to 0.
 
     It is 0 at the borders of the crop. Faces with 68 landmarks (iBUG 300-W) are outlined by them,
     others by average proportions within `face.rect`, turned by `face.roll`.
@@ -99,7 +99,7 @@ def _marked(face: Face) -> bool:
 
 
 def _outline(face: Face, frame: _Frame, region: Region) -> NDArray[np.float64]:
-    """Give a region's outline, n x 2, in pixels."""
+    """Return a region's outline, n x 2, in pixels."""
     if _marked(face) and region in ("face", "skin", "eyes", "lower"):
         return _marked_outline(face.landmarks.astype(np.float64), frame, region)
     across, down, wide, high = _ELLIPSES[region]
@@ -111,7 +111,7 @@ def _outline(face: Face, frame: _Frame, region: Region) -> NDArray[np.float64]:
 def _marked_outline(
     points: NDArray[np.float64], frame: _Frame, region: Region
 ) -> NDArray[np.float64]:
-    """Give the hull of the landmarks around a region, moved outwards where they lie within it."""
+    """Return the hull of the landmarks around a region, moved outwards where they lie within it."""
     jaw, brows = points[_JAW], points[_BROWS]
     down = frame.unit * frame.down
     parts = {
@@ -132,7 +132,7 @@ def _drawn(outline: NDArray[np.float64], height: int, width: int) -> NDArray[np.
 
 
 def _fade(height: int, width: int) -> NDArray[np.float32]:
-    """Give 0 at the borders, rising to 1: a region cut off by the crop must leave no seam."""
+    """Return 0 at the borders, rising to 1: a region cut off by the crop must leave no seam."""
     ramp = max(1.0, _EDGE * min(height, width))
     rows = np.minimum(np.arange(height), np.arange(height)[::-1])
     columns = np.minimum(np.arange(width), np.arange(width)[::-1])

@@ -71,7 +71,7 @@ class _Pipeline(StableDiffusionXLControlNetPipeline):  # type: ignore[misc]
     def prepare_latents(
         self, batch: int, channels: int, height: int, width: int, *args: Any, **named: Any
     ) -> torch.Tensor:
-        """Give the noise to start from; height and width: the control's."""
+        """Return the noise to start from; height and width: the control's."""
         this: Any = self
         inherited: Any = super()
         scale = this.vae_scale_factor
@@ -107,7 +107,7 @@ _LOADED: weakref.WeakValueDictionary[_Key, _Base] = weakref.WeakValueDictionary(
 def _base(
     folder: Path, fast_lora: Path | None, device_config: DeviceConfig, vae: Path | None
 ) -> _Base:
-    """Give a base, loaded once for as long as any role holds it; to be called under LOADING."""
+    """Return a base, loaded once for as long as any role holds it; to be called under LOADING."""
     lora, fix = (path and path.resolve() for path in (fast_lora, vae))
     key = (folder.resolve(), lora, device_config, fix)
     base = _LOADED.get(key)
@@ -164,7 +164,7 @@ class LatentControl:
         seeds: Sequence[int],
         how: Schedule,
     ) -> list[Rgb]:
-        """Give one picture for each seed under the control of a picture and of its mask.
+        """Return one picture for each seed under the control of a picture and of its mask.
 
         Raises ValueError where a side is no multiple of 8, and CallerDisconnectedError.
         """
@@ -206,7 +206,7 @@ class LatentControl:
         return [_decode(pipe.vae, latent[None]) for latent in latents]
 
     def _control(self, pipe: Any, shown: Rgb, flag: Mask) -> torch.Tensor:
-        """Give the control, 1 x 5 x height / 8 x width / 8: latents, then the mask at their size.
+        """Return the control, 1 x 5 x height / 8 x width / 8: latents, then the mask at their size.
 
         The mask is scaled by nearest neighbour. The latents are the mode of what the VAE gives, not a
         sample, so that a control is the same for every seed.
@@ -221,7 +221,7 @@ class LatentControl:
 
 
 def _decode(shared: Any, latents: torch.Tensor) -> Rgb:
-    """Give the picture of 1 x 4 x height / 8 x width / 8 latents."""
+    """Return the picture of 1 x 4 x height / 8 x width / 8 latents."""
     with _in_range(shared) as vae:
         pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
     if not torch.isfinite(pixels).all():
@@ -258,7 +258,7 @@ def _controlnet(folder: Path, dtype: torch.dtype) -> Any:
 
 
 def _steered(base: Any, network: Any) -> Any:
-    """Give a pipeline of a base's own parts and a ControlNet.
+    """Return a pipeline of a base's own parts and a ControlNet.
 
     Not by `from_pipe`, which would cast the shared parts to float32.
     """

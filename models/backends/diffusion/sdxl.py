@@ -55,7 +55,7 @@ class SdxlFill:
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
-        """Give one picture for each seed."""
+        """Return one picture for each seed."""
         return self._pipeline.generate(
             rgb, hole, prompt, negative_prompt, seeds, self._recipe, self._adapters
         )
@@ -108,7 +108,7 @@ class SdxlScene:
         fast: bool = True,
         reference: Rgb | None = None,
     ) -> list[Rgb]:
-        """Give one picture for each seed; raises ReferenceUnsupportedError without an IP-Adapter."""
+        """Return one picture for each seed; raises ReferenceUnsupportedError without an IP-Adapter."""
         if reference is not None and self._ip_adapter is None:
             raise ReferenceUnsupportedError("a reference picture needs an IP-Adapter")
         hole = alpha < _SOLID
@@ -152,7 +152,7 @@ class SdxlOutpaint:
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
     ) -> Rgb:
-        """Give the canvas with its hole generated."""
+        """Return the canvas with its hole generated."""
         if not hole.any():
             return canvas.copy()
         begun = begin(canvas, hole)

@@ -112,7 +112,7 @@ class SdxlPipeline:
         adapters: Adapters | None = None,
         reference: Rgb | None = None,
     ) -> list[Rgb]:
-        """Give one picture for each seed, at the size of the one given.
+        """Return one picture for each seed, at the size of the one given.
 
         Sides must be multiples of 8: raises ValueError. adapters: prepared before. reference: for an
         IP-Adapter. Raises WorkCancelledError when nobody waits for it any more (`models.deadline`).
@@ -166,7 +166,7 @@ class SdxlPipeline:
 
 
 def _scheduler(pipe: Any, recipe: Recipe) -> Any:
-    """Give a scheduler for one call."""
+    """Return a scheduler for one call."""
     own = pipe.scheduler
     kind = getattr(diffusers, recipe.scheduler) if recipe.scheduler else type(own)
     changes = {"timestep_spacing": recipe.spacing} if recipe.spacing else {}
@@ -179,7 +179,7 @@ _LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = 
 
 
 def shared_pipeline(folder: Path, device_config: DeviceConfig) -> SdxlPipeline:
-    """Give the pipeline of a folder, loaded once for as long as any role holds it.
+    """Return the pipeline of a folder, loaded once for as long as any role holds it.
 
     Raises BadWeightsError.
     """

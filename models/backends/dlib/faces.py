@@ -82,7 +82,7 @@ def pose(landmarks: NDArray[np.float32]) -> Pose:
 
 
 def age_range(probabilities: NDArray[np.float32]) -> tuple[int, int] | None:
-    """Give the bin of AGE_BINS that holds most of the belief, None when no bin holds enough of it.
+    """Return the bin of AGE_BINS that holds most of the belief, None when no bin holds enough of it.
 
     probabilities: 81, for 0 to 80 years.
     """
@@ -108,7 +108,7 @@ class DlibFaces:
         return cls()
 
     def analyse(self, rgb: Rgb) -> list[Face]:
-        """Give the faces of `rgb` from about 40 px up, largest first, 64 at most.
+        """Return the faces of `rgb` from about 40 px up, largest first, 64 at most.
 
         Faces in a picture above 2 MP are looked for in a smaller copy of it, of 2 MP: there a face
         must be about 80 px wide.
@@ -157,7 +157,7 @@ class DlibFaces:
     def _attributes(
         self, picture: Rgb, shape: dlib.full_object_detection
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Give belief in each year of age, 81, and in Female and Male, 2."""
+        """Return belief in each year of age, 81, and in Female and Male, 2."""
         ages = self._age.run(None, {"images": _chips(picture, shape, _AGE_SIDE, _AGE_PADDINGS)})[0]
         gender = self._gender.run(
             None, {"images": _chips(picture, shape, _GENDER_SIDE, (_PADDING,))}
@@ -175,7 +175,7 @@ def _session(weights: bytes) -> ort.InferenceSession:
 def _chips(
     picture: Rgb, shape: dlib.full_object_detection, side: int, paddings: tuple[float, ...]
 ) -> NDArray[np.float32]:
-    """Give the face upright in squares, one for each padding: n x 3 x side x side."""
+    """Return the face upright in squares, one for each padding: n x 3 x side x side."""
     details = [dlib.get_face_chip_details(shape, side, padding) for padding in paddings]
     chips = np.stack([dlib.extract_image_chip(picture, detail) for detail in details])
     values = (chips.astype(np.float32) - _MEAN) / np.float32(256)
@@ -183,6 +183,6 @@ def _chips(
 
 
 def _inside(picture: Rgb, box: dlib.rectangle) -> float:
-    """Give the share of a box that lies within the picture."""
+    """Return the share of a box that lies within the picture."""
     frame = dlib.rectangle(0, 0, picture.shape[1] - 1, picture.shape[0] - 1)
     return float(frame.intersect(box).area() / box.area())

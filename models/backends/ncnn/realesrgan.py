@@ -67,7 +67,7 @@ class RealEsrgan:
         return cls(paths[0], paths[1], threads=device_config.threads)
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
-        """Give `rgb` at `factor` (2 or 4) times its width and height.
+        """Return `rgb` at `factor` (2 or 4) times its width and height.
 
         Greys stay grey: only luma detail is added. Beside the result, memory is that of one tile
         for each thread, about 60 MB. Raises ValueError for another factor, and WorkCancelledError between two
@@ -112,7 +112,7 @@ class RealEsrgan:
         return np.clip(np.rint(large), 0, 255).astype(np.uint8)
 
     def _luma(self, tile: Rgb, factor: int) -> Plane:
-        """Give the luma, 0..255, of what the network makes of a tile."""
+        """Return the luma, 0..255, of what the network makes of a tile."""
         planes = np.ascontiguousarray(tile.transpose(2, 0, 1), np.float32)
         planes /= 255
         extractor = self._net.create_extractor()

@@ -25,7 +25,7 @@ Weights = NDArray[np.float32]
 
 
 def rewritten(weights: Path) -> bytes:
-    """Give the network in `weights`, its first output alone, in nodes that suit the processor.
+    """Return the network in `weights`, its first output alone, in nodes that suit the processor.
 
     The input's size has to be fixed in the file, which is of ONNX's operators 11 or later. The answer is
     the same up to the rounding of float32: about 1e-5.
@@ -148,7 +148,7 @@ def _weighted_sum(
 
 
 def _kernel(node: NodeProto, constants: dict[str, Weights]) -> Weights | None:
-    """Give the weights of a plain two-dimensional convolution that keeps its input's size.
+    """Return the weights of a plain two-dimensional convolution that keeps its input's size.
 
     None where it has groups, strides, holes or an even side, or no bias.
     """

@@ -65,7 +65,7 @@ class OnnxMatting:
         return cls(file, device_config, logits=logits)
 
     def matte(self, rgb: Rgb) -> Matte:
-        """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
+        """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
         return to_full_size(rgb, self._look(rgb))
 
     def _look(self, rgb: Rgb) -> Float:

@@ -23,7 +23,7 @@ _MEAN_BGR = np.array([104, 117, 123], np.float32)
 
 
 def preprocess(rgb: Rgb) -> NDArray[np.float32]:
-    """Give 1 x 224 x 224 x 3, BGR less the training set's mean, as the network was trained.
+    """Return 1 x 224 x 224 x 3, BGR less the training set's mean, as the network was trained.
 
     The picture is squeezed to 256 x 256 whatever its ratio, goes through JPEG and loses a border of
     16: steps of Yahoo's own classify_nsfw.py (https://github.com/yahoo/open_nsfw). The passage
@@ -56,6 +56,6 @@ class OpenNsfw:
         return cls(threads=1)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
-        """Give `nsfw`, 0..1: Yahoo calls below 0.2 safe and above 0.8 unsafe."""
+        """Return `nsfw`, 0..1: Yahoo calls below 0.2 safe and above 0.8 unsafe."""
         probabilities = self._session.run(None, {self._input: preprocess(rgb)})[0][0]
         return {"nsfw": float(probabilities[1])}

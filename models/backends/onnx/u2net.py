@@ -69,7 +69,7 @@ class U2Net:
         return cls(paths[0], threads=1)  # requests run side by side, one thread each
 
     def matte(self, rgb: Rgb) -> Matte:
-        """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
+        """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
         coarse = self._look(rgb)
         box = _surroundings(coarse, rgb.shape[0], rgb.shape[1])
         if box is not None:
@@ -111,7 +111,7 @@ def solidify(coarse: Float) -> Float:
 
 
 def _surroundings(coarse: Float, height: int, width: int) -> Box | None:
-    """Give the frame of a subject that is small in its picture, with a margin."""
+    """Return the frame of a subject that is small in its picture, with a margin."""
     subject = coarse > 0.5
     if max(height, width) <= _SIDE or not subject.any():
         return None
@@ -131,7 +131,7 @@ def _surroundings(coarse: Float, height: int, width: int) -> Box | None:
 
 
 def _cut(coarse: Float, box: Box, height: int, width: int) -> Float:
-    """Give the part of a coarse matte that lies in `box`, at the coarse size."""
+    """Return the part of a coarse matte that lies in `box`, at the coarse size."""
     ys, xs = (
         slice(part.start * _SIDE // side, -(-part.stop * _SIDE // side))
         for part, side in zip(box, (height, width), strict=True)
@@ -140,14 +140,14 @@ def _cut(coarse: Float, box: Box, height: int, width: int) -> Float:
 
 
 def _confirms(closer: Float, first: Float) -> bool:
-    """Tell whether a second look sees the subject of the first, and little else."""
+    """Whether a second look sees the subject of the first, and little else."""
     before, after = first > 0.5, closer > 0.5
     kept = int(np.count_nonzero(before & after))
     return bool(_KEPT * np.count_nonzero(before) <= kept >= np.count_nonzero(after) / _GROWN)
 
 
 def _runs_out(closer: Float, box: Box, height: int, width: int) -> bool:
-    """Tell whether the subject is cut by a side of `box` that is not a side of the picture."""
+    """Whether the subject is cut by a side of `box` that is not a side of the picture."""
     ys, xs = box
     sides = (
         (ys.start > 0, closer[0]),

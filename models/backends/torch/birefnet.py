@@ -63,7 +63,7 @@ class BiRefNet:
         return cls(paths[0], device_config, allow_remote_code=True)
 
     def matte(self, rgb: Rgb) -> Matte:
-        """Give the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
+        """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
         return to_full_size(rgb, self._look([rgb])[0])
 
     def batch_key(self, rgb: Rgb) -> str:
@@ -71,7 +71,7 @@ class BiRefNet:
         return "matte"
 
     def predict_batch(self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]) -> list[Matte]:
-        """Give the matte of each picture."""
+        """Return the matte of each picture."""
         pictures = [args[0] for args, _ in calls]
         mattes = self._look(pictures)
         return [to_full_size(*pair) for pair in zip(pictures, mattes, strict=True)]

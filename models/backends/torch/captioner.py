@@ -52,7 +52,7 @@ class Captioner:
         return cls(paths[0], device_config)
 
     def caption(self, rgb: Rgb) -> str:
-        """Give one English sentence, without a full stop; the same picture gives the same sentence."""
+        """Return one English sentence, without a full stop; the same picture gives the same sentence."""
         scale = _WORK_SIDE / max(rgb.shape[:2])
         if scale < 1:
             size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
@@ -72,5 +72,5 @@ class Captioner:
 
 
 def sentence(text: str) -> str:
-    """Give a model's caption on one line, without its full stop and its meaningless first words."""
+    """Return a model's caption on one line, without its full stop and its meaningless first words."""
     return _START.sub("", " ".join(text.split())).rstrip(" .")

@@ -96,5 +96,5 @@ def read_torchscript(file: Path) -> torch.jit.ScriptModule:
 
 
 def first_line(error: Exception) -> str:
-    """Give what an error says first, or its name when it says nothing."""
+    """Return what an error says first, or its name when it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -5,7 +5,7 @@ import torch
 
 
 def resolve(device: str) -> str:
-    """Give the device meant: `auto` is the first GPU, or the processor where there is none.
+    """Return the device meant: `auto` is the first GPU, or the processor where there is none.
 
     Raises ValueError for a device that torch does not know or that is not there.
     """
@@ -21,7 +21,7 @@ def resolve(device: str) -> str:
 
 
 def free_mb(device: str) -> int:
-    """Give the memory that is free on a device, in MiB; for the processor, main memory."""
+    """Return the memory that is free on a device, in MiB; for the processor, main memory."""
     if device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info(device)
         return int(free) >> 20

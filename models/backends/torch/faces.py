@@ -81,12 +81,12 @@ class YuNetFaces:
         return cls(detector, attributes, device_config)
 
     def analyse(self, rgb: Rgb) -> list[Face]:
-        """Give the faces of `rgb`, largest first, 64 at most."""
+        """Return the faces of `rgb`, largest first, 64 at most."""
         found = _distinct(np.concatenate([self._find(rgb, side) for side in _SIDES]))
         return [self._face(rgb, row) for row in sorted(found, key=lambda row: -row[2] * row[3])]
 
     def _find(self, rgb: Rgb, side: int) -> NDArray[np.float32]:
-        """Give OpenCV's rows of faces, n x 15, in pixels of `rgb`, found in a copy of that side."""
+        """Return OpenCV's rows of faces, n x 15, in pixels of `rgb`, found in a copy of that side."""
         height, width = rgb.shape[:2]
         scale = min(1.0, side / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -123,7 +123,7 @@ class YuNetFaces:
 
 
 def _distinct(rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Give the surest row of each face, 64 at most: no face lies in another.
+    """Return the surest row of each face, 64 at most: no face lies in another.
 
     One face is found in both copies, and a part of a large one may be taken for a small one.
     """
@@ -136,7 +136,7 @@ def _distinct(rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
 
 
 def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Give the share of the smaller of two boxes that lies in the other."""
+    """Return the share of the smaller of two boxes that lies in the other."""
     sides = np.minimum(a[:2] + a[2:4], b[:2] + b[2:4]) - np.maximum(a[:2], b[:2])
     smaller = min(float(a[2] * a[3]), float(b[2] * b[3]))
     return float(sides.clip(0).prod()) / max(smaller, 1.0)
@@ -159,7 +159,7 @@ def pose(landmarks: NDArray[np.float32]) -> Pose:
 
 
 def _upright(rgb: Rgb, centre: tuple[float, float], side: float, roll: float) -> Rgb:
-    """Give a face turned upright, 224 x 224, black where the picture ends."""
+    """Return a face turned upright, 224 x 224, black where the picture ends."""
     scale = _SIDE / (_FRAME * max(side, 1.0))
     if scale < 0.5 and min(rgb.shape[:2]) > 1:
         # By area first where much is reduced: warpAffine samples four pixels only.
@@ -186,7 +186,7 @@ def _session(file: Path, threads: int) -> Any:
 
 
 def _classify(session: Any, chip: Rgb) -> NDArray[np.float32]:
-    """Give FairFace's 18 scores: race, gender, age; in one output of the file or in three."""
+    """Return FairFace's 18 scores: race, gender, age; in one output of the file or in three."""
     values = (chip.astype(np.float32) / 255 - _MEAN) / _STD
     batch = np.ascontiguousarray(values.transpose(2, 0, 1))[None]
     outputs = session.run(None, {session.get_inputs()[0].name: batch})
@@ -202,7 +202,7 @@ _Gender = Literal["Female", "Male"]
 def _told(
     scores: NDArray[np.float32],
 ) -> tuple[tuple[int, int] | None, _Gender | None, float | None]:
-    """Give age range, gender and its probability, each None when the network is not sure enough."""
+    """Return age range, gender and its probability, each None when the network is not sure enough."""
     genders = _softmax(scores[_RACES : _RACES + _GENDERS])
     ages = _softmax(scores[_RACES + _GENDERS :])
     age = AGE_BINS[int(ages.argmax())] if ages.max() >= _MIN_AGE_PROBABILITY else None

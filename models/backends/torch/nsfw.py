@@ -61,7 +61,7 @@ class NsfwClassifier:
         return cls(paths[0], device_config)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
-        """Give `nsfw`, 0..1."""
+        """Return `nsfw`, 0..1."""
         return self._look([rgb])[0]
 
     def batch_key(self, rgb: Rgb) -> str:

@@ -19,7 +19,7 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 
 
 def torch_dtype(device_config: DeviceConfig) -> torch.dtype:
-    """Give a device configuration's dtype as torch's; raises ValueError for any but the three it may be."""
+    """Return a device configuration's dtype as torch's; raises ValueError for any but the three it may be."""
     if device_config.dtype not in _DTYPES:
         raise ValueError(f"dtype {device_config.dtype!r} is not one of {', '.join(_DTYPES)}")
     return _DTYPES[device_config.dtype]

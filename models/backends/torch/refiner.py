@@ -69,7 +69,7 @@ class Refiner:
         return cls(paths[0], device_config)
 
     def refine(self, prompt: str, caption: str = "") -> str:
-        """Give a fuller prompt for the same scene, on one line; `prompt` itself when nothing came.
+        """Return a fuller prompt for the same scene, on one line; `prompt` itself when nothing came.
 
         The same input gives the same output. The first 2,000 characters of each are read.
         """
@@ -88,7 +88,7 @@ class Refiner:
         return one_line(text) or prompt
 
     def _plain(self, text: str) -> str:
-        """Give a caller's text without the tokens that end a turn of the conversation."""
+        """Return a caller's text without the tokens that end a turn of the conversation."""
         text = text[:_MOST_INPUT]
         for token in self._tokenizer.all_special_tokens:
             text = text.replace(token, " ")
@@ -96,7 +96,7 @@ class Refiner:
 
 
 def one_line(answer: str) -> str:
-    """Give the prompt within a model's answer: no thoughts, label, quotes, line breaks or controls."""
+    """Return the prompt within a model's answer: no thoughts, label, quotes, line breaks or controls."""
     text = _THOUGHT.sub(" ", answer)
     text = "".join(char if char.isprintable() and char != _BROKEN else " " for char in text)
     text = _LABEL.sub("", " ".join(text.split()))
@@ -113,7 +113,7 @@ def _conversation(prompt: str, caption: str) -> list[dict[str, str]]:
 
 
 def _ends(config: GenerationConfig | None, tokenizer: Any) -> list[int]:
-    """Give the tokens that end an answer: chat models end a turn with another than a text."""
+    """Return the tokens that end an answer: chat models end a turn with another than a text."""
     named = config.eos_token_id if config is not None else None
     ends = [] if named is None else [named] if isinstance(named, int) else list(named)
     return sorted(

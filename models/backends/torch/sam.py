@@ -80,7 +80,7 @@ class Sam:
         return cls(only_file(paths[0]), device_config, points=points)
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Give the objects of `rgb`; see models.roles.Segmentation."""
+        """Return the objects of `rgb`; see models.roles.Segmentation."""
         with self._module.on_device() as network:
             # The generator holds the picture's features: one for each call.
             generator = SamAutomaticMaskGenerator(

@@ -63,7 +63,7 @@ class Sam2:
         return cls(paths[0], device_config, points=points)
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Give the objects of `rgb`; see models.roles.Segmentation."""
+        """Return the objects of `rgb`; see models.roles.Segmentation."""
         kind: Any = MaskGenerationPipeline
         picture = Image.fromarray(within(rgb, WORK_PIXELS))
         with self._module.on_device() as network:

@@ -69,7 +69,7 @@ class Upscaler:
         return cls(only_file(paths[0]), device_config)
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
-        """Give `rgb` at `factor` (2 or 4) times its width and height.
+        """Return `rgb` at `factor` (2 or 4) times its width and height.
 
         A network of a larger factor is averaged down; one of a smaller is run twice. Beside the
         result, memory is that of one tile. Raises ValueError for another factor, and WorkCancelledError between
@@ -147,7 +147,7 @@ def _load(file: Path) -> ImageModelDescriptor[nn.Module]:
 
 
 def _dtype(network: ImageModelDescriptor[nn.Module], device_config: DeviceConfig) -> torch.dtype:
-    """Give the dtype asked for if the network takes it; processors are slower with less."""
+    """Return the dtype asked for if the network takes it; processors are slower with less."""
     if device_config.device.startswith("cuda"):
         if device_config.dtype == "float16" and network.supports_half:
             return torch.float16

@@ -113,7 +113,7 @@ class ClusterEngine:
         return role in self._profile
 
     def sizes(self, role: Role[Any]) -> SizeRule:
-        """Give the sizes that a role's model works at."""
+        """Return the sizes that a role's model works at."""
         self._handle(role)
         if role not in self._sizes:
             raise ModelUnavailableError(f"the model of {role} works at any size")
@@ -232,7 +232,7 @@ def _sent(value: Any) -> Any:
 
 
 def _writable(value: Any) -> Any:
-    """Give arrays of the caller's own: what Ray shares between processes cannot be written to."""
+    """Return arrays of the caller's own: what Ray shares between processes cannot be written to."""
     if isinstance(value, np.ndarray):
         return value if value.flags.writeable else value.copy()
     if isinstance(value, list | tuple):

@@ -49,7 +49,7 @@ class RoleReplica:
             raise
 
     def sizes(self) -> SizeRule | None:
-        """Give the sizes that the model works at; None where it works at any."""
+        """Return the sizes that the model works at; None where it works at any."""
         return self._model.sizes()
 
 

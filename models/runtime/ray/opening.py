@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def open_cluster(profile: str, address: str, queue: int) -> "ClusterEngine":
-    """Give the engine on the Ray cluster at `address`; raises RayNotInstalledError without the extra `cluster`.
+    """Return the engine on the Ray cluster at `address`; raises RayNotInstalledError without the extra `cluster`.
 
     Weights are the replicas' business: none are looked for here. Raises UnknownProfileError.
     """

@@ -44,7 +44,7 @@ class Replicas:
 
 
 def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], Replicas]:
-    """Give the replicas of each role of a profile.
+    """Return the replicas of each role of a profile.
 
     name: of the profile, or the path of its file. gpu_mb: memory of one GPU of the cluster in MiB; None
     where there is none, so that torch models run on processors. Raises UnknownProfileError.
@@ -77,7 +77,7 @@ def _of_role(
 
 
 def share_of_gpu(card: Card, gpu_mb: int | None) -> float:
-    """Give the part of a GPU that a card needs by its memory, in twentieths; 0 for what needs none."""
+    """Return the part of a GPU that a card needs by its memory, in twentieths; 0 for what needs none."""
     if gpu_mb is None or not card.torch:
         return 0.0
     return min(1.0, math.ceil(card.memory_mb / gpu_mb * _PARTS) / _PARTS)

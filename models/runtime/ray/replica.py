@@ -65,7 +65,7 @@ class RoleModel:
 
 
 def deadline_of(seconds: float | None, sent: float) -> Deadline:
-    """Give the deadline of a call that had `seconds` left when it was sent, at `sent` seconds since 1970.
+    """Return the deadline of a call that had `seconds` left when it was sent, at `sent` seconds since 1970.
 
     Clocks of two machines differ: a call never gets more time than it had, nor loses all of it at once.
     """
