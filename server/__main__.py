@@ -33,7 +33,7 @@ from storage.object_store import StoreUnavailableError
 def main() -> int:
     """Serve until SIGTERM or Ctrl-C.
 
-    2 when the settings are wrong, 1 when weights, store or database are not to be had.
+    2 when the settings are wrong, 1 when weights, store or database are unavailable.
     """
     try:
         settings = read_settings(Settings)

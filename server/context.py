@@ -64,7 +64,7 @@ class AppContext:
 
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
-    """Make every part; raises OSError where the store or the database is not to be had."""
+    """Make every part; raises OSError where the store or the database is unavailable."""
     data = settings.data_dir
     stores = open_stores(settings.store_address)
     if settings.database_url is None:

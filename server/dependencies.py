@@ -12,7 +12,7 @@ from server.visuals import Visuals
 
 @dataclass(frozen=True)
 class Dependencies:
-    """The parts of the house that stand between a caller and the work."""
+    """What every route needs between a caller and the work."""
 
     settings: Settings
     tokens: Tokens

@@ -10,10 +10,10 @@ ApiError                    code  when
 |- TooLargeError            413   more bytes or pixels than allowed
 |- UnsupportedPictureError  415   a format or colour mode that the route does not take
 |- BlockedError             422   content moderation refused a picture
-|- BusyError                429   the house is full; Retry-After tells when to come again
+|- BusyError                429   as many requests as may are in hand; Retry-After says when to try again
 |- FetchRefusedError        460   the picture at an address could not be fetched
 |- CannotWorkError          506   a sound request that this input or this profile cannot serve
-|- UnavailableError         503   a model, the store or the database is not to be had just now
+|- UnavailableError         503   a model, the store or the database is unavailable just now
 |  |- RequestTimeoutError   503   the work took longer than it may
 |  `- ShuttingDownError     503   the process ends before the work is done
 |- JobFailedError           any   what a job of sync=false failed with, told at its link
@@ -193,12 +193,12 @@ _FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
     DeadlineExceededError: (RequestTimeoutError, "The request was given up"),
     MemoryError: (UnavailableError, "There is not enough memory for this just now"),
 }
-"""What the floors below raise, and the refusal each becomes."""
+"""What the layers below raise, and the refusal each becomes."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the floors below raise into refusals."""
+    """Turn what the layers below raise into refusals."""
     try:
         yield
     except EngineBusyError as error:

@@ -179,7 +179,7 @@ class Operation(Generic[B]):
 
     @property
     def name(self) -> str:
-        """The operation's one name on every floor: `background_remove` for /background/remove."""
+        """The operation's one name in every layer: `background_remove` for /background/remove."""
         return operation_name(self.path)
 
     @property
@@ -202,7 +202,7 @@ class VisualQuery:
 
     @property
     def name(self) -> str:
-        """The query's one name on every floor."""
+        """The query's one name in every layer."""
         return operation_name(self.path)
 
 

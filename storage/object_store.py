@@ -73,7 +73,7 @@ class ObjectStore(Protocol):
         ...
 
     def refuse(self, key: str, refusal: Refusal) -> None:
-        """Leave word that nothing will ever lie under `key`, and why; an object there stays."""
+        """Write under `key` the error that its reader is to get; an object there stays."""
         ...
 
     def refusal(self, key: str) -> Refusal | None:

@@ -47,7 +47,7 @@ class ServerLease:
         return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def check(self) -> None:
-        """Raise DatabaseUnavailableError where the database is not to be had."""
+        """Raise DatabaseUnavailableError where the database is unavailable."""
         with reaching_database(), self._engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 

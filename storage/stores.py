@@ -23,7 +23,7 @@ class Stores:
 def open_stores(address: Path | Bucket) -> Stores:
     """Open the three stores below a folder or in a bucket.
 
-    Raises OSError, which is StoreUnavailableError where the bucket is not to be had.
+    Raises OSError, which is StoreUnavailableError where the bucket is unavailable.
     """
     if isinstance(address, Path):
         names = ("results", "sources", "visuals")

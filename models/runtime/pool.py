@@ -92,7 +92,7 @@ class Pool:
         name: of a profile, or the path of one. threads: processor threads that one call of a model
         may use. models_dir: local copies of weights, which go first. roles: those of the profile that
         are wanted. The others as in `models.runtime.device_policy.DevicePolicy`. Where the profile has torch
-        models, a card whose weights cannot be had leaves the others working. Raises UnknownProfileError,
+        models, a card whose weights are unavailable leaves the others working. Raises UnknownProfileError,
         WeightsUnavailableError and UnknownDeviceError. Nothing is loaded yet.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}

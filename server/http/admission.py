@@ -1,4 +1,4 @@
-"""The door of the house: how many requests may be inside, and when to come again."""
+"""The limit on requests in hand at once, and when those turned away are to try again."""
 
 import math
 from types import TracebackType
@@ -19,7 +19,7 @@ class ConcurrencyLimit:
         self._mean_s = 1.0
 
     async def __aenter__(self) -> None:
-        """Let one request in; raises BusyError when the house is full."""
+        """Admit a request; raises BusyError where as many as may are in hand."""
         if self._inside >= self._limit:
             wait = max(1, math.ceil(self._inside * self._mean_s / self._workers))
             raise busy(f"The server has {self._limit} requests in hand, its limit", wait)

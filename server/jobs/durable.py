@@ -37,7 +37,7 @@ class DurableJobs:
     def submit(self, job: Job) -> None:
         """Accept a job: when this returns it is kept.
 
-        Raises BusyError, UnavailableError, and OSError where the store or the database is not to be had; then
+        Raises BusyError, UnavailableError, and OSError where the store or the database is unavailable; then
         nothing is left behind.
         """
         name = str(uuid.uuid4())

@@ -60,7 +60,7 @@ class JobQueue:
     def keep(self, name: str, serialized: SerializedJob) -> None:
         """Keep a job and have it begun: when this returns it will be done, whatever happens.
 
-        Raises OSError where the database is not to be had, and UnavailableError where it does not answer.
+        Raises OSError where the database is unavailable, and UnavailableError where it does not answer.
         """
         if self._lease is not None:
             self._lease.check()

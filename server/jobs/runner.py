@@ -28,7 +28,7 @@ log = logging.getLogger("retouch")
 _MOST_CRASHES = 5
 """Processes that may end while they work on one job before it is given up."""
 _RETRY_S = 600.0
-"""How long a job waits, in all, for a store or a model that is not to be had."""
+"""How long a job waits, in all, for a store or a model that is unavailable."""
 _LOOK_S = 0.2
 """How often a waiting job looks whether the process is out of time."""
 
@@ -178,6 +178,6 @@ class JobRunner:
             self._serializer.forget_crash_count(name)
 
     def _refuse(self, serialized: SerializedJob, code: int, text: str) -> None:
-        """Leave word at each promised link why nothing will ever be there."""
+        """Write the error to every result key."""
         for key in serialized["keys"]:
             self._results.refuse(key, Refusal(code, text))

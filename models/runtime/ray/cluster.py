@@ -45,7 +45,7 @@ _BY_REFERENCE = 1 << 20
 _MOST_CRASHES = 3
 """Replicas that may die of one call."""
 _PATIENCE_S = 60.0
-"""How long a call is tried anew while no replica is to be had."""
+"""How long a call is tried anew while no replica is available."""
 _START_LOOK_S = 0.5
 _MEMORY = 0.1
 """Share of the newest call in the mean time of one."""
