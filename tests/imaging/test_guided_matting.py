@@ -11,7 +11,7 @@ from imaging.picture import Alpha, Picture, Rgb
 from models.backends.onnx.u2net import U2Net
 from models.roles import MATTING
 from models.runtime.pool import Pool
-from tests.models import plain_refine
+from tests.imaging import plain_guided_matting
 
 
 def test_refined_edge_follows_the_picture_not_the_coarse_matte(
@@ -55,7 +55,7 @@ def test_alpha_is_that_of_the_plainly_written_refinement(
     with lite.use(MATTING) as model:
         assert isinstance(model, U2Net)
         coarse = model._look(rgb)
-    apart = np.abs(refine(rgb, coarse) / 255 - plain_refine.refine(rgb, coarse))
+    apart = np.abs(refine(rgb, coarse) / 255 - plain_guided_matting.refine(rgb, coarse))
     assert apart.mean() <= 0.2 / 255
     assert (apart > 8 / 255).mean() < 1e-3
 
@@ -69,7 +69,7 @@ def test_colours_on_a_line_are_borne(eps_in_grey: int) -> None:
     )
     y, x = np.ogrid[:320, :320]
     coarse = np.clip((100 - np.hypot(x - 160, y - 160)) / 20 + 0.5, 0, 1).astype(np.float32)
-    apart = np.abs(refine(grey, coarse) / 255 - plain_refine.refine(grey, coarse))
+    apart = np.abs(refine(grey, coarse) / 255 - plain_guided_matting.refine(grey, coarse))
     assert apart.mean() <= 0.2 / 255
 
 
