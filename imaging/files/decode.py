@@ -12,7 +12,7 @@ from PIL import JpegImagePlugin, PngImagePlugin
 
 from imaging.files.header import Container, DamagedPictureError
 from imaging.files.icc import Samples
-from imaging.files.png import decode_png
+from imaging.files.png_writer import decode_png
 from imaging.picture import Alpha8
 
 # What decoders raise on damaged files. Pillow turns a reader's IndexError, KeyError, TypeError and

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from imaging.files.codec import (
+from imaging.files.encode import (
     DamagedPictureError,
     EmptyPictureError,
     NotAPictureError,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.files import codec
+from imaging.files import encode as files
 from imaging.picture import Picture
 from models.roles import Models
 from pipelines.common.moderation import is_blocked
@@ -23,7 +23,7 @@ from storage.records import EditSession, Visual
 
 log = logging.getLogger("retouch")
 
-_FORMATS: Mapping[str, codec.Format] = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
+_FORMATS: Mapping[str, files.Format] = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
 
 
 @dataclass(frozen=True)
@@ -174,31 +174,31 @@ def result_extension(
     if operation.extension is not None:
         return operation.extension
     carries_alpha = operation.keeps is Preserve.ALPHA or image.probe.alpha
-    format_: codec.Format = "PNG"
+    format_: files.Format = "PNG"
     if chosen is not None:
         format_ = _FORMATS[chosen]
     elif operation.keeps is Preserve.FORMAT:
         format_ = image.probe.format
     if format_ == "JPEG" and carries_alpha:
         format_ = "PNG"
-    if operation.longest_side(body, image.probe) > codec.MAX_SIDE[format_]:
+    if operation.longest_side(body, image.probe) > files.MAX_SIDE[format_]:
         format_ = "PNG"
-    return codec.EXTENSIONS[format_]
+    return files.EXTENSIONS[format_]
 
 
 def decode(name: str, encoded: Encoded) -> Picture:
     """Decode a picture of a request; raises BadRequestError that names it."""
     try:
-        return codec.decode(encoded.data)
-    except codec.DamagedPictureError as error:
+        return files.decode(encoded.data)
+    except files.DamagedPictureError as error:
         raise BadRequestError(f"{name}: {error}", name) from error
 
 
 def decode_mask(name: str, encoded: Encoded) -> NDArray[np.uint8]:
     """Decode a mask of a request; raises BadRequestError that names it."""
     try:
-        return codec.decode_mask(encoded.data)
-    except codec.DamagedPictureError as error:
+        return files.decode_mask(encoded.data)
+    except files.DamagedPictureError as error:
         raise BadRequestError(f"{name}: {error}", name) from error
 
 
@@ -206,4 +206,4 @@ def encode(result: Picture | bytes, key: str) -> bytes:
     """Encode a result as its key's extension tells; what is no picture is encoded already."""
     if isinstance(result, bytes):
         return result
-    return codec.encode(result, _FORMATS[key.rpartition(".")[2]])
+    return files.encode(result, _FORMATS[key.rpartition(".")[2]])

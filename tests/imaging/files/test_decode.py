@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from imaging.files.codec import (
+from imaging.files.encode import (
     CONTENT_TYPES,
     EXTENSIONS,
     MAX_SIDE,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imaging.files.codec import (
+from imaging.files.encode import (
     DamagedPictureError,
     EmptyPictureError,
     NotAPictureError,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imaging.files.codec import decode, encode
+from imaging.files.encode import decode, encode
 from imaging.files.header import read_container
-from imaging.files.png import decode_png, encode_png
+from imaging.files.png_writer import decode_png, encode_png
 from imaging.picture import Picture
 
 RNG = np.random.default_rng(5)
@@ -201,7 +201,7 @@ def test_no_more_is_inflated_than_the_header_promises() -> None:
 
 def test_large_files_are_left_to_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode_png(random_picture(60, 50, False))
-    monkeypatch.setattr("imaging.files.png._MOST_BYTES", 50 * 181 - 1)
+    monkeypatch.setattr("imaging.files.png_writer._MOST_BYTES", 50 * 181 - 1)
     assert decode_png(read_container(data)) is None
-    monkeypatch.setattr("imaging.files.png._MOST_BYTES", 50 * 181)
+    monkeypatch.setattr("imaging.files.png_writer._MOST_BYTES", 50 * 181)
     assert decode_png(read_container(data)) is not None

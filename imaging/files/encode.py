@@ -19,7 +19,7 @@ from imaging.files.header import (
     read_container,
 )
 from imaging.files.icc import Samples, to_srgb
-from imaging.files.png import encode_png
+from imaging.files.png_writer import encode_png
 from imaging.picture import Alpha8, Picture
 
 __all__ = [
