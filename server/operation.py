@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from imaging.files.encode import Probe
+from imaging.files.header import Probe
 from imaging.picture import Labels, Picture
 from models.roles import Models
 from server.http.uploads import Encoded, Intake, PictureRule

@@ -8,7 +8,9 @@ from datetime import datetime
 import cv2
 import numpy as np
 
-from imaging.files import encode
+from imaging.files.decode import decode
+from imaging.files.header import EXTENSIONS, probe
+from imaging.files.png_writer import encode_grey_png
 from imaging.picture import Labels
 from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
@@ -42,7 +44,7 @@ class Visuals:
                 self._put(known.source_key, picture)
             return visual_id, False
         # A place of its own: whoever removes the visual meanwhile removes another picture than this.
-        key = f"{organisation}/{visual_id}/{uuid.uuid4().hex}.{encode.EXTENSIONS[picture.probe.format]}"
+        key = f"{organisation}/{visual_id}/{uuid.uuid4().hex}.{EXTENSIONS[picture.probe.format]}"
         size = (picture.probe.width, picture.probe.height)
         visual = Visual(organisation, visual_id, key, *size, is_private)
         # The picture first: a row never names a picture that is not there.
@@ -83,7 +85,7 @@ class Visuals:
             data = store.get(key)
         except ObjectMissingError as error:
             raise NotFoundError(f"There is no {what}.") from error
-        return Encoded(data, encode.probe(data))
+        return Encoded(data, probe(data))
 
     def labels(self, organisation: str, visual_id: str, models: Models) -> Labels:
         """Return a visual's panoptic map, made once and kept, so that its ids stay what they are."""
@@ -93,9 +95,9 @@ class Visuals:
             file = np.frombuffer(self._store.get(key), np.uint8)
             return np.asarray(cv2.imdecode(file, cv2.IMREAD_UNCHANGED), np.uint8)
         except ObjectMissingError:
-            picture = encode.decode(self.picture(visual).data)
+            picture = decode(self.picture(visual).data)
             labels = objects_mask_generator(picture, models)
-            self._store.put(key, cv2.imencode(".png", labels)[1].tobytes(), content_type_of(key))
+            self._store.put(key, encode_grey_png(labels), content_type_of(key))
             return labels
 
     def new_sid(self) -> str:

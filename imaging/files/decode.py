@@ -1,4 +1,4 @@
-"""Decodes the pixels of JPEG, PNG and WebP files to 8 bits a sample, whatever their kind."""
+"""Decodes JPEG, PNG and WebP files to pictures and masks at 8 bits a sample, whatever their kind."""
 
 import struct
 from io import BytesIO
@@ -10,10 +10,10 @@ import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import JpegImagePlugin, PngImagePlugin
 
-from imaging.files.header import Container, DamagedPictureError
-from imaging.files.icc import Samples
-from imaging.files.png_writer import decode_png
-from imaging.picture import Alpha8
+from imaging.files.header import Container, DamagedPictureError, read_container
+from imaging.files.icc import Samples, to_srgb
+from imaging.files.png_reader import decode_png
+from imaging.picture import Alpha8, Picture
 
 # What decoders raise on damaged files. Pillow turns a reader's IndexError, KeyError, TypeError and
 # struct.error into SyntaxError while it opens a file and into OSError while it decodes; OSError is
@@ -22,6 +22,72 @@ from imaging.picture import Alpha8
 _DECODER_FAULTS = (OSError, SyntaxError, ValueError, struct.error, EOFError, cv2.error)
 # Rounds a 16-bit sample to the nearest of 256 levels: white is 65535 = 255 * 257.
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
+# An opaque enough pixel keeps its colour through a canvas, which stores it multiplied by alpha.
+_STROKE_ALPHA = 128
+_STROKE_SPREAD = 4
+# EXIF orientations: mirrored ones are first mirrored back left to right, then all turned.
+_MIRRORED = frozenset({2, 4, 5, 7})
+_TURNS = {
+    3: cv2.ROTATE_180,
+    4: cv2.ROTATE_180,
+    5: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    6: cv2.ROTATE_90_CLOCKWISE,
+    7: cv2.ROTATE_90_CLOCKWISE,
+    8: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+
+
+def decode(data: bytes) -> Picture:
+    """Decode a picture file: upright, sRGB, 8 bits a sample; of an animation the first frame.
+
+    An embedded ICC profile is converted to sRGB, inks and greys become RGB, a colour key becomes
+    alpha. The caller has checked the size with `probe`: this takes 3 to 8 bytes a pixel.
+    Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
+    """
+    found = read_container(data)
+    samples, alpha = decode_samples(found)
+    rgb = _upright(to_srgb(samples, found.profile), found.orientation)
+    return Picture(rgb, None if alpha is None else _upright(alpha, found.orientation))
+
+
+def decode_mask(data: bytes) -> NDArray[np.uint8]:
+    """Decode a mask to greys: height x width, 255 where it asks for an edit, 0 where not.
+
+    Colours count by their luminance (ITU-R BT.601), transparent pixels as black. Where everything
+    visible has one colour, the strokes of a brush on an empty canvas, alpha is the mask and the
+    colour means nothing. Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
+    """
+    found = read_container(data)
+    samples, alpha = decode_samples(found)
+    # Profiles are left out: a mask's numbers are no colours.
+    grey = samples if samples.ndim == 2 else _luminance(to_srgb(samples, None))
+    if alpha is not None and not _is_one_stroke(samples, alpha):
+        grey = np.asarray(cv2.multiply(grey, alpha, scale=1 / 255), np.uint8)
+    elif alpha is not None:
+        grey = alpha
+    return _upright(grey, found.orientation)
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Undo an EXIF orientation (CIPA DC-008, tag 274)."""
+    if orientation in _MIRRORED:
+        pixels = np.asarray(cv2.flip(pixels, 1), np.uint8)
+    if orientation in _TURNS:
+        pixels = np.asarray(cv2.rotate(pixels, _TURNS[orientation]), np.uint8)
+    return pixels
+
+
+def _luminance(rgb: Samples) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _is_one_stroke(samples: Samples, alpha: Alpha8) -> bool:
+    """Tell whether a mask is painted with one colour on an empty canvas."""
+    painted = alpha >= _STROKE_ALPHA
+    if painted.all() or not painted.any():
+        return False
+    colours = samples[painted]
+    return bool((np.ptp(colours, axis=0) <= _STROKE_SPREAD).all())
 
 
 def decode_samples(found: Container) -> tuple[Samples, Alpha8 | None]:

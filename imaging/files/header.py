@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Format = Literal["JPEG", "PNG", "WEBP"]
+EXTENSIONS: dict[Format, str] = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
 
 # Writers split files into hundreds of parts; many thousands of tiny ones would only cost time.
 _MAX_PARTS = 50_000
@@ -98,6 +99,35 @@ class Container:
     def pixel_file(self) -> bytes:
         """Give the file again with only what makes its pixels."""
         return b"".join(self.parts)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What the header of a picture file says."""
+
+    format: Format
+    width: int
+    """Of the picture held upright, as the EXIF orientation asks; likewise the height."""
+    height: int
+    mode: str
+    """Pillow's name for the pixels in the file: 1, L, LA, I;16, P, RGB, RGBA, CMYK."""
+    animated: bool
+    """The file has more than one frame; the previews of a phone's JPEG are none."""
+    alpha: bool
+    """Some pixels may be transparent."""
+
+
+def probe(data: bytes) -> Probe:
+    """Read the header of a picture file, told by its bytes, without decoding a pixel.
+
+    Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
+    """
+    found = read_container(data)
+    width, height = found.width, found.height
+    if found.orientation >= 5:  # these turn the picture by 90 degrees
+        width, height = height, width
+    alpha = found.mode in ("LA", "RGBA") or found.transparency is not None
+    return Probe(found.format, width, height, found.mode, found.frames > 1, alpha)
 
 
 def read_container(data: bytes) -> Container:

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from imaging.files.encode import (
+from imaging.files.header import (
     DamagedPictureError,
     EmptyPictureError,
     NotAPictureError,

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.files import encode as files
+from imaging.files.decode import decode, decode_mask
+from imaging.files.encode import MAX_SIDE, encode
+from imaging.files.header import EXTENSIONS, DamagedPictureError, Format
 from imaging.picture import Picture
 from models.roles import Models
 from pipelines.common.moderation import is_blocked
@@ -23,7 +25,7 @@ from storage.records import EditSession, Visual
 
 log = logging.getLogger("retouch")
 
-_FORMATS: Mapping[str, files.Format] = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
+_FORMATS: Mapping[str, Format] = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class JobExecutor:
             if all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
             files = [
-                b"" if hidden else encode(result, key)
+                b"" if hidden else encode_result(result, key)
                 for result, hidden, key in zip(results, blocked, job.keys, strict=True)
             ]
         self._keep(replace(job, body=body), files)
@@ -127,7 +129,7 @@ class JobExecutor:
 
     def query(self, query: VisualQuery, visual: Visual) -> Any:
         """Answer a query about a visual."""
-        image = decode("image", self._visuals.picture(visual))
+        image = decode_picture_field("image", self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
         with translated():
             inputs = Inputs({"image": image}, {}, visual.visual_id, labels)
@@ -146,8 +148,10 @@ class JobExecutor:
                 raise BlockedError(f"Content moderation refused the {name}.", name)
 
     def _inputs(self, job: Job) -> Inputs:
-        pictures = {name: decode(name, e) for name, e in job.pictures.items() if not e.is_mask}
-        masks = {name: decode_mask(name, e) for name, e in job.pictures.items() if e.is_mask}
+        pictures = {
+            name: decode_picture_field(name, e) for name, e in job.pictures.items() if not e.is_mask
+        }
+        masks = {name: decode_mask_field(name, e) for name, e in job.pictures.items() if e.is_mask}
         if not job.visual_id:
             return Inputs(pictures, masks)
         labels = partial(self._visuals.labels, job.organisation, job.visual_id, self._models)
@@ -157,7 +161,7 @@ class JobExecutor:
 
     def _original(self, organisation: str, visual_id: str) -> Picture:
         visual = self._visuals.find(organisation, visual_id)
-        return decode("image", self._visuals.picture(visual))
+        return decode_picture_field("image", self._visuals.picture(visual))
 
     def _blocks(self, job: Job, result: Picture | bytes) -> bool:
         return (
@@ -174,36 +178,36 @@ def result_extension(
     if operation.extension is not None:
         return operation.extension
     carries_alpha = operation.keeps is Preserve.ALPHA or image.probe.alpha
-    format_: files.Format = "PNG"
+    format_: Format = "PNG"
     if chosen is not None:
         format_ = _FORMATS[chosen]
     elif operation.keeps is Preserve.FORMAT:
         format_ = image.probe.format
     if format_ == "JPEG" and carries_alpha:
         format_ = "PNG"
-    if operation.longest_side(body, image.probe) > files.MAX_SIDE[format_]:
+    if operation.longest_side(body, image.probe) > MAX_SIDE[format_]:
         format_ = "PNG"
-    return files.EXTENSIONS[format_]
+    return EXTENSIONS[format_]
 
 
-def decode(name: str, encoded: Encoded) -> Picture:
+def decode_picture_field(name: str, encoded: Encoded) -> Picture:
     """Decode a picture of a request; raises BadRequestError that names it."""
     try:
-        return files.decode(encoded.data)
-    except files.DamagedPictureError as error:
+        return decode(encoded.data)
+    except DamagedPictureError as error:
         raise BadRequestError(f"{name}: {error}", name) from error
 
 
-def decode_mask(name: str, encoded: Encoded) -> NDArray[np.uint8]:
+def decode_mask_field(name: str, encoded: Encoded) -> NDArray[np.uint8]:
     """Decode a mask of a request; raises BadRequestError that names it."""
     try:
-        return files.decode_mask(encoded.data)
-    except files.DamagedPictureError as error:
+        return decode_mask(encoded.data)
+    except DamagedPictureError as error:
         raise BadRequestError(f"{name}: {error}", name) from error
 
 
-def encode(result: Picture | bytes, key: str) -> bytes:
+def encode_result(result: Picture | bytes, key: str) -> bytes:
     """Encode a result as its key's extension tells; what is no picture is encoded already."""
     if isinstance(result, bytes):
         return result
-    return files.encode(result, _FORMATS[key.rpartition(".")[2]])
+    return encode(result, _FORMATS[key.rpartition(".")[2]])

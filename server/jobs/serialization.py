@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from imaging.files import encode
+from imaging.files.header import EXTENSIONS, probe
 from server.http.uploads import Encoded
 from server.jobs.executor import Job
 from server.operation import Operation
@@ -33,7 +33,7 @@ class JobSerializer:
         sources: dict[str, dict[str, Any]] = {}
         try:
             for picture, encoded in job.pictures.items():
-                key = f"{name}/{picture}.{encode.EXTENSIONS[encoded.probe.format]}"
+                key = f"{name}/{picture}.{EXTENSIONS[encoded.probe.format]}"
                 sources[picture] = {"key": key, "is_mask": encoded.is_mask}
                 self._sources.put(key, encoded.data, content_type_of(key))
         except BaseException:
@@ -68,7 +68,7 @@ class JobSerializer:
         pictures = {}
         for picture, source in serialized["sources"].items():
             data = self._sources.get(source["key"])
-            pictures[picture] = Encoded(data, encode.probe(data), source["is_mask"])
+            pictures[picture] = Encoded(data, probe(data), source["is_mask"])
         return pictures
 
     def forget(self, serialized: SerializedJob) -> None:

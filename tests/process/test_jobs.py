@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from imaging.files.encode import probe
+from imaging.files.header import probe
 from models.roles import Role
 from models.runtime.scheduler import Scheduler
 from server.http.uploads import Encoded

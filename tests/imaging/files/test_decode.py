@@ -1,28 +1,17 @@
-"""Files to pictures and back: every kind of pixel, every orientation, damage, masks."""
+"""Files to pictures: every kind of pixel, every orientation, damage, masks."""
 
 import io
 import struct
 import zlib
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from imaging.files.encode import (
-    CONTENT_TYPES,
-    EXTENSIONS,
-    MAX_SIDE,
-    DamagedPictureError,
-    Format,
-    PictureError,
-    decode,
-    decode_mask,
-    encode,
-    probe,
-)
+from imaging.files.decode import decode, decode_mask
+from imaging.files.header import DamagedPictureError, Format, PictureError, probe
 from imaging.picture import Picture
 from tests.conftest import PHOTOS
 
@@ -63,9 +52,6 @@ def png(depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes], widt
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in parts
     )
-
-
-# Decoding
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
@@ -324,66 +310,3 @@ def test_an_opaque_mask_with_an_alpha_channel_is_read_by_its_colours() -> None:
 
 def test_an_empty_canvas_asks_for_nothing() -> None:
     assert not decode_mask(save(Image.new("RGBA", (4, 3)), "PNG")).any()
-
-
-# Encoding
-
-
-@pytest.mark.parametrize("format", ["PNG", "WEBP"])
-def test_alpha_is_encoded_without_loss(format: Format) -> None:
-    picture = Picture(PIXELS, ALPHA)
-    assert np.array_equal(stacked(decode(encode(picture, format))), stacked(picture))
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_a_photograph_survives_encoding(format: Format) -> None:
-    picture = decode((PHOTOS / "chelsea.jpg").read_bytes())
-    data = encode(picture, format)
-    assert probe(data).format == format
-    again = decode(data)
-    assert again.alpha is None
-    assert cv2.PSNR(again.rgb, picture.rgb) > 38
-
-
-def test_a_jpeg_has_full_resolution_colours() -> None:
-    stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = (255, 0, 0)
-    stripes[:, 1::2] = (0, 0, 255)
-    again = decode(encode(Picture(stripes), "JPEG")).rgb
-    assert np.abs(again.astype(int) - stripes).mean() < 6
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_pixels_that_do_not_lie_in_one_piece_are_encoded(format: Format) -> None:
-    part = Picture(np.tile(PIXELS, (4, 4, 1))[5:80:2, ::-3])
-    whole = Picture(np.ascontiguousarray(part.rgb))
-    assert encode(part, format) == encode(whole, format)
-
-
-@pytest.mark.parametrize("format", FORMATS)
-def test_nothing_of_the_files_metadata_is_passed_on(format: Format) -> None:
-    place = "51.5007 N, 0.1246 W"
-    exif = Image.Exif()
-    exif[0x010E] = place
-    for source in FORMATS:
-        data = save(PHOTO, source, exif=exif.tobytes(), icc_profile=b"p" * 200)
-        result = encode(decode(data), format)
-        assert place.encode() not in result
-        with Image.open(io.BytesIO(result)) as image:
-            assert not image.getexif()
-            assert not {"exif", "icc_profile", "xmp", "comment"} & set(image.info)
-
-
-def test_what_a_format_cannot_hold_is_refused() -> None:
-    with pytest.raises(ValueError, match="alpha"):
-        encode(Picture(PIXELS, ALPHA), "JPEG")
-    for format in ("JPEG", "WEBP"):
-        strip = np.zeros((1, MAX_SIDE[format] + 1, 3), np.uint8)
-        with pytest.raises(ValueError, match="side"):
-            encode(Picture(strip), format)
-        assert probe(encode(Picture(strip[:, 1:]), format)).width == MAX_SIDE[format]
-
-
-def test_every_format_has_a_content_type_and_an_extension() -> None:
-    assert set(CONTENT_TYPES) == set(EXTENSIONS) == set(MAX_SIDE) == set(FORMATS)
-    assert all(kind.startswith("image/") for kind in CONTENT_TYPES.values())

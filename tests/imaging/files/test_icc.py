@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from imaging.files.encode import decode, decode_mask
+from imaging.files.decode import decode, decode_mask
 from imaging.files.icc import to_srgb
 
 D50 = (0.9642, 1.0, 0.8249)

@@ -1,0 +1,98 @@
+"""Pictures to files: what each format keeps, what it cannot hold, nothing else in it."""
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from imaging.files.decode import decode
+from imaging.files.encode import MAX_SIDE, encode
+from imaging.files.header import EXTENSIONS, Format, probe
+from imaging.picture import Picture
+from storage.object_store import content_type_of
+from tests.conftest import PHOTOS
+
+RNG = np.random.default_rng(17)
+PIXELS = RNG.integers(0, 256, (30, 40, 3), np.uint8)
+ALPHA = RNG.integers(0, 256, (30, 40), np.uint8)
+PHOTO = Image.fromarray(PIXELS)
+FORMATS: tuple[Format, ...] = ("JPEG", "PNG", "WEBP")
+
+
+def save(image: Image.Image, format: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def stacked(picture: Picture) -> NDArray[np.uint8]:
+    assert picture.alpha is not None
+    return np.dstack([picture.rgb, picture.alpha])
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_alpha_is_encoded_without_loss(format: Format) -> None:
+    picture = Picture(PIXELS, ALPHA)
+    assert np.array_equal(stacked(decode(encode(picture, format))), stacked(picture))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_photograph_survives_encoding(format: Format) -> None:
+    picture = decode((PHOTOS / "chelsea.jpg").read_bytes())
+    data = encode(picture, format)
+    assert probe(data).format == format
+    again = decode(data)
+    assert again.alpha is None
+    assert cv2.PSNR(again.rgb, picture.rgb) > 38
+
+
+def test_a_jpeg_has_full_resolution_colours() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = (255, 0, 0)
+    stripes[:, 1::2] = (0, 0, 255)
+    again = decode(encode(Picture(stripes), "JPEG")).rgb
+    assert np.abs(again.astype(int) - stripes).mean() < 6
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_pixels_that_do_not_lie_in_one_piece_are_encoded(format: Format) -> None:
+    part = Picture(np.tile(PIXELS, (4, 4, 1))[5:80:2, ::-3])
+    whole = Picture(np.ascontiguousarray(part.rgb))
+    assert encode(part, format) == encode(whole, format)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_of_the_files_metadata_is_passed_on(format: Format) -> None:
+    place = "51.5007 N, 0.1246 W"
+    exif = Image.Exif()
+    exif[0x010E] = place
+    for source in FORMATS:
+        data = save(PHOTO, source, exif=exif.tobytes(), icc_profile=b"p" * 200)
+        result = encode(decode(data), format)
+        assert place.encode() not in result
+        with Image.open(io.BytesIO(result)) as image:
+            assert not image.getexif()
+            assert not {"exif", "icc_profile", "xmp", "comment"} & set(image.info)
+
+
+def test_what_a_format_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="alpha"):
+        encode(Picture(PIXELS, ALPHA), "JPEG")
+    for format in ("JPEG", "WEBP"):
+        strip = np.zeros((1, MAX_SIDE[format] + 1, 3), np.uint8)
+        with pytest.raises(ValueError, match="side"):
+            encode(Picture(strip), format)
+        assert probe(encode(Picture(strip[:, 1:]), format)).width == MAX_SIDE[format]
+
+
+def test_every_format_has_an_extension_that_tells_its_content_type() -> None:
+    assert set(EXTENSIONS) == set(MAX_SIDE) == set(FORMATS)
+    assert len(set(EXTENSIONS.values())) == len(FORMATS)
+    for format in FORMATS:
+        data = encode(Picture(PIXELS), format)
+        assert probe(data).format == format
+        assert content_type_of(f"a.{EXTENSIONS[format]}") == f"image/{format.lower()}"
