@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from imaging.inpaint.nearest import fill_from_nearest
 from imaging.picture import Alpha8, Picture, Rgb
 from models.roles import SUPER_RESOLUTION, Models
 
@@ -42,13 +43,5 @@ def _spread_visible(rgb: Rgb, alpha: Alpha8) -> Rgb:
     hidden = alpha == 0
     if not hidden.any() or hidden.all():
         return rgb
-    distance, labels = cv2.distanceTransformWithLabels(
-        hidden.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    place = np.zeros(int(labels.max()) + 1, np.intp)
-    visible = np.flatnonzero(~hidden)
-    place[labels.reshape(-1)[visible]] = visible
-    near = hidden & (distance <= REACH)
     spread = np.where(hidden[..., None], np.uint8(0), rgb)
-    spread[near] = rgb.reshape(-1, 3)[place[labels[near]]]
-    return spread
+    return fill_from_nearest(spread, ~hidden, reach=REACH)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.files.png_writer import encode_grey_png
+from imaging.inpaint.nearest import fill_from_nearest
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Mask, Picture
 from models.roles import SEGMENTATION, Models
@@ -82,13 +83,8 @@ def _fill_gaps(labels: Labels) -> None:
         known = window > 0
         if known.all() or not known.any():
             continue
-        nearest = cv2.distanceTransformWithLabels(
-            (~known).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-        )[1]
-        values = np.zeros(nearest.max() + 1, np.uint8)
-        values[nearest[known]] = window[known]
         strip = labels[top : top + rows]
-        strip[:] = values[nearest[above : above + len(strip)]]
+        strip[:] = fill_from_nearest(window, known)[above : above + len(strip)]
 
 
 def masks_zip(labels: Labels, visual_id: str) -> bytes:

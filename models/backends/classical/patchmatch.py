@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import patchmatch
 
+from imaging.inpaint.nearest import fill_from_nearest
 from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
 from imaging.picture import Mask, Rgb
 from imaging.windows import Window, around_holes, grown
@@ -85,7 +86,7 @@ def _fill_crop(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
     coarse_source[hole.shape[0] // scale :] = False
     coarse_source[:, hole.shape[1] // scale :] = False
     if min(coarse_hole.shape) < _TINY or np.count_nonzero(coarse_source) < _FEW:
-        return _nearest(rgb, hole, source)
+        return fill_from_nearest(rgb, source, hole)
     small = pad_to_blocks(rgb, scale)
     if scale > 1:
         rows, columns = coarse_hole.shape
@@ -119,15 +120,3 @@ def _is_thin(hole: Mask) -> bool:
 def _extrapolate(rgb: Rgb, hole: Mask) -> Rgb:
     """Continue the surroundings into a thin hole (Telea, 2004)."""
     return cv2.inpaint(rgb, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA).astype(np.uint8)
-
-
-def _nearest(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
-    """Return each pixel of the hole the colour of the nearest source pixel."""
-    _, labels = cv2.distanceTransformWithLabels(
-        (~source).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colours = np.zeros((int(labels.max()) + 1, 3), np.uint8)
-    colours[labels[source]] = rgb[source]
-    out = rgb.copy()
-    out[hole] = colours[labels[hole]]
-    return out

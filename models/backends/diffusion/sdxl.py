@@ -8,6 +8,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from imaging.inpaint.nearest import fill_from_nearest
 from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.adapters import LORA_FILE, only_file
 from models.backends.diffusion.sdxl_pipeline import Adapters, Recipe, shared_pipeline
@@ -166,13 +167,7 @@ def begin(canvas: Rgb, hole: Mask) -> Rgb:
     """
     if hole.all():
         return np.full_like(canvas, _GREY)
-    _, nearest = cv2.distanceTransformWithLabels(
-        hole.astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    kept = ~hole
-    sources = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
-    sources[nearest[kept]] = canvas[kept]
-    spread = sources[nearest]
+    spread = fill_from_nearest(canvas, ~hole)
     # Streaks that run outwards from each border pixel are no texture: far out only colour is left.
     far = _blurred(spread, max(hole.shape) / 16)
     near = _blurred(spread, max(hole.shape) / 64)
