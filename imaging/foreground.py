@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Alpha8, Rgb
+from imaging.resize import block_means
 
 Float = NDArray[np.float32]
-Levels = cv2.typing.MatLike
-"""Grey or RGB, in 8 or 16 bits."""
 Gathered = NDArray[np.float32]
 """Height x width x 4: colours, 0..255, multiplied by their weight, and their weight, 0..1."""
 Tile = tuple[slice, slice]
@@ -162,26 +161,16 @@ def _gathered(
             columns.start // across : -(-columns.stop // across),
         ]
         if run.kind is pure:
-            out[..., :3] = _block_means(rgb[part], block)
+            out[..., :3] = block_means(rgb[part], block)
             out[..., 3] = 1
         elif run.kind is _Kind.MIXED:
             # In 16 bits: colours of little weight would be a few levels, and their ratios noise.
             weight = np.asarray(cv2.LUT(alpha[part], weights), np.uint8)
             seen = np.multiply(rgb[part], cv2.merge([weight] * 3), dtype=np.uint16)
-            out[..., :3] = _block_means(seen, block)
-            out[..., 3] = _block_means(np.multiply(weight, 255, dtype=np.uint16), block)
+            out[..., :3] = block_means(seen, block)
+            out[..., 3] = block_means(np.multiply(weight, 255, dtype=np.uint16), block)
             out *= (1 / 255, 1 / 255, 1 / 255, 1 / 65025)
     return result
-
-
-def _block_means(pixels: Levels, block: Block) -> Levels:
-    """Average blocks of rows and columns; the last ones may be broken."""
-    down, across = block
-    rows, columns = -(-pixels.shape[0] // down), -(-pixels.shape[1] // across)
-    broken = rows * down - pixels.shape[0], columns * across - pixels.shape[1]
-    if any(broken):
-        pixels = cv2.copyMakeBorder(pixels, 0, broken[0], 0, broken[1], cv2.BORDER_REPLICATE)
-    return cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 def _framed(small: Rgb) -> Rgb:

@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.masks import touched
 from imaging.picture import Rgb
+from imaging.resize import resize
 
 _OVERLAP = 32
 """Pixels that the two halves of an enlarged picture share on each side of the cut."""
@@ -26,14 +28,12 @@ def half_size(rgb: NDArray[Any], multiple: int = 1, least: int = 1) -> tuple[int
 
 def shrink_to(array: NDArray[Any], size: tuple[int, int]) -> Any:
     """Return `array` at width x height, averaged by area; of a mask every touched pixel stays True."""
-    if array.dtype == np.bool_:
-        return cv2.resize(array.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
-    return cv2.resize(array, size, interpolation=cv2.INTER_AREA)
+    return touched(array, size) if array.dtype == np.bool_ else resize(array, size)
 
 
 def enlarge_like(array: NDArray[Any], like: NDArray[Any], method: int = cv2.INTER_CUBIC) -> Any:
     """Return `array` at the width and height of `like`; method: of OpenCV's interpolations."""
-    return cv2.resize(array, like.shape[1::-1], interpolation=method)
+    return resize(array, (like.shape[1], like.shape[0]), method)
 
 
 def in_two_halves(upscale: Callable[[Rgb, int], Rgb], rgb: Rgb, factor: int) -> Rgb:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Labels, Mask
+from imaging.resize import resize
 
 MOST = 255
 _SMALLEST = 0.0005  # of the picture's area
@@ -41,6 +42,6 @@ def _enlarged(mask: Mask, width: int, height: int) -> Mask:
     if mask.shape == (height, width):
         return mask
     levels = mask.astype(np.uint8) * np.uint8(255)
-    smooth = cv2.resize(cv2.GaussianBlur(levels, (3, 3), 0), (width, height))
-    large: Mask = np.asarray(smooth) > 127
+    blurred = np.asarray(cv2.GaussianBlur(levels, (3, 3), 0), np.uint8)
+    large: Mask = resize(blurred, (width, height), cv2.INTER_LINEAR) > 127
     return large

@@ -1,4 +1,4 @@
-"""Masks as callers send them, brought to the picture's size and grown to what the edit needs."""
+"""Masks: fitted to a picture, grown to what an edit needs, reduced without losing a pixel."""
 
 import math
 from typing import Literal
@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.picture import Mask
+from imaging.picture import Mask, Window
+from imaging.resize import Size, pad_to_blocks, resize, resize_labels
 
 MaskKind = Literal["manual", "automatic"]
 """Drawn by a person with a brush, or cut by an algorithm tightly along the object's edge."""
@@ -48,9 +49,7 @@ def fit_mask(mask: NDArray[np.uint8], width: int, height: int) -> Mask:
     mask_height, mask_width = mask.shape
     check_ratio((mask_width, mask_height), (width, height))
     if (mask_width, mask_height) != (width, height):
-        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT).astype(
-            np.uint8
-        )
+        mask = resize_labels(mask, (width, height))
     return mask > _WHITE
 
 
@@ -69,15 +68,45 @@ def automatic_radius(height: int, width: int) -> int:
 
 
 def dilate(mask: Mask, radius: int) -> Mask:
-    """Grow a mask by a disc of `radius` pixels, in time that does not depend on the radius."""
-    if radius < 1 or not mask.any():
+    """Return a mask grown by a disc of `radius` pixels, in time that does not depend on the radius."""
+    box = bounds(mask)
+    if radius < 1 or box is None:
         return mask.copy()
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    window = (
-        slice(max(0, rows[0] - radius), rows[-1] + radius + 1),
-        slice(max(0, columns[0] - radius), columns[-1] + radius + 1),
-    )
+    rows, columns = (slice(max(0, side.start - radius), side.stop + radius) for side in box)
+    window = rows, columns
     away = cv2.distanceTransform((~mask[window]).view(np.uint8), cv2.DIST_L2, 5)
     grown = mask.copy()
     grown[window] = away <= radius
     return grown
+
+
+def dilate_square(mask: Mask, radius: int) -> Mask:
+    """Return a mask grown by a square, `radius` pixels to every side and corner."""
+    return cv2.dilate(mask.view(np.uint8), np.ones((2 * radius + 1,) * 2, np.uint8)) > 0
+
+
+def bounds(mask: Mask) -> Window | None:
+    """Return the rows and columns between which a mask is True; None where it nowhere is."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return (
+        slice(int(rows[0]), int(rows[-1]) + 1),
+        slice(int(columns[0]), int(columns[-1]) + 1),
+    )
+
+
+def touched(mask: Mask, size: Size) -> Mask:
+    """Return a mask at `size`, smaller or larger: True where any pixel of what a pixel covers is."""
+    # In floats: one pixel in a thousand would be rounded away in bytes.
+    return resize(mask.astype(np.float32), size, cv2.INTER_AREA) > 0
+
+
+def touched_blocks(mask: Mask, side: int) -> Mask:
+    """Return a mask reduced by whole blocks of side x side, their numbers rounded up: True where any is."""
+    padded = pad_to_blocks(mask.view(np.uint8), (side, side))
+    rows, columns = padded.shape[0] // side, padded.shape[1] // side
+    # One axis after the other: four times as fast as both at once.
+    wide = padded.reshape(rows, side, columns * side).max(axis=1)
+    blocks: Mask = wide.reshape(rows, columns, side).max(axis=2) > 0
+    return blocks

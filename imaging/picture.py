@@ -21,6 +21,9 @@ Labels = NDArray[np.uint8]
 Alpha8 = NDArray[np.uint8]
 """Height x width, 0 transparent to 255 opaque."""
 
+Window = tuple[slice, slice]
+"""Rows and columns of a picture."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from imaging.masks import touched_blocks
 from imaging.picture import Mask
 
 Window = tuple[slice, slice]
@@ -23,7 +24,7 @@ def around_holes(hole: Mask) -> Iterator[Window]:
         return
     cell = _CELL
     while True:
-        cells = _cells(hole, cell)
+        cells = touched_blocks(hole, cell)
         near = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8))
         count, labels = cv2.connectedComponents(near, connectivity=8)
         if count <= _MOST_BLOBS:
@@ -47,13 +48,6 @@ def grown(window: Window, margin: int, shape: tuple[int, ...]) -> Window:
         for part, side in zip(window, shape, strict=False)
     )
     return rows, columns
-
-
-def _cells(mask: Mask, cell: int) -> Mask:
-    """Reduce by `cell`, sides rounded up: True where any pixel of the cell is."""
-    padded = np.pad(mask, [(0, -side % cell) for side in mask.shape])
-    rows, columns = padded.shape[0] // cell, padded.shape[1] // cell
-    return np.asarray(padded.reshape(rows, cell, columns, cell).any(axis=(1, 3)), np.bool_)
 
 
 def _box(mask: Mask) -> Box:

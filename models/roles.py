@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from imaging.half_size import enlarge_like, half_size, in_two_halves, shrink_to
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
+from imaging.resize import SizeRule as SizeRule
+from imaging.resize import resize_labels
 
 
 class Matting(Protocol):
@@ -98,19 +100,6 @@ class Moderation(Protocol):
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Return a score 0..1 for each category, as `nsfw`; larger is worse."""
         ...
-
-
-@dataclass(frozen=True)
-class SizeRule:
-    """Which sizes a diffusion model works at; `pipelines.common.canvas` brings pictures to them and back.
-
-    multiple: both sides are multiples of it. area: pixels it was trained at, and works best at.
-    least: shortest side.
-    """
-
-    multiple: int
-    area: int
-    least: int
 
 
 class GenerativeFill(Protocol):
@@ -261,8 +250,7 @@ def _retry_fill(
 
 def _retry_segment(segment: Any, _: SizeRule | None, rgb: Rgb) -> Labels:
     small = segment(shrink_to(rgb, half_size(rgb)))
-    enlarged: Labels = enlarge_like(small, rgb, cv2.INTER_NEAREST)
-    return enlarged
+    return resize_labels(small, (rgb.shape[1], rgb.shape[0]))
 
 
 def _retry_look(look: Any, _: SizeRule | None, rgb: Rgb) -> Any:

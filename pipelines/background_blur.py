@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from imaging.compositing import over, visible_share
 from imaging.foreground import estimate_foreground, gather, spread
 from imaging.picture import Alpha8, Picture, Rgb
+from imaging.resize import resize
 from models.roles import Models
 from pipelines.common.subject import brings_alpha, subject_alpha
 
@@ -59,8 +60,7 @@ def _out_of_focus(rgb: Rgb, other: Alpha8, radius: float) -> Rgb:
     seen = np.clip(blurred, 0, 1) ** np.float32(1 / _GAMMA)
     small = np.rint(seen * 255).astype(np.uint8)
     size = (small.shape[1] * min(step, width), small.shape[0] * min(step, height))
-    large = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
-    return np.ascontiguousarray(large[:height, :width], np.uint8)
+    return np.ascontiguousarray(resize(small, size, cv2.INTER_CUBIC)[:height, :width])
 
 
 def _disc(radius: float) -> NDArray[np.float32]:

@@ -7,9 +7,9 @@ import numpy as np
 
 from imaging.compositing import cut_out, over
 from imaging.picture import Alpha8, Picture, Rgb
+from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models
-from pipelines.common.canvas import scale, working_size
 from pipelines.common.resolution import one_megapixel
 from pipelines.common.subject import subject_alpha
 
@@ -79,7 +79,7 @@ def background_scene(
         with models.use(CAPTIONING) as captioning:
             prompt = captioning.caption(reference)
         made = _made(front, alpha, models, scene, prompt, None, seeds)
-    return [Picture(over(front, alpha, scale(one, size))) for one in made]
+    return [Picture(over(front, alpha, resize(one, size))) for one in made]
 
 
 def _made(
@@ -95,8 +95,8 @@ def _made(
     with models.use(SCENE_GENERATION) as model:
         work = working_size(front.shape[1], front.shape[0], model.sizes)
         return model.scenes(
-            scale(front, work),
-            scale(alpha, work).astype(np.float32) / np.float32(255),
+            resize(front, work),
+            resize(alpha, work).astype(np.float32) / np.float32(255),
             prompt,
             "" if scene.fast else scene.negative_prompt,
             seeds,

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imaging.picture import Picture, Rgb
+from imaging.resize import resize, working_size
 from models.roles import FACE_EDITING, Face, Models
-from pipelines.common.canvas import Box, Weight, blend, scale, working_size
+from pipelines.common.canvas import Box, Weight, blend
 
 _AROUND = 0.9
 """How much of a face's size is shown on each side of it: room for hair, beard and neck."""
@@ -35,7 +36,7 @@ def create(picture: Picture, models: Models, changes: Sequence[Change], seed: in
             part = np.ascontiguousarray(rgb[box])
             size = working_size(part.shape[1], part.shape[0], model.sizes)
             made, alpha = model.edit_face(
-                scale(part, size), _within(change.face, box, size), change.actions, seed + index
+                resize(part, size), _within(change.face, box, size), change.actions, seed + index
             )
             changed = _back(part, made, (alpha * 255).round().astype(np.uint8))
             rgb = rgb.copy()
@@ -77,4 +78,4 @@ def _within(face: Face, box: Box, size: tuple[int, int]) -> Face:
 def _back(part: Rgb, made: Rgb, alpha: Weight) -> Rgb:
     """Lay a changed crop over its own place, at that place's size."""
     size = (part.shape[1], part.shape[0])
-    return blend(part, scale(made, size), scale(alpha, size))
+    return blend(part, resize(made, size), resize(alpha, size))

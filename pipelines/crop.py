@@ -5,6 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.compositing import cut_out
+from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
 from pipelines.common.subject import NoForegroundError, brings_alpha, subject_alpha
@@ -35,7 +36,10 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
         raise ValueError(f"padding is {padding}, must not be negative")
     alpha = subject_alpha(picture, models, force_rmbg)
     matted = force_rmbg or not brings_alpha(picture)
-    rows, columns = _bounds(_without_specks(alpha > _VISIBLE) if matted else alpha > 0)
+    box = bounds(_without_specks(alpha > _VISIBLE) if matted else alpha > 0)
+    if box is None:
+        raise NoForegroundError
+    rows, columns = box
     height, width = rows.stop - rows.start, columns.stop - columns.start
     if (height + 2 * padding) * (width + 2 * padding) > MAX_AREA:
         raise CropTooLargeError
@@ -46,13 +50,6 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
 def _padded(rgb: NDArray[np.uint8], alpha: Alpha8, padding: int) -> Picture:
     sides = ((padding, padding), (padding, padding))
     return Picture(np.pad(rgb, (*sides, (0, 0)), mode="edge"), np.pad(alpha, sides))
-
-
-def _bounds(region: NDArray[np.bool_]) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    if rows.size == 0:
-        raise NoForegroundError
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _without_specks(region: NDArray[np.bool_]) -> NDArray[np.bool_]:

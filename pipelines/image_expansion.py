@@ -2,10 +2,10 @@
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from imaging.masks import automatic_radius, dilate
-from imaging.picture import Alpha8, Mask, Picture, Rgb
+from imaging.picture import Alpha8, Mask, Picture, Rgb, Window
+from imaging.resize import resize_picture, scaled
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, OUTPAINTING, Models
 from pipelines.common.canvas import cut, paste
@@ -13,12 +13,8 @@ from pipelines.common.subject import subject_alpha
 from pipelines.common.texture_sources import lone_objects
 
 _FAINT = 12  # 5 % opacity
-_WHOLE_RESIZE_PIXELS = 1 << 26  # beyond it only the part on the canvas is resized
 _CONTINUED = 0.12  # of the kept part: how deep a subject cut by its border may be continued
 _BROAD = 0.07  # of the longer side: what the border cuts on such a front goes on beyond it
-
-Window = tuple[slice, slice]
-"""Rows and columns of the canvas that the kept part takes."""
 
 
 class OutsideCanvasError(Exception):
@@ -101,34 +97,17 @@ def _fitting(picture_size: tuple[int, int], canvas_size: tuple[int, int]) -> tup
     """Give the picture's size, reduced to fit into the canvas if need be."""
     (width, height), (canvas_width, canvas_height) = picture_size, canvas_size
     ratio = min(1.0, canvas_width / width, canvas_height / height)
-    return max(1, round(width * ratio)), max(1, round(height * ratio))
+    return scaled(width, height, ratio)
 
 
 def _resized_part(
     picture: Picture, size: tuple[int, int], kept: Window, left: int, top: int
 ) -> Picture:
     """Resize `picture` to `size` (Lanczos), put its corner at left, top and crop it to `kept`."""
-    box = (kept[1].start - left, kept[0].start - top, kept[1].stop - left, kept[0].stop - top)
-    if size == (picture.width, picture.height):
-        part = (slice(box[1], box[3]), slice(box[0], box[2]))
-        return Picture(picture.rgb[part], None if picture.alpha is None else picture.alpha[part])
-    image = Image.fromarray(picture.rgb)
-    if picture.alpha is not None:
-        image.putalpha(Image.fromarray(picture.alpha))
-        image = image.convert("RGBa")  # premultiplied: hidden colours must not bleed
-    if size[0] * size[1] <= _WHOLE_RESIZE_PIXELS:
-        image = image.resize(size, Image.Resampling.LANCZOS).crop(box)
-    else:
-        x, y = picture.width / size[0], picture.height / size[1]
-        image = image.resize(
-            (box[2] - box[0], box[3] - box[1]),
-            Image.Resampling.LANCZOS,
-            box=(box[0] * x, box[1] * y, box[2] * x, box[3] * y),
-        )
-    if picture.alpha is None:
-        return Picture(np.asarray(image))
-    pixels = np.asarray(image.convert("RGBA"))
-    return Picture(np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3]))
+    part = np.s_[
+        kept[0].start - top : kept[0].stop - top, kept[1].start - left : kept[1].stop - left
+    ]
+    return resize_picture(picture, size, part, in_bytes=True)
 
 
 def _open_sides(kept: Window, width: int, height: int) -> tuple[bool, bool, bool, bool]:

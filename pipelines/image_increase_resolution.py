@@ -5,6 +5,7 @@ import numpy as np
 
 from imaging.inpaint.nearest import fill_from_nearest
 from imaging.picture import Alpha8, Picture, Rgb
+from imaging.resize import resize
 from models.roles import SUPER_RESOLUTION, Models
 
 REACH = 24
@@ -31,7 +32,7 @@ def _enlarge_alpha(alpha: Alpha8, factor: int) -> Alpha8:
     # Cubic, as its overshoot at an edge is a single lobe that ends at 0 or 255; the further lobes
     # of Lanczos would leave a faint ghost beside the edge.
     size = (alpha.shape[1] * factor, alpha.shape[0] * factor)
-    return np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    return resize(alpha, size, cv2.INTER_CUBIC)
 
 
 def _spread_visible(rgb: Rgb, alpha: Alpha8) -> Rgb:

@@ -9,6 +9,7 @@ from imaging.foreground import estimate_foreground
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
+from imaging.resize import resize_labels, within_side
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, Models
 from pipelines.common.subject import subject_alpha
@@ -88,10 +89,8 @@ def _objects(labels: Labels, subject: Mask) -> Labels:
     nor tatter. The subject is none of them.
     """
     height, width = labels.shape
-    scale = min(1.0, _LOOK_SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
     rest = np.where(subject, 0, labels).astype(np.uint8)
-    small = cv2.resize(rest, size, interpolation=cv2.INTER_NEAREST_EXACT)
+    small = resize_labels(rest, within_side(width, height, _LOOK_SIDE))
     areas = np.bincount(small.ravel(), minlength=256)[1:] / small.size
     order = 1 + np.argsort(-areas, kind="stable")
     chosen = [part for part in order if _looks_like_object(small == part)][:_MOST]

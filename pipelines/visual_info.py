@@ -10,6 +10,7 @@ from PIL import Image, ImageColor
 from scipy import ndimage
 
 from imaging.picture import Alpha8, Picture, Rgb
+from imaging.resize import resize, within_area
 from models.roles import Models
 from pipelines.common.subject import subject_alpha
 from pipelines.person_info import people
@@ -116,13 +117,10 @@ def _look(rgb: Rgb, behind: NDArray[np.uint8]) -> list[str]:
 
 def _sample(rgb: Rgb, behind: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Give at most _PIXELS colours of what is behind, n x 3, and how much of it each stands for."""
-    height, width = rgb.shape[:2]
-    scale = min(1.0, math.sqrt(_PIXELS / (height * width)))
-    small_height = min(_PIXELS, max(1, int(height * scale)))
-    size = (max(1, min(int(width * scale), _PIXELS // small_height)), small_height)
+    size = within_area(rgb.shape[1], rgb.shape[0], _PIXELS)
     # The subject is blacked out first, or its colours would mix into those beside it.
-    seen = cv2.resize(cv2.copyTo(rgb, behind), size, interpolation=cv2.INTER_AREA)
-    share = cv2.resize(behind * np.uint8(255), size, interpolation=cv2.INTER_AREA)
+    seen = resize(np.asarray(cv2.copyTo(rgb, behind), np.uint8), size)
+    share = resize(behind * np.uint8(255), size)
     # Where little of a pixel is behind, its colour would be mostly rounding; where all are so, the
     # background is a few specks and any will do.
     kept = share >= min(128, int(share.max()))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from imaging.inpaint.nearest_neighbour_field import Field, nearest_neighbour_field
 from imaging.inpaint.screened_poisson import level
 from imaging.picture import Mask, Rgb
+from imaging.resize import block_means
 
 _TILE = 512  # pixels on a side: full-size work is done tile by tile, to bound memory
 
@@ -55,15 +56,6 @@ def resynthesise(rgb: Rgb, layout: Layout) -> Rgb:
     _project_back(out, layout, small, tiles)
     _blend_rim(out, layout, tiles)
     return out
-
-
-def pad_to_blocks(array: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
-    """Repeat the last row and column until both sides are multiples of `scale`."""
-    below, right = -array.shape[0] % scale, -array.shape[1] % scale
-    if not below and not right:
-        return array
-    padded = cv2.copyMakeBorder(array, 0, below, 0, right, cv2.BORDER_REPLICATE)
-    return padded.astype(np.uint8, copy=False)
 
 
 def _tiles(layout: Layout) -> Iterator[Tile]:
@@ -143,8 +135,7 @@ def _of_four(choose: np.ufunc, values: NDArray[np.float32]) -> NDArray[np.float3
 def _project_back(out: Rgb, layout: Layout, small: Rgb, tiles: list[Tile]) -> None:
     """Add what the reduced result lacks of `small`, smoothly, inside the hole."""
     scale = layout.scale
-    rows, columns = layout.small_hole.shape
-    reduced = cv2.resize(pad_to_blocks(out, scale), (columns, rows), interpolation=cv2.INTER_AREA)
+    reduced = block_means(out, (scale, scale))
     lacking = np.subtract(small, reduced, dtype=np.float32) * layout.small_hole[..., None]
     lacking = np.pad(lacking, ((1, 1), (1, 1), (0, 0)), mode="edge")
     for tile in tiles:

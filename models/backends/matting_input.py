@@ -4,13 +4,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from imaging.guided_matting import refine
 from imaging.picture import Matte, Rgb
-from imaging.resize import shrink
+from imaging.resize import resize, shrink
 
 Float = NDArray[np.float32]
 Triple = tuple[float, float, float]
@@ -56,6 +55,6 @@ def to_full_size(rgb: Rgb, matte: Float) -> Matte:
     """Carry a square matte (0..1) to the size of `rgb`, uint8 0..255."""
     height, width = rgb.shape[:2]
     if max(height, width) <= matte.shape[0]:
-        small = cv2.resize(matte, (width, height), interpolation=cv2.INTER_AREA)
+        small = resize(matte, (width, height))
         return np.asarray(np.rint(255 * small.clip(0, 1)), np.uint8)
     return refine(rgb, matte)

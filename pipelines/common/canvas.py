@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Mask, Rgb
-from models.roles import SizeRule
+from imaging.resize import SizeRule, resize, working_size
 
 _CONTEXT = 0.5
 """How much of a hole's longer side is shown around it, at least, so that the model sees where it is."""
@@ -16,8 +16,6 @@ _LEAST_SHARE = 0.15
 """Share of the crop that a hole has at most by design: fills look best on 15 % and more."""
 _FEATHER = 0.01
 """Width of the seam inside a hole, as a share of the crop's shorter side."""
-_MOST_STRETCH = 4.0
-"""Pictures are not enlarged more than this for a model: there is nothing more to see in them."""
 
 Weight = NDArray[np.uint8]
 """Height x width: how much of the new pixels is taken, 0..255."""
@@ -36,21 +34,6 @@ class Work:
     rgb: Rgb
     hole: Mask
     box: Box
-
-
-def working_size(width: int, height: int, sizes: SizeRule) -> tuple[int, int]:
-    """Give the width and height at which a model works on a part of width x height pixels.
-
-    The aspect ratio is kept but for the multiple; the area is the model's own, or up to sixteen times
-    the part's where that is less. Parts longer than a model can show are squeezed along their length.
-    """
-    scale = min((sizes.area / (width * height)) ** 0.5, _MOST_STRETCH)
-    longest = sizes.area // sizes.least
-    sides = [
-        min(max(side * scale, sizes.least), longest) / sizes.multiple for side in (width, height)
-    ]
-    wide, high = (max(1, round(side)) * sizes.multiple for side in sides)
-    return wide, high
 
 
 def around(hole: Mask) -> Box:
@@ -84,20 +67,8 @@ def cut(rgb: Rgb, hole: Mask, sizes: SizeRule, box: Box | None = None) -> Work:
     part, part_hole = rgb[box], hole[box]
     size = working_size(part.shape[1], part.shape[0], sizes)
     # Any touch counts: a pixel the model may not change must not be half inside the hole.
-    share = scale(part_hole.astype(np.uint8) * np.uint8(255), size)
-    return Work(scale(part, size), share > 0, box)
-
-
-def scale(pixels: Rgb, size: tuple[int, int]) -> Rgb:
-    """Bring pixels to width x height: by area downwards, by Lanczos upwards."""
-    height, width = pixels.shape[:2]
-    if (width, height) == size:
-        return np.ascontiguousarray(pixels)
-    smaller = size[0] * size[1] < width * height
-    method = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
-    return np.asarray(
-        cv2.resize(np.ascontiguousarray(pixels), size, interpolation=method), np.uint8
-    )
+    share = resize(part_hole.astype(np.uint8) * np.uint8(255), size)
+    return Work(resize(part, size), share > 0, box)
 
 
 def paste(rgb: Rgb, hole: Mask, box: Box, made: Rgb) -> Rgb:
@@ -109,7 +80,7 @@ def paste(rgb: Rgb, hole: Mask, box: Box, made: Rgb) -> Rgb:
     result = rgb.copy()
     part, part_hole = result[box], hole[box]
     height, width = part_hole.shape
-    fresh = scale(made, (width, height))
+    fresh = resize(made, (width, height))
     weight = seam(part_hole)
     result[box] = blend(part, fresh, weight)
     return result

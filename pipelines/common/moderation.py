@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Alpha8, Picture, Rgb
+from imaging.resize import resize, within_area
 from models.roles import MODERATION, Models
 
 _MAX_PIXELS = 1_000_000
@@ -57,13 +58,7 @@ def _over_white(front: Rgb, alpha: Alpha8) -> Rgb:
 
 def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Give pixels, height x width or height x width x 3, at 1 MP where they are more."""
-    height, width = pixels.shape[:2]
-    if height * width <= _MAX_PIXELS:
-        return pixels
-    scale = math.sqrt(_MAX_PIXELS / (height * width))
-    small_height = min(_MAX_PIXELS, max(1, int(height * scale)))
-    size = (max(1, min(int(width * scale), _MAX_PIXELS // small_height)), small_height)
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return resize(pixels, within_area(pixels.shape[1], pixels.shape[0], _MAX_PIXELS))
 
 
 def _windows(rgb: Rgb) -> list[Rgb]:

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from imaging.picture import Picture
+from imaging.resize import resize_picture, scaled
 
 ORIGINAL = "original"
 RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
@@ -27,8 +23,6 @@ RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
 """Width and height in pixels by the API's name; `original` has none."""
 
 _MEGAPIXEL = 1_000_000
-# Boxes bring it down to 3 times the size first: as good to the eye, and several times as fast.
-_REDUCING_GAP = 3.0
 
 
 def fit_resolution(picture: Picture, name: str) -> Picture:
@@ -50,22 +44,4 @@ def one_megapixel(picture: Picture) -> Picture:
 
 
 def _scale(picture: Picture, factor: float) -> Picture:
-    """Resample with Lanczos' filter, antialiased; colours are weighed by their alpha."""
-    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    if size == (picture.width, picture.height):
-        return picture
-    if picture.alpha is None:
-        return Picture(_resize(picture.rgb, size))
-    # In floating point, because alpha that is clipped at a ringing edge no longer fits its colours.
-    weight = picture.alpha.astype(np.float32)
-    alpha = _resize(weight, size)
-    rgb = np.empty((size[1], size[0], 3), np.uint8)
-    for channel in range(3):
-        weighed = _resize(picture.rgb[..., channel] * weight, size) / np.maximum(alpha, 1)
-        rgb[..., channel] = np.clip(np.rint(weighed), 0, 255)
-    return Picture(rgb, np.clip(np.rint(alpha), 0, 255).astype(np.uint8))
-
-
-def _resize(samples: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    image = Image.fromarray(samples)
-    return np.asarray(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP))
+    return resize_picture(picture, scaled(picture.width, picture.height, factor), reducing_gap=3)

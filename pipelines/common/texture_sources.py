@@ -4,7 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.masks import dilate_square, touched
 from imaging.picture import Labels, Mask, Rgb
+from imaging.resize import resize, resize_labels, within_side
 from models.roles import SEGMENTATION, Models
 
 _SIDE = (
@@ -37,32 +39,19 @@ def lone_objects(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, broad: float
     Always leaves a pixel to copy where hole and avoid leave a block of them.
     """
     height, width = hole.shape
-    scale = min(1.0, _SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-    small_hole, unknown = _reduced(hole, size), _reduced(hole | avoid, size)
-    rim = _dilated(small_hole, _RIM) & ~unknown
+    size = within_side(width, height, _SIDE)
+    small = resize(rgb, size)
+    small_hole, unknown = touched(hole, size), touched(hole | avoid, size)
+    rim = dilate_square(small_hole, _RIM) & ~unknown
     if not rim.any():
         return np.zeros_like(hole)
     with models.use(SEGMENTATION) as segmentation:
         parts = np.where(unknown, 0, segmentation.segment(small)).astype(np.uint8)
     lone = _lone(small, parts, small_hole, rim, broad * max(size))
-    wider = _dilated(lone, _MARGIN)
+    wider = dilate_square(lone, _MARGIN)
     if 2 * np.count_nonzero(~wider & ~unknown) > np.count_nonzero(~lone & ~unknown):
         lone = wider
-    enlarged = cv2.resize(
-        lone.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
-    )
-    return enlarged > 0
-
-
-def _reduced(mask: Mask, size: tuple[int, int]) -> Mask:
-    """Reduce a mask: True where any pixel is."""
-    return cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
-
-
-def _dilated(mask: Mask, radius: int) -> Mask:
-    return cv2.dilate(mask.view(np.uint8), np.ones((2 * radius + 1,) * 2, np.uint8)) > 0
+    return resize_labels(lone.view(np.uint8), (width, height)) > 0
 
 
 def _lone(rgb: Rgb, parts: Labels, hole: Mask, rim: Mask, broad: float) -> Mask:

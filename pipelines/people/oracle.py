@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Rgb
+from imaging.resize import resize, scaled
 from models.roles import Face
 from pipelines.people.actions import ACTIONS
 
@@ -134,11 +135,10 @@ def sharpness(crop: Rgb) -> float:
     takes away how bright and contrasty the light is. Sharp portraits give 0.06 to 0.45; blurred by
     1 % of the face's width 0.01 to 0.03, by 2 %, plainly out of focus, 0.003 to 0.006.
     """
-    scale = _SHARPNESS_SIDE / max(crop.shape[:2])
-    size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    height, width = crop.shape[:2]
+    size = scaled(width, height, _SHARPNESS_SIDE / max(height, width))
     # In float, or rounding would add edges of its own to a soft face.
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    luma = cv2.resize(gray, size, interpolation=how)
+    luma = resize(gray, size, cv2.INTER_LINEAR)
     # A crop of one tone has no edges to judge by: at least one level of variance is assumed.
     return float(cv2.Laplacian(luma, cv2.CV_32F).var() / max(float(luma.var()), 1.0))

@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from imaging.masks import MaskRatioError, automatic_radius, dilate, fit_mask, grow
+from imaging.masks import (
+    MaskRatioError,
+    automatic_radius,
+    bounds,
+    dilate,
+    dilate_square,
+    fit_mask,
+    grow,
+    touched,
+    touched_blocks,
+)
 
 
 def test_above_127_is_edited() -> None:
@@ -65,3 +75,40 @@ def test_dilation_is_a_disc_that_stops_at_the_border() -> None:
 
 def test_an_empty_mask_stays_empty() -> None:
     assert not grow(np.zeros((30, 30), np.bool_), "automatic").any()
+
+
+def test_a_square_reaches_every_corner() -> None:
+    mask = np.zeros((9, 9), np.bool_)
+    mask[4, 1] = True
+    expected = np.zeros_like(mask)
+    expected[2:7, 0:4] = True
+    np.testing.assert_array_equal(dilate_square(mask, 2), expected)
+
+
+def test_bounds_hold_all_of_a_mask() -> None:
+    mask = np.zeros((30, 40), np.bool_)
+    assert bounds(mask) is None
+    mask[3, 20] = mask[29, 5] = True
+    assert bounds(mask) == (slice(3, 30), slice(5, 21))
+
+
+@pytest.mark.parametrize("size", [(7, 5), (400, 300), (20, 1), (1000, 900)])
+def test_no_pixel_of_a_mask_is_lost_by_resizing(size: tuple[int, int]) -> None:
+    for y, x in ((0, 0), (123, 251), (299, 399)):
+        mask = np.zeros((300, 400), np.bool_)
+        mask[y, x] = True
+        found = touched(mask, size)
+        assert found.shape == size[::-1]
+        assert found[int((y + 0.5) / 300 * size[1]), int((x + 0.5) / 400 * size[0])]
+        assert found.mean() <= 0.3
+    assert not touched(np.zeros((300, 400), np.bool_), size).any()
+
+
+@pytest.mark.parametrize("side", [1, 3, 7, 50])
+def test_a_block_is_touched_where_any_of_its_pixels_is(side: int) -> None:
+    mask = np.random.default_rng(1).random((31, 45)) < 0.01
+    found = touched_blocks(mask, side)
+    assert found.shape == (-(-31 // side), -(-45 // side))
+    for row, column in np.ndindex(found.shape):
+        block = mask[row * side : (row + 1) * side, column * side : (column + 1) * side]
+        assert found[row, column] == block.any()

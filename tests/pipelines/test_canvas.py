@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from models.roles import SizeRule
-from pipelines.common.canvas import around, blend, cut, paste, seam, working_size
+from imaging.resize import SizeRule, working_size
+from pipelines.common.canvas import around, blend, cut, paste, seam
 
 SDXL = SizeRule(multiple=64, area=1024 * 1024, least=512)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import felzenszwalb
 
 from imaging.picture import Labels, Rgb
+from imaging.resize import resize, resize_labels, within_side
 from models.device import DeviceConfig
 
 _COARSE_SIDE = 512  # the merging threshold holds for this size: parts grow with the pixel count
@@ -42,20 +43,13 @@ class Felzenszwalb:
         return cls()
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Return the parts of `rgb`: height x width, uint8, 1..60, the largest first."""
-        coarse = _within(rgb, _COARSE_SIDE)
-        fine = _within(rgb, _FINE_SIDE)
-        parts = _flood(fine, _keep_largest(_merge(coarse)))
+        """Give the parts of `rgb`: height x width, uint8, 1..60, the largest first."""
         height, width = rgb.shape[:2]
+        coarse, fine = (
+            resize(rgb, within_side(width, height, side)) for side in (_COARSE_SIDE, _FINE_SIDE)
+        )
+        parts = _flood(fine, _keep_largest(_merge(coarse)))
         return _enlarge(parts, width, height)
-
-
-def _within(rgb: Rgb, side: int) -> Rgb:
-    """Reduce to at most `side` pixels on the longer side."""
-    height, width = rgb.shape[:2]
-    scale = min(1.0, side / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _merge(rgb: Rgb) -> NDArray[np.intp]:
@@ -82,7 +76,7 @@ def _flood(rgb: Rgb, parts: Labels) -> Labels:
     parts of their own of the blur along an edge.
     """
     height, width = rgb.shape[:2]
-    markers = cv2.resize(parts, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    markers = resize_labels(parts, (width, height))
     radius = _DOUBT * max(1, round(width / parts.shape[1]))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1,) * 2)
     edge = cv2.dilate(markers, disc) != cv2.erode(markers, disc)

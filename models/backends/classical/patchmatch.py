@@ -15,8 +15,10 @@ import numpy as np
 import patchmatch
 
 from imaging.inpaint.nearest import fill_from_nearest
-from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
+from imaging.inpaint.resynthesis import Layout, resynthesise
+from imaging.masks import touched_blocks
 from imaging.picture import Mask, Rgb
+from imaging.resize import block_means
 from imaging.windows import Window, around_holes, grown
 from models.device import DeviceConfig
 from models.errors import NothingToCopyError
@@ -80,17 +82,14 @@ def _fill_crop(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
     if (hole | source).all() and _is_thin(hole):
         return _extrapolate(rgb, hole)
     scale = max(1, round(float(np.sqrt(hole.size / _COARSE_PIXELS))))
-    coarse_hole = _blocks(hole, scale)
-    coarse_source = ~_blocks(~source, scale)
+    coarse_hole = touched_blocks(hole, scale)
+    coarse_source = ~touched_blocks(~source, scale)
     # Blocks that reach beyond the crop are padding in part.
     coarse_source[hole.shape[0] // scale :] = False
     coarse_source[:, hole.shape[1] // scale :] = False
     if min(coarse_hole.shape) < _TINY or np.count_nonzero(coarse_source) < _FEW:
         return fill_from_nearest(rgb, source, hole)
-    small = pad_to_blocks(rgb, scale)
-    if scale > 1:
-        rows, columns = coarse_hole.shape
-        small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    small = block_means(rgb, (scale, scale))
     blocked = ~(coarse_hole | coarse_source)
     radius = 3 if coarse_hole.mean() > _LARGE_HOLE else 5
     filled: Rgb = patchmatch.inpaint(
@@ -100,15 +99,6 @@ def _fill_crop(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
         return filled
     layout = Layout(hole, source, filled, coarse_hole, coarse_source, scale)
     return resynthesise(rgb, layout)
-
-
-def _blocks(mask: Mask, scale: int) -> Mask:
-    """Reduce by `scale`, sides rounded up: True where any pixel of the block is."""
-    padded = pad_to_blocks(mask.view(np.uint8), scale)
-    rows, columns = padded.shape[0] // scale, padded.shape[1] // scale
-    wide = padded.reshape(rows, scale, columns * scale).max(axis=1)
-    blocks: Mask = wide.reshape(rows, columns, scale).max(axis=2) > 0
-    return blocks
 
 
 def _is_thin(hole: Mask) -> bool:

@@ -15,12 +15,13 @@ from typing import Self
 import cv2
 import numpy as np
 
+from imaging.masks import dilate_square, touched
 from imaging.picture import Alpha, Mask, Rgb
+from imaging.resize import SizeRule, resize, working_size
 from imaging.windows import Window, around_holes, grown
 from models.backends.diffusion.latent_control import LatentControl
 from models.device import DeviceConfig
 from models.errors import NothingToCopyError, ReferenceUnsupportedError
-from models.roles import SizeRule
 
 _BLACK = 0
 _GREY = 127  # (M)
@@ -28,7 +29,6 @@ _SEED = 0
 _LEAST_MARGIN = 64
 _LATENT = 8
 """Pixels that one latent stands for, in width and height, with SDXL's VAE."""
-_MOST_STRETCH = 4.0
 _FEATHER = 0.01
 """Width of the seam inside a hole, as a share of the crop's shorter side."""
 _ERASE_PROMPT = ""  # (M)
@@ -155,16 +155,15 @@ class BriaErase:
         return out
 
     def _fill(self, part: Rgb, hidden: Mask) -> Rgb:
-        """Return a part of a picture, made anew where hidden, at its own size."""
-        size = _working_size(part.shape[1], part.shape[0], self._sizes)
-        small = _scaled(part, size)
+        """Give a part of a picture, made anew where hidden, at its own size."""
+        size = working_size(part.shape[1], part.shape[0], self._sizes)
+        small = resize(part, size)
         # Any touch counts: by nearest neighbour a thin hole would be lost.
-        touched = cv2.resize(hidden.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
-        mask = _seen(touched)
+        mask = _seen(touched(hidden, size))
         how = self._model.schedule(fast=True)
         shown = _painted(small, mask, _GREY)
         made = self._model.draw(shown, mask, _ERASE_PROMPT, "", [_SEED], how)[0]
-        return _scaled(made, (part.shape[1], part.shape[0]))
+        return resize(made, (part.shape[1], part.shape[0]))
 
 
 def _seen(hole: Mask) -> Mask:
@@ -172,8 +171,7 @@ def _seen(hole: Mask) -> Mask:
 
     Else the model would be shown a grey line and not told to draw over it.
     """
-    kernel = np.ones((_LATENT + 1, _LATENT + 1), np.uint8)
-    return cv2.dilate(hole.astype(np.uint8), kernel) > 0
+    return dilate_square(hole, _LATENT // 2)
 
 
 def _painted(rgb: Rgb, where: Mask, level: int) -> Rgb:
@@ -192,25 +190,6 @@ def _with_context(window: Window, hidden: Mask) -> Window:
         if part.shape == hidden.shape or np.count_nonzero(part) * 3 <= part.size * 2:
             return box
         margin *= 2
-
-
-def _working_size(width: int, height: int, sizes: SizeRule) -> tuple[int, int]:
-    """Return the width and height of the model's area with a part's ratio, at most four times larger."""
-    scale = min((sizes.area / (width * height)) ** 0.5, _MOST_STRETCH)
-    longest = sizes.area // sizes.least
-    wide, high = (
-        max(1, round(min(max(side * scale, sizes.least), longest) / sizes.multiple))
-        * sizes.multiple
-        for side in (width, height)
-    )
-    return wide, high
-
-
-def _scaled(rgb: Rgb, size: tuple[int, int]) -> Rgb:
-    """Bring a picture to width x height: by area downwards, by Lanczos upwards."""
-    smaller = size[0] * size[1] < rgb.shape[0] * rgb.shape[1]
-    how = cv2.INTER_AREA if smaller else cv2.INTER_LANCZOS4
-    return cv2.resize(np.ascontiguousarray(rgb), size, interpolation=how).astype(np.uint8)
 
 
 def _pasted(old: Rgb, new: Rgb, hole: Mask) -> Rgb:

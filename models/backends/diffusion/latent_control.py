@@ -29,12 +29,12 @@ from diffusers import (
 )
 
 from imaging.picture import Mask, Rgb
+from imaging.resize import SizeRule
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import LORA_FILE, load_lora, only_file
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.roles import SizeRule
 
 CHANNELS = 5
 _NOISE: dict[str, Any] = {

@@ -10,6 +10,7 @@ import numpy as np
 
 from imaging.inpaint.nearest import fill_from_nearest
 from imaging.picture import Alpha, Mask, Rgb
+from imaging.resize import resize
 from models.backends.diffusion.adapters import LORA_FILE, only_file
 from models.backends.diffusion.sdxl_pipeline import Adapters, Recipe, shared_pipeline
 from models.device import DeviceConfig
@@ -182,9 +183,8 @@ def _blurred(rgb: Rgb, sigma: float) -> Rgb:
     height, width = rgb.shape[:2]
     smaller = max(1.0, sigma / 2)
     size = (max(1, round(width / smaller)), max(1, round(height / smaller)))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (0, 0), sigma / smaller)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    blurred = cv2.GaussianBlur(resize(rgb, size), (0, 0), sigma / smaller)
+    return resize(np.asarray(blurred, np.uint8), (width, height), cv2.INTER_CUBIC)
 
 
 def _fast(lora: Path) -> tuple[Recipe, Adapters]:

@@ -13,11 +13,11 @@ from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from imaging.picture import Mask, Rgb
+from imaging.resize import SizeRule
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import load_ip_adapter, load_lora, share_ip_adapter
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
-from models.roles import SizeRule
 
 _BATCH = {"float32": 4}
 """Pictures made at once, by dtype; one where not listed. A batch sums in another order than a single

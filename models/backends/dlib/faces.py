@@ -19,6 +19,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from imaging.picture import Rgb
+from imaging.resize import resize, scaled
 from models.device import DeviceConfig
 from models.roles import Face
 
@@ -115,9 +116,8 @@ class DlibFaces:
         """
         height, width = rgb.shape[:2]
         scale = min(_MAX_ENLARGEMENT, math.sqrt(_PIXELS / (height * width)))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        picture = np.ascontiguousarray(cv2.resize(rgb, size, interpolation=how), np.uint8)
+        size = scaled(width, height, scale)
+        picture = resize(rgb, size, cv2.INTER_LINEAR)
         # A detector keeps state while it runs, so each call runs its own copy: 2 ms to make.
         boxes, scores, _ = copy.deepcopy(self._detector).run(picture, 0, _MIN_SCORE)
         found = sorted(zip(boxes, scores, strict=True), key=lambda pair: -pair[0].area())

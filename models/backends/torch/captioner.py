@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import cv2
 from PIL import Image
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from imaging.picture import Rgb
+from imaging.resize import resize, within_side
 from models.backends.torch.checkpoints import first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
@@ -52,13 +52,10 @@ class Captioner:
         return cls(paths[0], device_config)
 
     def caption(self, rgb: Rgb) -> str:
-        """Return one English sentence, without a full stop; the same picture gives the same sentence."""
-        scale = _WORK_SIDE / max(rgb.shape[:2])
-        if scale < 1:
-            size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
-            rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(rgb.dtype)
+        """Give one English sentence, without a full stop; the same picture gives the same sentence."""
+        small = resize(rgb, within_side(rgb.shape[1], rgb.shape[0], _WORK_SIDE))
         # As a picture: an array may be read-only, of which torch makes no tensor.
-        shown = Image.fromarray(rgb)
+        shown = Image.fromarray(small)
         pixels = self._processor.image_processor(images=shown, return_tensors="pt")["pixel_values"]
         with self._module.on_device() as model:
             tokens = model.generate(

@@ -17,6 +17,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from imaging.picture import Rgb
+from imaging.resize import resize, within_side
 from models.backends.dlib.faces import Pose
 from models.backends.torch.checkpoints import check_file, first_line
 from models.device import DeviceConfig
@@ -88,9 +89,8 @@ class YuNetFaces:
     def _find(self, rgb: Rgb, side: int) -> NDArray[np.float32]:
         """Return OpenCV's rows of faces, n x 15, in pixels of `rgb`, found in a copy of that side."""
         height, width = rgb.shape[:2]
-        scale = min(1.0, side / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        copy = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        size = within_side(width, height, side)
+        copy = resize(rgb, size)
         unit = np.array([width / size[0], height / size[1]], np.float32)
         rows = self._detect(np.ascontiguousarray(copy[..., ::-1], np.uint8))
         rows[:, :14] *= np.tile(unit, 7)

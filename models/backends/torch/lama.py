@@ -20,8 +20,10 @@ from spandrel import (
 )
 from torch import Tensor, nn
 
-from imaging.inpaint.resynthesis import Layout, pad_to_blocks, resynthesise
+from imaging.inpaint.resynthesis import Layout, resynthesise
+from imaging.masks import touched_blocks
 from imaging.picture import Mask, Rgb
+from imaging.resize import block_means, resize
 from imaging.windows import Window, around_holes, grown
 from models.backends.torch.checkpoints import check_file, first_line, read_state, read_torchscript
 from models.backends.torch.loading import LOADING
@@ -92,19 +94,20 @@ class Lama:
         scale = int(np.ceil(np.sqrt(hole.size / _PIXELS)))
         if scale <= 1:
             return self._run(rgb, hidden)
-        rows, columns = (-(-side // scale) for side in hole.shape)
-        small = pad_to_blocks(rgb, scale)
-        small = cv2.resize(small, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8)
-        small_hidden = _blocks(hidden, scale)
+        small = block_means(rgb, (scale, scale))
+        small_hidden = touched_blocks(hidden, scale)
         filled = self._run(small, small_hidden)
         # Blocks that reach beyond the crop are padding in part.
         source = ~small_hidden
         source[hole.shape[0] // scale :] = False
         source[:, hole.shape[1] // scale :] = False
         if np.count_nonzero(source) < _FEW:
-            large = cv2.resize(filled, (columns * scale, rows * scale))
-            return large[: hole.shape[0], : hole.shape[1]].astype(np.uint8)
-        return resynthesise(rgb, Layout(hole, ~hidden, filled, _blocks(hole, scale), source, scale))
+            rows, columns = (side * scale for side in small_hidden.shape)
+            large = resize(filled, (columns, rows), cv2.INTER_LINEAR)
+            return large[: hole.shape[0], : hole.shape[1]]
+        return resynthesise(
+            rgb, Layout(hole, ~hidden, filled, touched_blocks(hole, scale), source, scale)
+        )
 
     def _run(self, rgb: Rgb, hidden: Mask) -> Rgb:
         """Run the network on a crop of any size."""
@@ -134,14 +137,6 @@ def _crop(part: Window, hidden: Mask) -> Window:
         if whole or np.count_nonzero(hidden[window]) * 3 <= hidden[window].size * 2:
             return window
         margin *= 2
-
-
-def _blocks(mask: Mask, scale: int) -> Mask:
-    """Reduce by `scale`, sides rounded up: True where any pixel of the block is."""
-    padded = pad_to_blocks(mask.view(np.uint8), scale)
-    rows, columns = padded.shape[0] // scale, padded.shape[1] // scale
-    blocks: Mask = padded.reshape(rows, scale, columns, scale).max(axis=(1, 3)) > 0
-    return blocks
 
 
 class _Script(nn.Module):

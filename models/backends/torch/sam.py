@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-import cv2
-import numpy as np
 import torch
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import (
@@ -25,6 +23,7 @@ from torch import Tensor, nn
 
 from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
+from imaging.resize import resize, within_area
 from models.backends.torch.checkpoints import load_strictly, read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
@@ -80,7 +79,8 @@ class Sam:
         return cls(only_file(paths[0]), device_config, points=points)
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Return the objects of `rgb`; see models.roles.Segmentation."""
+        """Give the objects of `rgb`; see models.roles.Segmentation."""
+        small = resize(rgb, within_area(rgb.shape[1], rgb.shape[0], WORK_PIXELS))
         with self._module.on_device() as network:
             # The generator holds the picture's features: one for each call.
             generator = SamAutomaticMaskGenerator(
@@ -91,20 +91,10 @@ class Sam:
                 stability_score_thresh=self._thresholds[1],
                 output_mode="uncompressed_rle",
             )
-            found = generator.generate(within(rgb, WORK_PIXELS))
+            found = generator.generate(small)
         found.sort(key=lambda mask: -mask["area"])
         masks = [rle_to_mask(mask["segmentation"]) for mask in found[:255]]
         return label_map(masks, rgb.shape[1], rgb.shape[0])
-
-
-def within(rgb: Rgb, pixels: int) -> Rgb:
-    """Reduce a picture to at most so many pixels."""
-    height, width = rgb.shape[:2]
-    scale = min(1.0, float(np.sqrt(pixels / (height * width))))
-    if scale == 1:
-        return np.ascontiguousarray(rgb)
-    size = (max(1, int(width * scale)), max(1, int(height * scale)))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class _Autocast(nn.Module):

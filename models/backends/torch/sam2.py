@@ -15,11 +15,12 @@ from transformers import MaskGenerationPipeline, Sam2ImageProcessor, Sam2Model
 
 from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
+from imaging.resize import resize, within_area
 from models.backends.torch.checkpoints import first_line
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.residence import DeviceModule
-from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS, within
+from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
@@ -65,7 +66,8 @@ class Sam2:
     def segment(self, rgb: Rgb) -> Labels:
         """Return the objects of `rgb`; see models.roles.Segmentation."""
         kind: Any = MaskGenerationPipeline
-        picture = Image.fromarray(within(rgb, WORK_PIXELS))
+        small = resize(rgb, within_area(rgb.shape[1], rgb.shape[0], WORK_PIXELS))
+        picture = Image.fromarray(small)
         with self._module.on_device() as network:
             generate = kind(
                 model=network, image_processor=self._processor, device=self._module.device
