@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import cv2
-import numpy as np
 from psd_tools.constants import ChannelID, Compression, Tag
 from psd_tools.psd import PSD, ChannelImageData, LayerInfo, LayerRecords
 from psd_tools.psd.header import FileHeader
@@ -19,7 +18,7 @@ from psd_tools.psd.layer_and_mask import (
     LayerRecord,
 )
 
-from imaging.compositing import over
+from imaging.compositing import flatten
 from imaging.picture import Alpha8, Picture, Rgb
 
 MAX_SIDE = 30_000
@@ -95,8 +94,7 @@ def _merge(picture: Picture, header: FileHeader) -> ImageData:
     """Pack the merged picture; where it is transparent it lies on white, as Photoshop has it."""
     planes = list(cv2.split(picture.rgb))
     if picture.alpha is not None:
-        white = np.full_like(picture.rgb, 255)
-        planes = [*cv2.split(over(picture.rgb, picture.alpha, white)), picture.alpha]
+        planes = [*cv2.split(flatten(picture.rgb, picture.alpha, 255)), picture.alpha]
     data = ImageData(Compression.RLE)
     data.set_data([plane.tobytes() for plane in planes], header)
     return data

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.compositing import cut_out, over
+from imaging.compositing import cut_out, flatten, over
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
@@ -31,7 +31,7 @@ def background_colour(
         picture = one_megapixel(picture)
     alpha = subject_alpha(picture, models, force_rmbg)
     subject = cut_out(picture, alpha)
-    return Picture(over(subject.rgb, alpha, np.full_like(subject.rgb, colour)))
+    return Picture(flatten(subject.rgb, alpha, colour))
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _reference(scene: Scene, size: tuple[int, int]) -> Rgb | None:
         return None
     rgb = scene.reference.rgb
     if scene.reference.alpha is not None:
-        rgb = over(rgb, scene.reference.alpha, np.full_like(rgb, 255))
+        rgb = flatten(rgb, scene.reference.alpha, 255)
     if not scene.enhance:
         return rgb
     height, width = rgb.shape[:2]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imaging.picture import Picture, Rgb
+from imaging.compositing import over
+from imaging.picture import Alpha8, Picture, Rgb, Window
 from imaging.resize import resize, working_size
 from models.roles import FACE_EDITING, Face, Models
-from pipelines.common.canvas import Box, Weight, blend
 
 _AROUND = 0.9
 """How much of a face's size is shown on each side of it: room for hair, beard and neck."""
@@ -51,7 +51,7 @@ def scaled(face: Face, factor: float) -> Face:
     return replace(face, rect=rect, landmarks=face.landmarks * np.float32(factor))
 
 
-def _around(face: Face, width: int, height: int) -> Box | None:
+def _around(face: Face, width: int, height: int) -> Window | None:
     """Give the box around a face with room to change it; None where nothing of it is visible."""
     x, y, wide, high = face.rect
     left, right = x - _AROUND * wide, x + (1 + _AROUND) * wide
@@ -63,7 +63,7 @@ def _around(face: Face, width: int, height: int) -> Box | None:
     return rows, columns
 
 
-def _within(face: Face, box: Box, size: tuple[int, int]) -> Face:
+def _within(face: Face, box: Window, size: tuple[int, int]) -> Face:
     """Give a face in pixels of a box that was brought to width x height."""
     rows, columns = box
     sx = size[0] / (columns.stop - columns.start)
@@ -75,7 +75,7 @@ def _within(face: Face, box: Box, size: tuple[int, int]) -> Face:
     return replace(face, rect=rect, landmarks=(face.landmarks - origin) * stretch)
 
 
-def _back(part: Rgb, made: Rgb, alpha: Weight) -> Rgb:
+def _back(part: Rgb, made: Rgb, alpha: Alpha8) -> Rgb:
     """Lay a changed crop over its own place, at that place's size."""
     size = (part.shape[1], part.shape[0])
-    return blend(part, resize(made, size), resize(alpha, size))
+    return over(resize(made, size), resize(alpha, size), part)

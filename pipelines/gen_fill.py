@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.compositing import paste
 from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
 from models.roles import GENERATIVE_FILL, Models
-from pipelines.common.canvas import cut, paste
+from pipelines.common.canvas import cut
 
 
 def gen_fill(
@@ -35,4 +36,4 @@ def gen_fill(
     alpha = None
     if picture.alpha is not None:
         alpha = np.where(hole, np.uint8(255), picture.alpha)
-    return [Picture(paste(picture.rgb, hole, work.box, one), alpha) for one in made]
+    return [Picture(paste(picture.rgb, hole, work.window, one), alpha) for one in made]

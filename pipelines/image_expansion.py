@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 
+from imaging.compositing import over, paste
 from imaging.masks import automatic_radius, dilate
-from imaging.picture import Alpha8, Mask, Picture, Rgb, Window
+from imaging.picture import Mask, Picture, Rgb, Window
 from imaging.resize import resize_picture, scaled
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, OUTPAINTING, Models
-from pipelines.common.canvas import cut, paste
+from pipelines.common.canvas import cut
 from pipelines.common.subject import subject_alpha
 from pipelines.common.texture_sources import lone_objects
 
@@ -64,7 +65,7 @@ def image_expansion(
         avoid[kept] = _not_to_repeat(part, hole[kept], models, _open_sides(kept, width, height))
         filled = _fill(rgb, hole, avoid, models, seed)
     if part.alpha is not None:
-        filled[kept] = _over(part.rgb, part.alpha, filled[kept])
+        filled[kept] = over(part.rgb, part.alpha, filled[kept])
     return Picture(filled)
 
 
@@ -185,11 +186,3 @@ def _generate(
         cv2.BORDER_REPLICATE,
     )
     return paste(drawn.astype(np.uint8, copy=False), hole, canvas, made)
-
-
-def _over(rgb: Rgb, alpha: Alpha8, below: Rgb) -> Rgb:
-    """Lay `rgb` with `alpha` over an opaque picture."""
-    opacity = alpha[..., None].astype(np.uint16)
-    mixed = rgb * opacity + below * (255 - opacity)
-    result: Rgb = ((mixed + 127) // 255).astype(np.uint8)
-    return result

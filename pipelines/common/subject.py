@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from imaging.compositing import over
-from imaging.picture import Alpha8, Picture, Rgb
+from imaging.compositing import flatten
+from imaging.picture import Alpha8, Picture
 from models.roles import MATTING, Models
 
 
@@ -26,15 +26,9 @@ def subject_alpha(picture: Picture, models: Models, force_rmbg: bool = False) ->
     own = picture.alpha if brings_alpha(picture) else None
     if own is not None and not force_rmbg:
         return own
-    seen = picture.rgb if own is None else _flattened(picture.rgb, own)
+    # On mid-grey what the picture hides is not taken for a part of it: white swallows pale subjects,
+    # black swallows dark ones.
+    seen = picture.rgb if own is None else flatten(picture.rgb, own, 128)
     with models.use(MATTING) as matting:
         alpha = matting.matte(seen)
     return alpha if own is None else np.minimum(alpha, own)
-
-
-def _flattened(rgb: Rgb, own: Alpha8) -> Rgb:
-    """Lay a picture on mid-grey, so that what it hides is not taken for a part of it.
-
-    White swallows pale subjects, black swallows dark ones.
-    """
-    return over(rgb, own, np.broadcast_to(np.uint8(128), rgb.shape))

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from spandrel.architectures.LaMa import LaMa as LamaNetwork
 
 from imaging.picture import Mask, Picture, Rgb
-from imaging.windows import around_holes
 from models.backends.torch import lama
 from models.backends.torch.lama import Lama
 from models.device import DeviceConfig
@@ -193,21 +192,3 @@ def test_the_tiny_archive_is_torchscript(file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         assert any("/code/" in name for name in archive.namelist())
     assert file.stat().st_size < 5_000_000
-
-
-def test_windows_hold_the_whole_hole_and_far_parts_apart() -> None:
-    hole = holed((700, 900), (5, 20, 5, 20), (22, 30, 22, 40), (500, 600, 700, 800))
-    found = list(around_holes(hole))
-    covered = np.zeros_like(hole)
-    for window in found:
-        assert not covered[window].any()
-        covered[window] = True
-    assert len(found) == 2
-    assert covered[hole].all()
-
-
-def test_a_sprinkle_of_holes_takes_few_windows() -> None:
-    hole = np.zeros((2000, 2000), np.bool_)
-    hole[::97, ::97] = True
-    found = list(around_holes(hole))
-    assert 1 <= len(found) <= 6

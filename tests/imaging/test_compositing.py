@@ -1,15 +1,10 @@
-"""Compose: colours free of the old background, exact blending."""
+"""Colours free of the old background, exact blending, seams inside the hole."""
 
 import numpy as np
 
-from imaging.compositing import cut_out, over, visible_share
-from imaging.picture import Alpha8, Picture
-
-
-def soft_disc(height: int = 300, width: int = 400, softness: float = 20) -> Alpha8:
-    y, x = np.ogrid[:height, :width]
-    distance = np.hypot(x - width / 2, y - height / 2)
-    return np.rint(255 * np.clip((90 - distance) / softness + 0.5, 0, 1)).astype(np.uint8)
+from imaging.compositing import cut_out, flatten, over, paste, seam, visible_share
+from imaging.picture import Picture
+from tests.helpers.shapes import soft_disc
 
 
 def test_blending_is_rounded_to_nearest_for_every_alpha_and_value() -> None:
@@ -34,3 +29,45 @@ def test_cut_out_by_the_pictures_own_alpha_keeps_its_visible_colours() -> None:
     rgb = np.random.default_rng(3).integers(0, 256, (*alpha.shape, 3), dtype=np.uint8)
     result = cut_out(Picture(rgb, alpha), alpha)
     assert np.array_equal(result.rgb[alpha > 0], rgb[alpha > 0])
+
+
+def test_a_seam_lies_inside_the_hole_and_not_at_the_pictures_border() -> None:
+    hole = np.zeros((200, 200), bool)
+    hole[100:] = True
+    weight = seam(hole)
+    assert (weight[:100] == 0).all()
+    assert (weight[105:] == 255).all()
+    assert 0 < weight[100, 50] < 255
+
+
+def test_blending_keeps_both_ends_bit_for_bit() -> None:
+    rng = np.random.default_rng(2)
+    old, new = rng.integers(0, 256, (2, 40, 50, 3), np.uint8)
+    assert np.array_equal(over(new, np.zeros((40, 50), np.uint8), old), old)
+    assert np.array_equal(over(new, np.full((40, 50), 255, np.uint8), old), new)
+
+
+def test_a_hole_that_is_everything_has_no_seam() -> None:
+    assert (seam(np.ones((200, 300), bool)) == 255).all()
+
+
+def test_a_picture_is_laid_on_one_colour() -> None:
+    rgb = np.random.default_rng(5).integers(0, 256, (30, 40, 3), np.uint8)
+    alpha = soft_disc(30, 40)
+    grey = flatten(rgb, alpha, 128)
+    assert np.array_equal(grey, over(rgb, alpha, np.full_like(rgb, 128)))
+    assert np.array_equal(
+        flatten(rgb, alpha, (1, 2, 3)), over(rgb, alpha, np.full_like(rgb, (1, 2, 3)))
+    )
+    assert grey.flags.c_contiguous
+
+
+def test_new_pixels_come_into_the_hole_alone_at_the_pictures_own_size() -> None:
+    rgb = np.random.default_rng(6).integers(0, 256, (300, 400, 3), np.uint8)
+    before = rgb.copy()
+    hole = np.zeros((300, 400), bool)
+    hole[100:200, 100:250] = True
+    result = paste(rgb, hole, np.s_[50:250, 80:300], np.full((64, 64, 3), 90, np.uint8))
+    assert np.array_equal(rgb, before)
+    assert np.array_equal(result[~hole], rgb[~hole])
+    assert (result[105:195, 105:245] == 90).all()

@@ -9,7 +9,7 @@ import pytest
 from imaging.compositing import over
 from imaging.foreground import estimate_foreground, gather, spread
 from imaging.picture import Picture
-from tests.imaging.test_compositing import soft_disc
+from tests.helpers.shapes import soft_disc
 
 
 def test_mixed_edge_gets_the_subjects_own_colour_back() -> None:

@@ -10,8 +10,8 @@ from typing import Self
 import cv2
 import numpy as np
 
-from imaging.picture import Mask, Rgb
-from imaging.windows import around_holes, grown
+from imaging.picture import Mask, Rgb, Window
+from imaging.windows import fill_by_windows, grown
 from models.device import DeviceConfig
 from models.errors import NothingToCopyError
 
@@ -34,14 +34,16 @@ class Cv2Inpaint:
         unknown = hole if avoid is None else hole | avoid
         if hole.any() and unknown.all():
             raise NothingToCopyError("the hole leaves no pixel to copy from")
-        out = rgb.copy()
-        for part in around_holes(hole):
+
+        def choose(part: Window) -> Window:
             window = grown(part, _MARGIN, hole.shape)
             if unknown[window].all():  # its sources lie beyond what is to be avoided
-                window = (slice(None), slice(None))
+                return slice(0, hole.shape[0]), slice(0, hole.shape[1])
+            return window
+
+        def fill(window: Window, _: Mask) -> Rgb:
             mask = unknown[window].astype(np.uint8)
-            filled = cv2.inpaint(np.ascontiguousarray(rgb[window]), mask, _RADIUS, cv2.INPAINT_NS)
-            own = np.zeros_like(hole)
-            own[part] = hole[part]
-            np.copyto(out[window], filled, where=own[window][..., None])
-        return out
+            part = np.ascontiguousarray(rgb[window])
+            return np.asarray(cv2.inpaint(part, mask, _RADIUS, cv2.INPAINT_NS), np.uint8)
+
+        return fill_by_windows(rgb, hole, choose, fill)

@@ -17,9 +17,9 @@ import patchmatch
 from imaging.inpaint.nearest import fill_from_nearest
 from imaging.inpaint.resynthesis import Layout, resynthesise
 from imaging.masks import touched_blocks
-from imaging.picture import Mask, Rgb
+from imaging.picture import Mask, Rgb, Window
 from imaging.resize import block_means
-from imaging.windows import Window, around_holes, grown
+from imaging.windows import fill_by_windows, grown
 from models.device import DeviceConfig
 from models.errors import NothingToCopyError
 
@@ -51,18 +51,11 @@ class PatchMatch:
         source = ~hole if avoid is None else ~(hole | avoid)
         if not source.any():
             raise NothingToCopyError("the hole leaves no pixel to copy from")
-        out = rgb.copy()
-        for part in around_holes(hole):
-            window = _crop(part, hole, source)
-            own = np.zeros_like(hole[window])
-            inner = tuple(
-                slice(p.start - w.start, p.stop - w.start)
-                for p, w in zip(part, window, strict=True)
-            )
-            own[inner] = hole[part]
-            filled = _fill_crop(np.ascontiguousarray(rgb[window]), own, source[window])
-            np.copyto(out[window], filled, where=own[..., None])
-        return out
+
+        def fill(window: Window, own: Mask) -> Rgb:
+            return _fill_crop(np.ascontiguousarray(rgb[window]), own, source[window])
+
+        return fill_by_windows(rgb, hole, lambda part: _crop(part, hole, source), fill)
 
 
 def _crop(part: Window, hole: Mask, source: Mask) -> Window:

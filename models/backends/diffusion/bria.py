@@ -15,10 +15,11 @@ from typing import Self
 import cv2
 import numpy as np
 
+from imaging.compositing import over
 from imaging.masks import dilate_square, touched
-from imaging.picture import Alpha, Mask, Rgb
+from imaging.picture import Alpha, Alpha8, Mask, Rgb, Window
 from imaging.resize import SizeRule, resize, working_size
-from imaging.windows import Window, around_holes, grown
+from imaging.windows import fill_by_windows, with_context
 from models.backends.diffusion.latent_control import LatentControl
 from models.device import DeviceConfig
 from models.errors import NothingToCopyError, ReferenceUnsupportedError
@@ -145,14 +146,16 @@ class BriaErase:
         hidden = hole if avoid is None else hole | avoid
         if hidden.all():
             raise NothingToCopyError("the hole leaves no pixel to continue from")
-        out = rgb.copy()
-        for window in around_holes(hole):
-            box = _with_context(window, hidden)
-            own = np.zeros_like(hole)
-            own[window] = hole[window]
-            # Cut from the input: nothing made for one hole is shown to the next.
-            out[box] = _pasted(out[box], self._fill(rgb[box], hidden[box]), own[box])
-        return out
+
+        def choose(part: Window) -> Window:
+            half = max((side.stop - side.start) // 2 for side in part)
+            return with_context(part, hidden, max(_LEAST_MARGIN, half))
+
+        def fill(window: Window, own: Mask) -> Rgb:
+            old = rgb[window]
+            return over(self._fill(old, hidden[window]), _seam(own), old)
+
+        return fill_by_windows(rgb, hole, choose, fill)
 
     def _fill(self, part: Rgb, hidden: Mask) -> Rgb:
         """Give a part of a picture, made anew where hidden, at its own size."""
@@ -181,23 +184,10 @@ def _painted(rgb: Rgb, where: Mask, level: int) -> Rgb:
     return out
 
 
-def _with_context(window: Window, hidden: Mask) -> Window:
-    """Grow a window by half its longer side, and until a third of it at least is to be seen."""
-    margin = max(_LEAST_MARGIN, *((axis.stop - axis.start) // 2 for axis in window))
-    while True:
-        box = grown(window, margin, hidden.shape)
-        part = hidden[box]
-        if part.shape == hidden.shape or np.count_nonzero(part) * 3 <= part.size * 2:
-            return box
-        margin *= 2
-
-
-def _pasted(old: Rgb, new: Rgb, hole: Mask) -> Rgb:
-    """Put new pixels into the hole of old ones, the seam blended inside the hole."""
+def _seam(hole: Mask) -> Alpha8:
+    """Return how much of the new pixels a hole takes, 0..255: it rises from its rim inwards."""
     if hole.all():
-        return new
-    depth = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
+        return np.full(hole.shape, 255, np.uint8)
+    depth = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 5)
     feather = max(1.0, _FEATHER * min(hole.shape))
-    share = np.clip(depth / feather, 0, 1)[..., None]
-    blended = (new * share + old * (1 - share)).round().astype(np.uint8)
-    return np.where(hole[..., None], blended, old)
+    return np.rint(255 * np.clip(depth / feather, 0, 1)).astype(np.uint8)

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from imaging.inpaint.resynthesis import Layout, resynthesise
 from imaging.masks import touched_blocks
-from imaging.picture import Mask, Rgb
+from imaging.picture import Mask, Rgb, Window
 from imaging.resize import block_means, resize
-from imaging.windows import Window, around_holes, grown
+from imaging.windows import fill_by_windows, with_context
 from models.backends.torch.checkpoints import check_file, first_line, read_state, read_torchscript
 from models.backends.torch.loading import LOADING
 from models.backends.torch.residence import DeviceModule
@@ -76,18 +76,15 @@ class Lama:
         hidden = hole if avoid is None else hole | avoid
         if hidden.all():
             raise NothingToCopyError("the hole leaves no pixel to draw on from")
-        out = rgb.copy()
-        for part in around_holes(hole):
-            window = _crop(part, hidden)
-            own = np.zeros_like(hole[window])
-            inner = tuple(
-                slice(p.start - w.start, p.stop - w.start)
-                for p, w in zip(part, window, strict=True)
-            )
-            own[inner] = hole[part]
-            filled = self._fill(np.ascontiguousarray(rgb[window]), own, hidden[window])
-            np.copyto(out[window], filled, where=own[..., None])
-        return out
+
+        def choose(part: Window) -> Window:
+            longer = max(side.stop - side.start for side in part)
+            return with_context(part, hidden, max(_MARGIN, longer))
+
+        def fill(window: Window, own: Mask) -> Rgb:
+            return self._fill(np.ascontiguousarray(rgb[window]), own, hidden[window])
+
+        return fill_by_windows(rgb, hole, choose, fill)
 
     def _fill(self, rgb: Rgb, hole: Mask, hidden: Mask) -> Rgb:
         """Fill a crop, at a reduced size when it is large."""
@@ -126,17 +123,6 @@ class Lama:
                 raise BadWeightsError(f"{self._file} gives {tuple(filled.shape)}, no picture")
             levels = filled[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().to(torch.uint8)
             return levels.cpu().numpy()[:height, :width].astype(np.uint8, copy=False)
-
-
-def _crop(part: Window, hidden: Mask) -> Window:
-    """Grow a window by its own size, until a third of it at least is to be seen."""
-    margin = max(_MARGIN, *(axis.stop - axis.start for axis in part))
-    while True:
-        window = grown(part, margin, hidden.shape)
-        whole = hidden[window].shape == hidden.shape
-        if whole or np.count_nonzero(hidden[window]) * 3 <= hidden[window].size * 2:
-            return window
-        margin *= 2
 
 
 class _Script(nn.Module):
