@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from imaging.inpaint.nearest_neighbour_field import nearest_neighbour_field
-from imaging.inpaint.screened_poisson import level
 from imaging.picture import Mask, Rgb
 from models.backends.classical.patchmatch import PatchMatch
 from models.errors import NothingToCopyError
+from tests.helpers.shapes import block
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +23,6 @@ def stripes(height: int, width: int) -> Rgb:
     light = (np.arange(width) // 16) % 2
     base = np.where(light, 190, 70)[None, :, None] + rng.integers(-6, 7, (height, width, 1))
     return np.repeat(base, 3, axis=2).astype(np.uint8)
-
-
-def block(height: int, width: int, top: int, left: int, side: int) -> Mask:
-    hole = np.zeros((height, width), np.bool_)
-    hole[top : top + side, left : left + side] = True
-    return hole
 
 
 def shapes(height: int, width: int) -> dict[str, Mask]:
@@ -144,29 +137,6 @@ def test_the_same_input_gives_the_same_output_whatever_runs_beside_it(model: Pat
         beside = list(threads.map(lambda one: model.fill(*one), inputs * 3))
     for index, filled in enumerate(beside):
         np.testing.assert_array_equal(filled, alone[index % 3])
-
-
-def test_the_field_finds_exact_copies() -> None:
-    rng = np.random.default_rng(3)
-    noise = rng.integers(0, 256, (80, 120, 3), dtype=np.uint8)
-    coarse = cv2.GaussianBlur(noise, (5, 5), 0).astype(np.uint8)
-    coarse[20:50, 10:40] = coarse[25:55, 70:100]
-    hole = block(80, 120, 20, 10, 30)
-    field = nearest_neighbour_field(coarse, ~hole, hole)
-    inner = field[26:44, 16:34]
-    assert (inner == (5, 60)).all(axis=-1).mean() > 0.95
-
-
-def test_levelling_removes_a_step_of_brightness_along_the_rim() -> None:
-    flat = np.full((92, 92, 3), 120, np.uint8)
-    hole = block(92, 92, 31, 31, 30)
-    filled = flat.copy()
-    filled[hole] = 132
-    field = np.zeros((92, 92, 2), np.int32)
-    field[hole] = (-30, -30)
-    levelled = level(filled, field, ~hole, hole)
-    np.testing.assert_array_equal(levelled[~hole], filled[~hole])
-    assert np.abs(levelled[31, 31:61].astype(int) - 120).max() <= 4
 
 
 @pytest.mark.parametrize("side", [4, 8, 12, 16, 30])
