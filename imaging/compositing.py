@@ -14,7 +14,7 @@ _FEATHER = 0.01
 
 
 def cut_out(picture: Picture, alpha: Alpha8) -> Picture:
-    """Give the subject with opacity `alpha` (height x width), free of the old background's colour.
+    """Return the subject with opacity `alpha` (height x width), free of the old background's colour.
 
     Where `alpha` is the picture's own, its colours are kept as they are.
     """
@@ -22,7 +22,7 @@ def cut_out(picture: Picture, alpha: Alpha8) -> Picture:
 
 
 def visible_share(alpha: Alpha8, own: Alpha8 | None) -> Alpha8:
-    """Give the share, 0..255, that a subject of opacity `alpha` has of what `own` lets be seen."""
+    """Return the share, 0..255, that a subject of opacity `alpha` has of what `own` lets be seen."""
     if own is None:
         return alpha
     share = alpha.astype(np.uint16)

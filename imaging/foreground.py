@@ -54,15 +54,17 @@ class _Run:
 
     @property
     def whole(self) -> Tile:
+        """All of it."""
         return self.rows, slice(self.columns[0].start, self.columns[-1].stop)
 
     @property
     def tiles(self) -> Iterator[Tile]:
+        """Its tiles, from the left."""
         return ((self.rows, columns) for columns in self.columns)
 
 
 def estimate_foreground(rgb: Rgb, alpha: Alpha8) -> Rgb:
-    """Give the subject's own colour at every pixel, free of the background's.
+    """Return the subject's own colour at every pixel, free of the background's.
 
     Where alpha is 255 the result is `rgb`, bit for bit; where it is 0, a colour of the subject
     nearby, so that scaling the cut-out brings no fringe. Between, foreground and background colours
@@ -136,7 +138,7 @@ def _runs(alpha: Alpha8, block: Block) -> Iterator[_Run]:
 
 
 def _purity(highest: int) -> NDArray[np.uint8]:
-    """Give the weight, 0..255, of each alpha in a picture with none above `highest`."""
+    """Return the weight, 0..255, of each alpha in a picture with none above `highest`."""
     purity = np.minimum(np.arange(256) / max(1, highest), 1)
     weights: NDArray[np.uint8] = np.rint(255 * purity**_PURITY).astype(np.uint8)
     return weights
@@ -192,7 +194,7 @@ def _repeat(framed: Rgb, part: Tile, block: Block, result: Rgb) -> None:
 
 
 def _enlarge(framed: Rgb, part: Tile, block: Block) -> Rgb:
-    """Give a part of the full picture from a framed picture of one pixel per block."""
+    """Return a part of the full picture from a framed picture of one pixel per block."""
     rows, columns = (
         slice(side.start // size, -(-side.stop // size) + 2)
         for side, size in zip(part, block, strict=True)
@@ -232,7 +234,7 @@ def _correct(
 
 
 def _unmix(rgb: Rgb, alpha: Alpha8, front: Rgb, back: Rgb) -> Rgb:
-    """Give `front` corrected, with `back`, to blend to the seen colours of a part of a picture.
+    """Return `front` corrected, with `back`, to blend to the seen colours of a part of a picture.
 
     With opacity a, seen colour S and background B, a foreground F is moved by a times what is
     missing from S: F + a (S - a F - (1 - a) B), which is B + (1 - a^2) (F - B) + a (S - B).
@@ -260,6 +262,7 @@ def _unmix(rgb: Rgb, alpha: Alpha8, front: Rgb, back: Rgb) -> Rgb:
 
 
 def _threefold(plane: Float) -> Float:
+    """Return a plane as three equal channels."""
     return np.asarray(cv2.merge([plane] * 3), np.float32)
 
 

@@ -40,6 +40,7 @@ class _Guide:
     """A colour picture as guide: alpha is taken as linear in its colours within each window."""
 
     def __init__(self, picture: Float, radius: int, eps: float) -> None:
+        """Prepare a guide, height x width x 3, 0..1, for windows of `radius`; eps: the least variance."""
         side = 2 * radius + 1
         self._kernel = np.full(side, 1 / side, np.float32)
         self._planes = [np.ascontiguousarray(picture[..., c]) for c in range(3)]
@@ -56,7 +57,7 @@ class _Guide:
         return [self._mean(plane) for plane in fit]
 
     def solve(self, rough: Float, weight: Float, steps: int) -> Float:
-        """Give the alpha that fits the colours and, as far as `weight` says, `rough`.
+        """Return the alpha that fits the colours and, as far as `weight` says, `rough`.
 
         Conjugate gradients with a diagonal preconditioner; the filter is I minus the Laplacian.
         """
@@ -80,6 +81,7 @@ class _Guide:
         return np.clip(alpha, 0, 1, out=alpha)
 
     def _system(self, alpha: Float, weight: Float) -> Float:
+        """Return the left side of the matting equations: the Laplacian and `weight` applied to `alpha`."""
         *slopes, smooth = self.model(alpha)
         for slope, plane in zip(slopes, self._planes, strict=True):
             smooth += np.multiply(slope, plane, out=slope)
@@ -89,6 +91,7 @@ class _Guide:
         return result
 
     def _mean(self, plane: Float) -> Float:
+        """Return the mean of each window."""
         # Half-sample reflection keeps the matrix symmetric, which conjugate gradients need.
         mean = cv2.sepFilter2D(plane, -1, self._kernel, self._kernel, borderType=cv2.BORDER_REFLECT)
         return np.asarray(mean, np.float32)
@@ -138,7 +141,7 @@ class _Guide:
 
 
 def _constraints(coarse: Float, height: int, width: int) -> tuple[Float, Float]:
-    """Give the coarse matte at height x width, and how sure it is there (0..1).
+    """Return the coarse matte at height x width, and how sure it is there (0..1).
 
     Doubt inside a subject is not transparency: a smoothstep draws it towards 0 and 1. At edges the
     picture's colours decide anyway.
@@ -202,4 +205,5 @@ def _block_means(rgb: Rgb, block: tuple[int, int]) -> Float:
 
 
 def _dot(a: Float, b: Float) -> float:
+    """Return the sum of products of two planes."""
     return float(np.dot(a.ravel(), b.ravel()))

@@ -63,7 +63,7 @@ def grow(mask: Mask, kind: MaskKind) -> Mask:
 
 
 def automatic_radius(height: int, width: int) -> int:
-    """Give the growth of an automatic mask in pixels: 0.6 % of the picture's size, at least 2."""
+    """Return the growth of an automatic mask in pixels: 0.6 % of the picture's size, at least 2."""
     return max(2, round(_AUTOMATIC_GROWTH * math.sqrt(height * width)))
 
 

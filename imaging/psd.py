@@ -44,7 +44,7 @@ class Layer:
 
 
 def write_psd(merged: Picture, layers: Iterable[Layer]) -> bytes:
-    """Give a PSD file of `layers`, the lowest first, all visible, in normal mode.
+    """Return a PSD file of `layers`, the lowest first, all visible, in normal mode.
 
     merged: what a viewer without layers shows; the canvas has its size, at most MAX_SIDE a side.
     Layers are packed as they come, so that a generator of them holds one at a time.
@@ -70,6 +70,7 @@ def write_psd(merged: Picture, layers: Iterable[Layer]) -> bytes:
 
 
 def _pack(layer: Layer) -> tuple[LayerRecord, ChannelDataList]:
+    """Pack a layer's channels by run lengths; returns its record and its data."""
     height, width = layer.alpha.shape
     record = LayerRecord(
         top=layer.top, left=layer.left, bottom=layer.top + height, right=layer.left + width

@@ -23,7 +23,7 @@ _GAMMA = 2.2
 def background_blur(
     picture: Picture, models: Models, scale: int = 5, force_rmbg: bool = False
 ) -> Picture:
-    """Give the picture with all but its subject out of focus, from `scale` 1 (slight) to 5.
+    """Return the picture with all but its subject out of focus, from `scale` 1 (slight) to 5.
 
     The subject is kept bit for bit where it is wholly opaque, and none of its colour reaches the
     surroundings. The picture's own alpha is carried over; a picture whose subject is told by its
@@ -42,7 +42,7 @@ def background_blur(
 
 
 def _not_background(share: Alpha8, own: Alpha8 | None) -> Alpha8:
-    """Give how far each pixel shows something else than the background: 0 not at all, to 255."""
+    """Return how far each pixel shows something else than the background: 0 not at all, to 255."""
     other = share if own is None else np.maximum(share, 255 - own)
     return np.asarray(cv2.dilate(other, np.ones((_GUARD, _GUARD), np.uint8)), np.uint8)
 
@@ -64,7 +64,7 @@ def _out_of_focus(rgb: Rgb, other: Alpha8, radius: float) -> Rgb:
 
 
 def _disc(radius: float) -> NDArray[np.float32]:
-    """Give a disc of the given radius in pixels, smooth at its rim, that adds up to 1."""
+    """Return a disc of the given radius in pixels, smooth at its rim, that adds up to 1."""
     reach = int(np.ceil(radius))
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)

@@ -7,7 +7,7 @@ from pipelines.common.subject import subject_alpha
 
 
 def background_remove(picture: Picture, models: Models) -> Picture:
-    """Give the subject alone, at the picture's size, its colours free of the old background's.
+    """Return the subject alone, at the picture's size, its colours free of the old background's.
 
     Where the picture brings its own alpha, the result is nowhere more opaque than it. A picture
     without a subject becomes transparent throughout.

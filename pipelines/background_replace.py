@@ -21,7 +21,7 @@ def background_colour(
     original_quality: bool = False,
     force_rmbg: bool = False,
 ) -> Picture:
-    """Give the subject of `picture` on a plain background, opaque.
+    """Return the subject of `picture` on a plain background, opaque.
 
     colour: sRGB, 0..255 each. original_quality: the result has the picture's size; otherwise about
     one megapixel, the aspect ratio kept. A picture that brings its own alpha has its subject told
@@ -58,7 +58,7 @@ def background_scene(
     original_quality: bool = False,
     force_rmbg: bool = False,
 ) -> list[Picture]:
-    """Give the subject of `picture` in one scene for each seed, opaque.
+    """Return the subject of `picture` in one scene for each seed, opaque.
 
     The scene is generated at the model's own size and brought to the picture's; the subject is the
     picture's own, bit for bit where its alpha is full. Sizes and alpha as in `background_colour`.
@@ -106,7 +106,7 @@ def _made(
 
 
 def _prompt(scene: Scene, models: Models) -> str:
-    """Give the scene's prompt, made fuller where that is asked for and can be had."""
+    """Return the scene's prompt, made fuller where that is asked for and can be had."""
     if not scene.prompt or not scene.refine or not models.offers(PROMPT_REFINEMENT):
         return scene.prompt
     with models.use(PROMPT_REFINEMENT) as refinement:
@@ -114,7 +114,7 @@ def _prompt(scene: Scene, models: Models) -> str:
 
 
 def _reference(scene: Scene, size: tuple[int, int]) -> Rgb | None:
-    """Give the reference picture, cut to the result's shape and its light evened out when asked."""
+    """Return the reference picture, cut to the result's shape and its light evened out when asked."""
     if scene.reference is None:
         return None
     rgb = scene.reference.rgb

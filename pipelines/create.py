@@ -45,14 +45,14 @@ def create(picture: Picture, models: Models, changes: Sequence[Change], seed: in
 
 
 def scaled(face: Face, factor: float) -> Face:
-    """Give a face in pixels of its picture enlarged by `factor`."""
+    """Return a face in pixels of its picture enlarged by `factor`."""
     x, y, width, height = face.rect
     rect = (x * factor, y * factor, width * factor, height * factor)
     return replace(face, rect=rect, landmarks=face.landmarks * np.float32(factor))
 
 
 def _around(face: Face, width: int, height: int) -> Window | None:
-    """Give the box around a face with room to change it; None where nothing of it is visible."""
+    """Return the box around a face with room to change it; None where nothing of it is visible."""
     x, y, wide, high = face.rect
     left, right = x - _AROUND * wide, x + (1 + _AROUND) * wide
     top, bottom = y - _AROUND * high, y + (1 + _AROUND) * high
@@ -64,7 +64,7 @@ def _around(face: Face, width: int, height: int) -> Window | None:
 
 
 def _within(face: Face, box: Window, size: tuple[int, int]) -> Face:
-    """Give a face in pixels of a box that was brought to width x height."""
+    """Return a face in pixels of a box that was brought to width x height."""
     rows, columns = box
     sx = size[0] / (columns.stop - columns.start)
     sy = size[1] / (rows.stop - rows.start)

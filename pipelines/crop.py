@@ -25,7 +25,7 @@ class CropTooLargeError(Exception):
 
 
 def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = False) -> Picture:
-    """Give the subject alone in its bounding box, with `padding` transparent pixels all round.
+    """Return the subject alone in its bounding box, with `padding` transparent pixels all round.
 
     The padding is exact on all four sides, also where the subject touches the picture's border.
 
@@ -48,6 +48,7 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
 
 
 def _padded(rgb: NDArray[np.uint8], alpha: Alpha8, padding: int) -> Picture:
+    """Frame a cut-out with transparent pixels, its border colours drawn out under them."""
     sides = ((padding, padding), (padding, padding))
     return Picture(np.pad(rgb, (*sides, (0, 0)), mode="edge"), np.pad(alpha, sides))
 

@@ -75,7 +75,7 @@ def place(
     original_image_size: tuple[int, int] | None,
     original_image_location: tuple[int, int] | None,
 ) -> tuple[tuple[int, int], tuple[int, int], Window]:
-    """Give a picture's size and upper left corner on the canvas, and what the canvas keeps of it.
+    """Return a picture's size and upper left corner on the canvas, and what the canvas keeps of it.
 
     Sizes are width and height. Raises OutsideCanvasError when nothing is kept.
     """
@@ -95,7 +95,7 @@ def place(
 
 
 def _fitting(picture_size: tuple[int, int], canvas_size: tuple[int, int]) -> tuple[int, int]:
-    """Give the picture's size, reduced to fit into the canvas if need be."""
+    """Return the picture's size, reduced to fit into the canvas if need be."""
     (width, height), (canvas_width, canvas_height) = picture_size, canvas_size
     ratio = min(1.0, canvas_width / width, canvas_height / height)
     return scaled(width, height, ratio)
@@ -112,7 +112,7 @@ def _resized_part(
 
 
 def _open_sides(kept: Window, width: int, height: int) -> tuple[bool, bool, bool, bool]:
-    """Tell at which of top, bottom, left, right the kept part adjoins the margin."""
+    """Return at which of top, bottom, left, right the kept part adjoins the margin."""
     rows, columns = kept
     return rows.start > 0, rows.stop < height, columns.start > 0, columns.stop < width
 
@@ -120,7 +120,7 @@ def _open_sides(kept: Window, width: int, height: int) -> tuple[bool, bool, bool
 def _not_to_repeat(
     part: Picture, hole: Mask, models: Models, sides: tuple[bool, bool, bool, bool]
 ) -> Mask:
-    """Give the subject and what else ends within the kept part; `hole` is its transparent part."""
+    """Return the subject and what else ends within the kept part; `hole` is its transparent part."""
     subject = _not_to_clone(part, models, sides)
     top, bottom, left, right = map(int, sides)
     # One pixel of the margin, for what reaches it to be told.
@@ -132,7 +132,7 @@ def _not_to_repeat(
 
 
 def _not_to_clone(part: Picture, models: Models, sides: tuple[bool, bool, bool, bool]) -> Mask:
-    """Give the subject, less a band along the open sides that cut it: there it may continue."""
+    """Return the subject, less a band along the open sides that cut it: there it may continue."""
     subject = subject_alpha(part, models, force_rmbg=True) > _FAINT
     avoid = dilate(subject, automatic_radius(part.height, part.width))
     band = max(1, round(_CONTINUED * min(part.height, part.width)))

@@ -15,7 +15,7 @@ REACH = 24
 def image_increase_resolution(
     picture: Picture, models: Models, desired_increase: int = 2
 ) -> Picture:
-    """Give `picture` at `desired_increase` (2 or 4) times its width and height, alpha included.
+    """Return `picture` at `desired_increase` (2 or 4) times its width and height, alpha included.
 
     Colours hidden under full transparency have no influence on what is seen.
     Raises ValueError for another factor.
@@ -29,6 +29,7 @@ def image_increase_resolution(
 
 
 def _enlarge_alpha(alpha: Alpha8, factor: int) -> Alpha8:
+    """Return alpha at `factor` times its size, without a ghost beside edges."""
     # Cubic, as its overshoot at an edge is a single lobe that ends at 0 or 255; the further lobes
     # of Lanczos would leave a faint ghost beside the edge.
     size = (alpha.shape[1] * factor, alpha.shape[0] * factor)

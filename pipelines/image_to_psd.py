@@ -31,7 +31,7 @@ class CanvasTooLongError(Exception):
 
 
 def image_to_psd(picture: Picture, models: Models, labels: Labels | None = None) -> bytes:
-    """Give a PSD file of `picture` taken apart.
+    """Return a PSD file of `picture` taken apart.
 
     labels: its panoptic map, height x width; made when None. The layers, from the lowest:
     "Background", with the subject and all objects removed and filled; "Edges", what the picture has
@@ -54,7 +54,7 @@ def image_to_psd(picture: Picture, models: Models, labels: Labels | None = None)
 
 
 def _layers(rgb: Rgb, models: Models, alpha: Alpha8, labels: Labels) -> Iterator[Layer]:
-    """Give the layers of an opaque picture, the lowest first, one at a time."""
+    """Yield the layers of an opaque picture, the lowest first, one at a time."""
     growth = automatic_radius(*alpha.shape)
     subject = dilate(alpha > _FAINT, _ROOM * growth)
     objects = _objects(labels, subject)
@@ -72,6 +72,7 @@ def _layers(rgb: Rgb, models: Models, alpha: Alpha8, labels: Labels) -> Iterator
 
 
 def _background(rgb: Rgb, models: Models, hole: Mask) -> Layer:
+    """Return the layer of what lies behind: filled, or transparent where nothing is left to fill from."""
     opacity = np.full(hole.shape, 255, np.uint8)
     if hole.any():
         try:
@@ -100,6 +101,7 @@ def _objects(labels: Labels, subject: Mask) -> Labels:
 
 
 def _looks_like_object(part: Mask) -> bool:
+    """Whether a part of the map is compact, of a middling size and not cut by the border."""
     area = np.count_nonzero(part)
     if not _SMALLEST <= area / part.size <= _LARGEST:
         return False
@@ -115,7 +117,7 @@ def _looks_like_object(part: Mask) -> bool:
 
 
 def _feather(objects: Labels) -> Alpha8:
-    """Give the objects' opacity: it falls to nothing along the inside of their outline."""
+    """Return the objects' opacity: it falls to nothing along the inside of their outline."""
     inside = (objects > 0) * np.uint8(255)
     falling = np.clip(2 * np.arange(256) - 255, 0, 255).astype(np.uint8)
     matte = cv2.LUT(cv2.GaussianBlur(inside, (5, 5), 0), falling)
@@ -146,7 +148,7 @@ def _share_out(rgb: Rgb, alpha: Alpha8, filled: Rgb) -> tuple[Rgb, Rgb]:
 
 
 def _cut_out(name: str, rgb: Rgb, alpha: Alpha8) -> Iterator[Layer]:
-    """Give the layer of what `alpha` shows, in its bounding box, or none."""
+    """Yield the layer of what `alpha` shows, in its bounding box, or none."""
     left, top, width, height = cv2.boundingRect(alpha)
     if width:
         box = np.s_[top : top + height, left : left + width]

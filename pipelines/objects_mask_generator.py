@@ -23,7 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first date: the same masks make the sa
 
 
 def objects_mask_generator(picture: Picture, models: Models) -> Labels:
-    """Give the panoptic map of `picture`: height x width, uint8, the mask's id from 1, 0 for none.
+    """Return the panoptic map of `picture`: height x width, uint8, the mask's id from 1, 0 for none.
 
     The subject, when there is one, is mask 1; then come the parts of the rest, the largest first,
     no more than 255 in all, without gaps in the numbers. No mask has the pixels that are wholly
@@ -74,7 +74,7 @@ def _relabel(labels: Labels, areas: NDArray[np.int64], subjects: int, least: int
 
 
 def _fill_gaps(labels: Labels) -> None:
-    """Give each pixel of no part to the nearest part, if one is near."""
+    """Assign each pixel of no part to the nearest part, if one is near, in place."""
     rows = max(_REACH, _STRIP_PIXELS // labels.shape[1])
     source = labels.copy()
     for top in range(0, len(labels), rows):
@@ -88,7 +88,7 @@ def _fill_gaps(labels: Labels) -> None:
 
 
 def masks_zip(labels: Labels, visual_id: str) -> bytes:
-    """Give the zip of a panoptic map: `{visual_id}_panoptic.png` and `{visual_id}_{mask_id}.png`.
+    """Return the zip of a panoptic map: `{visual_id}_panoptic.png` and `{visual_id}_{mask_id}.png`.
 
     All are 8-bit greyscale at the size of `labels`; masks are 255 on 0, the panoptic map's grey is
     the mask's id. The same map gives the same bytes. It holds no more than the zip and a strip.

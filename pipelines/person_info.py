@@ -26,7 +26,7 @@ class Person:
     face: Face
 
     def as_json(self) -> dict[str, object]:
-        """Give the person in the wire's shape."""
+        """Return the person in the wire's shape."""
         x, y, width, height = self.rect
         return {
             "actions": self.actions,
@@ -39,7 +39,7 @@ class Person:
 
 
 def people(rgb: Rgb, models: Models, visual_id: str) -> list[Person]:
-    """Give the people of a picture, the largest face first; 64 at most with profile `lite`."""
+    """Return the people of a picture, the largest face first; 64 at most with profile `lite`."""
     with models.use(FACE_ANALYSIS) as analysis:
         faces = analysis.analyse(rgb)
     return [
@@ -56,7 +56,7 @@ def people(rgb: Rgb, models: Models, visual_id: str) -> list[Person]:
 
 
 def labels_for(face: Face) -> list[str]:
-    """Give what could be told of a face: age range, then gender."""
+    """Return what could be told of a face: age range, then gender."""
     labels = []
     if face.age is not None:
         labels.append(f"age_{face.age[0]}-{face.age[1]}")
@@ -66,6 +66,6 @@ def labels_for(face: Face) -> list[str]:
 
 
 def person_id(visual_id: str, face: Face) -> str:
-    """Give the id of a person: SHA-256 of the visual and of the face's place in whole pixels."""
+    """Return the id of a person: SHA-256 of the visual and of the face's place in whole pixels."""
     place = ",".join(str(round(side)) for side in face.rect)
     return hashlib.sha256(f"{visual_id}:{place}".encode()).hexdigest()

@@ -34,7 +34,7 @@ _PLAIN = 12.0
 def info(
     picture: Picture, models: Models, visual_id: str, labels_map: NDArray[np.uint8]
 ) -> list[Entry]:
-    """Give every entry of a visual: people, then objects, then the background.
+    """Return every entry of a visual: people, then objects, then the background.
 
     labels_map: height x width, the id of the mask at each pixel, 0 for none.
     """
@@ -44,7 +44,7 @@ def info(
 
 
 def objects(labels_map: NDArray[np.uint8]) -> list[Entry]:
-    """Give an entry for each mask of a panoptic map (height x width, 0 for none), by rising id.
+    """Return an entry for each mask of a panoptic map (height x width, 0 for none), by rising id.
 
     `id` is the mask's, as text; `rect` bounds it. What the object is cannot be told: no labels. The
     oracle follows from the object's size.
@@ -63,7 +63,7 @@ def objects(labels_map: NDArray[np.uint8]) -> list[Entry]:
 
 
 def _found(labels_map: NDArray[np.uint8]) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
-    """Give each id in a map, how many pixels it has, and its rows and columns."""
+    """Yield each id in a map, how many pixels it has, and its rows and columns."""
     counts = cv2.calcHist([labels_map], [0], None, [256], [0, 256]).ravel()
     for mask_id, place in enumerate(ndimage.find_objects(labels_map), start=1):
         if place is not None:
@@ -71,7 +71,7 @@ def _found(labels_map: NDArray[np.uint8]) -> Iterator[tuple[int, int, tuple[slic
 
 
 def background(rgb: Rgb, alpha: Alpha8) -> list[Entry]:
-    """Give the entry of the background, none where the subject (alpha) covers all.
+    """Return the entry of the background, none where the subject (alpha) covers all.
 
     labels: "plain" or "textured", the mean colour as #rrggbb, then the CSS names nearest to its
     main colours. The oracle follows from how sure the matte is.
@@ -100,12 +100,12 @@ def background(rgb: Rgb, alpha: Alpha8) -> list[Entry]:
 
 
 def _as_rect(left: int, top: int, right: int, bottom: int) -> dict[str, float]:
-    """Give a box in the wire's shape; right and bottom lie beyond it."""
+    """Return a box in the wire's shape; right and bottom lie beyond it."""
     return {"h": float(bottom - top), "w": float(right - left), "x": float(left), "y": float(top)}
 
 
 def _look(rgb: Rgb, behind: NDArray[np.uint8]) -> list[str]:
-    """Tell how the part of a picture looks where `behind` is 1."""
+    """Return how the part of a picture looks where `behind` is 1."""
     colours, weights = _sample(rgb, behind)
     lab = _lab(colours)
     centre = weights @ lab / weights.sum()
@@ -116,7 +116,7 @@ def _look(rgb: Rgb, behind: NDArray[np.uint8]) -> list[str]:
 
 
 def _sample(rgb: Rgb, behind: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Give at most _PIXELS colours of what is behind, n x 3, and how much of it each stands for."""
+    """Return at most _PIXELS colours of what is behind, n x 3, and how much of it each stands for."""
     size = within_area(rgb.shape[1], rgb.shape[0], _PIXELS)
     # The subject is blacked out first, or its colours would mix into those beside it.
     seen = resize(np.asarray(cv2.copyTo(rgb, behind), np.uint8), size)
@@ -130,7 +130,7 @@ def _sample(rgb: Rgb, behind: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDA
 
 
 def _names(colours: NDArray[np.uint8]) -> list[str]:
-    """Give the CSS names nearest to the main colours, the commonest first."""
+    """Return the CSS names nearest to the main colours, the commonest first."""
     names = list(ImageColor.colormap)
     palette = _lab(np.array([ImageColor.getrgb(name)[:3] for name in names], np.uint8))
     few = Image.fromarray(colours[None]).quantize(_MAIN_COLOURS, Image.Quantize.MEDIANCUT)
@@ -144,7 +144,7 @@ def _names(colours: NDArray[np.uint8]) -> list[str]:
 
 
 def _lab(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Give sRGB colours, n x 3, in CIELAB: 0..100, and about -100..100 twice."""
+    """Return sRGB colours, n x 3, in CIELAB: 0..100, and about -100..100 twice."""
     scaled = colours[None].astype(np.float32) / np.float32(255)
     lab: NDArray[np.float32] = cv2.cvtColor(scaled, cv2.COLOR_RGB2LAB)[0].astype(np.float32)
     return lab

@@ -78,11 +78,12 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 
 
 def _luminance(rgb: Samples) -> NDArray[np.uint8]:
+    """Return the grey of RGB, height x width, by ITU-R BT.601, rounded to nearest."""
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _is_one_stroke(samples: Samples, alpha: Alpha8) -> bool:
-    """Tell whether a mask is painted with one colour on an empty canvas."""
+    """Whether a mask is painted with one colour on an empty canvas."""
     painted = alpha >= _STROKE_ALPHA
     if painted.all() or not painted.any():
         return False
@@ -103,6 +104,7 @@ def decode_samples(found: Container) -> tuple[Samples, Alpha8 | None]:
 
 
 def _decode_jpeg(found: Container) -> tuple[Samples, None]:
+    """Decode a JPEG's grey, RGB or CMYK samples; it has no alpha."""
     file = found.pixel_file()
     if found.mode != "CMYK":
         try:
@@ -116,6 +118,7 @@ def _decode_jpeg(found: Container) -> tuple[Samples, None]:
 
 
 def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
+    """Decode a PNG of any kind: fast where `decode_png` takes it, by Pillow where not."""
     stored = decode_png(found)
     if stored is None:
         # Pillow's class itself rather than Image.open, which judges the size by a process-wide limit.
@@ -130,7 +133,7 @@ def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
 
 
 def _colour_key_alpha(stored: NDArray[np.integer[Any]], found: Container) -> Alpha8 | None:
-    """Give alpha 0 where a pixel has the one colour that tRNS names as transparent."""
+    """Return alpha 0 where a pixel has the one colour that tRNS names as transparent."""
     channels = {"1": 1, "L": 1, "I;16": 1, "RGB": 3}.get(found.mode)
     if channels is None or found.transparency is None:
         return None
@@ -144,6 +147,7 @@ def _colour_key_alpha(stored: NDArray[np.integer[Any]], found: Container) -> Alp
 
 
 def _decode_webp(found: Container) -> tuple[Samples, Alpha8 | None]:
+    """Decode a WebP, the first frame of an animation."""
     file = np.frombuffer(found.pixel_file(), np.uint8)
     decoded = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
     if decoded is None:

@@ -36,6 +36,7 @@ def encode(picture: Picture, format: Format) -> bytes:
 
 
 def _encode_webp(picture: Picture) -> bytes:
+    """Encode a WebP: without loss where there is alpha, else at quality 95."""
     out = BytesIO()
     if picture.alpha is None:
         Image.fromarray(picture.rgb).save(out, "WEBP", quality=_QUALITY, method=0)

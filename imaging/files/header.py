@@ -97,7 +97,7 @@ class Container:
     """What the decoder needs of the file, in order: no profile, no EXIF, no text."""
 
     def pixel_file(self) -> bytes:
-        """Give the file again with only what makes its pixels."""
+        """Return the file again with only what makes its pixels."""
         return b"".join(self.parts)
 
 
@@ -156,6 +156,7 @@ def read_container(data: bytes) -> Container:
 
 
 def _format_of(data: bytes) -> Format:
+    """Return the format that a file's first byte claims."""
     return "JPEG" if data[0] == 0xFF else "WEBP" if data[:1] == b"R" else "PNG"
 
 
@@ -192,7 +193,7 @@ def _read_jpeg(data: memoryview) -> Container:
 
 
 def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """Give each marker that has a length, and the end mark: its code, offset and body."""
+    """Yield each marker that has a length, and the end mark: its code, offset and body."""
     position = 2
     for _ in range(_MAX_PARTS):
         mark = _JPEG_MARKER.search(data, position)
@@ -221,6 +222,7 @@ def _join_profile(pieces: dict[int, tuple[int, bytes]]) -> bytes | None:
 
 
 def _read_png(data: memoryview) -> Container:
+    """Walk the chunks of a PNG to IEND; only those that make its pixels are kept."""
     found = Container("PNG", parts=[data[:8]])
     position = 8
     for _ in range(_MAX_PARTS):
@@ -252,6 +254,7 @@ def _read_png(data: memoryview) -> Container:
 
 
 def _read_png_header(body: memoryview, found: Container) -> None:
+    """Read size, depth and mode from IHDR; raises DamagedPictureError for what PNG does not know."""
     found.width, found.height, found.bits, kind, *methods = struct.unpack(">IIBBBBB", body)
     mode, depths = _PNG_MODES.get(kind, ("", ()))
     if found.bits not in depths or methods[:2] != [0, 0] or methods[2] > 1:
@@ -271,6 +274,7 @@ def _inflate_profile(body: memoryview) -> bytes | None:
 
 
 def _read_webp(data: memoryview) -> Container:
+    """Walk the chunks of a WebP; the whole file is kept."""
     found = Container("WEBP", frames=0, parts=[data])
     extended = False
     position = 12

@@ -28,7 +28,7 @@ _FLAGS = {
 
 
 def to_srgb(samples: Samples, profile: bytes | None) -> Rgb:
-    """Give `samples` as sRGB by their ICC profile; without one, grey and RGB are sRGB already.
+    """Return `samples` as sRGB by their ICC profile; without one, grey and RGB are sRGB already.
 
     The intent is relative colorimetric with black point compensation, as browsers and Photoshop
     convert photographs. A profile that is damaged or of another colour space is ignored.
@@ -50,11 +50,13 @@ def to_srgb(samples: Samples, profile: bytes | None) -> Rgb:
 
 
 def _image(samples: Samples, mode: str) -> Image.Image:
+    """Return samples as Pillow's image; copies them."""
     height, width = samples.shape[:2]
     return Image.frombuffer(mode, (width, height), samples.tobytes(), "raw", mode, 0, 1)
 
 
 def _convert(image: Image.Image, transform: ImageCms.ImageCmsTransform | None) -> Image.Image:
+    """Return an image in sRGB: by a transform, or as Pillow converts its mode."""
     if transform is None:
         return image.convert("RGB")
     return transform.apply(image)
@@ -81,7 +83,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Tell whether a ramp of greys, primaries and mixtures comes out as it went in."""
+    """Whether a ramp of greys, primaries and mixtures comes out as it went in."""
     if mode == "CMYK":
         return False
     if mode == "RGB":

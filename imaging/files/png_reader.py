@@ -65,7 +65,7 @@ def _inflated(found: Container, size: int) -> bytes | None:
 
 
 def _stored(data: bytes) -> Iterator[bytes | memoryview]:
-    """Give the pieces of a zlib stream (RFC 1950) that holds `data` as it is."""
+    """Yield the pieces of a zlib stream (RFC 1950) that holds `data` as it is."""
     view = memoryview(data)
     yield b"\x78\x01"
     for start in range(0, len(view), _STORED_BYTES):

@@ -18,7 +18,7 @@ _SWEEPS = ((8, 1), (4, 1), (2, 1), (1, 1), (1,), (1,))  # steps of propagation i
 
 
 def descriptors(rgb: Rgb) -> NDArray[np.float32]:
-    """Give each pixel's 7x7 patch as 16 numbers: low DCT terms in opponent colours.
+    """Return each pixel's 7x7 patch as 16 numbers: low DCT terms in opponent colours.
 
     The basis is orthonormal, so distances are those of the patches less their finest detail.
     """
@@ -51,6 +51,7 @@ class _Search:
     """The state of one PatchMatch search, all hole pixels at once."""
 
     def __init__(self, coarse: Rgb, source: Mask, hole: Mask) -> None:
+        """Begin with a random source for each pixel of the hole; the seed is fixed."""
         self.height, self.width = hole.shape
         inner = cv2.erode(source.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         self.allowed = inner if inner.any() else source
@@ -89,7 +90,7 @@ class _Search:
             radius //= 3
 
     def field(self) -> Field:
-        """Give the displacements found."""
+        """Return the displacements found."""
         field = np.zeros((self.height, self.width, 2), np.int32)
         field[self.y, self.x, 0] = self.source_y - self.y
         field[self.y, self.x, 1] = self.source_x - self.x
@@ -98,6 +99,7 @@ class _Search:
     def _distance(
         self, takers: NDArray[np.int64], y: NDArray[np.int32], x: NDArray[np.int32]
     ) -> NDArray[np.float32]:
+        """Return the squared distance in looks between pixels of the hole, by number, and places."""
         difference = self.wanted[takers] - self.features[y, x]
         distance: NDArray[np.float32] = np.einsum("ij,ij->i", difference, difference)
         return distance
@@ -105,6 +107,7 @@ class _Search:
     def _offer(
         self, takers: NDArray[np.int64], y: NDArray[np.int32], x: NDArray[np.int32], factor: float
     ) -> None:
+        """Give places to pixels of the hole, by number, where their distance is under `factor` of the old one."""
         new = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
         new &= (y != self.source_y[takers]) | (x != self.source_x[takers])
         takers, y, x = takers[new], y[new], x[new]

@@ -41,7 +41,7 @@ class Layout:
 
 
 def resynthesise(rgb: Rgb, layout: Layout) -> Rgb:
-    """Give `rgb` with the hole filled by full-size pixels of its source, laid out as given.
+    """Return `rgb` with the hole filled by full-size pixels of its source, laid out as given.
 
     Outside the hole the result is `rgb`.
     """
@@ -127,6 +127,7 @@ def _disagreeing(field: Field, hole: Mask) -> Mask:
 
 
 def _of_four(choose: np.ufunc, values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the chosen one of each square of four values: one row and column less."""
     pairs = choose(values[:-1], values[1:])
     chosen: NDArray[np.float32] = choose(pairs[:, :-1], pairs[:, 1:])
     return chosen
@@ -172,7 +173,7 @@ def _blend_rim(out: Rgb, layout: Layout, tiles: list[Tile]) -> None:
 def _local_mean(
     colours: NDArray[np.float32], of: Mask, reach: int
 ) -> tuple[NDArray[np.float32], Mask]:
-    """Give the mean colour of the pixels `of` within `reach`, and where there are any."""
+    """Return the mean colour of the pixels `of` within `reach`, and where there are any."""
     box = (2 * reach + 1, 2 * reach + 1)
     weight = of.astype(np.float32)
     share = cv2.blur(weight, box)[..., None]

@@ -17,7 +17,7 @@ _ITERATIONS = 60
 
 
 def level(filled: Rgb, field: Field, source: Mask, hole: Mask) -> Rgb:
-    """Give `filled` with its hole levelled; every other pixel stays as it is."""
+    """Return `filled` with its hole levelled; every other pixel stays as it is."""
     values = filled.astype(np.float32)
     steps = [_missing_steps(values, field, source, hole, axis) for axis in (0, 1)]
     correction = _solve(steps, source | hole, hole)
@@ -29,7 +29,7 @@ def level(filled: Rgb, field: Field, source: Mask, hole: Mask) -> Rgb:
 def _missing_steps(
     values: NDArray[np.float32], field: Field, source: Mask, hole: Mask, axis: int
 ) -> NDArray[np.float32]:
-    """Give what the step from each pixel to the next along `axis` lacks of the step in the sources.
+    """Return what the step from each pixel to the next along `axis` lacks of the step in the sources.
 
     The last row (or column) has no next one and is left out.
     """

@@ -22,6 +22,7 @@ _MOST_WORDS = 40
 
 
 def _words(text: str) -> frozenset[str]:
+    """Return the words of a text."""
     return frozenset(text.split())
 
 
@@ -75,7 +76,7 @@ _STANDS_IN = {"pale": "light", "soft": "light", "deep": "dark"}
 
 
 def find_colour(prompt: str) -> Colour | None:
-    """Give the colour that `prompt` asks for, or None when it asks for a scene.
+    """Return the colour that `prompt` asks for, or None when it asks for a scene.
 
     A colour is `#rgb`, `#rrggbb` (opaque with alpha digits), six bare hexadecimal digits with a
     decimal one among them, `rgb()`, `rgba()` when opaque, `hsl()`, `hsv()`, or one of the names of
@@ -99,7 +100,7 @@ def find_colour(prompt: str) -> Colour | None:
 
 
 def _take_figures(text: str) -> tuple[set[Colour], str]:
-    """Give the colours in figures, and the text without them."""
+    """Return the colours in figures, and the text without them."""
     found: set[Colour] = set()
 
     def rgb(match: re.Match[str]) -> str:
@@ -127,7 +128,7 @@ def _take_figures(text: str) -> tuple[set[Colour], str]:
 
 
 def _take_names(words: list[str]) -> tuple[list[str], list[str]]:
-    """Give the CSS names in `words`, the longest first at each place, and the words left over."""
+    """Return the CSS names in `words`, the longest first at each place, and the words left over."""
     names, others = [], []
     at = 0
     while at < len(words):
@@ -143,7 +144,7 @@ def _take_names(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _name(words: list[str]) -> str | None:
-    """Give the CSS name that `words` make, if they make one."""
+    """Return the CSS name that `words` make, if they make one."""
     joined = "".join(words)
     standing_in = _STANDS_IN.get(words[0], words[0]) + "".join(words[1:])
     for name in (joined, _SAID_TWICE.get(joined, joined), standing_in):
@@ -153,5 +154,6 @@ def _name(words: list[str]) -> str | None:
 
 
 def _named(specifier: str) -> Colour:
+    """Return the colour of a CSS specifier that Pillow reads."""
     red, green, blue = ImageColor.getrgb(specifier)[:3]
     return red, green, blue

@@ -17,7 +17,7 @@ _MAX_WINDOWS = 4
 
 
 def worst(picture: Picture, models: Models) -> tuple[str, float]:
-    """Give the category that scores highest and its score, 0..1.
+    """Return the category that scores highest and its score, 0..1.
 
     A transparent picture is judged over white and over black, since a drawing in either colour
     shows on one of them only. A panorama is judged whole and in up to four windows, since a model
@@ -33,12 +33,12 @@ def worst(picture: Picture, models: Models) -> tuple[str, float]:
 
 
 def is_blocked(picture: Picture, models: Models, threshold: float) -> bool:
-    """Tell whether any category scores `threshold` (0..1) or more."""
+    """Whether any category scores `threshold` (0..1) or more."""
     return worst(picture, models)[1] >= threshold
 
 
 def views(picture: Picture) -> Iterator[Rgb]:
-    """Give what is judged of a picture: ten pictures at most, none above 1 MP."""
+    """Yield what is judged of a picture: ten pictures at most, none above 1 MP."""
     if picture.alpha is None or picture.alpha.min() == 255:
         looks = [_reduced(picture.rgb)]
     else:
@@ -57,7 +57,7 @@ def _over_white(front: Rgb, alpha: Alpha8) -> Rgb:
 
 
 def _reduced(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Give pixels, height x width or height x width x 3, at 1 MP where they are more."""
+    """Return pixels, height x width or height x width x 3, at 1 MP where they are more."""
     return resize(pixels, within_area(pixels.shape[1], pixels.shape[0], _MAX_PIXELS))
 
 

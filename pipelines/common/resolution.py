@@ -44,4 +44,5 @@ def one_megapixel(picture: Picture) -> Picture:
 
 
 def _scale(picture: Picture, factor: float) -> Picture:
+    """Return a picture at `factor` times its size, as callers see it."""
     return resize_picture(picture, scaled(picture.width, picture.height, factor), reducing_gap=3)

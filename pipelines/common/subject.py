@@ -12,12 +12,12 @@ class NoForegroundError(Exception):
 
 
 def brings_alpha(picture: Picture) -> bool:
-    """Tell whether the picture has an alpha channel that is not opaque throughout."""
+    """Whether the picture has an alpha channel that is not opaque throughout."""
     return picture.alpha is not None and bool(picture.alpha.min() < 255)
 
 
 def subject_alpha(picture: Picture, models: Models, force_rmbg: bool = False) -> Alpha8:
-    """Give the subject's opacity, height x width, uint8 0..255.
+    """Return the subject's opacity, height x width, uint8 0..255.
 
     A picture that brings its own alpha, not opaque throughout, has its subject told by that alpha.
     Any other picture, and with `force_rmbg` any picture at all, is matted; the result is then

@@ -29,7 +29,7 @@ PerPart = NDArray[np.float64]
 
 
 def lone_objects(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, broad: float = 1.0) -> Mask:
-    """Give what must not be repeated in the hole though it may be copied, at the size of `rgb`.
+    """Return what must not be repeated in the hole though it may be copied, at the size of `rgb`.
 
     A part of the picture that reaches the hole on a broad front goes on in it. One that stands
     clear of it, or only touches it, is an object that ends where it is seen, unless it looks like
@@ -55,7 +55,7 @@ def lone_objects(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, broad: float
 
 
 def _lone(rgb: Rgb, parts: Labels, hole: Mask, rim: Mask, broad: float) -> Mask:
-    """Give the parts that do not go on in the hole, less the bands beside it."""
+    """Return the parts that do not go on in the hole, less the bands beside it."""
     areas = np.bincount(parts.ravel(), minlength=_PARTS)
     areas[0] = 0
     contact = np.bincount(parts[rim], minlength=_PARTS) / _RIM
@@ -76,7 +76,7 @@ def _lone(rgb: Rgb, parts: Labels, hole: Mask, rim: Mask, broad: float) -> Mask:
 
 
 def _crossing(parts: Labels, rim: Mask) -> PerPart:
-    """Give how much of each part's extent lies between places where it meets the hole, 0..1.
+    """Return how much of each part's extent lies between places where it meets the hole, 0..1.
 
     It is 1 for a horizon that runs from border to border, however thin.
     """
@@ -94,7 +94,7 @@ def _crossing(parts: Labels, rim: Mask) -> PerPart:
 def _strangeness(
     rgb: Rgb, parts: Labels, areas: NDArray[np.intp], goes_on: NDArray[np.bool_]
 ) -> PerPart:
-    """Give each part's distance in looks from the nearest part that goes on in the hole.
+    """Return each part's distance in looks from the nearest part that goes on in the hole.
 
     Adjoining parts that do not go on are one object and as strange as their mean: a white rocket
     before a white wall is told by its orange tank.
@@ -110,7 +110,7 @@ def _strangeness(
 
 
 def _looks(rgb: Rgb, parts: Labels, areas: NDArray[np.intp]) -> PerPart:
-    """Give the mean of each part's CIELAB values and their standard deviation: 256 x 6."""
+    """Return the mean of each part's CIELAB values and their standard deviation: 256 x 6."""
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
     pixels = np.maximum(areas, 1)[:, None]
     mean, square = (

@@ -77,7 +77,7 @@ _LONGEST_NUMBER = 32
 
 
 def actions_for(face: Face) -> dict[str, list[str]]:
-    """Give the actions offered to a person, each with its words.
+    """Return the actions offered to a person, each with its words.
 
     Every face is offered every action, as the published sample offers a beard to women: how well
     each would do is for the oracle to say.
@@ -86,7 +86,7 @@ def actions_for(face: Face) -> dict[str, list[str]]:
 
 
 def check_action(name: str, value: object, offered: Mapping[str, list[str]]) -> str | int | float:
-    """Give an action's value as a word, an int where only whole numbers are taken, else a float.
+    """Return an action's value as a word, an int where only whole numbers are taken, else a float.
 
     offered: the person's own actions, as `actions_for` gives them. Numbers also come as strings.
     Raises BadActionError where the person does not offer the action or the word, where a number is out
@@ -107,6 +107,7 @@ def check_action(name: str, value: object, offered: Mapping[str, list[str]]) -> 
 
 
 def _number(name: str, value: int | float) -> int | float:
+    """Check a number against its action's bounds; raises BadActionError."""
     action = ACTIONS[name]
     # Compared before it is converted: NaN fails every comparison, and a whole number out of JSON
     # may be longer than a float can hold.
@@ -120,14 +121,17 @@ def _number(name: str, value: int | float) -> int | float:
 
 
 def _takes(name: str, words: list[str]) -> str:
+    """Say what an action takes."""
     action = ACTIONS[name]
     kind = "a whole number" if action.whole else "a number"
     return f"give one of {', '.join(words)}, or {kind} between {action.low} and {action.high}."
 
 
 def _shown(value: object) -> str:
+    """Say which value was sent: a word, or its type."""
     return f"'{_short(value)}'" if isinstance(value, str) else f"a {type(value).__name__}"
 
 
 def _short(text: str) -> str:
+    """Cut a text to 40 characters."""
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -48,7 +48,7 @@ class Needs:
     inside: float = 0.9
 
     def met_by(self, sight: Sight) -> bool:
-        """Tell whether a change with these needs has a high prospect."""
+        """Whether a change with these needs has a high prospect."""
         return (
             sight.width >= self.width
             and sight.yaw <= self.yaw
@@ -93,7 +93,7 @@ EXPRESSIONS = (
 
 
 def oracle_for(face: Face, rgb: Rgb) -> Oracle:
-    """Give the prospect of each change of a face of `rgb`, "low" or "high", in the wire's shape."""
+    """Return the prospect of each change of a face of `rgb`, "low" or "high", in the wire's shape."""
     sight = see(face, rgb)
     oracle: Oracle = {}
     for action, needs in NEEDS.items():
@@ -103,6 +103,7 @@ def oracle_for(face: Face, rgb: Rgb) -> Oracle:
 
 
 def _keys(action: str) -> tuple[str, ...]:
+    """Return the keys of an action's prospects, as the published sample has them."""
     if action == "expression":
         return EXPRESSIONS
     if action == "diversity":
@@ -128,7 +129,7 @@ def see(face: Face, rgb: Rgb) -> Sight:
 
 
 def sharpness(crop: Rgb) -> float:
-    """Give the variance of the Laplacian of a face at 128 px, over the variance of its luma.
+    """Return the variance of the Laplacian of a face at 128 px, over the variance of its luma.
 
     The Laplacian's variance is the focus measure of Pech-Pacheco et al., "Diatom autofocusing in
     brightfield microscopy" (ICPR 2000); the size makes faces of all sizes comparable, the division
