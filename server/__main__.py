@@ -7,6 +7,7 @@ import sys
 
 import cv2
 import uvicorn
+from fastapi import FastAPI
 
 from models.errors import (
     InvalidSettingsError,
@@ -75,7 +76,18 @@ def main() -> int:
         print(f"settings: RETOUCH_DEVICE {error}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    config = uvicorn.Config(
+    server = GracefulServer(_serving(settings, app), shutdown)
+    # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
+    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+        server.run()
+    if lock is not None:
+        lock.close()
+    return shutdown.leave(0 if server.started else 1)
+
+
+def _serving(settings: Settings, app: FastAPI) -> uvicorn.Config:
+    """Return how uvicorn serves the app."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -86,13 +98,6 @@ def main() -> int:
         server_header=False,
         access_log=settings.log_level == "debug",
     )
-    server = GracefulServer(config, shutdown)
-    # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
-    with contextlib.suppress(KeyboardInterrupt, SystemExit):
-        server.run()
-    if lock is not None:
-        lock.close()
-    return shutdown.leave(0 if server.started else 1)
 
 
 def _models(settings: Settings) -> WarmModels:
