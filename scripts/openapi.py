@@ -7,7 +7,7 @@ from typing import Any
 
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from imaging.picture import Picture
 from models.runtime.pool import Pool
-from tests.services import Postgres, SeaweedFs
+from tests.helpers.services import Postgres, SeaweedFs
 
 ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = ROOT / "docs" / "photos"

@@ -25,7 +25,7 @@ from models.roles import FACE_ANALYSIS, INPAINTING, Face
 from server.app import create_app
 from server.settings import Settings
 from tests.contract.published import Field, Route
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 DONE = "done"
 REFUSED = "506 in `lite`"

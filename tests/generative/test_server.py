@@ -15,7 +15,7 @@ from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
 from tests.server.conftest import TOKEN, b64, encode, mask, noise, photo
-from tests.server.test_durable import local
+from tests.server.jobs.test_durable import local
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.roles import MATTING, ROLES, Role, role_named
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 def test_names_and_methods_are_each_used_once() -> None:

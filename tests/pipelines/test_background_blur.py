@@ -12,7 +12,7 @@ from models.roles import MATTING, Models
 from models.runtime.pool import Pool
 from pipelines.background_blur import background_blur
 from pipelines.common.subject import subject_alpha
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 class KnownMatte:

@@ -7,7 +7,7 @@ from imaging.compositing import over
 from imaging.picture import Picture
 from models.runtime.pool import Pool
 from pipelines.background_replace import background_colour
-from tests.fakes import EllipseMatting, FakeModels
+from tests.helpers.fake_models import EllipseMatting, FakeModels
 
 TEAL = (0, 128, 128)
 

@@ -10,7 +10,7 @@ from models.roles import MATTING, Models
 from models.runtime.pool import Pool
 from pipelines.common.subject import NoForegroundError
 from pipelines.crop import CropTooLargeError, crop
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 class KnownMatte:

@@ -12,7 +12,7 @@ from models.errors import NothingToCopyError
 from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
 from pipelines.erase_foreground import erase_foreground
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 class GivenMatte:

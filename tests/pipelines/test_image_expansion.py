@@ -12,7 +12,7 @@ from models.backends.classical.patchmatch import PatchMatch
 from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
 from pipelines.image_expansion import OutsideCanvasError, image_expansion
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 class RedMatting:

@@ -14,7 +14,7 @@ from models.errors import NothingToCopyError
 from models.roles import INPAINTING, MATTING, Inpainting
 from models.runtime.pool import Pool
 from pipelines.image_to_psd import CanvasTooLongError, image_to_psd
-from tests.fakes import FakeModels, MeanInpainting
+from tests.helpers.fake_models import FakeModels, MeanInpainting
 
 Read = dict[str, tuple[int, int, np.ndarray]]
 """Layers from the lowest: name, and left, top, height x width x 4."""

@@ -11,7 +11,7 @@ from imaging.picture import Labels, Matte, Picture, Rgb
 from models.backends.classical.felzenszwalb import Felzenszwalb
 from models.roles import MATTING, SEGMENTATION
 from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
-from tests.fakes import EllipseMatting, FakeModels
+from tests.helpers.fake_models import EllipseMatting, FakeModels
 
 
 class Given:

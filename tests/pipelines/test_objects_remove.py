@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from imaging.masks import MaskRatioError
 from imaging.picture import Labels, Picture
 from pipelines.objects_remove import NoSuchMaskError, objects_remove
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from imaging.picture import Picture, Rgb
 from models.backends.dlib.faces import DlibFaces
 from models.roles import FACE_ANALYSIS, Face, Models
 from pipelines.person_info import labels_for, people, person_id
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 class Given:

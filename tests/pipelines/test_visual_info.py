@@ -11,7 +11,7 @@ from imaging.picture import Matte, Picture, Rgb
 from models.backends.dlib.faces import DlibFaces
 from models.roles import FACE_ANALYSIS, MATTING
 from pipelines.visual_info import background, info, objects
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 KEYS = {"actions", "id", "labels", "oracle", "rect", "type"}
 

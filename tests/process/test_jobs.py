@@ -25,7 +25,7 @@ from server.visuals import Visuals
 from storage.database import DatabaseUnavailableError, database_url
 from storage.filesystem import LocalObjects
 from storage.records import Records
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 from tests.process.conftest import sample
 
 Wait = Callable[[Callable[[], bool]], None]

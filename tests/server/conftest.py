@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 TOKEN = {"api_token": "secret-a"}
 

@@ -12,9 +12,9 @@ from models.errors import EngineBusyError, EngineUnavailableError
 from models.roles import MATTING, Role
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 from tests.server.conftest import TOKEN, b64, photo
-from tests.server.test_durable import local
+from tests.server.jobs.test_durable import local
 from tests.server.test_refusals import refused
 
 Wait = Callable[[Callable[[], bool]], None]

@@ -13,9 +13,9 @@ from models.errors import ReferenceUnsupportedError
 from models.roles import FACE_ANALYSIS, GENERATIVE_FILL, SCENE_GENERATION, Face
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import GenerativeModels, SeedPainter
+from tests.helpers.fake_models import GenerativeModels, SeedPainter
 from tests.server.conftest import TOKEN, b64, mask, noise, photo
-from tests.server.test_durable import local
+from tests.server.jobs.test_durable import local
 from tests.server.test_refusals import refused
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

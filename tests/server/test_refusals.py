@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 from tests.server.conftest import TOKEN, b64, encode, mask, noise, photo
 from tests.server.test_routes import ROUTES, fields
 

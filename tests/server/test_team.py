@@ -18,10 +18,10 @@ from starlette.testclient import TestClient
 from models.roles import INPAINTING, MODERATION, Role
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
+from tests.helpers.services import Postgres, SeaweedFs
 from tests.server.conftest import TOKEN, b64, encode, photo
 from tests.server.test_refusals import refused
-from tests.services import Postgres, SeaweedFs
 
 Wait = Callable[[Callable[[], bool]], None]
 

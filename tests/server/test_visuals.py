@@ -16,9 +16,9 @@ from starlette.testclient import TestClient
 from models.roles import FACE_ANALYSIS, Face
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 from tests.server.conftest import TOKEN, b64, encode, mask, noise, photo
-from tests.server.test_durable import local
+from tests.server.jobs.test_durable import local
 from tests.server.test_refusals import refused
 
 OTHER = {"api_token": "secret-b"}

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 
 from storage.database import DatabaseUnavailableError, database_url, open_engine
 from storage.records import Base, EditSession, Records, Visual
-from tests.services import Postgres
+from tests.helpers.services import Postgres
 
 T = TypeVar("T")
 VISUAL = Visual("a", "8487fb411f3c6716", "a/8487fb411f3c6716/source.jpeg", 640, 480)

@@ -12,7 +12,7 @@ import pytest
 from storage.object_store import Refusal, StoreUnavailableError
 from storage.s3 import Bucket, S3Objects
 from storage.stores import open_stores, parse_s3
-from tests.services import SeaweedFs, free_port
+from tests.helpers.services import SeaweedFs, free_port
 
 PNG = "image/png"
 

@@ -14,7 +14,7 @@ from models.errors import CallerDisconnectedError, DeadlineExceededError, Schedu
 from models.roles import MATTING, MODERATION, Role, SizeRule
 from models.runtime.calls import Call, ModelProxy
 from models.runtime.scheduler import Priority, ScheduledModels, Scheduler
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 Wait = Callable[[Callable[[], bool]], None]
 SIZES = SizeRule(8, 64, 8)

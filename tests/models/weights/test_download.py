@@ -338,7 +338,7 @@ def test_the_tool_reports_missing_weights_and_fails(
 
 
 def test_the_script_runs_the_tool_with_the_projects_python() -> None:
-    script = Path(__file__).resolve().parents[2] / "scripts" / "weights"
+    script = Path(__file__).resolve().parents[3] / "scripts" / "weights"
     assert os.access(script, os.X_OK)
     done = subprocess.run(
         [sys.executable, "-m", "models.weights.cli", "list"],

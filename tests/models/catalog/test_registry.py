@@ -116,6 +116,6 @@ def test_reading_the_registry_imports_no_backend() -> None:
         "import sys, models.catalog.registry, models.catalog.profile, models.runtime.pool;"
         "print({'onnxruntime', 'ncnn', 'torch', 'huggingface_hub'} & set(sys.modules))"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert done.stdout.strip() == "set()"

@@ -16,7 +16,7 @@ from models.roles import INPAINTING, MODERATION, Role
 from server.app import create_app
 from server.settings import Settings
 from storage.filesystem import LocalObjects
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 from tests.server.conftest import TOKEN, b64, encode, mask, photo
 from tests.server.test_refusals import refused
 

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 from tests.server.conftest import TOKEN, b64, photo
 from tests.server.test_refusals import refused
 

@@ -14,7 +14,7 @@ from storage.database import DatabaseUnavailableError, database_url
 from storage.records import Records
 from storage.server_lease import ServerLease
 from tests.conftest import ROOT
-from tests.services import Postgres
+from tests.helpers.services import Postgres
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 from tests.server.conftest import b64, photo
 
 

@@ -14,7 +14,7 @@ from server.app import create_app
 from server.errors import BusyError
 from server.http.admission import ConcurrencyLimit
 from server.settings import Settings
-from tests.fakes import EllipseMatting, FakeModels, RedModeration
+from tests.helpers.fake_models import EllipseMatting, FakeModels, RedModeration
 from tests.server.conftest import TOKEN, b64, photo
 from tests.server.test_refusals import refused
 

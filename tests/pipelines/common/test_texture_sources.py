@@ -11,7 +11,7 @@ from models.roles import INPAINTING, MATTING, SEGMENTATION
 from pipelines.common.texture_sources import lone_objects
 from pipelines.erase_foreground import erase_foreground
 from pipelines.image_expansion import image_expansion
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 RED, GREEN = (220, 40, 40), (40, 170, 60)
 

@@ -9,7 +9,7 @@ from imaging.picture import Picture, Rgb
 from models.backends.onnx.open_nsfw import OpenNsfw
 from models.roles import MODERATION
 from pipelines.common.moderation import is_blocked, views, worst
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 class Redness:

@@ -11,7 +11,7 @@ from models.errors import EngineUnavailableError
 from server.app import create_app
 from server.http.shutdown import Shutdown
 from server.settings import Settings
-from tests.fakes import FakeModels
+from tests.helpers.fake_models import FakeModels
 
 
 class SlowModels(FakeModels):
