@@ -12,14 +12,11 @@ from PIL import Image
 
 from imaging.picture import Picture
 from models.runtime.pool import Pool
+from tests.helpers.places import PHOTOS, RAY_TOKEN, ROOT
 from tests.helpers.services import Postgres, SeaweedFs
-
-ROOT = Path(__file__).resolve().parents[1]
-PHOTOS = ROOT / "docs" / "photos"
 
 # Ray reads these once, as the first test that needs it imports it: no telemetry, and no cluster but for those
 # who know the token.
-RAY_TOKEN = "only-this-machine-knows-this-token"
 os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
     RAY_ENABLE_AUTO_CONNECT="0",

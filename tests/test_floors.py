@@ -80,3 +80,12 @@ def test_ray_is_imported_by_the_cluster_engine_alone() -> None:
         for file in (ROOT / floor).rglob("*.py"):
             if file not in alone:
                 assert "ray" not in imports(file), file
+
+
+def test_nothing_imports_from_a_conftest_or_a_test_file() -> None:
+    for file in (*(ROOT / "tests").rglob("*.py"), *(ROOT / "scripts").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                name = (node.module or "").rpartition(".")[2]
+                assert name != "conftest", file
+                assert not name.startswith("test_"), file

@@ -20,7 +20,7 @@ from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
-from tests.conftest import PHOTOS
+from tests.helpers.places import PHOTOS
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (

@@ -30,7 +30,7 @@ from models.runtime.ray.cluster import ClusterEngine
 from pipelines.background_remove import background_remove
 from pipelines.eraser import eraser
 from pipelines.objects_mask_generator import objects_mask_generator
-from tests.cluster.conftest import QUEUE, Cluster
+from tests.helpers.ray_cluster import QUEUE, Cluster
 
 Photo = Callable[[str], Picture]
 

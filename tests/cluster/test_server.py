@@ -8,8 +8,8 @@ from signal import SIGTERM
 import pytest
 
 from models.runtime.pool import Pool
-from tests.cluster.conftest import Cluster
-from tests.process.conftest import Server, b64, mask_for, sample
+from tests.helpers.ray_cluster import Cluster
+from tests.helpers.server_process import Server, b64, mask_for, sample
 
 
 @pytest.fixture

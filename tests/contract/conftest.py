@@ -1,158 +1,26 @@
 """The API that the contract is held against: this server on its real models, or the hosted one."""
 
-import base64
-import io
-import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx2 as httpx
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
-from tests.conftest import PHOTOS
-from tests.contract.published import PHOTOGRAPH, Route
+from tests.contract.api import FILES, Api
 
-Way = Literal["as published", "base64", "file parts", "data URLs"]
-"""How a request is sent: the page's own body and addresses; JSON; multipart; urlencoded."""
-WAYS: tuple[Way, ...] = ("as published", "base64", "file parts", "data URLs")
-REPLACE_COLOUR = {"image_url": "URL", "bg_prompt": "#1e90ff", "num_results": 2}
-"""A request of background/replace that needs no model of scenes."""
 URL = os.environ.get("RETOUCH_CONTRACT_URL", "").rstrip("/")
 TOKEN = os.environ.get("RETOUCH_CONTRACT_TOKEN", "contract")
 PICTURES = os.environ.get("RETOUCH_CONTRACT_PICTURES", "").rstrip("/")
-
-
-def _portrait() -> bytes:
-    stream = io.BytesIO()
-    with Image.open(PHOTOS / "astronaut.jpg") as image:
-        image.resize((256, 256)).save(stream, "JPEG")
-    return stream.getvalue()
-
-
-def _mask() -> bytes:
-    stream = io.BytesIO()
-    image = Image.new("L", (256, 256))
-    image.paste(255, (180, 30, 240, 90))
-    image.save(stream, "PNG")
-    return stream.getvalue()
-
-
-FILES = {"portrait.jpg": _portrait(), "mask.png": _mask()}
-"""What the requests are about: one person, and a mask beside her head."""
-
-
-@dataclass
-class Api:
-    """One implementation of the API and how to talk to it.
-
-    hosted: whether it is the original. pictures: where it can fetch FILES from, None for nowhere.
-    """
-
-    client: httpx.Client
-    stranger: httpx.Client
-    base: str
-    hosted: bool
-    pictures: str | None
-    known: dict[str, str] = field(default_factory=dict)
-
-    def send(self, route: Route, fields: Mapping[str, Any], way: Way) -> httpx.Response:
-        """Send a request of a route; `fields` as published, {visual_id} among them by name."""
-        fields = dict(fields)
-        path = self.base + route.path.replace("{visual_id}", str(fields.pop("visual_id", "")))
-        in_query = {known.name for known in route.fields if known.place == "query"}
-        query = {name: fields.pop(name) for name in in_query & fields.keys()}
-        if route.body is None:
-            return self.client.request(route.method, path, params=query)
-        ready = self._pictures(fields, way)
-        if way == "file parts" or (way == "as published" and route.body == "multipart"):
-            # A tuple without a filename is a plain part: multipart even where there is no file.
-            parts = {
-                name: value if isinstance(value, tuple) else (None, as_text(value))
-                for name, value in ready.items()
-            }
-            return self.client.request(route.method, path, params=query, files=parts)
-        if way == "data URLs":
-            form = {name: as_text(value) for name, value in ready.items()}
-            return self.client.request(route.method, path, params=query, data=form)
-        return self.client.request(route.method, path, params=query, json=ready)
-
-    def _pictures(self, fields: dict[str, Any], way: Way) -> dict[str, Any]:
-        """Put pictures where the published example has addresses of some."""
-        ready: dict[str, Any] = {}
-        for name, value in fields.items():
-            if value not in ("URL", PHOTOGRAPH["image_url"]):
-                ready.setdefault(name, value)
-                continue
-            file = "mask.png" if name.startswith("mask") else "portrait.jpg"
-            digits = base64.b64encode(FILES[file]).decode()
-            by_file = name.replace("image_url", "file").replace("mask_url", "mask_file")
-            if way == "file parts":
-                ready[by_file] = (file, FILES[file])
-            elif way == "data URLs":
-                ready[name] = f"data:image/{file[-3:]};base64,{digits}"
-            elif way == "as published" and self.hosted and value != "URL":
-                ready[name] = value
-            elif way == "as published" and self.pictures is not None:
-                ready[name] = f"{self.pictures}/{file}"
-            else:
-                ready[by_file] = digits
-        return ready
-
-    def get(self, link: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Read a link as anyone can who has it: without the token."""
-        parts = urlsplit(link)
-        address = link if self.hosted else f"{parts.path}?{parts.query}"
-        return self.stranger.get(address, headers=headers)
-
-    def visual(self) -> str:
-        """Give the visual_id of the portrait, registered at the first call."""
-        return str(self._once("visual", self._register))
-
-    def person(self) -> str:
-        """Give the id of the person in the portrait."""
-        return str(self._once("person", self._person))
-
-    def _once(self, name: str, find: Any) -> str:
-        if name not in self.known:
-            self.known[name] = find()
-        return self.known[name]
-
-    def _register(self) -> str:
-        parts = {"file": ("portrait.jpg", FILES["portrait.jpg"])}
-        answer = self.client.post(f"{self.base}/upload", files=parts)
-        assert answer.json()["code"] in (200, 208), answer.text
-        return str(answer.json()["visual_id"])
-
-    def _person(self) -> str:
-        answer = self.client.get(f"{self.base}/{self.visual()}/person/info")
-        return str(answer.json()[0]["id"])
-
-    def example(self, route: Route) -> dict[str, Any]:
-        """Give a route's published example about the portrait."""
-        fields = json.loads(json.dumps(route.example))
-        if "{visual_id}" in route.path:
-            fields["visual_id"] = self.visual()
-        for change in fields.get("changes", ()):
-            change["id"] = self.person()
-        return dict(fields)
-
-
-def as_text(value: Any) -> str:
-    """Write a value as a form carries it: lists and objects as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import httpx2 as httpx
 import pytest
 from PIL import Image
 
-from tests.contract.conftest import FILES, REPLACE_COLOUR, Api
+from tests.contract.api import FILES, REPLACE_COLOUR, Api
 from tests.contract.published import ROUTES, Field, Route
 
 EACH_ROUTE = [pytest.param(route, id=route.path) for route in ROUTES]

@@ -16,7 +16,7 @@ import httpx2 as httpx
 import pytest
 from PIL import Image
 
-from tests.contract.conftest import FILES, REPLACE_COLOUR, WAYS, Api, Way
+from tests.contract.api import FILES, REPLACE_COLOUR, WAYS, Api, Way
 from tests.contract.published import LINK, ROUTES, SEEDS, TEXT, WHOLE, Route
 
 BY_PATH = {route.path: route for route in ROUTES}

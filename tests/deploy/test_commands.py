@@ -15,7 +15,7 @@ import pytest
 
 from server.settings import Settings
 from tests.deploy.files import COMPOSE, instruction, read
-from tests.process.conftest import Server
+from tests.helpers.server_process import Server
 
 SERVICES = read(COMPOSE)["services"]
 KEY = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-test"}

@@ -6,8 +6,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tests.conftest import ROOT
 from tests.deploy.files import DOCKERFILE, instruction
+from tests.helpers.places import ROOT
 
 TEXT = DOCKERFILE.read_text()
 

@@ -12,8 +12,8 @@ from packaging.requirements import Requirement
 from ray.serve.schema import ServeDeploySchema
 
 from models.runtime.ray.deployments import APPLICATION
-from tests.conftest import ROOT
 from tests.deploy.files import MANIFESTS, documents, pod_specs, read
+from tests.helpers.places import ROOT
 
 FOLDER = ROOT / "deploy"
 PODS = dict(pod_specs())

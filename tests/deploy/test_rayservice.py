@@ -13,8 +13,8 @@ import pytest
 import yaml
 from ray.cluster_utils import Cluster
 
-from tests.conftest import RAY_TOKEN, ROOT
 from tests.deploy.files import read
+from tests.helpers.places import RAY_TOKEN, ROOT
 
 _PATIENCE_S = 120
 

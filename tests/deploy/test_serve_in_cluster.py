@@ -13,7 +13,7 @@ import httpx2 as httpx
 import pytest
 from ray.cluster_utils import Cluster
 
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 
 _PATIENCE_S = 90
 

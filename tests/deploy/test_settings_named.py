@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from models.settings import known_names
-from tests.conftest import ROOT
 from tests.deploy.files import COMPOSE, COMPOSE_GPU, DOCKERFILE, MANIFESTS
+from tests.helpers.places import ROOT
 
 FILES = [
     DOCKERFILE,

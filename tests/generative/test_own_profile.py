@@ -12,8 +12,8 @@ from models.runtime.pool import Pool
 from models.tiny import bria
 from server.app import create_app
 from server.settings import Settings
-from tests.generative.test_server import FILL, cut_out, hole, pixels
-from tests.server.conftest import TOKEN, b64, noise, photo
+from tests.helpers.generated import FILL, cut_out, hole, pixels
+from tests.helpers.requests import TOKEN, b64, noise, photo
 
 _ROLES = """
 base = "tiny"

@@ -1,6 +1,5 @@
 """The real server on the real classes of profile `tiny`: every promise that holds whatever the weights."""
 
-import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,10 +13,8 @@ from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
-from tests.server.conftest import TOKEN, b64, encode, mask, noise, photo
-from tests.server.jobs.test_durable import local
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+from tests.helpers.generated import FILL, Pixels, cut_out, hole, pixels
+from tests.helpers.requests import TOKEN, b64, encode, noise, photo
 
 
 @pytest.fixture(scope="module")
@@ -28,23 +25,6 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     settings = Settings(data_dir=folder, workers=2)
     with TestClient(create_app(settings, LocalEngine(pool)), headers=TOKEN) as client:
         yield client
-
-
-def pixels(client: TestClient, link: str) -> Pixels:
-    """Read a result."""
-    answer = client.get(local(link))
-    assert answer.status_code == 200, answer.text
-    return np.asarray(Image.open(io.BytesIO(answer.content)))
-
-
-def hole() -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Give what tests.server.conftest.mask marks."""
-    marked = np.zeros((240, 320), bool)
-    marked[60:-60, 80:-80] = True
-    return marked
-
-
-FILL = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a red kite", "sync": True}
 
 
 def fill(client: TestClient, **fields: Any) -> tuple[list[Pixels], list[int]]:
@@ -79,13 +59,6 @@ def test_the_eraser_leaves_what_is_outside(client: TestClient) -> None:
     answer = client.post("/v1/eraser", json=body).json()
     result = pixels(client, answer["result_url"])
     assert np.array_equal(result[~hole()], noise(320, 240)[~hole()])
-
-
-def cut_out() -> bytes:
-    """Make a picture whose own alpha names its subject."""
-    alpha = np.zeros((240, 320), np.uint8)
-    alpha[60:180, 100:220] = 255
-    return encode(Image.fromarray(np.dstack([noise(320, 240), alpha])))
 
 
 @pytest.mark.parametrize(

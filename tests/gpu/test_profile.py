@@ -24,7 +24,7 @@ from models.runtime.pool import Pool
 from scripts.smoke import THUMBNAIL, thumbnail
 from server.app import create_app
 from server.settings import Settings
-from tests.conftest import PHOTOS, ROOT
+from tests.helpers.places import PHOTOS, ROOT
 
 pytestmark = [
     pytest.mark.gpu,

@@ -22,7 +22,7 @@ from models.settings import (
     warn_of_unknown_names,
 )
 from server.settings import Settings
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 
 PROGRAMS = {
     "server.__main__": [],

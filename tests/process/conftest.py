@@ -1,124 +1,12 @@
 """The real program as a process of its own, with the real `lite` models."""
 
-import base64
-import io
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
-import httpx2 as httpx
-import numpy as np
 import pytest
-from PIL import Image
 
 from models.runtime.pool import Pool
-from tests.conftest import PHOTOS, ROOT
-
-TOKEN = {"api_token": "secret-a"}
-_PATIENCE_S = 60
-"""Longest wait for anything that happens soon on an idle machine."""
-_LISTENS = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
-
-
-class Server:
-    """The program on one data folder: started, killed and started again at will.
-
-    Its temporary files and its home are folders of its own too, to see what it leaves there.
-    """
-
-    def __init__(self, folder: Path, weights_dir: Path) -> None:
-        self.data = folder / "data"
-        self.home, self.temporary = folder / "home", folder / "tmp"
-        for made in (self.data, self.home, self.temporary):
-            made.mkdir(parents=True)
-        (self.data / "weights").symlink_to(weights_dir.absolute())
-        self.log = folder / "log"
-        self.process: subprocess.Popen[bytes] | None = None
-        self.environment: dict[str, str] = {}
-        self.http = httpx.Client(headers=TOKEN, timeout=_PATIENCE_S)
-
-    def launch(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start the process, with RETOUCH_ settings; it may not be up yet."""
-        inherited = {n: v for n, v in os.environ.items() if not n.startswith("RETOUCH_")}
-        environment = {
-            **inherited,
-            # Wherever these lead, nobody answers: a start that needs the network fails.
-            **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9"),
-            "PIP_INDEX_URL": "http://127.0.0.1:9",
-            "HOME": str(self.home),
-            "TMPDIR": str(self.temporary),
-            "PYTHONWARNINGS": "default",
-            "RETOUCH_DATA_DIR": str(self.data),
-            "RETOUCH_PORT": "0",
-            "RETOUCH_WORKERS": "2",
-            "RETOUCH_DRAIN_S": "0",
-            **self.environment,
-            **{f"RETOUCH_{name}": value for name, value in settings.items()},
-        }
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "server"], cwd=ROOT, env=environment, stderr=log, stdout=log
-            )
-        return self.process
-
-    def start(self, **settings: str) -> "Server":
-        """Start the process and wait until it is ready."""
-        self.launch(API_TOKENS="a:secret-a,b:secret-b", **settings)
-        self.wait_for_port()
-        self._until(lambda: self.http.get("/readyz").status_code == 200)
-        return self
-
-    def wait_for_port(self) -> None:
-        """Wait until the process that was launched listens."""
-        process = self.process
-        assert process is not None
-        self._until(lambda: _LISTENS.search(self.text()) or process.poll() is not None)
-        found = _LISTENS.search(self.text())
-        assert found, self.text()
-        self.http.base_url = f"http://127.0.0.1:{found[1]}"
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal and wait for the exit status."""
-        assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(_PATIENCE_S)
-
-    def close(self) -> None:
-        """End what still runs."""
-        self.http.close()
-        if self.process is not None and self.process.poll() is None:
-            self.end(signal.SIGKILL)
-
-    def text(self) -> str:
-        """Give what it has logged."""
-        return self.log.read_text()
-
-    def port(self) -> int:
-        """Give the port it listens on."""
-        return self.http.base_url.port or 0
-
-    def read(self, link: str) -> httpx.Response:
-        """Get a result link, which may name the port of an earlier process."""
-        parts = urlsplit(link)
-        return self.http.get(f"{parts.path}?{parts.query}", headers={"api_token": ""})
-
-    def left(self) -> list[str]:
-        """Tell every file that requests have left, and every file outside the data folder."""
-        kept = [self.data / name for name in ("results", "sources", "visuals")]
-        folders = [*kept, self.home, self.temporary]
-        return [str(file) for folder in folders for file in folder.rglob("*") if file.is_file()]
-
-    def _until(self, happened: Callable[[], object]) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
-        while not happened():
-            assert time.monotonic() < deadline, self.text()
-            time.sleep(0.02)
+from tests.helpers.server_process import Server
 
 
 @pytest.fixture
@@ -142,37 +30,3 @@ def running(
         ALLOWED_URL_NETWORKS="127.0.0.1/32",
     )
     server.close()
-
-
-def sample(name: str = "coffee", width: int = 300) -> bytes:
-    """Give a sample photograph, reduced to a width, as JPEG."""
-    photo = Image.open(PHOTOS / f"{name}.jpg").convert("RGB")
-    photo.thumbnail((width, width))
-    return encoded(photo, "JPEG")
-
-
-def encoded(image: Image.Image, format: str = "PNG") -> bytes:
-    """Encode with Pillow."""
-    out = io.BytesIO()
-    image.save(out, format)
-    return out.getvalue()
-
-
-def whole_picture(data: bytes) -> tuple[int, int]:
-    """Decode a picture to its last pixel; gives its width and height."""
-    with Image.open(io.BytesIO(data)) as image:
-        image.load()
-        return image.size
-
-
-def mask_for(data: bytes) -> bytes:
-    """Give a mask of a picture's size, white in a part of its middle."""
-    width, height = whole_picture(data)
-    pixels = np.zeros((height, width), np.uint8)
-    pixels[height // 3 : height // 2, width // 3 : width // 2] = 255
-    return encoded(Image.fromarray(pixels))
-
-
-def b64(data: bytes) -> str:
-    """Encode in base64."""
-    return base64.b64encode(data).decode()

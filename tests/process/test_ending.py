@@ -10,8 +10,8 @@ import httpx2 as httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import PHOTOS
-from tests.process.conftest import TOKEN, Server, b64, encoded, sample, whole_picture
+from tests.helpers.places import PHOTOS
+from tests.helpers.server_process import TOKEN, Server, b64, encoded, sample, whole_picture
 
 PATIENCE_S = 60
 

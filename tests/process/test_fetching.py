@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from tests.process.conftest import Server, sample, whole_picture
+from tests.helpers.server_process import Server, sample, whole_picture
 
 PICTURE = sample("coffee", 120)
 LARGEST = 12 * 2**20

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image
 
-from tests.process.conftest import Server, b64, encoded
+from tests.helpers.server_process import Server, b64, encoded
 
 Fields = dict[str, Any]
 

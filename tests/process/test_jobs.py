@@ -26,7 +26,7 @@ from storage.database import DatabaseUnavailableError, database_url
 from storage.filesystem import LocalObjects
 from storage.records import Records
 from tests.helpers.fake_models import FakeModels
-from tests.process.conftest import sample
+from tests.helpers.server_process import sample
 
 Wait = Callable[[Callable[[], bool]], None]
 KEY = "a/result.png"

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
-from tests.process.conftest import Server, b64, sample, whole_picture
+from tests.helpers.server_process import Server, b64, sample, whole_picture
 
 PICTURE = sample("coffee", 200)
 OTHER = {"api_token": "secret-b"}

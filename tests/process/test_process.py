@@ -9,7 +9,7 @@ from collections.abc import Callable
 import httpx2 as httpx
 import pytest
 
-from tests.process.conftest import TOKEN, Server, b64, mask_for, sample, whole_picture
+from tests.helpers.server_process import TOKEN, Server, b64, mask_for, sample, whole_picture
 
 Wait = Callable[[Callable[[], bool]], None]
 

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from models.runtime.pool import Pool
+from tests.helpers.server_process import TOKEN, Server, b64, mask_for, sample, whole_picture
 from tests.helpers.services import Postgres, SeaweedFs
-from tests.process.conftest import TOKEN, Server, b64, mask_for, sample, whole_picture
 
 PATIENCE_S = 60
 KILLS = 5

@@ -12,7 +12,7 @@ import httpx2 as httpx
 import pytest
 from PIL import Image
 
-from tests.process.conftest import Server, b64, encoded, mask_for, sample, whole_picture
+from tests.helpers.server_process import Server, b64, encoded, mask_for, sample, whole_picture
 
 PICTURE = sample()
 JSON = {"content-type": "application/json"}

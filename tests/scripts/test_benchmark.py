@@ -10,7 +10,7 @@ from scripts.benchmark import BEGIN, END, main
 from scripts.benchmarking.load import Cost, quantile
 from scripts.benchmarking.photographs import own_photographs, sample_photographs
 from scripts.benchmarking.report import OURS, Findings, report, slope_per_hour
-from tests.conftest import PHOTOS
+from tests.helpers.places import PHOTOS
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,11 @@
 """A server on stand-in models, and ways to talk to it."""
 
-import base64
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
-import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -16,8 +13,7 @@ from starlette.testclient import TestClient
 from server.app import create_app
 from server.settings import Settings
 from tests.helpers.fake_models import FakeModels
-
-TOKEN = {"api_token": "secret-a"}
+from tests.helpers.requests import TOKEN
 
 
 @pytest.fixture
@@ -52,32 +48,3 @@ def read(client: TestClient) -> Callable[[httpx.Response], Image.Image]:
         return Image.open(io.BytesIO(result.content))
 
     return read_result
-
-
-def noise(width: int, height: int, channels: int = 3) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Make pixels no two of which are alike enough to pass for one another."""
-    return np.random.default_rng(7).integers(0, 256, (height, width, channels), np.uint8)
-
-
-def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
-    """Encode with Pillow."""
-    stream = io.BytesIO()
-    image.save(stream, format, **options)
-    return stream.getvalue()
-
-
-def photo(width: int = 320, height: int = 240, mode: str = "RGB", format: str = "PNG") -> bytes:
-    """Make an encoded picture of noise."""
-    return encode(Image.fromarray(noise(width, height)).convert(mode), format)
-
-
-def mask(width: int = 320, height: int = 240) -> bytes:
-    """Make an encoded mask with a white rectangle in its middle half."""
-    pixels = np.zeros((height, width), np.uint8)
-    pixels[height // 4 : -height // 4, width // 4 : -width // 4] = 255
-    return encode(Image.fromarray(pixels))
-
-
-def b64(data: bytes) -> str:
-    """Encode in base64."""
-    return base64.b64encode(data).decode()

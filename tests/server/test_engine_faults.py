@@ -12,10 +12,9 @@ from models.errors import EngineBusyError, EngineUnavailableError
 from models.roles import MATTING, Role
 from server.app import create_app
 from server.settings import Settings
+from tests.helpers.answers import local, refused
 from tests.helpers.fake_models import FakeModels
-from tests.server.conftest import TOKEN, b64, photo
-from tests.server.jobs.test_durable import local
-from tests.server.test_refusals import refused
+from tests.helpers.requests import TOKEN, b64, photo
 
 Wait = Callable[[Callable[[], bool]], None]
 BUSY = EngineBusyError("64 calls wait for matting, the limit", 7)

@@ -16,9 +16,9 @@ from models.roles import Role
 from server.app import create_app
 from server.http.middleware import LastResort
 from server.settings import Settings
+from tests.helpers.answers import refused
 from tests.helpers.fake_models import FakeModels
-from tests.server.conftest import TOKEN, b64, encode, photo
-from tests.server.test_refusals import refused
+from tests.helpers.requests import TOKEN, b64, encode, photo
 
 
 class Failing(FakeModels):

@@ -13,10 +13,9 @@ from models.errors import ReferenceUnsupportedError
 from models.roles import FACE_ANALYSIS, GENERATIVE_FILL, SCENE_GENERATION, Face
 from server.app import create_app
 from server.settings import Settings
+from tests.helpers.answers import local, refused
 from tests.helpers.fake_models import GenerativeModels, SeedPainter
-from tests.server.conftest import TOKEN, b64, mask, noise, photo
-from tests.server.jobs.test_durable import local
-from tests.server.test_refusals import refused
+from tests.helpers.requests import TOKEN, b64, mask, noise, photo
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Wait = Callable[[Callable[[], bool]], None]

@@ -13,19 +13,9 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.settings import Settings
+from tests.helpers.answers import refused
 from tests.helpers.fake_models import FakeModels
-from tests.server.conftest import TOKEN, b64, encode, mask, noise, photo
-from tests.server.test_routes import ROUTES, fields
-
-
-def refused(answer: Any, code: int) -> dict[str, Any]:
-    """Check that an answer is a refusal with the one error body, and give that."""
-    assert answer.status_code == code, answer.text
-    body: dict[str, Any] = answer.json()
-    assert body["code"] == code
-    assert body["description"] == body["message"] == body["error"] != ""
-    assert body["status"].isupper()
-    return body
+from tests.helpers.requests import ROUTES, TOKEN, b64, encode, fields, mask, noise, photo
 
 
 @pytest.fixture(autouse=True)

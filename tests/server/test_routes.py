@@ -11,27 +11,9 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from tests.server.conftest import b64, encode, mask, noise, photo
+from tests.helpers.requests import ROUTES, b64, encode, fields, mask, noise, photo
 
 Read = Callable[[httpx.Response], Image.Image]
-
-ROUTES = (
-    "/v1/background/remove",
-    "/v1/background/blur",
-    "/v1/crop",
-    "/v1/eraser",
-    "/v1/erase_foreground",
-    "/v1/image/increase_resolution",
-    "/v1/image_expansion",
-)
-
-
-def fields(route: str) -> dict[str, Any]:
-    """Give the least body of a route, its pictures in base64."""
-    body = {"file": b64(photo())}
-    if route == "/v1/eraser":
-        body["mask_file"] = b64(mask())
-    return body
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -18,10 +18,10 @@ from starlette.testclient import TestClient
 from models.roles import INPAINTING, MODERATION, Role
 from server.app import create_app
 from server.settings import Settings
+from tests.helpers.answers import refused
 from tests.helpers.fake_models import FakeModels
+from tests.helpers.requests import TOKEN, b64, encode, photo
 from tests.helpers.services import Postgres, SeaweedFs
-from tests.server.conftest import TOKEN, b64, encode, photo
-from tests.server.test_refusals import refused
 
 Wait = Callable[[Callable[[], bool]], None]
 

@@ -16,10 +16,9 @@ from starlette.testclient import TestClient
 from models.roles import FACE_ANALYSIS, Face
 from server.app import create_app
 from server.settings import Settings
+from tests.helpers.answers import local, refused
 from tests.helpers.fake_models import FakeModels
-from tests.server.conftest import TOKEN, b64, encode, mask, noise, photo
-from tests.server.jobs.test_durable import local
-from tests.server.test_refusals import refused
+from tests.helpers.requests import TOKEN, b64, encode, mask, noise, photo
 
 OTHER = {"api_token": "secret-b"}
 NOBODY = "0" * 16

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.folder_lock import FolderInUseError, FolderLock
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 
 
 def test_a_folder_has_one_server(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from storage.database import DatabaseUnavailableError, database_url
 from storage.records import Records
 from storage.server_lease import ServerLease
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 from tests.helpers.services import Postgres
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from imaging.files.decode import decode, decode_mask
 from imaging.files.header import DamagedPictureError, Format, PictureError, probe
 from imaging.picture import Picture
-from tests.conftest import PHOTOS
+from tests.helpers.places import PHOTOS
 
 RNG = np.random.default_rng(17)
 PIXELS = RNG.integers(0, 256, (30, 40, 3), np.uint8)

@@ -14,7 +14,7 @@ from imaging.files.encode import MAX_SIDE, encode
 from imaging.files.header import EXTENSIONS, Format, probe
 from imaging.picture import Picture
 from storage.object_store import content_type_of
-from tests.conftest import PHOTOS
+from tests.helpers.places import PHOTOS
 
 RNG = np.random.default_rng(17)
 PIXELS = RNG.integers(0, 256, (30, 40, 3), np.uint8)

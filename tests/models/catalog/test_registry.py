@@ -14,7 +14,7 @@ from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, MadeFolder
 from models.errors import UnpinnedCodeError
 from models.roles import ROLES
-from tests.conftest import ROOT
+from tests.helpers.places import ROOT
 
 
 def test_every_role_has_a_card() -> None:

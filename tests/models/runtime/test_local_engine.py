@@ -27,7 +27,7 @@ from models.roles import (
 )
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
-from tests.models.runtime.test_pool import card, pool
+from tests.helpers.cards import card, pool
 
 GREY = np.zeros((8, 8, 3), np.uint8)
 

@@ -4,9 +4,8 @@ import gc
 import random
 import threading
 import weakref
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,31 +29,12 @@ from models.roles import (
     SEGMENTATION,
     SUPER_RESOLUTION,
     Role,
-    role_named,
 )
 from models.runtime.device_policy import DevicePolicy
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.weights.cache import WeightsCache
-
-
-@dataclass(frozen=True)
-class FunctionCard(Card):
-    """A card whose model a function of the test makes."""
-
-    make: Callable[..., Any] = object
-
-    def load(self, paths: Sequence[Path], device_config: DeviceConfig) -> Any:
-        return self.make(paths, device_config)
-
-
-def card(role: Role[Any], make: Callable[..., Any]) -> FunctionCard:
-    return FunctionCard(role, f"test-{role}", "none", (), "none", memory_mb=200, make=make)
-
-
-def pool(folder: Path, **makers: Callable[..., Any]) -> Pool:
-    roles = {role_named(name): make for name, make in makers.items()}
-    return Pool({role: card(role, make) for role, make in roles.items()}, folder)
+from tests.helpers.cards import card, pool
 
 
 def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -> None:

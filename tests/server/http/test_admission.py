@@ -14,9 +14,9 @@ from server.app import create_app
 from server.errors import BusyError
 from server.http.admission import ConcurrencyLimit
 from server.settings import Settings
+from tests.helpers.answers import refused
 from tests.helpers.fake_models import EllipseMatting, FakeModels, RedModeration
-from tests.server.conftest import TOKEN, b64, photo
-from tests.server.test_refusals import refused
+from tests.helpers.requests import TOKEN, b64, photo
 
 
 async def test_a_full_house_turns_away_and_tells_the_wait() -> None:

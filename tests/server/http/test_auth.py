@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 from server.app import create_app
 from server.settings import Settings
 from tests.helpers.fake_models import FakeModels
-from tests.server.conftest import b64, photo
+from tests.helpers.requests import b64, photo
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "a:secret-a", "x" * 5000])

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.server.conftest import b64, photo
-from tests.server.test_refusals import refused
+from tests.helpers.answers import refused
+from tests.helpers.requests import b64, photo
 
 CHANGE = {"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}
 

@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.settings import Settings
+from tests.helpers.answers import refused
 from tests.helpers.fake_models import FakeModels
-from tests.server.conftest import TOKEN, b64, photo
-from tests.server.test_refusals import refused
+from tests.helpers.requests import TOKEN, b64, photo
 
 
 @pytest.fixture

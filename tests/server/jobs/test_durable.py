@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
@@ -16,17 +15,11 @@ from models.roles import INPAINTING, MODERATION, Role
 from server.app import create_app
 from server.settings import Settings
 from storage.filesystem import LocalObjects
+from tests.helpers.answers import local, refused
 from tests.helpers.fake_models import FakeModels
-from tests.server.conftest import TOKEN, b64, encode, mask, photo
-from tests.server.test_refusals import refused
+from tests.helpers.requests import TOKEN, b64, encode, mask, photo
 
 Wait = Callable[[Callable[[], bool]], None]
-
-
-def local(link: str) -> str:
-    """Give a link without its address."""
-    parts = urlsplit(link)
-    return f"{parts.path}?{parts.query}"
 
 
 class Held(FakeModels):

@@ -13,7 +13,7 @@ from onnx import GraphProto, NodeProto, helper, numpy_helper
 
 from models.backends.onnx.layout import rewritten
 from models.runtime.pool import Pool
-from tests.conftest import PHOTOS
+from tests.helpers.places import PHOTOS
 
 SIDE = 10
 

@@ -1,0 +1,33 @@
+"""Cards whose models are functions of a test."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models.catalog.card import Card
+from models.device import DeviceConfig
+from models.roles import (
+    Role,
+    role_named,
+)
+from models.runtime.pool import Pool
+
+
+@dataclass(frozen=True)
+class FunctionCard(Card):
+    """A card whose model a function of the test makes."""
+
+    make: Callable[..., Any] = object
+
+    def load(self, paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+        return self.make(paths, device_config)
+
+
+def card(role: Role[Any], make: Callable[..., Any]) -> FunctionCard:
+    return FunctionCard(role, f"test-{role}", "none", (), "none", memory_mb=200, make=make)
+
+
+def pool(folder: Path, **makers: Callable[..., Any]) -> Pool:
+    roles = {role_named(name): make for name, make in makers.items()}
+    return Pool({role: card(role, make) for role, make in roles.items()}, folder)

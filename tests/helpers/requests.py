@@ -1,0 +1,58 @@
+"""What tests send to the server: pictures, masks, a token."""
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+TOKEN = {"api_token": "secret-a"}
+
+
+def noise(width: int, height: int, channels: int = 3) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Make pixels no two of which are alike enough to pass for one another."""
+    return np.random.default_rng(7).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
+    """Encode with Pillow."""
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def photo(width: int = 320, height: int = 240, mode: str = "RGB", format: str = "PNG") -> bytes:
+    """Make an encoded picture of noise."""
+    return encode(Image.fromarray(noise(width, height)).convert(mode), format)
+
+
+def mask(width: int = 320, height: int = 240) -> bytes:
+    """Make an encoded mask with a white rectangle in its middle half."""
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[height // 4 : -height // 4, width // 4 : -width // 4] = 255
+    return encode(Image.fromarray(pixels))
+
+
+def b64(data: bytes) -> str:
+    """Encode in base64."""
+    return base64.b64encode(data).decode()
+
+
+ROUTES = (
+    "/v1/background/remove",
+    "/v1/background/blur",
+    "/v1/crop",
+    "/v1/eraser",
+    "/v1/erase_foreground",
+    "/v1/image/increase_resolution",
+    "/v1/image_expansion",
+)
+
+
+def fields(route: str) -> dict[str, Any]:
+    """Give the least body of a route, its pictures in base64."""
+    body = {"file": b64(photo())}
+    if route == "/v1/eraser":
+        body["mask_file"] = b64(mask())
+    return body
