@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 
 from imaging.half_size import enlarge_like, half_size, in_two_halves, shrink_to
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
-from imaging.resize import SizeRule as SizeRule
-from imaging.resize import resize_labels
+from imaging.resize import SizeRule, resize_labels
 
 
 class Matting(Protocol):

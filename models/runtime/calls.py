@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from imaging.resize import SizeRule
 from models.deadline import Deadline, current
-from models.roles import Role, SizeRule
+from models.roles import Role
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
 
+from imaging.resize import SizeRule
 from models.deadline import checkpoint, current
-from models.roles import P, Role, SizeRule
+from models.roles import P, Role
 from models.runtime.calls import ModelProxy
 from models.runtime.pool import Pool
 from models.runtime.scheduler import Scheduler

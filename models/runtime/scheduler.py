@@ -10,9 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from enum import IntEnum
 from typing import Any, TypeVar, cast
 
+from imaging.resize import SizeRule
 from models.deadline import SharedDeadline, deadline_scope
 from models.errors import SchedulerClosedError
-from models.roles import Models, P, Role, SizeRule
+from models.roles import Models, P, Role
 from models.runtime.calls import Call, ModelProxy
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
+from imaging.resize import SizeRule
 from models.errors import ModelUnavailableError, NothingToCopyError
 from models.roles import (
     FACE_ANALYSIS,
@@ -21,7 +22,6 @@ from models.roles import (
     Face,
     P,
     Role,
-    SizeRule,
 )
 
 

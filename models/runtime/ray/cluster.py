@@ -24,6 +24,7 @@ from ray.exceptions import (
 from ray.serve.exceptions import BackPressureError, RayServeException, RequestCancelledError
 from ray.serve.handle import DeploymentHandle
 
+from imaging.resize import SizeRule
 from models.catalog.card import Profile
 from models.deadline import Deadline
 from models.errors import (
@@ -32,7 +33,7 @@ from models.errors import (
     EngineUnavailableError,
     ModelUnavailableError,
 )
-from models.roles import P, Role, SizeRule
+from models.roles import P, Role
 from models.runtime.calls import Call, ModelProxy
 from models.runtime.ray.deployments import APPLICATION
 

@@ -13,9 +13,10 @@ from ray import serve
 from ray.serve.config import AutoscalingConfig
 from ray.serve.handle import DeploymentHandle
 
+from imaging.resize import SizeRule
 from models.catalog.card import Card
 from models.catalog.profile import load_profile
-from models.roles import Role, SizeRule, role_named
+from models.roles import Role, role_named
 from models.runtime.calls import Call
 from models.runtime.ray.plan import Replicas, plan
 from models.runtime.ray.replica import ModelSource, RoleModel, deadline_of

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from imaging.resize import SizeRule
 from models.deadline import Deadline
-from models.roles import Role, SizeRule
+from models.roles import Role
 from models.runtime.calls import Call
 from models.runtime.pool import Pool
 from models.runtime.scheduler import Scheduler

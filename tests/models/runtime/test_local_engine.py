@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imaging.resize import SizeRule
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, ModelUnavailableError
 from models.roles import (
@@ -23,7 +24,6 @@ from models.roles import (
     SEGMENTATION,
     SUPER_RESOLUTION,
     Role,
-    SizeRule,
 )
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool

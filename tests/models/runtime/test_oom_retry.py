@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imaging.resize import SizeRule
 from models.errors import ModelOutOfMemoryError
-from models.roles import CAPTIONING, PROMPT_REFINEMENT, ROLES, Face, Role, SizeRule
+from models.roles import CAPTIONING, PROMPT_REFINEMENT, ROLES, Face, Role
 from models.runtime.calls import ModelProxy
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 from models.runtime.scheduler import Scheduler

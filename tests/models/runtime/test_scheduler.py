@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from imaging.resize import SizeRule
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, DeadlineExceededError, SchedulerClosedError
-from models.roles import MATTING, MODERATION, Role, SizeRule
+from models.roles import MATTING, MODERATION, Role
 from models.runtime.calls import Call, ModelProxy
 from models.runtime.scheduler import Priority, ScheduledModels, Scheduler
 from tests.helpers.fake_models import FakeModels
