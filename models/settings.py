@@ -65,6 +65,12 @@ TOOL_NAMES = frozenset(
 )
 """What scripts and tests read."""
 
+REPLACED = {
+    "MAX_QUEUE": ": RETOUCH_MAX_WAITING says how many may wait",
+    "MAX_UNDONE": ": of jobs four times as many as RETOUCH_MAX_WAITING may be undone",
+}
+"""Settings of earlier versions, and what to use instead."""
+
 # What Kubernetes sets in every container of a namespace for each of its Services.
 _OF_A_SERVICE = re.compile(
     r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)\Z"
@@ -168,7 +174,8 @@ def warn_of_unknown_names() -> None:
     """Log each variable that begins as our settings do and is none of them."""
     for name, near in _unknown(os.environ):
         if not near:
-            log.warning("settings: %s is no setting and changes nothing", name)
+            instead = REPLACED.get(name.upper().removeprefix(PREFIX), "")
+            log.warning("settings: %s is no setting and changes nothing%s", name, instead)
 
 
 def known_names() -> frozenset[str]:
@@ -178,7 +185,7 @@ def known_names() -> frozenset[str]:
 
 
 def _told(fault: Mapping[str, Any]) -> str:
-    name = PREFIX + "_".join(map(str, fault["loc"])).upper() if fault["loc"] else ""
+    name = PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else ""
     return f"{name} {fault['msg']}".strip()
 
 

@@ -37,8 +37,8 @@ _LONGEST_JOB = timedelta(days=7)
 def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None = None) -> FastAPI:
     """Make the server's application; nothing is read from the environment here.
 
-    shutdown: of the process that serves it. Raises OSError where the store or the database is not to be
-    had.
+    shutdown: of the process that serves it. Raises OSError where the store or the database is
+    unavailable.
     """
     shutdown = shutdown or Shutdown(settings.drain_s, settings.grace_s)
     readiness = Readiness(shutdown, {"models"})
@@ -62,9 +62,11 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         )
         # What has been given up ends at its next step, which some models reach only after seconds.
         last = max(0.0, shutdown.remaining() - _LAST_S / 2)
-        shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, last)
-        await context.dependencies.intake.aclose()
-        context.records.close()
+        try:
+            shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, last)
+        finally:
+            await context.dependencies.intake.aclose()
+            context.records.close()
 
     app = FastAPI(
         title="Retouch",

@@ -88,7 +88,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         visuals,
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
     )
-    scheduler = Scheduler("worker", settings.workers, models.use, checks=1)
+    scheduler = Scheduler("worker", settings.workers, checks=1)
     executor = JobExecutor(
         ScheduledModels(models, scheduler), stores.results, visuals, settings.moderation_threshold
     )

@@ -155,6 +155,8 @@ class Endpoints:
             return await asyncio.wrap_future(future)
         except CallerDisconnectedError:
             raise ClientDisconnect from None
+        except SchedulerClosedError as error:  # of a check whose model's call came too late
+            raise ShuttingDownError from error
         except asyncio.CancelledError:
             if gone.done():
                 raise ClientDisconnect from None

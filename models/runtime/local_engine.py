@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -12,6 +13,9 @@ from models.roles import P, Role
 from models.runtime.calls import ModelProxy
 from models.runtime.pool import Pool
 from models.runtime.scheduler import Scheduler
+
+_LOOK_S = 0.1
+"""How often whoever waits for a model's sizes looks whether its caller has left."""
 
 
 class LocalEngine:
@@ -78,11 +82,9 @@ class LocalEngine:
         if role not in self._sizes:
             deadline = current()
             reading = self._devices[role].submit(partial(self._read_sizes, role))
-            try:
-                reading.result(deadline.remaining())
-            except TimeoutError:
+            while not wait([reading], _LOOK_S).done:
                 deadline.check()
-                raise
+            reading.result()
         return self._sizes[role]
 
     def _read_sizes(self, role: Role[Any]) -> None:

@@ -7,14 +7,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from enum import IntEnum
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import Any, TypeVar
 
-from imaging.resize import SizeRule
 from models.deadline import SharedDeadline, deadline_scope
 from models.errors import SchedulerClosedError
 from models.roles import Models, P, Role
-from models.runtime.calls import Call, ModelProxy
+from models.runtime.calls import Call
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 log = logging.getLogger("retouch.scheduler")
@@ -27,11 +28,15 @@ _LOOK_S = 0.1
 """How often a waiting caller of a model looks whether anybody still waits for its work."""
 
 
+GetRetry = Callable[[Role[Any]], RetryOnOutOfMemory | None]
+UseModel = Callable[[Role[Any]], AbstractContextManager[Any]]
+
+
 class Priority(IntEnum):
     """Which work goes first."""
 
-    MODEL = 0
-    """The call of a model, for which other work waits."""
+    CHECK_WITH_MODEL = 0
+    """A check that turned out to need a model, and waits for a worker."""
     CHECK = 1
     """Short work that a caller waits for before a link is promised."""
     CALL = 2
@@ -40,20 +45,30 @@ class Priority(IntEnum):
     """Work that nobody waits for."""
 
 
-GetRetry = Callable[[Role[Any]], RetryOnOutOfMemory | None]
-UseModel = Callable[[Role[Any]], AbstractContextManager[Any]]
+_PRIORITY: ContextVar[Priority] = ContextVar("priority", default=Priority.CALL)
+"""Of the work that the context belongs to."""
+
+
+class NeedsWorkerError(BaseException):
+    """A check needs a model, which its thread may not use; nothing but the scheduler catches it."""
 
 
 class _Task:
     """A piece of work on its way: a function, or the call of a model.
 
     may_retry: running out of memory is not its outcome yet; out_of_memory: it has done so.
+    needs_worker: it is a check that has begun on a thread for checks, and needs a model.
     """
 
-    def __init__(self, work: Callable[[], Any] | Call) -> None:
+    def __init__(self, work: Callable[[], Any] | Call, priority: Priority) -> None:
         self.work = work
+        self.priority = priority
         self.future: Future[Any] = Future()
-        self.may_retry = self.out_of_memory = False
+        self.may_retry = self.out_of_memory = self.needs_worker = False
+
+    def begin(self) -> bool:
+        """Whether it is to be done: it was not cancelled before it began."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
 
 
 _Step = tuple[_Task, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
@@ -78,7 +93,8 @@ class Scheduler:
     one model at a time. use: the context of a role's model, where calls of models are made. max_batch: of
     each role, 1 where it is left out. retry: how a role's calls are made again when memory runs out.
     checks: threads beyond those, for checks alone, so that a link can be promised however long the work
-    ahead is; they call no model themselves (`ScheduledModels`).
+    ahead is. A check that needs a model raises NeedsWorkerError there (`ScheduledModels`), and is made
+    anew by the next worker that is free.
     """
 
     def __init__(
@@ -104,7 +120,7 @@ class Scheduler:
             )
             for number in range(threads)
         ]
-        self._threads = self._workers + [
+        self._checkers = [
             threading.Thread(
                 target=self._run,
                 args=[[Priority.CHECK]],
@@ -113,6 +129,7 @@ class Scheduler:
             )
             for number in range(checks)
         ]
+        self._threads = self._workers + self._checkers
         for thread in self._threads:
             thread.start()
 
@@ -122,31 +139,46 @@ class Scheduler:
         with self._changed:
             return sum(map(len, self._queues.values()))
 
-    def is_worker_thread(self) -> bool:
-        """Whether the calling thread is one of those that do every kind of work."""
-        return threading.current_thread() in self._workers
+    def is_check_thread(self) -> bool:
+        """Whether the calling thread is one of those for checks alone."""
+        return threading.current_thread() in self._checkers
 
     def submit(
         self, work: Callable[[], R] | Call, priority: Priority = Priority.CALL
     ) -> "Future[R]":
         """Queue a piece of work; its future raises what the work raises. Raises SchedulerClosedError."""
-        task = _Task(work)
+        task = _Task(work, priority)
         with self._changed:
             if priority not in self._accepted:
                 raise SchedulerClosedError("the server is ending")
             self._queues[priority].append(task)
             # All are woken, as the one may be a thread for checks alone.
             self._changed.notify_all()
+        # By its future, not by the task: the task holds the future, and with it this function.
+        task.future.add_done_callback(partial(self._leave, priority))
         return task.future
+
+    def _leave(self, priority: Priority, future: Future[Any]) -> None:
+        """Take a cancelled task out of the queue: it holds pictures, and callers leave in any number."""
+        if not future.cancelled():
+            return
+        with self._changed:
+            queue = self._queues[priority]
+            left = [task for task in queue if task.future is future]
+            for task in left:
+                queue.remove(task)
+        if left:  # otherwise a thread, or the shutdown, has it
+            future.set_running_or_notify_cancel()
 
     def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
         """Make a call of a model and wait for its result, for as long as the context's deadline allows.
 
+        It has the priority of the work that makes it, on whichever scheduler that runs.
         Raises WorkCancelledError, ModelUnavailableError, SchedulerClosedError or the model's own error.
         """
         call = Call(role, args, kwargs)
         call.deadline.check()
-        future: Future[Any] = self.submit(call, Priority.MODEL)
+        future: Future[Any] = self.submit(call, _PRIORITY.get())
         while not wait([future], _LOOK_S).done:
             try:
                 call.deadline.check()
@@ -198,14 +230,26 @@ class Scheduler:
 
     def _run(self, priorities: Iterable[Priority]) -> None:
         while (task := self._next(priorities)) is not None:
-            if task.future.set_running_or_notify_cancel():
+            if task.begin():
                 with _settling(task):
                     for one, function, args, kwargs in self._steps(task):
                         with _settling(one), _in_time(one):
                             one.future.set_result(function(*args, **kwargs))
                         # Not held while waiting for the next: they may hold a picture, or a model.
                         del one, function, args, kwargs
+                if task.needs_worker:
+                    self._make_anew(task)
             del task
+
+    def _make_anew(self, task: _Task) -> None:
+        """Have a check that needs a model made by a worker; it fails where there will be none."""
+        task.needs_worker, task.priority = False, Priority.CHECK_WITH_MODEL
+        with self._changed:
+            if accepted := task.priority in self._accepted:
+                self._queues[task.priority].append(task)
+                self._changed.notify_all()
+        if not accepted:
+            task.future.set_exception(SchedulerClosedError("the server is ending"))
 
     def _steps(self, task: _Task) -> Iterator[_Step]:
         """Yield what a thread is to call for a task, and for those that are made together with it."""
@@ -218,7 +262,9 @@ class Scheduler:
             tasks = [task, *self._take_alike(model, task.work)]
             if len(tasks) == 1 or not _made_together(model, tasks):
                 for one in tasks:
-                    yield from self._tries(model, role, one)
+                    # What fails between its tries fails this call, and none of the others.
+                    with _settling(one):
+                        yield from self._tries(model, role, one)
             # Not held beyond its use: the pool may drop it as soon as it is given back.
             del model
 
@@ -228,10 +274,15 @@ class Scheduler:
         assert isinstance(call, Call)  # noqa: S101 - for the type checker
         task.may_retry = retry is not None
         yield task, getattr(model, role.method), call.args, call.kwargs
+        # Memory that runs out beside the tries, as while room is made, is the call's outcome.
+        task.may_retry = False
         # Here, not where the error was caught: its traceback kept the first try's tensors alive.
         if retry is not None and task.out_of_memory:
             task.out_of_memory = False
-            yield task, retry.smaller(model), call.args, call.kwargs
+            smaller = retry.smaller(model)
+            task.may_retry = True
+            yield task, smaller, call.args, call.kwargs
+            task.may_retry = False
             if task.out_of_memory:
                 task.future.set_exception(retry.failure())
 
@@ -242,22 +293,20 @@ class Scheduler:
             return []
         key = model.batch_key(*call.args, **call.kwargs)
         with self._changed:
-            waiting = list(self._queues[Priority.MODEL])
+            waiting = [task for queue in self._queues.values() for task in queue]
         alike = [task for task in waiting if _has_key(model, task.work, call.role, key)]
         with self._changed:
-            calls = self._queues[Priority.MODEL]
-            taken = [task for task in alike if task in calls][:most]
+            taken = [task for task in alike if task in self._queues[task.priority]][:most]
             for task in taken:
-                calls.remove(task)
-        return [task for task in taken if task.future.set_running_or_notify_cancel()]
+                self._queues[task.priority].remove(task)
+        return [task for task in taken if task.begin()]
 
 
 class ScheduledModels:
-    """Fulfils models.roles.Models: the models of this process run on a scheduler's worker threads alone.
+    """Fulfils models.roles.Models: models are used on a scheduler's workers, never on its threads for checks.
 
-    On a worker thread a model is called where it is. Elsewhere, as on the threads for checks, its calls wait
-    for a worker, so that no more models are at work than there are workers. Models that run elsewhere (on a
-    device of their own, on a cluster) are called from everywhere.
+    So no more models are at work than there are workers, and no check holds up another while it waits
+    for a model.
     """
 
     def __init__(self, models: Models, scheduler: Scheduler) -> None:
@@ -268,20 +317,11 @@ class ScheduledModels:
         """Whether there is a model for a role."""
         return self._models.offers(role)
 
-    @contextmanager
-    def use(self, role: Role[P]) -> Iterator[P]:
-        """Yield the model of a role, or a proxy whose calls wait for a worker."""
-        with self._models.use(role) as model:
-            if isinstance(model, ModelProxy) or self._scheduler.is_worker_thread():
-                yield model
-            else:
-                yield cast(P, ModelProxy(role, self._scheduler.call, self._sizes_of))
-            del model
-
-    def _sizes_of(self, role: Role[Any]) -> SizeRule:
-        with self._models.use(role) as model:
-            sizes: SizeRule = model.sizes
-            return sizes
+    def use(self, role: Role[P]) -> AbstractContextManager[P]:
+        """Return the context of a role's model; raises NeedsWorkerError on a thread for checks."""
+        if self._scheduler.is_check_thread():
+            raise NeedsWorkerError
+        return self._models.use(role)
 
 
 def _has_key(model: Any, work: Callable[[], Any] | Call, role: Role[Any], key: object) -> bool:
@@ -305,7 +345,9 @@ def _made_together(model: Any, tasks: list[_Task]) -> bool:
     try:
         with deadline_scope(SharedDeadline([call.deadline for call in calls])):
             results = model.predict_batch([(call.args, call.kwargs) for call in calls])
-    except Exception as error:
+        if len(results) != len(calls):
+            raise ValueError(f"{len(results)} results of {len(calls)} calls")
+    except BaseException as error:
         level = logging.WARNING if is_out_of_memory(error) else logging.ERROR
         log.log(level, "%d calls at once failed (%s); one by one now", len(calls), error)
         return False
@@ -316,13 +358,18 @@ def _made_together(model: Any, tasks: list[_Task]) -> bool:
 
 @contextmanager
 def _in_time(task: _Task) -> Iterator[None]:
-    """Let a call's deadline hold for what is done within."""
-    if not isinstance(task.work, Call):
-        yield
-        return
-    with deadline_scope(task.work.deadline) as deadline:
-        deadline.check()
-        yield
+    """Let a task's priority, and a call's deadline, hold for what is done within."""
+    work, token = task.work, _PRIORITY.set(task.priority)
+    del task  # as below
+    try:
+        if isinstance(work, Call):
+            with deadline_scope(work.deadline) as deadline:
+                deadline.check()
+                yield
+        else:
+            yield
+    finally:
+        _PRIORITY.reset(token)
 
 
 @contextmanager
@@ -331,15 +378,22 @@ def _settling(task: _Task) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if task.may_retry and is_out_of_memory(error):
+        if isinstance(error, NeedsWorkerError):
+            task.needs_worker = True
+        elif task.may_retry and is_out_of_memory(error):
             task.out_of_memory = True
         elif task.future.done():  # the work is done, and what came after it failed
             log.exception("a piece of work is done, but its device could not be left in order")
         else:
             task.future.set_exception(error)
+    finally:
+        # The error's traceback holds this frame: with the task in it that were a cycle of pictures.
+        del task
 
 
 def _cancel(task: _Task) -> None:
     """Cancel a task that no thread will ever look at, and let whoever waits for it know."""
     if task.future.cancel():
         task.future.set_running_or_notify_cancel()
+    elif not task.future.done():  # a check that had begun, and waited for a worker
+        task.future.set_exception(SchedulerClosedError("the server is ending"))

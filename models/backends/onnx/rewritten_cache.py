@@ -55,7 +55,7 @@ def _kept(file: Path, stamp: Path, made_from: dict[str, str]) -> bytes | None:
     try:
         told = json.loads(stamp.read_bytes())
         network = file.read_bytes()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return network if told == made_from | {"sha256": _digest(network)} else None
 

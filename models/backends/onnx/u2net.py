@@ -1,5 +1,6 @@
 """The matting model of profile `lite`: U2-Net-p on the CPU, its matte refined to full size."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -60,7 +61,8 @@ class U2Net:
         network = rewritten_network(weights)
         # A session keeps some 260 MB.
         self._sessions = Sessions(
-            lambda: ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+            lambda: ort.InferenceSession(network, options, providers=["CPUExecutionProvider"]),
+            most=max(1, (os.cpu_count() or 1) // threads),
         )
 
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from imaging.resize import SizeRule
+from models.deadline import Deadline, deadline_scope
 from models.errors import ModelOutOfMemoryError
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, ROLES, Face, Role
 from models.runtime.calls import ModelProxy
@@ -193,6 +194,15 @@ def test_other_faults_pass_and_other_attributes_are_the_models_own() -> None:
     with pytest.raises(ValueError, match="no picture"):
         model.caption(RGB)
     assert inner.calls == 1
+
+
+@pytest.mark.parametrize("error", [RuntimeError("the device is lost"), MemoryError()])
+def test_room_that_cannot_be_made_is_an_error_and_no_hang(error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    with deadline_scope(Deadline(20)), pytest.raises(type(error)):
+        scheduled(Small(0), CAPTIONING, "small", fail).caption(RGB)
 
 
 def test_a_role_without_a_smaller_call_is_tried_once() -> None:

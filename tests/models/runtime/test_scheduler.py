@@ -1,24 +1,25 @@
 """The scheduler: priorities that do not starve, batches as the load grows, one model at a time on a device."""
 
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-from imaging.resize import SizeRule
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, DeadlineExceededError, SchedulerClosedError
 from models.roles import MATTING, MODERATION, Role
-from models.runtime.calls import Call, ModelProxy
+from models.runtime.calls import Call
 from models.runtime.scheduler import Priority, ScheduledModels, Scheduler
 from tests.helpers.fake_models import FakeModels
 
 Wait = Callable[[Callable[[], bool]], None]
-SIZES = SizeRule(8, 64, 8)
 
 
 class Busy:
@@ -94,7 +95,7 @@ class TestPriorities:
             (Priority.CALL, Priority.JOB),
             (Priority.CHECK, Priority.CALL),
             (Priority.CHECK, Priority.JOB),
-            (Priority.MODEL, Priority.JOB),
+            (Priority.CHECK_WITH_MODEL, Priority.JOB),
         ],
     )
     def test_what_waits_gets_its_turn_however_much_goes_first(
@@ -146,6 +147,43 @@ class TestPriorities:
         busy.note("next").result(10)
         assert busy.done == ["next"]
 
+    def test_who_leaves_takes_the_own_work_out_of_the_queue(self, busy: Busy) -> None:
+        class Picture:
+            pass
+
+        picture = Picture()
+        seen = weakref.ref(picture)
+        call = busy.scheduler.submit(partial(str, picture))
+        del picture
+        assert busy.scheduler.waiting == 1
+        assert call.cancel()
+        assert busy.scheduler.waiting == 0
+        del call
+        assert seen() is None
+
+    def test_an_error_keeps_nothing_of_its_work_alive(self) -> None:
+        class Picture:
+            pass
+
+        def fail(picture: Picture) -> None:
+            raise ValueError("no")
+
+        scheduler = Scheduler("test", 1)
+        picture = Picture()
+        seen = weakref.ref(picture)
+        failed = scheduler.submit(partial(fail, picture))
+        del picture
+        with pytest.raises(ValueError, match="no"):
+            failed.result(10)
+        assert scheduler.submit(lambda: 1).result(10) == 1
+        gc.disable()
+        try:
+            del failed
+            assert seen() is None
+        finally:
+            gc.enable()
+        assert scheduler.close(10)
+
     def test_closing_tells_whether_all_is_done(self, busy: Busy) -> None:
         call = busy.note("call")
         assert not busy.scheduler.close(0.05)
@@ -169,19 +207,17 @@ class TestChecks:
         held = scheduler.submit(hold)
         assert begun.wait(10)
         made = [scheduler.submit(lambda: None, p) for p in (Priority.CALL, Priority.JOB)]
-        assert scheduler.submit(scheduler.is_worker_thread, Priority.CHECK).result(10) is False
+        assert scheduler.submit(scheduler.is_check_thread, Priority.CHECK).result(10) is True
         assert wait(made, 0.1).done == set()
         let.set()
         held.result(10)
         assert wait(made, 10).not_done == set()
-        assert scheduler.submit(scheduler.is_worker_thread).result(10) is True
+        assert scheduler.submit(scheduler.is_check_thread).result(10) is False
         assert scheduler.close(10)
 
-    def test_a_check_waits_for_a_worker_where_it_needs_a_model(self) -> None:
-        fakes = FakeModels()
-        scheduler = Scheduler("test", 1, fakes.use, checks=1)
-        models = ScheduledModels(fakes, scheduler)
-        let, begun = threading.Event(), threading.Event()
+    def test_a_check_that_needs_a_model_waits_for_a_worker_and_holds_up_no_other(
+        self, wait_until: Wait
+    ) -> None:
         seen: list[str] = []
 
         class Noting:
@@ -189,7 +225,9 @@ class TestChecks:
                 seen.append(threading.current_thread().name)
                 return "a matte"
 
-        fakes.given[MATTING] = Noting()
+        scheduler = Scheduler("test", 1, checks=1)
+        models = ScheduledModels(FakeModels({MATTING: Noting()}), scheduler)
+        let, begun = threading.Event(), threading.Event()
 
         def hold() -> None:
             begun.set()
@@ -201,27 +239,42 @@ class TestChecks:
 
         scheduler.submit(hold)
         assert begun.wait(10)
+        call = scheduler.submit(lambda: seen.append("call"))
         check = scheduler.submit(work, Priority.CHECK)
-        assert wait([check], 0.1).done == set()
-        assert seen == []
+        wait_until(lambda: scheduler.waiting == 2)
+        assert scheduler.submit(lambda: 7, Priority.CHECK).result(10) == 7
+        assert not check.done()
         let.set()
-        assert check.result(10) == scheduler.submit(work).result(10) == "a matte"
-        assert seen == ["test-0", "test-0"]
+        assert check.result(10) == "a matte"
+        call.result(10)
+        assert seen == ["test-0", "call"]
         assert models.offers(MATTING)
         assert scheduler.close(10)
 
-    def test_a_model_that_runs_elsewhere_is_called_from_everywhere(self) -> None:
-        fakes = FakeModels()
-        fakes.given[MATTING] = ModelProxy(MATTING, lambda role, rgb: rgb, lambda role: SIZES)
-        scheduler = Scheduler("test", 1, fakes.use, checks=1)
-        let = threading.Event()
-        scheduler.submit(lambda: let.wait(10))
+    def test_a_check_that_waits_for_a_worker_is_told_when_there_will_be_none(
+        self, wait_until: Wait
+    ) -> None:
+        scheduler = Scheduler("test", 1, checks=1)
+        models = ScheduledModels(FakeModels(), scheduler)
+        let, begun, tried = threading.Event(), threading.Event(), threading.Event()
 
-        def work() -> Any:
-            with ScheduledModels(fakes, scheduler).use(MATTING) as matting:
-                return matting.matte(np.zeros((1, 1, 3), np.uint8))
+        def hold() -> None:
+            begun.set()
+            assert let.wait(10)
 
-        assert scheduler.submit(work, Priority.CHECK).result(5).shape == (1, 1, 3)
+        def work() -> None:
+            tried.set()
+            with models.use(MATTING):
+                pass
+
+        scheduler.submit(hold)
+        assert begun.wait(10)
+        check = scheduler.submit(work, Priority.CHECK)
+        assert tried.wait(10)
+        wait_until(lambda: scheduler.waiting == 1)
+        scheduler.stop_accepting()
+        with pytest.raises(SchedulerClosedError):
+            check.result(10)
         let.set()
         assert scheduler.close(10)
 
@@ -255,6 +308,8 @@ class Echo:
         assert self.let.wait(10)
         if "poison" in values:
             raise ValueError("one of them is bad")
+        if "short" in values:
+            return values[1:]
         return values
 
 
@@ -346,6 +401,32 @@ class TestCalls:
         made = device.queue(wait_until, "first", "a", "poison", "b")
         device.model.let.set()
         assert [one.result(10) for one in made] == ["first", "a", "poison", "b"]
+
+    def test_a_batch_with_a_result_too_few_is_made_one_by_one(
+        self, device: Device, wait_until: Wait
+    ) -> None:
+        made = device.queue(wait_until, "first", "a", "short", "b")
+        device.model.let.set()
+        assert [one.result(10) for one in made] == ["first", "a", "short", "b"]
+
+    def test_calls_of_work_that_goes_first_go_first(self, device: Device, wait_until: Wait) -> None:
+        device.queue(wait_until, 0)
+        order: list[str] = []
+
+        def make(name: str) -> None:
+            device.scheduler.call(MODERATION, name)
+            order.append(name)
+
+        workers = Scheduler("workers", 3)
+        made = []
+        for count, priority in enumerate((Priority.JOB, Priority.CALL, Priority.CHECK), start=1):
+            made.append(workers.submit(partial(make, priority.name), priority))
+            wait_until(lambda count=count: device.scheduler.waiting == count)
+        device.model.batch_key = lambda value: value  # type: ignore[method-assign]
+        device.model.let.set()
+        assert wait(made, 10).not_done == set()
+        assert device.model.batches[1:] == [["CHECK"], ["CALL"], ["JOB"]]
+        assert workers.close(10)
 
     def test_a_call_without_a_key_is_made_alone_and_disturbs_no_other(
         self, device: Device, wait_until: Wait

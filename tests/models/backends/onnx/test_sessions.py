@@ -1,4 +1,4 @@
-"""Sessions: one call at a time in each, as many as calls meet, none lost."""
+"""Sessions: one call at a time in each, no more than asked for, none lost."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +16,8 @@ def numbered() -> Any:
     return lambda: next(numbers)
 
 
-def test_calls_at_once_have_sessions_of_their_own_and_no_more_are_made() -> None:
-    sessions = Sessions(numbered())
+def test_calls_at_once_have_sessions_of_their_own_up_to_the_most() -> None:
+    sessions = Sessions(numbered(), most=2)
     lock, together = threading.Lock(), threading.Barrier(2)
     in_use: list[Any] = []
     most = 0
@@ -32,23 +32,22 @@ def test_calls_at_once_have_sessions_of_their_own_and_no_more_are_made() -> None
             together.wait(10)
             with lock:
                 in_use.remove(session)
-            together.wait(10)
             return session
 
-    with ThreadPoolExecutor(2) as callers:
+    with ThreadPoolExecutor(8) as callers:
         assert set(callers.map(call, range(40))) == {0, 1}
     assert most == 2
 
 
 def test_calls_one_after_another_use_one_session() -> None:
-    sessions = Sessions(numbered())
+    sessions = Sessions(numbered(), most=4)
     for _ in range(5):
         with sessions.lend() as session:
             assert session == 0
 
 
 def test_a_call_that_fails_gives_its_session_back() -> None:
-    sessions = Sessions(numbered())
+    sessions = Sessions(numbered(), most=1)
 
     def fail() -> None:
         with sessions.lend() as session:
@@ -60,7 +59,7 @@ def test_a_call_that_fails_gives_its_session_back() -> None:
             fail()
 
 
-def test_a_session_that_cannot_be_made_is_made_by_the_next_call() -> None:
+def test_a_session_that_cannot_be_made_costs_no_turn() -> None:
     made = count()
 
     def make() -> Any:
@@ -68,7 +67,7 @@ def test_a_session_that_cannot_be_made_is_made_by_the_next_call() -> None:
             raise ValueError("no memory")
         return object()
 
-    sessions = Sessions(make)
+    sessions = Sessions(make, most=2)
     with sessions.lend():
         with pytest.raises(ValueError, match="no memory"), sessions.lend():
             pass
