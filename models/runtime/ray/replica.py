@@ -50,10 +50,12 @@ class RoleModel:
         batches = {role: card.max_batch for role, card in self._pool.profile.items()}
         self._scheduler = Scheduler(role.name, 1, self._pool.use, batches, self._pool.retry)
         self._scheduler.submit(self._pool.warm_up).result()
+        # Read once: a server that attaches must not wait for the call that is at work.
+        self._sizes = self._scheduler.submit(self._read_sizes).result()
 
     def sizes(self) -> SizeRule | None:
-        """Return the sizes that the model works at; None where it works at any."""
-        return self._scheduler.submit(self._read_sizes).result()
+        """Return the sizes that the model works at, at once; None where it works at any."""
+        return self._sizes
 
     def submit(self, call: Call) -> "Future[Any]":
         """Queue a call; those that wait and are alike are made together."""
