@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib.metadata
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -71,6 +72,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app = FastAPI(
         title="Retouch",
         summary="A self-hosted server for Bria's v1 Image Editing API.",
+        version=importlib.metadata.version("retouch"),
         lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,  # its page loads scripts from a CDN, which a closed network has not
