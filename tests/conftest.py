@@ -33,6 +33,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--renew-golden", action="store_true", help="keep the results as they are now")
 
 
+# What `scripts/test --fast` leaves out: folders whose tests start whole servers, clusters or browsers or call
+# every route, tests that need a database or a store, and tests that are marked slow by themselves.
+_SLOW_FOLDERS = frozenset({"browser", "cluster", "contract", "deploy", "golden", "process"})
+_SLOW_FIXTURES = frozenset({"postgres", "seaweed"})
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow folders, and those that use a slow fixture, as slow."""
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if folder in _SLOW_FOLDERS or fixtures & _SLOW_FIXTURES:
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def weights_dir() -> Path:
     """Where the `lite` weights lie; the pool fetches what is missing."""

@@ -44,6 +44,7 @@ def test_subject_is_kept_bit_for_bit_and_the_rest_loses_detail(
     assert detail(result.rgb, alpha == 0) < 0.3 * detail(picture.rgb, alpha == 0)
 
 
+@pytest.mark.slow
 def test_each_strength_is_visibly_stronger_than_the_one_before(
     lite: Pool, photo: Callable[[str], Picture]
 ) -> None:
@@ -115,6 +116,7 @@ def test_strength_out_of_bounds_is_refused(lite: Pool, scale: int) -> None:
         background_blur(Picture(np.zeros((4, 4, 3), np.uint8)), lite, scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 800), (800, 1), (3, 2)])
 def test_any_size_is_taken(lite: Pool, shape: tuple[int, int]) -> None:
     picture = Picture(np.full((*shape, 3), 120, np.uint8))

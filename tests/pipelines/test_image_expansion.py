@@ -85,6 +85,7 @@ def test_by_default_a_larger_picture_is_fitted_into_the_canvas() -> None:
     np.testing.assert_array_equal(result.rgb[50:150], np.asarray(resized))
 
 
+@pytest.mark.slow
 def test_no_second_subject_appears_in_the_margin() -> None:
     result = image_expansion(scene(240, 320), MODELS, (1000, 800), (320, 240), (340, 280))
     margin = np.ones((800, 1000), np.bool_)
@@ -98,6 +99,7 @@ def test_a_subject_without_background_is_continued() -> None:
     assert np.abs(result.rgb.astype(int) - (240, 30, 30)).max() <= 2
 
 
+@pytest.mark.slow
 def test_no_step_of_brightness_shows_along_the_border() -> None:
     ramp = np.linspace(60, 200, 400)[None, :, None]
     rgb = np.broadcast_to(ramp, (300, 400, 3)).round().astype(np.uint8)
@@ -107,6 +109,7 @@ def test_no_step_of_brightness_shows_along_the_border() -> None:
         assert np.abs(step).mean() < 6
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_picture_and_others_give_variants() -> None:
     picture = scene()
     first, again, other = (
@@ -131,6 +134,7 @@ def test_transparent_parts_are_generated_and_soft_ones_laid_over_them() -> None:
     assert np.abs(kept[:40, :40].astype(int) - (77, 117, 157)).max() < 30
 
 
+@pytest.mark.slow
 def test_the_real_models_expand_a_photograph(lite: Pool, photo: Callable[[str], Picture]) -> None:
     picture = photo("astronaut")
     size = (picture.width, picture.height)

@@ -247,6 +247,7 @@ def test_layer_names_keep_every_letter() -> None:
     assert [layer.name for layer in PSDImage.open(io.BytesIO(psd))] == ["Café 木"]
 
 
+@pytest.mark.slow
 def test_a_photograph_is_taken_apart(photo: Callable[[str], Picture], lite: Pool) -> None:
     picture = photo("coffee")
     labels = np.zeros(picture.rgb.shape[:2], np.uint8)

@@ -12,6 +12,8 @@ from scripts.benchmarking.photographs import own_photographs, sample_photographs
 from scripts.benchmarking.report import OURS, Findings, report, slope_per_hour
 from tests.helpers.places import PHOTOS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: Pool) -> str:

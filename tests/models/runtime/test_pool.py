@@ -266,6 +266,7 @@ def test_evicted_models_are_freed_and_loaded_anew(tmp_path: Path) -> None:
     assert len(built) == 2
 
 
+@pytest.mark.slow
 def test_under_many_borrowers_no_lent_model_goes_and_the_budget_holds_in_the_end(
     tmp_path: Path,
 ) -> None:

@@ -194,6 +194,7 @@ def test_a_source_with_wrong_bytes_is_passed_over(tmp_path: Path, site: Site, wr
     assert [path for path, _ in site.asked] == ["/bad", "/good"]
 
 
+@pytest.mark.slow
 def test_when_every_source_fails_each_is_named_and_nothing_is_left(
     tmp_path: Path, site: Site, wheels: Callable[[str, bytes], None]
 ) -> None:

@@ -66,6 +66,7 @@ def test_an_object_well_inside_is_not_repeated_in_the_margin() -> None:
     assert not red(result.rgb[margin()]).any()
 
 
+@pytest.mark.slow
 def test_a_stripe_that_reaches_the_border_goes_on_in_the_margin() -> None:
     rgb = wall()
     rgb[160:190] = RED

@@ -127,6 +127,7 @@ def test_one_source_pixel_in_a_large_picture_colours_everything(model: PatchMatc
     assert (model.fill(rgb, hole) == (10, 200, 90)).all()
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_output_whatever_runs_beside_it(model: PatchMatch) -> None:
     inputs = [
         (stripes(300 + 40 * i, 520), block(300 + 40 * i, 520, 90, 120 + 20 * i, 110))

@@ -114,6 +114,7 @@ def test_the_input_is_left_as_it_was(network: Callable[..., RealEsrgan], photo: 
     assert np.array_equal(rgb, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 300), (129, 2), (257, 131)])
 def test_any_size_is_enlarged(network: Callable[..., RealEsrgan], shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(5).integers(0, 256, (*shape, 3), dtype=np.uint8)

@@ -44,6 +44,7 @@ def test_flat_picture_has_no_subject(matting: Matting, level: int) -> None:
     assert matting.matte(np.full((400, 600, 3), level, np.uint8)).max() < 128
 
 
+@pytest.mark.slow
 def test_parallel_calls_give_the_same_mattes_as_single_ones(
     matting: Matting, photo: Callable[[str], Picture]
 ) -> None:
