@@ -1,0 +1,103 @@
+"""The walks of CONTRIBUTING: its backend and its operation, added to a copy of the sources, work."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.places import ROOT
+
+pytestmark = pytest.mark.slow
+
+PAGE = (ROOT / "CONTRIBUTING.md").read_text()
+COPIED = ("imaging", "models", "pipelines", "server", "storage", "docs/photos", "pyproject.toml")
+BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+FILES = {
+    "models/backends/classical/grabcut.py": "class GrabCut",
+    "tests/models/backends/classical/test_grabcut.py": "def test_a_disc_is_the_subject",
+    "pipelines/background_grey.py": "def background_grey",
+    "server/v1/background_grey.py": "OPERATION = Operation(",
+    "tests/server/test_background_grey.py": "def test_the_background_turns_grey",
+}
+"""Where each block of Python goes, and a line that it has."""
+
+
+def block(containing: str) -> str:
+    """Return the block of the page that contains a text, without its indentation."""
+    found = [match for match in BLOCK.finditer(PAGE) if containing in match[3]]
+    assert len(found) == 1, containing
+    (match,) = found
+    return re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE)
+
+
+def insert(file: Path, before: str, text: str) -> None:
+    """Insert a text before the first occurrence of another one."""
+    source = file.read_text()
+    assert before in source, before
+    file.write_text(source.replace(before, text + before, 1))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the sources, to which the page's examples have been added as it says."""
+    for name in COPIED:
+        source, target = ROOT / name, tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    for name in ("helpers", "server/conftest.py", "conftest.py", "models/catalog"):
+        source, target = ROOT / "tests" / name, tmp_path / "tests" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    for name, line in FILES.items():
+        target = tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(block(line))
+    insert(
+        tmp_path / "models/catalog/registry.py",
+        '    Card(\n        role=roles.INPAINTING,\n        name="patchmatch"',
+        textwrap.indent(block('name="grabcut"').rstrip() + ",\n", 4 * " "),
+    )
+    routes = tmp_path / "server/v1/__init__.py"
+    insert(routes, "    background_remove,\n", "    background_grey,\n")
+    insert(routes, "    background_remove.OPERATION,\n", "    background_grey.OPERATION,\n")
+    (tmp_path / "my-profile.toml").write_text(block('matting = "grabcut"'))
+    return tmp_path
+
+
+def run(checkout: Path, *command: str) -> str:
+    """Run a command in the copy and return what it prints; it must succeed."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_backend_and_an_operation_are_added_as_the_page_says(checkout: Path) -> None:
+    tests = [name for name in FILES if name.startswith("tests/")]
+    told = run(checkout, "-m", "pytest", "-q", *tests, "tests/models/catalog/test_registry.py")
+    assert re.search(r"^\d+ passed", told, re.MULTILINE), told
+
+
+def test_the_new_backend_serves_in_a_profile_of_ones_own(checkout: Path) -> None:
+    told = run(
+        checkout,
+        "-c",
+        "from models.catalog.profile import load_profile\n"
+        "from models.roles import MATTING\n"
+        "print(load_profile('my-profile.toml')[MATTING].name)",
+    )
+    assert told == "grabcut\n"
