@@ -1,130 +1,399 @@
-"""Connections that are kept without being used end; others are left alone."""
+"""Connections that are kept without being used end; others are left alone.
+
+The connection's timers run on a clock that the tests move, so that no test depends on the machine.
+"""
 
 import asyncio
+import heapq
+import itertools
 import socket
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from server.http.connection import PatientConnection
 
-LARGE = 64 * 2**20
+LARGE = 8 * 2**20
+SMALL_WINDOW = 32 * 2**10
+"""Receive buffer of the callers, so that most of an answer waits on the server's side."""
+PATIENCE_S = 10
+"""Longest real time for what happens at once on an idle machine."""
+KEEP_ALIVE_S = 5
+HEAD = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
 
 
-class Hasty(PatientConnection):
-    """Waits for a moment only."""
+class Timer:
+    """A call that is due at some time, unless it is cancelled."""
 
-    request_timeout_s = 0.4
-    reading_timeout_s = 2.0
+    def __init__(self, call: Callable[[], object]) -> None:
+        self.call: Callable[[], object] | None = call
 
-
-async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer after more than a moment; with very much to `/large`."""
-    if scope["type"] != "http":
-        return
-    while (await receive()).get("more_body"):
-        pass
-    await asyncio.sleep(0.8)
-    body = bytes(LARGE if scope["path"] == "/large" else 2)
-    headers = [(b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    def cancel(self) -> None:
+        self.call = None
 
 
-@pytest.fixture
-def port() -> Iterator[int]:
-    """Serve on a port of this machine."""
-    config = uvicorn.Config(slow, port=0, http=Hasty, ws="none", lifespan="off", log_level="error")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield int(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    thread.join()
+class Clock:
+    """The event loop as a connection sees it, with timers that run when the test moves the time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._now = 0.0
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, Timer]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def time(self) -> float:
+        return self._now
+
+    def call_later(self, delay: float, call: Callable[[], object]) -> Timer:
+        timer = Timer(call)
+        heapq.heappush(self._timers, (self._now + delay, next(self._order), timer))
+        return timer
+
+    async def advance(self, seconds: float) -> None:
+        """Run every timer that is due within `seconds`, each at its time."""
+        until = self._now + seconds
+        while self._timers and self._timers[0][0] <= until:
+            self._now, _, timer = heapq.heappop(self._timers)
+            if timer.call is not None:
+                timer.call()
+                await asyncio.sleep(0)
+        self._now = until
 
 
-def ended(connection: socket.socket) -> bool:
-    """Tell whether the other side hangs up; waits for ten seconds at most."""
-    connection.settimeout(10)
-    try:
-        while connection.recv(65536):
+class Timed(PatientConnection):
+    """A connection whose timers a test moves; the newest one of a test is `latest`."""
+
+    latest: "Timed"
+    clock: Clock
+
+    def __init__(self, **known: Any) -> None:
+        super().__init__(**known)
+        self.clock = Clock(self.loop)
+        self.loop = self.clock  # type: ignore[assignment]
+        self.lost = asyncio.Event()
+        Timed.latest = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost.set()
+
+    def unread(self) -> int:
+        return 0 if self.lost.is_set() else self._unread()
+
+
+class Application:
+    """Answers with as many bytes as the path says, once the test lets it; the body is read first."""
+
+    def __init__(self) -> None:
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
             pass
-    except ConnectionError:
-        pass
-    return True
+        await self.may_answer.wait()
+        if scope["path"] == "/fails":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": bytes(LARGE), "more_body": True})
+            raise OSError
+        body = bytes(int(scope["path"][1:]))
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
 
-def ends_in_spite_of(drop: bytes, connection: socket.socket) -> bool:
-    """Tell whether the other side hangs up on one that goes on sending drops."""
-    for _ in range(50):
+class Caller:
+    """The other side of one connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self.received = 0
+
+    async def send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._socket, data)
+
+    async def read(self, most: int = 2**16) -> bytes:
+        """Return what is there, once something is; no bytes at the connection's end."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(PATIENCE_S):
+            try:
+                data = await loop.sock_recv(self._socket, most)
+            except ConnectionError:
+                return b""
+        self.received += len(data)
+        return data
+
+    async def read_answer(self, body: int) -> bool:
+        """Read the rest of an answer with a body of so many bytes; False where it breaks off."""
+        answer = b""
+        while not (parted := answer.partition(b"\r\n\r\n"))[1] or len(parted[2]) < body:
+            data = await self.read()
+            if not data:
+                return False
+            answer += data
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        return len(parted[2]) == body
+
+    async def rest(self) -> int:
+        """Read to the end of the connection; returns all the bytes that came."""
+        while await self.read():
+            pass
+        return self.received
+
+
+Scenario = Callable[[Application, Caller], Awaitable[None]]
+Run = Callable[[Scenario], None]
+
+
+@asynccontextmanager
+async def served(application: Application) -> AsyncIterator[Caller]:
+    """Serve `application` on one connection."""
+    config = uvicorn.Config(
+        application, ws="none", lifespan="off", log_config=None, timeout_keep_alive=KEEP_ALIVE_S
+    )
+    loop, state = asyncio.get_running_loop(), ServerState()
+    server = await loop.create_server(
+        lambda: Timed(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
+        connection.setblocking(False)
+        await loop.sock_connect(connection, server.sockets[0].getsockname())
+        await until(lambda: bool(state.connections))
         try:
-            connection.sendall(drop)
-        except ConnectionError:
-            return True
-        time.sleep(0.1)
-    return False
+            yield Caller(connection)
+        finally:
+            server.close()
+            for left in list(state.connections):
+                left.transport.abort()
+            await until(lambda: not state.connections and not state.tasks)
 
 
-def test_a_connection_that_asks_nothing_ends(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        assert ended(connection)
+@pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Run a scenario on the event loop that the server uses, and on Python's own."""
+
+    async def whole(scenario: Scenario) -> None:
+        application = Application()
+        async with served(application) as caller:
+            await scenario(application, caller)
+
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        yield lambda scenario: runner.run(whole(scenario))
 
 
-def test_a_head_in_drops_ends_the_connection(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\n")
-        assert ends_in_spite_of(b"x: y\r\n", connection)
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait, in real time, for what happens soon."""
+    for _ in range(PATIENCE_S * 1000):
+        if holds():
+            return
+        await asyncio.sleep(0.001)
+    raise TimeoutError
 
 
-def test_a_body_after_its_answer_ends_the_connection(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert connection.recv(15) == b"HTTP/1.1 200 OK"
-        assert ends_in_spite_of(b"\r\n", connection)
+async def lost(connection: Timed) -> None:
+    """Wait until the server has no connection any more."""
+    async with asyncio.timeout(PATIENCE_S):
+        await connection.lost.wait()
 
 
-def test_a_request_that_takes_longer_is_answered_and_so_is_the_next(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
+async def answer_is_written(connection: Timed) -> None:
+    """Wait until the application has written all that it may and some of it lies unread."""
+    await until(
+        lambda: (
+            connection.unread() > 0
+            and (connection.cycle.response_complete or connection.flow.write_paused)
+        )
+    )
+
+
+async def read_slowly(caller: Caller, connection: Timed) -> None:
+    """Read what lies unread in pieces, each nearly as late as a piece may be read."""
+    while before := connection.unread():
+        await connection.clock.advance(0.8 * connection.reading_timeout_s)
+        # However small the pieces are that the caller's system makes room for.
+        while connection.unread() >= before:
+            assert await caller.read(), "the connection broke off"
+            await asyncio.sleep(0)
+
+
+def test_a_connection_that_asks_nothing_ends(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
+        await connection.clock.advance(0.9 * connection.request_timeout_s)
+        assert not connection.transport.is_closing()
+        await connection.clock.advance(0.4 * connection.request_timeout_s)
+        assert await caller.rest() == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("drops", [b"x: y\r\n", b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_only_a_whole_head_prolongs_the_time_for_it(run: Run, drops: bytes) -> None:
+    is_whole = drops.startswith(b"GET")
+
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
+        if not is_whole:
+            await caller.send(b"GET /2 HTTP/1.1\r\n")
+        for _ in range(10):
+            if connection.lost.is_set():
+                break
+            await caller.send(drops)
+            if is_whole:
+                assert await caller.read_answer(2)
+            else:
+                await asyncio.sleep(0.01)
+            await until(lambda: connection.unread() == 0)
+            await connection.clock.advance(0.9 * KEEP_ALIVE_S)
+            if not is_whole:
+                await connection.clock.advance(0.2 * connection.request_timeout_s)
+        assert connection.lost.is_set() is not is_whole
+
+    run(scenario)
+
+
+def test_a_body_after_its_answer_ends_the_connection(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
+        await caller.send(HEAD % (b"/2", b""))
+        assert await caller.read_answer(2)
+        await caller.send(b"\r\n")  # uvicorn's own timer stops at any byte
+        await until(lambda: connection.timeout_keep_alive_task is None)
+        await connection.clock.advance(1.3 * connection.request_timeout_s)
+        await lost(connection)
+
+    run(scenario)
+
+
+def test_a_request_that_takes_longer_is_answered_and_so_is_the_next(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
         for _ in range(2):
-            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
-            time.sleep(0.6)  # the body may take longer than the head
-            connection.sendall(b"ok")
-            received = b""
-            while not received.endswith(b"\0\0"):
-                part = connection.recv(65536)
-                assert part, "the connection ended"
-                received += part
-            assert received.startswith(b"HTTP/1.1 200 ")
+            application.may_answer.clear()
+            await caller.send(b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
+            await until(lambda: connection.scope is not None and not connection._is_idle())
+            await connection.clock.advance(3 * connection.request_timeout_s)  # of the body
+            await caller.send(b"ok")
+            await connection.clock.advance(3 * connection.request_timeout_s)  # of the work
+            application.may_answer.set()
+            assert await caller.read_answer(2)
+            await connection.clock.advance(0.9 * KEEP_ALIVE_S)
+
+    run(scenario)
 
 
-def test_a_caller_who_reads_nothing_is_cut_off(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(4)
-        received = 0
-        connection.settimeout(10)
-        try:
-            while part := connection.recv(2**20):
-                received += len(part)
-        except ConnectionError:
-            pass
-        assert 0 < received < LARGE
+@pytest.mark.parametrize(
+    ("body", "head"),
+    [
+        (LARGE, b""),
+        (LARGE, b"Connection: close\r\n"),
+        (200_000, b""),
+        ("fails", b""),
+    ],
+)
+def test_a_caller_who_stops_reading_is_cut_off(run: Run, head: bytes, body: int | str) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
+        await caller.send(HEAD % (f"/{body}".encode(), head))
+        await until(lambda: connection.unread() > 0)
+        for _ in range(3):  # what was read before does not save it
+            await caller.read()
+        await asyncio.sleep(0.05)
+        await connection.clock.advance(2 * connection.reading_timeout_s)
+        await lost(connection)
+        if body != 200_000:  # which may lie in the kernel, and so arrive in spite of it
+            assert 0 < await caller.rest() < LARGE
+
+    run(scenario)
 
 
-def test_a_caller_who_reads_slowly_gets_all(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        connection.settimeout(10)
-        received = pauses = 0
-        while part := connection.recv(2**22):
-            received += len(part)
-            if pauses < 50:  # however small the pieces are that arrive
-                pauses += 1
-                time.sleep(0.01)
-        assert received > LARGE
+@pytest.mark.parametrize(
+    "head",
+    [
+        HEAD % (b"/%d" % LARGE, b""),
+        HEAD % (b"/%d" % LARGE, b"Connection: close\r\n"),
+        b"GET /%d HTTP/1.0\r\nHost: x\r\n\r\n" % LARGE,
+        2 * HEAD % (b"/%d" % (LARGE // 2), b"", b"/%d" % (LARGE // 2), b""),
+        HEAD % (b"/200000", b""),
+    ],
+    ids=["kept alive", "closed", "HTTP/1.0", "pipelined", "in the kernel"],
+)
+def test_a_caller_who_reads_slowly_gets_all(run: Run, head: bytes) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
+        connection.timeout_keep_alive = 10**6  # it has a test of its own
+        await caller.send(head)
+        await answer_is_written(connection)
+        await read_slowly(caller, connection)
+        assert connection.clock.time() > 4 * connection.request_timeout_s
+        if b"1.0" in head or b"close" in head:
+            assert await caller.rest() > LARGE
+        else:
+            await caller.send(HEAD % (b"/2", b""))
+            asked = head.count(b"GET") + 1
+            await until(lambda: connection.server_state.total_requests == asked)
+
+    run(scenario)
+
+
+def test_the_time_for_the_next_request_begins_when_the_answer_is_read(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
+        await caller.send(HEAD % (b"/%d" % LARGE, b""))
+        assert await caller.read(10)
+        await answer_is_written(connection)
+        await connection.clock.advance(0.9 * connection.reading_timeout_s)
+        while caller.received < LARGE:
+            assert await caller.read()
+        await until(lambda: connection.unread() == 0)
+        await connection.clock.advance(0.9 * KEEP_ALIVE_S)
+        assert not connection.transport.is_closing()
+        await connection.clock.advance(2 * KEEP_ALIVE_S)
+        await lost(connection)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("kept_alive", [True, False])
+def test_what_is_unread_at_the_shutdown_is_still_read(run: Run, kept_alive: bool) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
+        if not kept_alive:  # the shutdown comes before the answer
+            application.may_answer.clear()
+        await caller.send(HEAD % (b"/%d" % LARGE, b""))
+        if kept_alive:
+            await answer_is_written(connection)
+        else:
+            await until(lambda: connection.cycle is not None)
+        connection.shutdown()
+        application.may_answer.set()
+        connection.timeout_keep_alive = 10**6
+        await answer_is_written(connection)
+        await read_slowly(caller, connection)
+        assert await caller.rest() > LARGE
+        await lost(connection)
+
+    run(scenario)
+
+
+def test_an_answer_to_head_has_no_body_and_keeps_the_connection(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = Timed.latest
+        await caller.send((HEAD % (b"/%d" % LARGE, b"")).replace(b"GET", b"HEAD"))
+        assert await caller.read_answer(0)
+        await until(lambda: connection.unread() == 0)
+        await connection.clock.advance(0.9 * KEEP_ALIVE_S)
+        await caller.send(HEAD % (b"/2", b""))
+        assert await caller.read_answer(2)
+
+    run(scenario)
