@@ -1,0 +1,89 @@
+"""What the server uses of uvicorn and its like beyond their documented interfaces, by name.
+
+An upgrade that moves or renames one of these parts fails here, with that name.
+"""
+
+import importlib.metadata
+import inspect
+import tomllib
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from starlette.responses import FileResponse
+from uvicorn.protocols.http import h11_impl
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.server import ServerState
+
+from server.http.connection import PatientConnection
+from server.http.results import ResultFile
+from server.http.shutdown import GracefulServer
+from tests.helpers.places import ROOT
+
+OVERRIDDEN = [
+    (PatientConnection, h11_impl.H11Protocol),
+    (GracefulServer, uvicorn.Server),
+    (ResultFile, FileResponse),
+]
+NEW = {"_is_idle", "_unread", "_wait", "_watch", "_refuse_connections", "_hold_signals"}
+"""Methods that are the server's own."""
+
+
+def signature(of: Any) -> list[tuple[str, Any]]:
+    return [(p.name, p.kind) for p in inspect.signature(of).parameters.values()]
+
+
+@pytest.mark.parametrize(("own", "base"), OVERRIDDEN)
+def test_every_overridden_method_is_one_of_the_framework(own: type, base: type) -> None:
+    methods = {name for name, member in vars(own).items() if inspect.isfunction(member)}
+    for name in methods - NEW - {"__init__"}:
+        assert hasattr(base, name), f"{base.__name__}.{name}"
+        assert signature(getattr(own, name)) == signature(getattr(base, name)), name
+    for name in methods & NEW:
+        assert not hasattr(base, name), f"{base.__name__} has a {name} of its own now"
+
+
+def made_connection() -> h11_impl.H11Protocol:
+    config = uvicorn.Config(FastAPI(), ws="none", lifespan="off", log_config=None)
+    # A loop is only kept, not used, until a connection is made.
+    return h11_impl.H11Protocol(config, ServerState(), {}, _loop=object())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["cycle", "flow", "loop", "transport", "timeout_keep_alive", "timeout_keep_alive_task"],
+)
+def test_a_connection_has(name: str) -> None:
+    assert hasattr(made_connection(), name)
+
+
+@pytest.mark.parametrize(
+    ("owner", "parts"),
+    [
+        (h11_impl.RequestResponseCycle.__init__, ["self.response_complete", "self.keep_alive"]),
+        (FlowControl.__init__, ["self.write_paused"]),
+        (uvicorn.Server.__init__, ["self._captured_signals", "self.should_exit", "self.started"]),
+        (uvicorn.Server.startup, ["self.servers"]),
+        (
+            uvicorn.Server.shutdown,
+            ["connection.shutdown()", "self.config.timeout_graceful_shutdown"],
+        ),
+        (uvicorn.Server.main_loop, ["self.on_tick(counter)", "asyncio.sleep(0.1)"]),
+        (uvicorn.Server.capture_signals, ["self.handle_exit", "self._captured_signals"]),
+        (h11_impl.H11Protocol.on_response_complete, ["self.timeout_keep_alive_handler"]),
+        (h11_impl.H11Protocol.connection_made, ["FlowControl(transport)"]),
+        (FastAPI.openapi, ["self.openapi_schema"]),
+    ],
+)
+def test_the_framework_still_uses(owner: Any, parts: list[str]) -> None:
+    source = inspect.getsource(owner)
+    for part in parts:
+        assert part in source, f"{owner.__qualname__}: {part}"
+
+
+def test_uvicorn_is_bounded_to_the_minor_version_that_is_tested() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    major, minor, *_ = importlib.metadata.version("uvicorn").split(".")
+    bound = next(line for line in told if line.startswith("uvicorn"))
+    assert bound == f"uvicorn[standard]>={major}.{minor},<{major}.{int(minor) + 1}"
