@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.errors import MaskRatioError
 from imaging.picture import Mask, Window
 from imaging.resize import Size, pad_to_blocks, resize, resize_labels
 
@@ -16,10 +17,6 @@ MaskKind = Literal["manual", "automatic"]
 _WHITE = 127  # a mask pixel above it is edited
 _RATIO_SLACK = 0.02
 _AUTOMATIC_GROWTH = 0.006  # of the square root of the picture's area
-
-
-class MaskRatioError(Exception):
-    """The mask's aspect ratio is not the picture's."""
 
 
 def check_ratio(mask_size: tuple[int, int], size: tuple[int, int]) -> None:

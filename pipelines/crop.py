@@ -8,7 +8,8 @@ from imaging.compositing import cut_out
 from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
-from pipelines.common.subject import NoForegroundError, brings_alpha, subject_alpha
+from pipelines.common.subject import brings_alpha, subject_alpha
+from pipelines.errors import CropTooLargeError, NoForegroundError
 
 MAX_AREA = 8192 * 8192
 """Largest result, in pixels, padding included."""
@@ -18,10 +19,6 @@ _VISIBLE = 12
 _SPECK = 0.001
 """Share of the largest part's area under which a part of a matte is a speck."""
 _WORK_SIDE = 1024
-
-
-class CropTooLargeError(Exception):
-    """The crop with its padding would exceed MAX_AREA."""
 
 
 def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = False) -> Picture:

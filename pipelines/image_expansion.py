@@ -12,14 +12,11 @@ from models.roles import INPAINTING, OUTPAINTING, Models
 from pipelines.common.canvas import cut
 from pipelines.common.subject import subject_alpha
 from pipelines.common.texture_sources import lone_objects
+from pipelines.errors import OutsideCanvasError
 
 _FAINT = 12  # 5 % opacity
 _CONTINUED = 0.12  # of the kept part: how deep a subject cut by its border may be continued
 _BROAD = 0.07  # of the longer side: what the border cuts on such a front goes on beyond it
-
-
-class OutsideCanvasError(Exception):
-    """The picture's place lies wholly outside the canvas."""
 
 
 def image_expansion(

@@ -13,6 +13,7 @@ from imaging.resize import resize_labels, within_side
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, Models
 from pipelines.common.subject import subject_alpha
+from pipelines.errors import CanvasTooLongError
 from pipelines.objects_mask_generator import objects_mask_generator
 
 _FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair
@@ -24,10 +25,6 @@ _ROUND = 0.25  # its largest disc, of its own area: less is a strip or a tatter
 _FULL = 0.5  # of its convex hull that it fills: less is scattered
 _MOST = 32
 _STRIP_PIXELS = 1 << 20
-
-
-class CanvasTooLongError(Exception):
-    """A side of the picture is longer than a PSD file can hold."""
 
 
 def image_to_psd(picture: Picture, models: Models, labels: Labels | None = None) -> bytes:

@@ -10,10 +10,7 @@ from imaging.masks import fit_mask, grow
 from imaging.picture import Labels, Mask, Picture
 from models.roles import Models
 from pipelines.eraser import eraser
-
-
-class NoSuchMaskError(Exception):
-    """A mask's id is not in the panoptic map; the text names it."""
+from pipelines.errors import NoSuchMaskError
 
 
 def objects_remove(

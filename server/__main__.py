@@ -26,9 +26,8 @@ from server.context import WarmModels
 from server.http.connection import PatientConnection
 from server.http.shutdown import GracefulServer, Shutdown
 from server.settings import Settings
-from storage.database import DatabaseUnavailableError
-from storage.folder_lock import FolderInUseError, FolderLock
-from storage.object_store import StoreUnavailableError
+from storage.errors import DatabaseUnavailableError, FolderInUseError, StoreUnavailableError
+from storage.folder_lock import FolderLock
 
 
 def main() -> int:

@@ -123,6 +123,7 @@ def _add_query(app: FastAPI, query: VisualQuery, endpoints: Endpoints) -> None:
         name=query.name,
         summary=query.summary,
         responses={200: {"model": query.response}},
+        openapi_extra=openapi.refused_with(*openapi.QUERY_CODES),
         tags=["visuals"],
     )
 

@@ -88,19 +88,17 @@ class Endpoints:
             if (picture := await self._dependencies.intake.picture(fields, rule)) is not None:
                 pictures[rule.name] = picture
         pictures.update(await operation.gather(body, self._dependencies.intake))
-        with translated():
+        with translated(operation.refusals):
             operation.check(body, pictures)
         chosen = self._dependencies.settings.result_format
         extension = result_extension(chosen, operation, body, pictures["image"])
         job = Job(operation, organisation, body, pictures, (), visual_id, changed=changed)
         if operation.registers:
             job = await self._registered(request, job)
-        name = job.visual_id if operation.extension == "zip" else ""
+        name = operation.result_name(job.visual_id)
         keys = [new_key(organisation, extension, name) for _ in range(operation.count(body))]
-        edits_visual = operation.of_visual and operation.extension is None
-        return replace(
-            job, keys=keys, sid=self._dependencies.visuals.new_sid() if edits_visual else ""
-        )
+        sid = self._dependencies.visuals.new_sid() if operation.makes_sid else ""
+        return replace(job, keys=keys, sid=sid)
 
     def _of_visual(
         self, organisation: str, visual_id: str, body: EditBody

@@ -1,4 +1,4 @@
-"""The one table of status codes, and the one error body that every refusal is answered with.
+"""Every error of server/, the one table of status codes, and the one error body of every refusal.
 
 ApiError                    code  when
 |- BadRequestError          400   a field is missing, malformed or out of bounds
@@ -10,42 +10,45 @@ ApiError                    code  when
 |- TooLargeError            413   more bytes or pixels than allowed
 |- UnsupportedPictureError  415   a format or colour mode that the route does not take
 |- BlockedError             422   content moderation refused a picture
-|- BusyError                429   as many requests as may are in hand; Retry-After says when to try again
+|- BusyError                429   the server is at its limit; Retry-After says when to try again
 |- FetchRefusedError        460   the picture at an address could not be fetched
-|- CannotWorkError          506   a sound request that this input or this profile cannot serve
-|- UnavailableError         503   a model, the store or the database is unavailable just now
+|- UnavailableError         503   a model, the store or the database is unavailable
 |  |- RequestTimeoutError   503   the work took longer than it may
 |  `- ShuttingDownError     503   the process ends before the work is done
-|- JobFailedError           any   what a job of sync=false failed with, told at its link
+|- CannotWorkError          506   a sound request that this input or this profile cannot serve
+`- JobFailedError           any   what a job of sync=false failed with, told at its link
+
+Exception
+|- FetchFailedError               a picture could not be fetched; becomes FetchRefusedError
+`- FetchTooLargeError             the file at an address is too large; becomes TooLargeError
+
+BaseException
+`- JobInterruptedError            the process ends with a job undone; the job runs again later
+
+Errors of the layers below become an ApiError in `translated`: those of one operation as its
+`Operation.refusals` says, the others as `GENERAL_REFUSALS` says. Everything else is answered with 500.
 """
 
 import http
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from imaging.masks import MaskRatioError
+from imaging.errors import MaskRatioError
 from models.errors import (
     DeadlineExceededError,
     EngineBusyError,
     EngineUnavailableError,
     ModelUnavailableError,
     NothingToCopyError,
-    ReferenceUnsupportedError,
 )
-from pipelines.common.subject import NoForegroundError
-from pipelines.crop import CropTooLargeError
-from pipelines.image_expansion import OutsideCanvasError
-from pipelines.image_to_psd import CanvasTooLongError
-from pipelines.objects_remove import NoSuchMaskError
-from pipelines.people.actions import BadActionError
-from storage.database import DatabaseUnavailableError
-from storage.object_store import StoreUnavailableError
+from storage.errors import DatabaseUnavailableError, StorageError, StoreUnavailableError
 
 log = logging.getLogger("retouch")
 
@@ -53,7 +56,7 @@ _STATUS_WORDS = {460: "IMAGE_FETCH_FAILED", 506: "INSUFFICIENT_DATA", 422: "CONT
 
 
 _COME_AGAIN_S = 5
-"""When to come again after 503: what is away is back in seconds, or takes longer than can be told."""
+"""Retry-After of 503: what is unavailable is back in seconds, or after a time that nobody knows."""
 
 
 class ApiError(Exception):
@@ -128,7 +131,7 @@ class BlockedError(ApiError):
 
 
 class BusyError(ApiError):
-    """429: the house is full."""
+    """429: the server is at its limit; Retry-After says when to try again."""
 
     code = 429
 
@@ -140,7 +143,7 @@ class FetchRefusedError(ApiError):
 
 
 class UnavailableError(ApiError):
-    """503: a model, the store or the database is not to be had just now; Retry-After says when again."""
+    """503: a model, the store or the database is unavailable; Retry-After says when to try again."""
 
     code = 503
 
@@ -175,44 +178,52 @@ class JobFailedError(ApiError):
         self.code = code
 
 
-_FROM_BELOW: Mapping[type[Exception], tuple[type[ApiError], str]] = {
+class FetchFailedError(Exception):
+    """The picture could not be fetched; the reason is fit for the caller to read."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class FetchTooLargeError(Exception):
+    """The file at the URL is larger than the limit."""
+
+
+class JobInterruptedError(BaseException):
+    """The process ends with this job undone; no Exception, so that its workflow stays pending."""
+
+
+Refusals = Mapping[type[Exception], tuple[type[ApiError], str]]
+"""Errors of the layers below, and the refusal each becomes: its class, and the start of its text."""
+
+GENERAL_REFUSALS: Refusals = {
     MaskRatioError: (BadRequestError, "The mask and the image must have the same aspect ratio"),
-    OutsideCanvasError: (BadRequestError, "original_image_location leaves nothing of the image"),
-    NoForegroundError: (CannotWorkError, "No foreground was found in the image"),
-    CanvasTooLongError: (TooLargeError, "The image is too large for a PSD file"),
-    CropTooLargeError: (TooLargeError, "With this padding the result is too large"),
-    NoSuchMaskError: (CannotWorkError, "This visual has no such mask"),
-    BadActionError: (BadRequestError, "This change cannot be made"),
-    ReferenceUnsupportedError: (
-        CannotWorkError,
-        "This server's profile makes scenes from prompts alone",
-    ),
     NothingToCopyError: (CannotWorkError, "Nothing of the image is left to fill the area from"),
     ModelUnavailableError: (UnavailableError, "A model cannot be loaded"),
-    EngineUnavailableError: (UnavailableError, "The models are not to be had just now"),
+    EngineUnavailableError: (UnavailableError, "The models are unavailable"),
     DeadlineExceededError: (RequestTimeoutError, "The request was given up"),
     MemoryError: (UnavailableError, "There is not enough memory for this just now"),
 }
-"""What the layers below raise, and the refusal each becomes."""
+"""What more than one operation may meet; what one alone raises is in its `Operation.refusals`."""
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Turn what the layers below raise into refusals."""
+def translated(refusals: Refusals = MappingProxyType({})) -> Iterator[None]:
+    """Turn errors of the layers below into refusals; `refusals` are those of one operation."""
+    known = {**GENERAL_REFUSALS, **refusals}
     try:
         yield
     except EngineBusyError as error:
         raise busy(str(error), error.retry_after) from error
-    except tuple(_FROM_BELOW) as error:
-        kind, text = next(
-            refusal for known, refusal in _FROM_BELOW.items() if isinstance(error, known)
-        )
+    except tuple(known) as error:
+        kind, text = next(known[cls] for cls in type(error).__mro__ if cls in known)
         detail = str(error)
         raise kind(f"{text}: {detail}." if detail else f"{text}.") from error
 
 
 def busy(text: str, seconds: int) -> BusyError:
-    """Make the refusal of a full house, which says when to come again."""
+    """Make the refusal of a server at its limit, which says when to try again."""
     return BusyError(f"{text}; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
@@ -244,32 +255,32 @@ def error_response(error: ApiError) -> Response:
     )
 
 
-def _api_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)  # noqa: S101 - registered for this class alone
-    return error_response(error)
-
-
-def _away(request: Request, error: Exception) -> Response:
-    """Answer where the store or the database is away; what it said is for the log alone."""
-    log.error("%s %s: %s", request.method, request.url.path, error)
-    what = "store" if isinstance(error, StoreUnavailableError) else "database"
-    return error_response(UnavailableError(f"The {what} is not to be had just now; try again."))
-
-
-def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
-    text = {
-        404: f"There is no route {request.url.path[:200]}.",
-        405: f"{request.method} is not a method of this route.",
-    }.get(error.status_code, str(error.detail))
-    return JSONResponse(
-        error_body(error.status_code, text), error.status_code, headers=error.headers
-    )
-
-
 def install(app: FastAPI) -> None:
     """Answer every refusal of `app` with the one error body."""
-    app.add_exception_handler(ApiError, _api_error)
-    app.add_exception_handler(StoreUnavailableError, _away)
-    app.add_exception_handler(DatabaseUnavailableError, _away)
-    app.add_exception_handler(HTTPException, _http_error)
+
+    @app.exception_handler(ApiError)
+    async def refusal(_: Request, error: ApiError) -> Response:
+        return error_response(error)
+
+    @app.exception_handler(StoreUnavailableError)
+    async def store_unavailable(request: Request, error: StoreUnavailableError) -> Response:
+        return _unavailable("store", request, error)
+
+    @app.exception_handler(DatabaseUnavailableError)
+    async def database_unavailable(request: Request, error: DatabaseUnavailableError) -> Response:
+        return _unavailable("database", request, error)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        text = {
+            404: f"There is no route {request.url.path[:200]}.",
+            405: f"{request.method} is not a method of this route.",
+        }.get(error.status_code, str(error.detail))
+        body = error_body(error.status_code, text)
+        return JSONResponse(body, error.status_code, headers=error.headers)
+
+
+def _unavailable(what: str, request: Request, error: StorageError) -> Response:
+    """Answer that the store or the database is unavailable; the reason is for the log alone."""
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return error_response(UnavailableError(f"The {what} is unavailable; try again."))

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imaging.files.header import Probe
 from imaging.picture import Labels, Picture
 from models.roles import Models
+from server.errors import Refusals
 from server.http.uploads import Encoded, Intake, PictureRule
 
 
@@ -153,9 +154,13 @@ class Operation(Generic[B]):
     gather: brings in pictures that the rules cannot name. check: refuses what only fields and picture
     headers together show. prepare: refuses what only decoding shows, and gives the body with what only
     the picture can tell filled in. All three run before any work.
-    perform: the pipeline. count: how many results it gives. changes: ids of the people it changes.
+    perform: the pipeline. refusals: what errors that this operation alone raises become, in all of the
+    above and in jobs. further_codes: codes that the OpenAPI document names beyond those that follow from
+    the fields and pictures. count: how many results it gives. changes: ids of the people it changes.
     longest_side: of its results, in pixels, which not every format can hold. extension: of results that
-    are no pictures. respond: makes the answer out of the body and where the results are.
+    are no pictures. result_name: from the visual_id, what the file of a result is called; empty for a
+    name that nobody can guess. response: the type of the answer. respond: makes the answer out of the
+    body and where the results are.
     """
 
     path: str
@@ -174,6 +179,9 @@ class Operation(Generic[B]):
     longest_side: Callable[[B, Probe], int] = lambda body, probe: max(probe.width, probe.height)
     changes: Callable[[B], Sequence[str]] = lambda body: ()
     extension: str | None = None
+    result_name: Callable[[str], str] = lambda visual_id: ""
+    refusals: Refusals = field(default_factory=dict)
+    further_codes: tuple[int, ...] = ()
     response: type[BaseModel] = ResultUrl
     respond: Callable[[B, Delivered], BaseModel] = result_url
 
@@ -186,6 +194,11 @@ class Operation(Generic[B]):
     def of_visual(self) -> bool:
         """Whether it edits a registered picture."""
         return "{visual_id}" in self.path
+
+    @property
+    def makes_sid(self) -> bool:
+        """Whether further edits can start from its result."""
+        return self.of_visual and self.extension is None
 
 
 @dataclass(frozen=True)

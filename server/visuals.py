@@ -16,7 +16,8 @@ from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
 from server.errors import NotFoundError
 from server.http.uploads import Encoded
-from storage.object_store import ObjectMissingError, ObjectStore, content_type_of
+from storage.errors import ObjectMissingError
+from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Records, Visual
 
 _VISUAL_ID = re.compile(r"[0-9a-f]{16}\Z")

@@ -14,6 +14,8 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from storage.errors import DatabaseUnavailableError
+
 _CONNECT_S = 3
 _POOL = 8
 """Connections kept by one process, and as many again under load."""
@@ -27,10 +29,6 @@ _KEEPALIVES = {
     "tcp_user_timeout": 15_000,
 }
 """libpq's: a database whose machine has gone is noticed in about 15 s."""
-
-
-class DatabaseUnavailableError(OSError):
-    """The database cannot be reached just now."""
 
 
 def database_url(text: str) -> URL:
@@ -92,7 +90,7 @@ def reaching_database() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """Say what went wrong without the statement, which holds what callers sent."""
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return f"the database is not to be had: {str(cause).partition(chr(10))[0]}"
+    return f"the database is unavailable: {str(cause).partition(chr(10))[0]}"
 
 
 def _set_up_sqlite(connection: object, _: object) -> None:

@@ -11,14 +11,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.object_store import (
-    ObjectInfo,
-    ObjectMissingError,
-    Refusal,
-    StoreUnavailableError,
-    check_key,
-    content_type_of,
-)
+from storage.errors import ObjectMissingError, StoreUnavailableError
+from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of
 
 # A key's segment cannot start with a dot, so no link ever names a file that is being written.
 _WRITING_PREFIX = ".writing-"

@@ -4,9 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
-
-class FolderInUseError(RuntimeError):
-    """Another process keeps its data in this folder."""
+from storage.errors import FolderInUseError
 
 
 class FolderLock:

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from storage.errors import InvalidKeyError
+
 MAX_KEY_LENGTH = 512
 MAX_SEGMENT_LENGTH = 200
 
@@ -25,18 +27,6 @@ CONTENT_TYPES = {
 
 # A segment never starts with a dot: neither `.`, `..` nor the names of files being written.
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
-
-
-class InvalidKeyError(ValueError):
-    """The text is not a key; no store ever holds an object under it."""
-
-
-class ObjectMissingError(KeyError):
-    """No object lies under the key."""
-
-
-class StoreUnavailableError(OSError):
-    """The store cannot be reached, or does not let us, just now."""
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from storage.object_store import (
-    ObjectInfo,
-    ObjectMissingError,
-    Refusal,
-    StoreUnavailableError,
-    check_key,
-    content_type_of,
-)
+from storage.errors import ObjectMissingError, StoreUnavailableError
+from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of
 
 _CODE, _REASON = "retouch-code", "retouch-reason"
 """Metadata of an object that stands for a refusal; a reader sees them with `x-amz-meta-` before."""

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
-from storage.database import DatabaseUnavailableError, open_engine, reaching_database
+from storage.database import open_engine, reaching_database
+from storage.errors import DatabaseUnavailableError
 from storage.records import ServerRow
 
 _SETTLED_S = 5.0

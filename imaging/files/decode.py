@@ -10,7 +10,8 @@ import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import JpegImagePlugin, PngImagePlugin
 
-from imaging.files.header import Container, DamagedPictureError, read_container
+from imaging.errors import DamagedPictureError
+from imaging.files.header import Container, read_container
 from imaging.files.icc import Samples, to_srgb
 from imaging.files.png_reader import decode_png
 from imaging.picture import Alpha8, Picture

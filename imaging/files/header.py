@@ -4,11 +4,6 @@ Pillow reads these headers too, but it warns of odd ones through process-wide fi
 size by a process-wide limit and unpacks texts nobody asked for. Here a file is walked marker by
 marker (ITU-T T.81, annex B) or chunk by chunk (PNG, third edition; RFC 9649 for WebP), and the
 decoders are handed only the parts that make its pixels.
-
-    PictureError
-    ├── EmptyPictureError      no bytes at all
-    ├── NotAPictureError       another kind of file
-    └── DamagedPictureError    begins like a picture, cannot be read as one
 """
 
 import re
@@ -17,6 +12,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
+
+from imaging.errors import DamagedPictureError, EmptyPictureError, NotAPictureError
 
 Format = Literal["JPEG", "PNG", "WEBP"]
 EXTENSIONS: dict[Format, str] = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
@@ -44,34 +41,6 @@ _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _JPEG_NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})
 _ORIENTATION_TAG = 0x0112
-
-
-class PictureError(ValueError):
-    """The bytes are not a picture that can be worked on; the message is meant for the caller."""
-
-
-class EmptyPictureError(PictureError):
-    """There are no bytes."""
-
-    def __init__(self) -> None:
-        """Say so."""
-        super().__init__("The picture is empty.")
-
-
-class NotAPictureError(PictureError):
-    """The bytes are of another kind."""
-
-    def __init__(self) -> None:
-        """Say which kinds are taken."""
-        super().__init__("This is not a picture in a supported format: JPEG, PNG and WEBP are.")
-
-
-class DamagedPictureError(PictureError):
-    """The file is cut short or garbled."""
-
-    def __init__(self, format: Format) -> None:
-        """Say of which format the file claims to be."""
-        super().__init__(f"The {format} file is damaged: it cannot be decoded.")
 
 
 @dataclass

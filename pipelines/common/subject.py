@@ -7,10 +7,6 @@ from imaging.picture import Alpha8, Picture
 from models.roles import MATTING, Models
 
 
-class NoForegroundError(Exception):
-    """The picture has no subject to work on."""
-
-
 def brings_alpha(picture: Picture) -> bool:
     """Whether the picture has an alpha channel that is not opaque throughout."""
     return picture.alpha is not None and bool(picture.alpha.min() < 255)

@@ -5,10 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.roles import Face
-
-
-class BadActionError(Exception):
-    """An action that a person does not offer or a value it does not take; the text says which."""
+from pipelines.errors import BadActionError
 
 
 @dataclass(frozen=True)

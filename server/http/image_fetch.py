@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from server.errors import FetchFailedError, FetchTooLargeError
 from server.http.ip_ranges import Network, is_public, parse_address
 
 _UNREACHABLE = (
@@ -33,19 +34,6 @@ _RESOLVER_THREADS = 8
 
 Resolve = Callable[[str, int], list[str]]
 """Gives the IP addresses of a host name, best first; raises OSError when it has none."""
-
-
-class FetchFailedError(Exception):
-    """The picture could not be fetched; the reason is fit for the caller to read."""
-
-    def __init__(self, reason: str) -> None:
-        """Keep the reason."""
-        super().__init__(reason)
-        self.reason = reason
-
-
-class FetchTooLargeError(Exception):
-    """The file at the URL is larger than the limit."""
 
 
 @dataclass(frozen=True)

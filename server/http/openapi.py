@@ -1,12 +1,22 @@
-"""What the OpenAPI document says that FastAPI cannot see: bodies of three types, the token, every refusal."""
+"""What the OpenAPI document says that FastAPI cannot know: bodies of three types, the token, refusals."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from server.errors import ApiError, error_body, status_word
+from server.errors import (
+    ApiError,
+    BlockedError,
+    BusyError,
+    FetchRefusedError,
+    InvalidTokenError,
+    NotFoundError,
+    Refusals,
+    error_body,
+    status_word,
+)
 from server.http.uploads import PictureRule
 
 Schema = dict[str, Any]
@@ -45,6 +55,16 @@ class Described(Protocol):
         """The pictures it takes."""
         ...
 
+    @property
+    def refusals(self) -> Refusals:
+        """What errors that it alone raises become."""
+        ...
+
+    @property
+    def further_codes(self) -> Sequence[int]:
+        """Codes beyond those that follow from its fields and pictures."""
+        ...
+
 
 _TOKEN = {
     "type": "apiKey",
@@ -52,7 +72,24 @@ _TOKEN = {
     "name": "api_token",
     "description": "Stands for an organisation; each has visuals of its own.",
 }
-_ANY_REFUSAL = "default"
+JOB_REFUSAL = "default"
+"""Stands for whichever code a job of sync=false failed with."""
+_CODES = "x-codes"
+"""Under this name a route tells its codes until the document is complete."""
+_TOKEN_CODES = {401, 500}
+_WORK_CODES = {429, 503, 506}
+_BODY_CODES = {400, 408, 413, 415}
+VISUAL_CODES = _TOKEN_CODES | {404}
+"""Codes of a route of a visual that does no work."""
+QUERY_CODES = VISUAL_CODES | _WORK_CODES
+"""Codes of a query about a visual."""
+UPLOAD_CODES = _TOKEN_CODES | _WORK_CODES | _BODY_CODES | {460}
+"""Codes of a route that takes a picture."""
+
+
+def refused_with(*codes: int | str) -> Schema:
+    """Return what a route passes as `openapi_extra`: the codes with which it may refuse."""
+    return {_CODES: [str(code) for code in codes]}
 
 
 def install(app: FastAPI, operations: Sequence[Described]) -> None:
@@ -117,10 +154,27 @@ def describe(operation: Described) -> Schema:
     for name, schema in operation.body.model_json_schema()["properties"].items():
         if is_get or name in operation.in_query:
             parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
-    told: Schema = {"parameters": parameters} if parameters else {}
+    told = refused_with(*codes_of(operation))
+    if parameters:
+        told["parameters"] = parameters
     if not is_get:
         told["requestBody"] = picture_body(operation.body, operation.pictures)
     return told
+
+
+def codes_of(operation: Described) -> set[int]:
+    """Return the codes with which an operation may refuse."""
+    codes = _TOKEN_CODES | _WORK_CODES | {400, *operation.further_codes}
+    codes |= {kind.code for kind, _ in operation.refusals.values()}
+    if operation.method != "GET":
+        codes |= _BODY_CODES
+    if operation.pictures:
+        codes |= {FetchRefusedError.code}
+    if operation.of_visual:
+        codes |= {NotFoundError.code}
+    if "content_moderation" in operation.body.model_fields:
+        codes |= {BlockedError.code}
+    return codes
 
 
 def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
@@ -129,13 +183,13 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
         # After FastAPI, which would turn the bounds of a seed into inexact floats.
         paths[f"/v1{operation.path}"][operation.method.lower()] |= describe(operation)
     codes = set()
-    for path, methods in paths.items():
+    for methods in paths.values():
         for told in methods.values():
-            refusals = sorted(_refusals(path, told))
+            refusals = sorted(told.pop(_CODES, ()))
             codes |= set(refusals)
             successes = {code: told["responses"][code] for code in told["responses"] if code < "3"}
             told["responses"] = successes | {code: _to("responses", code) for code in refusals}
-            if path.startswith("/v1/"):
+            if str(InvalidTokenError.code) in refusals:
                 told["security"] = [{"api_token": []}]
             _name_bodies(told, schemas)
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -162,45 +216,12 @@ def _to(kind: str, name: str) -> Schema:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def _refusals(path: str, told: Schema) -> set[str]:
-    """Tell with which codes a route may refuse, from what it takes."""
-    if path.startswith("/results/"):
-        return {"403", "404", _ANY_REFUSAL}
-    if not path.startswith("/v1/"):
-        return set()
-    fields = set(_fields(told))
-    codes = {"401", "500"}
-    if not path.endswith("/remove_image"):
-        codes |= {"429", "503", "506"}
-    if fields:
-        codes |= {"400"}
-    if "requestBody" in told:
-        codes |= {"408", "413", "415"}
-    if "image_url" in fields or path.endswith("/objects/remove"):
-        codes |= {"460"}
-    if "content_moderation" in fields:
-        codes |= {"422"}
-    if "{visual_id}" in path:
-        codes |= {"404"}
-    if path.endswith("increase_resolution"):
-        codes |= {"406", "413"}
-    return codes
-
-
-def _fields(told: Schema) -> Iterator[str]:
-    for parameter in told.get("parameters", ()):
-        if parameter["in"] == "query":
-            yield parameter["name"]
-    for body in told.get("requestBody", {}).get("content", {}).values():
-        yield from body["schema"].get("properties", {})
-
-
 def _response(code: str) -> Schema:
     told: Schema = {
         "description": _description(code),
         "content": {"application/json": {"schema": _to("schemas", "Error")}},
     }
-    if code == "429":
+    if code == str(BusyError.code):
         told["headers"] = {
             "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
         }
@@ -208,8 +229,8 @@ def _response(code: str) -> Schema:
 
 
 def _description(code: str) -> str:
-    """Tell what a code stands for, in the words of its class in `server.errors`."""
-    if code == _ANY_REFUSAL:
+    """Return what a code stands for, in the words of its class in `server.errors`."""
+    if code == JOB_REFUSAL:
         return "What a job of sync=false failed with, under the code it failed with."
     for kind in ApiError.__subclasses__():
         if str(kind.code) == code and (kind.__doc__ or "").startswith(f"{code}: "):

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
 from server.errors import JobFailedError, LinkRefusedError, NotFoundError
+from server.http.openapi import JOB_REFUSAL, refused_with
 from storage.links import LinkSigner, LinkState
 from storage.object_store import ObjectStore
 
@@ -78,6 +79,7 @@ class Delivery:
     summary="Read a result",
     response_class=FileResponse,
     responses={206: {"description": "The range that was asked for."}},
+    openapi_extra=refused_with(LinkRefusedError.code, NotFoundError.code, JOB_REFUSAL),
 )
 def read_result(request: Request, key: str, expires: str = "", signature: str = "") -> Response:
     """Serve a stored result, whole or by range; the link itself is the permission."""

@@ -9,15 +9,17 @@ from typing import Any
 
 import anyio.to_thread
 
-from imaging.files.header import (
-    DamagedPictureError,
-    EmptyPictureError,
-    NotAPictureError,
-    Probe,
-    probe,
+from imaging.errors import DamagedPictureError, EmptyPictureError, NotAPictureError
+from imaging.files.header import Probe, probe
+from server.errors import (
+    BadRequestError,
+    FetchFailedError,
+    FetchRefusedError,
+    FetchTooLargeError,
+    TooLargeError,
+    UnsupportedPictureError,
 )
-from server.errors import BadRequestError, FetchRefusedError, TooLargeError, UnsupportedPictureError
-from server.http.image_fetch import FetchFailedError, FetchTooLargeError, PictureFetcher
+from server.http.image_fetch import PictureFetcher
 from server.settings import Settings
 
 ALL_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.errors import DamagedPictureError
 from imaging.files.decode import decode, decode_mask
 from imaging.files.encode import MAX_SIDE, encode
-from imaging.files.header import EXTENSIONS, DamagedPictureError, Format
+from imaging.files.header import EXTENSIONS, Format
 from imaging.picture import Picture
 from models.roles import Models
 from pipelines.common.moderation import is_blocked
@@ -76,7 +77,7 @@ class JobExecutor:
         Raises ApiError, and BlockedError when moderation leaves nothing; then nothing is stored.
         """
         start = time.monotonic()
-        with translated():
+        with translated(job.operation.refusals):
             inputs, body = self._checked(job)
             results = job.operation.perform(body, inputs, self._models)
             blocked = [self._blocks(job, result) for result in results]
@@ -124,7 +125,7 @@ class JobExecutor:
 
         Gives the job with what only the picture could tell filled in.
         """
-        with translated():
+        with translated(job.operation.refusals):
             return replace(job, body=self._checked(job)[1])
 
     def query(self, query: VisualQuery, visual: Visual) -> Any:

@@ -16,6 +16,7 @@ from server.errors import (
     BlockedError,
     BusyError,
     JobFailedError,
+    JobInterruptedError,
     RequestTimeoutError,
     UnavailableError,
 )
@@ -31,10 +32,6 @@ _RETRY_S = 600.0
 """How long a job waits, in all, for a store or a model that is unavailable."""
 _LOOK_S = 0.2
 """How often a waiting job looks whether the process is out of time."""
-
-
-class JobInterruptedError(BaseException):
-    """The process ends with this job undone; no Exception, so that its workflow stays pending."""
 
 
 class JobRunner:

@@ -8,7 +8,8 @@ from imaging.files.header import EXTENSIONS, probe
 from server.http.uploads import Encoded
 from server.jobs.executor import Job
 from server.operation import Operation
-from storage.object_store import ObjectMissingError, ObjectStore, content_type_of
+from storage.errors import ObjectMissingError
+from storage.object_store import ObjectStore, content_type_of
 
 log = logging.getLogger("retouch")
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
+from models.errors import ReferenceUnsupportedError
 from models.roles import SCENE_GENERATION, Models
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.common.colours import find_colour
@@ -121,4 +122,10 @@ OPERATION = Operation(
     count=lambda body: body.num_results,
     response=BackgroundReplaceAnswer,
     respond=respond,
+    refusals={
+        ReferenceUnsupportedError: (
+            CannotWorkError,
+            "This server's profile makes scenes from prompts alone",
+        ),
+    },
 )

@@ -9,6 +9,7 @@ from imaging.picture import Picture
 from models.roles import FACE_EDITING, Models
 from pipelines.common.resolution import fit_resolution
 from pipelines.create import Change, create, scaled
+from pipelines.errors import BadActionError
 from pipelines.people.actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people
 from server.errors import BadRequestError, CannotWorkError
@@ -115,4 +116,7 @@ OPERATION = Operation(
     changes=lambda body: [change.id for change in body.changes],
     response=ImageRes,
     respond=image_res,
+    refusals={
+        BadActionError: (BadRequestError, "This change cannot be made"),
+    },
 )

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from pipelines.crop import crop
-from server.errors import TooLargeError
+from pipelines.errors import CropTooLargeError, NoForegroundError
+from server.errors import CannotWorkError, TooLargeError
 from server.http.uploads import IMAGE, Encoded
 from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 
@@ -41,4 +42,8 @@ OPERATION = Operation(
     ],
     check=check,
     longest_side=lambda body, probe: max(probe.width, probe.height) + 2 * body.padding,
+    refusals={
+        CropTooLargeError: (TooLargeError, "With this padding the result is too large"),
+        NoForegroundError: (CannotWorkError, "No foreground was found in the image"),
+    },
 )

@@ -7,7 +7,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from models.roles import CAPTIONING, Models
+from pipelines.errors import OutsideCanvasError
 from pipelines.image_expansion import image_expansion, place
+from server.errors import BadRequestError
 from server.http.uploads import IMAGE, Encoded
 from server.operation import (
     MAX_RESULT_PIXELS,
@@ -146,4 +148,10 @@ OPERATION = Operation(
     longest_side=lambda body, probe: max(body.canvas_size),
     response=ImageExpansionAnswer,
     respond=respond,
+    refusals={
+        OutsideCanvasError: (
+            BadRequestError,
+            "original_image_location leaves nothing of the image",
+        ),
+    },
 )

@@ -57,4 +57,5 @@ OPERATION = Operation(
     ],
     check=check,
     longest_side=lambda body, probe: max(probe.width, probe.height) * body.desired_increase,
+    further_codes=(SideTooSmallError.code, TooLargeError.code),
 )

@@ -3,7 +3,9 @@
 from pydantic import BaseModel, Field
 
 from models.roles import Models
+from pipelines.errors import CanvasTooLongError
 from pipelines.image_to_psd import image_to_psd
+from server.errors import TooLargeError
 from server.operation import Delivered, Inputs, Operation, Preserve, VisualBody
 
 
@@ -34,4 +36,7 @@ OPERATION = Operation(
     extension="psd",
     response=PsdRes,
     respond=respond,
+    refusals={
+        CanvasTooLongError: (TooLargeError, "The image is too large for a PSD file"),
+    },
 )

@@ -33,6 +33,7 @@ OPERATION = Operation(
     keeps=Preserve.PIXELS,
     perform=perform,
     extension="zip",
+    result_name=lambda visual_id: visual_id,
     response=ObjectsMasks,
     respond=respond,
 )
@@ -44,6 +45,7 @@ OF_VISUAL = Operation(
     keeps=Preserve.PIXELS,
     perform=perform,
     extension="zip",
+    result_name=lambda visual_id: visual_id,
     response=ObjectsMasks,
     respond=respond,
 )

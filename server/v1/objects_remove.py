@@ -9,8 +9,9 @@ from imaging.masks import check_ratio
 from imaging.picture import Picture
 from models.roles import Models
 from pipelines.common.resolution import fit_resolution
+from pipelines.errors import NoSuchMaskError
 from pipelines.objects_remove import objects_remove
-from server.errors import BadRequestError
+from server.errors import BadRequestError, CannotWorkError, FetchRefusedError
 from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake
 from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
@@ -102,4 +103,8 @@ OPERATION = Operation(
     perform=perform,
     response=ImageRes,
     respond=image_res,
+    refusals={
+        NoSuchMaskError: (CannotWorkError, "This visual has no such mask"),
+    },
+    further_codes=(FetchRefusedError.code,),
 )

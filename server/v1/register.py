@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from server.dependencies import Dependencies
 from server.errors import BadRequestError, CannotWorkError
 from server.http.fields import Fields, read_fields, validate
-from server.http.openapi import picture_body
+from server.http.openapi import UPLOAD_CODES, picture_body, refused_with
 from server.http.uploads import IMAGE
 
 router = APIRouter(tags=["visuals"])
@@ -35,19 +35,26 @@ class Registered(BaseModel):
     visual_id: str
 
 
+_TOLD = {
+    "requestBody": picture_body(RegisterBody, (IMAGE,)),
+    **refused_with(*UPLOAD_CODES),
+}
+"""What the OpenAPI document says of both routes."""
+
+
 @router.post(
     "/register",
     name="register",
     summary="Register a picture",
     response_model=Registered,
-    openapi_extra={"requestBody": picture_body(RegisterBody, (IMAGE,))},
+    openapi_extra=_TOLD,
 )
 @router.post(
     "/upload",
     name="upload",
     summary="Upload a picture",
     response_model=Registered,
-    openapi_extra={"requestBody": picture_body(RegisterBody, (IMAGE,))},
+    openapi_extra=_TOLD,
 )
 async def register(request: Request) -> Registered:
     """Keep a picture; the same picture always has the same visual_id in one organisation."""

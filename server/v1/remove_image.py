@@ -5,6 +5,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from server.dependencies import Dependencies
+from server.http.openapi import VISUAL_CODES, refused_with
 
 router = APIRouter(tags=["visuals"])
 
@@ -17,7 +18,12 @@ class Removed(BaseModel):
     visual_id: str
 
 
-@router.post("/{visual_id}/remove_image", summary="Remove a visual", response_model=Removed)
+@router.post(
+    "/{visual_id}/remove_image",
+    summary="Remove a visual",
+    response_model=Removed,
+    openapi_extra=refused_with(*VISUAL_CODES),
+)
 async def remove_image(request: Request, visual_id: str) -> Removed:
     """Forget a visual: its picture, its masks and the results made of it."""
     dependencies: Dependencies = request.app.state.dependencies

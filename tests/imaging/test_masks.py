@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from imaging.errors import MaskRatioError
 from imaging.masks import (
-    MaskRatioError,
     automatic_radius,
     bounds,
     dilate,

@@ -8,8 +8,8 @@ import pytest
 from imaging.picture import Alpha, Matte, Picture, Rgb
 from models.roles import MATTING, Models
 from models.runtime.pool import Pool
-from pipelines.common.subject import NoForegroundError
-from pipelines.crop import CropTooLargeError, crop
+from pipelines.crop import crop
+from pipelines.errors import CropTooLargeError, NoForegroundError
 from tests.helpers.fake_models import FakeModels
 
 

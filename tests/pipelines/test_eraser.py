@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from imaging.masks import MaskRatioError, grow
+from imaging.errors import MaskRatioError
+from imaging.masks import grow
 from imaging.picture import Picture
 from models.errors import NothingToCopyError
 from models.runtime.pool import Pool

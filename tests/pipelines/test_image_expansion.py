@@ -11,7 +11,8 @@ from imaging.picture import Matte, Picture, Rgb
 from models.backends.classical.patchmatch import PatchMatch
 from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
-from pipelines.image_expansion import OutsideCanvasError, image_expansion
+from pipelines.errors import OutsideCanvasError
+from pipelines.image_expansion import image_expansion
 from tests.helpers.fake_models import FakeModels
 
 

@@ -13,7 +13,8 @@ from imaging.psd import Layer, write_psd
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, MATTING, Inpainting
 from models.runtime.pool import Pool
-from pipelines.image_to_psd import CanvasTooLongError, image_to_psd
+from pipelines.errors import CanvasTooLongError
+from pipelines.image_to_psd import image_to_psd
 from tests.helpers.fake_models import FakeModels, MeanInpainting
 
 Read = dict[str, tuple[int, int, np.ndarray]]

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from imaging.masks import MaskRatioError
+from imaging.errors import MaskRatioError
 from imaging.picture import Labels, Picture
-from pipelines.objects_remove import NoSuchMaskError, objects_remove
+from pipelines.errors import NoSuchMaskError
+from pipelines.objects_remove import objects_remove
 from tests.helpers.fake_models import FakeModels
 
 

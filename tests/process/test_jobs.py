@@ -22,7 +22,8 @@ from server.operation import EditBody
 from server.v1 import OPERATIONS
 from server.v1.background_remove import OPERATION
 from server.visuals import Visuals
-from storage.database import DatabaseUnavailableError, database_url
+from storage.database import database_url
+from storage.errors import DatabaseUnavailableError
 from storage.filesystem import LocalObjects
 from storage.records import Records
 from tests.helpers.fake_models import FakeModels

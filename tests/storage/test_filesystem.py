@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from storage.errors import InvalidKeyError
 from storage.filesystem import LocalObjects
-from storage.object_store import InvalidKeyError, check_key
+from storage.object_store import check_key
 
 PNG = "image/png"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.folder_lock import FolderInUseError, FolderLock
+from storage.errors import FolderInUseError
+from storage.folder_lock import FolderLock
 from tests.helpers.places import ROOT
 
 

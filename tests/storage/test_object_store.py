@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from storage.errors import InvalidKeyError, ObjectMissingError
 from storage.filesystem import LocalObjects
-from storage.object_store import InvalidKeyError, ObjectMissingError, ObjectStore, Refusal
+from storage.object_store import ObjectStore, Refusal
 from storage.s3 import Bucket, S3Objects
 from storage.stores import parse_s3
 

@@ -17,7 +17,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import URL
 
-from storage.database import DatabaseUnavailableError, database_url, open_engine
+from storage.database import database_url, open_engine
+from storage.errors import DatabaseUnavailableError
 from storage.records import Base, EditSession, Records, Visual
 from tests.helpers.services import Postgres
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 
-from storage.object_store import Refusal, StoreUnavailableError
+from storage.errors import StoreUnavailableError
+from storage.object_store import Refusal
 from storage.s3 import Bucket, S3Objects
 from storage.stores import open_stores, parse_s3
 from tests.helpers.services import SeaweedFs, free_port

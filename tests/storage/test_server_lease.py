@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.engine import URL
 
-from storage.database import DatabaseUnavailableError, database_url
+from storage.database import database_url
+from storage.errors import DatabaseUnavailableError
 from storage.records import Records
 from storage.server_lease import ServerLease
 from tests.helpers.places import ROOT

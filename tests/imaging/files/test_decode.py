@@ -10,8 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from imaging.errors import DamagedPictureError, PictureError
 from imaging.files.decode import decode, decode_mask
-from imaging.files.header import DamagedPictureError, Format, PictureError, probe
+from imaging.files.header import Format, probe
 from imaging.picture import Picture
 from tests.helpers.places import PHOTOS
 

@@ -9,15 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imaging.errors import DamagedPictureError, EmptyPictureError, NotAPictureError
 from imaging.files.decode import decode
-from imaging.files.header import (
-    DamagedPictureError,
-    EmptyPictureError,
-    NotAPictureError,
-    Probe,
-    probe,
-    read_container,
-)
+from imaging.files.header import Probe, probe, read_container
 
 PIXELS = np.random.default_rng(3).integers(0, 256, (30, 40, 3), np.uint8)
 PHOTO = Image.fromarray(PIXELS)

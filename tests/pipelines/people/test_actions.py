@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from models.roles import Face
-from pipelines.people.actions import ACTIONS, BadActionError, actions_for, check_action
+from pipelines.errors import BadActionError
+from pipelines.people.actions import ACTIONS, actions_for, check_action
 
 FACE = Face((0, 0, 100, 100), np.zeros((5, 2), np.float32), score=1, yaw=0, roll=0)
 OFFERED = actions_for(FACE)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from server.http.image_fetch import FetchFailedError, FetchTooLargeError, PictureFetcher
+from server.errors import FetchFailedError, FetchTooLargeError
+from server.http.image_fetch import PictureFetcher
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 BODY = b"picture bytes" * 100
