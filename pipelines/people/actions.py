@@ -1,5 +1,6 @@
 """What can be changed about a person: nine actions, their words and ranges, and their checks."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,8 +126,12 @@ def _takes(name: str, words: list[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    """Say which value was sent: a word, or its type."""
-    return f"'{_short(value)}'" if isinstance(value, str) else f"a {type(value).__name__}"
+    """Return what value was sent: a word, or what JSON calls it."""
+    if isinstance(value, str):
+        return f"'{_short(value)}'"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return "a list" if isinstance(value, list | tuple) else "an object"
 
 
 def _short(text: str) -> str:

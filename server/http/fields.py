@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from server.errors import BadRequestError, UnsupportedPictureError
+from server.http.field_errors import explain, place_name
 
 Fields = dict[str, Any]
 """Field name to text, number, flag, list, mapping, or bytes where a file was uploaded. Absent, null and
@@ -107,7 +108,7 @@ def _parse(kind: str, body: bytes) -> Fields:
     if kind == "application/x-www-form-urlencoded":
         return _parse_urlencoded(body)
     raise UnsupportedPictureError(
-        "The body is to be application/json, multipart/form-data or"
+        "The body must be application/json, multipart/form-data or"
         " application/x-www-form-urlencoded."
     )
 
@@ -120,7 +121,7 @@ def _parse_json(body: bytes) -> Fields:
             "The body is not JSON, or not of an ordinary size and depth."
         ) from error
     if not isinstance(fields, dict):
-        raise BadRequestError("The body is to be a JSON object.")
+        raise BadRequestError("The body must be a JSON object.")
     return fields
 
 
@@ -174,7 +175,7 @@ def _gather(pairs: list[tuple[str, Any]]) -> Fields:
 def validate(model: type[B], fields: Mapping[str, Any]) -> B:
     """Check fields against a body model; a field that the model does not know is ignored.
 
-    Raises BadRequestError that names the first field at fault and what it is to be.
+    Raises BadRequestError that names the first field at fault and what it must be.
     """
     known = {name: value for name, value in fields.items() if name in model.model_fields}
     for name, value in known.items():
@@ -184,8 +185,7 @@ def validate(model: type[B], fields: Mapping[str, Any]) -> B:
         return model.model_validate(known)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BadRequestError(f"{name}: {first['msg']}.", name) from error
+        raise BadRequestError(explain(model, first), place_name(first["loc"])) from error
 
 
 def _is_text(value: Any) -> bool:

@@ -115,7 +115,7 @@ class Intake:
         if isinstance(value, bytes):
             data = value
         elif not isinstance(value, str):
-            raise BadRequestError(f"{name} is to be text or an uploaded file.", name)
+            raise BadRequestError(f"{name} must be text or an uploaded file.", name)
         else:
             data = await self._read_text(name, value.strip(), is_url)
         if len(data) > self._max_bytes:

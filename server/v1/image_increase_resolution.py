@@ -34,7 +34,7 @@ def check(body: ImageIncreaseResolutionBody, pictures: Mapping[str, Encoded]) ->
     if min(probe.width, probe.height) < MIN_SIDE:
         raise SideTooSmallError(
             f"The image has {probe.width} x {probe.height} pixels;"
-            f" each side is to have at least {MIN_SIDE}.",
+            f" each side must have at least {MIN_SIDE}.",
             "image",
         )
     if probe.width * probe.height * body.desired_increase**2 > MAX_RESULT_PIXELS:
