@@ -37,10 +37,10 @@ def objects_remove(
 
 def _generated(labels: Labels | None, mask_ids: Sequence[int], picture: Picture) -> Mask:
     """Unite the masks of `mask_ids` at the size of `picture`."""
+    most = 0 if labels is None else int(labels.max(initial=0))
+    missing = next((mask_id for mask_id in mask_ids if not 1 <= mask_id <= most), None)
+    if labels is None or missing is not None:
+        raise NoSuchMaskError(f"there is no mask {missing}")
     chosen = np.zeros(256, np.uint8)
-    for mask_id in mask_ids:
-        if labels is None or not 1 <= mask_id <= int(labels.max(initial=0)):
-            raise NoSuchMaskError(f"there is no mask {mask_id}")
-        chosen[mask_id] = 255
-    assert labels is not None  # noqa: S101 - without a map no id passes
+    chosen[list(mask_ids)] = 255
     return fit_mask(cv2.LUT(labels, chosen).astype(np.uint8), picture.width, picture.height)

@@ -104,7 +104,8 @@ class JobQueue:
         if name in self._withdrawn:
             self._withdrawn.discard(name)
             return
-        assert self._run is not None  # noqa: S101 - nothing is launched before
+        if self._run is None:
+            raise RuntimeError("the queue is not started")
         self._run(name, serialized)
 
     def _launch(self) -> None:
