@@ -1,1 +1,1 @@
-"""Arithmetic on pixels: no models, no HTTP, nothing but arrays and files of pictures."""
+"""Arithmetic on pixels, and picture files. Nothing here uses a model or HTTP."""

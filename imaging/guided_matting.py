@@ -1,4 +1,4 @@
-"""Refining a coarse matte: its edges follow the picture's own colours at full size."""
+"""Matte refinement: the edges of a coarse matte follow the picture's colours at full size."""
 
 import cv2
 import numpy as np
@@ -12,20 +12,23 @@ Float = NDArray[np.float32]
 _WORK_SIDE = 512
 """Longest side, in pixels, at which the matting equations are solved."""
 _ROWS = 64
-"""Rows that are fitted at once: what is read and written meanwhile stays in the processor's cache."""
+"""Rows that are fitted at once: few enough that their data stays in the processor's cache."""
 _SURE = 0.03
+"""The coarse matte counts as certain where it is closer than this to 0 or 1."""
 _FULL, _EMPTY = 0.97, 0.03
+"""An alpha above or below is rounded to 1 or 0."""
 _TILE = 192
-"""About the side, in pixels of the full picture, of what is worked on at once."""
+"""Approximate side, in pixels of the full picture, of the tiles that are processed one by one."""
 
 
 def refine(rgb: Rgb, coarse: Float) -> Matte:
-    """Carry a coarse matte (0..1) of any size to the size of `rgb`, following hair and edges.
+    """Return a matte at the size of `rgb`, whose edges follow hair and outlines in the picture.
 
-    Where the coarse matte is sure, it stands; between, alpha solves the matting equations of the
-    guided filter's linear colour model (He, Sun, Tang 2010, "Fast matting using large kernel
-    matting Laplacian matrices") at a longest side of about 512. The model's coefficients, not the
-    alpha, are then enlarged and applied to the full picture (He, Sun 2015, "Fast guided filter").
+    coarse: height x width of any size, float32, from 0 (background) to 1 (subject). Where it is certain,
+    it stays. Elsewhere alpha solves the matting equations of the guided filter's linear colour model, at
+    a longest side of about 512 (He, Sun and Tang, "Fast matting using large kernel matting Laplacian
+    matrices", CVPR 2010). The model's coefficients, not the alpha, are then enlarged and applied to the
+    full picture (He and Sun, "Fast guided filter", 2015).
     """
     height, width = rgb.shape[:2]
     step = -(-max(height, width) // _WORK_SIDE)
@@ -37,10 +40,13 @@ def refine(rgb: Rgb, coarse: Float) -> Matte:
 
 
 class _Guide:
-    """A colour picture as guide: alpha is taken as linear in its colours within each window."""
+    """The guide of a guided filter: in each window of the picture, alpha is a linear function of the colours.
+
+    picture: height x width x 3, float32, 0..1. radius: of the windows, in pixels. eps: added to each
+    variance, so that it is never 0.
+    """
 
     def __init__(self, picture: Float, radius: int, eps: float) -> None:
-        """Prepare a guide, height x width x 3, 0..1, for windows of `radius`; eps: the least variance."""
         side = 2 * radius + 1
         self._kernel = np.full(side, 1 / side, np.float32)
         self._planes = [np.ascontiguousarray(picture[..., c]) for c in range(3)]
@@ -49,7 +55,7 @@ class _Guide:
         self._factor(eps)
 
     def model(self, alpha: Float) -> list[Float]:
-        """Fit `alpha` in every window; give slope R, G, B and offset averaged at every pixel."""
+        """Fit `alpha` in every window. Return the slopes for R, G and B and the offset, averaged per pixel."""
         fit = [self._mean(np.multiply(plane, alpha, out=self._scratch)) for plane in self._planes]
         fit.append(self._mean(alpha))
         for top in range(0, alpha.shape[0], _ROWS):
@@ -57,27 +63,27 @@ class _Guide:
         return [self._mean(plane) for plane in fit]
 
     def solve(self, rough: Float, weight: Float, steps: int) -> Float:
-        """Return the alpha that fits the colours and, as far as `weight` says, `rough`.
+        """Return the alpha, 0..1, that fits the colours and is close to `rough` where `weight` is large.
 
-        Conjugate gradients with a diagonal preconditioner; the filter is I minus the Laplacian.
+        The method is conjugate gradients with a diagonal preconditioner. The filter is I minus the Laplacian.
         """
         alpha = rough.copy()
-        rest = weight * rough - self._system(alpha, weight)
+        residual = weight * rough - self._system(alpha, weight)
         scale = 1 / (1 + weight)
-        pushed = scale * rest
-        way = pushed.copy()
-        energy = _dot(rest, pushed)
+        preconditioned = scale * residual
+        direction = preconditioned.copy()
+        energy = _dot(residual, preconditioned)
         for _ in range(steps):
             if energy <= 1e-9 * rough.size:
                 break
-            image = self._system(way, weight)
-            length = energy / _dot(way, image)
-            alpha += np.multiply(way, length, out=self._scratch)
-            rest -= np.multiply(image, length, out=image)
-            np.multiply(scale, rest, out=pushed)
-            previous, energy = energy, _dot(rest, pushed)
-            way *= energy / previous
-            way += pushed
+            image = self._system(direction, weight)
+            length = energy / _dot(direction, image)
+            alpha += np.multiply(direction, length, out=self._scratch)
+            residual -= np.multiply(image, length, out=image)
+            np.multiply(scale, residual, out=preconditioned)
+            previous, energy = energy, _dot(residual, preconditioned)
+            direction *= energy / previous
+            direction += preconditioned
         return np.clip(alpha, 0, 1, out=alpha)
 
     def _system(self, alpha: Float, weight: Float) -> Float:
@@ -92,13 +98,15 @@ class _Guide:
 
     def _mean(self, plane: Float) -> Float:
         """Return the mean of each window."""
-        # Half-sample reflection keeps the matrix symmetric, which conjugate gradients need.
+        # Half-sample reflection keeps the matrix symmetric: conjugate gradients need that.
         mean = cv2.sepFilter2D(plane, -1, self._kernel, self._kernel, borderType=cv2.BORDER_REFLECT)
         return np.asarray(mean, np.float32)
 
     def _factor(self, eps: float) -> None:
-        """Factor each window's covariance into L D L', which float32 bears where colours are nearly
-        collinear; it does not bear the determinant."""
+        """Factor each window's covariance matrix into L D L'.
+
+        If the colours are nearly collinear, float32 is exact enough for this, but not for the determinant.
+        """
 
         def covariance(i: int, j: int) -> Float:
             joint = self._mean(np.multiply(self._planes[i], self._planes[j], out=self._scratch))
@@ -119,9 +127,9 @@ class _Guide:
         self._diagonal = 1 / rr, 1 / gg, 1 / bb
 
     def _fit(self, rows: slice, r: Float, g: Float, b: Float, offset: Float) -> None:
-        """Turn means of colour times alpha, and of alpha, into slopes and offset, in place.
+        """Turn the means of colour times alpha, and of alpha, into slopes and offset, in place.
 
-        The covariance of colours and alpha is divided by that of the colours.
+        The slopes are the covariance of colours and alpha, divided by the covariance of the colours.
         """
         scratch = self._scratch[rows]
         means = [mean[rows] for mean in self._means]
@@ -141,10 +149,10 @@ class _Guide:
 
 
 def _constraints(coarse: Float, height: int, width: int) -> tuple[Float, Float]:
-    """Return the coarse matte at height x width, and how sure it is there (0..1).
+    """Return the coarse matte at height x width, and its certainty there (0..1).
 
-    Doubt inside a subject is not transparency: a smoothstep draws it towards 0 and 1. At edges the
-    picture's colours decide anyway.
+    Uncertainty inside a subject is not transparency: a smoothstep moves it towards 0 and 1. At edges the
+    picture's colours decide.
     """
     coarse = coarse * coarse * (3 - 2 * coarse)
     near = np.ones((3, 3), np.uint8)
@@ -156,9 +164,9 @@ def _constraints(coarse: Float, height: int, width: int) -> tuple[Float, Float]:
 
 
 def _apply(model: list[Float], work: Float, rgb: Rgb, block: tuple[int, int]) -> Matte:
-    """Apply the model to the full picture, tile by tile, and only where the matte is in between."""
+    """Apply the model to the full picture, tile by tile, and only where alpha is neither 0 nor 1."""
     down, across = block
-    # What is nearly nothing becomes nothing, and nearly all all: done once, on the coefficients.
+    # Values near 0 and 1 become 0 and 1. It is cheaper to do this once, on the coefficients.
     contrast = np.float32(255 / (_FULL - _EMPTY))
     *slopes, offset = (plane * contrast for plane in model)
     offset -= np.float32(_EMPTY) * contrast
@@ -189,14 +197,14 @@ def _apply(model: list[Float], work: Float, rgb: Rgb, block: tuple[int, int]) ->
             )
             fit += red
             fit += green
-            cv2.add(fit, blue, dst=out, dtype=cv2.CV_8U)  # rounded, and held to 0..255
+            cv2.add(fit, blue, dst=out, dtype=cv2.CV_8U)  # rounds, and clips to 0..255
     return matte
 
 
 def _block_means(rgb: Rgb, block: tuple[int, int]) -> Float:
-    """Average blocks of `block` rows and columns to 0..1; a broken last one repeats its neighbour.
+    """Return the mean of each block of rows x columns, 0..1. An incomplete last block repeats its neighbour.
 
-    Whole blocks make every tile of the result match its tile of the picture exactly.
+    With whole blocks, every tile of the result matches its tile of the picture exactly.
     """
     rows, columns = rgb.shape[0] // block[0], rgb.shape[1] // block[1]
     small = shrink(rgb[: rows * block[0], : columns * block[1]], columns, rows)

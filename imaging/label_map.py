@@ -1,4 +1,4 @@
-"""Turning overlapping masks into one map of numbered parts."""
+"""Label maps: overlapping masks become one map of numbered parts."""
 
 from collections.abc import Sequence
 
@@ -9,26 +9,28 @@ from imaging.picture import Labels, Mask
 from imaging.resize import resize
 
 MOST = 255
+"""The largest number of parts in a map: numbers are uint8, and 0 means no part."""
 _SMALLEST = 0.0005  # of the picture's area
 
 
 def label_map(masks: Sequence[Mask], width: int, height: int) -> Labels:
-    """Lay masks of one size over each other, the largest lowest; give the map at width x height.
+    """Stack masks of one size, the largest at the bottom. Return the map at width x height.
 
-    What no mask covers is 0. A part keeps what no smaller mask lies on; parts of less than 0.05 %
-    of the picture are left out, and the 255 largest kept. Numbers follow the area that is left.
+    A pixel without a mask is 0. Where masks overlap, the smallest one wins. Masks of less than 0.05 % of
+    the picture are left out, and only the 255 largest are used. Parts are numbered by their visible area,
+    the largest first.
     """
     areas = [int(np.count_nonzero(mask)) for mask in masks]
     order = sorted(range(len(masks)), key=lambda i: -areas[i])
     least = max(1.0, _SMALLEST * masks[0].size) if masks else 1.0
     labels = np.zeros((height, width), np.uint8)
     for number, i in enumerate([i for i in order if areas[i] >= least][:MOST], start=1):
-        labels[_enlarged(masks[i], width, height)] = number
+        labels[_enlarge(masks[i], width, height)] = number
     return by_area(labels)
 
 
 def by_area(labels: Labels) -> Labels:
-    """Number the parts anew by their area, the largest first, without a gap; 0 stays."""
+    """Renumber the parts by their area, the largest first, without gaps. 0 stays 0."""
     areas = np.bincount(labels.ravel(), minlength=256)
     areas[0] = 0
     order = np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]
@@ -37,8 +39,8 @@ def by_area(labels: Labels) -> Labels:
     return np.asarray(cv2.LUT(labels, numbers), np.uint8)
 
 
-def _enlarged(mask: Mask, width: int, height: int) -> Mask:
-    """Bring a mask to a size with smooth edges."""
+def _enlarge(mask: Mask, width: int, height: int) -> Mask:
+    """Resize a mask with smooth edges."""
     if mask.shape == (height, width):
         return mask
     levels = mask.astype(np.uint8) * np.uint8(255)

@@ -1,6 +1,6 @@
 """The picture that every pipeline takes and returns, and the types of its pixels.
 
-Every array is a NumPy array in C order; pictures are RGB, never BGR.
+Every array is a NumPy array in C order. The channel order is RGB, never BGR.
 """
 
 from dataclasses import dataclass
@@ -9,28 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rgb = NDArray[np.uint8]
-"""Height x width x 3, 0..255, sRGB."""
+"""Height x width x 3, uint8, 0..255, sRGB."""
 Alpha = NDArray[np.float32]
-"""Height x width, 0..1."""
+"""Height x width, float32, from 0 (transparent) to 1 (opaque)."""
 Matte = NDArray[np.uint8]
-"""Height x width, 0 on the background to 255 on the subject."""
+"""Height x width, uint8, from 0 (background) to 255 (subject)."""
 Mask = NDArray[np.bool_]
-"""Height x width, True where edited."""
+"""Height x width, bool. True marks the pixels that are edited."""
 Labels = NDArray[np.uint8]
-"""Height x width, the number of the part that a pixel belongs to, from 1; 0 for none."""
+"""Height x width, uint8: the number of the part that a pixel belongs to, from 1. 0 means no part."""
 Alpha8 = NDArray[np.uint8]
-"""Height x width, 0 transparent to 255 opaque."""
+"""Height x width, uint8, from 0 (transparent) to 255 (opaque)."""
 
 Window = tuple[slice, slice]
-"""Rows and columns of a picture."""
+"""Rows and columns of a picture, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An upright sRGB picture; its pixels are not premultiplied by alpha.
+    """An upright sRGB picture. Its colours are not premultiplied by alpha.
 
-    rgb: height x width x 3, uint8. alpha: height x width, uint8, or None when wholly opaque by nature
-    (the file had no alpha channel).
+    rgb: height x width x 3, uint8. alpha: height x width, uint8; None if the file had no alpha channel,
+    so that every pixel is opaque.
     """
 
     rgb: Rgb

@@ -1,4 +1,4 @@
-"""Writes layers to a PSD file."""
+"""Writing layers to a PSD file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,7 +34,10 @@ _CHANNELS = (
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer: its pixels, not premultiplied, and its upper left corner on the canvas."""
+    """A layer: its pixels, and the position of its upper left corner on the canvas in pixels.
+
+    The colours are not premultiplied by alpha.
+    """
 
     name: str
     rgb: Rgb
@@ -44,14 +47,15 @@ class Layer:
 
 
 def write_psd(merged: Picture, layers: Iterable[Layer]) -> bytes:
-    """Return a PSD file of `layers`, the lowest first, all visible, in normal mode.
+    """Return a PSD file of `layers`. All are visible and use the blend mode "normal".
 
-    merged: what a viewer without layers shows; the canvas has its size, at most MAX_SIDE a side.
-    Layers are packed as they come, so that a generator of them holds one at a time.
+    merged: the picture that a viewer without layers shows. The canvas has its size; each side is at
+    most MAX_SIDE. layers: the lowest first. Each is compressed when it arrives, so a generator needs
+    to hold only one of them at a time.
     """
     records, data = LayerRecords(), ChannelImageData()
     for layer in layers:
-        record, channels = _pack(layer)
+        record, channels = _compress(layer)
         records.append(record)
         data.append(channels)
     planes = 3 if merged.alpha is None else 4
@@ -69,30 +73,30 @@ def write_psd(merged: Picture, layers: Iterable[Layer]) -> bytes:
     return out.getvalue()
 
 
-def _pack(layer: Layer) -> tuple[LayerRecord, ChannelDataList]:
-    """Pack a layer's channels by run lengths; returns its record and its data."""
+def _compress(layer: Layer) -> tuple[LayerRecord, ChannelDataList]:
+    """Compress a layer's channels by run-length encoding. Return its record and its data."""
     height, width = layer.alpha.shape
     record = LayerRecord(
         top=layer.top, left=layer.left, bottom=layer.top + height, right=layer.left + width
     )
-    # Old readers take the first name, which knows no letters beyond Mac Roman; new ones the other.
+    # Old readers use the first name, which can only hold Mac Roman letters. New readers use the second.
     record.name = layer.name.encode("ascii", "replace").decode()
     record.tagged_blocks.set_data(Tag.UNICODE_LAYER_NAME, layer.name)
-    # Transparency comes last, though Photoshop has it first: most readers go by a channel's id, but
-    # Pillow goes by place, and expects even lengths.
+    # Transparency comes last, although Photoshop writes it first. Most readers use a channel's id, but
+    # Pillow uses its position, and expects even lengths.
     planes = [*cv2.split(layer.rgb), layer.alpha]
     channels = ChannelDataList()
     for identity, plane in zip(_CHANNELS, planes, strict=True):
-        packed = ChannelData(Compression.RLE)
-        packed.set_data(plane.tobytes(), width, height, 8)
-        packed.data += bytes(len(packed.data) % 2)
-        record.channel_info.append(ChannelInfo(identity, len(packed.data) + 2))
-        channels.append(packed)
+        channel = ChannelData(Compression.RLE)
+        channel.set_data(plane.tobytes(), width, height, 8)
+        channel.data += bytes(len(channel.data) % 2)
+        record.channel_info.append(ChannelInfo(identity, len(channel.data) + 2))
+        channels.append(channel)
     return record, channels
 
 
 def _merge(picture: Picture, header: FileHeader) -> ImageData:
-    """Pack the merged picture; where it is transparent it lies on white, as Photoshop has it."""
+    """Compress the merged picture. Transparent pixels lie on white, as in Photoshop's own files."""
     planes = list(cv2.split(picture.rgb))
     if picture.alpha is not None:
         planes = [*cv2.split(flatten(picture.rgb, picture.alpha, 255)), picture.alpha]

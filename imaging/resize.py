@@ -1,13 +1,13 @@
-"""Which size pixels are brought to, and how they get there: averaged, interpolated or resampled.
+"""Resizing: how a new size is chosen, and how pixels are averaged, interpolated or resampled.
 
-Sizes are width and height in pixels. There are four ways; all round to nearest and keep the dtype:
+Sizes are width and height in pixels. There are four ways to resize. All round to nearest and keep the dtype:
 
-- `resize` brings anything to any size: by area down, by an interpolation of the caller's choice up;
-- `shrink` squeezes a picture into what a network takes, two to three times as fast;
+- `resize` resizes any array to any size: it averages by area if pixels become fewer, else interpolates;
+- `shrink` resizes a picture to a network's input size, two to three times as fast;
 - `block_means` averages whole blocks of rows and columns;
-- `resize_picture` resamples what callers get to see with Lanczos' filter, colours weighed by alpha.
+- `resize_picture` resamples pictures for callers with the Lanczos filter, colours weighted by alpha.
 
-Maps of numbered parts, which must not be mixed, have `resize_labels`; masks have `imaging.masks`.
+Label maps must not be mixed: use `resize_labels`. For masks see `imaging.masks`.
 """
 
 import math
@@ -24,22 +24,22 @@ from imaging.picture import Labels, Picture, Rgb, Window
 
 P = TypeVar("P", bound=NDArray[Any])
 Size = tuple[int, int]
-"""Width and height."""
+"""Width and height in pixels."""
 
-_WHOLE_ROWS = 2
-"""How many rows a row of the result has to cover at least for rows to be added up first."""
-_MOST_STRETCH = 4.0
-"""Pictures are not enlarged more than this for a model: there is nothing more to see in them."""
-_WHOLE_PIXELS = 1 << 26
-"""Of a resampled picture: beyond it only the part that is wanted is made."""
+_MIN_ROWS = 2
+"""`shrink` sums whole rows first if a row of the result covers at least this many rows."""
+_MAX_ENLARGEMENT = 4.0
+"""Largest factor by which a picture is enlarged for a model: more would add no detail."""
+_MAX_WHOLE_PIXELS = 1 << 26
+"""Pixels. If the resampled picture would have more, only the wanted part is computed."""
 
 
 @dataclass(frozen=True)
 class SizeRule:
-    """Which sizes a diffusion model works at; `working_size` finds one for a part of a picture.
+    """The sizes that a diffusion model can work at. `working_size` chooses one of them.
 
-    multiple: both sides are multiples of it. area: pixels it was trained at, and works best at.
-    least: shortest side.
+    multiple: both sides are multiples of it. area: number of pixels that the model was trained at and works
+    best at. least: the shortest side, in pixels.
     """
 
     multiple: int
@@ -53,12 +53,12 @@ def scaled(width: int, height: int, factor: float) -> Size:
 
 
 def within_side(width: int, height: int, side: int) -> Size:
-    """Return a size reduced until its longer side is `side` at most; a smaller one stays."""
+    """Return a size reduced until its longer side is at most `side`. A smaller size stays."""
     return scaled(width, height, min(1.0, side / max(width, height)))
 
 
 def within_area(width: int, height: int, area: int) -> Size:
-    """Return a size reduced to `area` pixels at most, sides rounded down; a smaller one stays."""
+    """Return a size reduced to at most `area` pixels, sides rounded down. A smaller size stays."""
     if width * height <= area:
         return width, height
     factor = math.sqrt(area / (width * height))
@@ -69,10 +69,10 @@ def within_area(width: int, height: int, area: int) -> Size:
 def working_size(width: int, height: int, sizes: SizeRule) -> Size:
     """Return the size at which a model works on a part of width x height pixels.
 
-    The aspect ratio is kept but for the multiple; the area is the model's own, or up to sixteen times
-    the part's where that is less. Parts longer than a model can show are squeezed along their length.
+    The aspect ratio stays, except for the rounding to a multiple. The area is the model's own, but at most
+    sixteen times the part's. A part that is too long for the model is compressed along its length.
     """
-    factor = min((sizes.area / (width * height)) ** 0.5, _MOST_STRETCH)
+    factor = min((sizes.area / (width * height)) ** 0.5, _MAX_ENLARGEMENT)
     longest = sizes.area // sizes.least
     sides = [
         min(max(side * factor, sizes.least), longest) / sizes.multiple for side in (width, height)
@@ -82,12 +82,12 @@ def working_size(width: int, height: int, sizes: SizeRule) -> Size:
 
 
 def resize(pixels: P, size: Size, enlarge: int = cv2.INTER_LANCZOS4) -> P:
-    """Return pixels at `size`: each the mean of what it covers where they become fewer, else `enlarge`.
+    """Return pixels at `size`: averaged by area if they become fewer, else interpolated by `enlarge`.
 
-    pixels: height x width, or height x width x channels, uint8 or float32; of bytes the result is
-    rounded to nearest and held to 0..255. enlarge: one of OpenCV's interpolations: INTER_LINEAR for
-    what must not overshoot, INTER_CUBIC for one lobe at edges, INTER_LANCZOS4 for the sharpest.
-    Pixels that have that size already are given back, as they are or in C order.
+    pixels: height x width, or height x width x channels, uint8 or float32. A uint8 result is rounded to
+    nearest and clipped to 0..255. enlarge: one of OpenCV's interpolations: INTER_LINEAR never
+    overshoots, INTER_CUBIC overshoots once at an edge, INTER_LANCZOS4 is the sharpest. If the pixels have
+    that size already, they are returned unchanged, in C order.
     """
     height, width = pixels.shape[:2]
     if (width, height) == size:
@@ -97,28 +97,28 @@ def resize(pixels: P, size: Size, enlarge: int = cv2.INTER_LANCZOS4) -> P:
 
 
 def resize_labels(labels: Labels, size: Size) -> Labels:
-    """Return a map or a mask, height x width, uint8, at `size`: each pixel has the nearest one's value."""
+    """Return a label map or mask at `size`, by nearest neighbour. labels: height x width, uint8."""
     return np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
 
 
 def shrink(rgb: Rgb, width: int, height: int) -> Rgb:
-    """Return `rgb` at width x height: averaged where it shrinks, interpolated where a side grows.
+    """Return `rgb` at width x height: averaged if it shrinks, interpolated if a side grows.
 
-    For pictures on their way into a network. Where rows are added up first, one value in a hundred
-    thousand is one level off what `resize` gives.
+    For the input of a network. If rows are summed first, one value in a hundred thousand differs by one
+    level from the result of `resize`.
     """
     rows, columns = rgb.shape[:2]
     if columns < width or rows < height:
         method = cv2.INTER_LINEAR
-    elif rows < _WHOLE_ROWS * height or not (rows % height or columns % width):
-        method = cv2.INTER_AREA  # OpenCV is fast by itself at whole factors
+    elif rows < _MIN_ROWS * height or not (rows % height or columns % width):
+        method = cv2.INTER_AREA  # OpenCV itself is fast at whole factors
     else:
-        return _rows_first(rgb, width, height)
+        return _shrink_rows_first(rgb, width, height)
     return np.asarray(cv2.resize(rgb, (width, height), interpolation=method), np.uint8)
 
 
-def _rows_first(rgb: Rgb, width: int, height: int) -> Rgb:
-    """Do what OpenCV's INTER_AREA does, two to three times as fast: rows are added up as wholes."""
+def _shrink_rows_first(rgb: Rgb, width: int, height: int) -> Rgb:
+    """Average as OpenCV's INTER_AREA does. It sums whole rows first, which is two to three times as fast."""
     flat = rgb.reshape(rgb.shape[0], -1)
     sums = np.empty((height, flat.shape[1]), np.float32)
     edges = np.linspace(0, rgb.shape[0], height + 1)
@@ -135,10 +135,10 @@ def _rows_first(rgb: Rgb, width: int, height: int) -> Rgb:
 
 
 def block_means(pixels: P, block: tuple[int, int]) -> P:
-    """Return the mean of each block of rows x columns, the numbers of blocks rounded up.
+    """Return the mean of each block of rows x columns. The numbers of blocks are rounded up.
 
-    pixels: height x width, or height x width x channels, uint8, uint16 or float32. The last blocks
-    of a row or column may be broken: the last pixel counts for what they lack.
+    pixels: height x width, or height x width x channels, uint8, uint16 or float32. The last block of a
+    row or column may be incomplete: the last pixel is repeated for the missing ones.
     """
     down, across = block
     rows, columns = -(-pixels.shape[0] // down), -(-pixels.shape[1] // across)
@@ -150,9 +150,9 @@ def block_means(pixels: P, block: tuple[int, int]) -> P:
 
 
 def pad_to_blocks(pixels: P, block: tuple[int, int]) -> P:
-    """Repeat the last row and column until there are whole blocks of rows x columns only.
+    """Repeat the last row and column until all blocks of rows x columns are complete.
 
-    Pixels that have no broken block are given back themselves.
+    If all are complete already, `pixels` itself is returned.
     """
     below, right = -pixels.shape[0] % block[0], -pixels.shape[1] % block[1]
     if not below and not right:
@@ -169,13 +169,13 @@ def resize_picture(
     in_bytes: bool = False,
     reducing_gap: float | None = None,
 ) -> Picture:
-    """Return a picture resampled to `size` by Lanczos' filter, antialiased, colours weighed by alpha.
+    """Return a picture resampled to `size` by the Lanczos filter with antialiasing.
 
-    What is hidden under transparent pixels does not bleed into those that are seen. part: rows and
-    columns of the result that are wanted, by default all. in_bytes: weighs colours in bytes instead
-    of floats: twice as fast, but alpha and faint colours are coarser at ringing edges. reducing_gap:
-    averages whole blocks until this many times the size is left, and resamples that: at 3 as good to
-    the eye, and several times as fast where much is reduced.
+    Colours are weighted by alpha, so the colours of transparent pixels do not mix into visible ones.
+    part: rows and columns of the result that are wanted; by default all. in_bytes: weight colours in bytes
+    instead of floats. This is twice as fast, but alpha and faint colours are less exact at edges.
+    reducing_gap: first average whole blocks down to this many times the size, then resample. At 3 the
+    result looks as good, and strong reduction is several times as fast.
     """
     rgb, alpha = picture.rgb, picture.alpha
     if size == (picture.width, picture.height):
@@ -194,25 +194,26 @@ def resize_picture(
         image.putalpha(Image.fromarray(alpha))
         pixels = np.asarray(lanczos(image.convert("RGBa")).convert("RGBA"))
         return Picture(np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3]))
-    # Clipped at a ringing edge, alpha would no longer fit its colours: all stay floats till the end.
+    # Everything stays in floats to the end: an alpha clipped where the filter overshoots would no longer
+    # match its colours.
     weight = alpha.astype(np.float32)
-    seen = np.asarray(lanczos(weight))
-    colours = np.empty((*seen.shape, 3), np.uint8)
+    new_alpha = np.asarray(lanczos(weight))
+    colours = np.empty((*new_alpha.shape, 3), np.uint8)
     for channel in range(3):
-        weighed = np.asarray(lanczos(rgb[..., channel] * weight)) / np.maximum(seen, 1)
-        colours[..., channel] = np.clip(np.rint(weighed), 0, 255)
-    return Picture(colours, np.clip(np.rint(seen), 0, 255).astype(np.uint8))
+        weighted = np.asarray(lanczos(rgb[..., channel] * weight)) / np.maximum(new_alpha, 1)
+        colours[..., channel] = np.clip(np.rint(weighted), 0, 255)
+    return Picture(colours, np.clip(np.rint(new_alpha), 0, 255).astype(np.uint8))
 
 
 def _lanczos(
     image: Image.Image, size: Size, part: Window | None, reducing_gap: float | None
 ) -> Image.Image:
-    """Resample an image of any mode; see `resize_picture`."""
+    """Resample an image of any mode as `resize_picture` says."""
     if part is None:
         return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=reducing_gap)
     rows, columns = part
     box = columns.start, rows.start, columns.stop, rows.stop
-    if size[0] * size[1] <= _WHOLE_PIXELS:
+    if size[0] * size[1] <= _MAX_WHOLE_PIXELS:
         whole = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=reducing_gap)
         return whole.crop(box)
     x, y = image.width / size[0], image.height / size[1]

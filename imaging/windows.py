@@ -1,4 +1,4 @@
-"""Parts of a picture that are worked on instead of the whole: around holes, with room to see from."""
+"""Windows: the parts of a picture around its holes, processed instead of the whole picture."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,13 +9,13 @@ from imaging.masks import bounds, touched_blocks
 from imaging.picture import Mask, Rgb, Window
 
 _CELL = 32
-"""Pixels: holes nearer than one to two cells are filled together."""
-_MOST_WINDOWS = 6
-_MOST_BLOBS = 64
+"""Pixels. Holes are filled together if they are closer than one to two cells."""
+_MAX_WINDOWS = 6
+_MAX_BLOBS = 64
 _CONTEXT = 0.5
-"""How much of a hole's longer side is shown around it, at least, so that a model sees where it is."""
+"""Least context around a hole, on each side, as a share of the hole's longer side."""
 _LEAST_SHARE = 0.15
-"""Share of the window that a hole has at most by design: fills look best on 15 % and more."""
+"""Share of the window that a hole should cover: fills look best at 15 % and more."""
 
 
 def fill_by_windows(
@@ -24,12 +24,12 @@ def fill_by_windows(
     choose: Callable[[Window], Window],
     fill: Callable[[Window, Mask], Rgb],
 ) -> Rgb:
-    """Return a copy of `rgb` with its hole filled, one window of near parts after the other.
+    """Return a copy of `rgb` with its hole filled, one window after the other.
 
-    choose: the window to work on for one that just holds some parts of the hole. fill: the filled
-    pixels of a chosen window, of which the mask (at the window's size) marks the hole that is taken.
-    Windows may overlap: cut what they show from the input, so that nothing made for one hole is shown
-    to the next.
+    choose: takes a window that tightly holds some parts of the hole, and returns the window to work on.
+    fill: takes the chosen window and a mask of its size, True where its pixels are used; returns the
+    filled pixels of the window. Windows may overlap: `fill` must cut its input from `rgb`, so that the
+    pixels made for one hole are not shown to the next.
     """
     out = rgb.copy()
     for part in around_holes(hole):
@@ -44,7 +44,7 @@ def fill_by_windows(
 
 
 def around_holes(hole: Mask) -> Iterator[Window]:
-    """Yield at most six disjoint windows that together hold the whole hole, near parts in one."""
+    """Yield at most six disjoint windows that together hold the whole hole; near parts share one."""
     if not hole.any():
         return
     cell = _CELL
@@ -52,14 +52,14 @@ def around_holes(hole: Mask) -> Iterator[Window]:
         cells = touched_blocks(hole, cell)
         near = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8))
         count, labels = cv2.connectedComponents(near, connectivity=8)
-        if count <= _MOST_BLOBS:
-            boxes = _merged([_tight((labels == label) & cells) for label in range(1, count)])
-            if len(boxes) <= _MOST_WINDOWS:
+        if count <= _MAX_BLOBS:
+            boxes = _merge([_tight_bounds((labels == label) & cells) for label in range(1, count)])
+            if len(boxes) <= _MAX_WINDOWS:
                 break
         cell *= 2
     for box in boxes:
         rows, columns = (slice(side.start * cell, side.stop * cell) for side in box)
-        y, x = _tight(hole[rows, columns])
+        y, x = _tight_bounds(hole[rows, columns])
         yield (
             slice(rows.start + y.start, rows.start + y.stop),
             slice(columns.start + x.start, columns.start + x.stop),
@@ -67,7 +67,7 @@ def around_holes(hole: Mask) -> Iterator[Window]:
 
 
 def grown(window: Window, margin: int, shape: tuple[int, ...]) -> Window:
-    """Return `window` with `margin` more pixels on every side, as far as a picture of `shape` reaches."""
+    """Return `window` with `margin` more pixels on every side, clipped to a picture of `shape`."""
     rows, columns = (
         slice(max(0, part.start - margin), min(side, part.stop + margin))
         for part, side in zip(window, shape, strict=False)
@@ -76,24 +76,23 @@ def grown(window: Window, margin: int, shape: tuple[int, ...]) -> Window:
 
 
 def with_context(window: Window, hidden: Mask, margin: int) -> Window:
-    """Return `window` grown by `margin` or more, until a third of it at least is to be seen.
+    """Return `window` grown by `margin` or more, until at least a third of its pixels are visible.
 
-    hidden: height x width of the picture, True where there is nothing to see. Where two thirds and
-    more of the picture are hidden, that is all of it.
+    hidden: height x width of the picture, True where a pixel is not visible. If more than two thirds of
+    the picture are hidden, the window may become the whole picture.
     """
     while True:
-        found = grown(window, margin, hidden.shape)
-        part = hidden[found]
+        larger = grown(window, margin, hidden.shape)
+        part = hidden[larger]
         if part.shape == hidden.shape or np.count_nonzero(part) * 3 <= part.size * 2:
-            return found
+            return larger
         margin *= 2
 
 
 def around_hole(hole: Mask) -> Window:
-    """Return the one window around a whole hole with the context that a model needs to see.
+    """Return one window around the whole hole, with the context that a model needs.
 
-    It is square where the picture allows. The hole takes at least 15 % of it where the picture is
-    large enough for context at all; without a hole it is the whole picture.
+    It is square if the picture is large enough. Without a hole it is the whole picture.
     """
     height, width = hole.shape
     box = bounds(hole)
@@ -102,25 +101,25 @@ def around_hole(hole: Mask) -> Window:
     tall, wide = (side.stop - side.start for side in box)
     side = max(tall, wide)
     room = max(side * (1 + 2 * _CONTEXT), min((tall * wide / _LEAST_SHARE) ** 0.5, 2 * side))
-    return _widened(box[0], round(room), height), _widened(box[1], round(room), width)
+    return _widen(box[0], round(room), height), _widen(box[1], round(room), width)
 
 
-def _widened(side: slice, length: int, limit: int) -> slice:
-    """Widen a side to `length`, its middle kept where 0..limit allows."""
+def _widen(side: slice, length: int, limit: int) -> slice:
+    """Widen a side to `length` within 0..limit. The middle stays if there is room for it."""
     length = min(max(length, side.stop - side.start), limit)
     first = min(max(0, (side.start + side.stop - length) // 2), limit - length)
     return slice(first, first + length)
 
 
-def _tight(mask: Mask) -> Window:
-    """Return the bounds of a mask that is True somewhere."""
+def _tight_bounds(mask: Mask) -> Window:
+    """Return the bounds of a mask that has at least one True pixel."""
     box = bounds(mask)
     assert box is not None  # noqa: S101 - each part has a cell, and each cell a pixel
     return box
 
 
-def _merged(boxes: list[Window]) -> list[Window]:
-    """Merge windows that overlap until none do."""
+def _merge(boxes: list[Window]) -> list[Window]:
+    """Merge overlapping windows until none overlap."""
     done: list[Window] = []
     while boxes:
         box = boxes.pop()

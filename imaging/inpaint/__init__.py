@@ -1,1 +1,1 @@
-"""Filling holes from the rest of a picture: where to copy from, how to lay it out, how to level it."""
+"""Inpainting from the rest of a picture: where to copy from, full-size texture, and colour correction."""

@@ -1,7 +1,7 @@
-"""Nearest-neighbour fields: for every pixel of a hole, where the picture looks most like it.
+"""Nearest-neighbour fields: for every pixel of a hole, the most similar place in the picture.
 
-The search of PatchMatch (Barnes et al., "PatchMatch: A Randomized Correspondence Algorithm for
-Structural Image Editing", SIGGRAPH 2009), all pixels of the hole at once.
+The search is that of PatchMatch (Barnes et al., "PatchMatch: A Randomized Correspondence Algorithm for
+Structural Image Editing", SIGGRAPH 2009). It runs for all pixels of the hole at once.
 """
 
 import cv2
@@ -14,13 +14,15 @@ Field = NDArray[np.int32]
 """Height x width x 2: the displacement (rows, columns) from a pixel of the hole to its source."""
 
 _PATCH = 7
-_SWEEPS = ((8, 1), (4, 1), (2, 1), (1, 1), (1,), (1,))  # steps of propagation in each iteration
+_SWEEPS = ((8, 1), (4, 1), (2, 1), (1, 1), (1,), (1,))
+"""Distances, in pixels, of the neighbours that each iteration propagates from."""
 
 
 def descriptors(rgb: Rgb) -> NDArray[np.float32]:
     """Return each pixel's 7x7 patch as 16 numbers: low DCT terms in opponent colours.
 
-    The basis is orthonormal, so distances are those of the patches less their finest detail.
+    rgb: height x width x 3. The basis is orthonormal, so a distance between descriptors is the distance
+    between the patches without their finest detail.
     """
     at = np.arange(_PATCH)
     dct = np.cos(np.pi * (2 * at[None] + 1) * at[:, None] / (2 * _PATCH)) * np.sqrt(2 / _PATCH)
@@ -38,7 +40,11 @@ def descriptors(rgb: Rgb) -> NDArray[np.float32]:
 
 
 def nearest_neighbour_field(coarse: Rgb, source: Mask, hole: Mask) -> Field:
-    """Find for each pixel of `hole` the pixel of `source` whose surroundings look most alike."""
+    """Return, for each pixel of `hole`, the displacement to the pixel of `source` that looks most similar.
+
+    Pixels are compared by the patch around them. hole, source: height x width, True inside. The result is
+    0 outside the hole.
+    """
     search = _Search(coarse, source, hole)
     for steps in _SWEEPS:
         search.propagate(steps)
@@ -48,73 +54,77 @@ def nearest_neighbour_field(coarse: Rgb, source: Mask, hole: Mask) -> Field:
 
 
 class _Search:
-    """The state of one PatchMatch search, all hole pixels at once."""
+    """The state of one PatchMatch search for all pixels of the hole.
+
+    Every pixel starts with a random source. The seed is fixed.
+    """
 
     def __init__(self, coarse: Rgb, source: Mask, hole: Mask) -> None:
-        """Begin with a random source for each pixel of the hole; the seed is fixed."""
         self.height, self.width = hole.shape
         inner = cv2.erode(source.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         self.allowed = inner if inner.any() else source
         self.features = descriptors(coarse)
         self.y, self.x = (axis.astype(np.int32) for axis in np.nonzero(hole))
         self.wanted = self.features[self.y, self.x]
-        self.everyone = np.arange(len(self.y))
+        self.hole_pixels = np.arange(len(self.y))
         self.index = np.full((self.height, self.width), -1, np.int32)
-        self.index[self.y, self.x] = self.everyone
+        self.index[self.y, self.x] = self.hole_pixels
         self.random = np.random.default_rng(0)
         start_y, start_x = (axis.astype(np.int32) for axis in np.nonzero(self.allowed))
         start = self.random.integers(0, len(start_y), len(self.y))
         self.source_y, self.source_x = start_y[start], start_x[start]
-        self.cost = self._distance(self.everyone, self.source_y, self.source_x)
+        self.cost = self._distance(self.hole_pixels, self.source_y, self.source_x)
 
     def propagate(self, steps: tuple[int, ...]) -> None:
-        """Offer each pixel its neighbours' displacements."""
+        """Try each pixel with the displacements of its neighbours."""
         for step in steps:
             for dy, dx in ((-step, 0), (step, 0), (0, -step), (0, step)):
                 y, x = self.y + dy, self.x + dx
                 inside = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
-                takers = self.everyone[inside]
-                givers = self.index[y[inside], x[inside]]
-                takers, givers = takers[givers >= 0], givers[givers >= 0]
-                self._offer(takers, self.source_y[givers] - dy, self.source_x[givers] - dx, 1.0)
+                pixels = self.hole_pixels[inside]
+                neighbours = self.index[y[inside], x[inside]]
+                pixels, neighbours = pixels[neighbours >= 0], neighbours[neighbours >= 0]
+                source_y = self.source_y[neighbours] - dy
+                source_x = self.source_x[neighbours] - dx
+                self._try_sources(pixels, source_y, source_x, 1.0)
 
     def explore(self) -> None:
-        """Offer each pixel random sources around its own, in shrinking windows.
+        """Try each pixel with random sources around its own, in smaller and smaller windows.
 
-        They must be clearly better: displacements shared by neighbours copy whole structures.
+        A new source must be clearly better: displacements that neighbours share copy whole structures.
         """
         radius = max(self.height, self.width) // 2
         while radius >= 1:
             y, x = self.random.integers(-radius, radius + 1, (2, len(self.y)), dtype=np.int32)
-            self._offer(self.everyone, self.source_y + y, self.source_x + x, 0.9)
+            self._try_sources(self.hole_pixels, self.source_y + y, self.source_x + x, 0.9)
             radius //= 3
 
     def field(self) -> Field:
-        """Return the displacements found."""
+        """Return the displacements that were found."""
         field = np.zeros((self.height, self.width, 2), np.int32)
         field[self.y, self.x, 0] = self.source_y - self.y
         field[self.y, self.x, 1] = self.source_x - self.x
         return field
 
     def _distance(
-        self, takers: NDArray[np.int64], y: NDArray[np.int32], x: NDArray[np.int32]
+        self, pixels: NDArray[np.int64], y: NDArray[np.int32], x: NDArray[np.int32]
     ) -> NDArray[np.float32]:
-        """Return the squared distance in looks between pixels of the hole, by number, and places."""
-        difference = self.wanted[takers] - self.features[y, x]
+        """Return the squared descriptor distance between pixels of the hole (by index) and sources."""
+        difference = self.wanted[pixels] - self.features[y, x]
         distance: NDArray[np.float32] = np.einsum("ij,ij->i", difference, difference)
         return distance
 
-    def _offer(
-        self, takers: NDArray[np.int64], y: NDArray[np.int32], x: NDArray[np.int32], factor: float
+    def _try_sources(
+        self, pixels: NDArray[np.int64], y: NDArray[np.int32], x: NDArray[np.int32], factor: float
     ) -> None:
-        """Give places to pixels of the hole, by number, where their distance is under `factor` of the old one."""
+        """Give pixels of the hole (by index) a new source if its cost is under `factor` times the old cost."""
         new = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
-        new &= (y != self.source_y[takers]) | (x != self.source_x[takers])
-        takers, y, x = takers[new], y[new], x[new]
+        new &= (y != self.source_y[pixels]) | (x != self.source_x[pixels])
+        pixels, y, x = pixels[new], y[new], x[new]
         allowed = self.allowed[y, x]
-        takers, y, x = takers[allowed], y[allowed], x[allowed]
-        cost = self._distance(takers, y, x)
-        better = cost < self.cost[takers] * factor
-        takers = takers[better]
-        self.source_y[takers], self.source_x[takers] = y[better], x[better]
-        self.cost[takers] = cost[better]
+        pixels, y, x = pixels[allowed], y[allowed], x[allowed]
+        cost = self._distance(pixels, y, x)
+        better = cost < self.cost[pixels] * factor
+        pixels = pixels[better]
+        self.source_y[pixels], self.source_x[pixels] = y[better], x[better]
+        self.cost[pixels] = cost[better]

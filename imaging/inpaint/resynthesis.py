@@ -1,9 +1,9 @@
-"""Full-size texture for a hole whose layout was filled at a reduced size.
+"""Full-size texture for a hole that was filled at a reduced size.
 
-The reduced fill says where things go; what it lacks is detail. For every block of the hole, a
-nearest-neighbour field over the reduced picture finds the known block that looks most like it; the
-block's full-size pixels are then copied from there, and the colours are corrected so that the
-result, reduced again, is the reduced fill (one back-projection step).
+The reduced fill has the right layout but no detail. For every block of the hole, a nearest-neighbour
+field over the reduced picture finds the most similar known block. The full-size pixels are copied from
+that block. Then one back-projection step corrects the colours: the result, reduced again, equals the
+reduced fill.
 """
 
 from collections.abc import Iterator
@@ -18,18 +18,20 @@ from imaging.inpaint.screened_poisson import level
 from imaging.picture import Mask, Rgb
 from imaging.resize import block_means
 
-_TILE = 512  # pixels on a side: full-size work is done tile by tile, to bound memory
+_TILE = 512
+"""Side of a tile, in pixels. Full-size work is done tile by tile to bound memory."""
 
 Tile = tuple[slice, slice]
-"""Rows and columns of the picture."""
+"""Rows and columns of the picture, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
     """A hole and its fill at a reduced size.
 
-    hole, source: at full size. small: the filled picture, 1/`scale` of the size, sides rounded up.
-    small_hole: blocks with any pixel of the hole. small_source: blocks wholly of source.
+    hole: True where pixels are missing, at full size. source: True where pixels may be copied from, at full
+    size. small: the filled picture at 1/`scale` of the size, sides rounded up. small_hole: True for blocks
+    with any pixel of the hole. small_source: True for blocks whose every pixel is source.
     """
 
     hole: Mask
@@ -41,9 +43,9 @@ class Layout:
 
 
 def resynthesise(rgb: Rgb, layout: Layout) -> Rgb:
-    """Return `rgb` with the hole filled by full-size pixels of its source, laid out as given.
+    """Return `rgb` with its hole filled by full-size pixels of the source, arranged as in `layout.small`.
 
-    Outside the hole the result is `rgb`.
+    Outside the hole the result equals `rgb`.
     """
     field = nearest_neighbour_field(layout.small, layout.small_source, layout.small_hole)
     small = level(layout.small, field, layout.small_source, layout.small_hole)
@@ -59,7 +61,7 @@ def resynthesise(rgb: Rgb, layout: Layout) -> Rgb:
 
 
 def _tiles(layout: Layout) -> Iterator[Tile]:
-    """Cut the picture into tiles aligned to blocks; give those with a part of the hole."""
+    """Cut the picture into tiles aligned to blocks. Yield those with a part of the hole."""
     side = max(1, _TILE // layout.scale) * layout.scale
     height, width = layout.hole.shape
     for top in range(0, height, side):
@@ -79,12 +81,12 @@ def _copy_tile(out: Rgb, rgb: Rgb, layout: Layout, field: Field, tile: Tile) -> 
 
 
 def _pixels(rgb: Rgb) -> NDArray[np.void]:
-    """View a picture as height x width of whole pixels, which move faster than three bytes."""
+    """View a picture as height x width whole pixels: copying them is faster than copying three bytes."""
     return rgb.view(np.dtype("V3"))[..., 0]
 
 
 def _mix_tile(out: Rgb, rgb: Rgb, layout: Layout, field: Field, mixed: Mask, tile: Tile) -> None:
-    """Where neighbouring blocks come from different places, blend the four nearest ones' copies."""
+    """Blend the copies of the four nearest blocks where neighbouring blocks have different sources."""
     height, width = layout.hole.shape
     scale = layout.scale
     squares = np.ix_(
@@ -113,9 +115,9 @@ def _mix_tile(out: Rgb, rgb: Rgb, layout: Layout, field: Field, mixed: Mask, til
 
 
 def _disagreeing(field: Field, hole: Mask) -> Mask:
-    """True for each square of four blocks of the hole that differ in displacement.
+    """Return True for each square of four blocks in the hole that do not share one displacement.
 
-    One larger than the field on both axes: square (0, 0) has block (0, 0) at its lower right.
+    The result is one larger than the field on both axes. Block (0, 0) is the lower right of square (0, 0).
     """
     squares = np.zeros((field.shape[0] + 1, field.shape[1] + 1), np.bool_)
     for axis in (0, 1):
@@ -127,22 +129,22 @@ def _disagreeing(field: Field, hole: Mask) -> Mask:
 
 
 def _of_four(choose: np.ufunc, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the chosen one of each square of four values: one row and column less."""
+    """Return the minimum or maximum of each square of four values. It has one row and column less."""
     pairs = choose(values[:-1], values[1:])
     chosen: NDArray[np.float32] = choose(pairs[:, :-1], pairs[:, 1:])
     return chosen
 
 
 def _project_back(out: Rgb, layout: Layout, small: Rgb, tiles: list[Tile]) -> None:
-    """Add what the reduced result lacks of `small`, smoothly, inside the hole."""
+    """Add the difference between `small` and the reduced result, interpolated, inside the hole."""
     scale = layout.scale
     reduced = block_means(out, (scale, scale))
-    lacking = np.subtract(small, reduced, dtype=np.float32) * layout.small_hole[..., None]
-    lacking = np.pad(lacking, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    missing = np.subtract(small, reduced, dtype=np.float32) * layout.small_hole[..., None]
+    missing = np.pad(missing, ((1, 1), (1, 1), (0, 0)), mode="edge")
     for tile in tiles:
         top, left = (axis.start // scale for axis in tile)
         bottom, right = (-(-axis.stop // scale) + 2 for axis in tile)
-        part = lacking[top:bottom, left:right]
+        part = missing[top:bottom, left:right]
         size = ((right - left) * scale, (bottom - top) * scale)
         change = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR).astype(
             np.float32, copy=False
@@ -151,7 +153,7 @@ def _project_back(out: Rgb, layout: Layout, small: Rgb, tiles: list[Tile]) -> No
 
 
 def _blend_rim(out: Rgb, layout: Layout, tiles: list[Tile]) -> None:
-    """Fade the step of mean colour across the hole's rim out over a few pixels of the hole."""
+    """Fade out the step of mean colour at the hole's edge, over a few pixels inside the hole."""
     reach = min(max(layout.scale // 2, 2), 8)
     before = out.copy()
     for tile in tiles:
@@ -173,7 +175,7 @@ def _blend_rim(out: Rgb, layout: Layout, tiles: list[Tile]) -> None:
 def _local_mean(
     colours: NDArray[np.float32], of: Mask, reach: int
 ) -> tuple[NDArray[np.float32], Mask]:
-    """Return the mean colour of the pixels `of` within `reach`, and where there are any."""
+    """Return, at each pixel, the mean colour of the pixels in `of` within `reach`, and whether there are any."""
     box = (2 * reach + 1, 2 * reach + 1)
     weight = of.astype(np.float32)
     share = cv2.blur(weight, box)[..., None]
@@ -182,7 +184,7 @@ def _local_mean(
 
 
 def _add(part: Rgb, change: NDArray[np.float32], inside: Mask) -> None:
-    """Add to `part` in place where `inside`; `change` may reach beyond it to the lower right."""
+    """Add `change` to `part` in place where `inside`. `change` may be larger at the lower right."""
     change = change[: part.shape[0], : part.shape[1]]
     changed = np.rint((part + change).clip(0, 255)).astype(np.uint8)
     np.copyto(part, changed, where=inside[..., None])

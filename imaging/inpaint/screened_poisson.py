@@ -1,8 +1,8 @@
-"""Levelled colours for a filled hole: no step along its rim nor between pieces from far apart.
+"""Colour correction of a filled hole, without steps at its edge or between the copied pieces.
 
-Gradient-domain editing (Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003),
-screened: the fill takes the gradients of what was copied, meets the known pixels at the rim, and
-returns to its own colours further in, so that no colour drifts across a large hole.
+The method is gradient-domain editing (Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003)
+with a screening term. The fill takes the gradients of the copied pixels and matches the known pixels at
+the edge. Further inside it returns to its own colours, so that colours do not drift across a large hole.
 """
 
 import numpy as np
@@ -12,12 +12,15 @@ from imaging.inpaint.nearest_neighbour_field import Field
 from imaging.picture import Mask, Rgb
 
 _REACH = 20.0  # pixels over which a correction fades
-_EDGE = 24.0  # a larger step, in levels, is taken for a real edge and kept
+_EDGE = 24.0  # a larger step, in levels of 0..255, counts as a real edge and stays
 _ITERATIONS = 60
 
 
 def level(filled: Rgb, field: Field, source: Mask, hole: Mask) -> Rgb:
-    """Return `filled` with its hole levelled; every other pixel stays as it is."""
+    """Return `filled` with the colours of its hole corrected. Every other pixel stays unchanged.
+
+    field: the source of each pixel of the hole. hole, source: height x width, True inside.
+    """
     values = filled.astype(np.float32)
     steps = [_missing_steps(values, field, source, hole, axis) for axis in (0, 1)]
     correction = _solve(steps, source | hole, hole)
@@ -29,9 +32,9 @@ def level(filled: Rgb, field: Field, source: Mask, hole: Mask) -> Rgb:
 def _missing_steps(
     values: NDArray[np.float32], field: Field, source: Mask, hole: Mask, axis: int
 ) -> NDArray[np.float32]:
-    """Return what the step from each pixel to the next along `axis` lacks of the step in the sources.
+    """Return the step to the next pixel along `axis` in the sources, minus the same step in `values`.
 
-    The last row (or column) has no next one and is left out.
+    The last row or column has no next one and is left out.
     """
     size = hole.shape
     count = size[axis] - 1
@@ -59,9 +62,9 @@ def _missing_steps(
 
 
 def _solve(steps: list[NDArray[np.float32]], usable: Mask, hole: Mask) -> NDArray[np.float32]:
-    """Find the correction whose steps come nearest to `steps`, zero outside the hole.
+    """Return the correction with steps closest to `steps`. It is zero outside the hole.
 
-    Conjugate gradients on the screened Poisson equation, all channels at once.
+    The method is conjugate gradients on the screened Poisson equation, for all channels at once.
     """
     links = [
         ((usable[:-1] & usable[1:]) & (hole[:-1] | hole[1:]))[..., None].astype(np.float32),

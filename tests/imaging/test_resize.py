@@ -193,7 +193,7 @@ def test_a_part_is_cut_from_the_resampled_whole(
     assert np.array_equal(same.rgb, picture.rgb[part])
     assert resize_picture(picture, (60, 40)) is picture
     # Of a huge picture the part alone is made; only what its borders see differs.
-    monkeypatch.setattr("imaging.resize._WHOLE_PIXELS", 90 * 60 - 1)
+    monkeypatch.setattr("imaging.resize._MAX_WHOLE_PIXELS", 90 * 60 - 1)
     alone = resize_picture(Picture(picture.rgb), (90, 60), part).rgb
     whole = resize_picture(Picture(picture.rgb), (90, 60))
     assert alone.shape == (40, 50, 3)
