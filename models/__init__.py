@@ -1,7 +1,7 @@
-"""Models: the roles a picture operation needs, and the backends that fill them."""
+"""Models: the roles that picture operations need, and the backends that implement them."""
 
 import os
 
-# From 1.29 on, onnxruntime on Linux tells Microsoft which models run where, and keeps an identifier of
-# the machine. It looks for this once, when it is first used.
+# Since version 1.29, onnxruntime on Linux sends telemetry to Microsoft: which models run, and an
+# identifier of the machine. It reads this variable once, at its first use.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,6 +1,6 @@
-"""For how long somebody waits for a piece of work: a deadline and a flag, which long work asks between two steps.
+"""Deadlines and cancellation: long work checks between two steps whether somebody still waits for it.
 
-A deadline belongs to a context (`contextvars`), so that a backend far below need not be handed it:
+A deadline belongs to a context (`contextvars`), so that it need not be passed down to a backend:
 
 >>> with deadline_scope(Deadline(seconds=30)):
 ...     for tile in tiles:
@@ -17,9 +17,9 @@ from models.errors import CallerDisconnectedError, DeadlineExceededError, WorkCa
 
 
 class Deadline:
-    """The time that a piece of work has, and whether it is still wanted; safe to share by threads.
+    """The time limit of a piece of work, and a flag for its cancellation. Threads may share it.
 
-    seconds: from now on; None: no limit.
+    seconds: time from now; None means no limit.
     """
 
     def __init__(self, seconds: float | None = None) -> None:
@@ -27,15 +27,15 @@ class Deadline:
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:
-        """Say that the work is no longer wanted."""
+        """Cancel the work: its next check raises CallerDisconnectedError."""
         self._cancelled.set()
 
     def remaining(self) -> float | None:
-        """Return the seconds that are left, 0 at least; None where there is no limit."""
+        """Return the seconds that are left, at least 0; None if there is no limit."""
         return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
 
     def check(self) -> None:
-        """Raise CallerDisconnectedError or DeadlineExceededError where nobody waits for the work any more."""
+        """Raise CallerDisconnectedError if cancelled, DeadlineExceededError if the time is over."""
         if self._cancelled.is_set():
             raise CallerDisconnectedError("the caller has left")
         if self.remaining() == 0:
@@ -43,30 +43,30 @@ class Deadline:
 
 
 class SharedDeadline(Deadline):
-    """The deadline of work that is done for several at once: it ends when it has for all of them."""
+    """The deadline of a batch of calls: it is over when the deadline of every call is over."""
 
     def __init__(self, deadlines: Sequence[Deadline]) -> None:
         super().__init__()
         self._deadlines = tuple(deadlines)
 
     def remaining(self) -> float | None:
-        """Return the seconds that the most patient has left; None where one has no limit."""
+        """Return the seconds that the longest deadline has left; None if one has no limit."""
         seconds = [deadline.remaining() for deadline in self._deadlines]
-        known = [left for left in seconds if left is not None]
-        return max(known) if known and len(known) == len(seconds) else None
+        limited = [left for left in seconds if left is not None]
+        return max(limited) if limited and len(limited) == len(seconds) else None
 
     def check(self) -> None:
-        """Raise what the last of them raises, where every one has ended."""
-        ended: WorkCancelledError | None = None
+        """Raise the error of the last deadline if every deadline is over or cancelled."""
+        last_error: WorkCancelledError | None = None
         for deadline in self._deadlines:
             try:
                 deadline.check()
             except WorkCancelledError as error:
-                ended = error
+                last_error = error
             else:
                 return
-        if ended is not None:
-            raise ended
+        if last_error is not None:
+            raise last_error
 
 
 _DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
@@ -74,7 +74,7 @@ _DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def deadline_scope(deadline: Deadline) -> Iterator[Deadline]:
-    """Let a deadline hold for what this context does; threads started within need to enter it anew."""
+    """Set the deadline of this context. A thread that is started inside must enter the scope again."""
     token = _DEADLINE.set(deadline)
     try:
         yield deadline
@@ -83,12 +83,12 @@ def deadline_scope(deadline: Deadline) -> Iterator[Deadline]:
 
 
 def current() -> Deadline:
-    """Return the deadline of this context; one without an end where there is none."""
+    """Return the deadline of this context; one without a limit if none is set."""
     return _DEADLINE.get() or Deadline()
 
 
 def checkpoint() -> None:
-    """Raise CallerDisconnectedError or DeadlineExceededError where nobody waits for this context's work."""
+    """Check the deadline of this context, if there is one; raises as `Deadline.check`."""
     deadline = _DEADLINE.get()
     if deadline is not None:
         deadline.check()

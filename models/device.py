@@ -1,15 +1,15 @@
-"""The device that one model runs on, and the form in which it holds its weights there."""
+"""The configuration of one model's device: where it runs, and in which dtype it holds its weights."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class DeviceConfig:
-    """The device and the form in which a backend holds its weights.
+    """Where a backend runs, and how it holds its weights.
 
-    device: as torch names it, `cpu` or `cuda:0`. dtype: `float32`, `float16` or `bfloat16`; a backend
-    whose layers cannot take it holds float32 and says so. threads: processor threads for one call.
-    offload: keep weights in main memory and bring each part to the device as it runs, for small GPUs.
+    device: torch's name, such as `cpu` or `cuda:0`. dtype: `float32`, `float16` or `bfloat16`; a backend
+    that cannot use it holds float32, and its docstring says so. threads: CPU threads for one call.
+    offload: keep the weights in main memory and move each part to the device when it runs, for small GPUs.
     """
 
     device: str = "cpu"

@@ -1,42 +1,42 @@
-"""Every error of models/, for those who call models and those who set them up.
+"""Every error that models/ raises.
 
 Exception
 |- ModelUnavailableError        the profile has no model for the role, or it could not be loaded
-|- EngineBusyError              more calls wait for a role than may: come again later
-|- EngineUnavailableError       the cluster, or the part of it that has the role, does not answer
-|- SchedulerClosedError         the device accepts no work any more: the process ends
-|- WeightsUnavailableError      weights could not be fetched
-|- NothingToCopyError           a hole leaves no pixel to take texture from
+|- EngineBusyError              the queue of a role is full: retry later
+|- EngineUnavailableError       the cluster, or its deployment for the role, does not answer
+|- SchedulerClosedError         the device accepts no more work: the process is shutting down
+|- WeightsUnavailableError      weights could not be downloaded
+|- NothingToCopyError           a hole leaves no pixel to copy texture from
 |- MemoryError
-|  `- ModelOutOfMemoryError     a model ran out of memory twice, the second time on less
+|  `- ModelOutOfMemoryError     a model ran out of memory twice, the second time on smaller input
 |- WorkCancelledError           nobody waits for the work any more
-|  |- CallerDisconnectedError   whoever asked for it has left
-|  `- DeadlineExceededError     its time is over
+|  |- CallerDisconnectedError   the caller has disconnected
+|  `- DeadlineExceededError     the deadline is over
 |- PermissionError
-|  `- RemoteCodeError           weights bring code of their own, which was not allowed to run
+|  `- RemoteCodeError           the weights come with code, which is not allowed to run
 |- ImportError
 |  `- RayNotInstalledError      the extra `cluster` is missing
 `- ValueError
-   |- InvalidSettingsError      settings that cannot be read, or names that are misspelled
-   |- UnknownProfileError       no such profile, or one that names what does not exist
-   |- UnknownDeviceError        no such device, or torch models without torch
-   |- UnpinnedCodeError         a card that runs its repository's code names no commit
-   |- BadWeightsError           a file of weights does not hold what its network needs
-   |- BundleError               a bundle of weights is not one, or not whole
-   `- ReferenceUnsupportedError the scene model reads prompts alone, no reference picture
+   |- InvalidSettingsError      a setting has an invalid value, or its name is misspelled
+   |- UnknownProfileError       the profile does not exist, or it names a role or card that does not
+   |- UnknownDeviceError        the device does not exist, or torch is missing for torch models
+   |- UnpinnedCodeError         a card runs its repository's code but names no commit
+   |- BadWeightsError           a weight file does not hold what its network needs
+   |- BundleError               a file is not a bundle of weights, or it is damaged
+   `- ReferenceUnsupportedError the scene model cannot use a reference picture, only a prompt
 
-Anything else that a call raises is the model's own error: the same call would raise it again.
+Any other error that a call raises is the model's own: the same call would raise it again.
 """
 
 
 class ModelUnavailableError(Exception):
-    """A role's model could not be loaded, or the profile has none; the text says why."""
+    """The model of a role could not be loaded, or the profile has none. The text says why."""
 
 
 class EngineBusyError(Exception):
-    """As many calls wait for a role as may.
+    """The queue of a role is full.
 
-    retry_after: seconds after which a place is likely to be free.
+    retry_after: seconds after which there is probably room for another call.
     """
 
     def __init__(self, text: str, retry_after: int) -> None:
@@ -49,26 +49,26 @@ class EngineBusyError(Exception):
 
 
 class EngineUnavailableError(Exception):
-    """The engine is unavailable just now; the text says why."""
+    """The engine is unavailable at the moment. The text says why."""
 
 
 class WeightsUnavailableError(Exception):
-    """A weight file is missing or wrong; when every source failed, one line for each."""
+    """A weight file is missing or wrong. If every source failed, the text has one line per source."""
 
 
 class NothingToCopyError(Exception):
-    """The hole leaves no pixel to take texture from."""
+    """The hole leaves no pixel to copy texture from."""
 
 
 class ModelOutOfMemoryError(MemoryError):
     """A model ran out of memory twice, the second time at a smaller size or batch.
 
-    Raised by what the pool lends; a MemoryError, so that callers meet one kind of shortage.
+    It is a MemoryError so that callers need to handle one class only.
     """
 
 
 class ReferenceUnsupportedError(ValueError):
-    """The scene model reads prompts alone, no reference picture."""
+    """The scene model cannot use a reference picture, only a prompt."""
 
 
 class WorkCancelledError(Exception):
@@ -76,15 +76,15 @@ class WorkCancelledError(Exception):
 
 
 class CallerDisconnectedError(WorkCancelledError):
-    """Whoever asked for the work has left."""
+    """The caller has disconnected."""
 
 
 class DeadlineExceededError(WorkCancelledError):
-    """The time that the work was given is over."""
+    """The deadline of the work is over."""
 
 
 class RemoteCodeError(PermissionError):
-    """A repository brings code of its own, and its card does not allow that."""
+    """A repository comes with its own code, and its card does not allow that to run."""
 
 
 class RayNotInstalledError(ImportError):
@@ -94,29 +94,30 @@ class RayNotInstalledError(ImportError):
 class InvalidSettingsError(ValueError):
     """Settings that cannot be used.
 
-    The text has a line for each fault, which begins with `settings:` and names the variable; no values.
+    The text has one line per problem. Each begins with `settings:` and names the variable, but no value:
+    a value may be secret.
     """
 
 
 class UnknownProfileError(ValueError):
-    """No profile of that name, or one that names a role or card that does not exist."""
+    """No profile has that name, or the profile names a role or card that does not exist."""
 
 
 class UnknownDeviceError(ValueError):
-    """No such device, or torch models without torch."""
+    """The device does not exist, or torch is not installed and the models need it."""
 
 
 class UnpinnedCodeError(ValueError):
-    """A card that runs its repository's code names no commit of it."""
+    """A card runs its repository's code but names no commit of it."""
 
 
 class BadWeightsError(ValueError):
-    """A weight file is missing, broken or of another model; the message names the file."""
+    """A weight file is missing, damaged or of another model. The text names the file."""
 
 
 class BundleError(ValueError):
-    """A profile cannot be packed, or a file is no package of weights."""
+    """A profile cannot be bundled, or a file is not a bundle of weights."""
 
 
 class SchedulerClosedError(RuntimeError):
-    """The device accepts no work of this kind any more: the process ends."""
+    """The device accepts no more work: the process is shutting down."""

@@ -1,9 +1,9 @@
-"""The roles that models play: each one's protocol with its tensor contract, and one row that names it.
+"""The roles of models: one protocol per role, with its array contract, and one `Role` row per role.
 
-Every array is a NumPy array in C order. Pictures are RGB, never BGR. Masks are True where a picture
-is to be edited. Mattes are 255 on the subject and 0 on the background. A backend never changes its
-inputs. It is safe to call from several threads at once, unless its card says that it works on one call at
-a time (`models.catalog.card.Card.exclusive`): the scheduler then sees to that.
+Every array is a NumPy array in C order. Pictures are RGB, uint8, 0..255, never BGR. Masks are True where a
+picture is edited. Mattes are 255 on the subject and 0 on the background. A backend never changes its
+inputs. Several threads may call it at once, unless its card says that it takes one call at a time
+(`models.catalog.card.Card.exclusive`): then the scheduler makes its calls one by one.
 
 >>> with models.use(MATTING) as matting:
 ...     matte = matting.matte(rgb)
@@ -24,23 +24,23 @@ from imaging.resize import SizeRule, resize_labels
 
 
 class Matting(Protocol):
-    """Tells the subject of a picture from its background."""
+    """Separates the subject of a picture from its background."""
 
     def matte(self, rgb: Rgb) -> Matte:
-        """Return the subject's opacity at the size of `rgb`, soft at hair and edges."""
+        """Return the subject's opacity at the size of `rgb`: uint8, 0..255, soft at hair and edges."""
         ...
 
 
 class Inpainting(Protocol):
-    """Fills a hole from what surrounds it, without a prompt."""
+    """Fills a hole from its surroundings, without a prompt."""
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Return `rgb` with plausible texture where `hole` is True.
 
-        Outside the hole the result is `rgb`, bit for bit. No texture is copied from where `avoid`
-        is True (the subject, which must not be cloned). The same input gives the same output.
+        Outside the hole the result is `rgb`, bit for bit. No texture is copied from pixels where `avoid`
+        is True, such as the subject, which must not be cloned. The same input gives the same output.
 
-        Raises NothingToCopyError when hole and avoid together leave no source pixel.
+        Raises NothingToCopyError if `hole` and `avoid` together leave no source pixel.
         """
         ...
 
@@ -49,30 +49,30 @@ class SuperResolution(Protocol):
     """Enlarges a picture."""
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
-        """Return `rgb` at `factor` (2 or 4) times its width and height."""
+        """Return `rgb` enlarged to `factor` (2 or 4) times its width and height."""
         ...
 
 
 class Segmentation(Protocol):
-    """Takes a picture apart into objects or parts."""
+    """Divides a picture into objects or parts."""
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Return the parts of `rgb` at its size, numbered from 1, the largest first; 255 at most.
+        """Return a label map of the size of `rgb`: at most 255 parts, numbered from 1, the largest first.
 
-        One map instead of a mask for each part: it cannot overlap, and 255 parts of a large picture
-        take one byte a pixel. The numbers in use have no gap. The same input gives the same output.
+        One map replaces a mask for each part: parts cannot overlap, and 255 parts of a large picture take
+        one byte per pixel. The numbers have no gaps. The same input gives the same output.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Face:
-    """One face, in pixels of the picture it was found in; what cannot be told is None.
+    """One face, in pixels of its picture. An attribute that cannot be estimated is None.
 
-    rect: x, y, width, height of the box around it; it may reach beyond the picture. landmarks: n x 2,
-    x and y. age: youngest and oldest likely age in years. gender: "Female" or "Male".
-    gender_probability: 0.5..1. score: the detector's confidence, larger is surer. yaw, roll: degrees,
-    0 for a face seen from the front, upright.
+    rect: x, y, width and height of the box around the face; it may extend beyond the picture. landmarks:
+    n x 2, float32, x and y. score: the detector's confidence; higher is more certain. yaw, roll: degrees; 0
+    for an upright face seen from the front. age: lowest and highest likely age in years. gender: "Female"
+    or "Male". gender_probability: 0.5..1.
     """
 
     rect: tuple[float, float, float, float]
@@ -86,7 +86,7 @@ class Face:
 
 
 class FaceAnalysis(Protocol):
-    """Finds faces and tells what can be told of them."""
+    """Finds faces and estimates their attributes."""
 
     def analyse(self, rgb: Rgb) -> list[Face]:
         """Return the faces of `rgb`, largest first."""
@@ -94,31 +94,31 @@ class FaceAnalysis(Protocol):
 
 
 class Moderation(Protocol):
-    """Scores what must not be shown."""
+    """Scores unwanted content."""
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
-        """Return a score 0..1 for each category, as `nsfw`; larger is worse."""
+        """Return a score 0..1 for each category, such as `nsfw`. Higher is worse."""
         ...
 
 
 class GenerativeFill(Protocol):
-    """Generates what a prompt names where a hole is."""
+    """Generates what a prompt describes, inside a hole."""
 
     sizes: SizeRule
 
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
-        """Return one picture for each seed, at the size of `rgb`, which keeps `sizes`.
+        """Return one picture for each seed, at the size of `rgb`. That size must follow `sizes`.
 
-        The same seed gives the same picture: bit for bit alone, within 2 of 255 levels among others.
-        What lies outside the hole need not be exact: the pipeline pastes it back.
+        The same seed gives the same picture: bit for bit if it is the only seed, else within 2 of 255
+        levels. Pixels outside the hole need not be exact: the pipeline pastes the originals back.
         """
         ...
 
 
 class SceneGeneration(Protocol):
-    """Generates another background behind a subject."""
+    """Generates a new background behind a subject."""
 
     sizes: SizeRule
 
@@ -133,11 +133,11 @@ class SceneGeneration(Protocol):
         fast: bool = True,
         reference: Rgb | None = None,
     ) -> list[Rgb]:
-        """Return one picture for each seed, at the size of `rgb`, which keeps `sizes`.
+        """Return one picture for each seed, at the size of `rgb`. That size must follow `sizes`.
 
-        alpha: 1 on the subject. Either `prompt` or `reference` says what the scene is; `fast` takes
-        fewer steps. Seeds as in `GenerativeFill`; the pipeline pastes the subject back.
-        Raises ReferenceUnsupportedError where the model does not read pictures.
+        alpha: 1 on the subject. `prompt` or `reference` describes the scene. fast: take fewer steps.
+        Seeds work as in `GenerativeFill`. The pipeline pastes the subject back.
+        Raises ReferenceUnsupportedError if the model cannot use a reference picture.
         """
         ...
 
@@ -150,7 +150,7 @@ class Outpainting(Protocol):
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
     ) -> Rgb:
-        """Return `canvas`, whose size keeps `sizes`, with its hole (the margin) generated."""
+        """Return `canvas` with its hole, the margin, generated. Its size must follow `sizes`."""
         ...
 
 
@@ -162,16 +162,17 @@ class FaceEditing(Protocol):
     def edit_face(
         self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int
     ) -> tuple[Rgb, Alpha]:
-        """Return a changed crop and where it changed, for a crop around one face at a size of `sizes`.
+        """Return the changed picture, and an alpha that says where it changed, both at the size of `rgb`.
 
-        face: in pixels of `rgb`. actions: of `pipelines.people.actions`, checked. The alpha is soft,
-        1 where the pipeline takes the changed pixels and 0 where it keeps the old ones.
+        rgb: a crop around one face, at a size that follows `sizes`. face: in pixels of `rgb`. actions: the
+        actions of `pipelines.people.actions`, already checked. The alpha is soft: 1 where the pipeline
+        uses the changed pixels, 0 where it keeps the original ones.
         """
         ...
 
 
 class Captioning(Protocol):
-    """Says what a picture shows."""
+    """Describes a picture in words."""
 
     def caption(self, rgb: Rgb) -> str:
         """Return one English sentence, without a full stop."""
@@ -179,10 +180,10 @@ class Captioning(Protocol):
 
 
 class PromptRefinement(Protocol):
-    """Makes a good prompt out of a short one."""
+    """Turns a short prompt into a detailed one."""
 
     def refine(self, prompt: str, caption: str = "") -> str:
-        """Return a fuller prompt for the same scene; caption: of the picture it is for."""
+        """Return a more detailed prompt for the same scene. caption: describes the picture it is for."""
         ...
 
 
@@ -191,12 +192,12 @@ P = TypeVar("P")
 
 @dataclass(frozen=True)
 class Role(Generic[P]):
-    """One role; two are equal when their names are.
+    """One role. Two roles are equal if their names are.
 
-    name: as profiles and cards spell it. method: the one method of its protocol `P`. warm_up: calls a
-    model once on a tiny picture; None for models that generate, as one call takes many steps.
-    retry: makes a call again with less memory, as `retry(method, sizes, *args, **kwargs)`, where sizes is
-    the model's SizeRule or None; None for calls whose memory does not depend on a picture.
+    name: as in profiles and cards. method: the one method of its protocol `P`. warm_up: calls a model once
+    on a tiny picture; None for generative models, where one call takes many steps. retry: repeats a call
+    with less memory, as `retry(method, sizes, *args, **kwargs)`; sizes is the model's SizeRule or None.
+    retry is None if the memory of a call does not depend on a picture.
     """
 
     name: str
@@ -208,18 +209,18 @@ class Role(Generic[P]):
         return self.name
 
     def __reduce__(self) -> tuple[Callable[[str], "Role[Any]"], tuple[str]]:
-        # By name: its functions need not travel between processes.
+        # Pickle by name: lambdas cannot be pickled, and every process has its own.
         return role_named, (self.name,)
 
 
 class Models(Protocol):
-    """The models of a profile, by their roles; safe to share by threads."""
+    """The models of a profile, by role. Threads may share it."""
 
     def use(self, role: Role[P]) -> AbstractContextManager[P]:
-        """Return a context in which the model of a role can be called; it is not evicted meanwhile.
+        """Return a context in which the model of a role can be called. It is not evicted meanwhile.
 
-        The context or the first call raises ModelUnavailableError where there is no such model or it
-        cannot be loaded; calls raise what `models.errors` lists.
+        The context or the first call raises ModelUnavailableError if there is no such model, or if it
+        cannot be loaded. Calls raise the errors in `models.errors`.
         """
         ...
 
@@ -252,8 +253,8 @@ def _retry_segment(segment: Any, _: SizeRule | None, rgb: Rgb) -> Labels:
     return resize_labels(small, (rgb.shape[1], rgb.shape[0]))
 
 
-def _retry_look(look: Any, _: SizeRule | None, rgb: Rgb) -> Any:
-    return look(shrink_to(rgb, half_size(rgb)))
+def _retry_at_half_size(describe: Any, _: SizeRule | None, rgb: Rgb) -> Any:
+    return describe(shrink_to(rgb, half_size(rgb)))
 
 
 def _retry_upscale(upscale: Any, _: SizeRule | None, rgb: Rgb, factor: int) -> Rgb:
@@ -270,7 +271,7 @@ def _retry_generate(
     seeds: Sequence[int],
     **options: Any,
 ) -> list[Rgb]:
-    """Generate seed by seed, which gives the same pictures; one seed at half the size."""
+    """Generate seed by seed, which gives the same pictures. With only one seed, generate at half the size."""
     if len(seeds) > 1:
         return [
             generate(rgb, mask, prompt, negative_prompt, [seed], **options)[0] for seed in seeds
@@ -308,12 +309,12 @@ def _retry_edit_face(
     size = half_size(rgb, sizes.multiple, sizes.least)
     x, y = size[0] / rgb.shape[1], size[1] / rgb.shape[0]
     left, top, width, height = face.rect
-    nearer = replace(
+    smaller = replace(
         face,
         rect=(left * x, top * y, width * x, height * y),
         landmarks=face.landmarks * np.array([x, y], np.float32),
     )
-    picture, alpha = edit_face(shrink_to(rgb, size), nearer, actions, seed)
+    picture, alpha = edit_face(shrink_to(rgb, size), smaller, actions, seed)
     return enlarge_like(picture, rgb), enlarge_like(alpha, rgb, cv2.INTER_LINEAR)
 
 
@@ -331,7 +332,7 @@ FACE_ANALYSIS: Role[FaceAnalysis] = Role(
     "face_analysis", "analyse", lambda model: model.analyse(_GREY)
 )
 MODERATION: Role[Moderation] = Role(
-    "moderation", "score", lambda model: model.score(_GREY), _retry_look
+    "moderation", "score", lambda model: model.score(_GREY), _retry_at_half_size
 )
 GENERATIVE_FILL: Role[GenerativeFill] = Role(
     "generative_fill", "fill_by_prompt", retry=_retry_generate
@@ -340,7 +341,7 @@ SCENE_GENERATION: Role[SceneGeneration] = Role("scene_generation", "scenes", ret
 OUTPAINTING: Role[Outpainting] = Role("outpainting", "outpaint", retry=_retry_outpaint)
 FACE_EDITING: Role[FaceEditing] = Role("face_editing", "edit_face", retry=_retry_edit_face)
 CAPTIONING: Role[Captioning] = Role(
-    "captioning", "caption", lambda model: model.caption(_GREY), _retry_look
+    "captioning", "caption", lambda model: model.caption(_GREY), _retry_at_half_size
 )
 PROMPT_REFINEMENT: Role[PromptRefinement] = Role("prompt_refinement", "refine")
 
@@ -361,7 +362,7 @@ ROLES: tuple[Role[Any], ...] = (
 
 
 def role_named(name: str) -> Role[Any]:
-    """Return the role of that name; raises KeyError."""
+    """Return the role with that name; raises KeyError if there is none."""
     for role in ROLES:
         if role.name == name:
             return role

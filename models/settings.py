@@ -1,7 +1,7 @@
-"""The settings of the models, and how every program of ours reads settings from the environment.
+"""The settings of the models, and the function that reads settings from the environment.
 
-The server, `scripts/deploy-models` and `scripts/weights` read the same classes by `read_settings`, so that
-a variable means the same in each of them.
+The server, `scripts/deploy-models` and `scripts/weights` read the same classes with `read_settings`, so a
+variable means the same in each of them.
 """
 
 import itertools
@@ -59,30 +59,30 @@ SERVER_NAMES = frozenset(
         "LOG_LEVEL",
     }
 )
-"""Settings that only the server has (`server.settings`, which this layer cannot import)."""
+"""Settings that only the server has. They are in `server.settings`, which this layer must not import."""
 TOOL_NAMES = frozenset(
     {"PYTHON", "TEST_GPU", "CONTRACT_URL", "CONTRACT_TOKEN", "CONTRACT_PICTURES"}
 )
-"""What scripts and tests read."""
+"""Variables that only scripts and tests read."""
 
 REPLACED = {
-    "MAX_QUEUE": ": RETOUCH_MAX_WAITING says how many may wait",
-    "MAX_UNDONE": ": of jobs four times as many as RETOUCH_MAX_WAITING may be undone",
+    "MAX_QUEUE": ": use RETOUCH_MAX_WAITING",
+    "MAX_UNDONE": ": use RETOUCH_MAX_WAITING, a quarter of the jobs that may be unfinished",
 }
-"""Settings of earlier versions, and what to use instead."""
+"""Settings of earlier versions, and what replaces them. The text follows a warning."""
 
-# What Kubernetes sets in every container of a namespace for each of its Services.
-_OF_A_SERVICE = re.compile(
+# Kubernetes sets these variables in every container of a namespace, for each of its Services.
+_SERVICE_VARIABLE = re.compile(
     r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)\Z"
 )
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 class EnvironmentSettings(BaseSettings):
-    """Settings whose fields are read from `RETOUCH_` and the field's name in capitals.
+    """Settings from environment variables: `RETOUCH_` and the field's name in capitals.
 
-    Whitespace around a value is dropped, a carriage return at its end included. A variable that is empty
-    then, or that Kubernetes set for a Service of the name, counts as unset.
+    Whitespace around a value is removed, also a carriage return at its end. A variable counts as unset if
+    it is then empty, or if Kubernetes has set it for a Service.
     """
 
     model_config = SettingsConfigDict(
@@ -98,80 +98,80 @@ class EnvironmentSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Read arguments, then the environment without what counts as unset."""
+        """Read arguments first, then the environment without the variables that count as unset."""
         if isinstance(env_settings, EnvSettingsSource):
             env_settings.env_vars = dict(_values(env_settings.env_vars))
         return init_settings, env_settings
 
 
 class ModelSettings(EnvironmentSettings):
-    """Which models run, where their weights lie, and how they run."""
+    """Which models run, where their weights are, and how the models run."""
 
     profile: str = "lite"
-    """Which weights stand behind each role: lite, open, bria, tiny, or the path of your own .toml."""
+    """Which model each role uses: lite, open, bria, tiny, or the path of your own .toml."""
     models_dir: Path | None = None
-    """Folder of your own copies of weights, `org--name` or `org/name`, used before any hub."""
+    """Folder with your own copies of weights, as `org--name` or `org/name`. They are used before any hub."""
     device: str = "auto"
-    """Where torch models run, as torch names it; auto: the first GPU, else the processor."""
+    """Device of torch models, by torch's name. auto: the first GPU, else the CPU."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    """Form of torch models' weights; auto: each model's own on a GPU, float32 on the processor."""
+    """Dtype of torch models' weights. auto: each model's own on a GPU, float32 on the CPU."""
     offload: bool = False
-    """Keep weights in main memory and bring each part to the GPU as it runs: slower, for small GPUs."""
+    """Keep weights in main memory and move each part to the GPU when it runs: slower, for small GPUs."""
     memory_mb: int | None = Field(None, ge=1)
-    """What loaded models may hold, in MiB; the least used make room. Unset: 80 % of what is free at
-    start for torch models, no limit without them."""
+    """Memory limit for loaded models, in MiB. The least recently used models are evicted. Unset: 80 % of
+    the memory that is free at start if the profile has torch models, else no limit."""
     preload: bool = True
-    """Load models at start, as many as fit; else each when it is first needed."""
+    """Load models at start, as many as fit. If false, each model is loaded when it is first needed."""
     data_dir: Path = Path("data")
-    """Folder of weights, results and the link secret; relative to the working directory."""
+    """Folder of weights, results and the link secret, relative to the working directory."""
 
     @property
     def weights_dir(self) -> Path:
-        """The folder that weights are fetched into."""
+        """The folder that weights are downloaded into."""
         return self.data_dir / "weights"
 
 
 WaitingLimit = Annotated[int, Field(ge=1, le=100_000)]
-"""How many calls or requests may wait."""
+"""How many calls or requests may wait, 1 to 100,000."""
 DEFAULT_WAITING = 64
 
 
 class DeploymentSettings(ModelSettings):
-    """What is deployed on a Ray cluster, beyond the models."""
+    """The settings of a deployment on a Ray cluster, in addition to the models'."""
 
     max_waiting: WaitingLimit = DEFAULT_WAITING
-    """Calls that may wait for one model at once, in each process that calls."""
+    """Largest number of calls that wait for one model, in each process that calls it."""
     ray_address: str | None = None
-    """Address of the Ray cluster, host:port of its head; auto: the one that runs on this machine."""
+    """Address of the Ray cluster: host:port of its head node. auto: the cluster on this machine."""
     gpu_memory_mb: int = Field(24 * 1024, ge=1)
-    """Memory of one GPU of the cluster, in MiB. 24 GiB: the smallest that profiles with torch are for."""
+    """Memory of one GPU of the cluster, in MiB. 24 GiB is the least that profiles with torch need."""
 
 
 S = TypeVar("S", bound=EnvironmentSettings)
 
 
-def read_settings(kind: type[S], **chosen: Any) -> S:
-    """Return the settings of the environment; `chosen` go before it.
+def read_settings(kind: type[S], **overrides: Any) -> S:
+    """Return the settings from the environment. `overrides` have precedence.
 
-    Raises InvalidSettingsError for values that cannot be read and for names that are misspelled.
+    Raises InvalidSettingsError for invalid values and for names that look misspelled.
     """
-    faults = [
+    problems = [
         f"{name} is no setting; did you mean {' or '.join(near)}?"
         for name, near in _unknown(os.environ)
         if near
     ]
     settings = None
     try:
-        settings = kind(**chosen)
+        settings = kind(**overrides)
     except ValidationError as error:
-        faults += map(_told, error.errors(include_url=False, include_input=False))
-    if settings is None or faults:
-        raise InvalidSettingsError("\n".join(f"settings: {fault}" for fault in faults))
+        problems += map(_message, error.errors(include_url=False, include_input=False))
+    if settings is None or problems:
+        raise InvalidSettingsError("\n".join(f"settings: {problem}" for problem in problems))
     return settings
 
 
 def warn_of_unknown_names() -> None:
-    """Log each variable that begins as our settings do and is none of them."""
+    """Log a warning for each variable that begins with `RETOUCH_` and is not a setting."""
     for name, near in _unknown(os.environ):
         if not near:
             instead = REPLACED.get(name.upper().removeprefix(PREFIX), "")
@@ -179,48 +179,49 @@ def warn_of_unknown_names() -> None:
 
 
 def known_names() -> frozenset[str]:
-    """Return the name of every variable that a program of ours reads."""
-    of_the_models = frozenset(name.upper() for name in DeploymentSettings.model_fields)
-    return frozenset(PREFIX + name for name in of_the_models | SERVER_NAMES | TOOL_NAMES)
+    """Return the name of every variable that the server, a script or a test reads."""
+    model_names = frozenset(name.upper() for name in DeploymentSettings.model_fields)
+    return frozenset(PREFIX + name for name in model_names | SERVER_NAMES | TOOL_NAMES)
 
 
-def _told(fault: Mapping[str, Any]) -> str:
-    name = PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else ""
-    return f"{name} {fault['msg']}".strip()
+def _message(problem: Mapping[str, Any]) -> str:
+    name = PREFIX + str(problem["loc"][0]).upper() if problem["loc"] else ""
+    return f"{name} {problem['msg']}".strip()
 
 
 def _values(variables: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
     """Yield the variables that are set, without the whitespace around their values."""
     for name, value in variables.items():
         text = (value or "").strip()
-        if text and not _is_of_a_service(name, text):
+        if text and not _is_service_variable(name, text):
             yield name, text
 
 
-def _is_of_a_service(name: str, value: str) -> bool:
+def _is_service_variable(name: str, value: str) -> bool:
+    """Whether Kubernetes has set a variable for a Service."""
     name = name.upper()
     if name.endswith("_PORT") and _SERVICE_ADDRESS.match(value):
         return True
-    return _OF_A_SERVICE.match(name) is not None
+    return _SERVICE_VARIABLE.match(name) is not None
 
 
 def _unknown(variables: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     """Yield the names that nothing reads, each with the known names that are one edit away.
 
-    Names that do not begin as ours do are yielded only with such a neighbour: `RETOUHC_PORT`.
+    A name without the prefix `RETOUCH_` is yielded only if there is such a known name: `RETOUHC_PORT`.
     """
     known = known_names()
     for name, _ in _values(variables):
-        # Case is of no matter to pydantic-settings either.
-        if (given := name.upper()) in known:
+        # pydantic-settings ignores case too.
+        if (upper := name.upper()) in known:
             continue
-        near = sorted(one for one in known if _is_one_edit_away(given, one))
-        if near or given.startswith(PREFIX):
+        near = sorted(one for one in known if _is_one_edit_away(upper, one))
+        if near or upper.startswith(PREFIX):
             yield name, near
 
 
 def _is_one_edit_away(one: str, other: str) -> bool:
-    """Whether one character inserted, dropped or changed, or two neighbours swapped, is the difference."""
+    """Whether two names differ by one inserted, removed or changed character, or by two swapped ones."""
     pairs = zip(one, other, strict=False)
     same = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
     a, b = one[same:], other[same:]

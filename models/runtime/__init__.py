@@ -1,1 +1,1 @@
-"""Running models: the pool that holds them, the queues in front of them, in this process or on Ray."""
+"""Running models: the pool that holds them and the scheduler with its queues, in this process or on Ray."""

@@ -1,4 +1,4 @@
-"""Calls of models that run elsewhere than where they are made: a call, and a proxy that makes calls."""
+"""A model call as data, and the proxy that makes calls of a model on another thread or in another process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from models.roles import Role
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a role's method, with the arguments that `models.roles` gives it.
+    """One call of a role's method. The arguments are those of the protocol in `models.roles`.
 
-    deadline: how long the caller waits; by default the deadline of the context that makes the call.
+    deadline: how long the caller waits; by default the deadline of the current context.
     """
 
     role: Role[Any]
@@ -24,10 +24,10 @@ class Call:
 
 
 class ModelProxy:
-    """A role's model elsewhere: its one method, and its sizes where it generates.
+    """A proxy for a role's model. It has the role's one method, and `sizes` if the model is generative.
 
-    call: makes a call, as `call(role, *args, **kwargs)`, and returns its result. sizes: returns the sizes
-    that the model of a role works at.
+    call: makes a call as `call(role, *args, **kwargs)` and returns its result. sizes: returns the sizes that
+    the model of a role works at.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Where the models of a process run: device, form of the weights, memory budget, chosen once at start."""
+"""The device policy of a process: device, dtype and memory budget of its models, chosen once at start."""
 
 import gc
 import importlib
@@ -9,16 +9,17 @@ from models.device import DeviceConfig
 from models.errors import UnknownDeviceError
 
 _SHARE = 0.8
-"""Of the free memory: the rest is for what a call needs beyond its card's figure."""
+"""Share of the free memory that models may hold. A call may need more than its card says."""
 
 
 @dataclass(frozen=True)
 class DevicePolicy:
-    """The device that torch models run on, and the rules for it.
+    """The device that torch models run on, and how they run there.
 
-    device: as torch names it. dtype: `auto`, each card's own on a GPU and float32 on the processor,
-    or the one that all models take. offload: weights stay in main memory between the parts of a
-    call. memory_mb: what models may hold, in MiB; None: no limit. preload: load at start.
+    device: torch's name for it. dtype: one dtype for all models; or `auto`, which means each card's own on a
+    GPU and float32 on the CPU. threads: CPU threads for one call. offload: weights stay in main memory, and
+    each part moves to the device when it runs. memory_mb: memory that models may hold, in MiB; None means no
+    limit. preload: load at start. torch: whether any model needs torch.
     """
 
     device: str = "cpu"
@@ -40,10 +41,11 @@ class DevicePolicy:
         memory_mb: int | None = None,
         preload: bool = True,
     ) -> "DevicePolicy":
-        """Make the policy for a profile; torch: whether any card needs it, else it is not imported.
+        """Return the policy for a profile.
 
-        Without a `memory_mb` torch models get 80 % of what is free now: on the device, or in main
-        memory when weights are kept there. Raises UnknownDeviceError.
+        torch: whether any card needs torch; it is imported only then. memory_mb: if None, torch models get
+        80 % of the memory that is free now, on the device or, with `offload`, in main memory.
+        Raises UnknownDeviceError.
         """
         if not torch:
             return cls("cpu", dtype, threads, offload, memory_mb, preload)
@@ -57,9 +59,9 @@ class DevicePolicy:
         return cls(chosen, dtype, threads, offload, memory_mb, preload, torch=True)
 
     def device_config(self, torch: bool, own_dtype: str) -> DeviceConfig:
-        """Return where and how a model is to run; what needs no torch runs on the processor.
+        """Return where and how a model runs. A model without torch runs on the CPU.
 
-        own_dtype: how its card says that it holds its weights on a GPU.
+        own_dtype: the dtype of the model's weights on a GPU, from its card.
         """
         if not torch:
             return DeviceConfig(threads=self.threads)
@@ -69,14 +71,14 @@ class DevicePolicy:
         return DeviceConfig(self.device, dtype, self.threads, self.offload)
 
     def release(self) -> None:
-        """Free dropped models, also those held by cycles, and what torch keeps for later."""
+        """Free the memory of evicted models, also those in reference cycles, and torch's cached memory."""
         gc.collect()
         if self.torch:
             _devices().release_cached()
 
 
 def _devices() -> Any:
-    # Not imported above: the profiles without torch have none.
+    # Not imported at the top of the module: torch is not installed for profiles without it.
     try:
         return importlib.import_module("models.backends.torch.devices")
     except ImportError as error:

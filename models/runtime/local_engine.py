@@ -1,4 +1,4 @@
-"""The models of a pool, run in this process."""
+"""The local engine: the models of a pool, run in this process."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,16 +14,16 @@ from models.runtime.calls import ModelProxy
 from models.runtime.pool import Pool
 from models.runtime.scheduler import Scheduler
 
-_LOOK_S = 0.1
-"""How often whoever waits for a model's sizes looks whether its caller has left."""
+_POLL_S = 0.1
+"""Seconds between two checks of the deadline while waiting for a model's sizes."""
 
 
 class LocalEngine:
-    """Fulfils models.roles.Models over a pool.
+    """Implements `models.roles.Models` with a pool.
 
-    A model that is safe to call from several threads runs on the thread that calls it: there is nothing to
-    wait for. A model that works on one call at a time, as all on a GPU do, runs on the one thread of its
-    device's scheduler, where the calls that wait meanwhile are made together.
+    A model that several threads may call runs on the thread that calls it. A model that takes one call at a
+    time, as all models on a GPU do, runs on the one thread of its device's scheduler. Calls that wait there
+    are made in batches.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -45,7 +45,7 @@ class LocalEngine:
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Yield the model of a role; raises ModelUnavailableError, here or from the call."""
+        """Yield the model of a role. This or the first call raises ModelUnavailableError."""
         scheduler = self._devices.get(role)
         if scheduler is not None:
             yield cast(P, ModelProxy(role, scheduler.call, self._sizes_of))
@@ -56,19 +56,19 @@ class LocalEngine:
             del model
 
     def warm_up(self) -> None:
-        """Load the models and run each once, on their devices; raises ModelUnavailableError."""
+        """Load the models and run each once on its device; raises ModelUnavailableError."""
         self._pool.warm_up(self._run_on_device)
 
     def close(self, timeout_s: float) -> bool:
-        """Accept no call any more; False where one is at work for longer than `timeout_s`."""
-        until = time.monotonic() + timeout_s
+        """Accept no more calls, and wait for the running ones. False if that takes more than `timeout_s`."""
+        deadline = time.monotonic() + timeout_s
         for scheduler in self._schedulers.values():
             scheduler.stop_accepting()
-        ended = [
-            scheduler.close(max(0.0, until - time.monotonic()))
+        closed = [
+            scheduler.close(max(0.0, deadline - time.monotonic()))
             for scheduler in self._schedulers.values()
         ]
-        return all(ended)
+        return all(closed)
 
     def _run_on_device(self, role: Role[Any], work: Callable[[], None]) -> None:
         scheduler = self._devices.get(role)
@@ -78,13 +78,13 @@ class LocalEngine:
             scheduler.submit(work).result()
 
     def _sizes_of(self, role: Role[Any]) -> SizeRule:
-        """Return the sizes that a role's model works at; loads it where they are not known yet."""
+        """Return the sizes that a role's model works at. Load the model if they are not known yet."""
         if role not in self._sizes:
             deadline = current()
-            reading = self._devices[role].submit(partial(self._read_sizes, role))
-            while not wait([reading], _LOOK_S).done:
+            future = self._devices[role].submit(partial(self._read_sizes, role))
+            while not wait([future], _POLL_S).done:
                 deadline.check()
-            reading.result()
+            future.result()
         return self._sizes[role]
 
     def _read_sizes(self, role: Role[Any]) -> None:

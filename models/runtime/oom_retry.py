@@ -1,6 +1,6 @@
-"""What happens when a model runs out of memory: once more, at a smaller batch or size, then a clear error.
+"""The retry of a model that runs out of memory: once, with a smaller batch or size; then a clear error.
 
-Torch is not imported here: a profile without it has nothing to run out of but main memory.
+Torch is not imported here: a profile without torch can only run out of main memory.
 """
 
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger("retouch.memory")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on a GPU or here, itself or by its cause."""
+    """Whether an error or one of its causes says that memory ran out, on a GPU or in main memory."""
     torch = sys.modules.get("torch")
     kinds = (MemoryError, torch.OutOfMemoryError) if torch else (MemoryError,)
     seen: BaseException | None = error
@@ -24,19 +24,19 @@ def is_out_of_memory(error: BaseException) -> bool:
         if isinstance(seen, kinds):
             return True
         if isinstance(seen, RuntimeError) and "can't allocate memory" in str(seen):
-            return True  # torch's allocator for main memory has no error class of its own
+            return True  # torch's allocator for main memory has no own error class
         seen = seen.__cause__
     return False
 
 
 class RetryOnOutOfMemory:
-    """How a call of one role's model is made once more, smaller, when memory runs out.
+    """The retry of one role's calls, with smaller input, after memory ran out.
 
-    How it is made smaller is its role's (`models.roles.Role.retry`): many seeds one by one, which gives the
-    same pictures; else at half the width and height with the result enlarged, so that it is less sharp.
-    The scheduler makes both tries.
+    `models.roles.Role.retry` makes the call smaller: several seeds run one by one, which gives the same
+    pictures; anything else runs at half the width and height, and the enlarged result is less sharp. The
+    scheduler makes both attempts.
 
-    name: of the card, for messages. make_room: frees what can be freed.
+    name: of the card, for messages. make_room: frees all the memory that can be freed.
     """
 
     def __init__(self, role: Role[Any], name: str, make_room: Callable[[], None]) -> None:
@@ -45,15 +45,15 @@ class RetryOnOutOfMemory:
         self._make_room = make_room
 
     def smaller(self, model: Any) -> Callable[..., Any]:
-        """Make room, and return the model's method as it is tried again."""
-        log.warning("%s ran out of memory; it is tried once more, smaller", self._name)
+        """Free memory, and return the function that makes the call with smaller input."""
+        log.warning("%s ran out of memory: retry with smaller input", self._name)
         self._make_room()
-        assert self._role.retry is not None  # noqa: S101 - the pool makes none for such roles
+        assert self._role.retry is not None  # noqa: S101 - the pool makes no instance for such a role
         method = getattr(model, self._role.method)
         return partial(self._role.retry, method, getattr(model, "sizes", None))
 
     def failure(self) -> ModelOutOfMemoryError:
-        """Make room, and return the error of a call that ran out of memory twice."""
+        """Free memory, and return the error for a call that ran out of memory twice."""
         self._make_room()
         return ModelOutOfMemoryError(
             f"{self._name} needs more memory for this picture than there is"

@@ -1,4 +1,4 @@
-"""Loads each role's model once, keeps it warm and lends it, counted, to whoever needs it."""
+"""The pool: it loads each role's model once, counts its users, and evicts unused models to bound memory."""
 
 import logging
 import threading
@@ -29,32 +29,32 @@ log = logging.getLogger("retouch.models")
 
 @dataclass(frozen=True)
 class RoleStats:
-    """What the pool holds for a role: its card's name, whether loaded, and to how many lent."""
+    """The state of a role's model. model: its card's name. in_use: number of its current users."""
 
     model: str
     loaded: bool
-    lent: int
+    in_use: int
 
 
 @dataclass
 class _Slot:
-    """One role's place; guarded by the pool's lock."""
+    """The pool's entry for one role, guarded by the pool's lock."""
 
     card: Card
     model: Any = None
-    lent: int = 0
+    in_use: int = 0
     loading: bool = False
-    used: int = 0
-    """When it was last lent, counted in lendings."""
+    last_use: int = 0
+    """The number of the last use. The pool numbers all uses of all models."""
 
 
 class Pool:
-    """The models of one profile; fulfils models.roles.Models and is safe to share by threads.
+    """The models of one profile. Implements `models.roles.Models`. Threads may share it.
 
-    Weights are looked for when a role is first lent, never fetched then: serving needs no network.
-    Under a budget the models lent longest ago are dropped before another is loaded, never one that
-    is lent: where those alone take more than the budget, the pool goes beyond it until one comes
-    back, as waiting for it could wait for ever.
+    A role's model is loaded at its first use, from weights on disk. Serving downloads nothing.
+    With a memory budget, the least recently used models are evicted before another is loaded, but never a
+    model in use. If the models in use alone exceed the budget, the pool exceeds it until one is released:
+    to wait for that could be a deadlock.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Pool:
         threads: int = 1,
         policy: DevicePolicy | None = None,
     ) -> None:
-        """Make a pool; nothing is loaded yet. policy: where models run, the processor by default."""
+        """Make a pool without loading anything. policy: where models run; by default on the CPU."""
         self._cache = cache if isinstance(cache, WeightsCache) else WeightsCache(cache)
         self._policy = policy or DevicePolicy(threads=threads)
         self._slots: dict[Role[Any], _Slot] = {role: _Slot(card) for role, card in profile.items()}
         self._changed = threading.Condition()
-        self._lendings = 0
-        self._unfetched: dict[str, str] = {}
+        self._uses = 0
+        self._download_failures: dict[str, str] = {}
 
     @classmethod
     def for_profile(
@@ -87,13 +87,13 @@ class Pool:
         preload: bool = True,
         roles: Collection[Role[Any]] = ROLES,
     ) -> "Pool":
-        """Make the pool of a profile, its missing weights fetched into `weights_dir`.
+        """Return the pool of a profile. Download its missing weights into `weights_dir`; load nothing yet.
 
-        name: of a profile, or the path of one. threads: processor threads that one call of a model
-        may use. models_dir: local copies of weights, which go first. roles: those of the profile that
-        are wanted. The others as in `models.runtime.device_policy.DevicePolicy`. Where the profile has torch
-        models, a card whose weights are unavailable leaves the others working. Raises UnknownProfileError,
-        WeightsUnavailableError and UnknownDeviceError. Nothing is loaded yet.
+        name: a profile's name, or the path of its file. threads: CPU threads for one call of a model.
+        models_dir: local copies of weights, used before all others. roles: the roles of the profile that
+        are needed. The other arguments are those of `models.runtime.device_policy.DevicePolicy`. If the
+        profile has torch models, one card without weights does not stop the others. Raises
+        UnknownProfileError, WeightsUnavailableError and UnknownDeviceError.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
         cache = WeightsCache(weights_dir, models_dir)
@@ -103,7 +103,7 @@ class Pool:
         if failures and (not torch or len(failures) == len(profile)):
             raise WeightsUnavailableError("\n".join(failures.values()))
         pool = cls(profile, cache, policy=policy)
-        pool._unfetched = failures
+        pool._download_failures = failures
         for card, text in failures.items():
             log.error("%s: %s", card, text)
         return pool
@@ -114,11 +114,11 @@ class Pool:
         return {role: slot.card for role, slot in self._slots.items()}
 
     def device(self, role: Role[Any]) -> str:
-        """Return the device that a role's model runs on, as torch names it."""
+        """Return the device that a role's model runs on, by torch's name."""
         return self._device_config(self._slots[role].card).device
 
     def retry(self, role: Role[Any]) -> RetryOnOutOfMemory | None:
-        """Return how a role's calls are made once more when memory runs out; None where they are not."""
+        """Return the retry for a role's calls that run out of memory; None if they are not retried."""
         card = self._slots[role].card
         if not card.torch or role.retry is None:
             return None
@@ -133,16 +133,16 @@ class Pool:
     ) -> None:
         """Load the profile's models and run each once on a tiny picture, unless `preload` is off.
 
-        run: where the work for a role is done, on this thread by default. Under a budget only as many models
-        as fit. One failure leaves the others loaded; raises ModelUnavailableError with all of them in the
-        end.
+        run: runs the work for a role, by default on this thread. With a memory budget, only as many models
+        as fit are loaded. A failure does not stop the others: ModelUnavailableError with all failures is
+        raised at the end.
         """
         if not self._policy.preload:
             return
         failures: list[Exception] = []
         for role, slot in self._slots.items():
             if not self._fits(slot):
-                log.info("%s is loaded when it is needed: the memory budget is full", role)
+                log.info("%s is loaded at its first use: the memory budget is full", role)
                 continue
             try:
                 run(role, partial(self._warm_up, role))
@@ -159,41 +159,41 @@ class Pool:
                 role.warm_up(model)
 
     def stats(self) -> dict[Role[Any], RoleStats]:
-        """Tell what is loaded and lent, by role."""
+        """Return which models are loaded and in use, by role."""
         return {
-            role: RoleStats(slot.card.name, slot.model is not None, slot.lent)
+            role: RoleStats(slot.card.name, slot.model is not None, slot.in_use)
             for role, slot in self._slots.items()
         }
 
     @property
     def held_mb(self) -> int:
-        """What the loaded models hold by their cards, in MiB; what several share counts once."""
+        """Memory of the loaded models in MiB, from their cards. Shared weights count once."""
         with self._changed:
             return self._held_mb()
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Lend the model of a role; raises ModelUnavailableError."""
+        """Yield the model of a role, and keep it loaded meanwhile; raises ModelUnavailableError."""
         slot = self._slots.get(role)
         if slot is None:
             raise ModelUnavailableError(f"this profile has no model for {role}")
-        model = self._borrow(slot)
+        model = self._acquire(slot)
         try:
             yield model
         finally:
-            # Not held beyond the lending: this frame lives as long as the caller's `with` is kept.
+            # This frame lives as long as the caller's context manager. Without `del` it would hold the model.
             del model
-            self._give_back(slot)
+            self._release(slot)
 
-    def _borrow(self, slot: _Slot) -> Any:
+    def _acquire(self, slot: _Slot) -> Any:
         with self._changed:
             self._changed.wait_for(lambda: not slot.loading)
             if slot.model is not None:
-                return self._counted(slot)
+                return self._count_use(slot)
             slot.loading = True
-            dropped = self._drop_idle(self._policy.memory_mb)
+            evicted = self._evict_idle(self._policy.memory_mb)
         try:
-            if dropped:
+            if evicted:
                 self._policy.release()
             model = self._load(slot.card)
         except BaseException:
@@ -204,23 +204,23 @@ class Pool:
         with self._changed:
             slot.model, slot.loading = model, False
             self._changed.notify_all()
-            return self._counted(slot)
+            return self._count_use(slot)
 
-    def _counted(self, slot: _Slot) -> Any:
-        self._lendings += 1
-        slot.used = self._lendings
-        slot.lent += 1
+    def _count_use(self, slot: _Slot) -> Any:
+        self._uses += 1
+        slot.last_use = self._uses
+        slot.in_use += 1
         return slot.model
 
-    def _give_back(self, slot: _Slot) -> None:
+    def _release(self, slot: _Slot) -> None:
         with self._changed:
-            slot.lent -= 1
-            dropped = self._drop_idle(self._policy.memory_mb)
-        if dropped:
+            slot.in_use -= 1
+            evicted = self._evict_idle(self._policy.memory_mb)
+        if evicted:
             self._policy.release()
 
     def _fits(self, slot: _Slot) -> bool:
-        """Whether a model can be held beside those that are."""
+        """Whether the budget has room for a model in addition to the loaded ones."""
         with self._changed:
             budget = self._policy.memory_mb
             return budget is None or self._held_mb(also=slot) <= budget
@@ -232,62 +232,65 @@ class Pool:
                 continue
             total += slot.card.memory_mb
             if slot.card.shared_mb:
-                core = self._cache.path(slot.card.parts[0])
-                total -= slot.card.shared_mb if core in shared else 0
-                shared.add(core)
+                weights = self._cache.path(slot.card.parts[0])
+                total -= slot.card.shared_mb if weights in shared else 0
+                shared.add(weights)
         return total
 
-    def _drop_idle(self, budget: int | None) -> bool:
-        """Drop unlent models, the one lent longest ago first, until the rest fits a budget in MiB."""
+    def _evict_idle(self, budget: int | None) -> bool:
+        """Evict models that are not in use, least recently used first, until the rest fits `budget` MiB.
+
+        Return whether any was evicted.
+        """
         if budget is None:
             return False
-        idle = [slot for slot in self._slots.values() if slot.model is not None and not slot.lent]
-        idle.sort(key=lambda slot: slot.used)
-        dropped = False
+        idle = [slot for slot in self._slots.values() if slot.model is not None and not slot.in_use]
+        idle.sort(key=lambda slot: slot.last_use)
+        evicted = False
         while idle and self._held_mb() > budget:
             slot = idle.pop(0)
-            log.info("%s is dropped to make room", slot.card.name)
-            slot.model, dropped = None, True
-        return dropped
+            log.info("%s is evicted to free memory", slot.card.name)
+            slot.model, evicted = None, True
+        return evicted
 
     def _make_room(self) -> None:
-        """Drop every model that is not lent, and give back what was cached."""
+        """Evict every model that is not in use, and release cached memory."""
         with self._changed:
-            self._drop_idle(0)
+            self._evict_idle(0)
         self._policy.release()
 
     def _load(self, card: Card) -> Any:
         name = f"{card.role} ({card.name})"
-        if text := self._unfetched.get(card.name):
+        if text := self._download_failures.get(card.name):
             raise ModelUnavailableError(f"{name}: {text}")
         try:
             check_pin(card)
         except UnpinnedCodeError as error:
             raise ModelUnavailableError(str(error)) from error
         for part in card.parts:
-            if wrong := self._cache.problem(part):
-                raise ModelUnavailableError(f"{name}: {self._cache.path(part)}: {wrong}")
+            if problem := self._cache.problem(part):
+                raise ModelUnavailableError(f"{name}: {self._cache.path(part)}: {problem}")
         try:
             return self._build(card)
         except MemoryError:
             raise
         except Exception as error:
-            # Backends fail in ways of their own; each is the same to whoever asked for the role.
-            where = ", ".join(map(str, self._cache.paths(card))) or "no files"
-            raise ModelUnavailableError(f"{name} from {where}: {error}") from error
+            # Each backend raises its own errors. To a caller they all mean that the model is unavailable.
+            paths = ", ".join(map(str, self._cache.paths(card))) or "no files"
+            raise ModelUnavailableError(f"{name} from {paths}: {error}") from error
 
     def _device_config(self, card: Card) -> DeviceConfig:
         return self._policy.device_config(card.torch, card.dtype)
 
     def _build(self, card: Card) -> Any:
-        """Build a card's model; when memory runs out, once more with every idle model dropped."""
+        """Build a card's model. If memory runs out, evict every idle model and retry once."""
         paths, device_config = self._cache.paths(card), self._device_config(card)
         try:
             return card.load(paths, device_config)
         except Exception as error:
             if not card.torch or not is_out_of_memory(error):
                 raise
-        # Outside the handler: the error's traceback would keep the first try's tensors alive.
+        # Outside the handler: the error's traceback would keep the first attempt's tensors alive.
         self._make_room()
         try:
             return card.load(paths, device_config)

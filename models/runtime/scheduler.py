@@ -1,4 +1,4 @@
-"""The scheduler of one device: its threads, the queue before them, and the calls that are made together."""
+"""The scheduler of one device: its worker threads, their priority queue, and the batches of calls."""
 
 import logging
 import threading
@@ -22,42 +22,42 @@ log = logging.getLogger("retouch.scheduler")
 
 R = TypeVar("R")
 
-_IN_A_ROW = 4
-"""Pieces of work of one priority that are done in a row while others wait; then it is their turn once."""
-_LOOK_S = 0.1
-"""How often a waiting caller of a model looks whether anybody still waits for its work."""
-
+_MAX_IN_A_ROW = 4
+"""Tasks of one priority that run in a row while lower ones wait. Then one task of a lower priority runs."""
+_POLL_S = 0.1
+"""Seconds between two checks of the deadline while a caller waits for a model."""
+_CLOSED = "the server is shutting down"
 
 GetRetry = Callable[[Role[Any]], RetryOnOutOfMemory | None]
 UseModel = Callable[[Role[Any]], AbstractContextManager[Any]]
 
 
 class Priority(IntEnum):
-    """Which work goes first."""
+    """The priority of a task. The lowest number runs first."""
 
     CHECK_WITH_MODEL = 0
-    """A check that turned out to need a model, and waits for a worker."""
+    """A check that has started, needs a model, and now waits for a worker."""
     CHECK = 1
-    """Short work that a caller waits for before a link is promised."""
+    """A short check. A caller waits for it before the server answers with a link."""
     CALL = 2
     """Work that a caller waits for."""
     JOB = 3
-    """Work that nobody waits for."""
+    """Background work. No caller waits for it."""
 
 
 _PRIORITY: ContextVar[Priority] = ContextVar("priority", default=Priority.CALL)
-"""Of the work that the context belongs to."""
+"""The priority of the task that runs in this context."""
 
 
 class NeedsWorkerError(BaseException):
-    """A check needs a model, which its thread may not use; nothing but the scheduler catches it."""
+    """A check needs a model, but its thread must not use one. Only the scheduler catches this."""
 
 
 class _Task:
-    """A piece of work on its way: a function, or the call of a model.
+    """A task in the scheduler: a function, or a call of a model, and the future for its result.
 
-    may_retry: running out of memory is not its outcome yet; out_of_memory: it has done so.
-    needs_worker: it is a check that has begun on a thread for checks, and needs a model.
+    may_retry: a smaller attempt will follow if memory runs out. out_of_memory: memory has run out in such an
+    attempt. needs_worker: the task is a check that started on a check thread and needs a model.
     """
 
     def __init__(self, work: Callable[[], Any] | Call, priority: Priority) -> None:
@@ -67,34 +67,33 @@ class _Task:
         self.may_retry = self.out_of_memory = self.needs_worker = False
 
     def begin(self) -> bool:
-        """Whether it is to be done: it was not cancelled before it began."""
+        """Mark the task as running. False if it was cancelled before it started."""
         return self.future.running() or self.future.set_running_or_notify_cancel()
 
 
 _Step = tuple[_Task, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
-"""A function with its arguments, whose result is the outcome of a task."""
+"""A task, and a function with its arguments: the result of the function is the result of the task."""
 
 
 class Scheduler:
-    """Does work on a fixed number of threads: by priority, the oldest first, and no priority starves.
+    """Runs tasks on a fixed number of worker threads: by priority, then oldest first. No priority starves.
 
-    Work is a function, or the call of a model. Calls that wait and are alike are made together, where the
-    model's card says that it gains by that (`max_batch`) and the model has, beside its role's method,
+    A task is a function or a call of a model. Waiting calls are made in one batch if the model's card allows
+    it (`max_batch`), their batch keys are equal, and the model has these methods in addition to its role's:
 
-        batch_key(*args, **kwargs) -> object  calls of equal keys may go together
-        predict_batch(calls) -> results       for the (args, kwargs) of each, in order
+        batch_key(*args, **kwargs) -> object  calls with equal keys may share a batch
+        predict_batch(calls) -> results       one result for the (args, kwargs) of each call, in order
 
-    and gives each call what it would have given it alone, but for rounding. No thread waits for company:
-    batches grow with the load alone.
+    Each result must equal that of a single call, apart from rounding. No thread waits for a batch to fill:
+    batches grow only with the load.
 
-    A call that runs out of memory is made once more, smaller, where its role has a way to (`retry`).
+    A call that runs out of memory is retried once with smaller input, if its role supports that (`retry`).
 
-    name: of the device, for its threads. threads: pieces of work done at once; one thread keeps a device to
-    one model at a time. use: the context of a role's model, where calls of models are made. max_batch: of
-    each role, 1 where it is left out. retry: how a role's calls are made again when memory runs out.
-    checks: threads beyond those, for checks alone, so that a link can be promised however long the work
-    ahead is. A check that needs a model raises NeedsWorkerError there (`ScheduledModels`), and is made
-    anew by the next worker that is free.
+    name: of the device, for thread names. threads: number of workers. With one worker, only one model at a
+    time uses the device. use: opens the context of a role's model; needed for calls of models. max_batch: the
+    largest batch of each role, 1 by default. retry: returns the retry for a role's calls. checks: number of
+    extra threads that only run checks, so that a caller soon gets a link even if the queue is long. A check
+    that needs a model raises NeedsWorkerError there (`ScheduledModels`); the next free worker starts it again.
     """
 
     def __init__(
@@ -113,7 +112,7 @@ class Scheduler:
         self._in_a_row = dict.fromkeys(Priority, 0)
         self._accepted = set(Priority)
         self._changed = threading.Condition()
-        # Daemons: a process whose time is over does not wait for what they are at.
+        # Daemon threads: at the end of the grace period, the process exits without waiting for them.
         self._workers = [
             threading.Thread(
                 target=self._run, args=[Priority], name=f"{name}-{number}", daemon=True
@@ -135,94 +134,97 @@ class Scheduler:
 
     @property
     def waiting(self) -> int:
-        """How many pieces of work have not begun."""
+        """Number of tasks in the queue that have not started."""
         with self._changed:
             return sum(map(len, self._queues.values()))
 
     def is_check_thread(self) -> bool:
-        """Whether the calling thread is one of those for checks alone."""
+        """Whether the current thread only runs checks."""
         return threading.current_thread() in self._checkers
 
     def submit(
         self, work: Callable[[], R] | Call, priority: Priority = Priority.CALL
     ) -> "Future[R]":
-        """Queue a piece of work; its future raises what the work raises. Raises SchedulerClosedError."""
+        """Queue a task and return its future. The future raises what the task raises.
+
+        Raises SchedulerClosedError if the scheduler accepts no more tasks of this priority.
+        """
         task = _Task(work, priority)
         with self._changed:
             if priority not in self._accepted:
-                raise SchedulerClosedError("the server is ending")
+                raise SchedulerClosedError(_CLOSED)
             self._queues[priority].append(task)
-            # All are woken, as the one may be a thread for checks alone.
+            # Wake all threads: a single one could be a check thread, which cannot run this task.
             self._changed.notify_all()
-        # By its future, not by the task: the task holds the future, and with it this function.
-        task.future.add_done_callback(partial(self._leave, priority))
+        # Bound to the future, not to the task: the task would be part of a reference cycle.
+        task.future.add_done_callback(partial(self._remove_cancelled, priority))
         return task.future
 
-    def _leave(self, priority: Priority, future: Future[Any]) -> None:
-        """Take a cancelled task out of the queue: it holds pictures, and callers leave in any number."""
+    def _remove_cancelled(self, priority: Priority, future: Future[Any]) -> None:
+        """Remove a cancelled task from the queue at once: it holds pictures, and many callers may disconnect."""
         if not future.cancelled():
             return
         with self._changed:
             queue = self._queues[priority]
-            left = [task for task in queue if task.future is future]
-            for task in left:
+            removed = [task for task in queue if task.future is future]
+            for task in removed:
                 queue.remove(task)
-        if left:  # otherwise a thread, or the shutdown, has it
+        if removed:  # otherwise a thread or the shutdown has taken the task
             future.set_running_or_notify_cancel()
 
     def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Make a call of a model and wait for its result, for as long as the context's deadline allows.
+        """Call a model and wait for its result, at most until the deadline of the context.
 
-        It has the priority of the work that makes it, on whichever scheduler that runs.
+        The call has the priority of the task that makes it, also if that task runs on another scheduler.
         Raises WorkCancelledError, ModelUnavailableError, SchedulerClosedError or the model's own error.
         """
         call = Call(role, args, kwargs)
         call.deadline.check()
         future: Future[Any] = self.submit(call, _PRIORITY.get())
-        while not wait([future], _LOOK_S).done:
+        while not wait([future], _POLL_S).done:
             try:
                 call.deadline.check()
             except BaseException:
-                # A call that has begun ends by itself at its next step.
+                # A call that is running already stops by itself at its next step.
                 future.cancel()
                 raise
         return future.result()
 
     def stop_accepting_jobs(self) -> None:
-        """Cancel the jobs that have not begun, and accept none any more."""
+        """Cancel the jobs that have not started, and accept no more jobs."""
         self._stop_accepting({Priority.JOB})
 
     def stop_accepting(self) -> None:
-        """Cancel all that has not begun, and accept nothing any more; the threads end."""
+        """Cancel the tasks that have not started, and accept no more. Idle threads stop."""
         self._stop_accepting(set(Priority))
 
     def close(self, timeout_s: float) -> bool:
-        """Stop accepting, and wait for what is at work; False where it takes longer than `timeout_s`."""
+        """Stop accepting tasks, and wait for the running ones. False if that takes more than `timeout_s`."""
         self.stop_accepting()
-        until = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
     def _stop_accepting(self, priorities: set[Priority]) -> None:
-        dropped: list[_Task] = []
+        cancelled: list[_Task] = []
         with self._changed:
             self._accepted -= priorities
             for priority in priorities:
-                dropped += self._queues[priority]
+                cancelled += self._queues[priority]
                 self._queues[priority].clear()
             self._changed.notify_all()
-        for task in dropped:
+        for task in cancelled:
             _cancel(task)
 
     def _next(self, priorities: Iterable[Priority]) -> _Task | None:
-        """Wait for the next task of some priorities; None when there will be none any more."""
+        """Wait for the next task of some priorities. None after `stop_accepting`, if no task is left."""
         queues = [self._queues[priority] for priority in priorities]
         with self._changed:
             self._changed.wait_for(lambda: any(queues) or not self._accepted)
             waiting = [priority for priority in priorities if self._queues[priority]]
             for priority in waiting:
-                if priority is waiting[-1] or self._in_a_row[priority] < _IN_A_ROW:
+                if priority is waiting[-1] or self._in_a_row[priority] < _MAX_IN_A_ROW:
                     self._in_a_row[priority] += 1
                     return self._queues[priority].popleft()
                 self._in_a_row[priority] = 0
@@ -231,52 +233,52 @@ class Scheduler:
     def _run(self, priorities: Iterable[Priority]) -> None:
         while (task := self._next(priorities)) is not None:
             if task.begin():
-                with _settling(task):
+                with _errors_to_future(task):
                     for one, function, args, kwargs in self._steps(task):
-                        with _settling(one), _in_time(one):
+                        with _errors_to_future(one), _task_context(one):
                             one.future.set_result(function(*args, **kwargs))
-                        # Not held while waiting for the next: they may hold a picture, or a model.
+                        # Do not keep pictures or a model in memory while waiting for the next task.
                         del one, function, args, kwargs
                 if task.needs_worker:
-                    self._make_anew(task)
+                    self._requeue_check(task)
             del task
 
-    def _make_anew(self, task: _Task) -> None:
-        """Have a check that needs a model made by a worker; it fails where there will be none."""
+    def _requeue_check(self, task: _Task) -> None:
+        """Queue a check that needs a model again, for a worker. It fails if none are accepted any more."""
         task.needs_worker, task.priority = False, Priority.CHECK_WITH_MODEL
         with self._changed:
             if accepted := task.priority in self._accepted:
                 self._queues[task.priority].append(task)
                 self._changed.notify_all()
         if not accepted:
-            task.future.set_exception(SchedulerClosedError("the server is ending"))
+            task.future.set_exception(SchedulerClosedError(_CLOSED))
 
     def _steps(self, task: _Task) -> Iterator[_Step]:
-        """Yield what a thread is to call for a task, and for those that are made together with it."""
+        """Yield the functions that a thread must call for a task, and for the calls in the same batch."""
         if not isinstance(task.work, Call):
             yield task, task.work, (), {}
             return
         role = task.work.role
-        assert self._use is not None  # noqa: S101 - only schedulers with models are sent calls
+        assert self._use is not None  # noqa: S101 - only schedulers with models get calls
         with self._use(role) as model:
-            tasks = [task, *self._take_alike(model, task.work)]
-            if len(tasks) == 1 or not _made_together(model, tasks):
+            tasks = [task, *self._take_batch(model, task.work)]
+            if len(tasks) == 1 or not _run_batch(model, tasks):
                 for one in tasks:
-                    # What fails between its tries fails this call, and none of the others.
-                    with _settling(one):
-                        yield from self._tries(model, role, one)
-            # Not held beyond its use: the pool may drop it as soon as it is given back.
+                    # An error between two attempts fails this call and none of the others.
+                    with _errors_to_future(one):
+                        yield from self._attempts(model, role, one)
+            # Do not hold the model after its use: the pool may evict it then.
             del model
 
-    def _tries(self, model: Any, role: Role[Any], task: _Task) -> Iterator[_Step]:
-        """Yield the call of a model, and where it runs out of memory the smaller call."""
+    def _attempts(self, model: Any, role: Role[Any], task: _Task) -> Iterator[_Step]:
+        """Yield the call of a model and, if it runs out of memory, the call with smaller input."""
         call, retry = task.work, self._retry(role)
         assert isinstance(call, Call)  # noqa: S101 - for the type checker
         task.may_retry = retry is not None
         yield task, getattr(model, role.method), call.args, call.kwargs
-        # Memory that runs out beside the tries, as while room is made, is the call's outcome.
+        # If memory runs out between the attempts, for example in `make_room`, the call fails.
         task.may_retry = False
-        # Here, not where the error was caught: its traceback kept the first try's tensors alive.
+        # Here, not where the error was caught: its traceback kept the first attempt's tensors alive.
         if retry is not None and task.out_of_memory:
             task.out_of_memory = False
             smaller = retry.smaller(model)
@@ -286,27 +288,27 @@ class Scheduler:
             if task.out_of_memory:
                 task.future.set_exception(retry.failure())
 
-    def _take_alike(self, model: Any, call: Call) -> list[_Task]:
-        """Take from the queue the calls that may be made together with `call`."""
-        most = self._max_batch.get(call.role, 1) - 1
-        if most < 1:
+    def _take_batch(self, model: Any, call: Call) -> list[_Task]:
+        """Take the calls from the queue that may share a batch with `call`."""
+        room = self._max_batch.get(call.role, 1) - 1
+        if room < 1:
             return []
         key = model.batch_key(*call.args, **call.kwargs)
         with self._changed:
             waiting = [task for queue in self._queues.values() for task in queue]
-        alike = [task for task in waiting if _has_key(model, task.work, call.role, key)]
+        matching = [task for task in waiting if _has_key(model, task.work, call.role, key)]
         with self._changed:
-            taken = [task for task in alike if task in self._queues[task.priority]][:most]
-            for task in taken:
+            batch = [task for task in matching if task in self._queues[task.priority]][:room]
+            for task in batch:
                 self._queues[task.priority].remove(task)
-        return [task for task in taken if task.begin()]
+        return [task for task in batch if task.begin()]
 
 
 class ScheduledModels:
-    """Fulfils models.roles.Models: models are used on a scheduler's workers, never on its threads for checks.
+    """Implements `models.roles.Models`: models run on a scheduler's workers, never on its check threads.
 
-    So no more models are at work than there are workers, and no check holds up another while it waits
-    for a model.
+    So at most as many models run as there are workers, and a check that waits for a model does not block
+    other checks.
     """
 
     def __init__(self, models: Models, scheduler: Scheduler) -> None:
@@ -318,38 +320,38 @@ class ScheduledModels:
         return self._models.offers(role)
 
     def use(self, role: Role[P]) -> AbstractContextManager[P]:
-        """Return the context of a role's model; raises NeedsWorkerError on a thread for checks."""
+        """Return the context of a role's model; raises NeedsWorkerError on a check thread."""
         if self._scheduler.is_check_thread():
             raise NeedsWorkerError
         return self._models.use(role)
 
 
 def _has_key(model: Any, work: Callable[[], Any] | Call, role: Role[Any], key: object) -> bool:
-    """Whether work is a call of this role's model with this batch key."""
+    """Whether `work` is a call of this role's model with this batch key."""
     if not isinstance(work, Call) or work.role != role:
         return False
     try:
         return bool(model.batch_key(*work.args, **work.kwargs) == key)
     except Exception as error:
-        # What is wrong with its arguments its own caller is told when it is made alone.
+        # The arguments are wrong. The call's own caller gets the error when the call is made alone.
         log.info("a call of %s has no batch key: %s", role, error)
         return False
 
 
-def _made_together(model: Any, tasks: list[_Task]) -> bool:
-    """Make calls of equal keys at once; False where that fails, so that each is made alone.
+def _run_batch(model: Any, tasks: list[_Task]) -> bool:
+    """Make calls with equal keys in one batch. False if that fails: then each call must be made alone.
 
-    An error of several at once is nobody's: what one caller sent never fails another's call.
+    The error of a batch is not given to any call: the input of one caller must not fail another's call.
     """
     calls = [task.work for task in tasks if isinstance(task.work, Call)]
     try:
         with deadline_scope(SharedDeadline([call.deadline for call in calls])):
             results = model.predict_batch([(call.args, call.kwargs) for call in calls])
         if len(results) != len(calls):
-            raise ValueError(f"{len(results)} results of {len(calls)} calls")
+            raise ValueError(f"{len(results)} results for {len(calls)} calls")
     except BaseException as error:
         level = logging.WARNING if is_out_of_memory(error) else logging.ERROR
-        log.log(level, "%d calls at once failed (%s); one by one now", len(calls), error)
+        log.log(level, "a batch of %d calls failed (%s): retry one by one", len(calls), error)
         return False
     for task, result in zip(tasks, results, strict=True):
         task.future.set_result(result)
@@ -357,10 +359,10 @@ def _made_together(model: Any, tasks: list[_Task]) -> bool:
 
 
 @contextmanager
-def _in_time(task: _Task) -> Iterator[None]:
-    """Let a task's priority, and a call's deadline, hold for what is done within."""
+def _task_context(task: _Task) -> Iterator[None]:
+    """Set the task's priority and, for a call, its deadline in the current context."""
     work, token = task.work, _PRIORITY.set(task.priority)
-    del task  # as below
+    del task  # for the same reason as in `_errors_to_future`
     try:
         if isinstance(work, Call):
             with deadline_scope(work.deadline) as deadline:
@@ -373,8 +375,8 @@ def _in_time(task: _Task) -> Iterator[None]:
 
 
 @contextmanager
-def _settling(task: _Task) -> Iterator[None]:
-    """Set what is raised within as the task's outcome, for whoever waits for its future."""
+def _errors_to_future(task: _Task) -> Iterator[None]:
+    """Catch every error and set it as the result of the task's future."""
     try:
         yield
     except BaseException as error:
@@ -382,18 +384,18 @@ def _settling(task: _Task) -> Iterator[None]:
             task.needs_worker = True
         elif task.may_retry and is_out_of_memory(error):
             task.out_of_memory = True
-        elif task.future.done():  # the work is done, and what came after it failed
-            log.exception("a piece of work is done, but its device could not be left in order")
+        elif task.future.done():  # the task itself succeeded, and the cleanup failed
+            log.exception("the cleanup after a finished task failed")
         else:
             task.future.set_exception(error)
     finally:
-        # The error's traceback holds this frame: with the task in it that were a cycle of pictures.
+        # The error's traceback holds this frame. With the task in it, pictures would stay in a cycle.
         del task
 
 
 def _cancel(task: _Task) -> None:
-    """Cancel a task that no thread will ever look at, and let whoever waits for it know."""
+    """Cancel a task that was removed from the queue, and notify whoever waits for its future."""
     if task.future.cancel():
         task.future.set_running_or_notify_cancel()
-    elif not task.future.done():  # a check that had begun, and waited for a worker
-        task.future.set_exception(SchedulerClosedError("the server is ending"))
+    elif not task.future.done():  # a check that had started and waited for a worker
+        task.future.set_exception(SchedulerClosedError(_CLOSED))

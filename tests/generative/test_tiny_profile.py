@@ -40,7 +40,7 @@ def pool(folder: Path) -> Pool:
 
 def test_every_role_loads_and_nothing_is_lent_afterwards(pool: Pool) -> None:
     pool.warm_up()
-    assert all(row.loaded and row.lent == 0 for row in pool.stats().values())
+    assert all(row.loaded and row.in_use == 0 for row in pool.stats().values())
     assert set(pool.stats()) == set(load_profile("open"))
 
 

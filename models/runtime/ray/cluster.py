@@ -1,4 +1,4 @@
-"""The engine on a Ray cluster: calls go to replicas of Ray Serve, wherever they run."""
+"""The engine on a Ray cluster: model calls go to Ray Serve replicas on any node."""
 
 import logging
 import math
@@ -39,24 +39,26 @@ from models.runtime.ray.deployments import APPLICATION
 
 log = logging.getLogger("retouch.engine")
 
-_LOOK_S = 0.1
-"""How often a waiting call looks whether its caller has left."""
+_POLL_S = 0.1
+"""Seconds between two checks of the deadline while a call waits."""
 _BY_REFERENCE = 1 << 20
-"""Bytes from which on an array goes through the shared memory of Ray's nodes instead of a message."""
-_MOST_CRASHES = 3
-"""Replicas that may die of one call."""
-_PATIENCE_S = 60.0
-"""How long a call is tried anew while no replica is available."""
-_START_LOOK_S = 0.5
-_MEMORY = 0.1
-"""Share of the newest call in the mean time of one."""
+"""An array of at least this many bytes is passed in Ray's shared memory instead of a message."""
+_MAX_CRASHES = 3
+"""A call fails after this many replicas died while they ran it."""
+_RETRY_TIMEOUT_S = 60.0
+"""Seconds for which a call is retried while no replica is available."""
+_START_POLL_S = 0.5
+"""Seconds between two checks of the application's state at start."""
+_NEWEST_SHARE = 0.1
+"""Weight of the newest call in the moving average of call times."""
 
 
 class ClusterEngine:
-    """Fulfils models.roles.Models on the application that `models.runtime.ray.deploy` has deployed.
+    """Implements `models.roles.Models` with the application that `models.runtime.ray.deploy` has deployed.
 
-    Any number of processes may share it; each attaches as a driver. address: of the cluster, as
-    ray.init takes it. profile: must be the one that is deployed. queue: as it was deployed.
+    Any number of processes may use one application; each attaches to the cluster as a driver.
+
+    address: of the cluster, as for ray.init. profile: the deployed profile. queue: the deployed queue length.
     """
 
     def __init__(self, address: str, profile: Profile, queue: int) -> None:
@@ -72,8 +74,8 @@ class ClusterEngine:
     def warm_up(self) -> None:
         """Attach to the cluster and wait until every role can be called.
 
-        Raises EngineUnavailableError where there is no cluster, ModelUnavailableError where another profile is
-        deployed.
+        Raises EngineUnavailableError if the cluster does not answer, ModelUnavailableError if another profile
+        is deployed.
         """
         _attach(self._address)
         try:
@@ -85,26 +87,29 @@ class ClusterEngine:
             ) from error
 
     def _await_application(self) -> None:
-        while not self._closed.wait(_START_LOOK_S):
-            found = serve.status().applications.get(APPLICATION)
-            if found is not None and found.status == "DEPLOY_FAILED":
-                raise ModelUnavailableError(f"the models could not be deployed: {found.message}")
-            if found is not None and found.status == "RUNNING":
+        while not self._closed.wait(_START_POLL_S):
+            state = serve.status().applications.get(APPLICATION)
+            if state is not None and state.status == "DEPLOY_FAILED":
+                raise ModelUnavailableError(f"the models could not be deployed: {state.message}")
+            if state is not None and state.status == "RUNNING":
                 break
         else:
-            raise EngineUnavailableError("the engine was closed before the models were there")
-        deployed = serve.get_app_handle(APPLICATION).models.remote().result(timeout_s=_PATIENCE_S)
-        wanted = {role.name: card.name for role, card in self._profile.items()}
-        if deployed != wanted:
-            raise ModelUnavailableError(f"the cluster runs other models: {deployed}, not {wanted}")
+            raise EngineUnavailableError("the engine was closed before the models were ready")
+        directory = serve.get_app_handle(APPLICATION)
+        deployed = directory.models.remote().result(timeout_s=_RETRY_TIMEOUT_S)
+        expected = {role.name: card.name for role, card in self._profile.items()}
+        if deployed != expected:
+            raise ModelUnavailableError(
+                f"the cluster runs other models: {deployed}, not {expected}"
+            )
 
     def _known_handles(self) -> dict[Role[Any], DeploymentHandle[Any]]:
         handles = {
             role: serve.get_deployment_handle(role.name, APPLICATION) for role in self._profile
         }
         for role, handle in handles.items():
-            # A handle learns with its first call how many may wait: until then it bounds nothing.
-            sizes = _answer(handle.sizes.remote(), Deadline(_PATIENCE_S))
+            # A handle learns the queue limit with its first call. Until then it does not limit the queue.
+            sizes = _wait_for(handle.sizes.remote(), Deadline(_RETRY_TIMEOUT_S))
             if sizes is not None:
                 self._sizes[role] = sizes
         return handles
@@ -114,7 +119,10 @@ class ClusterEngine:
         return role in self._profile
 
     def sizes(self, role: Role[Any]) -> SizeRule:
-        """Return the sizes that a role's model works at."""
+        """Return the sizes that a role's model works at.
+
+        Raises ModelUnavailableError if there is no such model or if it is not generative.
+        """
         self._handle(role)
         if role not in self._sizes:
             raise ModelUnavailableError(f"the model of {role} works at any size")
@@ -122,19 +130,23 @@ class ClusterEngine:
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Yield a proxy whose calls go to the cluster; nothing is held between two calls."""
+        """Yield a proxy that sends its calls to the cluster. It holds no resources between two calls."""
         yield cast(P, ModelProxy(role, self.call, self.sizes))
 
     def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Make a call on some replica and wait for it; where one dies, on another."""
+        """Make a call on any replica and wait for its result. If the replica dies, retry on another.
+
+        Raises EngineBusyError, EngineUnavailableError, ModelUnavailableError, WorkCancelledError or the model's
+        own error.
+        """
         call = Call(role, args, kwargs)
         handle = self._handle(role)
         call.deadline.check()
         with self._timed(role):
-            return self._persistently(handle, call)
+            return self._call_with_retries(handle, call)
 
     def close(self, timeout_s: float = 0) -> bool:
-        """Leave the cluster; the models stay there, and nothing is left at work here."""
+        """Disconnect from the cluster, where the models keep running. Always True: no work remains here."""
         self._closed.set()
         for handle in self._handles.values():
             handle.shutdown()  # type: ignore[no-untyped-call]
@@ -149,41 +161,43 @@ class ClusterEngine:
             raise EngineUnavailableError("the engine has not started yet")
         return self._handles[role]
 
-    def _persistently(self, handle: DeploymentHandle[Any], call: Call) -> Any:
-        give_up = time.monotonic() + _PATIENCE_S
-        wait, crashes = 0.1, 0
-        args = [_sent(arg) for arg in call.args]
-        kwargs = {name: _sent(arg) for name, arg in call.kwargs.items()}
+    def _call_with_retries(self, handle: DeploymentHandle[Any], call: Call) -> Any:
+        give_up = time.monotonic() + _RETRY_TIMEOUT_S
+        delay, crashes = 0.1, 0
+        args = [_by_reference(arg) for arg in call.args]
+        kwargs = {name: _by_reference(arg) for name, arg in call.kwargs.items()}
         while True:
             try:
                 response = handle.run.remote(args, kwargs, call.deadline.remaining(), time.time())
-                return _answer(response, call.deadline)
+                return _wait_for(response, call.deadline)
             except BackPressureError:
                 raise self._busy(call.role) from None
             except RayTaskError as error:
-                # The traceback on the replica is the cause's; ours would only show the waiting.
+                # The cause has the traceback on the replica. The traceback here would only show the wait.
                 raise error.cause from None
             except LocalRayletDiedError as error:
-                # This process will never reach the cluster again: another one has to.
-                log.critical("the node that this process belongs to is gone: ending")
+                # This process can never reach the cluster again: a new one must be started.
+                log.critical("the Ray node of this process is gone: shutting down")
                 os.kill(os.getpid(), signal.SIGTERM)
-                raise EngineUnavailableError("the server has lost its cluster and ends") from error
+                raise EngineUnavailableError(
+                    "the server has lost its cluster and shuts down"
+                ) from error
             except (RayError, RayServeException) as error:
                 crashes += isinstance(error, ActorDiedError)
-                log.warning("%s is called anew: %s", call.role, type(error).__name__)
-                if crashes >= _MOST_CRASHES:
+                log.warning("retry of a call of %s: %s", call.role, type(error).__name__)
+                if crashes >= _MAX_CRASHES:
                     text = f"each of {crashes} replicas of {call.role} died of one call"
                     raise RuntimeError(text) from error
-                if time.monotonic() + wait > give_up:
+                if time.monotonic() + delay > give_up:
                     raise EngineUnavailableError(f"no replica of {call.role} answers") from error
-            time.sleep(wait)
-            wait = min(2 * wait, 2.0)
+            time.sleep(delay)
+            delay = min(2 * delay, 2.0)
             call.deadline.check()
 
     def _busy(self, role: Role[Any]) -> EngineBusyError:
-        # What waited has taken that long of late, its waiting included.
-        wait = max(1, math.ceil(self._mean_s[role]))
-        return EngineBusyError(f"{self._queue} calls wait for {role}, the limit", wait)
+        # Recent calls took this long, including their time in the queue.
+        retry_after = max(1, math.ceil(self._mean_s[role]))
+        return EngineBusyError(f"{self._queue} calls wait for {role}, the limit", retry_after)
 
     @contextmanager
     def _timed(self, role: Role[Any]) -> Iterator[None]:
@@ -191,32 +205,32 @@ class ClusterEngine:
         try:
             yield
         finally:
-            took = time.monotonic() - start
+            elapsed = time.monotonic() - start
             with self._lock:
-                share = _MEMORY if self._mean_s[role] else 1.0
-                self._mean_s[role] += share * (took - self._mean_s[role])
+                share = _NEWEST_SHARE if self._mean_s[role] else 1.0
+                self._mean_s[role] += share * (elapsed - self._mean_s[role])
 
 
 def _attach(address: str) -> None:
-    """Become a driver of a cluster."""
+    """Attach this process to a cluster as a driver."""
     try:
         ray.init(address, log_to_driver=False, configure_logging=False, ignore_reinit_error=True)
     except (ConnectionError, RayError, RuntimeError) as error:
         raise EngineUnavailableError(
-            f"the Ray cluster at {address} is not to be had: {error}"
+            f"the Ray cluster at {address} is unavailable: {error}"
         ) from error
 
 
-def _answer(response: Any, deadline: Deadline) -> Any:
-    """Wait for a response for as long as its caller does; raises WorkCancelledError, and what Ray raises."""
+def _wait_for(response: Any, deadline: Deadline) -> Any:
+    """Return the result of a response, at most until the deadline; raises WorkCancelledError or Ray's errors."""
     while True:
         try:
-            return _writable(response.result(timeout_s=_LOOK_S))
+            return _writable(response.result(timeout_s=_POLL_S))
         except (TaskCancelledError, RequestCancelledError):
             deadline.check()
             raise
         except (TimeoutError, GetTimeoutError) as error:
-            if isinstance(error, RayTaskError):  # the model's own
+            if isinstance(error, RayTaskError):  # the model's own TimeoutError
                 raise
         try:
             deadline.check()
@@ -225,15 +239,15 @@ def _answer(response: Any, deadline: Deadline) -> Any:
             raise
 
 
-def _sent(value: Any) -> Any:
-    """Put a large array where replicas read it without a copy through a message."""
+def _by_reference(value: Any) -> Any:
+    """Put a large array into Ray's shared memory and return a reference; return anything else unchanged."""
     if isinstance(value, np.ndarray) and value.nbytes >= _BY_REFERENCE:
         return ray.put(value)
     return value
 
 
 def _writable(value: Any) -> Any:
-    """Return arrays of the caller's own: what Ray shares between processes cannot be written to."""
+    """Return arrays that the caller may change: arrays in Ray's shared memory are read-only."""
     if isinstance(value, np.ndarray):
         return value if value.flags.writeable else value.copy()
     if isinstance(value, list | tuple):

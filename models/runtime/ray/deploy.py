@@ -1,6 +1,6 @@
-"""The command line of `scripts/deploy-models`: puts a profile's models on a Ray cluster and returns.
+"""The command line of `scripts/deploy-models`: deploys a profile's models on a Ray cluster.
 
-Called again it changes what is deployed, replica by replica, while calls go on.
+A second run updates the deployment, replica by replica, while calls continue.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from models.runtime.ray.deployments import APPLICATION, build  # noqa: E402
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Deploy, or with --delete take down; 0 when it is done, 1 when the cluster fails, 2 for misuse.
+    """Deploy the models, or delete them with --delete. Return the exit status.
 
-    Misuse: settings that cannot be read, or a profile that there is not.
+    0: done. 1: the cluster failed. 2: a setting or the profile is invalid.
     """
     parser = argparse.ArgumentParser(
         prog="deploy-models",
@@ -30,17 +30,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--address",
-        help="of the cluster (RETOUCH_RAY_ADDRESS); auto: the one that runs on this machine",
+        help="address of the cluster (RETOUCH_RAY_ADDRESS); auto: the cluster on this machine",
     )
-    parser.add_argument("--delete", action="store_true", help="take the models down")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--delete", action="store_true", help="delete the deployed models")
+    options = parser.parse_args(arguments)
     try:
         settings = read_settings(DeploymentSettings)
     except InvalidSettingsError as error:
         print(error, file=sys.stderr)
         return 2
     warn_of_unknown_names()
-    address = chosen.address or settings.ray_address or "auto"
+    address = options.address or settings.ray_address or "auto"
     try:
         ray.init(address, log_to_driver=False)
     except (ConnectionError, RayError, RuntimeError) as error:
@@ -48,10 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     try:
         serve.start(proxy_location="Disabled")
-        if chosen.delete:
+        if options.delete:
             serve.delete(APPLICATION)
             return 0
-        # No route: pictures come from the server's processes alone, through handles.
+        # No HTTP route: only the server's processes call the models, through handles.
         serve.run(build(settings), name=APPLICATION, route_prefix=None)
     except (UnknownProfileError, ValueError) as error:
         print(f"deploy: {error}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """The Ray Serve application: one deployment for each role of a profile.
 
-`application` is what `serve` and KubeRay import; `models.runtime.ray.deploy` runs it from the command line.
+The `serve` command and KubeRay import `application`. `models.runtime.ray.deploy` deploys it from the command
+line.
 """
 
 import asyncio
@@ -24,12 +25,12 @@ from models.settings import DeploymentSettings, read_settings, warn_of_unknown_n
 
 APPLICATION = "retouch"
 _ARGUMENTS = {field.name for field in fields(ModelSource)} | {"gpu_memory_mb", "queue"}
-_END_S = 120.0
-"""Longest time that a replica which is no longer wanted takes to end its calls."""
+_SHUTDOWN_TIMEOUT_S = 120.0
+"""Longest time, in seconds, for a replica to finish its calls at shutdown."""
 
 
 class RoleReplica:
-    """What Ray Serve runs as one replica of a role."""
+    """The Ray Serve deployment of a role. Each replica is one instance."""
 
     def __init__(self, source: ModelSource, role: str, threads: int) -> None:
         self._role = role_named(role)
@@ -38,52 +39,57 @@ class RoleReplica:
     async def run(
         self, args: list[Any], kwargs: dict[str, Any], seconds: float | None, sent: float
     ) -> Any:
-        """Make a call; large arguments come as references (`models.runtime.ray.cluster`)."""
-        given = [await _here(arg) for arg in args]
-        named = {name: await _here(arg) for name, arg in kwargs.items()}
-        call = Call(self._role, tuple(given), named, deadline_of(seconds, sent))
+        """Make a call. Large arguments are references to Ray's shared memory (`models.runtime.ray.cluster`).
+
+        seconds: the time that was left when the call was sent; None means no limit. sent: when it was sent, in
+        seconds since 1970.
+        """
+        resolved_args = [await _resolve(arg) for arg in args]
+        resolved_kwargs = {name: await _resolve(arg) for name, arg in kwargs.items()}
+        deadline = deadline_of(seconds, sent)
+        call = Call(self._role, tuple(resolved_args), resolved_kwargs, deadline)
         future = self._model.submit(call)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
-            call.deadline.cancel()  # the model's thread looks between two steps
+            call.deadline.cancel()  # the model's thread checks the deadline between two steps
             raise
 
     def sizes(self) -> SizeRule | None:
-        """Return the sizes that the model works at; None where it works at any."""
+        """Return the sizes that the model works at; None if it works at any size."""
         return self._model.sizes()
 
 
 class Directory:
-    """The application's front: it holds the roles together and says what they run."""
+    """The application's ingress deployment: it binds the roles' deployments, and says which models they run."""
 
     def __init__(self, models: Mapping[str, str], **_: DeploymentHandle[Any]) -> None:
         self._models = dict(models)
 
     def models(self) -> dict[str, str]:
-        """Return the card's name of each role's name."""
+        """Return the name of the card of each role, by the role's name."""
         return self._models
 
 
-async def _here(value: Any) -> Any:
+async def _resolve(value: Any) -> Any:
     return await value if isinstance(value, ray.ObjectRef) else value
 
 
 def application(args: Mapping[str, Any]) -> serve.Application:
     """Build the application of a profile.
 
-    args: the fields of models.runtime.ray.replica.ModelSource and `gpu_memory_mb` and `queue`; each that is
-    left out is as the environment says (models.settings.DeploymentSettings; `queue` is its `max_waiting`, and
-    `weights_dir` is `weights` in its `data_dir`). Raises UnknownProfileError, InvalidSettingsError, and
-    ValueError for an argument that there is not.
+    args: `gpu_memory_mb`, `queue` and the fields of `models.runtime.ray.replica.ModelSource`. The default of
+    each comes from the environment (`models.settings.DeploymentSettings`). `queue` is its `max_waiting`;
+    `weights_dir` is the folder `weights` in its `data_dir`. Raises UnknownProfileError, InvalidSettingsError,
+    and ValueError for an unknown argument.
     """
     if unknown := args.keys() - _ARGUMENTS:
         raise ValueError(f"no such argument: {', '.join(sorted(unknown))}")
-    given = {name: value for name, value in args.items() if value != ""}
-    weights_dir = given.pop("weights_dir", None)
-    if "queue" in given:
-        given["max_waiting"] = given.pop("queue")
-    settings = read_settings(DeploymentSettings, **given)
+    overrides = {name: value for name, value in args.items() if value != ""}
+    weights_dir = overrides.pop("weights_dir", None)
+    if "queue" in overrides:
+        overrides["max_waiting"] = overrides.pop("queue")
+    settings = read_settings(DeploymentSettings, **overrides)
     warn_of_unknown_names()
     return build(settings, weights_dir)
 
@@ -91,7 +97,7 @@ def application(args: Mapping[str, Any]) -> serve.Application:
 def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve.Application:
     """Build the application that the settings describe; raises UnknownProfileError.
 
-    weights_dir: where the replicas find weights, if not in `settings.weights_dir`.
+    weights_dir: the folder of weights on the replicas; by default `settings.weights_dir`.
     """
     source = ModelSource(
         settings.profile,
@@ -109,8 +115,8 @@ def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve
         for role, card in profile.items()
     }
     models = {role.name: card.name for role, card in profile.items()}
-    front = _as_deployment(Directory, ray_actor_options={"num_cpus": 0})
-    return front.bind(models, **deployments)
+    directory = _as_deployment(Directory, ray_actor_options={"num_cpus": 0})
+    return directory.bind(models, **deployments)
 
 
 def _deployment(
@@ -119,7 +125,7 @@ def _deployment(
     resources: dict[str, Any] = {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus}
     if replicas.accelerator:
         resources["accelerator_type"] = replicas.accelerator
-    # One batch at work and the next one there already, so that no replica waits for the network.
+    # One batch runs and the next one waits on the replica, so that the replica never waits for the network.
     ongoing = 2 * card.max_batch
     deployment = _as_deployment(
         RoleReplica,
@@ -132,11 +138,11 @@ def _deployment(
         ),
         max_ongoing_requests=ongoing,
         max_queued_requests=queue,
-        graceful_shutdown_timeout_s=_END_S,
+        graceful_shutdown_timeout_s=_SHUTDOWN_TIMEOUT_S,
     )
     return deployment.bind(source, role.name, max(1, int(replicas.cpus)))
 
 
 def _as_deployment(kind: type, **options: Any) -> serve.Deployment:
-    made: serve.Deployment = serve.deployment(**options)(kind)
-    return made
+    deployment: serve.Deployment = serve.deployment(**options)(kind)
+    return deployment

@@ -1,10 +1,10 @@
-"""What Ray is told by the environment before it is imported."""
+"""Environment variables for Ray, which must be set before Ray is imported."""
 
 import os
 
 
 def prepare() -> None:
-    """Have Ray send no telemetry and make no cluster of its own; what the operator has set stands."""
+    """Disable Ray's telemetry and its automatic local cluster. Variables that are already set stay."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray Serve's own threads would start a cluster here when ours has gone.
+    # Without this, Ray Serve's threads would start a local cluster when the real one is gone.
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")

@@ -1,4 +1,4 @@
-"""The engine on a cluster, where Ray is installed."""
+"""Opening the engine on a Ray cluster. Ray is imported only here, because it may not be installed."""
 
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 def open_cluster(profile: str, address: str, queue: int) -> "ClusterEngine":
-    """Return the engine on the Ray cluster at `address`; raises RayNotInstalledError without the extra `cluster`.
+    """Return the engine on the Ray cluster at `address`. Weights are not needed here, only on the replicas.
 
-    Weights are the replicas' business: none are looked for here. Raises UnknownProfileError.
+    profile: the name of the deployed profile. queue: the deployed queue length. Raises UnknownProfileError, and
+    RayNotInstalledError if the extra `cluster` is not installed.
     """
     environment.prepare()
     try:
-        # Not imported above: most servers have no cluster, and Ray is 200 MB.
+        # Not imported at the top of the module: most servers have no cluster, and Ray is 200 MB.
         from models.runtime.ray.cluster import ClusterEngine
     except ImportError as error:
         raise RayNotInstalledError(

@@ -1,13 +1,13 @@
-"""What a profile asks of a cluster: for each role how many replicas, on which processors and GPUs.
+"""The resources that a profile needs on a cluster: for each role the number of replicas, CPUs and GPUs.
 
-A profile file may say so, role by role; what it leaves out follows from the card:
+A profile file may set them for each role. The defaults come from the card:
 
     [replicas.matting]
-    min = 1            # replicas that are always there
-    max = 8            # and at most, as the load asks
-    cpus = 1           # processors of one replica
-    gpus = 0.25        # GPUs of one replica; a part of one shares it with other replicas
-    accelerator = "L4" # the kind of GPU, as Ray names it
+    min = 1            # least number of replicas
+    max = 8            # largest number of replicas, under load
+    cpus = 1           # CPUs of one replica
+    gpus = 0.25        # GPUs of one replica; a fraction shares a GPU with other replicas
+    accelerator = "L4" # the type of GPU, by Ray's name
 """
 
 import math
@@ -21,12 +21,15 @@ from models.errors import UnknownProfileError
 from models.roles import Role
 
 _PARTS = 20
-"""A GPU is dealt out in twentieths."""
+"""A GPU is divided into twentieths."""
 
 
 @dataclass(frozen=True)
 class Replicas:
-    """The replicas of one role; min, max: how many; cpus, gpus: of each."""
+    """The replicas of one role. min, max: their number, 1 to 1000. cpus, gpus: of each replica.
+
+    accelerator: the type of GPU, by Ray's name; empty for any. Raises ValueError for values out of range.
+    """
 
     min: int = 1
     max: int = 4
@@ -46,38 +49,38 @@ class Replicas:
 def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], Replicas]:
     """Return the replicas of each role of a profile.
 
-    name: of the profile, or the path of its file. gpu_mb: memory of one GPU of the cluster in MiB; None
-    where there is none, so that torch models run on processors. Raises UnknownProfileError.
+    name: the profile's name, or the path of its file. gpu_mb: memory of one GPU of the cluster in MiB; None if
+    the cluster has no GPUs, so that torch models run on CPUs. Raises UnknownProfileError.
     """
-    asked = replicas_of(name)
-    if unknown := asked.keys() - {role.name for role in profile}:
+    tables = replicas_of(name)
+    if unknown := tables.keys() - {role.name for role in profile}:
         raise UnknownProfileError(
             f"profile {name}: replicas of no role: {', '.join(sorted(unknown))}"
         )
     return {
-        role: _of_role(name, role, card, asked.get(role.name, {}), gpu_mb)
+        role: _replicas(name, role, card, tables.get(role.name, {}), gpu_mb)
         for role, card in profile.items()
     }
 
 
-def _of_role(
-    name: str, role: Role[Any], card: Card, asked: Mapping[str, Any], gpu_mb: int | None
+def _replicas(
+    name: str, role: Role[Any], card: Card, table: Mapping[str, Any], gpu_mb: int | None
 ) -> Replicas:
     known = {field.name: field.type for field in fields(Replicas)}
-    for key, value in asked.items():
+    for key, value in table.items():
         kinds = {"accelerator": str, "min": int, "max": int}.get(key, (int, float))
         if key not in known or isinstance(value, bool) or not isinstance(value, kinds):
             raise UnknownProfileError(
                 f"profile {name}: [replicas.{role}] cannot take {key} = {value!r}"
             )
     try:
-        return Replicas(**{"gpus": share_of_gpu(card, gpu_mb), **asked})
+        return Replicas(**{"gpus": share_of_gpu(card, gpu_mb), **table})
     except ValueError as error:
         raise UnknownProfileError(f"profile {name}: [replicas.{role}]: {error}") from error
 
 
 def share_of_gpu(card: Card, gpu_mb: int | None) -> float:
-    """Return the part of a GPU that a card needs by its memory, in twentieths; 0 for what needs none."""
+    """Return the share of a GPU that a card needs for its memory, 0..1 in steps of 1/20; 0 if it needs none."""
     if gpu_mb is None or not card.torch:
         return 0.0
     return min(1.0, math.ceil(card.memory_mb / gpu_mb * _PARTS) / _PARTS)

@@ -1,4 +1,4 @@
-"""One replica of one role: a model in a process of its own, without any engine's imports."""
+"""One replica of one role: a model in its own process. This module does not import Ray."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ from models.runtime.scheduler import Scheduler
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a replica's model comes from, and how it runs: as in Pool.for_profile."""
+    """Where a replica's model comes from and how it runs. The fields are arguments of `Pool.for_profile`."""
 
     profile: str
     weights_dir: str
@@ -28,13 +28,13 @@ class ModelSource:
 
 
 class RoleModel:
-    """Loads the model of one role and makes its calls, one batch after the other.
+    """The model of one role, with a scheduler that makes its calls in batches.
 
-    threads: of the processor, for one call.
+    The constructor loads the model and runs it once. threads: CPU threads for one call. Raises
+    ModelUnavailableError.
     """
 
     def __init__(self, source: ModelSource, role: Role[Any], threads: int) -> None:
-        """Load the model and run it once; raises ModelUnavailableError."""
         logging.basicConfig(level=logging.INFO)
         self._pool = Pool.for_profile(
             source.profile,
@@ -50,15 +50,15 @@ class RoleModel:
         batches = {role: card.max_batch for role, card in self._pool.profile.items()}
         self._scheduler = Scheduler(role.name, 1, self._pool.use, batches, self._pool.retry)
         self._scheduler.submit(self._pool.warm_up).result()
-        # Read once: a server that attaches must not wait for the call that is at work.
+        # Read only once: a server that attaches must not wait for a running call.
         self._sizes = self._scheduler.submit(self._read_sizes).result()
 
     def sizes(self) -> SizeRule | None:
-        """Return the sizes that the model works at, at once; None where it works at any."""
+        """Return the sizes that the model works at, without waiting; None if it works at any size."""
         return self._sizes
 
     def submit(self, call: Call) -> "Future[Any]":
-        """Queue a call; those that wait and are alike are made together."""
+        """Queue a call. Waiting calls with equal batch keys are made in one batch."""
         return self._scheduler.submit(call)
 
     def _read_sizes(self) -> SizeRule | None:
@@ -70,9 +70,9 @@ class RoleModel:
 def deadline_of(seconds: float | None, sent: float) -> Deadline:
     """Return the deadline of a call that had `seconds` left when it was sent, at `sent` seconds since 1970.
 
-    Clocks of two machines differ: a call never gets more time than it had, nor loses all of it at once.
+    The clocks of two machines may differ, so the time in transit counts as 0 to 1 second.
     """
     if seconds is None:
         return Deadline()
-    under_way = min(max(0.0, time.time() - sent), 1.0)
-    return Deadline(max(0.0, seconds - under_way))
+    in_transit = min(max(0.0, time.time() - sent), 1.0)
+    return Deadline(max(0.0, seconds - in_transit))

@@ -92,14 +92,14 @@ def test_a_proxy_has_its_roles_method_and_sizes_alone(tmp_path: Path) -> None:
 def test_a_model_for_one_call_at_a_time_is_given_back_after_each(tmp_path: Path) -> None:
     class Model:
         def caption(self, rgb: Any) -> str:
-            return str(held.stats()[CAPTIONING].lent)
+            return str(held.stats()[CAPTIONING].in_use)
 
     engine, held = exclusive(tmp_path, {CAPTIONING: Model()})
     with engine.use(CAPTIONING) as captioning:
-        assert held.stats()[CAPTIONING].lent == 0
+        assert held.stats()[CAPTIONING].in_use == 0
         assert captioning.caption(GREY) == "1"
     assert engine.close(10)
-    assert held.stats()[CAPTIONING].lent == 0
+    assert held.stats()[CAPTIONING].in_use == 0
 
 
 def test_models_of_one_device_never_work_together(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -
     def borrow(_: int) -> tuple[object, int]:
         with lent.use(MATTING) as model:
             together.wait(10)
-            count = lent.stats()[MATTING].lent
+            count = lent.stats()[MATTING].in_use
             together.wait(10)
             return model, count
 
@@ -58,7 +58,7 @@ def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -
         seen = list(borrowers.map(borrow, range(8)))
     assert len(built) == 1
     assert seen == [(built[0], 8)] * 8
-    assert lent.stats()[MATTING].lent == 0
+    assert lent.stats()[MATTING].in_use == 0
     assert lent.stats()[MATTING].loaded
 
 
@@ -71,7 +71,7 @@ def test_a_borrower_that_fails_gives_the_model_back(tmp_path: Path) -> None:
     lent = pool(tmp_path, matting=lambda paths, device_config: object())
     with pytest.raises(ZeroDivisionError), lent.use(MATTING):
         raise ZeroDivisionError
-    assert lent.stats()[MATTING].lent == 0
+    assert lent.stats()[MATTING].in_use == 0
 
 
 def test_a_slow_load_does_not_hold_up_another_role(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_role_that_the_profile_lacks_is_named(tmp_path: Path, role: Role[Any])
 
 def test_lite_warms_up_and_every_role_works(lite: Pool) -> None:
     lite.warm_up()
-    assert all(row.loaded and row.lent == 0 for row in lite.stats().values())
+    assert all(row.loaded and row.in_use == 0 for row in lite.stats().values())
     grey = np.full((40, 50, 3), 128, np.uint8)
     with lite.use(MATTING) as matting:
         assert matting.matte(grey).shape == (40, 50)
@@ -290,12 +290,12 @@ def test_under_many_borrowers_no_lent_model_goes_and_the_budget_holds_in_the_end
     def borrow(role: Role[Any]) -> bool:
         with lent.use(role) as model:
             held = lent.stats()[role]
-            return model.name == role.name and held.loaded and held.lent > 0
+            return model.name == role.name and held.loaded and held.in_use > 0
 
     with ThreadPoolExecutor(8) as borrowers:
         assert all(borrowers.map(borrow, order))
     assert lent.held_mb <= 100
-    assert all(row.lent == 0 for row in lent.stats().values())
+    assert all(row.in_use == 0 for row in lent.stats().values())
     assert sum(alive.values()) > 4
 
 
