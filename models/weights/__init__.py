@@ -1,1 +1,1 @@
-"""Weights on disk: the cache, downloads, bundles for machines without network, and the command line."""
+"""Weights on disk: cache, downloads, bundles for machines without a network, and the command line."""

@@ -1,4 +1,4 @@
-"""Weights of a profile in one file, for a machine without network, and back."""
+"""Bundles: the weights of a profile in one tar file, for a machine without a network."""
 
 import io
 import shutil
@@ -15,11 +15,11 @@ _PREFIX = "weights"
 
 
 def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
-    """Write what the weights folder holds of a profile, and the commits it is pinned to.
+    """Write a profile's weights, and the commits that they are pinned to, to `file`.
 
-    A tar without compression: weights do not compress. It appears whole or not at all. What was
-    prepared of a file (`WeightFile.prepare`) stays: it fits only the packages here. Raises
-    BundleError for a profile with weights at paths of the user's own, which stay where they are.
+    The file is a tar without compression, because weights do not compress. It is written atomically. Files
+    made by `WeightFile.prepare` are left out: they depend on the installed packages. Raises BundleError if the
+    profile has weights at the user's own paths.
     """
     parts = {part.name: part for card in profile.values() for part in card.parts}
     for part in parts.values():
@@ -32,19 +32,19 @@ def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
         with tarfile.open(unfinished, "w") as tar:
             for part in parts.values():
                 tar.add(cache.path(part), f"{_PREFIX}/{part.name}", filter=_plain)
-            kept = "".join(f'"{repo}" = "{pins[repo]}"\n' for repo in repos if repo in pins)
+            rows = "".join(f'"{repo}" = "{pins[repo]}"\n' for repo in repos if repo in pins)
             info = tarfile.TarInfo(f"{_PREFIX}/pins.toml")
-            info.size = len(kept.encode())
-            tar.addfile(info, io.BytesIO(kept.encode()))
+            info.size = len(rows.encode())
+            tar.addfile(info, io.BytesIO(rows.encode()))
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def unbundle(file: Path, cache: WeightsCache) -> None:
-    """Put what `bundle` wrote into the weights folder.
+    """Extract a file that `bundle` wrote into the weights folder.
 
-    Raises BundleError for anything else, and for a repository that is damaged.
+    Raises BundleError if the file is not a bundle, or if a repository in it is damaged.
     """
     cache.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".unpacking-") as name:
@@ -56,7 +56,7 @@ def unbundle(file: Path, cache: WeightsCache) -> None:
             raise BundleError(f"{file}: {error}") from error
         inside = WeightsCache(unpacked / _PREFIX)
         if not (inside.folder / "pins.toml").is_file():
-            raise BundleError(f"{file} is no package of weights")
+            raise BundleError(f"{file} is not a bundle of weights")
         _check(file, inside)
         for repo, commit in inside.pins().items():
             cache.pin(repo, commit)
@@ -67,12 +67,12 @@ def unbundle(file: Path, cache: WeightsCache) -> None:
 
 
 def _check(file: Path, inside: WeightsCache) -> None:
-    """Check every repository in a package by its manifest."""
+    """Check every repository in a bundle by its manifest."""
     for folder in inside.folder.iterdir():
         if folder.is_dir() and (manifest := Manifest.read(folder)) is not None:
             part = HubFolder(manifest.repo, manifest.revision, manifest.patterns, 0)
-            if wrong := inside.problem(part, thorough=True):
-                raise BundleError(f"{file}: {folder.name}: {wrong}")
+            if problem := inside.problem(part, thorough=True):
+                raise BundleError(f"{file}: {folder.name}: {problem}")
 
 
 def _move(path: Path, target: Path) -> None:
@@ -83,7 +83,7 @@ def _move(path: Path, target: Path) -> None:
 
 
 def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out the hub client's own notes, and who owned the files."""
+    """Leave out the hub client's cache files, and the owner of each file."""
     if "/.cache/" in f"{info.name}/":
         return None
     info.uid = info.gid = 0

@@ -1,9 +1,8 @@
-"""Where weights lie on disk, and whether what lies there is what was meant; nothing here fetches.
+"""The weights cache: where weights are on disk, and the check of their content. It downloads nothing.
 
-In the weights folder: each file under its name, each repository in a folder `org--name` with a
-manifest of its files, tiny models in `tiny/`, and `pins.toml`, the commit of each repository that a
-card leaves open. A second folder, of the user's own copies (RETOUCH_MODELS_DIR), goes first: a copy
-in it is used as it is.
+The weights folder contains each weight file under its name, each repository in a folder `org--name` with a
+manifest of its files, tiny models in `tiny/`, and `pins.toml`: the commit of each repository whose card names
+none. A second folder (RETOUCH_MODELS_DIR) has the user's own copies. They have precedence and are not checked.
 """
 
 import fcntl
@@ -24,7 +23,7 @@ MANIFEST = ".retouch.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a manifest; size in bytes, sha256 in hexadecimal."""
+    """One file of a manifest. size: in bytes. sha256: hexadecimal."""
 
     size: int
     sha256: str
@@ -32,7 +31,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What was fetched into a folder: files by their path in it."""
+    """The files that were downloaded into a folder, by their path in it."""
 
     repo: str
     revision: str
@@ -41,7 +40,7 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> "Manifest | None":
-        """Read the manifest of a folder; None when there is none, as of a fetch broken off."""
+        """Return the manifest of a folder; None if there is none, as after an interrupted download."""
         try:
             rows = json.loads((folder / MANIFEST).read_text())
             files = {name: Entry(**row) for name, row in rows["files"].items()}
@@ -50,40 +49,40 @@ class Manifest:
             return None
 
     def write(self, folder: Path) -> None:
-        """Write it whole or not at all."""
+        """Write the manifest atomically."""
         _replace(folder / MANIFEST, json.dumps(asdict(self), indent=1))
 
 
 @dataclass(frozen=True)
 class WeightsCache:
-    """The weights folder, and the folder of the user's own copies if there is one."""
+    """The weights folder, and the folder of the user's own copies (None: there is none)."""
 
     folder: Path
     copies: Path | None = None
 
     def copy(self, part: Part) -> Path | None:
-        """Return the user's own copy of a part, as `org--name`, `org/name` or `name`."""
+        """Return the user's own copy of a part, found as `org--name`, `org/name` or `name`; None if absent."""
         if self.copies is None or isinstance(part, LocalFolder | MadeFolder):
             return None
         if isinstance(part, HubFolder):
-            places = _places(part.repo)
+            names = _copy_names(part.repo)
         else:
             hubs = [source for source in part.sources if isinstance(source, Hub)]
-            in_repos = [f"{place}/{hub.path}" for hub in hubs for place in _places(hub.repo)]
-            places = [part.name, *in_repos]
-        found = (self.copies / place for place in places)
-        return next((path for path in found if path.exists()), None)
+            in_repos = [f"{name}/{hub.path}" for hub in hubs for name in _copy_names(hub.repo)]
+            names = [part.name, *in_repos]
+        candidates = (self.copies / name for name in names)
+        return next((path for path in candidates if path.exists()), None)
 
     def path(self, part: Part) -> Path:
-        """Return where a part lies, or would lie once fetched."""
+        """Return the path of a part, which may not be downloaded yet."""
         if isinstance(part, LocalFolder):
             return part.path
         return self.copy(part) or self.folder / part.name
 
     def problem(self, part: Part, *, thorough: bool = False) -> str | None:
-        """Say what is wrong with a part on disk, None for nothing; the user's own must only exist.
+        """Return what is wrong with a part on disk; None if nothing is. A user's own copy must only exist.
 
-        Files are hashed, about 1 s for each GB; those of a fetched folder only when `thorough`.
+        Weight files are hashed, which takes about 1 s per GB. thorough: also hash the files of folders.
         """
         path = self.path(part)
         if isinstance(part, LocalFolder | MadeFolder) or self.copy(part) is not None:
@@ -104,21 +103,22 @@ class WeightsCache:
         if manifest.patterns != part.patterns:
             return "fetched for another version of the card"
         for name, entry in manifest.files.items():
-            if wrong := file_problem(path / name, entry.size, entry.sha256 if thorough else None):
-                return f"{name}: {wrong}"
+            problem = file_problem(path / name, entry.size, entry.sha256 if thorough else None)
+            if problem:
+                return f"{name}: {problem}"
         return None
 
     def verify(self, profile: Profile) -> dict[str, str | None]:
-        """Check every part of a profile thoroughly; gives name -> what is wrong."""
+        """Check every part of a profile thoroughly. Return, by name, what is wrong or None."""
         parts = {part.name: part for card in profile.values() for part in card.parts}
         return {name: self.problem(part, thorough=True) for name, part in parts.items()}
 
     def paths(self, card: Card) -> list[Path]:
-        """Return the paths that a card is built from."""
+        """Return the paths of a card's parts, in order."""
         return [self.path(part) for part in card.parts]
 
     def pins(self) -> dict[str, str]:
-        """Read which commit each repository was pinned to at its first fetch."""
+        """Return the commit that each repository was pinned to at its first download, by repository."""
         try:
             rows = tomllib.loads((self.folder / "pins.toml").read_text())
         except FileNotFoundError:
@@ -126,7 +126,7 @@ class WeightsCache:
         return {repo: str(commit) for repo, commit in rows.items()}
 
     def pin(self, repo: str, commit: str) -> None:
-        """Write down the commit of a repository for every later fetch."""
+        """Pin a repository to a commit for all later downloads."""
         with self._locked():
             pins = self.pins() | {repo: commit}
             rows = [f'"{name}" = "{pins[name]}"\n' for name in sorted(pins)]
@@ -141,12 +141,12 @@ class WeightsCache:
 
 
 def file_problem(path: Path, size: int | None, sha256: str | None = None) -> str | None:
-    """Say what is wrong with a file, None when it has this size and this SHA-256, each if given."""
+    """Return what is wrong with a file; None if nothing is. size, sha256: expected values; None: any."""
     if not path.is_file():
         return "missing"
-    found = path.stat().st_size
-    if size is not None and found != size:
-        return f"{found} bytes instead of {size}"
+    actual = path.stat().st_size
+    if size is not None and actual != size:
+        return f"{actual} bytes instead of {size}"
     if sha256 is None:
         return None
     digest = hash_file(path)
@@ -159,7 +159,7 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _places(repo: str) -> list[str]:
+def _copy_names(repo: str) -> list[str]:
     return [repo.replace("/", "--"), repo, repo.rpartition("/")[2]]
 
 

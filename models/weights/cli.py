@@ -1,4 +1,4 @@
-"""The command line of `scripts/weights`: list, fetch, verify, pack and unpack weights."""
+"""The command line of `scripts/weights`: list, fetch (download), verify, pack and unpack weights."""
 
 import argparse
 import sys
@@ -15,8 +15,11 @@ from models.weights.cache import WeightsCache
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    chosen = _parser().parse_args(arguments)
+    """Run the command line and return the exit status.
+
+    0: done. 1: weights are missing, wrong or could not be downloaded. 2: a setting, profile or file is invalid.
+    """
+    options = _parser().parse_args(arguments)
     try:
         settings = read_settings(ModelSettings)
     except InvalidSettingsError as error:
@@ -24,19 +27,19 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     warn_of_unknown_names()
     cache = WeightsCache(settings.weights_dir, settings.models_dir)
-    profile = chosen.profile or settings.profile
+    profile = options.profile or settings.profile
     try:
-        match chosen.command:
+        match options.command:
             case "list":
-                return _list(cache, load_profile(chosen.profile) if chosen.profile else None)
+                return _list(cache, load_profile(options.profile) if options.profile else None)
             case "fetch":
                 return _fetch(cache, load_profile(profile))
             case "verify":
                 return _verify(cache, load_profile(profile))
             case "pack":
-                return _pack(cache, load_profile(profile), chosen.file)
+                return _pack(cache, load_profile(profile), options.file)
             case _:
-                unbundle(chosen.file, cache)
+                unbundle(options.file, cache)
                 return 0
     except (UnknownProfileError, BundleError, OSError) as error:
         print(f"weights: {error}", file=sys.stderr)
@@ -46,36 +49,40 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="weights", description="Fetch, check and pack weights.")
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="every model card and whether its weights are here")
-    listing.add_argument("profile", nargs="?", help="only the cards of a profile")
-    known = f"{', '.join(profile_names())}, or the path of your own .toml"
+    list_command = commands.add_parser(
+        "list", help="list model cards and the state of their weights"
+    )
+    list_command.add_argument("profile", nargs="?", help="only the cards of a profile")
+    profile_help = f"{', '.join(profile_names())}, or the path of your own .toml"
     for name, text in (
-        ("fetch", "fetch what is missing"),
+        ("fetch", "download missing weights"),
         ("verify", "check sizes and checksums"),
-        ("pack", "put a profile's weights into one file, for a machine without network"),
+        ("pack", "put a profile's weights into one file, for a machine without a network"),
     ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("profile", nargs=None if name == "pack" else "?", help=known)
+        command.add_argument("profile", nargs=None if name == "pack" else "?", help=profile_help)
         if name == "pack":
             command.add_argument("file", type=Path, help="the .tar to write")
-    unpacking = commands.add_parser("unpack", help="put packed weights where the server finds them")
-    unpacking.add_argument("file", type=Path)
-    unpacking.set_defaults(profile=None)
+    unpack_command = commands.add_parser(
+        "unpack", help="put packed weights into the weights folder"
+    )
+    unpack_command.add_argument("file", type=Path)
+    unpack_command.set_defaults(profile=None)
     return parser
 
 
 def _list(cache: WeightsCache, profile: Profile | None) -> int:
-    chosen = set(profile.values()) if profile is not None else set(CARDS)
-    cards = [card for card in CARDS if card in chosen]
-    cards += [card for card in chosen if card not in cards]  # changed by the user's own profile
+    wanted = set(profile.values()) if profile is not None else set(CARDS)
+    cards = [card for card in CARDS if card in wanted]
+    cards += [card for card in wanted if card not in cards]  # changed by the user's own profile
     for card in cards:
         here = all(cache.path(part).exists() for part in card.parts)
         state = "here" if here else "not fetched"
         gated = any(getattr(folder, "gated", False) for folder in card.folders)
         notes = ["gated"] * gated + ["runs its repository's code"] * card.remote_code
         sizes = f"{card.size_mb:8.1f} MiB {card.memory_mb:6d} MiB {card.dtype:8}"
-        told = "; ".join([card.licence, *notes])
-        print(f"{card.role.name:18}{card.name:24}{sizes} {state:12} {told}")
+        remarks = "; ".join([card.licence, *notes])
+        print(f"{card.role.name:18}{card.name:24}{sizes} {state:12} {remarks}")
     return 0
 
 
@@ -87,18 +94,19 @@ def _fetch(cache: WeightsCache, profile: Profile) -> int:
 
 
 def _verify(cache: WeightsCache, profile: Profile) -> int:
-    faults = cache.verify(profile)
+    problems = cache.verify(profile)
     parts = {part.name: part for card in profile.values() for part in card.parts}
-    for name, wrong in faults.items():
+    for name, problem in problems.items():
         own = cache.copy(parts[name]) is not None
-        print(f"{cache.path(parts[name])}: {wrong or ('your own copy' if own else 'ok')}")
-    return 1 if any(faults.values()) else 0
+        print(f"{cache.path(parts[name])}: {problem or ('your own copy' if own else 'ok')}")
+    return 1 if any(problems.values()) else 0
 
 
 def _pack(cache: WeightsCache, profile: Profile, file: Path) -> int:
-    if failures := {name: wrong for name, wrong in cache.verify(profile).items() if wrong}:
-        for name, wrong in failures.items():
-            print(f"{name}: {wrong}", file=sys.stderr)
+    problems = {name: problem for name, problem in cache.verify(profile).items() if problem}
+    if problems:
+        for name, problem in problems.items():
+            print(f"{name}: {problem}", file=sys.stderr)
         print("weights: fetch the profile first", file=sys.stderr)
         return 1
     bundle(profile, cache, file)
