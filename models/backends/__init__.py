@@ -1,1 +1,1 @@
-"""The backends that fill the roles, a folder for each family of runtimes."""
+"""The backends: the classes that implement the roles, in one folder per runtime."""

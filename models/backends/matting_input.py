@@ -1,4 +1,4 @@
-"""What large matting networks need before and after, whichever runtime they run on."""
+"""Pre- and postprocessing of the large matting networks, the same for every runtime."""
 
 import json
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ Triple = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class MattingInput:
-    """How a matting network wants a picture: squeezed to a square, normalised by channel.
+    """The input format of a matting network: a square picture, normalised per channel.
 
-    side: of the square in pixels. mean, std: of 0..1. The defaults are ImageNet's, which BiRefNet
-    (Zheng et al. 2024, "Bilateral Reference for High-Resolution Dichotomous Image Segmentation")
-    and RMBG-2.0 were trained with.
+    side: of the square, in pixels. mean, std: for R, G and B in 0..1. The defaults are ImageNet's,
+    which BiRefNet (Zheng et al. 2024, "Bilateral Reference for High-Resolution Dichotomous Image
+    Segmentation") and RMBG-2.0 were trained with.
     """
 
     side: int = 1024
@@ -29,30 +29,33 @@ class MattingInput:
     std: Triple = (0.229, 0.224, 0.225)
 
     def tensor(self, rgb: Rgb) -> Float:
-        """Return `rgb` as 1 x 3 x side x side, float32."""
+        """Return `rgb` as a normalised tensor, 1 x 3 x side x side, float32.
+
+        The aspect ratio is not kept.
+        """
         small = shrink(rgb, self.side, self.side).astype(np.float32) / np.float32(255)
         normal = (small - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
 
 
 def read_input(folder: Path, side: int | None = None) -> MattingInput:
-    """Read `preprocessor_config.json` of a repository in hub layout; without it, the defaults.
+    """Return the input format from a repository's `preprocessor_config.json`, or the defaults without one.
 
-    side: stands above what the file says.
+    side: overrides the value in the file.
     """
     file = folder / "preprocessor_config.json"
-    told = json.loads(file.read_text()) if file.is_file() else {}
+    config = json.loads(file.read_text()) if file.is_file() else {}
     default = MattingInput()
-    size = told.get("size", default.side)
+    size = config.get("size", default.side)
     return MattingInput(
         side or (size["height"] if isinstance(size, dict) else size),
-        tuple(told.get("image_mean", default.mean)),
-        tuple(told.get("image_std", default.std)),
+        tuple(config.get("image_mean", default.mean)),
+        tuple(config.get("image_std", default.std)),
     )
 
 
 def to_full_size(rgb: Rgb, matte: Float) -> Matte:
-    """Carry a square matte (0..1) to the size of `rgb`, uint8 0..255."""
+    """Resize a square matte (float32, 0..1) to the size of `rgb`, uint8, 0..255, with refined edges."""
     height, width = rgb.shape[:2]
     if max(height, width) <= matte.shape[0]:
         small = resize(matte, (width, height))

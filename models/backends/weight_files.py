@@ -1,4 +1,4 @@
-"""Which file of a folder a backend loads."""
+"""The choice of the weight file in a folder."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ _WEIGHTS = {".safetensors", ".pt", ".pth", ".onnx"}
 
 
 def only_file(path: Path) -> Path:
-    """Return the one weight file of a folder, or the path itself where it is no folder.
+    """Return the one weight file of a folder. If `path` is not a folder, return `path` itself.
 
-    Raises ValueError where a folder holds none or several.
+    Raises ValueError if a folder has no weight file or several.
     """
     if not path.is_dir():
         return path
-    found = sorted(file for file in path.iterdir() if file.suffix in _WEIGHTS)
-    if len(found) != 1:
-        names = ", ".join(file.name for file in found) or "none"
+    files = sorted(file for file in path.iterdir() if file.suffix in _WEIGHTS)
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files) or "none"
         raise ValueError(f"{path} should hold one weight file: {names}")
-    return found[0]
+    return files[0]

@@ -1,1 +1,1 @@
-"""Tiny models with random weights: the real classes, made on this machine for tests and profile `tiny`."""
+"""Tiny models with random weights for tests and profile `tiny`: real classes, made on this machine."""

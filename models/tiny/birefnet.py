@@ -1,4 +1,7 @@
-"""A tiny matting repository of random weights, in hub layout, with code of its own as BiRefNet's has."""
+"""A tiny matting repository with random weights, in hub layout.
+
+Like BiRefNet's, it contains its own code.
+"""
 
 import json
 from pathlib import Path
@@ -15,7 +18,7 @@ _MODULE = "tiny_matting"
 
 
 def make_tiny(folder: Path) -> None:
-    """Write a tiny network with random weights, in hub layout, with code of its own."""
+    """Write a tiny network with random weights and its code, in hub layout."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{_MODULE}.py").write_text(
         Path(__file__).with_name("matting_network.py").read_text()
@@ -29,8 +32,8 @@ def make_tiny(folder: Path) -> None:
         "channels": 8,
     }
     (folder / "config.json").write_text(json.dumps(config, indent=2))
-    prepared = {"size": {"height": 64, "width": 64}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(prepared))
+    preprocessor = {"size": {"height": 64, "width": 64}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     with LOADING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         state = TinyMatting(TinyMattingConfig(channels=8)).state_dict()

@@ -1,4 +1,4 @@
-"""Tiny BRIA 2.3 repositories of random weights: an SDXL of four channels, its LoRA and a ControlNet."""
+"""Tiny BRIA 2.3 repositories with random weights: a four-channel SDXL, its LoRA and a ControlNet."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,17 @@ from models.tiny import sdxl
 
 
 def make_tiny(folder: Path) -> None:
-    """Write tiny repositories of the real classes, 3 MB: `base`, `controlnet` and `lora` in `folder`."""
+    """Write `base`, `controlnet` and `lora` to `folder`: tiny models of the real classes, 3 MB."""
     sdxl.make_tiny(folder / "base", channels=4)
     sdxl.make_tiny_lora(folder / "lora")
     _make_tiny_controlnet(folder / "base", folder / "controlnet")
 
 
 def _make_tiny_controlnet(base: Path, folder: Path) -> None:
-    """Write a ControlNet for a base; its last layers, zero before training, are random."""
+    """Write a ControlNet for a base.
+
+    Its last layers are random: they would be zero before training.
+    """
     with LOADING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         kind: Any = UNet2DConditionModel  # untyped

@@ -1,4 +1,4 @@
-"""A tiny BLIP of random weights, in hub layout."""
+"""A tiny BLIP with random weights, in hub layout."""
 
 import string
 from pathlib import Path
@@ -19,9 +19,10 @@ from models.backends.torch.loading import LOADING
 
 
 def make_tiny(folder: Path) -> None:
-    """Write a random model of the real classes, 0.3 MB, 32 x 32 px, in Hugging Face layout.
+    """Write a random model of the real classes in hub layout: 0.3 MB, for 32 x 32 pixels.
 
-    Its weights are drawn wide: drawn as usual, it would say the same of every picture.
+    Its weights have a wide distribution. With the usual one, the caption of every picture would be
+    the same.
     """
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", *string.ascii_lowercase]
     words += [f"##{letter}" for letter in string.ascii_lowercase]

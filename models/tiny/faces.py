@@ -1,6 +1,6 @@
-"""Tiny ONNX files with the interfaces of YuNet and FairFace, for tests and the profile `tiny`.
+"""Tiny ONNX files with the interfaces of YuNet and FairFace, for tests and profile `tiny`.
 
-Not random: what the detector takes for a face is a white square, so that tests know where faces are.
+They are not random: the detector finds white squares as faces, so that tests know where faces are.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-_OPERATORS = 13
-_FORMAT = 8
-"""Versions that OpenCV and onnxruntime, which run the files, have long read: onnx's defaults are newer."""
+_OPSET = 13
+_IR_VERSION = 8
+"""Versions that old releases of OpenCV and onnxruntime can read. The defaults of onnx are newer."""
 _CELL = 32
-"""Faces are white squares of this side, on its grid, in the copy that the detector sees."""
+"""Side of a face in pixels. A face is a white square on a grid of this width, at the detector's
+size."""
 _LANDMARKS = ((0.0, 0.0), (1.0, 0.0), (0.5, 0.5), (0.1, 1.0), (0.9, 1.0))
-"""Eyes, nose, mouth in parts of the cell."""
+"""Positions of eyes, nose and corners of the mouth, as shares of the cell."""
 _GENDER = 7
 _AGE = 9
 
@@ -25,8 +26,9 @@ _AGE = 9
 def make_tiny(folder: Path) -> None:
     """Write `yunet.onnx` and `fairface.onnx`.
 
-    The first finds, with a score of 1, a face twice as wide as each white cell around its middle. The
-    second tells a mainly red face as male, others as female, and all as 20 to 29 years old.
+    The first finds a face with score 1 around the middle of each white cell, twice as wide as the
+    cell. The second classifies a mainly red face as male, others as female, and all as 20 to 29
+    years old.
     """
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(_detector(), folder / "yunet.onnx")
@@ -86,19 +88,22 @@ def _attributes() -> ModelProto:
 def _model(
     nodes: Sequence[NodeProto],
     tensors: Sequence[TensorProto],
-    given: ValueInfoProto,
+    graph_input: ValueInfoProto,
     outputs: Sequence[ValueInfoProto],
 ) -> ModelProto:
-    graph = helper.make_graph(nodes, "tiny", [given], outputs, tensors)
-    versions = [helper.make_opsetid("", _OPERATORS)]
-    return helper.make_model(graph, opset_imports=versions, ir_version=_FORMAT)
+    graph = helper.make_graph(nodes, "tiny", [graph_input], outputs, tensors)
+    versions = [helper.make_opsetid("", _OPSET)]
+    return helper.make_model(graph, opset_imports=versions, ir_version=_IR_VERSION)
 
 
 def _node(kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> NodeProto:
-    """Return a node named after its output; attributes: lists of whole numbers."""
+    """Return a node named after its output. attributes: lists of integers."""
     return helper.make_node(kind, inputs, [output], name=f"{output}.node", **attributes)
 
 
 def _floats(name: str, shape: Sequence[int | str]) -> ValueInfoProto:
-    """Return the description of a float32 tensor; a side that is a name may be of any length."""
+    """Return the description of a float32 tensor.
+
+    A dimension that is a name may have any length.
+    """
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -1,4 +1,4 @@
-"""A tiny LaMa of random weights: one TorchScript archive with the interface of the published one."""
+"""A tiny LaMa with random weights: a TorchScript archive with the interface of the published one."""
 
 import warnings
 from pathlib import Path
@@ -22,15 +22,15 @@ class _Tiny(nn.Module):
 
     def forward(self, picture: Tensor, mask: Tensor) -> Tensor:
         mask = (mask > 0).to(picture.dtype)
-        drawn = self.generator(picture * (1 - mask), mask)
-        return cast(Tensor, mask * drawn + (1 - mask) * picture)
+        generated = self.generator(picture * (1 - mask), mask)
+        return cast(Tensor, mask * generated + (1 - mask) * picture)
 
 
 def make_tiny(folder: Path) -> None:
-    """Write `tiny-lama.pt`: LaMa's own layers, few, with random weights, as a TorchScript archive."""
+    """Write `tiny-lama.pt`: a few of LaMa's own layers with random weights, as a TorchScript archive."""
     folder.mkdir(parents=True, exist_ok=True)
     with LOADING, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # Torch deprecates the format; LaMa has been published in no other.
+        # Torch has deprecated the format, but LaMa is only published in it.
         warnings.filterwarnings("ignore", "`torch.jit")
         torch.manual_seed(0)
         network = _Tiny().eval()

@@ -1,4 +1,4 @@
-"""Makes the tiny models of profile `tiny`: real classes, random weights, in hub layout."""
+"""The maker of profile `tiny`'s models: it runs their functions, and repeats that when code has changed."""
 
 import hashlib
 import importlib
@@ -14,9 +14,9 @@ _LIBRARIES = ("torch", "transformers", "diffusers", "onnx")
 
 
 def make(part: MadeFolder, folder: Path) -> None:
-    """Make a tiny model in `folder`, unless it is there, made by the same code and libraries.
+    """Make a tiny model in `folder`, unless the same code and libraries have made it already.
 
-    It appears whole or not at all, also when two processes make it at once.
+    The folder is written atomically, also if two processes do it at the same time.
     """
     models = Path(__file__).parents[1]
     folders = (models / "tiny", models / "backends" / "torch", models / "backends" / "diffusion")
@@ -27,21 +27,21 @@ def make(part: MadeFolder, folder: Path) -> None:
     if _stamp(folder) == stamp:
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    making = folder.with_name(f".{folder.name}.{uuid4().hex}")
+    temporary = folder.with_name(f".{folder.name}.{uuid4().hex}")
     try:
-        making.mkdir()
-        getattr(importlib.import_module(part.module), part.maker)(making)
-        (making / _STAMP).write_text(stamp)
+        temporary.mkdir()
+        getattr(importlib.import_module(part.module), part.maker)(temporary)
+        (temporary / _STAMP).write_text(stamp)
         if folder.exists():
-            folder.rename(making.with_name(making.name + ".old"))
+            folder.rename(temporary.with_name(temporary.name + ".old"))
         try:
-            making.rename(folder)
+            temporary.rename(folder)
         except OSError:
-            if _stamp(folder) != stamp:  # else another process was first
+            if _stamp(folder) != stamp:  # else another process has made it first
                 raise
     finally:
-        shutil.rmtree(making, ignore_errors=True)
-        shutil.rmtree(making.with_name(making.name + ".old"), ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary.with_name(temporary.name + ".old"), ignore_errors=True)
 
 
 def _stamp(folder: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""The code that a tiny matting repository brings along: a network with the interface of BiRefNet's."""
+"""The code inside a tiny matting repository: a network with BiRefNet's interface."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 
 class TinyMattingConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
-    """channels: of the features between the two convolutions."""
+    """The configuration of `TinyMatting`.
+
+    channels: number of features between the two convolutions.
+    """
 
     model_type = "tiny_matting"
 
@@ -17,7 +20,7 @@ class TinyMattingConfig(PretrainedConfig):  # type: ignore[no-untyped-call]
 
 
 class TinyMatting(PreTrainedModel):  # type: ignore[no-untyped-call]
-    """Logits of a matte at two depths, the deepest last, as BiRefNet gives its own."""
+    """A network that returns matte logits at two resolutions, the finest last, as BiRefNet does."""
 
     config_class = TinyMattingConfig
 
@@ -35,6 +38,6 @@ class TinyMatting(PreTrainedModel):  # type: ignore[no-untyped-call]
         )
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
-        """Return logits, 1 x 1 x height / 4 x width / 4 and 1 x 1 x height x width."""
+        """Return logits: n x 1 x height / 4 x width / 4, and n x 1 x height x width."""
         features = self.features(pixels)
         return [self.coarse(features), self.fine(features)]

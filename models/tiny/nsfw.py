@@ -1,4 +1,4 @@
-"""A tiny image classifier of random weights, in hub layout."""
+"""A tiny image classifier with random weights, in hub layout."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from models.backends.torch.loading import LOADING
 
 
 def make_tiny(folder: Path) -> None:
-    """Write a small ViT with random weights and the labels of Falconsai's, in hub layout."""
+    """Write a tiny ViT with random weights and the labels of Falconsai's classifier, in hub layout."""
     folder.mkdir(parents=True, exist_ok=True)
     config = ViTConfig(
         hidden_size=16,

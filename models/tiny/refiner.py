@@ -1,4 +1,4 @@
-"""A tiny instruct model of random weights, in hub layout, with a tokenizer of single bytes."""
+"""A tiny instruct model with random weights and a byte tokenizer, in hub layout."""
 
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from models.backends.torch.loading import LOADING
 
 
 def make_tiny(folder: Path) -> None:
-    """Write a random model of the real classes, 0.3 MB, with a tokenizer of single bytes.
+    """Write a random model of the real classes with a byte tokenizer: 0.3 MB.
 
-    Its weights are drawn wide: drawn as usual, it would answer the same to every prompt.
+    Its weights have a wide distribution. With the usual one, the answer to every prompt would be
+    the same.
     """
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

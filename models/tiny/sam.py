@@ -1,4 +1,4 @@
-"""A tiny SAM of random weights: one checkpoint of segment-anything's own layers."""
+"""A tiny SAM with random weights: a checkpoint of segment-anything's own layers."""
 
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from models.backends.torch.sam import HEADS, WINDOW
 
 
 def make_tiny(folder: Path) -> None:
-    """Write `tiny-sam.safetensors`: SAM's own layers, small, with random weights, for 256 pixels."""
+    """Write `tiny-sam.safetensors`: small SAM layers with random weights, for 256 x 256 pixels."""
     folder.mkdir(parents=True, exist_ok=True)
     with LOADING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""A tiny SAM 2 of random weights, in hub layout."""
+"""A tiny SAM 2 with random weights, in hub layout."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from models.backends.torch.loading import LOADING
 
 
 def make_tiny(folder: Path) -> None:
-    """Write SAM 2's own classes, small, with random weights, for 128 pixels, in hub layout."""
+    """Write a small SAM 2 with random weights for 128 x 128 pixels, in hub layout."""
     folder.mkdir(parents=True, exist_ok=True)
     backbone = Sam2HieraDetConfig(
         hidden_size=8,

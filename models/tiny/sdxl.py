@@ -1,4 +1,4 @@
-"""Tiny SDXL repositories of random weights, in hub layout: what tests and the profile `tiny` load."""
+"""Tiny SDXL repositories with random weights, in hub layout, for tests and profile `tiny`."""
 
 from pathlib import Path
 from typing import Any
@@ -20,29 +20,29 @@ from transformers import (
 from models.backends.diffusion.adapters import LORA_FILE
 from models.backends.torch.loading import LOADING
 
-_KINDS: Any = diffusers
-"""Its constructors are not typed."""
+_DIFFUSERS: Any = diffusers
+"""As Any, because the constructors have no types."""
 _WIDTH = 32
 _END = "<|endoftext|>"
 _TOKENS = 4
-"""Words that a picture becomes in IP-Adapter's plain projection."""
+"""Number of tokens that IP-Adapter makes from a picture."""
 
 
 def make_tiny(folder: Path, channels: int = 9) -> None:
-    """Write an SDXL inpainting repository for 64x64 pictures, 1 MB, always the same.
+    """Write an SDXL inpainting repository for 64x64 pictures: 1 MB, the same every time.
 
-    channels: that the UNet takes: 9 as inpainting models do, or 4 as all others.
+    channels: of the UNet's input: 9 as in inpainting models, or 4 as in all others.
     """
     with LOADING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        pipe = _KINDS.StableDiffusionXLInpaintPipeline(
+        pipe = _DIFFUSERS.StableDiffusionXLInpaintPipeline(
             vae=_vae(),
             text_encoder=CLIPTextModel(_text_config()),
             text_encoder_2=CLIPTextModelWithProjection(_text_config()),
             tokenizer=_tokenizer(),
             tokenizer_2=_tokenizer(),
             unet=_unet(channels),
-            scheduler=_KINDS.EulerDiscreteScheduler(
+            scheduler=_DIFFUSERS.EulerDiscreteScheduler(
                 beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
             ),
             add_watermarker=False,
@@ -51,20 +51,20 @@ def make_tiny(folder: Path, channels: int = 9) -> None:
 
 
 def make_tiny_lora(folder: Path) -> None:
-    """Write a LoRA of the tiny UNet's attention, under the name that hub repositories use."""
+    """Write a LoRA for the tiny UNet's attention layers, under the file name that hub repositories use."""
     with LOADING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         unet = _unet(9)
         unet.add_adapter(
             LoraConfig(r=2, target_modules=["to_q", "to_k"], init_lora_weights=False), "default"
         )
-        _KINDS.StableDiffusionXLInpaintPipeline.save_lora_weights(
+        _DIFFUSERS.StableDiffusionXLInpaintPipeline.save_lora_weights(
             folder, unet_lora_layers=get_peft_model_state_dict(unet), weight_name=LORA_FILE
         )
 
 
 def make_tiny_ip_adapter(folder: Path) -> None:
-    """Write an IP-Adapter for the tiny UNet with its picture encoder, laid out as h94/IP-Adapter is."""
+    """Write an IP-Adapter for the tiny UNet with its image encoder, in the layout of h94/IP-Adapter."""
     with LOADING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
         config = CLIPVisionConfig(
@@ -77,26 +77,27 @@ def make_tiny_ip_adapter(folder: Path) -> None:
             projection_dim=_WIDTH,
         )
         CLIPVisionModelWithProjection(config).save_pretrained(folder / "models" / "image_encoder")
-        crossing = 2 * _WIDTH
+        cross_width = 2 * _WIDTH
         weights = {
-            "image_proj.proj.weight": torch.randn(_TOKENS * crossing, _WIDTH),
-            "image_proj.proj.bias": torch.randn(_TOKENS * crossing),
-            "image_proj.norm.weight": torch.ones(crossing),
-            "image_proj.norm.bias": torch.zeros(crossing),
+            "image_proj.proj.weight": torch.randn(_TOKENS * cross_width, _WIDTH),
+            "image_proj.proj.bias": torch.randn(_TOKENS * cross_width),
+            "image_proj.norm.weight": torch.ones(cross_width),
+            "image_proj.norm.bias": torch.zeros(cross_width),
         }
         modules: dict[str, Any] = dict(_unet(9).named_modules())
         for number, name in enumerate(_unet(9).attn_processors):
             if "attn2" not in name:
                 continue
-            wide = modules[name.removesuffix(".processor")].to_k.out_features
-            for way in ("k", "v"):
-                weights[f"ip_adapter.{number}.to_{way}_ip.weight"] = torch.randn(wide, crossing)
+            features = modules[name.removesuffix(".processor")].to_k.out_features
+            for matrix in ("k", "v"):
+                key = f"ip_adapter.{number}.to_{matrix}_ip.weight"
+                weights[key] = torch.randn(features, cross_width)
         (folder / "sdxl_models").mkdir(parents=True, exist_ok=True)
         save_file(weights, folder / "sdxl_models" / "ip-adapter_sdxl_vit-h.safetensors")
 
 
 def _unet(channels: int) -> Any:
-    return _KINDS.UNet2DConditionModel(
+    return _DIFFUSERS.UNet2DConditionModel(
         sample_size=8,
         in_channels=channels,
         block_out_channels=(16, 32),
@@ -115,7 +116,7 @@ def _unet(channels: int) -> Any:
 
 
 def _vae() -> Any:
-    return _KINDS.AutoencoderKL(
+    return _DIFFUSERS.AutoencoderKL(
         block_out_channels=(8, 8, 16, 16),
         norm_num_groups=4,
         layers_per_block=1,
@@ -127,7 +128,7 @@ def _vae() -> Any:
 
 
 def _vocabulary() -> dict[str, int]:
-    """Return CLIP's byte letters, within and at the end of a word: every text is told from every other."""
+    """Return CLIP's byte tokens, inside and at the end of a word: different texts get different tokens."""
     letters = sorted(ByteLevel.alphabet())
     words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", _END]
     return {word: number for number, word in enumerate(words)}

@@ -1,4 +1,4 @@
-"""A tiny upscaler of random weights: Real-ESRGAN's compact network, four times."""
+"""A tiny upscaler with random weights: Real-ESRGAN's compact network, which enlarges four times."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from models.backends.torch.loading import LOADING
 
 
 def make_tiny(folder: Path) -> None:
-    """Write `tiny-x4.safetensors`: Real-ESRGAN's compact network, small, with random weights."""
+    """Write `tiny-x4.safetensors`: a small version of Real-ESRGAN's compact network, random weights."""
     folder.mkdir(parents=True, exist_ok=True)
     with LOADING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -1,1 +1,1 @@
-"""Backends without weights."""
+"""Backends without weights: classical computer vision."""

@@ -1,6 +1,7 @@
-"""Prompt-free inpainting by continuing the surroundings into the hole, as OpenCV does it: fast, smooth.
+"""Inpainting by OpenCV, which continues the surroundings smoothly into the hole: fast, without texture.
 
-For thin things and for callers who want speed; it makes no texture. A card of the user's own profile.
+It suits thin holes, and callers who need speed. No built-in profile uses it: it is for users' own
+profiles.
 """
 
 from collections.abc import Sequence
@@ -16,13 +17,17 @@ from models.device import DeviceConfig
 from models.errors import NothingToCopyError
 
 _RADIUS = 4
-"""Pixels around each one that it is made of."""
+"""Radius, in pixels, of the neighbourhood that each pixel is computed from."""
 _MARGIN = 3 * _RADIUS
-"""What lies farther from a hole has no part in it."""
+"""Pixels around a hole that can influence it."""
 
 
 class Cv2Inpaint:
-    """Fulfils `models.roles.Inpainting` by Navier-Stokes (Bertalmio et al. 2001); holds no state."""
+    """Implements `models.roles.Inpainting` with the Navier-Stokes method. It has no state.
+
+    Bertalmio, Bertozzi and Sapiro, "Navier-Stokes, fluid dynamics, and image and video inpainting",
+    CVPR 2001.
+    """
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
@@ -30,14 +35,17 @@ class Cv2Inpaint:
         return cls()
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
-        """Fill `hole`; see models.roles.Inpainting. What is avoided is filled as well, and put back."""
+        """Fill `hole`; see `models.roles.Inpainting`.
+
+        Avoided pixels are filled too, and then restored.
+        """
         unknown = hole if avoid is None else hole | avoid
         if hole.any() and unknown.all():
             raise NothingToCopyError("the hole leaves no pixel to copy from")
 
         def choose(part: Window) -> Window:
             window = grown(part, _MARGIN, hole.shape)
-            if unknown[window].all():  # its sources lie beyond what is to be avoided
+            if unknown[window].all():  # the known pixels are farther away, beyond the avoided ones
                 return slice(0, hole.shape[0]), slice(0, hole.shape[1])
             return window
 

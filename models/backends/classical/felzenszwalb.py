@@ -1,7 +1,7 @@
 """The segmentation model of profile `lite`: Felzenszwalb and Huttenlocher's graph segmentation.
 
-It groups pixels of like colour into parts, and knows nothing of objects: a shirt, its collar and a
-shadow on it are three parts, and a wall seen through a chair is as many as the chair leaves of it.
+It groups pixels of similar colour into parts. It does not know objects: a shirt, its collar and a
+shadow on it are three parts, and each piece of a wall that is visible through a chair is a part.
 """
 
 from collections.abc import Sequence
@@ -19,22 +19,23 @@ from models.device import DeviceConfig
 
 _COARSE_SIDE = 512  # the merging threshold holds for this size: parts grow with the pixel count
 _SCALE = 300  # k of the paper, for colours 0..255: larger gives fewer, larger parts
-_SIGMA = 0.8  # the paper's own smoothing
+_SIGMA = 0.8  # the smoothing that the paper uses
 _SMALLEST = 0.002  # of the picture's area
 _MOST = 60
 _FINE_SIDE = 1024
-_DOUBT = 2  # coarse pixels on each side of an edge that are decided anew
-_MOSTLY_EDGE = 0.2  # of a part beyond doubt: less is a seam
+_DOUBT = 2  # coarse pixels on each side of an edge that are assigned again at the fine size
+_MOSTLY_EDGE = 0.2  # least share of a part that must be away from edges: with less it is a seam
 _TILE = 512
-_BLUR = 5  # pixels of the fine map that vote on a pixel, on a side
+_BLUR = 5  # side, in pixels of the fine map, of the square that votes on a pixel
 
 
 class Felzenszwalb:
-    """Fulfils the role `models.roles.Segmentation`.
+    """Implements the role `models.roles.Segmentation`.
 
-    P. Felzenszwalb and D. Huttenlocher, Efficient Graph-Based Image Segmentation, IJCV 2004. The 60
-    largest parts of at least 0.2 % of the picture take up the rest, so that the map has no 0. Edges
-    are found on 1024 pixels of the longer side, and are smooth beyond.
+    P. Felzenszwalb and D. Huttenlocher, "Efficient Graph-Based Image Segmentation", IJCV 2004. The
+    map has at most 60 parts of at least 0.2 % of the picture each. They cover the whole picture, so
+    the map has no 0. Edges are found at a longest side of 1024 pixels; on larger pictures they are
+    smooth.
     """
 
     @classmethod
@@ -43,7 +44,7 @@ class Felzenszwalb:
         return cls()
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Give the parts of `rgb`: height x width, uint8, 1..60, the largest first."""
+        """Return the parts of `rgb`: height x width, uint8, 1..60, the largest first."""
         height, width = rgb.shape[:2]
         coarse, fine = (
             resize(rgb, within_side(width, height, side)) for side in (_COARSE_SIDE, _FINE_SIDE)
@@ -53,14 +54,14 @@ class Felzenszwalb:
 
 
 def _merge(rgb: Rgb) -> NDArray[np.intp]:
-    """Group the pixels of `rgb`: height x width, from 0 in no order."""
+    """Group the pixels of `rgb`. Return height x width numbers, from 0, in no order."""
     smallest = max(1, int(_SMALLEST * rgb.shape[0] * rgb.shape[1]))
     parts: NDArray[np.intp] = felzenszwalb(rgb, scale=_SCALE, sigma=_SIGMA, min_size=smallest)
     return parts
 
 
 def _keep_largest(parts: NDArray[np.intp]) -> Labels:
-    """Number the largest parts from 1, the largest first; the others become 0."""
+    """Number the largest parts from 1, the largest first. The other parts become 0."""
     areas = np.bincount(parts.ravel())
     order = np.argsort(-areas, kind="stable")
     order = order[areas[order] > 0][:_MOST]
@@ -70,10 +71,10 @@ def _keep_largest(parts: NDArray[np.intp]) -> Labels:
 
 
 def _flood(rgb: Rgb, parts: Labels) -> Labels:
-    """Find the parts' edges anew on the larger `rgb`, by a watershed from what is beyond doubt.
+    """Find the parts' edges again on the larger `rgb`, by a watershed from the pixels away from edges.
 
-    It also shares out what belongs to no part, and does away with seams: graph segmentation makes
-    parts of their own of the blur along an edge.
+    This also assigns the pixels without a part, and removes seams: graph segmentation makes extra
+    parts from the blur along an edge.
     """
     height, width = rgb.shape[:2]
     markers = resize_labels(parts, (width, height))
@@ -85,7 +86,8 @@ def _flood(rgb: Rgb, parts: Labels) -> Labels:
     seeds[(left < _MOSTLY_EDGE * whole)[seeds]] = 0
     if not seeds.any():
         seeds = markers
-    # The outermost pixels of what it is given are never flooded: these are a frame, cut off again.
+    # The watershed never floods the outermost pixels. They are added here as a frame and removed
+    # again.
     frame = (1, 1, 1, 1, cv2.BORDER_REPLICATE)
     basins = cv2.copyMakeBorder(seeds, *frame).astype(np.int32)
     cv2.watershed(cv2.copyMakeBorder(cv2.GaussianBlur(rgb, (0, 0), 1), *frame), basins)
@@ -96,7 +98,7 @@ def _flood(rgb: Rgb, parts: Labels) -> Labels:
 
 
 def _enlarge(parts: Labels, width: int, height: int) -> Labels:
-    """Bring `parts` to a size by a vote of the pixels around each; number them by area again."""
+    """Resize `parts` by a vote of the pixels around each pixel, then number the parts by area again."""
     enlarged = np.empty((height, width), np.uint8)
     areas = np.zeros(_MOST + 1, np.int64)
     for top in range(0, height, _TILE):
@@ -111,7 +113,10 @@ def _enlarge(parts: Labels, width: int, height: int) -> Labels:
 
 
 def _vote(parts: Labels, tile: Labels, corner: tuple[int, int], size: tuple[int, int]) -> None:
-    """Fill `tile`, at `corner` of a map of `size`, with the part that most of `parts` around is."""
+    """Fill `tile` of a map with the part that is most frequent in `parts` around each pixel.
+
+    corner: x and y of the tile in the map. size: width and height of the map.
+    """
     halo = _BLUR // 2 + 1
     scales = [small / large for small, large in zip(parts.shape[::-1], size, strict=True)]
     starts = [max(0, int(at * scale) - halo) for at, scale in zip(corner, scales, strict=True)]
@@ -124,7 +129,7 @@ def _vote(parts: Labels, tile: Labels, corner: tuple[int, int], size: tuple[int,
     tile[:] = found[0]
     if len(found) == 1:
         return
-    # Pixel centres lie at halves: 0.5 of the map is 0.5 * scale of `parts`.
+    # Pixel centres are at halves: 0.5 in the map is 0.5 * scale in `parts`.
     shift = [
         (at + 0.5) * scale - 0.5 - start
         for at, scale, start in zip(corner, scales, starts, strict=True)

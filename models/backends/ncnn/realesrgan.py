@@ -1,9 +1,9 @@
-"""Super-resolution with a Real-ESRGAN network on ncnn, held to the photograph it enlarges.
+"""Super-resolution with a Real-ESRGAN network on ncnn, kept consistent with the original photograph.
 
-The network (X. Wang et al., "Real-ESRGAN", 2021; the compact one is trained on drawn video) gives
-crisp edges, but shifts colours and paints over soft texture. So only the detail of its luma is
-taken, made consistent with the photograph by back-projection (M. Irani and S. Peleg, "Improving
-resolution by image registration", 1991), and added to a Lanczos enlargement as far as the
+The network (X. Wang et al., "Real-ESRGAN", 2021; the compact one is trained on animation) gives
+sharp edges, but it shifts colours and removes soft texture. So only the detail of its luma is used.
+Back-projection makes that consistent with the photograph (M. Irani and S. Peleg, "Improving
+resolution by image registration", 1991). It is then added to a Lanczos enlargement, as far as the
 photograph itself is sharp there.
 """
 
@@ -28,9 +28,9 @@ Plane = NDArray[np.float32]
 NET_FACTOR = 4
 FACTORS = (2, 4)
 MARGIN = 18
-"""Pixels of the picture given with each tile on every side. The compact network's 18 convolutions
-reach 18 pixels, of which the last 4 hardly matter; back-projection reaches 4, the windows of
-`detail_share` 14. Seams stay below one level; networks that see further may show them more."""
+"""Pixels of context around each tile. The compact network's 18 convolutions reach 18 pixels, but
+the last 4 hardly matter. Back-projection reaches 4, the windows of `detail_share` 14. Seams stay
+below one level of 0..255; networks that reach farther may show them more."""
 BACK_PROJECTIONS = 2
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -44,11 +44,12 @@ class _Span:
 
 
 class RealEsrgan:
-    """Fulfils the role `models.roles.SuperResolution`.
+    """Implements the role `models.roles.SuperResolution`.
 
-    param, bin: the network in ncnn's format, times 4. threads: tiles worked on at once, each on one
-    processor thread; that scales better than ncnn's own threads within a tile. tile: side of a
-    tile in pixels of the given picture; 128 with its margins stays within a core's cache.
+    param, bin: the files of a network in ncnn's format that enlarges 4 times. threads: number of
+    tiles processed at once, each on one CPU thread; this scales better than ncnn's own threads
+    inside a tile. tile: side of a tile in pixels of the original; 128 with its margins fits into a
+    core's cache. Raises ValueError if ncnn cannot read the files.
     """
 
     def __init__(self, param: Path, bin: Path, threads: int = 1, tile: int = 128) -> None:
@@ -57,7 +58,7 @@ class RealEsrgan:
         self._net = ncnn.Net()
         self._net.opt.num_threads = 1
         if self._net.load_param(str(param)) or self._net.load_model(str(bin)):
-            raise ValueError(f"{param} and {bin} are no network that ncnn can read")
+            raise ValueError(f"{param} and {bin} are not a network that ncnn can read")
         self._input = self._net.input_names()[0]
         self._output = self._net.output_names()[0]
 
@@ -67,38 +68,38 @@ class RealEsrgan:
         return cls(paths[0], paths[1], threads=device_config.threads)
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
-        """Return `rgb` at `factor` (2 or 4) times its width and height.
+        """Return `rgb` enlarged to `factor` (2 or 4) times its width and height.
 
-        Greys stay grey: only luma detail is added. Beside the result, memory is that of one tile
-        for each thread, about 60 MB. Raises ValueError for another factor, and WorkCancelledError between two
-        tiles once nobody waits any more.
+        Greys stay grey: only luma detail is added. In addition to the result, each thread needs
+        about 60 MB for its tile. Raises ValueError for another factor. Raises WorkCancelledError,
+        between two tiles, if nobody waits any more.
         """
         if factor not in FACTORS:
             raise ValueError(f"factor {factor} is not one of {FACTORS}")
         height, width = rgb.shape[:2]
         result = np.empty((height * factor, width * factor, 3), np.uint8)
-        scope = current()
+        deadline = current()
 
-        def enlarge(place: tuple[_Span, _Span]) -> None:
-            scope.check()
-            rows, columns = place
+        def enlarge(part: tuple[_Span, _Span]) -> None:
+            deadline.check()
+            rows, columns = part
             tile = self._enlarge(_with_margin(rgb, rows, columns), factor)
             result[
                 rows.start * factor : rows.stop * factor,
                 columns.start * factor : columns.stop * factor,
             ] = tile
 
-        places = [(r, c) for r in _spans(height, self._tile) for c in _spans(width, self._tile)]
+        parts = [(r, c) for r in _spans(height, self._tile) for c in _spans(width, self._tile)]
         if self._threads == 1:
-            for place in places:
-                enlarge(place)
+            for part in parts:
+                enlarge(part)
         else:
             with ThreadPoolExecutor(self._threads) as workers:
-                list(workers.map(enlarge, places))
+                list(workers.map(enlarge, parts))
         return result
 
     def _enlarge(self, tile: Rgb, factor: int) -> Rgb:
-        """Enlarge a tile that comes with its margins; gives it without them."""
+        """Enlarge a tile that has margins. Return it without them."""
         inner = slice(MARGIN * factor, -MARGIN * factor)
         small = tile.astype(np.float32)
         luma = small @ LUMA
@@ -112,11 +113,15 @@ class RealEsrgan:
         return np.clip(np.rint(large), 0, 255).astype(np.uint8)
 
     def _luma(self, tile: Rgb, factor: int) -> Plane:
-        """Return the luma, 0..255, of what the network makes of a tile."""
+        """Run the network on a tile.
+
+        Return the luma, 0..255, of its result at `factor` times the size.
+        """
         planes = np.ascontiguousarray(tile.transpose(2, 0, 1), np.float32)
         planes /= 255
         extractor = self._net.create_extractor()
-        # ncnn.Mat(array) only points at the array's memory: `planes` must outlive the clone.
+        # ncnn.Mat(array) only points to the array's memory: `planes` must live until clone()
+        # returns.
         extractor.input(self._input, ncnn.Mat(planes).clone())
         status, output = extractor.extract(self._output)
         if status:
@@ -126,13 +131,14 @@ class RealEsrgan:
 
 
 def detail_share(luma: Plane) -> Plane:
-    """Tell, pixel by pixel, how much of the network's detail improves on Lanczos, 0..1.
+    """Return, for each pixel, the share (0..1) of the network's detail that improves on Lanczos.
 
-    With F the local strength of the finest detail and C that of coarser detail, both in levels, the
-    share is o / (o + 1) for o = F * min(F/C, 0.8)^2 / 2.2: high where the photograph is
-    sharp, low where it is smooth or out of focus and Lanczos is all but exact. The form and its
-    numbers fit the share of least squared error over reduced photographs, by local F and F/C.
-    Shares below 0.1 become 0, so that smooth parts need no network at all.
+    luma: height x width, float32, 0..255. F is the local strength of the finest detail and C that
+    of coarser detail, both in levels of 0..255. The share is o / (o + 1) with o = F * min(F/C,
+    0.8)^2 / 2.2. It is high where the photograph is sharp. It is low where the photograph is smooth
+    or out of focus: there Lanczos is nearly exact. The formula and its constants were fitted to the
+    share with the least squared error over reduced photographs, as a function of local F and F/C.
+    Shares below 0.1 become 0, so that smooth parts do not need the network.
     """
     fine = _strength(luma - _blur(luma, 0.6))
     coarse = _strength(_blur(luma, 0.8) - _blur(luma, 2.0))
@@ -152,7 +158,7 @@ def _blur(plane: Plane, sigma: float) -> Plane:
 
 
 def _back_project(large: Plane, small: Plane, factor: int) -> Plane:
-    """Move `large` until, reduced again by `factor`, it is all but `small`."""
+    """Correct `large` until it is nearly equal to `small` when it is reduced by `factor`."""
     for _ in range(BACK_PROJECTIONS):
         missing = small - _resize(large, 1 / factor, cv2.INTER_AREA)
         large = large + _resize(missing, factor, cv2.INTER_CUBIC)
@@ -165,14 +171,14 @@ def _resize(plane: Plane, factor: float, interpolation: int) -> Plane:
 
 
 def _spans(length: int, tile: int) -> list[_Span]:
-    """Cut an axis into as few spans of at most `tile` as will do, all of about one length."""
+    """Cut an axis into the least number of spans of at most `tile`, all of about the same length."""
     count = -(-length // tile)
     cuts = [length * i // count for i in range(count + 1)]
     return [_Span(a, b) for a, b in pairwise(cuts)]
 
 
 def _with_margin(rgb: Rgb, rows: _Span, columns: _Span) -> Rgb:
-    """Cut a tile and MARGIN pixels around it, the picture mirrored beyond its edges."""
+    """Return a tile with MARGIN pixels around it. The picture is mirrored beyond its edges."""
     height, width = rgb.shape[:2]
     top, bottom = max(0, rows.start - MARGIN), min(height, rows.stop + MARGIN)
     left, right = max(0, columns.start - MARGIN), min(width, columns.stop + MARGIN)

@@ -1,6 +1,6 @@
-"""Matting with BiRefNet, RMBG-2.0 and their like exported to ONNX: no code of others, no torch.
+"""Matting with BiRefNet, RMBG-2.0 and similar networks as ONNX files, without torch or code from a repository.
 
-Not run on the published files.
+Not tested with the published files.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,11 @@ _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxMatting:
-    """Fulfils the role `models.roles.Matting`.
+    """Implements the role `models.roles.Matting`.
 
-    Runs on CUDA where the device configuration asks for it; a provider that is missing is an error and no
-    reason to run elsewhere. A call at 1024 x 1024 takes gigabytes of working memory: its cards are exclusive.
+    It runs on CUDA if the device configuration says so. A missing provider is an error: it does not
+    fall back to the CPU. A call at 1024 x 1024 needs gigabytes of working memory, so its cards are
+    exclusive.
     """
 
     def __init__(
@@ -31,18 +32,18 @@ class OnnxMatting:
         device_config: DeviceConfig | None = None,
         *,
         logits: bool = True,
-        given: MattingInput | None = None,
+        input_format: MattingInput | None = None,
     ) -> None:
-        """Load `file`: one input 1 x 3 x S x S, whose first output is a matte 1 x 1 x S x S.
+        """Load `file`: a network with one input 1 x 3 x S x S and a matte 1 x 1 x S x S as first output.
 
-        logits: the matte is before its sigmoid, as BiRefNet's exports give it; RMBG-2.0's give it
-        behind. given: the input's form; a side fixed in the file stands above it. The dtype is the
-        file's own. Raises ValueError naming the file.
+        logits: whether the network returns the matte before the sigmoid, as BiRefNet's exports do;
+        those of RMBG-2.0 return it after. input_format: a side that is fixed in the file overrides
+        it. The dtype is that of the file. Raises ValueError that names the file.
         """
         device_config = device_config or DeviceConfig()
         try:
             self._session = _session(file, device_config)
-        except Exception as error:  # onnxruntime has a dozen exceptions with no common base
+        except Exception as error:  # onnxruntime has a dozen exceptions without a common base class
             raise ValueError(f"{file} cannot be loaded: {error}") from error
         entry = self._session.get_inputs()[0]
         channels = entry.shape[1] if len(entry.shape) == 4 else 0
@@ -50,31 +51,34 @@ class OnnxMatting:
             raise ValueError(f"{file} takes {entry.type} {entry.shape}, no picture")
         self._dtype = _DTYPES[entry.type]
         self._name = entry.name
-        given = given or MattingInput()
-        side = entry.shape[2] if isinstance(entry.shape[2], int) else given.side
-        self._input = MattingInput(side, given.mean, given.std)
+        default = input_format or MattingInput()
+        side = entry.shape[2] if isinstance(entry.shape[2], int) else default.side
+        self._input = MattingInput(side, default.mean, default.std)
         self._output = self._session.get_outputs()[0].name
         self._logits = logits
         self._file = file
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig, logits: bool = True) -> Self:
-        """Load the model of a card; paths: one ONNX file or the folder that holds it; logits: see above."""
-        inner = paths[0] / "onnx"  # where repositories in hub layout keep it
+        """Load the model of a card.
+
+        paths: one ONNX file, or its folder. logits: as in the constructor.
+        """
+        inner = paths[0] / "onnx"  # the subfolder in repositories in hub layout
         file = only_file(inner if inner.is_dir() else paths[0])
         return cls(file, device_config, logits=logits)
 
     def matte(self, rgb: Rgb) -> Matte:
         """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
-        return to_full_size(rgb, self._look(rgb))
+        return to_full_size(rgb, self._run(rgb))
 
-    def _look(self, rgb: Rgb) -> Float:
-        """Run the network: the matte of the square, 0..1."""
+    def _run(self, rgb: Rgb) -> Float:
+        """Run the network. Return the matte of the square picture: side x side, 0..1."""
         tensor = self._input.tensor(rgb).astype(self._dtype)
-        (found,) = self._session.run([self._output], {self._name: tensor})
-        if found.shape != (1, 1, *tensor.shape[2:]):
-            raise ValueError(f"{self._file} gives {found.shape}, no matte")
-        matte = np.asarray(found[0, 0], np.float32)
+        (output,) = self._session.run([self._output], {self._name: tensor})
+        if output.shape != (1, 1, *tensor.shape[2:]):
+            raise ValueError(f"{self._file} returns the shape {output.shape}, which is no matte")
+        matte = np.asarray(output[0, 0], np.float32)
         if self._logits:
             matte = 1 / (1 + np.exp(-matte.clip(-50, 50)))
         return np.asarray(matte.clip(0, 1), np.float32)

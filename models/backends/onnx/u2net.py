@@ -1,4 +1,4 @@
-"""The matting model of profile `lite`: U2-Net-p on the CPU, its matte refined to full size."""
+"""The matting model of profile `lite`: U2-Net-p on the CPU, with matte refinement at full size."""
 
 import os
 from collections.abc import Sequence
@@ -21,99 +21,105 @@ Float = NDArray[np.float32]
 Box = tuple[slice, slice]
 
 _SIDE = 320
-"""Side of the square the network was trained at (Qin et al. 2020, "U^2-Net")."""
+"""Side, in pixels, of the square that the network was trained with (Qin et al. 2020, "U^2-Net")."""
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 _SMALL_SUBJECT = 0.25
-"""Share of the picture under which a subject's surroundings are worth a second look."""
-_LOOK_MARGIN = 0.2
-_KEPT, _GROWN = 0.88, 2.0
-"""A second look is believed when it keeps this share of the subject and no more than doubles it."""
+"""The network runs a second time, on a crop, if the subject with its margin covers at most this
+share."""
+_CROP_MARGIN = 0.2
+"""Margin of that crop, as a share of the subject's longer side."""
+_CONFIRMED, _GROWN = 0.88, 2.0
+"""The result of the crop is used if it contains at least this share of the first subject, and is at
+most this many times as large."""
 
 _PATCH = 9
-"""Side, in coarse pixels, of the patch by whose mean a blob is judged: grass blades do not pass."""
+"""Side, in coarse pixels, of the patch with the mean that classifies a blob: blades of grass are
+thinner."""
 _FAINT, _SOLID = 0.07, 0.2
-"""Within an uncertain subject, what is below the one is background, above the other opaque."""
+"""In an uncertain subject, alpha below the first becomes background, above the second opaque."""
 _NOTHING, _SUBJECT, _DOUBTED, _CERTAIN = 0.55, 0.7, 0.85, 0.95
-"""Means of a blob's surest patch: under the first it is left faint, over the last it is left as it
-is, and between the two inner ones it is made solid."""
+"""Limits for the highest patch mean of a blob. Below the first and above the last, the blob stays
+unchanged. Between the two middle ones, it becomes solid. In the ranges in between, it becomes
+partly solid."""
 
 
 class U2Net:
-    """Fulfils the role `models.roles.Matting`.
+    """Implements the role `models.roles.Matting`.
 
-    The network's 320x320 answer is never stretched to its own range (a picture without a subject
-    must stay empty): subjects that it sees without being sure are made solid one by one, then the
-    matte is refined at the edges by the picture's own colours.
+    The network's 320 x 320 matte is never stretched to 0..1, because a picture without a subject
+    must stay empty. Instead each uncertain subject is made solid. Then the edges are refined with
+    the picture's colours.
     """
 
     def __init__(self, weights: Path, threads: int = 1) -> None:
-        """Load `weights` (u2netp.onnx); each call computes on `threads` threads."""
+        """Load `weights` (u2netp.onnx). threads: CPU threads of one call."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # A planned pattern keeps a second block of 150 MB per parallel call, without being faster.
+        # A memory pattern keeps 150 MB more per parallel call and is no faster.
         options.enable_mem_pattern = False
-        # onnxruntime warns of every constant that the rewriting made superfluous.
+        # Only errors: onnxruntime warns about every constant that the rewriting has made unused.
         options.log_severity_level = 3
         network = rewritten_network(weights)
-        # A session keeps some 260 MB.
+        # A session keeps about 260 MB.
         self._sessions = Sessions(
             lambda: ort.InferenceSession(network, options, providers=["CPUExecutionProvider"]),
-            most=max(1, (os.cpu_count() or 1) // threads),
+            limit=max(1, (os.cpu_count() or 1) // threads),
         )
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
         """Load the model of a card; paths: u2netp.onnx."""
-        return cls(paths[0], threads=1)  # requests run side by side, one thread each
+        return cls(paths[0], threads=1)  # requests run in parallel, each on one thread
 
     def matte(self, rgb: Rgb) -> Matte:
         """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
-        coarse = self._look(rgb)
-        box = _surroundings(coarse, rgb.shape[0], rgb.shape[1])
+        coarse = self._run(rgb)
+        box = _small_subject(coarse, rgb.shape[0], rgb.shape[1])
         if box is not None:
-            closer = self._look(rgb[box])
-            first = _cut(coarse, box, rgb.shape[0], rgb.shape[1])
-            if _confirms(closer, first) and not _runs_out(closer, box, rgb.shape[0], rgb.shape[1]):
+            closer = self._run(rgb[box])
+            first = _crop(coarse, box, rgb.shape[0], rgb.shape[1])
+            if _confirms(closer, first) and not _is_cut(closer, box, rgb.shape[0], rgb.shape[1]):
                 alpha = np.zeros(rgb.shape[:2], np.uint8)
                 alpha[box] = refine(rgb[box], closer)
                 return alpha
         return refine(rgb, coarse)
 
-    def _look(self, rgb: Rgb) -> Float:
-        """Run the network: the coarse matte, 320 x 320, 0..1, its subjects solid."""
+    def _run(self, rgb: Rgb) -> Float:
+        """Run the network. Return the coarse matte, 320 x 320, 0..1, with solid subjects."""
         small = shrink(rgb, _SIDE, _SIDE)
         tensor = ((small.astype(np.float32) / 255 - _MEAN) / _STD).transpose(2, 0, 1)[None]
-        with self._sessions.lend() as session:
-            (given,), (made,) = session.get_inputs(), session.get_outputs()
-            (matte,) = session.run([made.name], {given.name: np.ascontiguousarray(tensor)})
+        with self._sessions.use() as session:
+            (source,), (output,) = session.get_inputs(), session.get_outputs()
+            (matte,) = session.run([output.name], {source.name: np.ascontiguousarray(tensor)})
         return solidify(np.clip(np.asarray(matte[0, 0], np.float32), 0, 1))
 
 
 def solidify(coarse: Float) -> Float:
-    """Make opaque, in a coarse matte (0..1), the blobs seen as subjects without certainty.
+    """Make uncertain subjects in a coarse matte (height x width, 0..1) opaque.
 
-    The network's doubt whether a thing is the subject lowers its whole matte, which is no
-    transparency. A blob's surest patch tells such doubt from noise and from certain softness: both
-    are left as they are, with ramps between, so that alike pictures get alike mattes.
+    If the network is not certain that an object is the subject, the object's whole matte is low.
+    That is not transparency. The highest patch mean of a blob distinguishes this from noise and
+    from truly soft parts, which stay unchanged. The limits are ramps, so that similar pictures get
+    similar mattes.
     """
     blobs, labels = cv2.connectedComponents((coarse > _FAINT).astype(np.uint8))
     means = np.asarray(cv2.blur(coarse, (_PATCH, _PATCH), borderType=cv2.BORDER_REFLECT))
     high = (means > _NOTHING) & (labels > 0)
-    surest = np.zeros(blobs, np.float32)
-    np.maximum.at(surest, np.asarray(labels[high], np.intp), means[high])
-    share = np.interp(surest, (_NOTHING, _SUBJECT, _DOUBTED, _CERTAIN), (0, 1, 1, 0))
+    highest = np.zeros(blobs, np.float32)
+    np.maximum.at(highest, np.asarray(labels[high], np.intp), means[high])
+    share = np.interp(highest, (_NOTHING, _SUBJECT, _DOUBTED, _CERTAIN), (0, 1, 1, 0))
     if not share.any():
         return coarse
     solid = np.clip((coarse - _FAINT) / (_SOLID - _FAINT), 0, 1)
     return np.asarray(coarse + share.astype(np.float32)[labels] * (solid - coarse), np.float32)
 
 
-def _surroundings(coarse: Float, height: int, width: int) -> Box | None:
-    """Return the frame of a subject that is small in its picture, with a margin."""
+def _small_subject(coarse: Float, height: int, width: int) -> Box | None:
+    """Return the bounds of a small subject with a margin; None if the subject is not small or not there."""
     subject = coarse > 0.5
     if max(height, width) <= _SIDE or not subject.any():
         return None
@@ -125,15 +131,15 @@ def _surroundings(coarse: Float, height: int, width: int) -> Box | None:
         columns[0] * x,
         (columns[-1] + 1) * x,
     )
-    margin = _LOOK_MARGIN * max(bottom - top, right - left)
+    margin = _CROP_MARGIN * max(bottom - top, right - left)
     ys = slice(max(0, int(top - margin)), min(height, int(bottom + margin) + 1))
     xs = slice(max(0, int(left - margin)), min(width, int(right + margin) + 1))
     share = (ys.stop - ys.start) * (xs.stop - xs.start) / (height * width)
     return (ys, xs) if share <= _SMALL_SUBJECT else None
 
 
-def _cut(coarse: Float, box: Box, height: int, width: int) -> Float:
-    """Return the part of a coarse matte that lies in `box`, at the coarse size."""
+def _crop(coarse: Float, box: Box, height: int, width: int) -> Float:
+    """Return the part of a coarse matte inside `box`, enlarged to the coarse size."""
     ys, xs = (
         slice(part.start * _SIDE // side, -(-part.stop * _SIDE // side))
         for part, side in zip(box, (height, width), strict=True)
@@ -142,13 +148,13 @@ def _cut(coarse: Float, box: Box, height: int, width: int) -> Float:
 
 
 def _confirms(closer: Float, first: Float) -> bool:
-    """Whether a second look sees the subject of the first, and little else."""
+    """Whether the matte of the crop shows the first subject, and little else."""
     before, after = first > 0.5, closer > 0.5
-    kept = int(np.count_nonzero(before & after))
-    return bool(_KEPT * np.count_nonzero(before) <= kept >= np.count_nonzero(after) / _GROWN)
+    both = int(np.count_nonzero(before & after))
+    return bool(_CONFIRMED * np.count_nonzero(before) <= both >= np.count_nonzero(after) / _GROWN)
 
 
-def _runs_out(closer: Float, box: Box, height: int, width: int) -> bool:
+def _is_cut(closer: Float, box: Box, height: int, width: int) -> bool:
     """Whether the subject is cut by a side of `box` that is not a side of the picture."""
     ys, xs = box
     sides = (

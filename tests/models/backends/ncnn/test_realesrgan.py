@@ -137,7 +137,7 @@ def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
     param, weights = tmp_path / "x.param", tmp_path / "x.bin"
     param.write_text("not a network")
     weights.write_bytes(b"")
-    with pytest.raises(ValueError, match="no network that ncnn can read"):
+    with pytest.raises(ValueError, match="not a network that ncnn can read"):
         RealEsrgan(param, weights)
 
 

@@ -72,16 +72,18 @@ def test_logits_go_through_the_sigmoid_and_mattes_do_not(tmp_path: Path) -> None
     file = network(tmp_path / "net.onnx")
     given = MattingInput(64, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     white = np.full((64, 64, 3), 255, np.uint8)
-    assert (OnnxMatting(file, given=given, logits=False).matte(white) == 255).all()
-    assert (OnnxMatting(file, given=given).matte(white) == round(255 / (1 + np.exp(-1)))).all()
+    assert (OnnxMatting(file, input_format=given, logits=False).matte(white) == 255).all()
+    assert (
+        OnnxMatting(file, input_format=given).matte(white) == round(255 / (1 + np.exp(-1)))
+    ).all()
 
 
 def test_a_side_fixed_in_the_file_stands_above_the_one_given(tmp_path: Path) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)
-    fixed = OnnxMatting(network(tmp_path / "a.onnx", 96), given=MattingInput(64)).matte(rgb)
+    fixed = OnnxMatting(network(tmp_path / "a.onnx", 96), input_format=MattingInput(64)).matte(rgb)
     free = network(tmp_path / "b.onnx", "side")
-    assert np.array_equal(OnnxMatting(free, given=MattingInput(96)).matte(rgb), fixed)
-    assert not np.array_equal(OnnxMatting(free, given=MattingInput(64)).matte(rgb), fixed)
+    assert np.array_equal(OnnxMatting(free, input_format=MattingInput(96)).matte(rgb), fixed)
+    assert not np.array_equal(OnnxMatting(free, input_format=MattingInput(64)).matte(rgb), fixed)
 
 
 def test_a_published_network_sees_the_subject(lite: Pool, weights_dir: Path, photo: Photo) -> None:

@@ -17,14 +17,14 @@ def numbered() -> Any:
 
 
 def test_calls_at_once_have_sessions_of_their_own_up_to_the_most() -> None:
-    sessions = Sessions(numbered(), most=2)
+    sessions = Sessions(numbered(), limit=2)
     lock, together = threading.Lock(), threading.Barrier(2)
     in_use: list[Any] = []
     most = 0
 
     def call(_: int) -> Any:
         nonlocal most
-        with sessions.lend() as session:
+        with sessions.use() as session:
             with lock:
                 assert session not in in_use
                 in_use.append(session)
@@ -40,17 +40,17 @@ def test_calls_at_once_have_sessions_of_their_own_up_to_the_most() -> None:
 
 
 def test_calls_one_after_another_use_one_session() -> None:
-    sessions = Sessions(numbered(), most=4)
+    sessions = Sessions(numbered(), limit=4)
     for _ in range(5):
-        with sessions.lend() as session:
+        with sessions.use() as session:
             assert session == 0
 
 
 def test_a_call_that_fails_gives_its_session_back() -> None:
-    sessions = Sessions(numbered(), most=1)
+    sessions = Sessions(numbered(), limit=1)
 
     def fail() -> None:
-        with sessions.lend() as session:
+        with sessions.use() as session:
             assert session == 0
             raise ValueError("bad")
 
@@ -67,9 +67,9 @@ def test_a_session_that_cannot_be_made_costs_no_turn() -> None:
             raise ValueError("no memory")
         return object()
 
-    sessions = Sessions(make, most=2)
-    with sessions.lend():
-        with pytest.raises(ValueError, match="no memory"), sessions.lend():
+    sessions = Sessions(make, limit=2)
+    with sessions.use():
+        with pytest.raises(ValueError, match="no memory"), sessions.use():
             pass
-        with sessions.lend():
+        with sessions.use():
             pass
