@@ -96,7 +96,7 @@ def test_code_of_another_place_is_refused(tiny: Path, reference: str) -> None:
         auto_map={**config["auto_map"], "AutoModelForImageSegmentation": reference},
     )
     with pytest.raises(
-        BadWeightsError, match=r"config\.json names .* no class of a file beside it"
+        BadWeightsError, match=r"config\.json names .* no class of a file in the same folder"
     ):
         BiRefNet(tiny, allow_remote_code=True)
 

@@ -257,13 +257,13 @@ def test_a_line_one_pixel_wide_is_told_to_the_model(
     erase: BriaErase, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     told: list[Mask] = []
-    draw = erase._model.draw
+    generate = erase._model.generate
 
-    def spy(shown: Rgb, flag: Mask, *rest: Any) -> list[Rgb]:
-        told.append(flag)
-        return draw(shown, flag, *rest)
+    def spy(rgb: Rgb, mask: Mask, *rest: Any) -> list[Rgb]:
+        told.append(mask)
+        return generate(rgb, mask, *rest)
 
-    monkeypatch.setattr(erase._model, "draw", spy)
+    monkeypatch.setattr(erase._model, "generate", spy)
     hole = np.zeros((size, size), np.bool_)
     hole[size // 2 + 3, 4:-4] = True
     erase.fill(noise(0, size, size), hole)

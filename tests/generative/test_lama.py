@@ -169,7 +169,7 @@ def test_a_file_that_is_no_lama_is_named(tmp_path: Path, file: Path) -> None:
     broken.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     for bad, why in (
         (missing, "is missing"),
-        (other, "no architecture"),
+        (other, "has an architecture that spandrel does not know"),
         (broken, "cannot be read"),
     ):
         with pytest.raises(BadWeightsError, match=why) as refused:

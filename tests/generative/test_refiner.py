@@ -59,9 +59,11 @@ def test_nothing_answered_gives_the_prompt_back(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refiner = Refiner(folder, DeviceConfig())
-    monkeypatch.setattr(refiner._how, "max_new_tokens", 1)
+    monkeypatch.setattr(refiner._generation, "max_new_tokens", 1)
     # An answer that is nothing but the end of the turn.
-    monkeypatch.setattr(refiner._how, "forced_eos_token_id", refiner._how.eos_token_id)
+    monkeypatch.setattr(
+        refiner._generation, "forced_eos_token_id", refiner._generation.eos_token_id
+    )
     assert refiner.refine("a beach") == "a beach"
 
 

@@ -143,7 +143,7 @@ def test_a_checkpoint_that_torch_saved_is_read_too(file: Path, tmp_path: Path) -
     [
         ("missing", "image_encoder.neck.2.weight is missing"),
         ("reshaped", "image_encoder.neck.2.weight is"),
-        ("other", "is no SAM checkpoint"),
+        ("other", "is not a SAM checkpoint"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_named(

@@ -19,7 +19,7 @@ from models.backends.diffusion.sdxl import (
     SdxlFill,
     SdxlOutpaint,
     SdxlScene,
-    begin,
+    prefill,
 )
 from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
 from models.device import DeviceConfig
@@ -240,14 +240,14 @@ def test_outpainting_begins_with_the_colours_of_the_border() -> None:
     canvas[:, 64:] = (20, 40, 200)
     hole = np.zeros((64, 96), np.bool_)
     hole[:, 32:64] = True
-    begun = begin(canvas, hole)
+    begun = prefill(canvas, hole)
     assert np.array_equal(begun[~hole], canvas[~hole])
     assert begun[:, 32:36, 0].min() > 150
     assert begun[:, 60:64, 2].min() > 150
 
 
 def test_outpainting_begins_grey_where_nothing_is_kept() -> None:
-    assert (begin(RGB, np.ones((64, 64), np.bool_)) == 128).all()
+    assert (prefill(RGB, np.ones((64, 64), np.bool_)) == 128).all()
 
 
 def test_a_canvas_without_margin_stays(repositories: Path) -> None:

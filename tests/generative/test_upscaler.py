@@ -98,7 +98,9 @@ def test_another_factor_is_refused(file: Path) -> None:
 def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
     file = tmp_path / "other.safetensors"
     save_file({"weight": torch.zeros(2)}, file)
-    with pytest.raises(BadWeightsError, match=r"other\.safetensors is of no architecture"):
+    with pytest.raises(
+        BadWeightsError, match=r"other\.safetensors has an architecture that spandrel does not know"
+    ):
         Upscaler(file)
 
 
@@ -117,8 +119,11 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path, file: Path, change: s
 @pytest.mark.parametrize(
     ("network", "why"),
     [
-        (Compact(num_feat=4, num_conv=1, upscale=1), "no network that enlarges"),
-        (Compact(num_in_ch=1, num_out_ch=1, num_feat=4, num_conv=1), "does not take and give RGB"),
+        (Compact(num_feat=4, num_conv=1, upscale=1), "is not a network that enlarges"),
+        (
+            Compact(num_in_ch=1, num_out_ch=1, num_feat=4, num_conv=1),
+            "does not take and return RGB",
+        ),
     ],
 )
 def test_networks_for_something_else_are_refused(

@@ -1,1 +1,1 @@
-"""Backends on diffusers: networks that generate in steps."""
+"""Backends on diffusers: diffusion models, which generate a picture in many steps."""

@@ -1,4 +1,4 @@
-"""LoRA and IP-Adapter files, put on one view of a UNet strictly: each weight of the file must find its place."""
+"""Strict loading of LoRA and IP-Adapter files into a view of a UNet: every weight of the file must fit."""
 
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ from models.backends.diffusion.diffusion import check_safetensors
 from models.errors import BadWeightsError
 
 LORA_FILE = "pytorch_lora_weights.safetensors"
-"""The name that hub repositories give a LoRA."""
+"""The file name of a LoRA in hub repositories."""
 _NAME = "fast"
 
 
 def only_file(path: Path, wanted: str) -> Path:
-    """Return the one file of a folder to use, or the path where it is a file itself.
+    """Return the safetensors file of a folder. If `path` is a file, return `path` itself.
 
-    wanted: the name taken where there are several. Raises BadWeightsError where there is none.
+    wanted: the name to choose if there are several. Raises BadWeightsError if there is no such
+    file.
     """
     if path.is_file():
         return path
@@ -27,16 +28,16 @@ def only_file(path: Path, wanted: str) -> Path:
     named = [file for file in files if file.name == wanted]
     if len(files) != 1 and not named:
         raise BadWeightsError(
-            f"{path / wanted}: no such file, and not one other .safetensors file there"
+            f"{path / wanted}: no such file, and no single other .safetensors file in the folder"
         )
     return (named or files)[0]
 
 
 def load_lora(pipe: Any, file: Path) -> None:
-    """Put a LoRA on a pipeline's UNet, switched on for good.
+    """Load a LoRA into a pipeline's UNet. It stays active.
 
-    Raises BadWeightsError where the file is broken, does not fit, leaves a weight without a place, or
-    changes the text encoders, which other calls share.
+    Raises BadWeightsError if the file is damaged, does not fit, has a weight that the UNet does not
+    have, or changes the text encoders, which other calls share.
     """
     check_safetensors(file)
     try:
@@ -57,37 +58,38 @@ def load_lora(pipe: Any, file: Path) -> None:
         raise
     except Exception as error:
         raise BadWeightsError(f"{file}: {error}") from error
-    # diffusers only logs a weight that finds no place, and fills a place that got none at random.
-    placed = set(get_peft_model_state_dict(pipe.unet, adapter_name=_NAME))
-    if astray := sorted(_names(weights) ^ placed):
-        raise BadWeightsError(f"{file}: {astray[0]} does not fit the UNet")
-    _settle(pipe.unet)
+    # diffusers only logs a weight that it does not use, and fills a missing one with random
+    # numbers.
+    loaded = set(get_peft_model_state_dict(pipe.unet, adapter_name=_NAME))
+    if different := sorted(_names(weights) ^ loaded):
+        raise BadWeightsError(f"{file}: {different[0]} does not fit the UNet")
+    _match_unet(pipe.unet)
 
 
 def _names(weights: dict[str, Any]) -> set[str]:
-    """Return the names of a LoRA's weights as PEFT has them, whichever of the usual ways they are told."""
-    given = {
+    """Return PEFT's names of a LoRA's weights. The file may use any of the usual naming schemes."""
+    tensors = {
         key.removeprefix("unet."): tensor
         for key, tensor in weights.items()
         if not key.endswith(".alpha")
     }
-    if not any(".lora_A." in key for key in given):
-        given = convert_unet_state_dict_to_peft(given)
-    return set(given)
+    if not any(".lora_A." in key for key in tensors):
+        tensors = convert_unet_state_dict_to_peft(tensors)
+    return set(tensors)
 
 
 def load_ip_adapter(pipe: Any, file: Path) -> None:
-    """Put an IP-Adapter on a pipeline's UNet; its picture encoder is there already.
+    """Load an IP-Adapter into a pipeline's UNet. Its image encoder must be loaded before.
 
-    Raises BadWeightsError where the file is broken or does not fit.
+    Raises BadWeightsError if the file is damaged or does not fit.
     """
     check_safetensors(file)
     with safe_open(file, framework="pt") as opened:
         numbers = {key.split(".")[1] for key in opened.keys() if key.startswith("ip_adapter.")}  # noqa: SIM118
-    crossing = sum("attn2" in name for name in pipe.unet.attn_processors)
-    if len(numbers) != crossing:
+    cross_attentions = sum("attn2" in name for name in pipe.unet.attn_processors)
+    if len(numbers) != cross_attentions:
         raise BadWeightsError(
-            f"{file}: for {len(numbers)} attention layers, the UNet has {crossing}"
+            f"{file}: for {len(numbers)} attention layers, but the UNet has {cross_attentions}"
         )
     try:
         pipe.load_ip_adapter(
@@ -96,11 +98,14 @@ def load_ip_adapter(pipe: Any, file: Path) -> None:
     except Exception as error:
         raise BadWeightsError(f"{file}: {type(error).__name__}: {error}") from error
     pipe.set_ip_adapter_scale(1.0)
-    _settle(pipe.unet)
+    _match_unet(pipe.unet)
 
 
 def share_ip_adapter(source: Any, target: Any) -> None:
-    """Put the IP-Adapter of one pipeline on another pipeline's view too, its weights shared."""
+    """Add the IP-Adapter of the pipeline `source` to the pipeline `target`.
+
+    They share its weights.
+    """
     target.register_modules(
         image_encoder=source.image_encoder, feature_extractor=source.feature_extractor
     )
@@ -109,8 +114,8 @@ def share_ip_adapter(source: Any, target: Any) -> None:
     target.unet.set_attn_processor(dict(source.unet.attn_processors))
 
 
-def _settle(unet: Any) -> None:
-    """Bring fresh weights to where and how the UNet's own are."""
+def _match_unet(unet: Any) -> None:
+    """Move new weights to the device and dtype of the UNet's own."""
     first = next(unet.parameters())
     for tensor in unet.parameters():
         if tensor.dtype != first.dtype or tensor.device != first.device:

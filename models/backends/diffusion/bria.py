@@ -1,11 +1,12 @@
-"""The models of profile `bria`: BRIA 2.3, of SDXL's class, with a ControlNet for each of three roles.
+"""The models of profile `bria`: BRIA 2.3, an SDXL model, with a ControlNet for each of three roles.
 
-Known from the published pipeline of BRIA-2.3-ControlNet-BG-Gen and from programs that call it: what
-`models.backends.diffusion.latent_control` does, the black background, the mask that is 1 on the subject, the
-scheduler, guidance 5, scale 1. From memory, (M) below, and to be checked where the weights can be had:
-8 steps with guidance 1 for the fast LoRA under these ControlNets; for fill and erasing that they are
-called alike, the grey hole, and the mask that is 1 in it. None of it was run on full weights, which are
-gated: tests use tiny models of the same classes.
+Some facts come from the published pipeline of BRIA-2.3-ControlNet-BG-Gen and from programs that
+call it: the method of `models.backends.diffusion.latent_control`, the black background, the mask
+that is 1 on the subject, the scheduler, guidance 5 and scale 1. Others are from memory, marked (M),
+and must be checked with the weights: 8 steps with guidance 1 for the fast LoRA with these
+ControlNets; and for fill and erasing, that they are called in the same way, the grey hole, and the
+mask that is 1 in the hole. Nothing was tested with the full weights, which are gated: tests use
+tiny models of the same classes.
 """
 
 from collections.abc import Sequence
@@ -29,14 +30,14 @@ _GREY = 127  # (M)
 _SEED = 0
 _LEAST_MARGIN = 64
 _LATENT = 8
-"""Pixels that one latent stands for, in width and height, with SDXL's VAE."""
+"""Width and height, in pixels, of one latent of SDXL's VAE."""
 _FEATHER = 0.01
-"""Width of the seam inside a hole, as a share of the crop's shorter side."""
+"""Width of the blended seam inside a hole, as a share of the crop's shorter side."""
 _ERASE_PROMPT = ""  # (M)
 
 
 class BriaScene:
-    """Fulfils the role `models.roles.SceneGeneration` with BRIA-2.3-ControlNet-BG-Gen."""
+    """Implements the role `models.roles.SceneGeneration` with BRIA-2.3-ControlNet-BG-Gen."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class BriaScene:
         device_config: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
-        """Load; see `LatentControl`."""
+        """Load the model; the arguments are those of `LatentControl`."""
         self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self.sizes: SizeRule = self._model.sizes
 
@@ -68,24 +69,24 @@ class BriaScene:
     ) -> list[Rgb]:
         """Return one picture for each seed; see the role.
 
-        With the LoRA's guidance of 1 a negative prompt is not read: the hosted API takes one with
-        `fast` false only. Raises ReferenceUnsupportedError for a reference picture, which the
-        ControlNet does not read.
+        With fast=True, the LoRA's guidance of 1 ignores a negative prompt. The hosted API also
+        accepts one only with fast=False. Raises ReferenceUnsupportedError for a reference picture:
+        the ControlNet cannot use one.
         """
         if reference is not None:
             raise ReferenceUnsupportedError(
                 "this scene model takes a prompt, not a reference picture"
             )
         subject = alpha > 0.5
-        how = self._model.schedule(fast=fast)
-        shown = _painted(rgb, ~subject, _BLACK)
-        return self._model.draw(shown, subject, prompt, negative_prompt, seeds, how)
+        schedule = self._model.schedule(fast=fast)
+        control = _painted(rgb, ~subject, _BLACK)
+        return self._model.generate(control, subject, prompt, negative_prompt, seeds, schedule)
 
 
 class BriaFill:
-    """Fulfils the role `models.roles.GenerativeFill` with BRIA-2.3-ControlNet-Generative-Fill.
+    """Implements the role `models.roles.GenerativeFill` with BRIA-2.3-ControlNet-Generative-Fill.
 
-    It does best on holes of more than 15 % of the picture: crops should be close.
+    It is best with holes of more than 15 % of the picture, so crops should be tight.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class BriaFill:
         device_config: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
-        """Load; see `LatentControl`."""
+        """Load the model; the arguments are those of `LatentControl`."""
         self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self.sizes: SizeRule = self._model.sizes
 
@@ -109,14 +110,14 @@ class BriaFill:
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
         """Return one picture for each seed; see the role."""
-        how = self._model.schedule(fast=True, guided=bool(negative_prompt.strip()))
-        seen = _seen(hole)
-        shown = _painted(rgb, seen, _GREY)
-        return self._model.draw(shown, seen, prompt, negative_prompt, seeds, how)
+        schedule = self._model.schedule(fast=True, guided=bool(negative_prompt.strip()))
+        grown = _grown(hole)
+        control = _painted(rgb, grown, _GREY)
+        return self._model.generate(control, grown, prompt, negative_prompt, seeds, schedule)
 
 
 class BriaErase:
-    """Fulfils the role `models.roles.Inpainting` with BRIA-2.3-ControlNet-Inpainting."""
+    """Implements the role `models.roles.Inpainting` with BRIA-2.3-ControlNet-Inpainting."""
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class BriaErase:
         device_config: DeviceConfig,
         vae: Path | None = None,
     ) -> None:
-        """Load; see `LatentControl`."""
+        """Load the model; the arguments are those of `LatentControl`."""
         self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
         self._sizes = self._model.sizes
 
@@ -136,10 +137,10 @@ class BriaErase:
         return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
-        """Fill the hole of a picture of any size, at the model's size in a crop around it; see the role.
+        """Fill the hole in a crop around it, at the model's size; see the role.
 
-        What is to be avoided is hidden from the model like the hole, so that nothing of it can be
-        continued or repeated; only the hole is taken from what is made. Raises NothingToCopyError.
+        Avoided pixels are hidden from the model like the hole, so that it cannot continue or repeat
+        them. Only the pixels of the hole are used from its result. Raises NothingToCopyError.
         """
         if not hole.any():
             return rgb.copy()
@@ -158,34 +159,34 @@ class BriaErase:
         return fill_by_windows(rgb, hole, choose, fill)
 
     def _fill(self, part: Rgb, hidden: Mask) -> Rgb:
-        """Give a part of a picture, made anew where hidden, at its own size."""
+        """Return a part of a picture at its own size, with new pixels where `hidden` is True."""
         size = working_size(part.shape[1], part.shape[0], self._sizes)
         small = resize(part, size)
-        # Any touch counts: by nearest neighbour a thin hole would be lost.
-        mask = _seen(touched(hidden, size))
-        how = self._model.schedule(fast=True)
-        shown = _painted(small, mask, _GREY)
-        made = self._model.draw(shown, mask, _ERASE_PROMPT, "", [_SEED], how)[0]
+        # Every touched pixel counts: nearest neighbour would lose a thin hole.
+        mask = _grown(touched(hidden, size))
+        schedule = self._model.schedule(fast=True)
+        control = _painted(small, mask, _GREY)
+        made = self._model.generate(control, mask, _ERASE_PROMPT, "", [_SEED], schedule)[0]
         return resize(made, (part.shape[1], part.shape[0]))
 
 
-def _seen(hole: Mask) -> Mask:
-    """Grow a hole by half a latent's width, so that the nearest-scaled mask misses no part of it.
+def _grown(hole: Mask) -> Mask:
+    """Grow a hole by half a latent's width, so that the mask at the latents' size contains all of it.
 
-    Else the model would be shown a grey line and not told to draw over it.
+    Else a grey line of the control could be outside the mask, and the model would keep it.
     """
     return dilate_square(hole, _LATENT // 2)
 
 
 def _painted(rgb: Rgb, where: Mask, level: int) -> Rgb:
-    """Return the picture with one grey level where the mask is True."""
+    """Return the picture with one grey level, 0..255, where the mask is True."""
     out = rgb.copy()
     out[where] = level
     return out
 
 
 def _seam(hole: Mask) -> Alpha8:
-    """Return how much of the new pixels a hole takes, 0..255: it rises from its rim inwards."""
+    """Return the opacity of the new pixels in a hole, 0..255. It rises from the edge inwards."""
     if hole.all():
         return np.full(hole.shape, 255, np.uint8)
     depth = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 5)

@@ -1,4 +1,4 @@
-"""What each action on a person means for a diffusion model: words of the prompt, where, and how strongly."""
+"""The meaning of each action on a person for a diffusion model: prompt, regions of the face, and strength."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from models.roles import Face
 class Change:
     """One change of a face.
 
-    prompt: what is to be seen. avoid: what is not. regions: where. strength: 0..1, how far the model
-    may leave what is there; above about 0.6 the features of a face are no longer the person's.
+    prompt: describes the result. avoid: describes what must not be visible. regions: where the
+    change is. strength: 0..1, how much the model may change. Above about 0.6 the face is no longer
+    the same person's.
     """
 
     prompt: str
@@ -22,12 +23,12 @@ class Change:
 
 
 def changes_for(face: Face, actions: Mapping[str, str | float]) -> list[Change]:
-    """Return the changes that actions ask for, none for those that leave a person as they are.
+    """Return the changes for actions. An action that changes nothing has none.
 
-    actions: by name, each a word or a number, in the ranges of `pipelines.people.actions`. The
-    published ranges come without units: here the middle (0) changes nothing, and the ends are the
-    strongest; where an action has words, low numbers lead to the word that is less.
-    Raises ValueError for a name or word that is not there.
+    actions: by name, each with a word or a number, in the ranges of `pipelines.people.actions`. The
+    published ranges have no units. Here 0, the middle, changes nothing, and the ends are the
+    strongest. If an action also has words, low numbers mean the weaker word. Raises ValueError for
+    an unknown name or word.
     """
     changes = []
     for name, value in actions.items():
@@ -42,12 +43,15 @@ def changes_for(face: Face, actions: Mapping[str, str | float]) -> list[Change]:
 
 def _word(table: Mapping[str, Change | None], value: str) -> Change | None:
     if value not in table:
-        raise ValueError(f"{value!r} is none of {', '.join(table)}")
+        raise ValueError(f"{value!r} is not one of {', '.join(table)}")
     return table[value]
 
 
 def _between(low: float, high: float, share: float) -> float:
-    """Return the strength for a share 0..1 of an action's range."""
+    """Return the strength between `low` and `high` for a share of an action's range.
+
+    Its sign is ignored.
+    """
     return round(low + (high - low) * min(1.0, abs(share)), 3)
 
 
@@ -60,7 +64,7 @@ def _age(face: Face, value: str | float) -> Change | None:
     known = _UNKNOWN_AGE if face.age is None else sum(face.age) / 2
     if isinstance(value, str):
         if value not in _AGES:
-            raise ValueError(f"{value!r} is none of {', '.join(_AGES)}")
+            raise ValueError(f"{value!r} is not one of {', '.join(_AGES)}")
         aim, share = _AGES[value], abs(_AGES[value] - known) / 40
     elif value == 0:
         return None
@@ -115,9 +119,9 @@ def _diversity(face: Face, value: str | float) -> Change | None:
         if value == "unsplash":
             return Change("natural look of a candid stock photograph", ("face",), 0.45)
         if value not in _COUNTRIES:
-            raise ValueError(f"{value!r} is none of {', '.join(_COUNTRIES)}")
+            raise ValueError(f"{value!r} is not one of {', '.join(_COUNTRIES)}")
         return Change(f"of {_COUNTRIES[value]} ethnicity", ("face",), 0.6)
-    # A number alone names no country: it says how far from the original look to go.
+    # A number names no country: it is the distance from the original look.
     if value == 0:
         return None
     return Change("of mixed ethnic heritage", ("face",), _between(0.3, 0.6, value))
@@ -140,9 +144,9 @@ _EXPRESSIVE = 0.55
 def _expression(face: Face, value: str | float) -> Change | None:
     if isinstance(value, str):
         if value not in _EXPRESSIONS:
-            raise ValueError(f"{value!r} is none of {', '.join(_EXPRESSIONS)}")
+            raise ValueError(f"{value!r} is not one of {', '.join(_EXPRESSIONS)}")
         return Change(_EXPRESSIONS[value], ("face",), _EXPRESSIVE, "neutral expression")
-    # A number alone names no expression: it is taken for how broadly the person smiles.
+    # A number names no expression: it is the width of the smile.
     if value == 0:
         return None
     text = (
@@ -155,7 +159,7 @@ def _gender(face: Face, value: str | float) -> Change | None:
     if isinstance(value, str):
         shares = {"femininity": -1.0, "masculinity": 1.0}
         if value not in shares:
-            raise ValueError(f"{value!r} is none of {', '.join(shares)}")
+            raise ValueError(f"{value!r} is not one of {', '.join(shares)}")
         share = shares[value]
     else:
         share = value / 10
@@ -191,7 +195,7 @@ def _hair_line(face: Face, value: str | float) -> Change | None:
     if isinstance(value, str):
         shares = {"high": 1.0, "low": -1.0}
         if value not in shares:
-            raise ValueError(f"{value!r} is none of {', '.join(shares)}")
+            raise ValueError(f"{value!r} is not one of {', '.join(shares)}")
         share = shares[value]
     else:
         share = value / 20
@@ -209,7 +213,7 @@ _HAIR_COLOURS = ("black", "brown", "red", "blond", "gray")
 def _hair_colour(face: Face, value: str | float) -> Change | None:
     colour = value if isinstance(value, str) else _HAIR_COLOURS[int(value)]
     if colour not in _HAIR_COLOURS:
-        raise ValueError(f"{colour!r} is none of {', '.join(_HAIR_COLOURS)}")
+        raise ValueError(f"{colour!r} is not one of {', '.join(_HAIR_COLOURS)}")
     others = ", ".join(f"{other} hair" for other in _HAIR_COLOURS if other != colour)
     return Change(f"{colour} hair", ("hair",), 0.75, others)
 

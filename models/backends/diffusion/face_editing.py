@@ -1,4 +1,4 @@
-"""Face editing by an SDXL inpainting model: a soft mask and a prompt from the actions asked for."""
+"""Face editing with an SDXL inpainting model: actions become a soft mask and a prompt."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,12 +19,12 @@ _ALWAYS_AVOIDED = "deformed, blurry, cartoon, painting, asymmetric eyes"
 
 
 class SdxlFaceEditing:
-    """Fulfils the role `models.roles.FaceEditing`.
+    """Implements the role `models.roles.FaceEditing`.
 
-    The same pipeline as fill, scenes and outpainting share. Changes with one strength are made
-    together; others follow one another, the strongest first, so that a light change of the whole
-    face does not take the face away because a beard is to be grown. Raises BadWeightsError. Neither
-    prompts nor strengths have been tried on full weights.
+    It shares its pipeline with fill, scenes and outpainting. Changes with the same strength are
+    made together. The others are made one after the other, the strongest first: so a weak change of
+    the whole face does not run with the high strength of a beard. Raises BadWeightsError. Prompts
+    and strengths were not tested with full weights.
     """
 
     def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
@@ -39,24 +39,24 @@ class SdxlFaceEditing:
     def edit_face(
         self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int
     ) -> tuple[Rgb, Alpha]:
-        """Return a changed crop and where it changed.
+        """Return the changed crop, and the alpha of the change; see the role.
 
-        Actions that change nothing give the crop as it is and an alpha of 0. Raises ValueError for
-        an action or word that is not there.
+        If no action changes anything, the crop is unchanged and the alpha is 0. Raises ValueError
+        for an unknown action or word.
         """
         changes = changes_for(face, actions)
         alpha = np.zeros((*rgb.shape[:2], 1), np.float32)
-        colour = np.zeros(rgb.shape, np.float32)  # times alpha, as layers above one another have it
-        for together in _by_strength(changes):
-            regions = [region for change in together for region in change.regions]
+        colour = np.zeros(rgb.shape, np.float32)  # premultiplied by alpha, to stack the layers
+        for group in _by_strength(changes):
+            regions = [region for change in group for region in change.regions]
             layer = soft_mask(face, regions, *rgb.shape[:2])[..., None]
             if not layer.any():
-                continue  # the region lies outside the crop
-            prompt, avoid = _prompts(face, together)
-            recipe = Recipe(_STEPS, _GUIDANCE, together[0].strength)
-            so_far = (rgb * (1 - alpha) + colour).round().astype(np.uint8)
+                continue  # the region is outside the crop
+            prompt, avoid = _prompts(face, group)
+            recipe = Recipe(_STEPS, _GUIDANCE, group[0].strength)
+            current = (rgb * (1 - alpha) + colour).round().astype(np.uint8)
             made = self._pipeline.generate(
-                so_far, layer[..., 0] > 0, prompt, avoid, [seed], recipe
+                current, layer[..., 0] > 0, prompt, avoid, [seed], recipe
             )[0]
             colour = colour * (1 - layer) + made * layer
             alpha = alpha * (1 - layer) + layer
@@ -65,15 +65,17 @@ class SdxlFaceEditing:
 
 
 def _by_strength(changes: Sequence[Change]) -> list[list[Change]]:
-    """Group changes of one strength, the strongest first."""
+    """Group changes by strength, the strongest first."""
     strengths = sorted({change.strength for change in changes}, reverse=True)
     return [[one for one in changes if one.strength == strength] for strength in strengths]
 
 
 def _prompts(face: Face, changes: Sequence[Change]) -> tuple[str, str]:
-    """Return the prompt and what is to be avoided."""
-    who = {"Female": "woman", "Male": "man", None: "person"}[face.gender]
+    """Return the prompt and the negative prompt."""
+    person = {"Female": "woman", "Male": "man", None: "person"}[face.gender]
     wanted = ", ".join(change.prompt for change in changes)
     avoided = ", ".join(change.avoid for change in changes if change.avoid)
-    prompt = f"portrait photograph of a {who}, {wanted}, natural light, sharp focus, detailed skin"
+    prompt = (
+        f"portrait photograph of a {person}, {wanted}, natural light, sharp focus, detailed skin"
+    )
     return prompt, f"{avoided}, {_ALWAYS_AVOIDED}" if avoided else _ALWAYS_AVOIDED

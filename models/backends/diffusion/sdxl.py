@@ -1,4 +1,4 @@
-"""Fill, scenes and outpainting by an SDXL inpainting model and the adapters made for it."""
+"""Generative fill, scenes and outpainting with an SDXL inpainting model and its adapters."""
 
 import re
 from collections.abc import Sequence
@@ -17,26 +17,28 @@ from models.device import DeviceConfig
 from models.errors import ReferenceUnsupportedError
 
 _FULL = Recipe(steps=20, guidance=8.0, strength=0.99)
-"""Of the model card of diffusers/stable-diffusion-xl-1.0-inpainting-0.1, which finds pictures less sharp
-at strength 1. At 0.99 a trace of what was in the hole is left: the roles below choose what it is."""
+"""From the model card of diffusers/stable-diffusion-xl-1.0-inpainting-0.1, which says that strength
+1 is less sharp. At 0.99, a trace of the hole's old pixels remains. The classes below choose these
+pixels."""
 _FEWER = Recipe(steps=12, guidance=7.0, strength=0.99)
-"""Fast without a LoRA."""
+"""For fast=True without a LoRA."""
 _LCM = Recipe(steps=8, guidance=1.0, strength=1.0, scheduler="LCMScheduler")
-"""Of the model card of latent-consistency/lcm-lora-sdxl: 4 to 8 steps, guidance 1 to 2. Its steps are
-far apart, so that strength 0.99 would leave out the first and keep too much of what was there."""
+"""From the model card of latent-consistency/lcm-lora-sdxl: 4 to 8 steps, guidance 1 to 2. Its steps
+are large: strength 0.99 would skip the first one and keep too much of the old pixels."""
 _IP_ADAPTER_FILE = "ip-adapter_sdxl_vit-h.safetensors"
 _SOLID = 0.9
-"""Subject at and above this is shown to the model; softer pixels hold some of the old background."""
+"""Least alpha of the subject's pixels that the model sees. Softer pixels contain some of the old
+background."""
 _GREY = 128
 
 
 class SdxlFill:
-    """Fulfils the role `models.roles.GenerativeFill`.
+    """Implements the role `models.roles.GenerativeFill`.
 
-    The trace left in the hole is of the picture itself, so that light and colour carry on.
-    folder: a StableDiffusionXLInpaintPipeline in hub layout, of 9 channels or 4. fast_lora: folder or
-    file of an LCM or Lightning LoRA: fewer steps, no negative prompt. Raises BadWeightsError. Not run on
-    full weights.
+    The trace in the hole is of the original picture, so that light and colour continue into it.
+    folder: a StableDiffusionXLInpaintPipeline in hub layout, with 9 or 4 channels. fast_lora: the
+    folder or file of an LCM or Lightning LoRA; with it there are fewer steps, and negative prompts
+    are ignored. Raises BadWeightsError. Not tested with full weights.
     """
 
     def __init__(
@@ -51,26 +53,27 @@ class SdxlFill:
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the pipeline, then a fast LoRA if there is one."""
+        """Load the model of a card; paths: the pipeline, and optionally a fast LoRA."""
         return cls(paths[0], device_config, fast_lora=paths[1] if len(paths) > 1 else None)
 
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
-        """Return one picture for each seed."""
+        """Return one picture for each seed; see the role."""
         return self._pipeline.generate(
             rgb, hole, prompt, negative_prompt, seeds, self._recipe, self._adapters
         )
 
 
 class SdxlScene:
-    """Fulfils the role `models.roles.SceneGeneration`.
+    """Implements the role `models.roles.SceneGeneration`.
 
-    The hole is all but the solid subject, and is grey before the model sees it: the old background
-    leaves no light behind. ip_adapter: the folder of h94/IP-Adapter or a file `sdxl_models/*` in it;
-    without it a reference picture is a ValueError. fast_lora: as for SdxlFill, used by fast=True
-    alone; without it fast=True takes fewer steps. Fast pictures heed no negative prompt. Raises
-    BadWeightsError. Not run on full weights.
+    The hole is everything except the solid subject. It is grey before the model sees it, so that no
+    light of the old background remains. ip_adapter: the folder of h94/IP-Adapter, or a file
+    `sdxl_models/*` in it; without it, a reference picture raises ReferenceUnsupportedError.
+    fast_lora: as for SdxlFill, only used with fast=True; without it, fast=True takes fewer steps.
+    With fast=True, negative prompts are ignored. Raises BadWeightsError. Not tested with full
+    weights.
     """
 
     def __init__(
@@ -116,13 +119,13 @@ class SdxlScene:
         hole = alpha < _SOLID
         if not hole.any():
             return [rgb.copy() for _ in seeds]
-        shown = rgb.copy()
-        shown[hole] = _GREY
+        visible = rgb.copy()
+        visible[hole] = _GREY
         adapters = Adapters(
             self._fast_lora if fast else None, self._ip_adapter if reference is not None else None
         )
         return self._pipeline.generate(
-            shown,
+            visible,
             hole,
             prompt,
             "" if fast else negative_prompt,
@@ -134,12 +137,12 @@ class SdxlScene:
 
 
 class SdxlOutpaint:
-    """Fulfils the role `models.roles.Outpainting`.
+    """Implements the role `models.roles.Outpainting`.
 
-    The margin is filled before the model sees it, with the picture's nearest border pixels, the more
-    blurred the farther out. Of that a trace remains at strength 0.99: the light and colours of the
-    border, where black would darken the margin and strength 1 would take noise alone. Raises
-    BadWeightsError. Not run on full weights.
+    Before the model sees the margin, it is filled with the nearest border pixels, more blurred
+    farther out. At strength 0.99 a trace of that remains: the light and colours of the border. A
+    black margin would darken the result, and strength 1 would start from noise only. Raises
+    BadWeightsError. Not tested with full weights.
     """
 
     def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
@@ -154,22 +157,22 @@ class SdxlOutpaint:
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
     ) -> Rgb:
-        """Return the canvas with its hole generated."""
+        """Return the canvas with its hole generated; see the role."""
         if not hole.any():
             return canvas.copy()
-        begun = begin(canvas, hole)
-        return self._pipeline.generate(begun, hole, prompt, negative_prompt, [seed], _FULL)[0]
+        filled = prefill(canvas, hole)
+        return self._pipeline.generate(filled, hole, prompt, negative_prompt, [seed], _FULL)[0]
 
 
-def begin(canvas: Rgb, hole: Mask) -> Rgb:
-    """Fill a hole roughly: the nearest pixel outside it, blurred; grey where there is none outside.
+def prefill(canvas: Rgb, hole: Mask) -> Rgb:
+    """Return the canvas with its hole roughly filled: the nearest pixels outside, blurred.
 
-    Outside the hole the canvas stays, bit for bit.
+    If the whole canvas is hole, it is grey. Outside the hole the result is the canvas, bit for bit.
     """
     if hole.all():
         return np.full_like(canvas, _GREY)
     spread = fill_from_nearest(canvas, ~hole)
-    # Streaks that run outwards from each border pixel are no texture: far out only colour is left.
+    # Each border pixel makes a streak. Strong blur far from the border leaves only its colour.
     far = _blurred(spread, max(hole.shape) / 16)
     near = _blurred(spread, max(hole.shape) / 64)
     distance = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 5)
@@ -179,7 +182,7 @@ def begin(canvas: Rgb, hole: Mask) -> Rgb:
 
 
 def _blurred(rgb: Rgb, sigma: float) -> Rgb:
-    """Blur, at a size where few pixels do: the same to the eye, in a tenth of the time."""
+    """Return a picture blurred at a reduced size: it looks the same, in a tenth of the time."""
     height, width = rgb.shape[:2]
     smaller = max(1.0, sigma / 2)
     size = (max(1, round(width / smaller)), max(1, round(height / smaller)))
@@ -188,12 +191,13 @@ def _blurred(rgb: Rgb, sigma: float) -> Rgb:
 
 
 def _fast(lora: Path) -> tuple[Recipe, Adapters]:
-    """Tell how a fast LoRA is run: Lightning by the steps in its file's name, all others as LCM."""
+    """Return recipe and adapter of a fast LoRA. Lightning has its steps in the file name; all others are LCM."""
     file = only_file(lora, LORA_FILE)
     lightning = re.search(r"lightning_(\d+)step", file.name)
     if lightning is None:
         return _LCM, Adapters(lora=file)
-    # Of the model card of ByteDance/SDXL-Lightning: Euler, trailing, no guidance.
+    # From the model card of ByteDance/SDXL-Lightning: Euler scheduler, trailing timesteps, no
+    # guidance.
     steps = int(lightning[1])
     recipe = Recipe(steps, 0.0, 1.0, scheduler="EulerDiscreteScheduler", spacing="trailing")
     return recipe, Adapters(lora=file)

@@ -1,4 +1,4 @@
-"""One SDXL inpainting pipeline in memory, shared by every role that it plays."""
+"""The SDXL inpainting pipeline, in memory once and shared by every role that uses it."""
 
 import copy
 import weakref
@@ -20,16 +20,19 @@ from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
 
 _BATCH = {"float32": 4}
-"""Pictures made at once, by dtype; one where not listed. A batch sums in another order than a single
-picture does: in float32 a level at most in the end, in half precision more than a seed may differ."""
+"""Largest batch by dtype; 1 for the others. A batch sums in another order than a single picture. In
+float32 the result differs by at most one level, but in half precision by more than the same seed
+may differ."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a picture is made: the number of steps, how hard the prompt pulls, how much is made anew.
+    """How a picture is generated.
 
-    guidance: no negative prompt at 1 and below. strength: 0..1, 1 from noise alone. scheduler: a class
-    of diffusers, the repository's own for None. spacing: its `timestep_spacing`, its own for None.
+    steps: number of denoising steps. guidance: weight of the prompt; at 1 and below there is no
+    negative prompt. strength: above 0, at most 1; 1 starts from noise only. scheduler: the name of
+    a class of diffusers; None means the repository's own. spacing: the scheduler's
+    `timestep_spacing`; None means its own.
     """
 
     steps: int
@@ -41,16 +44,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Adapters:
-    """What is put on the UNet: files of a LoRA and of an IP-Adapter, None for neither."""
+    """The adapters of a UNet: the file of a LoRA and the file of an IP-Adapter, each optional."""
 
     lora: Path | None = None
     ip_adapter: Path | None = None
 
 
 class SdxlPipeline:
-    """A loaded pipeline with a view of its UNet for each set of adapters, the weights shared.
+    """A loaded pipeline with a view of its UNet for each set of adapters.
 
-    Not run on full weights.
+    All views share the weights. sizes: the sizes that it works at. Raises BadWeightsError. Not
+    tested with full weights.
     """
 
     def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
@@ -60,11 +64,11 @@ class SdxlPipeline:
         )
         self._pipes: dict[Adapters, Any] = {Adapters(): self._plain}
         side = self._plain.unet.config.sample_size * self._plain.vae_scale_factor
-        # The UNet halves the latents twice, so that multiples of 32 need no padding within.
+        # The UNet halves the latents twice: multiples of 32 need no padding inside it.
         self.sizes = SizeRule(multiple=min(32, side // 2), area=side * side, least=side // 2)
 
     def prepare(self, adapters: Adapters) -> None:
-        """Load adapters, once. Raises BadWeightsError."""
+        """Load adapters, if they are not loaded yet; raises BadWeightsError."""
         with LOADING:
             if adapters in self._pipes:
                 return
@@ -87,7 +91,10 @@ class SdxlPipeline:
         return pipe
 
     def _load_ip_adapter(self, pipe: Any, file: Path) -> None:
-        """Put an IP-Adapter on a view; its picture encoder lies where h94/IP-Adapter keeps it."""
+        """Load an IP-Adapter into a view.
+
+        Its image encoder is found as in the layout of h94/IP-Adapter.
+        """
         root = file.parent.parent if "vit-h" in file.name else file.parent
         folder = root / ("models/image_encoder" if "vit-h" in file.name else "image_encoder")
         dtype = diffusion.torch_dtype(self._device_config)
@@ -112,23 +119,25 @@ class SdxlPipeline:
         adapters: Adapters | None = None,
         reference: Rgb | None = None,
     ) -> list[Rgb]:
-        """Return one picture for each seed, at the size of the one given.
+        """Return one picture for each seed, at the size of `rgb`.
 
-        Sides must be multiples of 8: raises ValueError. adapters: prepared before. reference: for an
-        IP-Adapter. Raises WorkCancelledError when nobody waits for it any more (`models.deadline`).
+        hole: True where the picture is generated. adapters: must be prepared before. reference: the
+        picture for an IP-Adapter. Raises ValueError if a side is not a multiple of 8,
+        WorkCancelledError if nobody waits any more (`models.deadline`), and FloatingPointError if
+        the result contains NaN.
         """
         if any(side % 8 for side in hole.shape):
             raise ValueError(f"sides of {hole.shape[1]}x{hole.shape[0]} are not multiples of 8")
         pipe = self._pipes[adapters or Adapters()]
-        most = _BATCH.get(self._device_config.dtype, 1)
-        made: list[Rgb] = []
-        for first in range(0, len(seeds), most):
-            batch = seeds[first : first + most]
+        size = _BATCH.get(self._device_config.dtype, 1)
+        pictures: list[Rgb] = []
+        for first in range(0, len(seeds), size):
+            batch = seeds[first : first + size]
             with diffusion.generating(self._device_config):
-                made += self._batch(
+                pictures += self._batch(
                     pipe, rgb, hole, prompt, negative_prompt, batch, recipe, reference
                 )
-        return made
+        return pictures
 
     def _batch(
         self,
@@ -146,7 +155,7 @@ class SdxlPipeline:
         negative = negative_prompt if recipe.guidance > 1 else None
         guide = {} if reference is None else {"ip_adapter_image": Image.fromarray(reference)}
         result = pipe(
-            # One of each for every generator: fewer would make pictures 2..N wholly others.
+            # One image and mask for every generator: with fewer, pictures 2..N would be different.
             image=[Image.fromarray(rgb)] * count,
             mask_image=[Image.fromarray(hole.astype(np.uint8) * np.uint8(255))] * count,
             generator=diffusion.generators(seeds),
@@ -156,17 +165,19 @@ class SdxlPipeline:
             num_inference_steps=diffusion.steps_for(recipe.strength, recipe.steps),
             guidance_scale=recipe.guidance,
             output_type="np",
-            callback_on_step_end=diffusion.stop_if_abandoned,
+            callback_on_step_end=diffusion.check_deadline,
             **diffusion.encode_prompts(pipe, self._device_config, prompt, negative, count),
             **guide,
         ).images
         if not np.isfinite(result).all():
-            raise FloatingPointError(f"the model gave no numbers in {self._device_config.dtype}")
+            raise FloatingPointError(
+                f"the result of the model is not finite in {self._device_config.dtype}"
+            )
         return [np.ascontiguousarray(one) for one in (result * 255).round().astype(np.uint8)]
 
 
 def _scheduler(pipe: Any, recipe: Recipe) -> Any:
-    """Return a scheduler for one call."""
+    """Return a new noise scheduler for one call."""
     own = pipe.scheduler
     kind = getattr(diffusers, recipe.scheduler) if recipe.scheduler else type(own)
     changes = {"timestep_spacing": recipe.spacing} if recipe.spacing else {}
@@ -179,10 +190,7 @@ _LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = 
 
 
 def shared_pipeline(folder: Path, device_config: DeviceConfig) -> SdxlPipeline:
-    """Return the pipeline of a folder, loaded once for as long as any role holds it.
-
-    Raises BadWeightsError.
-    """
+    """Return the pipeline of a folder, loaded once while any role uses it; raises BadWeightsError."""
     key = (folder.resolve(), device_config)
     with LOADING:
         pipeline = _LOADED.get(key)

@@ -1,1 +1,1 @@
-"""Backends on torch: networks that answer in one pass."""
+"""Backends on torch, except diffusion models."""

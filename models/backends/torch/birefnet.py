@@ -1,7 +1,7 @@
-"""Matting with BiRefNet and RMBG-2.0, whose network comes as code beside the weights.
+"""Matting with BiRefNet and RMBG-2.0.
 
-Run on tiny random weights with modelling code of their own only; not run on the published code and
-weights, nor on a GPU.
+The code of the network is in the same repository as the weights. Only tested with a tiny network
+with random weights: not with the published code and weights, and not on a GPU.
 """
 
 import json
@@ -23,16 +23,17 @@ from models.backends.torch.residence import DeviceModule
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, RemoteCodeError
 
-_MULTIPLE = 32  # of the sides that the networks take
+_MULTIPLE = 32  # the side of the networks' input must be a multiple of it
 TASK = "AutoModelForImageSegmentation"
+"""The key of the network's class in `config.json`."""
 
 
 class BiRefNet:
-    """Fulfils the role `models.roles.Matting`.
+    """Implements the role `models.roles.Matting`.
 
-    Weights are float32 whatever the device configuration asks for: the deformable convolutions take neither
-    bfloat16 nor, in RMBG-2.0, float16 weights. On a GPU a device configuration of either dtype runs the
-    network under float16 autocast.
+    Weights are float32 for every device configuration: the deformable convolutions do not support
+    bfloat16 weights nor, in RMBG-2.0, float16. With one of these dtypes on a GPU, the network runs
+    under float16 autocast.
     """
 
     def __init__(
@@ -43,11 +44,12 @@ class BiRefNet:
         allow_remote_code: bool = False,
         side: int | None = None,
     ) -> None:
-        """Load a local folder in hub layout, whose code is run only if `allow_remote_code`.
+        """Load a local folder in hub layout.
 
-        side: of the square the network sees; unless given it is what `preprocessor_config.json`
-        says, or 1024. The code is copied to the modules cache of transformers, which must be
-        writable. Raises RemoteCodeError, or BadWeightsError naming the file.
+        allow_remote_code: whether the folder's code may run. transformers copies it to its modules
+        cache, which must be writable. side: of the network's square input, a multiple of 32; by
+        default from `preprocessor_config.json`, else 1024. Raises RemoteCodeError if the code may
+        not run, BadWeightsError that names the file, and ValueError for a wrong side.
         """
         device_config = device_config or DeviceConfig()
         self._input = read_input(folder, side)
@@ -59,48 +61,50 @@ class BiRefNet:
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: a repository in hub layout, whose commit its card pins."""
+        """Load the model of a card; paths: a repository in hub layout. The card pins its commit."""
         return cls(paths[0], device_config, allow_remote_code=True)
 
     def matte(self, rgb: Rgb) -> Matte:
         """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
-        return to_full_size(rgb, self._look([rgb])[0])
+        return to_full_size(rgb, self._run([rgb])[0])
 
     def batch_key(self, rgb: Rgb) -> str:
-        """Let any pictures go together: each is squeezed to the same square (`models.runtime.batching`)."""
+        """Return one key for all pictures: each becomes the same square (`models.runtime.scheduler`)."""
         return "matte"
 
     def predict_batch(self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]) -> list[Matte]:
-        """Return the matte of each picture."""
+        """Return the matte of each picture, in order."""
         pictures = [args[0] for args, _ in calls]
-        mattes = self._look(pictures)
+        mattes = self._run(pictures)
         return [to_full_size(*pair) for pair in zip(pictures, mattes, strict=True)]
 
-    def _look(self, pictures: Sequence[Rgb]) -> list[Float]:
-        """Run the network: the matte of each square, 0..1."""
+    def _run(self, pictures: Sequence[Rgb]) -> list[Float]:
+        """Run the network. Return the matte of each square picture: side x side, 0..1."""
         tensor = torch.from_numpy(np.concatenate([self._input.tensor(rgb) for rgb in pictures]))
         device = self._module.device
-        faster = torch.autocast(device.type, torch.float16) if self._half else nullcontext()
-        with self._module.on_device() as network, faster:
-            answer = network(tensor.to(device))
-            logits = answer[-1] if isinstance(answer, list | tuple) else answer
+        autocast = torch.autocast(device.type, torch.float16) if self._half else nullcontext()
+        with self._module.on_device() as network, autocast:
+            output = network(tensor.to(device))
+            logits = output[-1] if isinstance(output, list | tuple) else output
             if logits.shape != (len(pictures), 1, *tensor.shape[2:]):
-                raise BadWeightsError(f"{self._folder} gives {tuple(logits.shape)}, no matte")
+                raise BadWeightsError(
+                    f"{self._folder} returns the shape {tuple(logits.shape)}, which is no matte"
+                )
             mattes = logits[:, 0].float().sigmoid().cpu().numpy()
         return [np.asarray(matte, np.float32) for matte in mattes]
 
 
 def _load(folder: Path, allow_remote_code: bool) -> nn.Module:
-    """Build the network by the folder's own code and give it the folder's weights, strictly.
+    """Build the network with the folder's own code, and load the folder's weights strictly.
 
-    `from_pretrained` is of no use: transformers 5 expects of the class what the published code
-    does not have, and a missing tensor is drawn at random there.
+    `from_pretrained` does not work here: transformers 5 needs attributes of the class that the
+    published code does not have, and it fills missing tensors with random numbers.
     """
     if not folder.is_dir():
-        raise BadWeightsError(f"{folder} is no local folder")
+        raise BadWeightsError(f"{folder} is not a local folder")
     classes = _classes(folder)
     if not allow_remote_code:
-        raise RemoteCodeError(f"{folder} brings code of its own, which its card does not allow")
+        raise RemoteCodeError(f"{folder} contains code of its own, which its card does not allow")
     file = folder / "model.safetensors"
     state = read_state(file)
     with LOADING:
@@ -110,25 +114,27 @@ def _load(folder: Path, allow_remote_code: bool) -> nn.Module:
 
 
 def _classes(folder: Path) -> dict[str, str]:
-    """Read which classes of the folder's own files are its configuration and its network."""
+    """Return the classes of the configuration and the network, as `file.Class` in the folder."""
     file = folder / "config.json"
     try:
-        named = json.loads(file.read_text())["auto_map"]
-        classes = {task: str(named[task]) for task in ("AutoConfig", TASK)}
+        auto_map = json.loads(file.read_text())["auto_map"]
+        classes = {task: str(auto_map[task]) for task in ("AutoConfig", TASK)}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadWeightsError(f"{file} names no code: {first_line(error)}") from error
     for name in classes.values():
-        # `other/repository--file.Class` would fetch code that nobody has pinned.
-        module, dot, made = name.partition(".")
-        if not (dot and module.isidentifier() and made.isidentifier()):
-            raise BadWeightsError(f"{file} names {name}, which is no class of a file beside it")
+        # `other/repository--file.Class` would download code without a pinned commit.
+        module, dot, class_name = name.partition(".")
+        if not (dot and module.isidentifier() and class_name.isidentifier()):
+            raise BadWeightsError(
+                f"{file} names {name}, which is no class of a file in the same folder"
+            )
         if not (folder / f"{module}.py").is_file():
             raise BadWeightsError(f"{folder / module}.py is missing")
     return classes
 
 
 def _build(folder: Path, classes: dict[str, str]) -> nn.Module:
-    """Run the folder's code: the network, its weights still random."""
+    """Run the folder's code. Return the network with random weights."""
     try:
         config_class: Any = get_class_from_dynamic_module(
             classes["AutoConfig"], folder, local_files_only=True
@@ -138,6 +144,6 @@ def _build(folder: Path, classes: dict[str, str]) -> nn.Module:
         )
         config = config_class.from_pretrained(folder, local_files_only=True)
         network: nn.Module = network_class(config=config)
-    except Exception as error:  # of code that we do not know
+    except Exception as error:  # the folder's code can raise anything
         raise BadWeightsError(f"the code in {folder} fails: {first_line(error)}") from error
     return network

@@ -1,8 +1,8 @@
-"""The captioning model: BLIP says in one sentence what a picture shows.
+"""The captioning model: BLIP describes a picture in one sentence.
 
-Li, Li, Xiong and Hoi, "BLIP: Bootstrapping Language-Image Pre-training", ICML 2022; the weights are
-Salesforce/blip-image-captioning-large (BSD-3-Clause), run by transformers' own class. Not run on full
-weights: tests use a tiny model.
+Li, Li, Xiong and Hoi, "BLIP: Bootstrapping Language-Image Pre-training", ICML 2022. The weights are
+Salesforce/blip-image-captioning-large (BSD-3-Clause), loaded by transformers' own class. Not tested
+with the full weights: tests use a tiny model.
 """
 
 import re
@@ -23,20 +23,22 @@ from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
 _NEW_TOKENS = 40
-"""A caption of BLIP's training data has ten words; more are repetitions."""
+"""Limit of the caption's length. Captions in BLIP's training data have about ten words; longer ones
+repeat."""
 _BEAMS = 3
 _WORK_SIDE = 768
-"""Pixels: larger pictures are reduced to it by area first, as the processor's own reduction to 384
-takes as long as the model for a picture of 12 MP."""
+"""Longest side in pixels. Larger pictures are reduced by area first: for 12 megapixels, the
+processor's own reduction to 384 takes as long as the model."""
 _START = re.compile(r"^(?:ara(?:ff?ed|ffe)|there (?:is|are))\s+", re.IGNORECASE)
-"""BLIP-large's habit: "arafed", a word of its training data that means nothing, and "there is"."""
+"""BLIP-large often starts with "there is", or with "arafed", a meaningless word from its training
+data."""
 
 
 class Captioner:
-    """Fulfils the role `models.roles.Captioning`; safe to call from several threads."""
+    """Implements the role `models.roles.Captioning`. Several threads may call it."""
 
     def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
-        """Load from a folder in Hugging Face layout; raises BadWeightsError."""
+        """Load from a folder in hub layout; raises BadWeightsError."""
         dtype = torch_dtype(device_config)
         model = load_pretrained(BlipForConditionalGeneration, folder, dtype)
         try:
@@ -52,11 +54,14 @@ class Captioner:
         return cls(paths[0], device_config)
 
     def caption(self, rgb: Rgb) -> str:
-        """Give one English sentence, without a full stop; the same picture gives the same sentence."""
+        """Return one English sentence without a full stop.
+
+        The same picture gives the same sentence.
+        """
         small = resize(rgb, within_side(rgb.shape[1], rgb.shape[0], _WORK_SIDE))
-        # As a picture: an array may be read-only, of which torch makes no tensor.
-        shown = Image.fromarray(small)
-        pixels = self._processor.image_processor(images=shown, return_tensors="pt")["pixel_values"]
+        # As a PIL image: torch cannot make a tensor from a read-only array.
+        image = Image.fromarray(small)
+        pixels = self._processor.image_processor(images=image, return_tensors="pt")["pixel_values"]
         with self._module.on_device() as model:
             tokens = model.generate(
                 pixel_values=pixels.to(self._module.device, self._module.dtype),
@@ -64,10 +69,10 @@ class Captioner:
                 num_beams=_BEAMS,
                 max_new_tokens=_NEW_TOKENS,
             )
-        words = tokens[0, 1:]  # the first token says that a caption begins
+        words = tokens[0, 1:]  # the first token is the start token
         return sentence(self._processor.tokenizer.decode(words, skip_special_tokens=True))
 
 
 def sentence(text: str) -> str:
-    """Return a model's caption on one line, without its full stop and its meaningless first words."""
+    """Return a model's caption on one line, without full stop and meaningless first words."""
     return _START.sub("", " ".join(text.split())).rstrip(" .")

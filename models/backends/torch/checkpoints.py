@@ -1,4 +1,4 @@
-"""Reading weight files: tensors only, every tensor wanted and no other, each fault naming its file."""
+"""Strict reading of weight files: only tensors, none missing, none unknown; every error names the file."""
 
 import warnings
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _jit: Any = torch.jit
 
 
 def check_file(file: Path) -> None:
-    """Raise BadWeightsError when `file` is missing, empty or a Git LFS pointer instead of its content."""
+    """Raise BadWeightsError if `file` is missing, empty, or a Git LFS pointer instead of the content."""
     if not file.is_file():
         raise BadWeightsError(f"{file} is missing")
     with file.open("rb") as stream:
@@ -42,9 +42,10 @@ def check_file(file: Path) -> None:
 
 
 def read_state(file: Path) -> dict[str, Any]:
-    """Read a `.safetensors` file, or one that torch saved, to main memory; raises BadWeightsError.
+    """Read the tensors of a `.safetensors` file or of a torch file, by name; raises BadWeightsError.
 
-    Of what torch saved only tensors and plain containers are read, never code.
+    They are loaded to main memory. From a torch file, only tensors and plain containers are loaded,
+    never code.
     """
     check_file(file)
     try:
@@ -59,27 +60,27 @@ def read_state(file: Path) -> dict[str, Any]:
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], file: Path) -> None:
-    """Give `module` its weights, cast to its own dtype; `file` is where they came from.
+    """Load weights into `module`, cast to its dtype. file: their source, for messages.
 
-    Raises BadWeightsError when a tensor is missing, unknown or of another shape.
+    Raises BadWeightsError if a tensor is missing, unknown or of another shape.
     """
-    wanted = module.state_dict()
-    faults = [f"{name} is missing" for name in wanted.keys() - state.keys()]
-    faults += [f"{name} is unknown" for name in state.keys() - wanted.keys()]
-    faults += [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted.keys() & state.keys()
-        if state[name].shape != wanted[name].shape
+    expected = module.state_dict()
+    problems = [f"{name} is missing" for name in expected.keys() - state.keys()]
+    problems += [f"{name} is unknown" for name in state.keys() - expected.keys()]
+    problems += [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(expected[name].shape)}"
+        for name in expected.keys() & state.keys()
+        if state[name].shape != expected[name].shape
     ]
-    refuse(faults, file)
+    raise_for_problems(problems, file)
     module.load_state_dict(dict(state), strict=True)
 
 
-def refuse(faults: list[str], file: Path) -> None:
-    """Raise BadWeightsError when there are faults, showing the first few."""
-    if faults:
-        more = f" and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-        raise BadWeightsError(f"{file} does not fit: {'; '.join(sorted(faults)[:_SHOWN])}{more}")
+def raise_for_problems(problems: list[str], file: Path) -> None:
+    """Raise BadWeightsError that names the first few problems, if there are any."""
+    if problems:
+        more = f" and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise BadWeightsError(f"{file} does not fit: {'; '.join(sorted(problems)[:_SHOWN])}{more}")
 
 
 def read_torchscript(file: Path) -> torch.jit.ScriptModule:
@@ -87,7 +88,7 @@ def read_torchscript(file: Path) -> torch.jit.ScriptModule:
     check_file(file)
     try:
         with warnings.catch_warnings():
-            # Torch deprecates the format; LaMa has been published in no other.
+            # Torch has deprecated the format, but LaMa is only published in it.
             warnings.filterwarnings("ignore", "`torch.jit")
             script: torch.jit.ScriptModule = _jit.load(str(file), map_location="cpu")
     except _UNREADABLE as error:
@@ -96,5 +97,5 @@ def read_torchscript(file: Path) -> torch.jit.ScriptModule:
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error says first, or its name when it says nothing."""
+    """Return the first line of an error's text, or the name of its class if the text is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,13 +1,13 @@
-"""Which device torch computes on, how much memory it has free, and giving back what is cached."""
+"""Torch's devices: choosing one, its free memory, and releasing torch's memory cache."""
 
 import psutil
 import torch
 
 
 def resolve(device: str) -> str:
-    """Return the device meant: `auto` is the first GPU, or the processor where there is none.
+    """Return the device for a setting. `auto` is the first GPU, or the CPU if there is no GPU.
 
-    Raises ValueError for a device that torch does not know or that is not there.
+    Raises ValueError for a device that torch does not know or cannot use.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -15,13 +15,13 @@ def resolve(device: str) -> str:
         return "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
+    except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
         raise ValueError(f"device {device!r} cannot be used: {error}") from error
     return device
 
 
 def free_mb(device: str) -> int:
-    """Return the memory that is free on a device, in MiB; for the processor, main memory."""
+    """Return the free memory of a device in MiB; for the CPU, of main memory."""
     if device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info(device)
         return int(free) >> 20
@@ -29,6 +29,6 @@ def free_mb(device: str) -> int:
 
 
 def release_cached() -> None:
-    """Give memory that torch holds for later back to the device."""
+    """Release the GPU memory that torch has cached."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

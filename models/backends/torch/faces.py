@@ -1,9 +1,10 @@
-"""The face analysis model of profile `open`: YuNet finds faces, FairFace tells age and gender.
+"""The face analysis model of profile `open`: YuNet finds faces, FairFace estimates age and gender.
 
-Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023, the file of OpenCV's model zoo
-(face_detection_yunet_2023mar.onnx, MIT), run by OpenCV's own class; Karkkainen and Joo, "FairFace: Face
-Attribute Dataset for Balanced Race, Gender, and Age", WACV 2021, as an ONNX file. FairFace also
-guesses race: that is thrown away unread. Expression and glasses are not told. Not run on full weights.
+Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023: the file of OpenCV's model
+zoo (face_detection_yunet_2023mar.onnx, MIT), run by OpenCV's own class. Karkkainen and Joo,
+"FairFace: Face Attribute Dataset for Balanced Race, Gender, and Age", WACV 2021: an ONNX file.
+FairFace also estimates race: that output is ignored. Expression and glasses are not estimated. Not
+tested with the full weights.
 """
 
 import math
@@ -25,41 +26,47 @@ from models.errors import BadWeightsError
 from models.roles import Face
 
 _SIDES = (1280, 320)
-"""Longest sides of the copies that faces are looked for in. YuNet sees faces of 10 to 300 px: in the
-larger copy those of a crowd, in the smaller one a face that fills the picture."""
+"""Longest sides, in pixels, of the two copies in which faces are detected. YuNet finds faces of 10
+to 300 pixels: those of a crowd in the larger copy, a face that fills the picture in the smaller
+one."""
 _MULTIPLE = 32
 _MIN_SCORE = 0.7
 _SAME = 0.5
-"""Boxes are of one face when more of the smaller one lies in the other."""
+"""Two boxes show the same face if more than this share of the smaller one is inside the other."""
 _NMS = 0.3
 _MAX_FACES = 64
 
 _SIDE = 224
 _FRAME = 1.5
-"""Side of the attributes' crop over the face's longer side: dlib's padding of 0.25, as in training."""
+"""Side of FairFace's crop divided by the face's longer side. It equals dlib's padding of 0.25, as
+in training."""
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 AGE_BINS = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, 100))
-"""FairFace's classes, in years; the last is "more than 70"."""
+"""FairFace's age classes, in years. The last one is "more than 70"."""
 _RACES, _GENDERS = 7, 2
 _OUTPUTS = _RACES + _GENDERS + len(AGE_BINS)
 _MIN_AGE_PROBABILITY = 0.5
 _MIN_GENDER_PROBABILITY = 0.8
 
 _DEPTH_TO_WIDTH = 0.636
-"""How far the tip of the nose stands before the eyes, over the distance of the eyes' middles: (7.476 -
-3.466) / 6.302 on MediaPipe's canonical face model (canonical_face_model.obj)."""
+"""Distance of the tip of the nose in front of the eyes, divided by the distance of the eyes'
+centres: (7.476 - 3.466) / 6.302 on MediaPipe's canonical face model (canonical_face_model.obj)."""
 
 
 class YuNetFaces:
-    """Fulfils the role `models.roles.FaceAnalysis`, one call at a time: the detector keeps its input's size."""
+    """Implements the role `models.roles.FaceAnalysis`.
+
+    One call at a time: the detector has state.
+    """
 
     def __init__(
         self, detector: Path, attributes: Path | None, device_config: DeviceConfig
     ) -> None:
-        """Load ONNX files; raises BadWeightsError. attributes: None tells no age and no gender.
+        """Load ONNX files; raises BadWeightsError.
 
-        Both run on the processor whatever the device configuration: they take milliseconds there.
+        attributes: FairFace; None to estimate no age and no gender. Both networks always run on the
+        CPU, where they take milliseconds.
         """
         check_file(detector)
         try:
@@ -69,7 +76,7 @@ class YuNetFaces:
             self._detect(np.zeros((_MULTIPLE, _MULTIPLE, 3), np.uint8))
         except cv2.error as error:
             raise BadWeightsError(
-                f"{detector} is no YuNet detector: {first_line(error)}"
+                f"{detector} is not a YuNet detector: {first_line(error)}"
             ) from error
         self._attributes = (
             None if attributes is None else _session(attributes, device_config.threads)
@@ -77,17 +84,20 @@ class YuNetFaces:
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: YuNet's and FairFace's files, or the folder that holds both."""
+        """Load the model of a card; paths: the files of YuNet and FairFace, or the folder of both."""
         detector, attributes = paths if len(paths) == 2 else sorted(paths[0].glob("*.onnx"))[::-1]
         return cls(detector, attributes, device_config)
 
     def analyse(self, rgb: Rgb) -> list[Face]:
-        """Return the faces of `rgb`, largest first, 64 at most."""
-        found = _distinct(np.concatenate([self._find(rgb, side) for side in _SIDES]))
-        return [self._face(rgb, row) for row in sorted(found, key=lambda row: -row[2] * row[3])]
+        """Return the faces of `rgb`, largest first, at most 64."""
+        rows = _distinct(np.concatenate([self._find(rgb, side) for side in _SIDES]))
+        return [self._face(rgb, row) for row in sorted(rows, key=lambda row: -row[2] * row[3])]
 
     def _find(self, rgb: Rgb, side: int) -> NDArray[np.float32]:
-        """Return OpenCV's rows of faces, n x 15, in pixels of `rgb`, found in a copy of that side."""
+        """Detect faces in a copy with the longest side `side`.
+
+        Return n x 15 values, in pixels of `rgb`.
+        """
         height, width = rgb.shape[:2]
         size = within_side(width, height, side)
         copy = resize(rgb, size)
@@ -97,7 +107,7 @@ class YuNetFaces:
         return rows
 
     def _detect(self, bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run the detector: x, y, width, height, five landmarks, score; n x 15."""
+        """Run the detector. Return n x 15: x, y, width, height, five landmarks (x, y), score."""
         self._detector.setInputSize((bgr.shape[1], bgr.shape[0]))
         _, rows = self._detector.detect(bgr)
         return np.zeros((0, 15), np.float32) if rows is None else np.array(rows, np.float32)
@@ -106,10 +116,10 @@ class YuNetFaces:
         x, y, width, height = (float(value) for value in row[:4])
         landmarks = row[4:14].reshape(5, 2).copy()
         yaw, roll = pose(landmarks)
-        age, gender, sure = None, None, None
+        age, gender, probability = None, None, None
         if self._attributes is not None:
             chip = _upright(rgb, (x + width / 2, y + height / 2), max(width, height), roll)
-            age, gender, sure = _told(_classify(self._attributes, chip))
+            age, gender, probability = _age_and_gender(_classify(self._attributes, chip))
         return Face(
             rect=(x, y, width, height),
             landmarks=landmarks,
@@ -118,35 +128,37 @@ class YuNetFaces:
             roll=roll,
             age=age,
             gender=gender,
-            gender_probability=sure,
+            gender_probability=probability,
         )
 
 
 def _distinct(rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Return the surest row of each face, 64 at most: no face lies in another.
+    """Return the row with the highest score of each face, at most 64. No face is inside another.
 
-    One face is found in both copies, and a part of a large one may be taken for a small one.
+    The same face may be found in both copies, and a part of a large face may be found as a small
+    one.
     """
     order = np.lexsort((-rows[:, 2] * rows[:, 3], -rows[:, 14]))
-    kept: list[NDArray[np.float32]] = []
+    faces: list[NDArray[np.float32]] = []
     for row in rows[order]:
-        if len(kept) < _MAX_FACES and all(_overlap(row, other) <= _SAME for other in kept):
-            kept.append(row)
-    return kept
+        if len(faces) < _MAX_FACES and all(_overlap(row, other) <= _SAME for other in faces):
+            faces.append(row)
+    return faces
 
 
 def _overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """Return the share of the smaller of two boxes that lies in the other."""
+    """Return the share (0..1) of the smaller of two boxes that is inside the other."""
     sides = np.minimum(a[:2] + a[2:4], b[:2] + b[2:4]) - np.maximum(a[:2], b[:2])
     smaller = min(float(a[2] * a[3]), float(b[2] * b[3]))
     return float(sides.clip(0).prod()) / max(smaller, 1.0)
 
 
 def pose(landmarks: NDArray[np.float32]) -> Pose:
-    """Measure a head's pose from YuNet's landmarks (5 x 2): the eye on the left of the picture, the
-    eye on the right, the tip of the nose, the corners of the mouth.
+    """Return a head's pose from YuNet's landmarks (5 x 2, x and y in pixels).
 
-    As `models.backends.dlib.faces.pose`, which has the eyes' corners and the base of the nose instead.
+    The landmarks are the eye on the left of the picture, the eye on the right, the tip of the nose
+    and the corners of the mouth. The method is that of `models.backends.dlib.faces.pose`, which
+    uses other landmarks.
     """
     left, right, nose = landmarks[:3]
     across = right - left
@@ -159,10 +171,10 @@ def pose(landmarks: NDArray[np.float32]) -> Pose:
 
 
 def _upright(rgb: Rgb, centre: tuple[float, float], side: float, roll: float) -> Rgb:
-    """Return a face turned upright, 224 x 224, black where the picture ends."""
+    """Return a face rotated upright, 224 x 224 x 3, black outside the picture. roll: in degrees."""
     scale = _SIDE / (_FRAME * max(side, 1.0))
     if scale < 0.5 and min(rgb.shape[:2]) > 1:
-        # By area first where much is reduced: warpAffine samples four pixels only.
+        # Reduce large faces by area first: warpAffine samples only four pixels.
         half = cv2.resize(rgb, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.uint8)
         return _upright(half, (centre[0] / 2, centre[1] / 2), side / 2, roll)
     turn = np.asarray(cv2.getRotationMatrix2D(centre, roll, scale), np.float64)
@@ -177,16 +189,19 @@ def _session(file: Path, threads: int) -> Any:
     options.inter_op_num_threads = 1
     try:
         session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        found = _classify(session, np.zeros((_SIDE, _SIDE, 3), np.uint8)).size
-    except Exception as error:  # onnxruntime's errors share no class but this
+        count = _classify(session, np.zeros((_SIDE, _SIDE, 3), np.uint8)).size
+    except Exception as error:  # onnxruntime's errors have no other common base class
         raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error
-    if found != _OUTPUTS:
-        raise BadWeightsError(f"{file} gives {found} numbers, FairFace {_OUTPUTS}")
+    if count != _OUTPUTS:
+        raise BadWeightsError(f"{file} returns {count} numbers, but FairFace returns {_OUTPUTS}")
     return session
 
 
 def _classify(session: Any, chip: Rgb) -> NDArray[np.float32]:
-    """Return FairFace's 18 scores: race, gender, age; in one output of the file or in three."""
+    """Return FairFace's 18 scores: race, gender, age.
+
+    The network has one output for all, or three.
+    """
     values = (chip.astype(np.float32) / 255 - _MEAN) / _STD
     batch = np.ascontiguousarray(values.transpose(2, 0, 1))[None]
     outputs = session.run(None, {session.get_inputs()[0].name: batch})
@@ -199,18 +214,21 @@ def _classify(session: Any, chip: Rgb) -> NDArray[np.float32]:
 _Gender = Literal["Female", "Male"]
 
 
-def _told(
+def _age_and_gender(
     scores: NDArray[np.float32],
 ) -> tuple[tuple[int, int] | None, _Gender | None, float | None]:
-    """Return age range, gender and its probability, each None when the network is not sure enough."""
+    """Return age range, gender and its probability.
+
+    Each is None if the network is not certain enough.
+    """
     genders = _softmax(scores[_RACES : _RACES + _GENDERS])
     ages = _softmax(scores[_RACES + _GENDERS :])
     age = AGE_BINS[int(ages.argmax())] if ages.max() >= _MIN_AGE_PROBABILITY else None
-    sure = float(genders.max())
-    if sure < _MIN_GENDER_PROBABILITY:
+    probability = float(genders.max())
+    if probability < _MIN_GENDER_PROBABILITY:
         return age, None, None
     labels: tuple[_Gender, _Gender] = ("Male", "Female")
-    return age, labels[int(genders.argmax())], sure
+    return age, labels[int(genders.argmax())], probability
 
 
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:

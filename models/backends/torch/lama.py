@@ -1,7 +1,7 @@
-"""Prompt-free inpainting with LaMa, which draws structure and texture on from what it has seen.
+"""Inpainting with LaMa, a network that continues structure and texture into a hole without a prompt.
 
 R. Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolutions", WACV 2022.
-Run here on random weights only, not on the published ones nor on a GPU.
+Only tested with random weights: not with the published ones, and not on a GPU.
 """
 
 import zipfile
@@ -32,50 +32,50 @@ from models.backends.weight_files import only_file
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, NothingToCopyError
 
-_MULTIPLE, _LEAST = 8, 16  # of the sides the network takes
+_MULTIPLE, _LEAST = 8, 16  # the network's input has sides that are multiples of 8, at least 16
 _PIXELS = 768 * 768
-"""Of a crop at most, so that memory is bounded and a hole stays of a size the network has learnt."""
+"""Largest number of pixels of a crop. It bounds memory, and keeps holes at a size that the network
+has learnt."""
 _MARGIN = 128
 _jit: Any = torch.jit
-_FEW = 256  # source pixels of a reduced crop below which there is no texture to take
+_FEW = 256  # with fewer source pixels in a reduced crop, there is no texture to copy
 
 
 class Lama:
-    """Fulfils the role `models.roles.Inpainting`.
+    """Implements the role `models.roles.Inpainting`.
 
-    The network sees a crop around each group of holes. A larger crop is reduced, filled, and given
-    full-size texture by `imaging.inpaint.resynthesis`. Weights are float32
-    whatever the device configuration asks for:
-    Fourier transforms of other sizes than powers of two take nothing else.
+    The network fills a crop around each group of holes. A larger crop is reduced and filled, and
+    `imaging.inpaint.resynthesis` adds the full-size texture. Weights are float32 for every device
+    configuration: Fourier transforms support only that for sizes that are not powers of two.
     """
 
     def __init__(self, file: Path, device_config: DeviceConfig | None = None) -> None:
         """Load a TorchScript archive (big-lama.pt), or plain weights of the same network.
 
-        Raises BadWeightsError naming the file.
+        Raises BadWeightsError that names the file.
         """
         self._file = file
         check_file(file)
         with LOADING:
-            network = _script(file) if _is_script(file) else _plain(file)
+            network = _load_script(file) if _is_script(file) else _load_plain(file)
         self._module = DeviceModule(network, device_config or DeviceConfig(), torch.float32)
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: one file or the folder that holds it."""
+        """Load the model of a card; paths: one file, or its folder."""
         return cls(only_file(paths[0]), device_config)
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
-        """Fill `hole`; see models.roles.Inpainting.
+        """Fill `hole`; see `models.roles.Inpainting`.
 
-        The network draws on all that it sees, and cannot be told what not to copy: what is to be
-        avoided is hidden from it with the hole, and so filled too, but not taken into the result.
+        The network may copy from everything that it sees. So the avoided pixels are hidden from it
+        like the hole. They are filled too, but that part of the fill is not used.
         """
         if not hole.any():
             return rgb.copy()
         hidden = hole if avoid is None else hole | avoid
         if hidden.all():
-            raise NothingToCopyError("the hole leaves no pixel to draw on from")
+            raise NothingToCopyError("the hole leaves no pixel to continue from")
 
         def choose(part: Window) -> Window:
             longer = max(side.stop - side.start for side in part)
@@ -87,14 +87,14 @@ class Lama:
         return fill_by_windows(rgb, hole, choose, fill)
 
     def _fill(self, rgb: Rgb, hole: Mask, hidden: Mask) -> Rgb:
-        """Fill a crop, at a reduced size when it is large."""
+        """Fill a crop, at a reduced size if it is large."""
         scale = int(np.ceil(np.sqrt(hole.size / _PIXELS)))
         if scale <= 1:
             return self._run(rgb, hidden)
         small = block_means(rgb, (scale, scale))
         small_hidden = touched_blocks(hidden, scale)
         filled = self._run(small, small_hidden)
-        # Blocks that reach beyond the crop are padding in part.
+        # Blocks that extend beyond the crop contain padding.
         source = ~small_hidden
         source[hole.shape[0] // scale :] = False
         source[:, hole.shape[1] // scale :] = False
@@ -120,14 +120,18 @@ class Lama:
             marked = torch.from_numpy(mask.astype(np.int64)).to(device)[None, None]
             filled: Tensor = network(pixels, marked)
             if filled.shape != pixels.shape:
-                raise BadWeightsError(f"{self._file} gives {tuple(filled.shape)}, no picture")
+                raise BadWeightsError(
+                    f"{self._file} returns the shape {tuple(filled.shape)}, which is no picture"
+                )
             levels = filled[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().to(torch.uint8)
             return levels.cpu().numpy()[:height, :width].astype(np.uint8, copy=False)
 
 
 class _Script(nn.Module):
-    """An archive of pictures 0..1 and masks of whole numbers, run without the profiling that lets
-    equal input give unequal output until the third call."""
+    """A TorchScript archive that takes pictures of 0..1 and integer masks.
+
+    It runs without TorchScript's profiling, which would change the output until the third call.
+    """
 
     def __init__(self, script: nn.Module) -> None:
         super().__init__()
@@ -139,7 +143,7 @@ class _Script(nn.Module):
 
 
 class _Plain(nn.Module):
-    """The network of spandrel, which takes masks of 0.0 and 1.0."""
+    """spandrel's network, which takes masks of 0.0 and 1.0."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -150,26 +154,26 @@ class _Plain(nn.Module):
 
 
 def _is_script(file: Path) -> bool:
-    """Tell a TorchScript archive, which holds code, from weights alone."""
+    """Whether a file is a TorchScript archive, which contains code, and not plain weights."""
     if not zipfile.is_zipfile(file):
         return False
     with zipfile.ZipFile(file) as archive:
         return any("/code/" in name for name in archive.namelist())
 
 
-def _script(file: Path) -> nn.Module:
+def _load_script(file: Path) -> nn.Module:
     return _Script(read_torchscript(file))
 
 
-def _plain(file: Path) -> nn.Module:
-    """Build the network for plain weights; spandrel leaves it in training mode."""
+def _load_plain(file: Path) -> nn.Module:
+    """Build the network for plain weights. spandrel leaves it in training mode."""
     state: Mapping[str, Any] = canonicalize_state_dict(read_state(file))
     try:
         network = ModelLoader().load_from_state_dict(dict(state))
     except UnsupportedModelError as error:
-        raise BadWeightsError(f"{file} is of no architecture that spandrel knows") from error
+        raise BadWeightsError(f"{file} has an architecture that spandrel does not know") from error
     except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError) as error:
         raise BadWeightsError(f"{file} does not fit: {first_line(error)}") from error
     if not isinstance(network, MaskedImageModelDescriptor):
-        raise BadWeightsError(f"{file} is no network that fills holes")
+        raise BadWeightsError(f"{file} is not an inpainting network")
     return _Plain(network.model)

@@ -1,7 +1,7 @@
-"""Moderation with an image classifier of the hub, run by transformers' own classes.
+"""Moderation with an image classifier from the hub, run by transformers' own classes.
 
-Meant for Falconsai/nsfw_image_detection and Freepik/nsfw_image_detector. Run here on random weights
-only, not on the published ones nor on a GPU.
+It is for Falconsai/nsfw_image_detection and Freepik/nsfw_image_detector. Only tested with random
+weights: not with the published ones, and not on a GPU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,22 @@ from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
 UNSAFE = frozenset({"nsfw", "unsafe", "medium", "high", "porn", "hentai", "sexy"})
-"""Labels that count as nsfw."""
+"""Labels that count as nsfw, in lower case."""
 SAFE = frozenset({"normal", "sfw", "safe", "neutral", "low", "drawings"})
+"""Labels that do not count as nsfw, in lower case."""
 
 
 class NsfwClassifier:
-    """Fulfils the role `models.roles.Moderation`: the sum of the unsafe labels' probabilities."""
+    """Implements the role `models.roles.Moderation`.
+
+    The score is the sum of the unsafe labels' probabilities.
+    """
 
     def __init__(self, folder: Path, device_config: DeviceConfig | None = None) -> None:
         """Load a local folder in hub layout, strictly; raises BadWeightsError.
 
-        A label that is neither known as safe nor as unsafe is an error: a guess could let through
-        what must not be shown.
+        A label in neither SAFE nor UNSAFE is an error: a wrong guess could let unsafe pictures
+        pass.
         """
         device_config = device_config or DeviceConfig()
         gpu = device_config.device.startswith("cuda")
@@ -51,7 +55,7 @@ class NsfwClassifier:
         self._unsafe = [i for i, name in labels.items() if name in UNSAFE]
         if unknown or not self._unsafe:
             raise BadWeightsError(
-                f"{folder / 'config.json'} has labels of no known meaning: {unknown}"
+                f"{folder / 'config.json'} has labels of unknown meaning: {unknown}"
             )
         self._module: DeviceModule[Any] = DeviceModule(network, device_config, dtype)
 
@@ -61,20 +65,20 @@ class NsfwClassifier:
         return cls(paths[0], device_config)
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
-        """Return `nsfw`, 0..1."""
-        return self._look([rgb])[0]
+        """Return the score `nsfw`, 0..1."""
+        return self._run([rgb])[0]
 
     def batch_key(self, rgb: Rgb) -> str:
-        """Let any pictures go together: each is brought to one size (`models.runtime.batching`)."""
+        """Return one key for all pictures: each is resized to the same size (`models.runtime.scheduler`)."""
         return "score"
 
     def predict_batch(
         self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]
     ) -> list[Mapping[str, float]]:
-        """Score each picture."""
-        return self._look([args[0] for args, _ in calls])
+        """Return the scores of each picture, in order."""
+        return self._run([args[0] for args, _ in calls])
 
-    def _look(self, pictures: Sequence[Rgb]) -> list[Mapping[str, float]]:
+    def _run(self, pictures: Sequence[Rgb]) -> list[Mapping[str, float]]:
         images = [Image.fromarray(rgb) for rgb in pictures]
         pixels = self._processor(images=images, return_tensors="pt")["pixel_values"]
         with self._module.on_device() as network:

@@ -1,4 +1,4 @@
-"""Where a network's weights live between calls."""
+"""A network on its device, with or without offload to main memory between calls."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 class DeviceModule(Generic[Net]):
-    """A network in evaluation mode, on its device or, with `offload`, there only while it runs.
+    """A network in evaluation mode. It is on its device, or with `offload` only while it runs.
 
-    One call runs at a time, which is the scheduler's business: the working memory of two is what a small GPU
-    has not got, and two would not be faster.
+    The scheduler makes one call at a time: two would not be faster, and a small GPU has no memory
+    for them.
     """
 
     def __init__(self, network: Net, device_config: DeviceConfig, dtype: torch.dtype) -> None:
-        """Hold `network` in `dtype`."""
+        """Move `network` to its device in `dtype`; with `offload`, to main memory."""
         self.device = torch.device(device_config.device)
         self.dtype = dtype
         self._offload = device_config.offload and self.device.type != "cpu"
@@ -29,7 +29,7 @@ class DeviceModule(Generic[Net]):
 
     @contextmanager
     def on_device(self) -> Iterator[Net]:
-        """Yield the network on its device, for inference."""
+        """Yield the network on its device, in inference mode."""
         with torch.inference_mode():
             if not self._offload:
                 yield self._network

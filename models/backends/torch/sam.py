@@ -1,7 +1,7 @@
-"""Segmentation with SAM through the package segment-anything.
+"""Segmentation with SAM, through the package segment-anything.
 
-A. Kirillov et al., "Segment Anything", ICCV 2023. Run here on random weights only, not on the
-published ones nor on a GPU.
+A. Kirillov et al., "Segment Anything", ICCV 2023. Only tested with random weights: not with the
+published ones, and not on a GPU.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,18 +32,20 @@ from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
 WORK_PIXELS = 1_500_000
-"""Masks are drawn at this size: the generator holds every candidate at the size of its picture."""
+"""Number of pixels at which masks are made. The generator holds every candidate mask at the
+picture's size."""
 BATCH_CPU, BATCH_GPU = 8, 64
-"""Points prompted at once: of 1.5 MP, each takes 18 MB."""
-WINDOW, HEADS = 14, 8  # of all published checkpoints, and told by no tensor
+"""Points in one batch. At 1.5 megapixels, each takes 18 MB."""
+WINDOW, HEADS = 14, 8  # the same in all published checkpoints; no tensor shows them
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 class Sam:
-    """Fulfils the role `models.roles.Segmentation`.
+    """Implements the role `models.roles.Segmentation`.
 
-    Weights are float32; on a GPU a device configuration of less runs the image encoder, which takes most of
-    the time, under autocast. Objects may lack: what no mask is sure of is 0.
+    Weights are float32. With another dtype on a GPU, the image encoder, which takes most of the
+    time, runs under autocast. The map need not cover the picture: pixels without a certain mask are
+    0.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class Sam:
         batch: int | None = None,
         thresholds: tuple[float, float] = (0.88, 0.95),
     ) -> None:
-        """Load a checkpoint (vit_b, vit_l, vit_h; the kind is told from its tensors).
+        """Load a checkpoint (vit_b, vit_l or vit_h). Its tensors show which it is.
 
-        points: prompted along each side. batch: points prompted at once. thresholds: least predicted
-        IoU and stability of a mask, the package's own unless given. Raises BadWeightsError naming the file.
+        points: number of prompt points along each side. batch: points in one batch. thresholds:
+        least predicted IoU and stability of a mask; by default the package's own. Raises
+        BadWeightsError that names the file.
         """
         device_config = device_config or DeviceConfig()
         state = read_state(file)
@@ -75,14 +78,14 @@ class Sam:
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig, points: int = 32) -> Self:
-        """Load the model of a card; paths: one file or the folder that holds it."""
+        """Load the model of a card; paths: one file, or its folder."""
         return cls(only_file(paths[0]), device_config, points=points)
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Give the objects of `rgb`; see models.roles.Segmentation."""
+        """Return the objects of `rgb`; see `models.roles.Segmentation`."""
         small = resize(rgb, within_area(rgb.shape[1], rgb.shape[0], WORK_PIXELS))
         with self._module.on_device() as network:
-            # The generator holds the picture's features: one for each call.
+            # One generator for each call: it holds the features of the picture.
             generator = SamAutomaticMaskGenerator(
                 network,
                 points_per_side=self._points,
@@ -91,14 +94,17 @@ class Sam:
                 stability_score_thresh=self._thresholds[1],
                 output_mode="uncompressed_rle",
             )
-            found = generator.generate(small)
-        found.sort(key=lambda mask: -mask["area"])
-        masks = [rle_to_mask(mask["segmentation"]) for mask in found[:255]]
+            candidates = generator.generate(small)
+        candidates.sort(key=lambda mask: -mask["area"])
+        masks = [rle_to_mask(mask["segmentation"]) for mask in candidates[:255]]
         return label_map(masks, rgb.shape[1], rgb.shape[0])
 
 
 class _Autocast(nn.Module):
-    """An image encoder run at a lower precision; what follows compares numbers and stays exact."""
+    """An image encoder that runs at lower precision.
+
+    Its result is float32, because the rest must be exact.
+    """
 
     def __init__(self, encoder: nn.Module, dtype: str) -> None:
         super().__init__()
@@ -113,7 +119,7 @@ class _Autocast(nn.Module):
 
 
 def build(state: Mapping[str, Tensor], file: Path) -> Any:
-    """Build the network whose tensors `state` has, its weights still random."""
+    """Build the network that fits the tensors in `state`, with random weights; raises BadWeightsError."""
     try:
         encoder = _encoder(state)
         width = state["mask_decoder.iou_token.weight"].shape[1]
@@ -144,13 +150,15 @@ def build(state: Mapping[str, Tensor], file: Path) -> Any:
             pixel_std=list(_STD),
         )
     except KeyError as error:
-        raise BadWeightsError(f"{file} is no SAM checkpoint: {error.args[0]} is missing") from error
+        raise BadWeightsError(
+            f"{file} is not a SAM checkpoint: {error.args[0]} is missing"
+        ) from error
     except (ValueError, AttributeError, AssertionError, IndexError, ZeroDivisionError) as error:
-        raise BadWeightsError(f"{file} is no SAM checkpoint: {error}") from error
+        raise BadWeightsError(f"{file} is not a SAM checkpoint: {error}") from error
 
 
 def _encoder(state: Mapping[str, Tensor]) -> Any:
-    """Build the image encoder; blocks with positions for the whole grid attend to all of it."""
+    """Build the image encoder. Blocks with positions for the whole grid have global attention."""
     blocks = "image_encoder.blocks."
     embed, _, patch, _ = state["image_encoder.patch_embed.proj.weight"].shape
     grid = state["image_encoder.pos_embed"].shape[1]
@@ -175,7 +183,7 @@ def _encoder(state: Mapping[str, Tensor]) -> Any:
 
 
 def _count(state: Mapping[str, Tensor], prefix: str) -> int:
-    """Count the numbered modules under a prefix."""
+    """Return the number of numbered modules under a prefix; raises KeyError if there are none."""
     numbers = {name[len(prefix) :].partition(".")[0] for name in state if name.startswith(prefix)}
     if not numbers:
         raise KeyError(f"{prefix}0")

@@ -1,7 +1,7 @@
-"""Segmentation with SAM 2 through transformers.
+"""Segmentation with SAM 2, through transformers.
 
-N. Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. Run here on random weights
-only, not on the published ones nor on a GPU.
+N. Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. Only tested with random
+weights: not with the published ones, and not on a GPU.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from models.errors import BadWeightsError
 
 
 class Sam2:
-    """Fulfils the role `models.roles.Segmentation`; what no mask is sure of is 0."""
+    """Implements the role `models.roles.Segmentation`. Pixels without a certain mask are 0."""
 
     def __init__(
         self,
@@ -39,8 +39,9 @@ class Sam2:
     ) -> None:
         """Load a local folder in hub layout, strictly.
 
-        points: prompted along each side. batch: points prompted at once. thresholds: least predicted
-        IoU and stability of a mask, the pipeline's own unless given. Raises BadWeightsError.
+        points: number of prompt points along each side. batch: points in one batch. thresholds:
+        least predicted IoU and stability of a mask; by default the pipeline's own. Raises
+        BadWeightsError.
         """
         device_config = device_config or DeviceConfig()
         gpu = device_config.device.startswith("cuda")
@@ -64,7 +65,7 @@ class Sam2:
         return cls(paths[0], device_config, points=points)
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Return the objects of `rgb`; see models.roles.Segmentation."""
+        """Return the objects of `rgb`; see `models.roles.Segmentation`."""
         kind: Any = MaskGenerationPipeline
         small = resize(rgb, within_area(rgb.shape[1], rgb.shape[0], WORK_PIXELS))
         picture = Image.fromarray(small)
@@ -72,12 +73,12 @@ class Sam2:
             generate = kind(
                 model=network, image_processor=self._processor, device=self._module.device
             )
-            found = generate(
+            result = generate(
                 picture,
                 points_per_crop=self._points,
                 points_per_batch=self._batch,
                 pred_iou_thresh=self._thresholds[0],
                 stability_score_thresh=self._thresholds[1],
             )
-        masks = [np.asarray(mask, np.bool_) for mask in found["masks"]]
+        masks = [np.asarray(mask, np.bool_) for mask in result["masks"]]
         return label_map(masks, rgb.shape[1], rgb.shape[0])

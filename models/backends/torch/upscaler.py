@@ -1,6 +1,6 @@
-"""Super-resolution with any network that spandrel knows, in tiles.
+"""Super-resolution with any network that spandrel knows, tile by tile.
 
-Run here on random weights only, not on published ones nor on a GPU.
+Only tested with random weights: not with published ones, and not on a GPU.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,26 +31,28 @@ from models.errors import BadWeightsError
 FACTORS = (2, 4)
 SCALES = (2, 4, 8)
 MARGIN = 32
-"""Pixels of the picture given with each tile on every side. Of Real-ESRGAN's RRDBNet more is within
-reach, yet what lies further off hardly matters; windows of attention (8 or 16) keep their places."""
+"""Pixels of context on every side of a tile. Real-ESRGAN's RRDBNet reaches farther, but pixels
+farther away hardly matter. It is a multiple of the attention windows (8 or 16), so that these keep
+their position."""
 TILE = 256
+"""Side of a tile with its margins, in pixels."""
 
 
 class Upscaler:
-    """Fulfils the role `models.roles.SuperResolution`.
+    """Implements the role `models.roles.SuperResolution`.
 
-    What the network makes of a tile is brought in line with the picture by one back-projection step
-    (M. Irani and S. Peleg, "Improving resolution by image registration", 1991), so that it keeps
-    the colours. Float16 and bfloat16 are used on a GPU where the architecture can take them.
+    One back-projection step makes the network's result consistent with the picture, so that colours
+    do not change (M. Irani and S. Peleg, "Improving resolution by image registration", 1991). On a
+    GPU, float16 and bfloat16 are used if the architecture supports them.
     """
 
     def __init__(
         self, file: Path, device_config: DeviceConfig | None = None, *, tile: int = TILE
     ) -> None:
-        """Load a `.safetensors` or `.pth` file; the architecture is told from its tensors.
+        """Load a `.safetensors` or `.pth` file. Its tensors show the architecture.
 
-        tile: side in pixels of the given picture that the network sees at once, margins included, a
-        multiple of 32. Raises BadWeightsError naming the file.
+        tile: side of a tile with its margins, in pixels of the original, a multiple of 32 above 64.
+        Raises BadWeightsError that names the file, and ValueError for a wrong tile.
         """
         if tile % MARGIN or tile <= 2 * MARGIN:
             raise ValueError(f"tile {tile} is not a multiple of {MARGIN} above {2 * MARGIN}")
@@ -65,15 +67,15 @@ class Upscaler:
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: one file or the folder that holds it."""
+        """Load the model of a card; paths: one file, or its folder."""
         return cls(only_file(paths[0]), device_config)
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
-        """Return `rgb` at `factor` (2 or 4) times its width and height.
+        """Return `rgb` enlarged to `factor` (2 or 4) times its width and height.
 
-        A network of a larger factor is averaged down; one of a smaller is run twice. Beside the
-        result, memory is that of one tile. Raises ValueError for another factor, and WorkCancelledError between
-        two tiles once nobody waits any more.
+        If the network has a larger factor, its result is averaged down; with a smaller one, it runs
+        twice. In addition to the result, memory for one tile is needed. Raises ValueError for
+        another factor. Raises WorkCancelledError, between two tiles, if nobody waits any more.
         """
         if factor not in FACTORS:
             raise ValueError(f"factor {factor} is not one of {FACTORS}")
@@ -84,17 +86,18 @@ class Upscaler:
         inner = slice(MARGIN * factor, -MARGIN * factor)
         for top, left, tile in _tiles(rgb, self._tile):
             checkpoint()
-            place = result[top * factor :, left * factor :]
+            target = result[top * factor :, left * factor :]
             large = self._enlarge(tile, factor)[inner, inner]
-            rows, columns = (min(a, b) for a, b in zip(place.shape[:2], large.shape, strict=False))
-            place[:rows, :columns] = large[:rows, :columns]
+            rows, columns = (min(a, b) for a, b in zip(target.shape[:2], large.shape, strict=False))
+            target[:rows, :columns] = large[:rows, :columns]
         return result
 
     def _enlarge(self, tile: Rgb, factor: int) -> Rgb:
         """Enlarge a tile, margins included."""
         device, dtype = self._module.device, self._module.dtype
         with self._module.on_device():
-            # The descriptor runs the resident network, with what its architecture wants around it.
+            # The descriptor runs the module's network, with the pre- and postprocessing of its
+            # architecture.
             small = torch.from_numpy(tile).to(device).permute(2, 0, 1)[None].float() / 255
             large: Tensor = self._network(small.to(dtype)).float()
             large = functional.avg_pool2d(large, self._scale // factor)
@@ -107,9 +110,9 @@ class Upscaler:
 def _tiles(rgb: Rgb, side: int) -> Iterator[tuple[int, int, Rgb]]:
     """Cut a picture into squares of one size that overlap by their margins.
 
-    Gives the corner of what lies within the margins, and the square, the picture mirrored beyond
-    its edges. One size spares the GPU another plan for every picture; only a picture smaller than
-    a square gets less.
+    Yield the upper left corner of the part inside the margins (top, left), and the square with its
+    margins. The picture is mirrored beyond its edges. With one size, the GPU needs no new plan for
+    every picture; only a picture that is smaller than a square gets a smaller one.
     """
     height, width = rgb.shape[:2]
     sides = [min(side, -(-(length + 2 * MARGIN) // MARGIN) * MARGIN) for length in (height, width)]
@@ -130,24 +133,24 @@ def _tiles(rgb: Rgb, side: int) -> Iterator[tuple[int, int, Rgb]]:
 
 
 def _load(file: Path) -> ImageModelDescriptor[nn.Module]:
-    """Tell the architecture from the file's tensors, and build it with them."""
+    """Build the network: spandrel finds the architecture that fits the file's tensors."""
     state = canonicalize_state_dict(read_state(file))
     try:
         with LOADING:
             network = ModelLoader().load_from_state_dict(state)
     except UnsupportedModelError as error:
-        raise BadWeightsError(f"{file} is of no architecture that spandrel knows") from error
+        raise BadWeightsError(f"{file} has an architecture that spandrel does not know") from error
     except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError) as error:
         raise BadWeightsError(f"{file} does not fit: {first_line(error)}") from error
     if not isinstance(network, ImageModelDescriptor) or network.scale not in SCALES:
-        raise BadWeightsError(f"{file} is no network that enlarges 2, 4 or 8 times")
+        raise BadWeightsError(f"{file} is not a network that enlarges 2, 4 or 8 times")
     if (network.input_channels, network.output_channels) != (3, 3):
-        raise BadWeightsError(f"{file} does not take and give RGB")
+        raise BadWeightsError(f"{file} does not take and return RGB")
     return network
 
 
 def _dtype(network: ImageModelDescriptor[nn.Module], device_config: DeviceConfig) -> torch.dtype:
-    """Return the dtype asked for if the network takes it; processors are slower with less."""
+    """Return the configured dtype if the network supports it on a GPU, else float32, as on the CPU."""
     if device_config.device.startswith("cuda"):
         if device_config.dtype == "float16" and network.supports_half:
             return torch.float16
