@@ -38,8 +38,8 @@ def visible_share(alpha: Alpha8, own: Alpha8 | None) -> Alpha8:
 def over(front: Rgb, alpha: Alpha8, back: Rgb) -> Rgb:
     """Return `front` over the opaque `back`: `back` where `alpha` is 0, `front` where it is 255.
 
-    All three have the same height and width. `back` may be a view that repeats one colour. Each value is
-    rounded to nearest, and exact where alpha is 0 or 255.
+    All three have the same height and width. `back` may be a view that repeats one colour. Each
+    value is rounded to nearest, and exact where alpha is 0 or 255.
     """
     result = np.empty(front.shape, np.uint8)
     for top in range(0, alpha.shape[0], _STRIP):
@@ -78,9 +78,10 @@ def seam(hole: Mask) -> Alpha8:
 
 
 def paste(rgb: Rgb, hole: Mask, window: Window, made: Rgb) -> Rgb:
-    """Return a copy of `rgb` with new pixels in the hole of a window. The seam is blended inside the hole.
+    """Return a copy of `rgb` with new pixels in the hole of a window.
 
-    made: the new pixels of the window, at any size. Outside the hole the result is `rgb`, bit for bit.
+    The seam is blended inside the hole. made: the new pixels of the window, at any size. Outside
+    the hole the result is `rgb`, bit for bit.
     """
     result = rgb.copy()
     part, part_hole = result[window], hole[window]

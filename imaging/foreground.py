@@ -28,8 +28,9 @@ _REACH = 3
 _NEAR = 2
 """Radius, in gathered pixels, of the neighbourhood with full weight."""
 _FAR = ((4, 2, 1e-2), (8, 4, 1e-4))
-"""Wider neighbourhoods, of about 8 and 32 gathered pixels: the factor by which the picture is reduced,
-the radius in the reduced picture, and the weight. A far colour counts only where none is near."""
+"""Wider neighbourhoods, of about 8 and 32 gathered pixels: the factor by which the picture is
+reduced, the radius in the reduced picture, and the weight. A far colour counts only where none is
+near."""
 _ANYWHERE = 1e-6
 """Weight of the whole picture's mean colour, for pixels with no colour in any neighbourhood."""
 _PURITY = 16
@@ -152,7 +153,10 @@ def _gather_runs(
     weights: NDArray[np.uint8],
     pure: _Kind,
 ) -> Gathered:
-    """Gather colours as `gather` does. weights: one for each alpha; pure: the kind with full weight."""
+    """Gather colours as `gather` does.
+
+    weights: one for each alpha; pure: the kind with full weight.
+    """
     down, across = block
     shape = -(-alpha.shape[0] // down), -(-alpha.shape[1] // across), 4
     result: Gathered = np.zeros(shape, np.float32)
@@ -181,7 +185,10 @@ def _pad_edges(small: Rgb) -> Rgb:
 
 
 def _repeat(padded: Rgb, part: Tile, block: Block, result: Rgb) -> None:
-    """Fill a part of `result`, each block with its one colour. Blocks at the end may be incomplete."""
+    """Fill a part of `result`, each block with its one colour.
+
+    Blocks at the end may be incomplete.
+    """
     (down, across), (ys, xs) = block, part
     rows, columns = (
         slice(side.start // size + 1, -(-side.stop // size) + 1)
@@ -215,7 +222,10 @@ def _enlarge(padded: Rgb, part: Tile, block: Block) -> Rgb:
 def _correct(
     result: Rgb, tile: Tile, rgb: Rgb, alpha: Alpha8, padded: tuple[Rgb, Rgb], block: Block
 ) -> None:
-    """Correct a tile of `result` where alpha is 1..254. padded: foreground and background colours."""
+    """Correct a tile of `result` where alpha is 1..254.
+
+    padded: foreground and background colours.
+    """
     partial = cv2.inRange(alpha[tile], 1, 254)
     x, y, width, height = cv2.boundingRect(partial)
     if not width:
@@ -267,6 +277,9 @@ def _three_channels(plane: Float) -> Float:
 
 
 def _strips(length: int, multiple: int) -> Iterator[slice]:
-    """Cut rows or columns into strips of about 128. Each but the last is a multiple of `multiple`."""
+    """Cut rows or columns into strips of about 128.
+
+    Each but the last is a multiple of `multiple`.
+    """
     side = max(1, _TILE // multiple) * multiple
     return (slice(start, min(start + side, length)) for start in range(0, length, side))

@@ -24,11 +24,11 @@ _TILE = 192
 def refine(rgb: Rgb, coarse: Float) -> Matte:
     """Return a matte at the size of `rgb`, whose edges follow hair and outlines in the picture.
 
-    coarse: height x width of any size, float32, from 0 (background) to 1 (subject). Where it is certain,
-    it stays. Elsewhere alpha solves the matting equations of the guided filter's linear colour model, at
-    a longest side of about 512 (He, Sun and Tang, "Fast matting using large kernel matting Laplacian
-    matrices", CVPR 2010). The model's coefficients, not the alpha, are then enlarged and applied to the
-    full picture (He and Sun, "Fast guided filter", 2015).
+    coarse: height x width of any size, float32, from 0 (background) to 1 (subject). Where it is
+    certain, it stays. Elsewhere alpha solves the matting equations of the guided filter's linear
+    colour model, at a longest side of about 512 (He, Sun and Tang, "Fast matting using large kernel
+    matting Laplacian matrices", CVPR 2010). The model's coefficients, not the alpha, are then
+    enlarged and applied to the full picture (He and Sun, "Fast guided filter", 2015).
     """
     height, width = rgb.shape[:2]
     step = -(-max(height, width) // _WORK_SIDE)
@@ -42,8 +42,8 @@ def refine(rgb: Rgb, coarse: Float) -> Matte:
 class _Guide:
     """The guide of a guided filter: in each window of the picture, alpha is a linear function of the colours.
 
-    picture: height x width x 3, float32, 0..1. radius: of the windows, in pixels. eps: added to each
-    variance, so that it is never 0.
+    picture: height x width x 3, float32, 0..1. radius: of the windows, in pixels. eps: added to
+    each variance, so that it is never 0.
     """
 
     def __init__(self, picture: Float, radius: int, eps: float) -> None:
@@ -55,7 +55,10 @@ class _Guide:
         self._factor(eps)
 
     def model(self, alpha: Float) -> list[Float]:
-        """Fit `alpha` in every window. Return the slopes for R, G and B and the offset, averaged per pixel."""
+        """Fit `alpha` in every window.
+
+        Return the slopes for R, G and B and the offset, averaged per pixel.
+        """
         fit = [self._mean(np.multiply(plane, alpha, out=self._scratch)) for plane in self._planes]
         fit.append(self._mean(alpha))
         for top in range(0, alpha.shape[0], _ROWS):
@@ -65,7 +68,8 @@ class _Guide:
     def solve(self, rough: Float, weight: Float, steps: int) -> Float:
         """Return the alpha, 0..1, that fits the colours and is close to `rough` where `weight` is large.
 
-        The method is conjugate gradients with a diagonal preconditioner. The filter is I minus the Laplacian.
+        The method is conjugate gradients with a diagonal preconditioner. The filter is I minus the
+        Laplacian.
         """
         alpha = rough.copy()
         residual = weight * rough - self._system(alpha, weight)
@@ -105,7 +109,8 @@ class _Guide:
     def _factor(self, eps: float) -> None:
         """Factor each window's covariance matrix into L D L'.
 
-        If the colours are nearly collinear, float32 is exact enough for this, but not for the determinant.
+        If the colours are nearly collinear, float32 is exact enough for this, but not for the
+        determinant.
         """
 
         def covariance(i: int, j: int) -> Float:
@@ -129,7 +134,8 @@ class _Guide:
     def _fit(self, rows: slice, r: Float, g: Float, b: Float, offset: Float) -> None:
         """Turn the means of colour times alpha, and of alpha, into slopes and offset, in place.
 
-        The slopes are the covariance of colours and alpha, divided by the covariance of the colours.
+        The slopes are the covariance of colours and alpha, divided by the covariance of the
+        colours.
         """
         scratch = self._scratch[rows]
         means = [mean[rows] for mean in self._means]
@@ -151,8 +157,8 @@ class _Guide:
 def _constraints(coarse: Float, height: int, width: int) -> tuple[Float, Float]:
     """Return the coarse matte at height x width, and its certainty there (0..1).
 
-    Uncertainty inside a subject is not transparency: a smoothstep moves it towards 0 and 1. At edges the
-    picture's colours decide.
+    Uncertainty inside a subject is not transparency: a smoothstep moves it towards 0 and 1. At
+    edges the picture's colours decide.
     """
     coarse = coarse * coarse * (3 - 2 * coarse)
     near = np.ones((3, 3), np.uint8)
@@ -202,9 +208,10 @@ def _apply(model: list[Float], work: Float, rgb: Rgb, block: tuple[int, int]) ->
 
 
 def _block_means(rgb: Rgb, block: tuple[int, int]) -> Float:
-    """Return the mean of each block of rows x columns, 0..1. An incomplete last block repeats its neighbour.
+    """Return the mean of each block of rows x columns, 0..1.
 
-    With whole blocks, every tile of the result matches its tile of the picture exactly.
+    An incomplete last block repeats its neighbour. With whole blocks, every tile of the result
+    matches its tile of the picture exactly.
     """
     rows, columns = rgb.shape[0] // block[0], rgb.shape[1] // block[1]
     small = shrink(rgb[: rows * block[0], : columns * block[1]], columns, rows)

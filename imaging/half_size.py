@@ -27,7 +27,10 @@ def half_size(rgb: NDArray[Any], multiple: int = 1, least: int = 1) -> tuple[int
 
 
 def shrink_to(array: NDArray[Any], size: tuple[int, int]) -> Any:
-    """Return `array` at width x height, averaged by area. In a mask, every touched pixel stays True."""
+    """Return `array` at width x height, averaged by area.
+
+    In a mask, every touched pixel stays True.
+    """
     return touched(array, size) if array.dtype == np.bool_ else resize(array, size)
 
 

@@ -16,9 +16,9 @@ _SMALLEST = 0.0005  # of the picture's area
 def label_map(masks: Sequence[Mask], width: int, height: int) -> Labels:
     """Stack masks of one size, the largest at the bottom. Return the map at width x height.
 
-    A pixel without a mask is 0. Where masks overlap, the smallest one wins. Masks of less than 0.05 % of
-    the picture are left out, and only the 255 largest are used. Parts are numbered by their visible area,
-    the largest first.
+    A pixel without a mask is 0. Where masks overlap, the smallest one wins. Masks of less than 0.05
+    % of the picture are left out, and only the 255 largest are used. Parts are numbered by their
+    visible area, the largest first.
     """
     areas = [int(np.count_nonzero(mask)) for mask in masks]
     order = sorted(range(len(masks)), key=lambda i: -areas[i])

@@ -22,8 +22,8 @@ _AUTOMATIC_GROWTH = 0.006  # of the square root of the picture's area
 def check_ratio(mask_size: tuple[int, int], size: tuple[int, int]) -> None:
     """Raise MaskRatioError if a mask has another aspect ratio than its picture.
 
-    Both sizes are width and height in pixels. Callers draw masks on a smaller canvas with rounded sides,
-    so a side may differ by one pixel plus two per cent.
+    Both sizes are width and height in pixels. Callers draw masks on a smaller canvas with rounded
+    sides, so a side may differ by one pixel plus two per cent.
     """
     (mask_width, mask_height), (width, height) = mask_size, size
     expected_height = mask_width * height / width
@@ -54,8 +54,8 @@ def fit_mask(mask: NDArray[np.uint8], width: int, height: int) -> Mask:
 def grow(mask: Mask, kind: MaskKind) -> Mask:
     """Grow a mask as much as its kind needs.
 
-    A manual mask is exact: it stays as it is. An automatic mask follows the object's edge and misses a
-    thin rim of the object: it grows by `automatic_radius`.
+    A manual mask is exact: it stays as it is. An automatic mask follows the object's edge and
+    misses a thin rim of the object: it grows by `automatic_radius`.
     """
     return mask if kind == "manual" else dilate(mask, automatic_radius(*mask.shape))
 
@@ -95,7 +95,10 @@ def bounds(mask: Mask) -> Window | None:
 
 
 def touched(mask: Mask, size: Size) -> Mask:
-    """Return a mask at `size` (width, height). A pixel is True if any pixel that it covers is True."""
+    """Return a mask at `size` (width, height).
+
+    A pixel is True if any pixel that it covers is True.
+    """
     # In floats: rounding to bytes would lose one pixel in a thousand.
     return resize(mask.astype(np.float32), size, cv2.INTER_AREA) > 0
 

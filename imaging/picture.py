@@ -29,8 +29,8 @@ Window = tuple[slice, slice]
 class Picture:
     """An upright sRGB picture. Its colours are not premultiplied by alpha.
 
-    rgb: height x width x 3, uint8. alpha: height x width, uint8; None if the file had no alpha channel,
-    so that every pixel is opaque.
+    rgb: height x width x 3, uint8. alpha: height x width, uint8; None if the file had no alpha
+    channel, so that every pixel is opaque.
     """
 
     rgb: Rgb

@@ -50,8 +50,8 @@ def write_psd(merged: Picture, layers: Iterable[Layer]) -> bytes:
     """Return a PSD file of `layers`. All are visible and use the blend mode "normal".
 
     merged: the picture that a viewer without layers shows. The canvas has its size; each side is at
-    most MAX_SIDE. layers: the lowest first. Each is compressed when it arrives, so a generator needs
-    to hold only one of them at a time.
+    most MAX_SIDE. layers: the lowest first. Each is compressed when it arrives, so a generator
+    needs to hold only one of them at a time.
     """
     records, data = LayerRecords(), ChannelImageData()
     for layer in layers:
@@ -82,8 +82,8 @@ def _compress(layer: Layer) -> tuple[LayerRecord, ChannelDataList]:
     # Old readers use the first name, which can only hold Mac Roman letters. New readers use the second.
     record.name = layer.name.encode("ascii", "replace").decode()
     record.tagged_blocks.set_data(Tag.UNICODE_LAYER_NAME, layer.name)
-    # Transparency comes last, although Photoshop writes it first. Most readers use a channel's id, but
-    # Pillow uses its position, and expects even lengths.
+    # Transparency comes last, although Photoshop writes it first. Most readers use a channel's id,
+    # but Pillow uses its position, and expects even lengths.
     planes = [*cv2.split(layer.rgb), layer.alpha]
     channels = ChannelDataList()
     for identity, plane in zip(_CHANNELS, planes, strict=True):

@@ -1,6 +1,7 @@
 """Resizing: how a new size is chosen, and how pixels are averaged, interpolated or resampled.
 
-Sizes are width and height in pixels. There are four ways to resize. All round to nearest and keep the dtype:
+Sizes are width and height in pixels. There are four ways to resize. All round to nearest and keep
+the dtype:
 
 - `resize` resizes any array to any size: it averages by area if pixels become fewer, else interpolates;
 - `shrink` resizes a picture to a network's input size, two to three times as fast;
@@ -38,8 +39,8 @@ _MAX_WHOLE_PIXELS = 1 << 26
 class SizeRule:
     """The sizes that a diffusion model can work at. `working_size` chooses one of them.
 
-    multiple: both sides are multiples of it. area: number of pixels that the model was trained at and works
-    best at. least: the shortest side, in pixels.
+    multiple: both sides are multiples of it. area: number of pixels that the model was trained at
+    and works best at. least: the shortest side, in pixels.
     """
 
     multiple: int
@@ -69,8 +70,9 @@ def within_area(width: int, height: int, area: int) -> Size:
 def working_size(width: int, height: int, sizes: SizeRule) -> Size:
     """Return the size at which a model works on a part of width x height pixels.
 
-    The aspect ratio stays, except for the rounding to a multiple. The area is the model's own, but at most
-    sixteen times the part's. A part that is too long for the model is compressed along its length.
+    The aspect ratio stays, except for the rounding to a multiple. The area is the model's own, but
+    at most sixteen times the part's. A part that is too long for the model is compressed along its
+    length.
     """
     factor = min((sizes.area / (width * height)) ** 0.5, _MAX_ENLARGEMENT)
     longest = sizes.area // sizes.least
@@ -84,10 +86,10 @@ def working_size(width: int, height: int, sizes: SizeRule) -> Size:
 def resize(pixels: P, size: Size, enlarge: int = cv2.INTER_LANCZOS4) -> P:
     """Return pixels at `size`: averaged by area if they become fewer, else interpolated by `enlarge`.
 
-    pixels: height x width, or height x width x channels, uint8 or float32. A uint8 result is rounded to
-    nearest and clipped to 0..255. enlarge: one of OpenCV's interpolations: INTER_LINEAR never
-    overshoots, INTER_CUBIC overshoots once at an edge, INTER_LANCZOS4 is the sharpest. If the pixels have
-    that size already, they are returned unchanged, in C order.
+    pixels: height x width, or height x width x channels, uint8 or float32. A uint8 result is
+    rounded to nearest and clipped to 0..255. enlarge: one of OpenCV's interpolations: INTER_LINEAR
+    never overshoots, INTER_CUBIC overshoots once at an edge, INTER_LANCZOS4 is the sharpest. If the
+    pixels have that size already, they are returned unchanged, in C order.
     """
     height, width = pixels.shape[:2]
     if (width, height) == size:
@@ -104,8 +106,8 @@ def resize_labels(labels: Labels, size: Size) -> Labels:
 def shrink(rgb: Rgb, width: int, height: int) -> Rgb:
     """Return `rgb` at width x height: averaged if it shrinks, interpolated if a side grows.
 
-    For the input of a network. If rows are summed first, one value in a hundred thousand differs by one
-    level from the result of `resize`.
+    For the input of a network. If rows are summed first, one value in a hundred thousand differs by
+    one level from the result of `resize`.
     """
     rows, columns = rgb.shape[:2]
     if columns < width or rows < height:
@@ -118,7 +120,10 @@ def shrink(rgb: Rgb, width: int, height: int) -> Rgb:
 
 
 def _shrink_rows_first(rgb: Rgb, width: int, height: int) -> Rgb:
-    """Average as OpenCV's INTER_AREA does. It sums whole rows first, which is two to three times as fast."""
+    """Average as OpenCV's INTER_AREA does.
+
+    It sums whole rows first, which is two to three times as fast.
+    """
     flat = rgb.reshape(rgb.shape[0], -1)
     sums = np.empty((height, flat.shape[1]), np.float32)
     edges = np.linspace(0, rgb.shape[0], height + 1)
@@ -137,8 +142,8 @@ def _shrink_rows_first(rgb: Rgb, width: int, height: int) -> Rgb:
 def block_means(pixels: P, block: tuple[int, int]) -> P:
     """Return the mean of each block of rows x columns. The numbers of blocks are rounded up.
 
-    pixels: height x width, or height x width x channels, uint8, uint16 or float32. The last block of a
-    row or column may be incomplete: the last pixel is repeated for the missing ones.
+    pixels: height x width, or height x width x channels, uint8, uint16 or float32. The last block
+    of a row or column may be incomplete: the last pixel is repeated for the missing ones.
     """
     down, across = block
     rows, columns = -(-pixels.shape[0] // down), -(-pixels.shape[1] // across)
@@ -171,11 +176,11 @@ def resize_picture(
 ) -> Picture:
     """Return a picture resampled to `size` by the Lanczos filter with antialiasing.
 
-    Colours are weighted by alpha, so the colours of transparent pixels do not mix into visible ones.
-    part: rows and columns of the result that are wanted; by default all. in_bytes: weight colours in bytes
-    instead of floats. This is twice as fast, but alpha and faint colours are less exact at edges.
-    reducing_gap: first average whole blocks down to this many times the size, then resample. At 3 the
-    result looks as good, and strong reduction is several times as fast.
+    Colours are weighted by alpha, so the colours of transparent pixels do not mix into visible
+    ones. part: rows and columns of the result that are wanted; by default all. in_bytes: weight
+    colours in bytes instead of floats. This is twice as fast, but alpha and faint colours are less
+    exact at edges. reducing_gap: first average whole blocks down to this many times the size, then
+    resample. At 3 the result looks as good, and strong reduction is several times as fast.
     """
     rgb, alpha = picture.rgb, picture.alpha
     if size == (picture.width, picture.height):
@@ -194,8 +199,8 @@ def resize_picture(
         image.putalpha(Image.fromarray(alpha))
         pixels = np.asarray(lanczos(image.convert("RGBa")).convert("RGBA"))
         return Picture(np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3]))
-    # Everything stays in floats to the end: an alpha clipped where the filter overshoots would no longer
-    # match its colours.
+    # Everything stays in floats to the end: an alpha clipped where the filter overshoots would no
+    # longer match its colours.
     weight = alpha.astype(np.float32)
     new_alpha = np.asarray(lanczos(weight))
     colours = np.empty((*new_alpha.shape, 3), np.uint8)

@@ -26,10 +26,10 @@ def fill_by_windows(
 ) -> Rgb:
     """Return a copy of `rgb` with its hole filled, one window after the other.
 
-    choose: takes a window that tightly holds some parts of the hole, and returns the window to work on.
-    fill: takes the chosen window and a mask of its size, True where its pixels are used; returns the
-    filled pixels of the window. Windows may overlap: `fill` must cut its input from `rgb`, so that the
-    pixels made for one hole are not shown to the next.
+    choose: takes a window that tightly holds some parts of the hole, and returns the window to work
+    on. fill: takes the chosen window and a mask of its size, True where its pixels are used;
+    returns the filled pixels of the window. Windows may overlap: `fill` must cut its input from
+    `rgb`, so that the pixels made for one hole are not shown to the next.
     """
     out = rgb.copy()
     for part in around_holes(hole):
@@ -78,8 +78,8 @@ def grown(window: Window, margin: int, shape: tuple[int, ...]) -> Window:
 def with_context(window: Window, hidden: Mask, margin: int) -> Window:
     """Return `window` grown by `margin` or more, until at least a third of its pixels are visible.
 
-    hidden: height x width of the picture, True where a pixel is not visible. If more than two thirds of
-    the picture are hidden, the window may become the whole picture.
+    hidden: height x width of the picture, True where a pixel is not visible. If more than two
+    thirds of the picture are hidden, the window may become the whole picture.
     """
     while True:
         larger = grown(window, margin, hidden.shape)

@@ -74,7 +74,10 @@ _DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextmanager
 def deadline_scope(deadline: Deadline) -> Iterator[Deadline]:
-    """Set the deadline of this context. A thread that is started inside must enter the scope again."""
+    """Set the deadline of this context.
+
+    A thread that is started inside must enter the scope again.
+    """
     token = _DEADLINE.set(deadline)
     try:
         yield deadline

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 class DeviceConfig:
     """Where a backend runs, and how it holds its weights.
 
-    device: torch's name, such as `cpu` or `cuda:0`. dtype: `float32`, `float16` or `bfloat16`; a backend
-    that cannot use it holds float32, and its docstring says so. threads: CPU threads for one call.
-    offload: keep the weights in main memory and move each part to the device when it runs, for small GPUs.
+    device: torch's name, such as `cpu` or `cuda:0`. dtype: `float32`, `float16` or `bfloat16`; a
+    backend that cannot use it holds float32, and its docstring says so. threads: CPU threads for
+    one call. offload: keep the weights in main memory and move each part to the device when it
+    runs, for small GPUs.
     """
 
     device: str = "cpu"

@@ -53,7 +53,10 @@ class EngineUnavailableError(Exception):
 
 
 class WeightsUnavailableError(Exception):
-    """A weight file is missing or wrong. If every source failed, the text has one line per source."""
+    """A weight file is missing or wrong.
+
+    If every source failed, the text has one line per source.
+    """
 
 
 class NothingToCopyError(Exception):
@@ -94,8 +97,8 @@ class RayNotInstalledError(ImportError):
 class InvalidSettingsError(ValueError):
     """Settings that cannot be used.
 
-    The text has one line per problem. Each begins with `settings:` and names the variable, but no value:
-    a value may be secret.
+    The text has one line per problem. Each begins with `settings:` and names the variable, but no
+    value: a value may be secret.
     """
 
 

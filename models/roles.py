@@ -1,9 +1,9 @@
 """The roles of models: one protocol per role, with its array contract, and one `Role` row per role.
 
-Every array is a NumPy array in C order. Pictures are RGB, uint8, 0..255, never BGR. Masks are True where a
-picture is edited. Mattes are 255 on the subject and 0 on the background. A backend never changes its
-inputs. Several threads may call it at once, unless its card says that it takes one call at a time
-(`models.catalog.card.Card.exclusive`): then the scheduler makes its calls one by one.
+Every array is a NumPy array in C order. Pictures are RGB, uint8, 0..255, never BGR. Masks are True
+where a picture is edited. Mattes are 255 on the subject and 0 on the background. A backend never
+changes its inputs. Several threads may call it at once, unless its card says that it takes one call
+at a time (`models.catalog.card.Card.exclusive`): then the scheduler makes its calls one by one.
 
 >>> with models.use(MATTING) as matting:
 ...     matte = matting.matte(rgb)
@@ -37,8 +37,9 @@ class Inpainting(Protocol):
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Return `rgb` with plausible texture where `hole` is True.
 
-        Outside the hole the result is `rgb`, bit for bit. No texture is copied from pixels where `avoid`
-        is True, such as the subject, which must not be cloned. The same input gives the same output.
+        Outside the hole the result is `rgb`, bit for bit. No texture is copied from pixels where
+        `avoid` is True, such as the subject, which must not be cloned. The same input gives the
+        same output.
 
         Raises NothingToCopyError if `hole` and `avoid` together leave no source pixel.
         """
@@ -59,8 +60,9 @@ class Segmentation(Protocol):
     def segment(self, rgb: Rgb) -> Labels:
         """Return a label map of the size of `rgb`: at most 255 parts, numbered from 1, the largest first.
 
-        One map replaces a mask for each part: parts cannot overlap, and 255 parts of a large picture take
-        one byte per pixel. The numbers have no gaps. The same input gives the same output.
+        One map replaces a mask for each part: parts cannot overlap, and 255 parts of a large
+        picture take one byte per pixel. The numbers have no gaps. The same input gives the same
+        output.
         """
         ...
 
@@ -69,10 +71,10 @@ class Segmentation(Protocol):
 class Face:
     """One face, in pixels of its picture. An attribute that cannot be estimated is None.
 
-    rect: x, y, width and height of the box around the face; it may extend beyond the picture. landmarks:
-    n x 2, float32, x and y. score: the detector's confidence; higher is more certain. yaw, roll: degrees; 0
-    for an upright face seen from the front. age: lowest and highest likely age in years. gender: "Female"
-    or "Male". gender_probability: 0.5..1.
+    rect: x, y, width and height of the box around the face; it may extend beyond the picture.
+    landmarks: n x 2, float32, x and y. score: the detector's confidence; higher is more certain.
+    yaw, roll: degrees; 0 for an upright face seen from the front. age: lowest and highest likely
+    age in years. gender: "Female" or "Male". gender_probability: 0.5..1.
     """
 
     rect: tuple[float, float, float, float]
@@ -111,8 +113,9 @@ class GenerativeFill(Protocol):
     ) -> list[Rgb]:
         """Return one picture for each seed, at the size of `rgb`. That size must follow `sizes`.
 
-        The same seed gives the same picture: bit for bit if it is the only seed, else within 2 of 255
-        levels. Pixels outside the hole need not be exact: the pipeline pastes the originals back.
+        The same seed gives the same picture: bit for bit if it is the only seed, else within 2 of
+        255 levels. Pixels outside the hole need not be exact: the pipeline pastes the originals
+        back.
         """
         ...
 
@@ -135,9 +138,9 @@ class SceneGeneration(Protocol):
     ) -> list[Rgb]:
         """Return one picture for each seed, at the size of `rgb`. That size must follow `sizes`.
 
-        alpha: 1 on the subject. `prompt` or `reference` describes the scene. fast: take fewer steps.
-        Seeds work as in `GenerativeFill`. The pipeline pastes the subject back.
-        Raises ReferenceUnsupportedError if the model cannot use a reference picture.
+        alpha: 1 on the subject. `prompt` or `reference` describes the scene. fast: take fewer
+        steps. Seeds work as in `GenerativeFill`. The pipeline pastes the subject back. Raises
+        ReferenceUnsupportedError if the model cannot use a reference picture.
         """
         ...
 
@@ -164,9 +167,9 @@ class FaceEditing(Protocol):
     ) -> tuple[Rgb, Alpha]:
         """Return the changed picture, and an alpha that says where it changed, both at the size of `rgb`.
 
-        rgb: a crop around one face, at a size that follows `sizes`. face: in pixels of `rgb`. actions: the
-        actions of `pipelines.people.actions`, already checked. The alpha is soft: 1 where the pipeline
-        uses the changed pixels, 0 where it keeps the original ones.
+        rgb: a crop around one face, at a size that follows `sizes`. face: in pixels of `rgb`.
+        actions: the actions of `pipelines.people.actions`, already checked. The alpha is soft: 1
+        where the pipeline uses the changed pixels, 0 where it keeps the original ones.
         """
         ...
 
@@ -183,7 +186,10 @@ class PromptRefinement(Protocol):
     """Turns a short prompt into a detailed one."""
 
     def refine(self, prompt: str, caption: str = "") -> str:
-        """Return a more detailed prompt for the same scene. caption: describes the picture it is for."""
+        """Return a more detailed prompt for the same scene.
+
+        caption: describes the picture it is for.
+        """
         ...
 
 
@@ -194,10 +200,10 @@ P = TypeVar("P")
 class Role(Generic[P]):
     """One role. Two roles are equal if their names are.
 
-    name: as in profiles and cards. method: the one method of its protocol `P`. warm_up: calls a model once
-    on a tiny picture; None for generative models, where one call takes many steps. retry: repeats a call
-    with less memory, as `retry(method, sizes, *args, **kwargs)`; sizes is the model's SizeRule or None.
-    retry is None if the memory of a call does not depend on a picture.
+    name: as in profiles and cards. method: the one method of its protocol `P`. warm_up: calls a
+    model once on a tiny picture; None for generative models, where one call takes many steps.
+    retry: repeats a call with less memory, as `retry(method, sizes, *args, **kwargs)`; sizes is the
+    model's SizeRule or None. retry is None if the memory of a call does not depend on a picture.
     """
 
     name: str
@@ -219,8 +225,8 @@ class Models(Protocol):
     def use(self, role: Role[P]) -> AbstractContextManager[P]:
         """Return a context in which the model of a role can be called. It is not evicted meanwhile.
 
-        The context or the first call raises ModelUnavailableError if there is no such model, or if it
-        cannot be loaded. Calls raise the errors in `models.errors`.
+        The context or the first call raises ModelUnavailableError if there is no such model, or if
+        it cannot be loaded. Calls raise the errors in `models.errors`.
         """
         ...
 
@@ -271,7 +277,10 @@ def _retry_generate(
     seeds: Sequence[int],
     **options: Any,
 ) -> list[Rgb]:
-    """Generate seed by seed, which gives the same pictures. With only one seed, generate at half the size."""
+    """Generate seed by seed, which gives the same pictures.
+
+    With only one seed, generate at half the size.
+    """
     if len(seeds) > 1:
         return [
             generate(rgb, mask, prompt, negative_prompt, [seed], **options)[0] for seed in seeds

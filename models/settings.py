@@ -1,7 +1,7 @@
 """The settings of the models, and the function that reads settings from the environment.
 
-The server, `scripts/deploy-models` and `scripts/weights` read the same classes with `read_settings`, so a
-variable means the same in each of them.
+The server, `scripts/deploy-models` and `scripts/weights` read the same classes with
+`read_settings`, so a variable means the same in each of them.
 """
 
 import itertools
@@ -81,8 +81,8 @@ _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 class EnvironmentSettings(BaseSettings):
     """Settings from environment variables: `RETOUCH_` and the field's name in capitals.
 
-    Whitespace around a value is removed, also a carriage return at its end. A variable counts as unset if
-    it is then empty, or if Kubernetes has set it for a Service.
+    Whitespace around a value is removed, also a carriage return at its end. A variable counts as
+    unset if it is then empty, or if Kubernetes has set it for a Service.
     """
 
     model_config = SettingsConfigDict(
@@ -118,8 +118,8 @@ class ModelSettings(EnvironmentSettings):
     offload: bool = False
     """Keep weights in main memory and move each part to the GPU when it runs: slower, for small GPUs."""
     memory_mb: int | None = Field(None, ge=1)
-    """Memory limit for loaded models, in MiB. The least recently used models are evicted. Unset: 80 % of
-    the memory that is free at start if the profile has torch models, else no limit."""
+    """Memory limit for loaded models, in MiB. The least recently used models are evicted. Unset: 80
+    % of the memory that is free at start if the profile has torch models, else no limit."""
     preload: bool = True
     """Load models at start, as many as fit. If false, each model is loaded when it is first needed."""
     data_dir: Path = Path("data")
@@ -208,7 +208,8 @@ def _is_service_variable(name: str, value: str) -> bool:
 def _unknown(variables: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     """Yield the names that nothing reads, each with the known names that are one edit away.
 
-    A name without the prefix `RETOUCH_` is yielded only if there is such a known name: `RETOUHC_PORT`.
+    A name without the prefix `RETOUCH_` is yielded only if there is such a known name:
+    `RETOUHC_PORT`.
     """
     known = known_names()
     for name, _ in _values(variables):

@@ -15,10 +15,10 @@ def fill_from_nearest(
 ) -> NDArray[np.uint8]:
     """Return `values` with unknown pixels set to the value of the nearest known one.
 
-    values: height x width, or height x width x channels, uint8. known: height x width, True where a value
-    may be copied from; at least one pixel must be True. where: the pixels to fill; by default all unknown
-    ones. reach: pixels farther than this from every known one keep their value. Distances are in pixels,
-    by OpenCV's 5 x 5 mask, within 2 % of the Euclidean distance.
+    values: height x width, or height x width x channels, uint8. known: height x width, True where a
+    value may be copied from; at least one pixel must be True. where: the pixels to fill; by default
+    all unknown ones. reach: pixels farther than this from every known one keep their value.
+    Distances are in pixels, by OpenCV's 5 x 5 mask, within 2 % of the Euclidean distance.
     """
     distance, nearest = cv2.distanceTransformWithLabels(
         (~known).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL

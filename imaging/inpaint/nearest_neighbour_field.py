@@ -1,7 +1,7 @@
 """Nearest-neighbour fields: for every pixel of a hole, the most similar place in the picture.
 
-The search is that of PatchMatch (Barnes et al., "PatchMatch: A Randomized Correspondence Algorithm for
-Structural Image Editing", SIGGRAPH 2009). It runs for all pixels of the hole at once.
+The search is that of PatchMatch (Barnes et al., "PatchMatch: A Randomized Correspondence Algorithm
+for Structural Image Editing", SIGGRAPH 2009). It runs for all pixels of the hole at once.
 """
 
 import cv2
@@ -21,8 +21,8 @@ _SWEEPS = ((8, 1), (4, 1), (2, 1), (1, 1), (1,), (1,))
 def descriptors(rgb: Rgb) -> NDArray[np.float32]:
     """Return each pixel's 7x7 patch as 16 numbers: low DCT terms in opponent colours.
 
-    rgb: height x width x 3. The basis is orthonormal, so a distance between descriptors is the distance
-    between the patches without their finest detail.
+    rgb: height x width x 3. The basis is orthonormal, so a distance between descriptors is the
+    distance between the patches without their finest detail.
     """
     at = np.arange(_PATCH)
     dct = np.cos(np.pi * (2 * at[None] + 1) * at[:, None] / (2 * _PATCH)) * np.sqrt(2 / _PATCH)
@@ -42,8 +42,8 @@ def descriptors(rgb: Rgb) -> NDArray[np.float32]:
 def nearest_neighbour_field(coarse: Rgb, source: Mask, hole: Mask) -> Field:
     """Return, for each pixel of `hole`, the displacement to the pixel of `source` that looks most similar.
 
-    Pixels are compared by the patch around them. hole, source: height x width, True inside. The result is
-    0 outside the hole.
+    Pixels are compared by the patch around them. hole, source: height x width, True inside. The
+    result is 0 outside the hole.
     """
     search = _Search(coarse, source, hole)
     for steps in _SWEEPS:
@@ -91,7 +91,8 @@ class _Search:
     def explore(self) -> None:
         """Try each pixel with random sources around its own, in smaller and smaller windows.
 
-        A new source must be clearly better: displacements that neighbours share copy whole structures.
+        A new source must be clearly better: displacements that neighbours share copy whole
+        structures.
         """
         radius = max(self.height, self.width) // 2
         while radius >= 1:

@@ -1,9 +1,9 @@
 """Full-size texture for a hole that was filled at a reduced size.
 
-The reduced fill has the right layout but no detail. For every block of the hole, a nearest-neighbour
-field over the reduced picture finds the most similar known block. The full-size pixels are copied from
-that block. Then one back-projection step corrects the colours: the result, reduced again, equals the
-reduced fill.
+The reduced fill has the right layout but no detail. For every block of the hole, a
+nearest-neighbour field over the reduced picture finds the most similar known block. The full-size
+pixels are copied from that block. Then one back-projection step corrects the colours: the result,
+reduced again, equals the reduced fill.
 """
 
 from collections.abc import Iterator
@@ -29,9 +29,10 @@ Tile = tuple[slice, slice]
 class Layout:
     """A hole and its fill at a reduced size.
 
-    hole: True where pixels are missing, at full size. source: True where pixels may be copied from, at full
-    size. small: the filled picture at 1/`scale` of the size, sides rounded up. small_hole: True for blocks
-    with any pixel of the hole. small_source: True for blocks whose every pixel is source.
+    hole: True where pixels are missing, at full size. source: True where pixels may be copied from,
+    at full size. small: the filled picture at 1/`scale` of the size, sides rounded up. small_hole:
+    True for blocks with any pixel of the hole. small_source: True for blocks whose every pixel is
+    source.
     """
 
     hole: Mask
@@ -117,7 +118,8 @@ def _mix_tile(out: Rgb, rgb: Rgb, layout: Layout, field: Field, mixed: Mask, til
 def _disagreeing(field: Field, hole: Mask) -> Mask:
     """Return True for each square of four blocks in the hole that do not share one displacement.
 
-    The result is one larger than the field on both axes. Block (0, 0) is the lower right of square (0, 0).
+    The result is one larger than the field on both axes. Block (0, 0) is the lower right of square
+    (0, 0).
     """
     squares = np.zeros((field.shape[0] + 1, field.shape[1] + 1), np.bool_)
     for axis in (0, 1):
@@ -129,7 +131,10 @@ def _disagreeing(field: Field, hole: Mask) -> Mask:
 
 
 def _of_four(choose: np.ufunc, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the minimum or maximum of each square of four values. It has one row and column less."""
+    """Return the minimum or maximum of each square of four values.
+
+    It has one row and column less.
+    """
     pairs = choose(values[:-1], values[1:])
     chosen: NDArray[np.float32] = choose(pairs[:, :-1], pairs[:, 1:])
     return chosen

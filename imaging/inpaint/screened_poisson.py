@@ -1,8 +1,9 @@
 """Colour correction of a filled hole, without steps at its edge or between the copied pieces.
 
-The method is gradient-domain editing (Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003)
-with a screening term. The fill takes the gradients of the copied pixels and matches the known pixels at
-the edge. Further inside it returns to its own colours, so that colours do not drift across a large hole.
+The method is gradient-domain editing (Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH
+2003) with a screening term. The fill takes the gradients of the copied pixels and matches the known
+pixels at the edge. Further inside it returns to its own colours, so that colours do not drift
+across a large hole.
 """
 
 import numpy as np

@@ -18,16 +18,16 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 class Card:
     """A model that can implement a role.
 
-    backend: its class, as `module:Class`. It is imported only when the card is loaded, so that the registry
-    can be read without the packages of other profiles. Its class method `load(paths, device_config,
-    **options)` gets the paths of `parts`, in order, and `options`.
-    licence: of the weights, then of the packages that run them. memory_mb: memory of the loaded model with
-    the buffers of one call, in MiB. shared_mb: the part of memory_mb that it shares with every loaded card
-    that has the same first folder. dtype: of its weights on a GPU. torch: whether the backend needs the extra
-    `gpu`. remote_code: whether the first folder contains the network's code. That code runs here, so the
-    folder must be pinned to a commit. max_batch: largest batch of calls (`models.runtime.scheduler`); 1 if
-    batches are no faster. exclusive: whether it takes only one call at a time, because of its memory or
-    state. Torch models always do.
+    backend: its class, as `module:Class`. It is imported only when the card is loaded, so that the
+    registry can be read without the packages of other profiles. Its class method `load(paths,
+    device_config, **options)` gets the paths of `parts`, in order, and `options`. licence: of the
+    weights, then of the packages that run them. memory_mb: memory of the loaded model with the
+    buffers of one call, in MiB. shared_mb: the part of memory_mb that it shares with every loaded
+    card that has the same first folder. dtype: of its weights on a GPU. torch: whether the backend
+    needs the extra `gpu`. remote_code: whether the first folder contains the network's code. That
+    code runs here, so the folder must be pinned to a commit. max_batch: largest batch of calls
+    (`models.runtime.scheduler`); 1 if batches are no faster. exclusive: whether it takes only one
+    call at a time, because of its memory or state. Torch models always do.
     """
 
     role: Role[Any]

@@ -1,6 +1,7 @@
-"""Profiles: TOML files that choose a card for each role. Some are built in; users can write their own.
+"""Profiles: TOML files that choose a card for each role.
 
-A user's file may start from a built-in profile and change some rows:
+Some are built in; users can write their own. A user's file may start from a built-in profile and
+change some rows:
 
     base = "open"
     matting = "birefnet-onnx"
@@ -12,9 +13,9 @@ A user's file may start from a built-in profile and change some rows:
     [repos."briaai/BRIA-2.3"]
     revision = "<commit>"
 
-`[cards.NAME]` changes the source of a card's weights: its first folder, or its files if it has no folder.
-`[repos."org/name"]` changes a repository for every card that uses it. `path` is relative to the file.
-`[replicas.ROLE]` sets how a cluster runs a role (`models.runtime.ray.plan`).
+`[cards.NAME]` changes the source of a card's weights: its first folder, or its files if it has no
+folder. `[repos."org/name"]` changes a repository for every card that uses it. `path` is relative to
+the file. `[replicas.ROLE]` sets how a cluster runs a role (`models.runtime.ray.plan`).
 """
 
 import tomllib
@@ -51,9 +52,10 @@ def load_profile(name: str, folder: Path = PROFILES) -> Profile:
 
 
 def replicas_of(name: str, folder: Path = PROFILES) -> dict[str, dict[str, Any]]:
-    """Return the `[replicas.ROLE]` tables of a profile. Its own rows have precedence over its base's.
+    """Return the `[replicas.ROLE]` tables of a profile.
 
-    Rows are not checked. Raises UnknownProfileError if an entry is not a table.
+    Its own rows have precedence over its base's. Rows are not checked. Raises UnknownProfileError
+    if an entry is not a table.
     """
     own = name.endswith(".toml")
     rows = _read(Path(name).expanduser()) if own else _read_builtin(name, folder)

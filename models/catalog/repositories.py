@@ -1,7 +1,7 @@
 """The weight files and repositories that cards use: name, revision, checksum and file patterns.
 
-The commits and checksums were found in public sources. Where no commit was found, the revision is None and
-the first download pins it.
+The commits and checksums were found in public sources. Where no commit was found, the revision is
+None and the first download pins it.
 """
 
 from models.catalog.source import Address, Hub, HubFolder, WeightFile, Wheel

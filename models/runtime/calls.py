@@ -24,10 +24,11 @@ class Call:
 
 
 class ModelProxy:
-    """A proxy for a role's model. It has the role's one method, and `sizes` if the model is generative.
+    """A proxy for a role's model.
 
-    call: makes a call as `call(role, *args, **kwargs)` and returns its result. sizes: returns the sizes that
-    the model of a role works at.
+    It has the role's one method, and `sizes` if the model is generative. call: makes a call as
+    `call(role, *args, **kwargs)` and returns its result. sizes: returns the sizes that the model of
+    a role works at.
     """
 
     def __init__(

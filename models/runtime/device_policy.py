@@ -16,10 +16,10 @@ _SHARE = 0.8
 class DevicePolicy:
     """The device that torch models run on, and how they run there.
 
-    device: torch's name for it. dtype: one dtype for all models; or `auto`, which means each card's own on a
-    GPU and float32 on the CPU. threads: CPU threads for one call. offload: weights stay in main memory, and
-    each part moves to the device when it runs. memory_mb: memory that models may hold, in MiB; None means no
-    limit. preload: load at start. torch: whether any model needs torch.
+    device: torch's name for it. dtype: one dtype for all models; or `auto`, which means each card's
+    own on a GPU and float32 on the CPU. threads: CPU threads for one call. offload: weights stay in
+    main memory, and each part moves to the device when it runs. memory_mb: memory that models may
+    hold, in MiB; None means no limit. preload: load at start. torch: whether any model needs torch.
     """
 
     device: str = "cpu"
@@ -43,9 +43,9 @@ class DevicePolicy:
     ) -> "DevicePolicy":
         """Return the policy for a profile.
 
-        torch: whether any card needs torch; it is imported only then. memory_mb: if None, torch models get
-        80 % of the memory that is free now, on the device or, with `offload`, in main memory.
-        Raises UnknownDeviceError.
+        torch: whether any card needs torch; it is imported only then. memory_mb: if None, torch
+        models get 80 % of the memory that is free now, on the device or, with `offload`, in main
+        memory. Raises UnknownDeviceError.
         """
         if not torch:
             return cls("cpu", dtype, threads, offload, memory_mb, preload)

@@ -21,9 +21,9 @@ _POLL_S = 0.1
 class LocalEngine:
     """Implements `models.roles.Models` with a pool.
 
-    A model that several threads may call runs on the thread that calls it. A model that takes one call at a
-    time, as all models on a GPU do, runs on the one thread of its device's scheduler. Calls that wait there
-    are made in batches.
+    A model that several threads may call runs on the thread that calls it. A model that takes one
+    call at a time, as all models on a GPU do, runs on the one thread of its device's scheduler.
+    Calls that wait there are made in batches.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -60,7 +60,10 @@ class LocalEngine:
         self._pool.warm_up(self._run_on_device)
 
     def close(self, timeout_s: float) -> bool:
-        """Accept no more calls, and wait for the running ones. False if that takes more than `timeout_s`."""
+        """Accept no more calls, and wait for the running ones.
+
+        False if that takes more than `timeout_s`.
+        """
         deadline = time.monotonic() + timeout_s
         for scheduler in self._schedulers.values():
             scheduler.stop_accepting()
@@ -78,7 +81,10 @@ class LocalEngine:
             scheduler.submit(work).result()
 
     def _sizes_of(self, role: Role[Any]) -> SizeRule:
-        """Return the sizes that a role's model works at. Load the model if they are not known yet."""
+        """Return the sizes that a role's model works at.
+
+        Load the model if they are not known yet.
+        """
         if role not in self._sizes:
             deadline = current()
             future = self._devices[role].submit(partial(self._read_sizes, role))

@@ -51,10 +51,10 @@ class _Slot:
 class Pool:
     """The models of one profile. Implements `models.roles.Models`. Threads may share it.
 
-    A role's model is loaded at its first use, from weights on disk. Serving downloads nothing.
-    With a memory budget, the least recently used models are evicted before another is loaded, but never a
-    model in use. If the models in use alone exceed the budget, the pool exceeds it until one is released:
-    to wait for that could be a deadlock.
+    A role's model is loaded at its first use, from weights on disk. Serving downloads nothing. With
+    a memory budget, the least recently used models are evicted before another is loaded, but never
+    a model in use. If the models in use alone exceed the budget, the pool exceeds it until one is
+    released: to wait for that could be a deadlock.
     """
 
     def __init__(
@@ -87,12 +87,13 @@ class Pool:
         preload: bool = True,
         roles: Collection[Role[Any]] = ROLES,
     ) -> "Pool":
-        """Return the pool of a profile. Download its missing weights into `weights_dir`; load nothing yet.
+        """Return the pool of a profile.
 
-        name: a profile's name, or the path of its file. threads: CPU threads for one call of a model.
-        models_dir: local copies of weights, used before all others. roles: the roles of the profile that
-        are needed. The other arguments are those of `models.runtime.device_policy.DevicePolicy`. If the
-        profile has torch models, one card without weights does not stop the others. Raises
+        Download its missing weights into `weights_dir`; load nothing yet. name: a profile's name,
+        or the path of its file. threads: CPU threads for one call of a model. models_dir: local
+        copies of weights, used before all others. roles: the roles of the profile that are needed.
+        The other arguments are those of `models.runtime.device_policy.DevicePolicy`. If the profile
+        has torch models, one card without weights does not stop the others. Raises
         UnknownProfileError, WeightsUnavailableError and UnknownDeviceError.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
@@ -133,9 +134,9 @@ class Pool:
     ) -> None:
         """Load the profile's models and run each once on a tiny picture, unless `preload` is off.
 
-        run: runs the work for a role, by default on this thread. With a memory budget, only as many models
-        as fit are loaded. A failure does not stop the others: ModelUnavailableError with all failures is
-        raised at the end.
+        run: runs the work for a role, by default on this thread. With a memory budget, only as many
+        models as fit are loaded. A failure does not stop the others: ModelUnavailableError with all
+        failures is raised at the end.
         """
         if not self._policy.preload:
             return
@@ -181,7 +182,8 @@ class Pool:
         try:
             yield model
         finally:
-            # This frame lives as long as the caller's context manager. Without `del` it would hold the model.
+            # This frame lives as long as the caller's context manager. Without `del` it would hold
+            # the model.
             del model
             self._release(slot)
 
@@ -275,7 +277,8 @@ class Pool:
         except MemoryError:
             raise
         except Exception as error:
-            # Each backend raises its own errors. To a caller they all mean that the model is unavailable.
+            # Each backend raises its own errors. To a caller they all mean that the model is
+            # unavailable.
             paths = ", ".join(map(str, self._cache.paths(card))) or "no files"
             raise ModelUnavailableError(f"{name} from {paths}: {error}") from error
 

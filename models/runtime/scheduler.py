@@ -56,8 +56,9 @@ class NeedsWorkerError(BaseException):
 class _Task:
     """A task in the scheduler: a function, or a call of a model, and the future for its result.
 
-    may_retry: a smaller attempt will follow if memory runs out. out_of_memory: memory has run out in such an
-    attempt. needs_worker: the task is a check that started on a check thread and needs a model.
+    may_retry: a smaller attempt will follow if memory runs out. out_of_memory: memory has run out
+    in such an attempt. needs_worker: the task is a check that started on a check thread and needs a
+    model.
     """
 
     def __init__(self, work: Callable[[], Any] | Call, priority: Priority) -> None:
@@ -76,24 +77,27 @@ _Step = tuple[_Task, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
 
 
 class Scheduler:
-    """Runs tasks on a fixed number of worker threads: by priority, then oldest first. No priority starves.
+    """Runs tasks on a fixed number of worker threads: by priority, then oldest first.
 
-    A task is a function or a call of a model. Waiting calls are made in one batch if the model's card allows
-    it (`max_batch`), their batch keys are equal, and the model has these methods in addition to its role's:
+    No priority starves. A task is a function or a call of a model. Waiting calls are made in one
+    batch if the model's card allows it (`max_batch`), their batch keys are equal, and the model has
+    these methods in addition to its role's:
 
         batch_key(*args, **kwargs) -> object  calls with equal keys may share a batch
         predict_batch(calls) -> results       one result for the (args, kwargs) of each call, in order
 
-    Each result must equal that of a single call, apart from rounding. No thread waits for a batch to fill:
-    batches grow only with the load.
+    Each result must equal that of a single call, apart from rounding. No thread waits for a batch
+    to fill: batches grow only with the load.
 
-    A call that runs out of memory is retried once with smaller input, if its role supports that (`retry`).
+    A call that runs out of memory is retried once with smaller input, if its role supports that
+    (`retry`).
 
-    name: of the device, for thread names. threads: number of workers. With one worker, only one model at a
-    time uses the device. use: opens the context of a role's model; needed for calls of models. max_batch: the
-    largest batch of each role, 1 by default. retry: returns the retry for a role's calls. checks: number of
-    extra threads that only run checks, so that a caller soon gets a link even if the queue is long. A check
-    that needs a model raises NeedsWorkerError there (`ScheduledModels`); the next free worker starts it again.
+    name: of the device, for thread names. threads: number of workers. With one worker, only one
+    model at a time uses the device. use: opens the context of a role's model; needed for calls of
+    models. max_batch: the largest batch of each role, 1 by default. retry: returns the retry for a
+    role's calls. checks: number of extra threads that only run checks, so that a caller soon gets a
+    link even if the queue is long. A check that needs a model raises NeedsWorkerError there
+    (`ScheduledModels`); the next free worker starts it again.
     """
 
     def __init__(
@@ -175,8 +179,9 @@ class Scheduler:
     def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a model and wait for its result, at most until the deadline of the context.
 
-        The call has the priority of the task that makes it, also if that task runs on another scheduler.
-        Raises WorkCancelledError, ModelUnavailableError, SchedulerClosedError or the model's own error.
+        The call has the priority of the task that makes it, also if that task runs on another
+        scheduler. Raises WorkCancelledError, ModelUnavailableError, SchedulerClosedError or the
+        model's own error.
         """
         call = Call(role, args, kwargs)
         call.deadline.check()
@@ -199,7 +204,10 @@ class Scheduler:
         self._stop_accepting(set(Priority))
 
     def close(self, timeout_s: float) -> bool:
-        """Stop accepting tasks, and wait for the running ones. False if that takes more than `timeout_s`."""
+        """Stop accepting tasks, and wait for the running ones.
+
+        False if that takes more than `timeout_s`.
+        """
         self.stop_accepting()
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
@@ -218,7 +226,10 @@ class Scheduler:
             _cancel(task)
 
     def _next(self, priorities: Iterable[Priority]) -> _Task | None:
-        """Wait for the next task of some priorities. None after `stop_accepting`, if no task is left."""
+        """Wait for the next task of some priorities.
+
+        None after `stop_accepting`, if no task is left.
+        """
         queues = [self._queues[priority] for priority in priorities]
         with self._changed:
             self._changed.wait_for(lambda: any(queues) or not self._accepted)
@@ -244,7 +255,10 @@ class Scheduler:
             del task
 
     def _requeue_check(self, task: _Task) -> None:
-        """Queue a check that needs a model again, for a worker. It fails if none are accepted any more."""
+        """Queue a check that needs a model again, for a worker.
+
+        It fails if none are accepted any more.
+        """
         task.needs_worker, task.priority = False, Priority.CHECK_WITH_MODEL
         with self._changed:
             if accepted := task.priority in self._accepted:
@@ -307,8 +321,8 @@ class Scheduler:
 class ScheduledModels:
     """Implements `models.roles.Models`: models run on a scheduler's workers, never on its check threads.
 
-    So at most as many models run as there are workers, and a check that waits for a model does not block
-    other checks.
+    So at most as many models run as there are workers, and a check that waits for a model does not
+    block other checks.
     """
 
     def __init__(self, models: Models, scheduler: Scheduler) -> None:
@@ -339,9 +353,10 @@ def _has_key(model: Any, work: Callable[[], Any] | Call, role: Role[Any], key: o
 
 
 def _run_batch(model: Any, tasks: list[_Task]) -> bool:
-    """Make calls with equal keys in one batch. False if that fails: then each call must be made alone.
+    """Make calls with equal keys in one batch.
 
-    The error of a batch is not given to any call: the input of one caller must not fail another's call.
+    False if that fails: then each call must be made alone. The error of a batch is not given to any
+    call: the input of one caller must not fail another's call.
     """
     calls = [task.work for task in tasks if isinstance(task.work, Call)]
     try:

@@ -15,8 +15,7 @@ _OPSET = 13
 _IR_VERSION = 8
 """Versions that old releases of OpenCV and onnxruntime can read. The defaults of onnx are newer."""
 _CELL = 32
-"""Side of a face in pixels. A face is a white square on a grid of this width, at the detector's
-size."""
+"""Side of a face in pixels. A face is a white square on a grid of this width, at the detector's size."""
 _LANDMARKS = ((0.0, 0.0), (1.0, 0.0), (0.5, 0.5), (0.1, 1.0), (0.9, 1.0))
 """Positions of eyes, nose and corners of the mouth, as shares of the cell."""
 _GENDER = 7

@@ -17,9 +17,9 @@ _PREFIX = "weights"
 def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
     """Write a profile's weights, and the commits that they are pinned to, to `file`.
 
-    The file is a tar without compression, because weights do not compress. It is written atomically. Files
-    made by `WeightFile.prepare` are left out: they depend on the installed packages. Raises BundleError if the
-    profile has weights at the user's own paths.
+    The file is a tar without compression, because weights do not compress. It is written
+    atomically. Files made by `WeightFile.prepare` are left out: they depend on the installed
+    packages. Raises BundleError if the profile has weights at the user's own paths.
     """
     parts = {part.name: part for card in profile.values() for part in card.parts}
     for part in parts.values():

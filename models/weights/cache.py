@@ -1,8 +1,9 @@
-"""The weights cache: where weights are on disk, and the check of their content. It downloads nothing.
+"""The weights cache: where weights are on disk, and the check of their content.
 
-The weights folder contains each weight file under its name, each repository in a folder `org--name` with a
-manifest of its files, tiny models in `tiny/`, and `pins.toml`: the commit of each repository whose card names
-none. A second folder (RETOUCH_MODELS_DIR) has the user's own copies. They have precedence and are not checked.
+It downloads nothing. The weights folder contains each weight file under its name, each repository
+in a folder `org--name` with a manifest of its files, tiny models in `tiny/`, and `pins.toml`: the
+commit of each repository whose card names none. A second folder (RETOUCH_MODELS_DIR) has the user's
+own copies. They have precedence and are not checked.
 """
 
 import fcntl
@@ -80,9 +81,10 @@ class WeightsCache:
         return self.copy(part) or self.folder / part.name
 
     def problem(self, part: Part, *, thorough: bool = False) -> str | None:
-        """Return what is wrong with a part on disk; None if nothing is. A user's own copy must only exist.
+        """Return what is wrong with a part on disk; None if nothing is.
 
-        Weight files are hashed, which takes about 1 s per GB. thorough: also hash the files of folders.
+        A user's own copy must only exist. Weight files are hashed, which takes about 1 s per GB.
+        thorough: also hash the files of folders.
         """
         path = self.path(part)
         if isinstance(part, LocalFolder | MadeFolder) or self.copy(part) is not None:
@@ -141,7 +143,10 @@ class WeightsCache:
 
 
 def file_problem(path: Path, size: int | None, sha256: str | None = None) -> str | None:
-    """Return what is wrong with a file; None if nothing is. size, sha256: expected values; None: any."""
+    """Return what is wrong with a file; None if nothing is.
+
+    size, sha256: expected values; None: any.
+    """
     if not path.is_file():
         return "missing"
     actual = path.stat().st_size

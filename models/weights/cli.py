@@ -17,7 +17,8 @@ from models.weights.cache import WeightsCache
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit status.
 
-    0: done. 1: weights are missing, wrong or could not be downloaded. 2: a setting, profile or file is invalid.
+    0: done. 1: weights are missing, wrong or could not be downloaded. 2: a setting, profile or file
+    is invalid.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -86,8 +86,7 @@ def _flood(rgb: Rgb, parts: Labels) -> Labels:
     seeds[(left < _MOSTLY_EDGE * whole)[seeds]] = 0
     if not seeds.any():
         seeds = markers
-    # The watershed never floods the outermost pixels. They are added here as a frame and removed
-    # again.
+    # The watershed never floods the outermost pixels. They are added here as a frame and removed again.
     frame = (1, 1, 1, 1, cv2.BORDER_REPLICATE)
     basins = cv2.copyMakeBorder(seeds, *frame).astype(np.int32)
     cv2.watershed(cv2.copyMakeBorder(cv2.GaussianBlur(rgb, (0, 0), 1), *frame), basins)

@@ -58,8 +58,7 @@ def load_lora(pipe: Any, file: Path) -> None:
         raise
     except Exception as error:
         raise BadWeightsError(f"{file}: {error}") from error
-    # diffusers only logs a weight that it does not use, and fills a missing one with random
-    # numbers.
+    # diffusers only logs a weight that it does not use, and fills a missing one with random numbers.
     loaded = set(get_peft_model_state_dict(pipe.unet, adapter_name=_NAME))
     if different := sorted(_names(weights) ^ loaded):
         raise BadWeightsError(f"{file}: {different[0]} does not fit the UNet")

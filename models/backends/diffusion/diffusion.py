@@ -73,8 +73,7 @@ def load_component(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
             **dtype_option,
         )
     except Exception as error:
-        # Both libraries let errors of many classes through: OSError, ValueError, RuntimeError,
-        # KeyError.
+        # Both libraries let errors of many classes through: OSError, ValueError, RuntimeError, KeyError.
         raise BadWeightsError(f"{names} cannot be read: {first_line(error)}") from error
     problems = [f"{key} is missing" for key in info["missing_keys"]]
     problems += [f"{key} is unknown" for key in info["unexpected_keys"]]

@@ -123,8 +123,7 @@ def _landmark_outline(
     jaw, brows = points[_JAW], points[_BROWS]
     down = frame.unit * frame.down
     parts = {
-        # There are no landmarks above the brows. A forehead is about as high as the distance of the
-        # eyes.
+        # There are no landmarks above the brows. A forehead is about as high as the distance of the eyes.
         "face": [jaw, jaw[4:13] + 0.15 * down, brows - 0.95 * down],
         "skin": [jaw, brows - 0.7 * down],
         "eyes": [brows - 0.1 * down, points[_EYES] + 0.5 * down, jaw[[0, 16]]],

@@ -210,8 +210,7 @@ class LatentControl:
             guidance_scale=schedule.guidance,
             controlnet_conditioning_scale=1.0,
             target_size=mask.shape,
-            # One generator per picture: with a single one, the second picture would depend on the
-            # first.
+            # One generator per picture: with a single one, the second picture would depend on the first.
             generator=diffusion.generators(seeds),
             callback_on_step_end=diffusion.check_deadline,
             output_type="latent",

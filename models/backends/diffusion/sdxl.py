@@ -27,8 +27,7 @@ _LCM = Recipe(steps=8, guidance=1.0, strength=1.0, scheduler="LCMScheduler")
 are large: strength 0.99 would skip the first one and keep too much of the old pixels."""
 _IP_ADAPTER_FILE = "ip-adapter_sdxl_vit-h.safetensors"
 _SOLID = 0.9
-"""Least alpha of the subject's pixels that the model sees. Softer pixels contain some of the old
-background."""
+"""Least alpha of the subject's pixels that the model sees. Softer pixels contain some of the old background."""
 _GREY = 128
 
 
@@ -196,8 +195,7 @@ def _fast(lora: Path) -> tuple[Recipe, Adapters]:
     lightning = re.search(r"lightning_(\d+)step", file.name)
     if lightning is None:
         return _LCM, Adapters(lora=file)
-    # From the model card of ByteDance/SDXL-Lightning: Euler scheduler, trailing timesteps, no
-    # guidance.
+    # From the model card of ByteDance/SDXL-Lightning: Euler scheduler, trailing timesteps, no guidance.
     steps = int(lightning[1])
     recipe = Recipe(steps, 0.0, 1.0, scheduler="EulerDiscreteScheduler", spacing="trailing")
     return recipe, Adapters(lora=file)

@@ -26,11 +26,9 @@ from models.roles import Face
 _PIXELS = 2_000_000
 """Number of pixels at which faces are detected: 0.2 s on one core."""
 _MAX_ENLARGEMENT = 2.0
-"""dlib detects faces of at least about 80 pixels; in a picture enlarged twice, of at least about
-40."""
+"""dlib detects faces of at least about 80 pixels; in a picture enlarged twice, of at least about 40."""
 _MIN_SCORE = 0.3
-"""Sharp frontal faces score 1 to 2.4 and half faces 0.7. Textures that are not faces stay under
-0.1."""
+"""Sharp frontal faces score 1 to 2.4 and half faces 0.7. Textures that are not faces stay under 0.1."""
 _MAX_FACES = 64
 
 _PADDING = 0.2
@@ -40,8 +38,7 @@ confidence. The mean over three crops gives a better confidence."""
 _AGE_SIDE = 64
 _GENDER_SIDE = 32
 _MEAN = np.array([122.782, 117.001, 104.298], np.float32)
-"""From `manifest.json` in the package: the networks were trained with RGB values, (value - mean) /
-256."""
+"""From `manifest.json` in the package: the networks were trained with RGB values, (value - mean) / 256."""
 
 AGE_BINS = ((0, 3), (3, 7), (7, 14), (14, 26), (26, 42), (42, 58), (58, 100))
 """Ranges of years. Those from 14 to 42 are the labels of the hosted service; the others continue

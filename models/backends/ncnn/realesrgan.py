@@ -120,8 +120,7 @@ class RealEsrgan:
         planes = np.ascontiguousarray(tile.transpose(2, 0, 1), np.float32)
         planes /= 255
         extractor = self._net.create_extractor()
-        # ncnn.Mat(array) only points to the array's memory: `planes` must live until clone()
-        # returns.
+        # ncnn.Mat(array) only points to the array's memory: `planes` must live until clone() returns.
         extractor.input(self._input, ncnn.Mat(planes).clone())
         status, output = extractor.extract(self._output)
         if status:

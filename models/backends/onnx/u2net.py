@@ -26,8 +26,7 @@ _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 _SMALL_SUBJECT = 0.25
-"""The network runs a second time, on a crop, if the subject with its margin covers at most this
-share."""
+"""The network runs a second time, on a crop, if the subject with its margin covers at most this share."""
 _CROP_MARGIN = 0.2
 """Margin of that crop, as a share of the subject's longer side."""
 _CONFIRMED, _GROWN = 0.88, 2.0
@@ -35,8 +34,7 @@ _CONFIRMED, _GROWN = 0.88, 2.0
 most this many times as large."""
 
 _PATCH = 9
-"""Side, in coarse pixels, of the patch with the mean that classifies a blob: blades of grass are
-thinner."""
+"""Side, in coarse pixels, of the patch with the mean that classifies a blob: blades of grass are thinner."""
 _FAINT, _SOLID = 0.07, 0.2
 """In an uncertain subject, alpha below the first becomes background, above the second opaque."""
 _NOTHING, _SUBJECT, _DOUBTED, _CERTAIN = 0.55, 0.7, 0.85, 0.95

@@ -23,15 +23,13 @@ from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
 _NEW_TOKENS = 40
-"""Limit of the caption's length. Captions in BLIP's training data have about ten words; longer ones
-repeat."""
+"""Limit of the caption's length. Captions in BLIP's training data have about ten words; longer ones repeat."""
 _BEAMS = 3
 _WORK_SIDE = 768
 """Longest side in pixels. Larger pictures are reduced by area first: for 12 megapixels, the
 processor's own reduction to 384 takes as long as the model."""
 _START = re.compile(r"^(?:ara(?:ff?ed|ffe)|there (?:is|are))\s+", re.IGNORECASE)
-"""BLIP-large often starts with "there is", or with "arafed", a meaningless word from its training
-data."""
+"""BLIP-large often starts with "there is", or with "arafed", a meaningless word from its training data."""
 
 
 class Captioner:

@@ -38,8 +38,7 @@ _MAX_FACES = 64
 
 _SIDE = 224
 _FRAME = 1.5
-"""Side of FairFace's crop divided by the face's longer side. It equals dlib's padding of 0.25, as
-in training."""
+"""Side of FairFace's crop divided by the face's longer side. It equals dlib's padding of 0.25, as in training."""
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _STD = np.array([0.229, 0.224, 0.225], np.float32)
 AGE_BINS = ((0, 2), (3, 9), (10, 19), (20, 29), (30, 39), (40, 49), (50, 59), (60, 69), (70, 100))

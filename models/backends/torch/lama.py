@@ -34,8 +34,7 @@ from models.errors import BadWeightsError, NothingToCopyError
 
 _MULTIPLE, _LEAST = 8, 16  # the network's input has sides that are multiples of 8, at least 16
 _PIXELS = 768 * 768
-"""Largest number of pixels of a crop. It bounds memory, and keeps holes at a size that the network
-has learnt."""
+"""Largest number of pixels of a crop. It bounds memory, and keeps holes at a size that the network has learnt."""
 _MARGIN = 128
 _jit: Any = torch.jit
 _FEW = 256  # with fewer source pixels in a reduced crop, there is no texture to copy

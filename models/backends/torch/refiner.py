@@ -54,8 +54,7 @@ class Refiner:
         if not self._tokenizer.chat_template:
             raise BadWeightsError(f"{folder} has no chat template: it is not an instruct model")
         self._module = DeviceModule(model, device_config, dtype)
-        # Not the repository's own settings: those sample, but the same prompt must give the same
-        # answer.
+        # Not the repository's own settings: those sample, but the same prompt must give the same answer.
         self._generation = _GenerationConfig(
             do_sample=False,
             max_new_tokens=_NEW_TOKENS,

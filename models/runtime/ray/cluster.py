@@ -58,7 +58,8 @@ class ClusterEngine:
 
     Any number of processes may use one application; each attaches to the cluster as a driver.
 
-    address: of the cluster, as for ray.init. profile: the deployed profile. queue: the deployed queue length.
+    address: of the cluster, as for ray.init. profile: the deployed profile. queue: the deployed
+    queue length.
     """
 
     def __init__(self, address: str, profile: Profile, queue: int) -> None:
@@ -74,8 +75,8 @@ class ClusterEngine:
     def warm_up(self) -> None:
         """Attach to the cluster and wait until every role can be called.
 
-        Raises EngineUnavailableError if the cluster does not answer, ModelUnavailableError if another profile
-        is deployed.
+        Raises EngineUnavailableError if the cluster does not answer, ModelUnavailableError if
+        another profile is deployed.
         """
         _attach(self._address)
         try:
@@ -130,14 +131,17 @@ class ClusterEngine:
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Yield a proxy that sends its calls to the cluster. It holds no resources between two calls."""
+        """Yield a proxy that sends its calls to the cluster.
+
+        It holds no resources between two calls.
+        """
         yield cast(P, ModelProxy(role, self.call, self.sizes))
 
     def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
-        """Make a call on any replica and wait for its result. If the replica dies, retry on another.
+        """Make a call on any replica and wait for its result.
 
-        Raises EngineBusyError, EngineUnavailableError, ModelUnavailableError, WorkCancelledError or the model's
-        own error.
+        If the replica dies, retry on another. Raises EngineBusyError, EngineUnavailableError,
+        ModelUnavailableError, WorkCancelledError or the model's own error.
         """
         call = Call(role, args, kwargs)
         handle = self._handle(role)
@@ -146,7 +150,10 @@ class ClusterEngine:
             return self._call_with_retries(handle, call)
 
     def close(self, timeout_s: float = 0) -> bool:
-        """Disconnect from the cluster, where the models keep running. Always True: no work remains here."""
+        """Disconnect from the cluster, where the models keep running.
+
+        Always True: no work remains here.
+        """
         self._closed.set()
         for handle in self._handles.values():
             handle.shutdown()  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
 """The Ray Serve application: one deployment for each role of a profile.
 
-The `serve` command and KubeRay import `application`. `models.runtime.ray.deploy` deploys it from the command
-line.
+The `serve` command and KubeRay import `application`. `models.runtime.ray.deploy` deploys it from
+the command line.
 """
 
 import asyncio
@@ -39,10 +39,11 @@ class RoleReplica:
     async def run(
         self, args: list[Any], kwargs: dict[str, Any], seconds: float | None, sent: float
     ) -> Any:
-        """Make a call. Large arguments are references to Ray's shared memory (`models.runtime.ray.cluster`).
+        """Make a call.
 
-        seconds: the time that was left when the call was sent; None means no limit. sent: when it was sent, in
-        seconds since 1970.
+        Large arguments are references to Ray's shared memory (`models.runtime.ray.cluster`).
+        seconds: the time that was left when the call was sent; None means no limit. sent: when it
+        was sent, in seconds since 1970.
         """
         resolved_args = [await _resolve(arg) for arg in args]
         resolved_kwargs = {name: await _resolve(arg) for name, arg in kwargs.items()}
@@ -78,10 +79,10 @@ async def _resolve(value: Any) -> Any:
 def application(args: Mapping[str, Any]) -> serve.Application:
     """Build the application of a profile.
 
-    args: `gpu_memory_mb`, `queue` and the fields of `models.runtime.ray.replica.ModelSource`. The default of
-    each comes from the environment (`models.settings.DeploymentSettings`). `queue` is its `max_waiting`;
-    `weights_dir` is the folder `weights` in its `data_dir`. Raises UnknownProfileError, InvalidSettingsError,
-    and ValueError for an unknown argument.
+    args: `gpu_memory_mb`, `queue` and the fields of `models.runtime.ray.replica.ModelSource`. The
+    default of each comes from the environment (`models.settings.DeploymentSettings`). `queue` is
+    its `max_waiting`; `weights_dir` is the folder `weights` in its `data_dir`. Raises
+    UnknownProfileError, InvalidSettingsError, and ValueError for an unknown argument.
     """
     if unknown := args.keys() - _ARGUMENTS:
         raise ValueError(f"no such argument: {', '.join(sorted(unknown))}")

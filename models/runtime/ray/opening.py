@@ -1,4 +1,7 @@
-"""Opening the engine on a Ray cluster. Ray is imported only here, because it may not be installed."""
+"""Opening the engine on a Ray cluster.
+
+Ray is imported only here, because it may not be installed.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -11,10 +14,11 @@ if TYPE_CHECKING:
 
 
 def open_cluster(profile: str, address: str, queue: int) -> "ClusterEngine":
-    """Return the engine on the Ray cluster at `address`. Weights are not needed here, only on the replicas.
+    """Return the engine on the Ray cluster at `address`.
 
-    profile: the name of the deployed profile. queue: the deployed queue length. Raises UnknownProfileError, and
-    RayNotInstalledError if the extra `cluster` is not installed.
+    Weights are not needed here, only on the replicas. profile: the name of the deployed profile.
+    queue: the deployed queue length. Raises UnknownProfileError, and RayNotInstalledError if the
+    extra `cluster` is not installed.
     """
     environment.prepare()
     try:

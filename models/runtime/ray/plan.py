@@ -28,7 +28,8 @@ _PARTS = 20
 class Replicas:
     """The replicas of one role. min, max: their number, 1 to 1000. cpus, gpus: of each replica.
 
-    accelerator: the type of GPU, by Ray's name; empty for any. Raises ValueError for values out of range.
+    accelerator: the type of GPU, by Ray's name; empty for any. Raises ValueError for values out of
+    range.
     """
 
     min: int = 1
@@ -49,8 +50,9 @@ class Replicas:
 def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], Replicas]:
     """Return the replicas of each role of a profile.
 
-    name: the profile's name, or the path of its file. gpu_mb: memory of one GPU of the cluster in MiB; None if
-    the cluster has no GPUs, so that torch models run on CPUs. Raises UnknownProfileError.
+    name: the profile's name, or the path of its file. gpu_mb: memory of one GPU of the cluster in
+    MiB; None if the cluster has no GPUs, so that torch models run on CPUs. Raises
+    UnknownProfileError.
     """
     tables = replicas_of(name)
     if unknown := tables.keys() - {role.name for role in profile}:

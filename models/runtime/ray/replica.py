@@ -17,7 +17,10 @@ from models.runtime.scheduler import Scheduler
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a replica's model comes from and how it runs. The fields are arguments of `Pool.for_profile`."""
+    """Where a replica's model comes from and how it runs.
+
+    The fields are arguments of `Pool.for_profile`.
+    """
 
     profile: str
     weights_dir: str
