@@ -61,7 +61,7 @@ def _merge(rgb: Rgb) -> NDArray[np.intp]:
 
 
 def _keep_largest(parts: NDArray[np.intp]) -> Labels:
-    """Number the largest parts from 1, the largest first. The other parts become 0."""
+    """Give the largest parts numbers from 1, the largest first. The other parts become 0."""
     areas = np.bincount(parts.ravel())
     order = np.argsort(-areas, kind="stable")
     order = order[areas[order] > 0][:_MOST]
