@@ -22,7 +22,7 @@ _TILE = 192
 
 
 def refine(rgb: Rgb, coarse: Float) -> Matte:
-    """Return a matte at the size of `rgb`, whose edges follow hair and outlines in the picture.
+    """Return a matte at the size of `rgb`. Its edges follow hair and outlines in the picture.
 
     coarse: height x width of any size, float32, from 0 (background) to 1 (subject). Where it is
     certain, it stays. Elsewhere alpha solves the matting equations of the guided filter's linear

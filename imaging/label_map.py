@@ -8,7 +8,7 @@ import numpy as np
 from imaging.picture import Labels, Mask
 from imaging.resize import resize
 
-MOST = 255
+MAX_PARTS = 255
 """The largest number of parts in a map: numbers are uint8, and 0 means no part."""
 _SMALLEST = 0.0005  # of the picture's area
 
@@ -24,7 +24,7 @@ def label_map(masks: Sequence[Mask], width: int, height: int) -> Labels:
     order = sorted(range(len(masks)), key=lambda i: -areas[i])
     least = max(1.0, _SMALLEST * masks[0].size) if masks else 1.0
     labels = np.zeros((height, width), np.uint8)
-    for number, i in enumerate([i for i in order if areas[i] >= least][:MOST], start=1):
+    for number, i in enumerate([i for i in order if areas[i] >= least][:MAX_PARTS], start=1):
         labels[_enlarge(masks[i], width, height)] = number
     return by_area(labels)
 

@@ -54,8 +54,8 @@ def fit_mask(mask: NDArray[np.uint8], width: int, height: int) -> Mask:
 def grow(mask: Mask, kind: MaskKind) -> Mask:
     """Grow a mask as much as its kind needs.
 
-    A manual mask is exact: it stays as it is. An automatic mask follows the object's edge and
-    misses a thin rim of the object: it grows by `automatic_radius`.
+    A manual mask is exact: it stays as it is. An automatic mask follows the object's edge but
+    leaves out a thin rim of the object: it grows by `automatic_radius`.
     """
     return mask if kind == "manual" else dilate(mask, automatic_radius(*mask.shape))
 

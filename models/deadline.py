@@ -37,9 +37,9 @@ class Deadline:
     def check(self) -> None:
         """Raise CallerDisconnectedError if cancelled, DeadlineExceededError if the time is over."""
         if self._cancelled.is_set():
-            raise CallerDisconnectedError("the caller has left")
+            raise CallerDisconnectedError("the caller has disconnected")
         if self.remaining() == 0:
-            raise DeadlineExceededError("the work took longer than its time")
+            raise DeadlineExceededError("the work took longer than its time limit")
 
 
 class SharedDeadline(Deadline):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.inpaint.nearest_neighbour_field import Field, nearest_neighbour_field
-from imaging.inpaint.screened_poisson import level
+from imaging.inpaint.screened_poisson import correct_colours
 from imaging.picture import Mask, Rgb
 from imaging.resize import block_means
 
@@ -31,8 +31,8 @@ class Layout:
 
     hole: True where pixels are missing, at full size. source: True where pixels may be copied from,
     at full size. small: the filled picture at 1/`scale` of the size, sides rounded up. small_hole:
-    True for blocks with any pixel of the hole. small_source: True for blocks whose every pixel is
-    source.
+    True for blocks with any pixel of the hole. small_source: True for blocks that are
+    completely source.
     """
 
     hole: Mask
@@ -49,15 +49,15 @@ def resynthesise(rgb: Rgb, layout: Layout) -> Rgb:
     Outside the hole the result equals `rgb`.
     """
     field = nearest_neighbour_field(layout.small, layout.small_source, layout.small_hole)
-    small = level(layout.small, field, layout.small_source, layout.small_hole)
+    small = correct_colours(layout.small, field, layout.small_source, layout.small_hole)
     out = rgb.copy()
     tiles = list(_tiles(layout))
-    mixed = _disagreeing(field, layout.small_hole)
+    mixed = _different_displacements(field, layout.small_hole)
     for tile in tiles:
         _copy_tile(out, rgb, layout, field, tile)
         _mix_tile(out, rgb, layout, field, mixed, tile)
     _project_back(out, layout, small, tiles)
-    _blend_rim(out, layout, tiles)
+    _blend_edge(out, layout, tiles)
     return out
 
 
@@ -115,7 +115,7 @@ def _mix_tile(out: Rgb, rgb: Rgb, layout: Layout, field: Field, mixed: Mask, til
     out[y, x] = np.rint(total / weights[:, None])
 
 
-def _disagreeing(field: Field, hole: Mask) -> Mask:
+def _different_displacements(field: Field, hole: Mask) -> Mask:
     """Return True for each square of four blocks in the hole that do not share one displacement.
 
     The result is one larger than the field on both axes. Block (0, 0) is the lower right of square
@@ -157,7 +157,7 @@ def _project_back(out: Rgb, layout: Layout, small: Rgb, tiles: list[Tile]) -> No
         _add(out[tile], change[scale:, scale:], layout.hole[tile])
 
 
-def _blend_rim(out: Rgb, layout: Layout, tiles: list[Tile]) -> None:
+def _blend_edge(out: Rgb, layout: Layout, tiles: list[Tile]) -> None:
     """Fade out the step of mean colour at the hole's edge, over a few pixels inside the hole."""
     reach = min(max(layout.scale // 2, 2), 8)
     before = out.copy()

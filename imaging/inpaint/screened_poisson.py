@@ -17,7 +17,7 @@ _EDGE = 24.0  # a larger step, in levels of 0..255, counts as a real edge and st
 _ITERATIONS = 60
 
 
-def level(filled: Rgb, field: Field, source: Mask, hole: Mask) -> Rgb:
+def correct_colours(filled: Rgb, field: Field, source: Mask, hole: Mask) -> Rgb:
     """Return `filled` with the colours of its hole corrected. Every other pixel stays unchanged.
 
     field: the source of each pixel of the hole. hole, source: height x width, True inside.

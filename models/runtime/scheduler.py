@@ -409,7 +409,7 @@ def _errors_to_future(task: _Task) -> Iterator[None]:
 
 
 def _cancel(task: _Task) -> None:
-    """Cancel a task that was removed from the queue, and notify whoever waits for its future."""
+    """Cancel a task that was removed from the queue, and wake the thread that waits for its future."""
     if task.future.cancel():
         task.future.set_running_or_notify_cancel()
     elif not task.future.done():  # a check that had started and waited for a worker

@@ -2,7 +2,7 @@
 
 It downloads nothing. The weights folder contains each weight file under its name, each repository
 in a folder `org--name` with a manifest of its files, tiny models in `tiny/`, and `pins.toml`: the
-commit of each repository whose card names none. A second folder (RETOUCH_MODELS_DIR) has the user's
+commit of each repository if its card names none. A second folder (RETOUCH_MODELS_DIR) has the user's
 own copies. They have precedence and are not checked.
 """
 

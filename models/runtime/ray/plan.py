@@ -44,7 +44,7 @@ class Replicas:
         if not (0 <= self.cpus <= 1024 and 0 <= self.gpus <= 64):
             raise ValueError("cpus are 0 to 1024, gpus 0 to 64")
         if self.gpus > 1 and self.gpus != int(self.gpus):
-            raise ValueError("more than one GPU is given in whole ones")
+            raise ValueError("gpus above 1 must be a whole number")
 
 
 def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], Replicas]:

@@ -54,7 +54,7 @@ def test_rows_of_ones_own_stand_above_the_cards(tmp_path: Path) -> None:
     [
         ("[replicas.matting]\nmin = 0\n", "min and max"),
         ("[replicas.matting]\nmin = 5\nmax = 2\n", "min and max"),
-        ("[replicas.matting]\ngpus = 1.5\n", "whole ones"),
+        ("[replicas.matting]\ngpus = 1.5\n", "must be a whole number"),
         ("[replicas.matting]\ngpus = -1\n", "gpus 0 to 64"),
         ("[replicas.matting]\ncpus = true\n", "cannot take cpus"),
         ('[replicas.matting]\nmin = "2"\n', "cannot take min"),
