@@ -25,8 +25,8 @@ from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
 from imaging.resize import resize, within_area
 from models.backends.torch.checkpoints import load_strictly, read_state
+from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
-from models.backends.torch.residence import DeviceModule
 from models.backends.weight_files import only_file
 from models.device import DeviceConfig
 from models.errors import BadWeightsError

@@ -21,8 +21,8 @@ from torch.nn import functional
 
 from imaging.picture import Rgb
 from models.backends.torch.checkpoints import first_line, read_state
+from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
-from models.backends.torch.residence import DeviceModule
 from models.backends.weight_files import only_file
 from models.deadline import checkpoint
 from models.device import DeviceConfig
