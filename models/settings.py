@@ -156,7 +156,7 @@ def read_settings(kind: type[S], **overrides: Any) -> S:
     Raises InvalidSettingsError for invalid values and for names that look misspelled.
     """
     problems = [
-        f"{name} is no setting; did you mean {' or '.join(near)}?"
+        f"{name} is not a setting; did you mean {' or '.join(near)}?"
         for name, near in _unknown(os.environ)
         if near
     ]
@@ -175,7 +175,7 @@ def warn_of_unknown_names() -> None:
     for name, near in _unknown(os.environ):
         if not near:
             instead = REPLACED.get(name.upper().removeprefix(PREFIX), "")
-            log.warning("settings: %s is no setting and changes nothing%s", name, instead)
+            log.warning("settings: %s is not a setting and has no effect%s", name, instead)
 
 
 def known_names() -> frozenset[str]:

@@ -56,9 +56,9 @@ class NeedsWorkerError(BaseException):
 class _Task:
     """A task in the scheduler: a function, or a call of a model, and the future for its result.
 
-    may_retry: a smaller attempt will follow if memory runs out. out_of_memory: memory has run out
-    in such an attempt. needs_worker: the task is a check that started on a check thread and needs a
-    model.
+    may_retry: while it is set, the scheduler handles an error that says that memory ran out: it sets
+    out_of_memory instead of the future. needs_worker: the task is a check that started on a check
+    thread and needs a model.
     """
 
     def __init__(self, work: Callable[[], Any] | Call, priority: Priority) -> None:

@@ -24,7 +24,7 @@ def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
     parts = {part.name: part for card in profile.values() for part in card.parts}
     for part in parts.values():
         if isinstance(part, LocalFolder):
-            raise BundleError(f"{part.path} is a path of your own: copy it along yourself")
+            raise BundleError(f"{part.path} is your own path: copy its weights yourself")
     pins = cache.pins()
     repos = [part.repo for part in parts.values() if isinstance(part, HubFolder)]
     unfinished = file.with_name(f".{file.name}.part")

@@ -138,7 +138,7 @@ def test_a_name_one_edit_away_ends_every_program_with_the_right_one(
 ) -> None:
     monkeypatch.setenv(wrong, "hunter2")
     assert start(program, monkeypatch) == 2
-    assert capsys.readouterr().err == f"settings: {wrong} is no setting; did you mean {right}?\n"
+    assert capsys.readouterr().err == f"settings: {wrong} is not a setting; did you mean {right}?\n"
 
 
 def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_a_program_without_a_log_warns_on_stderr(
         text=True,
         check=True,
     )
-    assert done.stderr == "settings: RETOUCH_COLOUR is no setting and changes nothing\n"
+    assert done.stderr == "settings: RETOUCH_COLOUR is not a setting and has no effect\n"
 
 
 def _service(name: str, protocol: str = "tcp") -> dict[str, str]:

@@ -67,7 +67,7 @@ def test_a_request_in_flight_is_answered_before_the_end(stopped: Server) -> None
         (
             {"PORTT": "hunter2", "OFFLOAD": "perhaps"},
             2,
-            ["RETOUCH_PORTT is no setting; did you mean RETOUCH_PORT?", "RETOUCH_OFFLOAD"],
+            ["RETOUCH_PORTT is not a setting; did you mean RETOUCH_PORT?", "RETOUCH_OFFLOAD"],
         ),
     ],
 )

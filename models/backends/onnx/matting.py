@@ -48,7 +48,7 @@ class OnnxMatting:
         entry = self._session.get_inputs()[0]
         channels = entry.shape[1] if len(entry.shape) == 4 else 0
         if entry.type not in _DTYPES or (channels != 3 and not isinstance(channels, str)):
-            raise ValueError(f"{file} takes {entry.type} {entry.shape}, no picture")
+            raise ValueError(f"{file} takes {entry.type} {entry.shape}, which is no picture")
         self._dtype = _DTYPES[entry.type]
         self._name = entry.name
         default = input_format or MattingInput()

@@ -40,9 +40,9 @@ class Replicas:
 
     def __post_init__(self) -> None:
         if not 1 <= self.min <= self.max <= 1000:
-            raise ValueError("min and max are 1 to 1000, min the smaller")
+            raise ValueError("min and max must be 1 to 1000, and min at most max")
         if not (0 <= self.cpus <= 1024 and 0 <= self.gpus <= 64):
-            raise ValueError("cpus are 0 to 1024, gpus 0 to 64")
+            raise ValueError("cpus must be 0 to 1024, gpus 0 to 64")
         if self.gpus > 1 and self.gpus != int(self.gpus):
             raise ValueError("gpus above 1 must be a whole number")
 
@@ -57,7 +57,7 @@ def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], 
     tables = replicas_of(name)
     if unknown := tables.keys() - {role.name for role in profile}:
         raise UnknownProfileError(
-            f"profile {name}: replicas of no role: {', '.join(sorted(unknown))}"
+            f"profile {name}: replicas of an unknown role: {', '.join(sorted(unknown))}"
         )
     return {
         role: _replicas(name, role, card, tables.get(role.name, {}), gpu_mb)

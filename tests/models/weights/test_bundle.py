@@ -109,7 +109,7 @@ def test_what_is_no_package_is_refused(
 def test_a_profile_with_paths_of_the_users_own_is_not_packed(tmp_path: Path) -> None:
     cache, profile = stocked(tmp_path / "here")
     own = replace(profile[MATTING], folders=(LocalFolder(tmp_path),))
-    with pytest.raises(BundleError, match="path of your own"):
+    with pytest.raises(BundleError, match="your own path"):
         bundle({MATTING: own}, cache, tmp_path / "p.tar")
     assert not (tmp_path / "p.tar").exists()
 

@@ -107,9 +107,9 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Path, content: bytes | Non
 
 
 def test_a_network_for_something_else_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"net\.onnx takes .*, no picture"):
+    with pytest.raises(ValueError, match=r"net\.onnx takes .*, which is no picture"):
         OnnxMatting(network(tmp_path / "net.onnx", kind=INT))
-    with pytest.raises(ValueError, match=r"net\.onnx takes .*, no picture"):
+    with pytest.raises(ValueError, match=r"net\.onnx takes .*, which is no picture"):
         OnnxMatting(network(tmp_path / "net.onnx", channels=4))
 
 

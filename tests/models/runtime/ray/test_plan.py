@@ -59,8 +59,8 @@ def test_rows_of_ones_own_stand_above_the_cards(tmp_path: Path) -> None:
         ("[replicas.matting]\ncpus = true\n", "cannot take cpus"),
         ('[replicas.matting]\nmin = "2"\n', "cannot take min"),
         ("[replicas.matting]\ncopies = 2\n", "cannot take copies"),
-        ("[replicas.captioning]\nmin = 1\n", "replicas of no role: captioning"),
-        ("replicas = 3\n", "is a table"),
+        ("[replicas.captioning]\nmin = 1\n", "replicas of an unknown role: captioning"),
+        ("replicas = 3\n", "must be a table"),
     ],
 )
 def test_rows_that_make_no_sense_are_refused(tmp_path: Path, rows: str, fault: str) -> None:
