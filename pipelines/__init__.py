@@ -1,1 +1,1 @@
-"""Pipelines: one file per operation, picture in, picture out, over model roles."""
+"""The image operations, one file each: they call models by role and know nothing of HTTP."""

@@ -1,4 +1,4 @@
-"""Background removal: the subject cut out with a soft, clean edge."""
+"""Background removal: cut out the subject with a soft, clean edge."""
 
 from imaging.compositing import cut_out
 from imaging.picture import Picture
@@ -7,9 +7,9 @@ from pipelines.common.subject import subject_alpha
 
 
 def background_remove(picture: Picture, models: Models) -> Picture:
-    """Return the subject alone, at the picture's size, its colours free of the old background's.
+    """Return the subject alone, at the picture's size, its colours free of the old background.
 
-    Where the picture brings its own alpha, the result is nowhere more opaque than it. A picture
-    without a subject becomes transparent throughout.
+    If the picture has an alpha channel, no pixel of the result is more opaque than that. A picture
+    without a subject becomes fully transparent.
     """
     return cut_out(picture, subject_alpha(picture, models, force_rmbg=True))

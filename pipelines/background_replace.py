@@ -1,4 +1,4 @@
-"""Background replacement: the subject on a plain colour, or in a scene made for it."""
+"""Background replacement: put the subject on a plain colour or into a generated scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ def background_colour(
 ) -> Picture:
     """Return the subject of `picture` on a plain background, opaque.
 
-    colour: sRGB, 0..255 each. original_quality: the result has the picture's size; otherwise about
-    one megapixel, the aspect ratio kept. A picture that brings its own alpha has its subject told
-    by it; `force_rmbg` has it found anew.
+    colour: sRGB, 0..255 each. original_quality: keep the picture's size; otherwise the result has
+    about one megapixel and the same aspect ratio. force_rmbg: run matting even if the picture has
+    an alpha channel of its own that marks the subject.
     """
     if not original_quality:
         picture = one_megapixel(picture)
@@ -36,10 +36,11 @@ def background_colour(
 
 @dataclass(frozen=True)
 class Scene:
-    """What a scene is to be like: either a prompt, or a reference picture.
+    """What to generate behind the subject: either a prompt or a reference picture describes it.
 
-    fast: fewer steps, and no negative prompt. refine: have the prompt made fuller, where the profile
-    has a model for it. enhance: have the reference picture adjusted.
+    fast: fewer steps and no negative prompt. refine: extend the prompt with a language model, if the
+    profile has one. enhance: crop the reference picture to the shape of the result and stretch its
+    contrast.
     """
 
     prompt: str = ""
@@ -58,32 +59,34 @@ def background_scene(
     original_quality: bool = False,
     force_rmbg: bool = False,
 ) -> list[Picture]:
-    """Return the subject of `picture` in one scene for each seed, opaque.
+    """Return the subject of `picture` in one generated scene for each seed, opaque.
 
-    The scene is generated at the model's own size and brought to the picture's; the subject is the
-    picture's own, bit for bit where its alpha is full. Sizes and alpha as in `background_colour`.
+    The scene is generated at the model's size and resized to the picture's. Where the subject's
+    alpha is 255, the pixels are the picture's, bit for bit. original_quality and force_rmbg: as in
+    `background_colour`. Raises ReferenceUnsupportedError if the scene has a reference picture and
+    the profile has a model neither for it nor for captions.
     """
     if not original_quality:
         picture = one_megapixel(picture)
     alpha = subject_alpha(picture, models, force_rmbg)
-    front = cut_out(picture, alpha).rgb
+    foreground = cut_out(picture, alpha).rgb
     size = (picture.width, picture.height)
-    reference = _reference(scene, size)
-    prompt = _prompt(scene, models)
+    reference = _reference_rgb(scene, size)
+    prompt = _final_prompt(scene, models)
     try:
-        made = _made(front, alpha, models, scene, prompt, reference, seeds)
+        scenes = _generate_scenes(foreground, alpha, models, scene, prompt, reference, seeds)
     except ReferenceUnsupportedError:
-        # A model that reads prompts alone gets the reference picture in words.
+        # A model that only accepts prompts gets a caption of the reference picture instead.
         if reference is None or not models.offers(CAPTIONING):
             raise
         with models.use(CAPTIONING) as captioning:
             prompt = captioning.caption(reference)
-        made = _made(front, alpha, models, scene, prompt, None, seeds)
-    return [Picture(over(front, alpha, resize(one, size))) for one in made]
+        scenes = _generate_scenes(foreground, alpha, models, scene, prompt, None, seeds)
+    return [Picture(over(foreground, alpha, resize(scene_rgb, size))) for scene_rgb in scenes]
 
 
-def _made(
-    front: Rgb,
+def _generate_scenes(
+    foreground: Rgb,
     alpha: Alpha8,
     models: Models,
     scene: Scene,
@@ -91,12 +94,12 @@ def _made(
     reference: Rgb | None,
     seeds: Sequence[int],
 ) -> list[Rgb]:
-    """Have the scenes generated at the model's own size."""
+    """Return one generated scene for each seed, at the model's size."""
     with models.use(SCENE_GENERATION) as model:
-        work = working_size(front.shape[1], front.shape[0], model.sizes)
+        model_size = working_size(foreground.shape[1], foreground.shape[0], model.sizes)
         return model.scenes(
-            resize(front, work),
-            resize(alpha, work).astype(np.float32) / np.float32(255),
+            resize(foreground, model_size),
+            resize(alpha, model_size).astype(np.float32) / np.float32(255),
             prompt,
             "" if scene.fast else scene.negative_prompt,
             seeds,
@@ -105,16 +108,19 @@ def _made(
         )
 
 
-def _prompt(scene: Scene, models: Models) -> str:
-    """Return the scene's prompt, made fuller where that is asked for and can be had."""
+def _final_prompt(scene: Scene, models: Models) -> str:
+    """Return the scene's prompt, refined if the scene asks for it and the profile has a model."""
     if not scene.prompt or not scene.refine or not models.offers(PROMPT_REFINEMENT):
         return scene.prompt
     with models.use(PROMPT_REFINEMENT) as refinement:
         return refinement.refine(scene.prompt)
 
 
-def _reference(scene: Scene, size: tuple[int, int]) -> Rgb | None:
-    """Return the reference picture, cut to the result's shape and its light evened out when asked."""
+def _reference_rgb(scene: Scene, size: tuple[int, int]) -> Rgb | None:
+    """Return the reference picture, opaque; with `enhance`, cropped to the ratio of `size`, levels stretched.
+
+    size: width and height of the result.
+    """
     if scene.reference is None:
         return None
     rgb = scene.reference.rgb
@@ -124,15 +130,16 @@ def _reference(scene: Scene, size: tuple[int, int]) -> Rgb | None:
         return rgb
     height, width = rgb.shape[:2]
     ratio = size[0] / size[1]
-    wide, high = min(width, round(height * ratio)) or 1, min(height, round(width / ratio)) or 1
-    left, top = (width - wide) // 2, (height - high) // 2
-    return _stretched(rgb[top : top + high, left : left + wide])
+    crop_width = min(width, round(height * ratio)) or 1
+    crop_height = min(height, round(width / ratio)) or 1
+    left, top = (width - crop_width) // 2, (height - crop_height) // 2
+    return _stretch_levels(rgb[top : top + crop_height, left : left + crop_width])
 
 
-def _stretched(rgb: Rgb) -> Rgb:
-    """Stretch the levels so that the darkest and lightest hundredth are black and white.
+def _stretch_levels(rgb: Rgb) -> Rgb:
+    """Stretch the levels so that the darkest 1 % become black and the lightest 1 % white.
 
-    All channels alike, so that the light keeps its colour; never more than twice.
+    The gain is the same for all channels, so that the light keeps its colour, and at most 2.
     """
     low, high = np.percentile(rgb, (1, 99))
     gain = min(2.0, 255 / max(1.0, high - low))

@@ -1,4 +1,4 @@
-"""Crop: the subject cut out and framed tightly."""
+"""Crop a picture to its subject, cut out."""
 
 import cv2
 import numpy as np
@@ -8,32 +8,34 @@ from imaging.compositing import cut_out
 from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
-from pipelines.common.subject import brings_alpha, subject_alpha
+from pipelines.common.subject import has_transparency, subject_alpha
 from pipelines.errors import CropTooLargeError, NoForegroundError
 
 MAX_AREA = 8192 * 8192
 """Largest result, in pixels, padding included."""
 
-_VISIBLE = 12
-"""Alpha above which a matted pixel counts; under 5 % a matte is noise."""
-_SPECK = 0.001
-"""Share of the largest part's area under which a part of a matte is a speck."""
-_WORK_SIDE = 1024
+_MIN_ALPHA = 12
+"""A pixel of a matte counts if its alpha is above this; below 5 % a matte is noise."""
+_SPECK_SHARE = 0.001
+"""A part of a matte is noise if its area is below this share of the largest part's."""
+_ANALYSIS_SIDE = 1024
+"""Pixels of the longer side on which the parts of a matte are found."""
 
 
 def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = False) -> Picture:
-    """Return the subject alone in its bounding box, with `padding` transparent pixels all round.
+    """Return the subject alone in its bounding box, with `padding` transparent pixels on each side.
 
     The padding is exact on all four sides, also where the subject touches the picture's border.
+    force_rmbg: run matting even if the picture has transparent pixels of its own.
 
-    Raises NoForegroundError when nothing remains of the picture, CropTooLargeError when the result would have
-    more than MAX_AREA pixels, ValueError when `padding` is negative.
+    Raises NoForegroundError if the picture has no subject, CropTooLargeError if the result would
+    have more than MAX_AREA pixels, ValueError if `padding` is negative.
     """
     if padding < 0:
         raise ValueError(f"padding is {padding}, must not be negative")
     alpha = subject_alpha(picture, models, force_rmbg)
-    matted = force_rmbg or not brings_alpha(picture)
-    box = bounds(_without_specks(alpha > _VISIBLE) if matted else alpha > 0)
+    matted = force_rmbg or not has_transparency(picture)
+    box = bounds(_without_specks(alpha > _MIN_ALPHA) if matted else alpha > 0)
     if box is None:
         raise NoForegroundError
     rows, columns = box
@@ -41,25 +43,25 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
     if (height + 2 * padding) * (width + 2 * padding) > MAX_AREA:
         raise CropTooLargeError
     subject = cut_out(picture, alpha)
-    return _padded(subject.rgb[rows, columns], alpha[rows, columns], padding)
+    return _pad(subject.rgb[rows, columns], alpha[rows, columns], padding)
 
 
-def _padded(rgb: NDArray[np.uint8], alpha: Alpha8, padding: int) -> Picture:
-    """Frame a cut-out with transparent pixels, its border colours drawn out under them."""
+def _pad(rgb: NDArray[np.uint8], alpha: Alpha8, padding: int) -> Picture:
+    """Return a cut-out with transparent pixels on each side; their colours repeat its border."""
     sides = ((padding, padding), (padding, padding))
     return Picture(np.pad(rgb, (*sides, (0, 0)), mode="edge"), np.pad(alpha, sides))
 
 
 def _without_specks(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Drop the parts of a region that are tiny beside its largest part."""
+    """Return a region without the parts that are tiny compared to its largest part."""
     height, width = region.shape
-    scale = min(1.0, _WORK_SIDE / max(height, width))
+    scale = min(1.0, _ANALYSIS_SIDE / max(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(region.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((small > 0).astype(np.uint8))
     areas = stats[:, cv2.CC_STAT_AREA]
     areas[0] = 0  # the background
-    kept = (areas >= _SPECK * areas.max())[labels] & (labels > 0)
-    # One more pixel: the two scalings may round a border differently.
-    kept = cv2.dilate(kept.astype(np.uint8), np.ones((3, 3), np.uint8))
-    return region & (cv2.resize(kept, (width, height), interpolation=cv2.INTER_NEAREST) > 0)
+    large_parts = (areas >= _SPECK_SHARE * areas.max())[labels] & (labels > 0)
+    # Grown by one pixel, because reducing and enlarging may round a border differently.
+    large_parts = cv2.dilate(large_parts.astype(np.uint8), np.ones((3, 3), np.uint8))
+    return region & (cv2.resize(large_parts, (width, height), interpolation=cv2.INTER_NEAREST) > 0)

@@ -1,4 +1,4 @@
-"""Erase what a mask marks and fill the hole from its surroundings."""
+"""Erase the area that a mask marks and fill it from its surroundings."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +11,14 @@ from models.roles import INPAINTING, Models
 def eraser(
     picture: Picture, mask: NDArray[np.uint8], models: Models, mask_type: MaskKind = "manual"
 ) -> Picture:
-    """Fill the masked part of `picture`.
+    """Return `picture` with the masked area filled.
 
-    mask: height x width, 0..255, above 127 is erased; any size of the picture's aspect ratio.
-    mask_type: a manual mask is taken as it is, an automatic one grows so that no rim of the object
-    stays. Outside that area every pixel stays as it was; the alpha channel stays everywhere, and
-    wholly transparent pixels lend no texture. A mask without white gives the picture unchanged.
-    Raises MaskRatioError, and NothingToCopyError when the mask leaves nothing to fill from.
+    mask: height x width, uint8, above 127 is erased; any size with the picture's aspect ratio.
+    mask_type: a "manual" mask is used as it is; an "automatic" mask is grown, so that no edge of
+    the object remains. Pixels outside that area do not change, and neither does the alpha channel.
+    Fully transparent pixels are not copied into the hole. If the mask marks nothing, the picture is
+    returned unchanged. Raises MaskRatioError, and NothingToCopyError if the mask leaves nothing to
+    fill from.
     """
     hole = grow(fit_mask(mask, picture.width, picture.height), mask_type)
     if not hole.any():

@@ -1,4 +1,4 @@
-"""Generative fill: what a prompt names, generated where a mask asks for it."""
+"""Generative fill: generate what a prompt describes in the area that a mask marks."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from imaging.compositing import paste
 from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
 from models.roles import GENERATIVE_FILL, Models
-from pipelines.common.canvas import cut
+from pipelines.common.canvas import prepare_input
 
 
 def gen_fill(
@@ -21,19 +21,24 @@ def gen_fill(
     seeds: Sequence[int],
     mask_type: MaskKind = "manual",
 ) -> list[Picture]:
-    """Generate one picture for each seed.
+    """Return one picture for each seed.
 
-    mask: greyscale of any size with the picture's aspect ratio, above 127 is generated. Outside the
-    (grown) mask every pixel stays; alpha stays everywhere but in the mask, where what is generated is
-    opaque. An empty mask gives the picture back. Raises MaskRatioError.
+    mask: height x width, uint8, above 127 is generated; any size with the picture's aspect ratio.
+    mask_type: an "automatic" mask is grown. Pixels outside the (grown) mask do not change; inside
+    it the result is opaque. With an empty mask the results are `picture` itself. Raises
+    MaskRatioError.
     """
     hole = grow(fit_mask(mask, picture.width, picture.height), mask_type)
     if not hole.any():
         return [picture] * len(seeds)
     with models.use(GENERATIVE_FILL) as model:
-        work = cut(picture.rgb, hole, model.sizes)
-        made = model.fill_by_prompt(work.rgb, work.hole, prompt, negative_prompt, seeds)
+        model_input = prepare_input(picture.rgb, hole, model.sizes)
+        generated = model.fill_by_prompt(
+            model_input.rgb, model_input.hole, prompt, negative_prompt, seeds
+        )
     alpha = None
     if picture.alpha is not None:
         alpha = np.where(hole, np.uint8(255), picture.alpha)
-    return [Picture(paste(picture.rgb, hole, work.window, one), alpha) for one in made]
+    return [
+        Picture(paste(picture.rgb, hole, model_input.window, pixels), alpha) for pixels in generated
+    ]

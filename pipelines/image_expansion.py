@@ -9,14 +9,17 @@ from imaging.picture import Mask, Picture, Rgb, Window
 from imaging.resize import resize_picture, scaled
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, OUTPAINTING, Models
-from pipelines.common.canvas import cut
+from pipelines.common.canvas import prepare_input
 from pipelines.common.subject import subject_alpha
-from pipelines.common.texture_sources import lone_objects
+from pipelines.common.texture_sources import isolated_objects
 from pipelines.errors import OutsideCanvasError
 
 _FAINT = 12  # 5 % opacity
-_CONTINUED = 0.12  # of the kept part: how deep a subject cut by its border may be continued
-_BROAD = 0.07  # of the longer side: what the border cuts on such a front goes on beyond it
+# Of the kept part's shorter side: the depth of the band from which a subject that the border cuts
+# may be copied, so that it continues in the margin.
+_CONTINUATION_DEPTH = 0.12
+# Of the longer side: a part that meets the border on such a length continues in the margin.
+_WIDE_CONTACT = 0.07
 
 
 def image_expansion(
@@ -29,110 +32,117 @@ def image_expansion(
     prompt: str = "",
     negative_prompt: str = "",
 ) -> Picture:
-    """Place `picture` on a canvas and generate the rest.
+    """Place `picture` on a canvas and generate the rest, the margin.
 
     canvas_size, original_image_size: width, height in pixels. original_image_location: x, y of the
-    upper left corner on the canvas; it may be negative, what lies outside is cropped. By default
-    the picture keeps its size, reduced to fit into the canvas if it is larger, and is centred.
+    upper left corner on the canvas; it may be negative, and what lies outside is cropped. By default
+    the picture keeps its size, is reduced only if the canvas is smaller, and is centred.
 
-    The kept part is the (resized) picture bit for bit; no part of the subject is copied into the
-    margin, save where the border cuts the subject and it has to continue; other objects that end
-    within the kept part are not repeated either. A profile with a model for outpainting generates the
-    margin after `prompt`; without one the margin is made of what is there. The result is opaque:
-    transparent parts of the picture are generated like the margin, and partly transparent ones lie
-    over what is generated there. The same seed gives the same picture; four seeds in a row give
-    up to four variants. Raises OutsideCanvasError, and NothingToCopyError for a picture without one opaque
-    pixel.
+    The kept part, which is what the canvas shows of the (resized) picture, does not change where it
+    is opaque. A profile with an outpainting model generates the margin from `prompt`. Without one,
+    the margin is filled from the kept part: the subject is not copied, except where the border cuts
+    it and it must continue; other objects that end within the kept part are not copied either.
+
+    The result is opaque: fully transparent pixels are generated like the margin, and partly
+    transparent ones are laid over generated pixels. The same seed gives the same picture. Without
+    an outpainting model, four consecutive seeds give up to four variants. Raises
+    OutsideCanvasError, and NothingToCopyError for a picture without an opaque pixel.
     """
     width, height = canvas_size
-    size, (left, top), kept = place(
+    size, (left, top), window = placement(
         (picture.width, picture.height), canvas_size, original_image_size, original_image_location
     )
-    part = _resized_part(picture, size, kept, left, top)
+    part = _resized_part(picture, size, window, left, top)
     rgb = np.zeros((height, width, 3), np.uint8)
-    rgb[kept] = part.rgb
+    rgb[window] = part.rgb
     hole = np.ones((height, width), np.bool_)
-    hole[kept] = False if part.alpha is None else part.alpha < 255
+    hole[window] = False if part.alpha is None else part.alpha < 255
     if not hole.any():
         return Picture(rgb)
     if models.offers(OUTPAINTING):
-        filled = _generate(rgb, hole, kept, models, prompt, negative_prompt, seed)
+        filled = _generate(rgb, hole, window, models, prompt, negative_prompt, seed)
     else:
         avoid = np.zeros((height, width), np.bool_)
-        avoid[kept] = _not_to_repeat(part, hole[kept], models, _open_sides(kept, width, height))
+        avoid[window] = _avoid_mask(part, hole[window], models, _open_sides(window, width, height))
         filled = _fill(rgb, hole, avoid, models, seed)
     if part.alpha is not None:
-        filled[kept] = over(part.rgb, part.alpha, filled[kept])
+        filled[window] = over(part.rgb, part.alpha, filled[window])
     return Picture(filled)
 
 
-def place(
+def placement(
     picture_size: tuple[int, int],
     canvas_size: tuple[int, int],
     original_image_size: tuple[int, int] | None,
     original_image_location: tuple[int, int] | None,
 ) -> tuple[tuple[int, int], tuple[int, int], Window]:
-    """Return a picture's size and upper left corner on the canvas, and what the canvas keeps of it.
+    """Return a picture's size and upper left corner (x, y) on the canvas, and its visible part.
 
-    Sizes are width and height. Raises OutsideCanvasError when nothing is kept.
+    The visible part is rows and columns of the canvas. Sizes are width and height in pixels. Raises
+    OutsideCanvasError if no part is visible.
     """
     width, height = canvas_size
-    size = original_image_size or _fitting(picture_size, canvas_size)
+    size = original_image_size or _fitted_size(picture_size, canvas_size)
     left, top = original_image_location or ((width - size[0]) // 2, (height - size[1]) // 2)
-    kept = (
+    window = (
         slice(max(top, 0), min(top + size[1], height)),
         slice(max(left, 0), min(left + size[0], width)),
     )
-    if kept[0].start >= kept[0].stop or kept[1].start >= kept[1].stop:
+    if window[0].start >= window[0].stop or window[1].start >= window[1].stop:
         raise OutsideCanvasError(
             f"at {left},{top} a picture of {size[0]}x{size[1]} lies outside "
             f"the {width}x{height} canvas"
         )
-    return size, (left, top), kept
+    return size, (left, top), window
 
 
-def _fitting(picture_size: tuple[int, int], canvas_size: tuple[int, int]) -> tuple[int, int]:
-    """Return the picture's size, reduced to fit into the canvas if need be."""
+def _fitted_size(picture_size: tuple[int, int], canvas_size: tuple[int, int]) -> tuple[int, int]:
+    """Return the picture's size, reduced to fit into the canvas if it is larger."""
     (width, height), (canvas_width, canvas_height) = picture_size, canvas_size
     ratio = min(1.0, canvas_width / width, canvas_height / height)
     return scaled(width, height, ratio)
 
 
 def _resized_part(
-    picture: Picture, size: tuple[int, int], kept: Window, left: int, top: int
+    picture: Picture, size: tuple[int, int], window: Window, left: int, top: int
 ) -> Picture:
-    """Resize `picture` to `size` (Lanczos), put its corner at left, top and crop it to `kept`."""
+    """Return `picture` at `size` (Lanczos), placed at left, top and cropped to `window`."""
     part = np.s_[
-        kept[0].start - top : kept[0].stop - top, kept[1].start - left : kept[1].stop - left
+        window[0].start - top : window[0].stop - top, window[1].start - left : window[1].stop - left
     ]
     return resize_picture(picture, size, part, in_bytes=True)
 
 
-def _open_sides(kept: Window, width: int, height: int) -> tuple[bool, bool, bool, bool]:
-    """Return at which of top, bottom, left, right the kept part adjoins the margin."""
-    rows, columns = kept
+def _open_sides(window: Window, width: int, height: int) -> tuple[bool, bool, bool, bool]:
+    """Return for top, bottom, left and right whether the kept part borders on the margin there."""
+    rows, columns = window
     return rows.start > 0, rows.stop < height, columns.start > 0, columns.stop < width
 
 
-def _not_to_repeat(
+def _avoid_mask(
     part: Picture, hole: Mask, models: Models, sides: tuple[bool, bool, bool, bool]
 ) -> Mask:
-    """Return the subject and what else ends within the kept part; `hole` is its transparent part."""
-    subject = _not_to_clone(part, models, sides)
+    """Return what must not be copied into the margin: the subject, and objects that end within `part`.
+
+    hole: the transparent pixels of `part`. sides: see `_open_sides`.
+    """
+    subject = _subject_to_avoid(part, models, sides)
     top, bottom, left, right = map(int, sides)
-    # One pixel of the margin, for what reaches it to be told.
-    framed = cv2.copyMakeBorder(part.rgb, top, bottom, left, right, cv2.BORDER_REPLICATE)
-    margin = np.pad(hole, ((top, bottom), (left, right)), constant_values=True)
+    # One pixel of margin on each open side shows which parts reach it.
+    with_margin = cv2.copyMakeBorder(part.rgb, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    unknown = np.pad(hole, ((top, bottom), (left, right)), constant_values=True)
     avoid = np.pad(subject, ((top, bottom), (left, right)))
-    lone = lone_objects(framed.astype(np.uint8, copy=False), margin, avoid, models, _BROAD)
-    return subject | lone[top : top + part.height, left : left + part.width]
+    isolated = isolated_objects(
+        with_margin.astype(np.uint8, copy=False), unknown, avoid, models, _WIDE_CONTACT
+    )
+    return subject | isolated[top : top + part.height, left : left + part.width]
 
 
-def _not_to_clone(part: Picture, models: Models, sides: tuple[bool, bool, bool, bool]) -> Mask:
-    """Return the subject, less a band along the open sides that cut it: there it may continue."""
+def _subject_to_avoid(part: Picture, models: Models, sides: tuple[bool, bool, bool, bool]) -> Mask:
+    """Return the subject without a band along the open sides that cut it, where it may continue."""
     subject = subject_alpha(part, models, force_rmbg=True) > _FAINT
     avoid = dilate(subject, automatic_radius(part.height, part.width))
-    band = max(1, round(_CONTINUED * min(part.height, part.width)))
+    band = max(1, round(_CONTINUATION_DEPTH * min(part.height, part.width)))
     top, bottom, left, right = sides
     if top and subject[0].any():
         avoid[:band] = False
@@ -146,40 +156,41 @@ def _not_to_clone(part: Picture, models: Models, sides: tuple[bool, bool, bool, 
 
 
 def _fill(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, seed: int) -> Rgb:
-    """Fill the hole; the seed chooses in which of four orientations the model sees the canvas."""
+    """Return `rgb` with the hole filled; the seed selects one of four mirrored orientations."""
     flip = (slice(None, None, -1 if seed & 1 else 1), slice(None, None, -1 if seed & 2 else 1))
-    seen, seen_hole = np.ascontiguousarray(rgb[flip]), np.ascontiguousarray(hole[flip])
+    flipped, flipped_hole = np.ascontiguousarray(rgb[flip]), np.ascontiguousarray(hole[flip])
     with models.use(INPAINTING) as inpainting:
         try:
-            filled = inpainting.fill(seen, seen_hole, np.ascontiguousarray(avoid[flip]))
-        except NothingToCopyError:  # a subject that leaves no background can only be continued
-            filled = inpainting.fill(seen, seen_hole)
+            filled = inpainting.fill(flipped, flipped_hole, np.ascontiguousarray(avoid[flip]))
+        except NothingToCopyError:
+            # The subject leaves no background, so it may be copied after all.
+            filled = inpainting.fill(flipped, flipped_hole)
     return np.ascontiguousarray(filled[flip])
 
 
 def _generate(
     rgb: Rgb,
     hole: Mask,
-    kept: Window,
+    window: Window,
     models: Models,
     prompt: str,
     negative_prompt: str,
     seed: int,
 ) -> Rgb:
-    """Have the margin generated at the model's size; the seam is blended within the margin."""
+    """Return `rgb` with the margin generated at the model's size; the seam is blended in the margin."""
     canvas = (slice(0, hole.shape[0]), slice(0, hole.shape[1]))
     with models.use(OUTPAINTING) as model:
-        work = cut(rgb, hole, model.sizes, canvas)
-        made = model.outpaint(work.rgb, work.hole, prompt, negative_prompt, seed)
-    # The margin holds nothing yet: the seam is blended from the border's colours, drawn out.
-    rows, columns = kept
+        model_input = prepare_input(rgb, hole, model.sizes, canvas)
+        generated = model.outpaint(model_input.rgb, model_input.hole, prompt, negative_prompt, seed)
+    # The margin is still black, so the border's colours are extended into it to blend the seam.
+    rows, columns = window
     height, width = hole.shape
-    drawn = cv2.copyMakeBorder(
-        rgb[kept],
+    extended = cv2.copyMakeBorder(
+        rgb[window],
         rows.start,
         height - rows.stop,
         columns.start,
         width - columns.stop,
         cv2.BORDER_REPLICATE,
     )
-    return paste(drawn.astype(np.uint8, copy=False), hole, canvas, made)
+    return paste(extended.astype(np.uint8, copy=False), hole, canvas, generated)

@@ -1,4 +1,4 @@
-"""A mask for each part of a picture: the panoptic map, and the zip of masks that callers get."""
+"""Segment a picture into masks: the panoptic map, and the zip of masks that callers download."""
 
 from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -14,43 +14,50 @@ from imaging.picture import Labels, Mask, Picture
 from models.roles import SEGMENTATION, Models
 from pipelines.common.subject import subject_alpha
 
-_HALF = 127
-_SMALLEST = 0.001  # of the picture's area: less is a sliver, not worth a click
-_MOST = 255
+_THRESHOLD = 127
+_MIN_SHARE = 0.001  # of the picture's area: a smaller part is too small to be selected
+_MAX_MASKS = 255
 _STRIP_PIXELS = 1 << 22
-_REACH = 64  # rows beyond a strip that lend their labels to the slivers in it
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip's first date: the same masks make the same bytes
+_FILL_REACH = 64  # rows above and below a strip from which its small gaps take their labels
+_ZIP_DATE = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the earliest date of a zip; fixed, so equal masks give equal bytes
 
 
 def objects_mask_generator(picture: Picture, models: Models) -> Labels:
-    """Return the panoptic map of `picture`: height x width, uint8, the mask's id from 1, 0 for none.
+    """Return the panoptic map of `picture`: height x width, uint8, mask ids from 1, 0 for no mask.
 
-    The subject, when there is one, is mask 1; then come the parts of the rest, the largest first,
-    no more than 255 in all, without gaps in the numbers. No mask has the pixels that are wholly
-    transparent, nor slivers around a subject that fills the picture.
+    Mask 1 is the subject, if there is one. The other parts follow, the largest first. There are at
+    most 255 masks, numbered without gaps. Fully transparent pixels belong to no mask, and neither
+    do thin remains around a subject that fills the picture.
     """
-    subject = subject_alpha(picture, models) > _HALF
+    subject = subject_alpha(picture, models) > _THRESHOLD
     visible = None if picture.alpha is None else picture.alpha > 0
-    least = max(1, int(_SMALLEST * subject.size))
-    if np.count_nonzero(subject) < least:
+    min_area = max(1, int(_MIN_SHARE * subject.size))
+    if np.count_nonzero(subject) < min_area:
         subject[:] = False
     with models.use(SEGMENTATION) as segmentation:
         parts = segmentation.segment(picture.rgb)
-    # A part's rim along the subject is where the two models disagree by a few pixels.
+    # Along the subject's edge the matting and the segmentation disagree by a few pixels.
     outside = ~dilate(subject, 2 * automatic_radius(*subject.shape))
     if visible is not None:
         outside &= visible
-    kept = _relabel(parts, _areas(parts, outside), int(subject.any()), least)
-    kept[subject] = 0
-    _fill_gaps(kept)
+    panoptic = _relabel(parts, _areas(parts, outside), int(subject.any()), min_area)
+    panoptic[subject] = 0
+    _fill_gaps(panoptic)
     if visible is not None:
-        kept[~visible] = 0
-    kept[subject] = 1
-    return _relabel(kept, _areas(kept, ~subject), int(subject.any()))
+        panoptic[~visible] = 0
+    panoptic[subject] = 1
+    return _relabel(panoptic, _areas(panoptic, ~subject), int(subject.any()))
 
 
 def _areas(labels: Labels, where: Mask) -> NDArray[np.int64]:
-    """Count the pixels of each label, in strips because counting widens them to 8 bytes."""
+    """Count the pixels of each label; in strips, because counting needs 8 bytes for each pixel."""
     areas = np.zeros(256, np.int64)
     rows = max(1, _STRIP_PIXELS // labels.shape[1])
     for top in range(0, len(labels), rows):
@@ -60,26 +67,29 @@ def _areas(labels: Labels, where: Mask) -> NDArray[np.int64]:
     return areas
 
 
-def _relabel(labels: Labels, areas: NDArray[np.int64], subjects: int, least: int = 1) -> Labels:
-    """Number the labels by area, after the subject's; those below `least` become 0.
+def _relabel(
+    labels: Labels, areas: NDArray[np.int64], subject_count: int, min_area: int = 1
+) -> Labels:
+    """Renumber the labels by descending area; those with fewer pixels than `min_area` become 0.
 
-    subjects: 0 or 1; the subject is the label 1 that has no area here.
+    areas: the pixels of each label, 256; label 1 has none if it is the subject. subject_count: 0
+    or 1; with 1, label 1 stays and the others are numbered from 2.
     """
     order = np.argsort(-areas, kind="stable")
-    order = order[areas[order] >= least][: _MOST - subjects]
+    order = order[areas[order] >= min_area][: _MAX_MASKS - subject_count]
     numbers = np.zeros(256, np.uint8)
-    numbers[1] = subjects
-    numbers[order] = np.arange(1, len(order) + 1) + subjects
+    numbers[1] = subject_count
+    numbers[order] = np.arange(1, len(order) + 1) + subject_count
     return cv2.LUT(labels, numbers).astype(np.uint8, copy=False)
 
 
 def _fill_gaps(labels: Labels) -> None:
-    """Assign each pixel of no part to the nearest part, if one is near, in place."""
-    rows = max(_REACH, _STRIP_PIXELS // labels.shape[1])
+    """Assign each pixel without a label to the nearest part within reach, in place."""
+    rows = max(_FILL_REACH, _STRIP_PIXELS // labels.shape[1])
     source = labels.copy()
     for top in range(0, len(labels), rows):
-        above = min(top, _REACH)
-        window = source[top - above : top + rows + _REACH]
+        above = min(top, _FILL_REACH)
+        window = source[top - above : top + rows + _FILL_REACH]
         known = window > 0
         if known.all() or not known.any():
             continue
@@ -90,14 +100,15 @@ def _fill_gaps(labels: Labels) -> None:
 def masks_zip(labels: Labels, visual_id: str) -> bytes:
     """Return the zip of a panoptic map: `{visual_id}_panoptic.png` and `{visual_id}_{mask_id}.png`.
 
-    All are 8-bit greyscale at the size of `labels`; masks are 255 on 0, the panoptic map's grey is
-    the mask's id. The same map gives the same bytes. It holds no more than the zip and a strip.
+    All are 8-bit greyscale PNG files of the size of `labels`. In a mask the object is 255 and the
+    rest 0; in the panoptic map the grey value is the mask's id. The same map gives the same bytes.
+    Memory holds only the zip and one strip of a mask.
     """
     archive = BytesIO()
-    # PNG data of plain masks repeats itself: another deflate takes a third off for next to no time.
+    # PNG data of plain masks is repetitive: a second deflate saves a third and takes little time.
     with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=1) as file:
-        file.writestr(ZipInfo(f"{visual_id}_panoptic.png", _EPOCH), encode_grey_png(labels))
+        file.writestr(ZipInfo(f"{visual_id}_panoptic.png", _ZIP_DATE), encode_grey_png(labels))
         for mask_id in range(1, int(labels.max(initial=0)) + 1):
-            entry = ZipInfo(f"{visual_id}_{mask_id}.png", _EPOCH)
+            entry = ZipInfo(f"{visual_id}_{mask_id}.png", _ZIP_DATE)
             file.writestr(entry, encode_grey_png(labels, mask_id), ZIP_DEFLATED, 1)
     return archive.getvalue()

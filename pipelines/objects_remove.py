@@ -1,4 +1,4 @@
-"""Removal of objects, chosen by their mask's id or drawn by hand, all in one fill."""
+"""Remove objects, selected by mask id or drawn by hand, all in one fill."""
 
 from collections.abc import Sequence
 
@@ -20,27 +20,28 @@ def objects_remove(
     mask_ids: Sequence[int] = (),
     drawn: Sequence[NDArray[np.uint8]] = (),
 ) -> Picture:
-    """Fill where the chosen objects are.
+    """Remove the selected objects from `picture` and fill their places.
 
-    labels: the panoptic map of the visual, scaled by nearest neighbour when `picture` is an edited
-    version of another size. mask_ids: from 1; such masks run along the object's edge, and grow.
-    drawn: masks as `eraser` takes them, taken as they are. All are filled at once, so that none
-    lends its texture to another's hole. Raises NoSuchMaskError, MaskRatioError and NothingToCopyError.
+    labels: the panoptic map of the visual, height x width, uint8; scaled by nearest neighbour if
+    `picture` is an edited version of another size. mask_ids: from 1; these masks follow the
+    object's edge, so they are grown. drawn: height x width, uint8, above 127 is removed; these
+    masks are not grown. All holes are filled at once, so that no removed object is copied into the
+    hole of another. Raises NoSuchMaskError, MaskRatioError and NothingToCopyError.
     """
     hole = np.zeros((picture.height, picture.width), np.bool_)
     if mask_ids:
-        hole |= grow(_generated(labels, mask_ids, picture), "automatic")
+        hole |= grow(_union(labels, mask_ids, picture), "automatic")
     for mask in drawn:
         hole |= fit_mask(mask, picture.width, picture.height)
     return eraser(picture, hole.astype(np.uint8) * np.uint8(255), models, "manual")
 
 
-def _generated(labels: Labels | None, mask_ids: Sequence[int], picture: Picture) -> Mask:
-    """Unite the masks of `mask_ids` at the size of `picture`."""
-    most = 0 if labels is None else int(labels.max(initial=0))
-    missing = next((mask_id for mask_id in mask_ids if not 1 <= mask_id <= most), None)
+def _union(labels: Labels | None, mask_ids: Sequence[int], picture: Picture) -> Mask:
+    """Return the union of the masks of `mask_ids` at the size of `picture`; True is to remove."""
+    largest = 0 if labels is None else int(labels.max(initial=0))
+    missing = next((mask_id for mask_id in mask_ids if not 1 <= mask_id <= largest), None)
     if labels is None or missing is not None:
         raise NoSuchMaskError(f"there is no mask {missing}")
-    chosen = np.zeros(256, np.uint8)
-    chosen[list(mask_ids)] = 255
-    return fit_mask(cv2.LUT(labels, chosen).astype(np.uint8), picture.width, picture.height)
+    selected = np.zeros(256, np.uint8)
+    selected[list(mask_ids)] = 255
+    return fit_mask(cv2.LUT(labels, selected).astype(np.uint8), picture.width, picture.height)

@@ -1,4 +1,4 @@
-"""The people in a picture: where they are, what can be told of them, what can be changed."""
+"""Find the people in a picture: their faces, labels, and the actions offered for each."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,11 +11,13 @@ from pipelines.people.oracle import Oracle, oracle_for
 
 @dataclass(frozen=True)
 class Person:
-    """One person, told by the face.
+    """One person, identified by the face.
 
-    id: 64 hexadecimal digits, the same for the same person of the same visual at every call.
-    labels: what could be told, as "age_26-42" and "Female"; what could not is absent. rect: x, y,
-    width, height of the face in pixels; it may reach beyond the picture. face: as it was found.
+    id: 64 hexadecimal digits; each call returns the same id for the same person of a visual.
+    actions: the values offered for each action. labels: for example "age_26-42" and "Female"; a
+    label is absent if the model cannot estimate it. oracle: how well each action is likely to work.
+    rect: x, y, width, height of the face in pixels; it may extend beyond the picture. face: the
+    detected face.
     """
 
     id: str
@@ -26,7 +28,7 @@ class Person:
     face: Face
 
     def as_json(self) -> dict[str, object]:
-        """Return the person in the wire's shape."""
+        """Return the person as the API writes it."""
         x, y, width, height = self.rect
         return {
             "actions": self.actions,
@@ -39,7 +41,10 @@ class Person:
 
 
 def people(rgb: Rgb, models: Models, visual_id: str) -> list[Person]:
-    """Return the people of a picture, the largest face first; 64 at most with profile `lite`."""
+    """Return the people in a picture, the largest face first; at most 64 with profile `lite`.
+
+    rgb: height x width x 3, uint8.
+    """
     with models.use(FACE_ANALYSIS) as analysis:
         faces = analysis.analyse(rgb)
     return [
@@ -56,7 +61,7 @@ def people(rgb: Rgb, models: Models, visual_id: str) -> list[Person]:
 
 
 def labels_for(face: Face) -> list[str]:
-    """Return what could be told of a face: age range, then gender."""
+    """Return the labels of a face: age range, then gender, each only if it is known."""
     labels = []
     if face.age is not None:
         labels.append(f"age_{face.age[0]}-{face.age[1]}")
@@ -66,6 +71,6 @@ def labels_for(face: Face) -> list[str]:
 
 
 def person_id(visual_id: str, face: Face) -> str:
-    """Return the id of a person: SHA-256 of the visual and of the face's place in whole pixels."""
-    place = ",".join(str(round(side)) for side in face.rect)
-    return hashlib.sha256(f"{visual_id}:{place}".encode()).hexdigest()
+    """Return the id of a person: SHA-256 of the visual's id and the face's box in whole pixels."""
+    box = ",".join(str(round(side)) for side in face.rect)
+    return hashlib.sha256(f"{visual_id}:{box}".encode()).hexdigest()

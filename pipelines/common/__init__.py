@@ -1,1 +1,1 @@
-"""What several operations share: the subject, canvases, sizes, texture sources, moderation."""
+"""Steps that several operations share: subject, model input, sizes, texture sources, moderation."""

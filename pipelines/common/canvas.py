@@ -1,4 +1,4 @@
-"""What a model is given that works at a size of its own: a part of a picture and its hole, scaled."""
+"""Prepare the input of a model that works at a size of its own: a scaled part of a picture."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,12 @@ from imaging.windows import around_hole
 
 
 @dataclass(frozen=True)
-class Work:
-    """A part of a picture at a model's size; `imaging.compositing.paste` puts what is made of it back.
+class ModelInput:
+    """A part of a picture at a model's size; `imaging.compositing.paste` puts the result back.
 
-    rgb: the part, scaled. hole: its hole, scaled; never smaller than the true one. window: where the
-    part lies in the picture.
+    rgb: the scaled part, height x width x 3, uint8. hole: the scaled hole, height x width, True is
+    to be generated; it covers at least the original hole. window: rows and columns of the part in
+    the picture.
     """
 
     rgb: Rgb
@@ -22,11 +23,17 @@ class Work:
     window: Window
 
 
-def cut(rgb: Rgb, hole: Mask, sizes: SizeRule, window: Window | None = None) -> Work:
-    """Return a picture's part around its hole (or `window`) at the model's size."""
+def prepare_input(
+    rgb: Rgb, hole: Mask, sizes: SizeRule, window: Window | None = None
+) -> ModelInput:
+    """Return the part of a picture around its hole, or `window` of it, at the model's size.
+
+    rgb: height x width x 3, uint8. hole: height x width, True is to be generated.
+    """
     window = window or around_hole(hole)
     part, part_hole = rgb[window], hole[window]
     size = working_size(part.shape[1], part.shape[0], sizes)
-    # Any touch counts: a pixel the model may not change must not be half inside the hole.
-    share = resize(part_hole.astype(np.uint8) * np.uint8(255), size)
-    return Work(resize(part, size), share > 0, window)
+    # A scaled pixel belongs to the hole if it covers any part of it: the pixels outside must show
+    # only what the model has to keep.
+    coverage = resize(part_hole.astype(np.uint8) * np.uint8(255), size)
+    return ModelInput(resize(part, size), coverage > 0, window)

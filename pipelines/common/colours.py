@@ -1,4 +1,4 @@
-"""Finds the one plain colour that a background prompt asks for."""
+"""Find the one plain colour that a background prompt asks for."""
 
 import re
 
@@ -8,17 +8,17 @@ Colour = tuple[int, int, int]
 """sRGB, 0..255 each."""
 
 _NUMBER = r"(\d{1,3}(?:\.\d{1,6})?)(%?)"
-_BETWEEN = r"(?: ?, ?| )"
+_SEPARATOR = r"(?: ?, ?| )"
 _RGB = re.compile(
-    rf"\brgba?(?: ?[:(])? ?{_NUMBER}{_BETWEEN}{_NUMBER}{_BETWEEN}{_NUMBER}"
+    rf"\brgba?(?: ?[:(])? ?{_NUMBER}{_SEPARATOR}{_NUMBER}{_SEPARATOR}{_NUMBER}"
     r"(?: ?[,/] ?(?:1(?:\.0{1,6})?|100%|255))?(?! ?[,/%.\d])(?: ?\))?"
 )
 _HSL = re.compile(r"\bhs[lvb]\( ?\d{1,3} ?, ?\d{1,3}% ?, ?\d{1,3}% ?\)")
 _HEX = re.compile(r"(?:#|\b0x)([0-9a-f]{8}|[0-9a-f]{6}|[0-9a-f]{3,4})\b")
-# Six hexadecimal digits with a decimal one among them are no English word.
+# Six hexadecimal digits without `#` must include a decimal digit; otherwise they may be a word.
 _BARE_HEX = re.compile(r"\b(?=[a-f]{0,5}\d)([0-9a-f]{6})\b")
-_LONGEST_NAME = 4  # words: light golden rod yellow
-_MOST_WORDS = 40
+_MAX_NAME_WORDS = 4  # words: light golden rod yellow
+_MAX_WORDS = 40
 
 
 def _words(text: str) -> frozenset[str]:
@@ -26,12 +26,13 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# What a prompt may say about a plain colour without naming anything to be seen.
-_SAYS_COLOUR = _words("""
+# Words that show that the prompt is about a colour; none of them names a visible object.
+_COLOUR_WORDS = _words("""
     colour color colours colors coloured colored solid plain uniform flat pure monochrome
     monochromatic single shade tone tint hue background bg backdrop
 """)
-_NEUTRAL = _SAYS_COLOUR | _words("""
+# All words that a prompt for a plain colour may have besides the colour itself.
+_NEUTRAL_WORDS = _COLOUR_WORDS | _words("""
     a an the this that it its of in on with at as for to into by from against before behind front
     is be being should must please i we want need would like
     make set use change replace put place add give have turn fill
@@ -40,14 +41,15 @@ _NEUTRAL = _SAYS_COLOUR | _words("""
     bright vivid vibrant very just only one full whole entire entirely completely totally all
     hex hexadecimal html css rgb rgba code value named called screen
 """)
-# CSS names of things: "on linen" is a scene, "a linen background" and "linen" alone are colours.
-_THINGS = _words("""
+# CSS names that are also objects: "on linen" is a scene; "a linen background" and "linen" alone are
+# colours.
+_OBJECT_NAMES = _words("""
     blanchedalmond burlywood chocolate coral cornsilk firebrick gold honeydew lavender lemonchiffon
     lime linen mintcream mistyrose moccasin oldlace olive orchid papayawhip peachpuff peru plum
     salmon seashell silver snow thistle tomato wheat whitesmoke
 """)
-# A name and the family it belongs to, as people say it; CSS knows the name alone.
-_SAID_TWICE = {
+# A CSS name followed by its colour family, as people write it, and the name that CSS knows.
+_NAMES_WITH_FAMILY = {
     "aquablue": "aqua",
     "azureblue": "azure",
     "chocolatebrown": "chocolate",
@@ -71,36 +73,36 @@ _SAID_TWICE = {
     "turquoiseblue": "turquoise",
     "violetpurple": "violet",
 }
-# CSS has few colours of a modifier: where it has none, the nearest modifier that it has stands in.
-_STANDS_IN = {"pale": "light", "soft": "light", "deep": "dark"}
+# Modifiers that CSS has for few colours, and the modifier that is used where CSS has no such name.
+_MODIFIER_SYNONYMS = {"pale": "light", "soft": "light", "deep": "dark"}
 
 
 def find_colour(prompt: str) -> Colour | None:
-    """Return the colour that `prompt` asks for, or None when it asks for a scene.
+    """Return the colour that `prompt` asks for, or None if it asks for a scene.
 
-    A colour is `#rgb`, `#rrggbb` (opaque with alpha digits), six bare hexadecimal digits with a
-    decimal one among them, `rgb()`, `rgba()` when opaque, `hsl()`, `hsv()`, or one of the names of
-    CSS Color Module Level 4, in one word or several ("dark olive green", "dark-blue"). Every other
-    word must say nothing of a scene ("a plain ... studio backdrop"); two colours are none. A colour
-    in figures goes before a name beside it: "light grey (#f5f5f5)".
+    A colour is `#rgb`, `#rrggbb` (alpha digits must be opaque), six hexadecimal digits without `#`
+    that include a decimal digit, `rgb()`, an opaque `rgba()`, `hsl()`, `hsv()`, or a name of CSS
+    Color Module Level 4, in one word or several ("dark olive green", "dark-blue"). All other words
+    must be neutral ("a plain ... studio backdrop"). The result is None for two different colours. A
+    numeric colour takes precedence over a name: "light grey (#f5f5f5)".
     """
-    # Single spaces keep the patterns below linear in the length of the prompt.
-    figures, text = _take_figures(" ".join(prompt.lower().split()))
+    # With single spaces only, the patterns below take time linear in the length of the prompt.
+    numeric, text = _extract_numeric(" ".join(prompt.lower().split()))
     words = re.findall(r"[^\W_]+", text)
-    if len(words) > _MOST_WORDS:
+    if len(words) > _MAX_WORDS:
         return None
-    names, others = _take_names(words)
-    if not _NEUTRAL.issuperset(others):
+    names, others = _extract_names(words)
+    if not _NEUTRAL_WORDS.issuperset(others):
         return None
-    is_said = figures or not others or _SAYS_COLOUR.intersection(others)
-    if not is_said and _THINGS.intersection(names):
+    is_colour_request = numeric or not others or _COLOUR_WORDS.intersection(others)
+    if not is_colour_request and _OBJECT_NAMES.intersection(names):
         return None
-    found = figures or {_named(name) for name in names}
+    found = numeric or {_parse_colour(name) for name in names}
     return found.pop() if len(found) == 1 else None
 
 
-def _take_figures(text: str) -> tuple[set[Colour], str]:
-    """Return the colours in figures, and the text without them."""
+def _extract_numeric(text: str) -> tuple[set[Colour], str]:
+    """Return the numeric colours in a text, and the text without them."""
     found: set[Colour] = set()
 
     def rgb(match: re.Match[str]) -> str:
@@ -111,29 +113,36 @@ def _take_figures(text: str) -> tuple[set[Colour], str]:
         return " "
 
     def hsl(match: re.Match[str]) -> str:
-        found.add(_named(re.sub(r"\s", "", match.group())))
+        found.add(_parse_colour(re.sub(r"\s", "", match.group())))
         return " "
 
     def hexadecimal(match: re.Match[str]) -> str:
         digits = match.group(1)
         size = 1 if len(digits) < 6 else 2
         if digits[3 * size :] not in ("", "f" * size):
-            return match.group()  # a background is not translucent: let the digits be refused
-        found.add(_named(f"#{digits[: 3 * size]}"))
+            return (
+                match.group()
+            )  # not opaque: the digits stay in the text, so the prompt is a scene
+        found.add(_parse_colour(f"#{digits[: 3 * size]}"))
         return " "
 
-    for pattern, take in ((_RGB, rgb), (_HSL, hsl), (_HEX, hexadecimal), (_BARE_HEX, hexadecimal)):
-        text = pattern.sub(take, text)
+    for pattern, extract in (
+        (_RGB, rgb),
+        (_HSL, hsl),
+        (_HEX, hexadecimal),
+        (_BARE_HEX, hexadecimal),
+    ):
+        text = pattern.sub(extract, text)
     return found, text
 
 
-def _take_names(words: list[str]) -> tuple[list[str], list[str]]:
-    """Return the CSS names in `words`, the longest first at each place, and the words left over."""
+def _extract_names(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the CSS names in `words`, the longest at each position, and the remaining words."""
     names, others = [], []
     at = 0
     while at < len(words):
-        for count in range(min(_LONGEST_NAME, len(words) - at), 0, -1):
-            if name := _name(words[at : at + count]):
+        for count in range(min(_MAX_NAME_WORDS, len(words) - at), 0, -1):
+            if name := _css_name(words[at : at + count]):
                 names.append(name)
                 break
         else:
@@ -143,17 +152,17 @@ def _take_names(words: list[str]) -> tuple[list[str], list[str]]:
     return names, others
 
 
-def _name(words: list[str]) -> str | None:
-    """Return the CSS name that `words` make, if they make one."""
+def _css_name(words: list[str]) -> str | None:
+    """Return the CSS name that `words` form, or None."""
     joined = "".join(words)
-    standing_in = _STANDS_IN.get(words[0], words[0]) + "".join(words[1:])
-    for name in (joined, _SAID_TWICE.get(joined, joined), standing_in):
+    with_synonym = _MODIFIER_SYNONYMS.get(words[0], words[0]) + "".join(words[1:])
+    for name in (joined, _NAMES_WITH_FAMILY.get(joined, joined), with_synonym):
         if name in ImageColor.colormap:
             return name
     return None
 
 
-def _named(specifier: str) -> Colour:
-    """Return the colour of a CSS specifier that Pillow reads."""
+def _parse_colour(specifier: str) -> Colour:
+    """Return the colour of a CSS specifier that Pillow can parse."""
     red, green, blue = ImageColor.getrgb(specifier)[:3]
     return red, green, blue

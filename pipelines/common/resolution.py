@@ -1,4 +1,4 @@
-"""Sizes that callers ask for by name, and the megapixel that background replacement works at."""
+"""Resize a picture to a named resolution, or to the one megapixel of background replacement."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -20,17 +20,16 @@ RESOLUTIONS: Mapping[str, tuple[int, int]] = MappingProxyType(
         "uhd": (3840, 2160),
     }
 )
-"""Width and height in pixels by the API's name; `original` has none."""
+"""Width and height in pixels by the API's name; `original` is not among them."""
 
 _MEGAPIXEL = 1_000_000
 
 
 def fit_resolution(picture: Picture, name: str) -> Picture:
-    """Bring `picture` to the largest size within a named resolution, its aspect ratio kept.
+    """Return `picture` at the largest size that fits a named resolution; the aspect ratio stays.
 
-    A smaller picture is enlarged: the name says how large the result is, not how large at most.
-    The box lies on its long side for upright pictures too. `original` gives the picture itself.
-    Raises KeyError for any other name.
+    name: a key of RESOLUTIONS, or `original` for the picture itself. A smaller picture is enlarged.
+    The box is landscape for portrait pictures too. Raises KeyError for any other name.
     """
     if name == ORIGINAL:
         return picture
@@ -39,10 +38,10 @@ def fit_resolution(picture: Picture, name: str) -> Picture:
 
 
 def one_megapixel(picture: Picture) -> Picture:
-    """Bring `picture` to 1,000,000 pixels in area, up or down, its aspect ratio kept."""
+    """Return `picture` reduced or enlarged to about 1,000,000 pixels; the aspect ratio stays."""
     return _scale(picture, (_MEGAPIXEL / (picture.width * picture.height)) ** 0.5)
 
 
 def _scale(picture: Picture, factor: float) -> Picture:
-    """Return a picture at `factor` times its size, as callers see it."""
+    """Return a picture at `factor` times its width and height."""
     return resize_picture(picture, scaled(picture.width, picture.height, factor), reducing_gap=3)

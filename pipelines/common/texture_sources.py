@@ -1,4 +1,4 @@
-"""Which parts of a picture may lend texture to a hole in it, and which would only be repeated."""
+"""Find which parts of a picture are good texture sources for a hole, and which are separate objects."""
 
 import cv2
 import numpy as np
@@ -9,112 +9,125 @@ from imaging.picture import Labels, Mask, Rgb
 from imaging.resize import resize, resize_labels, within_side
 from models.roles import SEGMENTATION, Models
 
-_SIDE = (
-    512  # pixels on the longer side at which parts are told apart; the lengths below are of these
-)
-_RIM = 3  # pixels: how near a part must come to have reached the hole
-_BROAD = 0.8  # of a part's size: it meets the hole in no less, or only touches it
-_ACROSS = 0.7  # of a part's extent, in either direction
-_QUARTER = 0.25  # of the hole's circumference: what meets it in so much is broad at any size
-_TOUCHING = 3  # pixels of rim: less may be an error of the segmentation
-_DEPTH = 0.05  # of the shorter side: how deep what only touches the hole lends, to be continued
-_ALIKE = 5.0  # in CIELAB: parts nearer to each other in looks are of one material
-_ENOUGH = 0.35  # of the known pixels: from less, a fill repeats itself worse than objects
-_MARGIN = 3  # pixels: the blur around an object
+# Lengths are in pixels of the reduced copy on which the parts are analysed.
+_ANALYSIS_SIDE = 512  # pixels of the copy's longer side
+_RIM_PIXELS = 3  # a part within this distance of the hole meets it
+_MIN_CONTACT = 0.8  # of the square root of a part's area: a part with a longer contact continues
+_MIN_SPAN = 0.7  # a part continues if the span of its contact is this share of its extent
+_WIDE_CONTACT = 0.25  # of the hole's outline: a part of any size with a longer contact continues
+_MIN_TOUCH = 3  # length of contact; a shorter one may be an error of the segmentation
+_BAND_DEPTH = 0.05  # of the shorter side: depth of the band beside the hole that is always a source
+_MAX_DISTANCE = 5.0  # distance in CIELAB: parts that are closer are of the same material
+_MIN_SOURCES = 0.35  # of the known pixels: a fill from fewer sources repeats itself visibly
+_MARGIN_PIXELS = 3  # width of the blurred edge of an object
 
-_PARTS = 256
+_LABEL_COUNT = 256
 
-PerPart = NDArray[np.float64]
-"""256, or 256 x features: a row for each part's number; number 0 is what is not known."""
+PerLabel = NDArray[np.float64]
+"""Shape 256 or 256 x features: one row for each part's label; label 0 is the unknown pixels."""
 
 
-def lone_objects(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, broad: float = 1.0) -> Mask:
-    """Return what must not be repeated in the hole though it may be copied, at the size of `rgb`.
+def isolated_objects(
+    rgb: Rgb, hole: Mask, avoid: Mask, models: Models, wide_contact: float = 1.0
+) -> Mask:
+    """Return the separate objects that a fill must not repeat in the hole, a mask of the size of `rgb`.
 
-    A part of the picture that reaches the hole on a broad front goes on in it. One that stands
-    clear of it, or only touches it, is an object that ends where it is seen, unless it looks like
-    one that goes on. The parts most like those lend too, until a third of what is known does;
-    what touches the hole lends a narrow band beside it, so that a post cut off is carried on.
-    broad: of the longer side, a front that is broad enough for a part of any size.
-    Always leaves a pixel to copy where hole and avoid leave a block of them.
+    rgb: height x width x 3, uint8. hole: True is to be filled. avoid: True must not be copied for
+    other reasons. wide_contact: share of the longer side; a part of any size with a longer contact
+    continues in the hole.
+
+    A part of the picture with a long contact to the hole continues in it and is a texture source. A
+    part away from the hole, or one that only touches it, is an object that ends where it is visible,
+    unless it looks like a part that continues. The most similar parts are sources too, until about a
+    third of the known pixels are. A part that touches the hole is a source in a narrow band beside
+    the hole, so that, for example, a post that the hole cuts continues. If `hole` and `avoid` leave
+    a block of pixels, at least one pixel remains to copy.
     """
     height, width = hole.shape
-    size = within_side(width, height, _SIDE)
+    size = within_side(width, height, _ANALYSIS_SIDE)
     small = resize(rgb, size)
     small_hole, unknown = touched(hole, size), touched(hole | avoid, size)
-    rim = dilate_square(small_hole, _RIM) & ~unknown
+    rim = dilate_square(small_hole, _RIM_PIXELS) & ~unknown
     if not rim.any():
         return np.zeros_like(hole)
     with models.use(SEGMENTATION) as segmentation:
         parts = np.where(unknown, 0, segmentation.segment(small)).astype(np.uint8)
-    lone = _lone(small, parts, small_hole, rim, broad * max(size))
-    wider = dilate_square(lone, _MARGIN)
-    if 2 * np.count_nonzero(~wider & ~unknown) > np.count_nonzero(~lone & ~unknown):
-        lone = wider
-    return resize_labels(lone.view(np.uint8), (width, height)) > 0
+    isolated = _isolated_parts(small, parts, small_hole, rim, wide_contact * max(size))
+    wider = dilate_square(isolated, _MARGIN_PIXELS)
+    if 2 * np.count_nonzero(~wider & ~unknown) > np.count_nonzero(~isolated & ~unknown):
+        isolated = wider
+    return resize_labels(isolated.view(np.uint8), (width, height)) > 0
 
 
-def _lone(rgb: Rgb, parts: Labels, hole: Mask, rim: Mask, broad: float) -> Mask:
-    """Return the parts that do not go on in the hole, less the bands beside it."""
-    areas = np.bincount(parts.ravel(), minlength=_PARTS)
+def _isolated_parts(rgb: Rgb, parts: Labels, hole: Mask, rim: Mask, wide_contact: float) -> Mask:
+    """Return the parts that do not continue in the hole, without the bands beside it."""
+    areas = np.bincount(parts.ravel(), minlength=_LABEL_COUNT)
     areas[0] = 0
-    contact = np.bincount(parts[rim], minlength=_PARTS) / _RIM
-    touching = contact >= _TOUCHING
-    front = np.minimum(_BROAD * np.sqrt(areas), min(broad, _QUARTER * contact.sum()))
-    goes_on = touching & ((contact >= front) | (_crossing(parts, rim) >= _ACROSS))
-    if not goes_on.any():
-        goes_on = contact == contact.max()
-    strangeness = _strangeness(rgb, parts, areas, goes_on)
-    order = np.argsort(strangeness, kind="stable")
-    before = np.cumsum(areas[order]) - areas[order]
-    lends = np.zeros(_PARTS, np.bool_)
-    lends[order] = (strangeness[order] <= _ALIKE) | (before < _ENOUGH * areas.sum())
-    away = cv2.distanceTransform((~hole).view(np.uint8), cv2.DIST_L2, 3)
-    beside = away <= _DEPTH * min(hole.shape)
-    alone: Mask = ~lends[parts] & ~(beside & touching[parts]) & (parts > 0)
-    return alone
+    contact = np.bincount(parts[rim], minlength=_LABEL_COUNT) / _RIM_PIXELS
+    touching = contact >= _MIN_TOUCH
+    required = np.minimum(
+        _MIN_CONTACT * np.sqrt(areas), min(wide_contact, _WIDE_CONTACT * contact.sum())
+    )
+    continues = touching & ((contact >= required) | (_spanned_shares(parts, rim) >= _MIN_SPAN))
+    if not continues.any():
+        continues = contact == contact.max()
+    dissimilarity = _dissimilarity(rgb, parts, areas, continues)
+    order = np.argsort(dissimilarity, kind="stable")
+    sourced_before = np.cumsum(areas[order]) - areas[order]
+    is_source = np.zeros(_LABEL_COUNT, np.bool_)
+    is_source[order] = (dissimilarity[order] <= _MAX_DISTANCE) | (
+        sourced_before < _MIN_SOURCES * areas.sum()
+    )
+    distances = cv2.distanceTransform((~hole).view(np.uint8), cv2.DIST_L2, 3)
+    near_hole = distances <= _BAND_DEPTH * min(hole.shape)
+    result: Mask = ~is_source[parts] & ~(near_hole & touching[parts]) & (parts > 0)
+    return result
 
 
-def _crossing(parts: Labels, rim: Mask) -> PerPart:
-    """Return how much of each part's extent lies between places where it meets the hole, 0..1.
+def _spanned_shares(parts: Labels, rim: Mask) -> PerLabel:
+    """Return for each part the span of its contact with the hole, as a share of its extent, 0..1.
 
-    It is 1 for a horizon that runs from border to border, however thin.
+    It is the lesser share of both directions. It is 1 for a horizon from border to border, even if
+    that is thin.
     """
-    shares = np.zeros(_PARTS)
+    shares = np.zeros(_LABEL_COUNT)
     for number in np.unique(parts[rim]):
         part = parts == number
         spans = [
             [np.ptp(np.flatnonzero(mask.any(axis=axis))) + 1 for axis in (0, 1)]
             for mask in (part, part & rim)
         ]
-        shares[number] = min(met / whole for whole, met in zip(*spans, strict=True))
+        shares[number] = min(
+            contact_span / full_span for full_span, contact_span in zip(*spans, strict=True)
+        )
     return shares
 
 
-def _strangeness(
-    rgb: Rgb, parts: Labels, areas: NDArray[np.intp], goes_on: NDArray[np.bool_]
-) -> PerPart:
-    """Return each part's distance in looks from the nearest part that goes on in the hole.
+def _dissimilarity(
+    rgb: Rgb, parts: Labels, areas: NDArray[np.intp], continues: NDArray[np.bool_]
+) -> PerLabel:
+    """Return each part's distance in colour features from the most similar part that continues.
 
-    Adjoining parts that do not go on are one object and as strange as their mean: a white rocket
-    before a white wall is told by its orange tank.
+    Adjacent parts that do not continue are one object and share its mean distance: a white rocket
+    in front of a white wall is recognized by its orange tank.
     """
-    looks = _looks(rgb, parts, areas)
-    away = np.linalg.norm(looks[:, None] - looks[goes_on], axis=2).min(axis=1)
-    ends = ~goes_on & (areas > 0)
-    count, objects = cv2.connectedComponents(ends[parts].view(np.uint8), connectivity=4)
-    sums = np.bincount(objects.ravel(), away[parts].ravel(), count)
+    features = _colour_features(rgb, parts, areas)
+    distances = np.linalg.norm(features[:, None] - features[continues], axis=2).min(axis=1)
+    isolated = ~continues & (areas > 0)
+    count, objects = cv2.connectedComponents(isolated[parts].view(np.uint8), connectivity=4)
+    sums = np.bincount(objects.ravel(), distances[parts].ravel(), count)
     means = sums / np.maximum(np.bincount(objects.ravel(), minlength=count), 1)
-    totals = np.bincount(parts.ravel(), means[objects].ravel(), _PARTS)
-    return np.where(ends, totals / np.maximum(areas, 1), 0.0)
+    totals = np.bincount(parts.ravel(), means[objects].ravel(), _LABEL_COUNT)
+    return np.where(isolated, totals / np.maximum(areas, 1), 0.0)
 
 
-def _looks(rgb: Rgb, parts: Labels, areas: NDArray[np.intp]) -> PerPart:
-    """Return the mean of each part's CIELAB values and their standard deviation: 256 x 6."""
+def _colour_features(rgb: Rgb, parts: Labels, areas: NDArray[np.intp]) -> PerLabel:
+    """Return the mean and the standard deviation of each part's CIELAB values: 256 x 6."""
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
     pixels = np.maximum(areas, 1)[:, None]
     mean, square = (
-        np.stack([np.bincount(parts.ravel(), of[:, i], _PARTS) for i in range(3)], axis=1) / pixels
+        np.stack([np.bincount(parts.ravel(), of[:, i], _LABEL_COUNT) for i in range(3)], axis=1)
+        / pixels
         for of in (lab, lab * lab)
     )
     return np.hstack([mean, np.sqrt(np.maximum(square - mean**2, 0))])

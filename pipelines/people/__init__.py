@@ -1,1 +1,1 @@
-"""What is known of people in a picture, and the changes that can be asked for."""
+"""The actions that change a person, and how likely each is to work on a face."""

@@ -1,4 +1,4 @@
-"""What can be changed about a person: nine actions, their words and ranges, and their checks."""
+"""The nine actions that change a person: their words, their ranges and the validation of values."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from pipelines.errors import BadActionError
 class Action:
     """One kind of change.
 
-    words: the values it offers by name. low, high: the numbers it takes, both included. whole: only
-    whole numbers.
+    words: the values it accepts by name. low, high: the range of numbers it accepts, both inclusive.
+    whole: only whole numbers are accepted.
     """
 
     words: tuple[str, ...]
@@ -67,48 +67,48 @@ ACTIONS: Mapping[str, Action] = {
     "haircolor": Action(("black", "brown", "red", "blond", "gray"), 0, 4, whole=True),
     "makeup": Action(("light", "heavy", "none"), -10, 10),
 }
-"""Names, spelling, order and words as the published sample of person/info has them, ranges as the
-published /create has them."""
+"""Names, spelling, order and words are those of the published sample of person/info; the ranges are
+those of the published /create."""
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
-_LONGEST_NUMBER = 32
+_MAX_NUMBER_LENGTH = 32
 
 
 def actions_for(face: Face) -> dict[str, list[str]]:
     """Return the actions offered to a person, each with its words.
 
-    Every face is offered every action, as the published sample offers a beard to women: how well
-    each would do is for the oracle to say.
+    Every face is offered every action, because the published sample offers a beard to women too.
+    The oracle says how well each is likely to work.
     """
     return {name: list(action.words) for name, action in ACTIONS.items()}
 
 
 def check_action(name: str, value: object, offered: Mapping[str, list[str]]) -> str | int | float:
-    """Return an action's value as a word, an int where only whole numbers are taken, else a float.
+    """Return an action's value as a word, as an int if it must be a whole number, else as a float.
 
-    offered: the person's own actions, as `actions_for` gives them. Numbers also come as strings.
-    Raises BadActionError where the person does not offer the action or the word, where a number is out
-    of range, not finite or not whole, and where the value is neither a word nor a number.
+    offered: the person's own actions, as `actions_for` returns them. A number may be a string.
+    Raises BadActionError if the person does not offer the action or the word, if a number is out of
+    range, not finite or not whole, and if the value is neither a word nor a number.
     """
     if name not in ACTIONS or name not in offered:
-        raise BadActionError(f"The action '{_short(name)}' is not offered by this person.")
+        raise BadActionError(f"The action '{_shorten(name)}' is not offered by this person.")
     words = offered[name]
     if isinstance(value, str):
         word = value.strip()
         if word in words:
             return word
-        if len(word) <= _LONGEST_NUMBER and _NUMBER.fullmatch(word):
+        if len(word) <= _MAX_NUMBER_LENGTH and _NUMBER.fullmatch(word):
             return _number(name, float(word))
     elif isinstance(value, int | float) and not isinstance(value, bool):
         return _number(name, value)
-    raise BadActionError(f"{name}: {_shown(value)} is not offered; {_takes(name, words)}")
+    raise BadActionError(f"{name}: {_shown(value)} is not offered; {_accepted_values(name, words)}")
 
 
 def _number(name: str, value: int | float) -> int | float:
-    """Check a number against its action's bounds; raises BadActionError."""
+    """Return a number after the check against its action's range; raises BadActionError."""
     action = ACTIONS[name]
-    # Compared before it is converted: NaN fails every comparison, and a whole number out of JSON
-    # may be longer than a float can hold.
+    # The check comes before the conversion: NaN fails every comparison, and a whole number in JSON
+    # may be too large for a float.
     if not action.low <= value <= action.high:
         raise BadActionError(f"{name}: the number must lie between {action.low} and {action.high}.")
     if not action.whole:
@@ -118,22 +118,22 @@ def _number(name: str, value: int | float) -> int | float:
     return int(value)
 
 
-def _takes(name: str, words: list[str]) -> str:
-    """Say what an action takes."""
+def _accepted_values(name: str, words: list[str]) -> str:
+    """Return the part of an error message that says which values an action accepts."""
     action = ACTIONS[name]
     kind = "a whole number" if action.whole else "a number"
     return f"give one of {', '.join(words)}, or {kind} between {action.low} and {action.high}."
 
 
 def _shown(value: object) -> str:
-    """Return what value was sent: a word, or what JSON calls it."""
+    """Say which value was sent: a word, or the name that JSON has for it."""
     if isinstance(value, str):
-        return f"'{_short(value)}'"
+        return f"'{_shorten(value)}'"
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return "a list" if isinstance(value, list | tuple) else "an object"
 
 
-def _short(text: str) -> str:
-    """Cut a text to 40 characters."""
+def _shorten(text: str) -> str:
+    """Return a text cut to 40 characters."""
     return text if len(text) <= 40 else f"{text[:40]}..."

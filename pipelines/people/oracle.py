@@ -1,4 +1,4 @@
-"""How well each change of a person may be expected to come out, told from what the face shows."""
+"""The oracle: rate from measurements of a face how well each change is likely to work on it."""
 
 import math
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ from imaging.resize import resize, scaled
 from models.roles import Face
 from pipelines.people.actions import ACTIONS
 
-Prospect = Literal["low", "high"]
-Oracle = dict[str, dict[str, Prospect]]
+Rating = Literal["low", "high"]
+Oracle = dict[str, dict[str, Rating]]
 
 _SHARPNESS_SIDE = 128
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What of a face bears on changing it.
+class FaceMeasurements:
+    """The measurements of a face that decide how well it can be changed.
 
-    width: pixels, the lesser of the box's sides. yaw, roll: degrees, without sign. sharpness: see
-    `sharpness`. headroom: the room above the face's box within the picture, in box heights; hair
-    takes about half of one. inside: the share of the box that lies within the picture, 0..1.
+    width: pixels of the shorter side of the face's box. yaw, roll: degrees, without sign.
+    sharpness: see `sharpness`. headroom: height of the picture above the box, in box heights; hair
+    takes about half of one. inside: the share of the box within the picture, 0..1.
     """
 
     width: float
@@ -37,8 +37,8 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What a change needs to see: the most yaw and roll, the least of all else."""
+class Requirements:
+    """The limits for a high rating: yaw and roll are maxima, all others are minima."""
 
     width: float
     yaw: float
@@ -47,37 +47,37 @@ class Needs:
     headroom: float = 0
     inside: float = 0.9
 
-    def met_by(self, sight: Sight) -> bool:
-        """Whether a change with these needs has a high prospect."""
+    def met_by(self, measured: FaceMeasurements) -> bool:
+        """Whether measurements of a face are within these limits."""
         return (
-            sight.width >= self.width
-            and sight.yaw <= self.yaw
-            and sight.roll <= self.roll
-            and sight.sharpness >= self.sharpness
-            and sight.headroom >= self.headroom
-            and sight.inside >= self.inside
+            measured.width >= self.width
+            and measured.yaw <= self.yaw
+            and measured.roll <= self.roll
+            and measured.sharpness >= self.sharpness
+            and measured.headroom >= self.headroom
+            and measured.inside >= self.inside
         )
 
 
-# Redraws skin and features as a whole.
-_WHOLE_FACE = Needs(width=96, yaw=35, roll=40, sharpness=0.008)
-NEEDS: Mapping[str, Needs] = {
+# For changes that redraw the whole face.
+_WHOLE_FACE = Requirements(width=96, yaw=35, roll=40, sharpness=0.008)
+REQUIREMENTS: Mapping[str, Requirements] = {
     "age": _WHOLE_FACE,
-    # The jaw must be in the picture and in sight on both sides.
-    "Beard": Needs(width=96, yaw=35, roll=40, sharpness=0.008, inside=0.98),
+    # The jaw must be inside the picture and visible on both sides.
+    "Beard": Requirements(width=96, yaw=35, roll=40, sharpness=0.008, inside=0.98),
     "diversity": _WHOLE_FACE,
-    # Lids and corners of the mouth are small, and both halves must move alike.
-    "expression": Needs(width=128, yaw=25, roll=30, sharpness=0.02),
+    # Eyelids and corners of the mouth are small, and both halves of the face must move alike.
+    "expression": Requirements(width=128, yaw=25, roll=30, sharpness=0.02),
     "gender": _WHOLE_FACE,
-    # Both lenses must face the viewer, their rims are fine lines.
-    "glasses": Needs(width=96, yaw=25, roll=30, sharpness=0.02),
-    # The forehead up to the hair must be in the picture and not turned away.
-    "hair_line": Needs(width=80, yaw=35, roll=40, sharpness=0.008, headroom=0.3),
-    # Hair is coloured as an area: size, pose and focus matter little, its presence does.
-    "haircolor": Needs(width=48, yaw=60, roll=60, sharpness=0, headroom=0.5, inside=0.7),
+    # Both lenses must be visible from the front, and their rims are fine lines.
+    "glasses": Requirements(width=96, yaw=25, roll=30, sharpness=0.02),
+    # The forehead up to the hair must be inside the picture and not turned away.
+    "hair_line": Requirements(width=80, yaw=35, roll=40, sharpness=0.008, headroom=0.3),
+    # Hair is coloured as an area, so it must be inside the picture; size, pose and focus matter less.
+    "haircolor": Requirements(width=48, yaw=60, roll=60, sharpness=0, headroom=0.5, inside=0.7),
 }
-"""The published sample's oracle has these keys and no `makeup`. The bounds are this project's own
-judgement; sharpness is calibrated on portraits (see `sharpness`)."""
+"""The keys are those of the published sample's oracle, which has no `makeup`. The limits are this
+project's own choice; those of sharpness are calibrated on portraits (see `sharpness`)."""
 
 EXPRESSIONS = (
     "angry",
@@ -89,21 +89,24 @@ EXPRESSIONS = (
     "happy",
     "surprised",
 )
-"""The expressions of the published sample's oracle, which are not those that it offers."""
+"""The expressions of the published sample's oracle; they differ from those that its actions offer."""
 
 
 def oracle_for(face: Face, rgb: Rgb) -> Oracle:
-    """Return the prospect of each change of a face of `rgb`, "low" or "high", in the wire's shape."""
-    sight = see(face, rgb)
+    """Return a rating of each change of a face, "low" or "high", as the API writes it.
+
+    face: in pixels of `rgb`. rgb: the whole picture, height x width x 3, uint8.
+    """
+    measured = measure(face, rgb)
     oracle: Oracle = {}
-    for action, needs in NEEDS.items():
-        prospect: Prospect = "high" if needs.met_by(sight) else "low"
-        oracle[action] = dict.fromkeys(_keys(action), prospect)
+    for action, requirements in REQUIREMENTS.items():
+        rating: Rating = "high" if requirements.met_by(measured) else "low"
+        oracle[action] = dict.fromkeys(_keys(action), rating)
     return oracle
 
 
 def _keys(action: str) -> tuple[str, ...]:
-    """Return the keys of an action's prospects, as the published sample has them."""
+    """Return the keys of an action's ratings, as the published sample has them."""
     if action == "expression":
         return EXPRESSIONS
     if action == "diversity":
@@ -111,14 +114,14 @@ def _keys(action: str) -> tuple[str, ...]:
     return (action,)
 
 
-def see(face: Face, rgb: Rgb) -> Sight:
-    """Measure what a face of `rgb` shows."""
+def measure(face: Face, rgb: Rgb) -> FaceMeasurements:
+    """Return the measurements of a face of `rgb`."""
     x, y, width, height = face.rect
     left, top = max(0.0, x), max(0.0, y)
     right, bottom = min(rgb.shape[1], x + width), min(rgb.shape[0], y + height)
     inside = max(0.0, right - left) * max(0.0, bottom - top) / max(width * height, 1e-6)
     crop = rgb[math.floor(top) : math.ceil(bottom), math.floor(left) : math.ceil(right)]
-    return Sight(
+    return FaceMeasurements(
         width=min(width, height),
         yaw=abs(face.yaw),
         roll=abs(face.roll),
@@ -129,17 +132,18 @@ def see(face: Face, rgb: Rgb) -> Sight:
 
 
 def sharpness(crop: Rgb) -> float:
-    """Return the variance of the Laplacian of a face at 128 px, over the variance of its luma.
+    """Return how sharp a face is: the variance of its Laplacian divided by the variance of its luma.
 
-    The Laplacian's variance is the focus measure of Pech-Pacheco et al., "Diatom autofocusing in
-    brightfield microscopy" (ICPR 2000); the size makes faces of all sizes comparable, the division
-    takes away how bright and contrasty the light is. Sharp portraits give 0.06 to 0.45; blurred by
-    1 % of the face's width 0.01 to 0.03, by 2 %, plainly out of focus, 0.003 to 0.006.
+    crop: the face, height x width x 3, uint8. It is resized to 128 pixels on the longer side, so
+    that faces of all sizes are comparable; the division removes the influence of brightness and
+    contrast. The variance of the Laplacian is the focus measure of Pech-Pacheco et al., "Diatom
+    autofocusing in brightfield microscopy" (ICPR 2000). Sharp portraits have 0.06 to 0.45. Blurred
+    by 1 % of the face's width they have 0.01 to 0.03; by 2 %, clearly out of focus, 0.003 to 0.006.
     """
     height, width = crop.shape[:2]
     size = scaled(width, height, _SHARPNESS_SIDE / max(height, width))
-    # In float, or rounding would add edges of its own to a soft face.
+    # In float, because rounding to integers would add edges to a soft face.
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
     luma = resize(gray, size, cv2.INTER_LINEAR)
-    # A crop of one tone has no edges to judge by: at least one level of variance is assumed.
+    # A crop of nearly one colour has no edges to measure: its variance counts as at least 1.
     return float(cv2.Laplacian(luma, cv2.CV_32F).var() / max(float(luma.var()), 1.0))

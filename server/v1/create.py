@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imaging.picture import Picture
 from models.roles import FACE_EDITING, Models
 from pipelines.common.resolution import fit_resolution
-from pipelines.create import Change, create, scaled
+from pipelines.create import Change, create, scale_face
 from pipelines.errors import BadActionError
 from pipelines.people.actions import ACTIONS, Action, check_action
 from pipelines.person_info import Person, people
@@ -87,7 +87,7 @@ def perform(body: CreateBody, inputs: Inputs, models: Models) -> list[Picture]:
     factor = inputs.image.width / inputs.original().width
     changes = [
         Change(
-            scaled(known[change.id].face, factor),
+            scale_face(known[change.id].face, factor),
             {
                 name: check_action(name, value, known[change.id].actions)
                 for name, value in change.actions.items()

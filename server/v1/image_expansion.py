@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
 from models.roles import CAPTIONING, Models
 from pipelines.errors import OutsideCanvasError
-from pipelines.image_expansion import image_expansion, place
+from pipelines.image_expansion import image_expansion, placement
 from server.errors import BadRequestError
 from server.http.uploads import IMAGE, Encoded
 from server.operation import (
@@ -102,7 +102,7 @@ class ImageExpansionAnswer(BaseModel):
 def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse a location that leaves nothing of the image on the canvas."""
     probe = pictures["image"].probe
-    place(
+    placement(
         (probe.width, probe.height),
         body.canvas_size,
         body.original_image_size,

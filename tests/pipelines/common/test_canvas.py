@@ -4,7 +4,7 @@ import numpy as np
 
 from imaging.compositing import paste
 from imaging.resize import SizeRule
-from pipelines.common.canvas import cut
+from pipelines.common.canvas import prepare_input
 
 SDXL = SizeRule(multiple=64, area=1024 * 1024, least=512)
 
@@ -15,7 +15,7 @@ def test_outside_the_hole_every_pixel_stays() -> None:
     hole = np.zeros((700, 900), bool)
     hole[200:300, 400:600] = True
     hole[650, 880] = True
-    work = cut(rgb, hole, SDXL)
+    work = prepare_input(rgb, hole, SDXL)
     made = np.full_like(work.rgb, 90)
     result = paste(rgb, hole, work.window, made)
     assert np.array_equal(result[~hole], rgb[~hole])
@@ -26,5 +26,5 @@ def test_the_scaled_hole_covers_the_true_one() -> None:
     hole = np.zeros((4000, 4000), bool)
     hole[1001, 1501] = True
     hole[3000, 3000] = True
-    work = cut(np.zeros((4000, 4000, 3), np.uint8), hole, SDXL)
+    work = prepare_input(np.zeros((4000, 4000, 3), np.uint8), hole, SDXL)
     assert work.hole.any()

@@ -8,7 +8,7 @@ import pytest
 from imaging.picture import Picture, Rgb
 from models.backends.onnx.open_nsfw import OpenNsfw
 from models.roles import MODERATION
-from pipelines.common.moderation import is_blocked, views, worst
+from pipelines.common.moderation import is_blocked, views, highest_score
 from tests.helpers.fake_models import FakeModels
 
 
@@ -29,8 +29,8 @@ def plain(height: int, width: int, colour: tuple[int, int, int]) -> Rgb:
 
 
 def test_the_worst_category_is_named_with_its_score() -> None:
-    assert worst(Picture(plain(60, 60, (255, 0, 0))), RED) == ("red", 1.0)
-    assert worst(Picture(plain(60, 60, (0, 0, 255))), RED) == ("mild", 0.01)
+    assert highest_score(Picture(plain(60, 60, (255, 0, 0))), RED) == ("red", 1.0)
+    assert highest_score(Picture(plain(60, 60, (0, 0, 255))), RED) == ("mild", 0.01)
 
 
 def test_a_picture_is_blocked_from_the_threshold_on() -> None:
@@ -42,12 +42,12 @@ def test_a_picture_is_blocked_from_the_threshold_on() -> None:
 
 def test_what_is_wholly_transparent_is_not_judged() -> None:
     picture = Picture(plain(60, 60, (255, 0, 0)), np.zeros((60, 60), np.uint8))
-    assert worst(picture, RED)[1] < 0.1
+    assert highest_score(picture, RED)[1] < 0.1
 
 
 def test_an_opaque_alpha_changes_nothing() -> None:
     rgb = plain(60, 60, (255, 0, 0))
-    assert worst(Picture(rgb, np.full((60, 60), 255, np.uint8)), RED) == ("red", 1.0)
+    assert highest_score(Picture(rgb, np.full((60, 60), 255, np.uint8)), RED) == ("red", 1.0)
 
 
 @pytest.mark.parametrize("level", [0, 255])
@@ -78,8 +78,8 @@ def test_half_transparency_mixes_with_what_lies_behind() -> None:
 def test_a_small_part_of_a_panorama_is_judged_at_a_usual_ratio() -> None:
     rgb = np.tile(SKY, (100, 800, 1))
     rgb[:, :200] = (255, 0, 0)
-    assert worst(Picture(rgb), RED) == ("red", 1.0)
-    assert worst(Picture(np.ascontiguousarray(rgb.transpose(1, 0, 2))), RED) == ("red", 1.0)
+    assert highest_score(Picture(rgb), RED) == ("red", 1.0)
+    assert highest_score(Picture(np.ascontiguousarray(rgb.transpose(1, 0, 2))), RED) == ("red", 1.0)
 
 
 def test_a_picture_of_usual_ratio_is_judged_once() -> None:
@@ -98,7 +98,7 @@ def test_what_is_judged_is_bounded(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
 def test_safe_photographs_pass_the_real_model(photo: Callable[[str], Picture], name: str) -> None:
     models = FakeModels({MODERATION: OpenNsfw()})
-    category, score = worst(photo(name), models)
+    category, score = highest_score(photo(name), models)
     assert category == "nsfw"
     assert score < 0.2
     assert not is_blocked(photo(name), models, threshold=0.8)

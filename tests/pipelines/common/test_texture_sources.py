@@ -8,7 +8,7 @@ from imaging.picture import Mask, Matte, Picture, Rgb
 from models.backends.classical.felzenszwalb import Felzenszwalb
 from models.backends.classical.patchmatch import PatchMatch
 from models.roles import INPAINTING, MATTING, SEGMENTATION
-from pipelines.common.texture_sources import lone_objects
+from pipelines.common.texture_sources import isolated_objects
 from pipelines.erase_foreground import erase_foreground
 from pipelines.image_expansion import image_expansion
 from tests.helpers.fake_models import FakeModels
@@ -88,10 +88,10 @@ def test_what_stands_clear_does_not_lend_and_what_reaches_the_hole_does() -> Non
     rgb[:, 200:] = GREEN
     hole = nothing.copy()
     hole[:12], hole[-12:] = True, True
-    lone = lone_objects(rgb, hole, nothing, MODELS)
-    assert lone[red(rgb)].all()
-    assert not lone[20:-20, 210:].any()
-    assert not lone[20:70, 130:190].any()
+    isolated = isolated_objects(rgb, hole, nothing, MODELS)
+    assert isolated[red(rgb)].all()
+    assert not isolated[20:-20, 210:].any()
+    assert not isolated[20:70, 130:190].any()
 
 
 def test_parts_that_look_alike_lend_wherever_they_stand() -> None:
@@ -99,7 +99,7 @@ def test_parts_that_look_alike_lend_wherever_they_stand() -> None:
     rgb[100:140, 100:160] += 4
     hole = nothing.copy()
     hole[:12] = True
-    assert not lone_objects(rgb, hole, nothing, MODELS).any()
+    assert not isolated_objects(rgb, hole, nothing, MODELS).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1), (3, 2), (20, 3000)])
@@ -107,12 +107,12 @@ def test_something_to_copy_is_always_left(size: tuple[int, int]) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
     hole = np.zeros(size, np.bool_)
     hole[0, 0] = True
-    lone = lone_objects(rgb, hole, np.zeros_like(hole), MODELS)
-    assert lone.shape == hole.shape
-    assert hole.size == 1 or (~(lone | hole)).any()
+    isolated = isolated_objects(rgb, hole, np.zeros_like(hole), MODELS)
+    assert isolated.shape == hole.shape
+    assert hole.size == 1 or (~(isolated | hole)).any()
 
 
 def test_a_hole_that_adjoins_nothing_known_forbids_nothing() -> None:
     rgb, hole = wall(), np.ones((240, 320), np.bool_)
-    assert not lone_objects(rgb, hole, ~hole, MODELS).any()
-    assert not lone_objects(rgb, ~hole, ~hole, MODELS).any()
+    assert not isolated_objects(rgb, hole, ~hole, MODELS).any()
+    assert not isolated_objects(rgb, ~hole, ~hole, MODELS).any()

@@ -9,9 +9,9 @@ import pytest
 
 from imaging.picture import Picture, Rgb
 from models.roles import Face
-from pipelines.people.oracle import NEEDS, oracle_for, see, sharpness
+from pipelines.people.oracle import REQUIREMENTS, oracle_for, measure, sharpness
 
-ALL = set(NEEDS)
+ALL = set(REQUIREMENTS)
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_jaw_out_of_the_frame_cannot_be_bearded(portrait: Rgb) -> None:
 
 def test_a_face_wholly_outside_the_picture_has_no_prospect(portrait: Rgb) -> None:
     outside = replace(FACE, rect=(-400, -400, 100, 100))
-    assert see(outside, portrait).inside == 0
+    assert measure(outside, portrait).inside == 0
     assert high(outside, portrait) == set()
 
 
