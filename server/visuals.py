@@ -1,4 +1,4 @@
-"""Registered pictures: their names, their owners, what is kept of each."""
+"""Registered pictures (visuals): their ids, owners, panoptic maps and edit sessions."""
 
 import hashlib
 import re
@@ -20,13 +20,14 @@ from storage.errors import ObjectMissingError
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Records, Visual
 
-_VISUAL_ID = re.compile(r"[0-9a-f]{16}\Z")
+_VISUAL_ID_PATTERN = re.compile(r"[0-9a-f]{16}\Z")
 
 
 class Visuals:
-    """Preserve visuals: a row in the records, the picture and its panoptic map in the store.
+    """Stores visuals: a row in the database, and the picture and its panoptic map in the object store.
 
-    store: of what is kept until the visual is removed. results: of what expires.
+    store: for pictures and maps, which stay until the visual is removed. results: for results, which
+    expire.
     """
 
     def __init__(self, records: Records, store: ObjectStore, results: ObjectStore) -> None:
@@ -37,18 +38,18 @@ class Visuals:
     def register(
         self, organisation: str, picture: Encoded, is_private: bool = False
     ) -> tuple[str, bool]:
-        """Keep a picture; gives its visual_id, and whether it is new to this organisation."""
+        """Store a picture; return its visual_id, and whether it is new to this organisation."""
         visual_id = visual_id_of(organisation, picture.data)
-        known = self._records.visual(organisation, visual_id)
-        if known is not None:
-            if not self._store.exists(known.source_key):  # the row outlived its picture
-                self._put(known.source_key, picture)
+        existing = self._records.visual(organisation, visual_id)
+        if existing is not None:
+            if not self._store.exists(existing.source_key):  # the picture was lost
+                self._put(existing.source_key, picture)
             return visual_id, False
-        # A place of its own: whoever removes the visual meanwhile removes another picture than this.
+        # A unique key, so that a concurrent removal of the visual does not delete this picture.
         key = f"{organisation}/{visual_id}/{uuid.uuid4().hex}.{EXTENSIONS[picture.probe.format]}"
         size = (picture.probe.width, picture.probe.height)
         visual = Visual(organisation, visual_id, key, *size, is_private)
-        # The picture first: a row never names a picture that is not there.
+        # The picture first, so that a row never refers to a missing picture.
         self._put(key, picture)
         is_new = False
         try:
@@ -62,15 +63,15 @@ class Visuals:
         self._store.put(key, picture.data, content_type_of(key))
 
     def find(self, organisation: str, visual_id: str) -> Visual:
-        """Return a visual; raises NotFoundError, also for one of another organisation."""
-        known = _VISUAL_ID.match(visual_id)
-        visual = self._records.visual(organisation, visual_id) if known else None
+        """Return a visual; raises NotFoundError if this organisation has no such visual."""
+        is_valid = _VISUAL_ID_PATTERN.match(visual_id)
+        visual = self._records.visual(organisation, visual_id) if is_valid else None
         if visual is None:
             raise NotFoundError(f"There is no visual {visual_id[:64]}.", "visual_id")
         return visual
 
     def picture(self, visual: Visual) -> Encoded:
-        """Return a visual's own picture; raises NotFoundError."""
+        """Return a visual's picture; raises NotFoundError."""
         return self._read(self._store, visual.source_key, f"visual {visual.visual_id}")
 
     def result(self, visual: Visual, sid: str) -> tuple[Encoded, tuple[str, ...]]:
@@ -89,7 +90,11 @@ class Visuals:
         return Encoded(data, probe(data))
 
     def labels(self, organisation: str, visual_id: str, models: Models) -> Labels:
-        """Return a visual's panoptic map, made once and kept, so that its ids stay what they are."""
+        """Return a visual's panoptic map, height x width, uint8.
+
+        It is computed once and stored, so that the ids of the masks never change. Raises
+        NotFoundError.
+        """
         visual = self.find(organisation, visual_id)
         key = f"{organisation}/{visual_id}/labels.png"
         try:
@@ -102,31 +107,31 @@ class Visuals:
             return labels
 
     def new_sid(self) -> str:
-        """Name a result; callers know names of this shape, whatever the result's format."""
+        """Return a new session id; it always ends in .JPEG, as those of the published API do."""
         return f"{uuid.uuid4()}.JPEG"
 
-    def keep_result(self, organisation: str, edit: EditSession) -> None:
-        """Remember a stored result, for edits that start from it; of a removed visual there are none."""
+    def add_result(self, organisation: str, edit: EditSession) -> None:
+        """Add a session for a stored result; without effect if the visual was removed."""
         self._records.add_session(organisation, edit)
 
-    def forget_result(self, organisation: str, sid: str) -> None:
-        """Forget the name of a result that was not stored after all."""
+    def remove_result(self, organisation: str, sid: str) -> None:
+        """Remove the session of a result that could not be stored."""
         self._records.remove_session(organisation, sid)
 
     def remove(self, visual: Visual) -> None:
-        """Forget a visual: its rows, then its picture, its map and the results made of it."""
+        """Remove a visual: its rows, then its results, its picture and its map."""
         for key in self._records.remove_visual(visual.organisation, visual.visual_id):
             self._results.delete(key)
         self._store.delete(visual.source_key)
         self._store.delete(f"{visual.organisation}/{visual.visual_id}/labels.png")
 
     def sweep(self, older_than: datetime) -> None:
-        """Forget the names of results that have expired."""
+        """Remove the sessions made before `older_than`, whose results have expired."""
         self._records.sweep_sessions(older_than)
 
 
 def visual_id_of(organisation: str, data: bytes) -> str:
-    """Name a picture: the same file of the same organisation always has the same name."""
+    """Return the visual_id of a picture: a hash of the organisation and the file, 16 digits."""
     digest = hashlib.sha256(organisation.encode() + b"\0")
     digest.update(data)
     return digest.hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""Storage: bytes at rest."""
+"""Storage: result files, signed links, and the database."""

@@ -1,11 +1,11 @@
-"""A store of results in a folder of this machine."""
+"""The object store in a folder of this machine."""
 
 import contextlib
 import errno
 import json
 import os
 import secrets
-import stat as file_kinds
+import stat as stat_flags
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,17 +14,17 @@ from pathlib import Path
 from storage.errors import ObjectMissingError, StoreUnavailableError
 from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of
 
-# A key's segment cannot start with a dot, so no link ever names a file that is being written.
-_WRITING_PREFIX = ".writing-"
-# No write takes this long: an older file was left by a process that died.
+# A segment of a key cannot start with a dot, so a link can never name a file that is being written.
+_TEMPORARY_PREFIX = ".writing-"
+# No write takes this long, so an older temporary file is from a process that died.
 _ABANDONED_AFTER_S = 3600.0
-# How often a folder may vanish (swept as empty) between making it and writing into it.
-_FOLDER_TRIES = 100
+# How often a write is retried if another process removes the empty folder before the file is in it.
+_MAX_FOLDER_ATTEMPTS = 100
 
 
 @contextlib.contextmanager
-def _at_work() -> Iterator[None]:
-    """Tell a full, read-only or vanished disk from every other fault."""
+def _wrap_disk_errors() -> Iterator[None]:
+    """Convert errors of the disk (full, read-only, missing) to StoreUnavailableError."""
     try:
         yield
     except OSError as error:
@@ -32,64 +32,64 @@ def _at_work() -> Iterator[None]:
 
 
 class LocalObjects:
-    """An ObjectStore whose object `a/b.png` is the file `root/a/b.png`.
+    """An ObjectStore in a folder: the object `a/b.png` is the file `root/a/b.png`.
 
-    Folders are made with mode 0700 and files with 0600: results are read through the server alone.
+    Folders have mode 0700 and files 0600, because results may only be read through the server.
     """
 
     def __init__(self, root: Path) -> None:
-        """Keep objects under `root`, which is made when it does not exist."""
+        """Store objects under `root`; the folder is created if it does not exist."""
         self._root = root.absolute()
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    @_at_work()
+    @_wrap_disk_errors()
     def put(self, key: str, data: bytes, content_type: str) -> None:
-        """See ObjectStore. The object is on disk when this returns; a failure leaves nothing."""
+        """See ObjectStore. When this returns, the object is on disk; a failed write leaves no file."""
         target = self.path(key)
         if content_type != content_type_of(key):
             raise ValueError(f"{content_type} is not the content type of {key}")
-        writing, descriptor = _open_beside(target)
+        temporary, descriptor = _open_temporary(target)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            writing.replace(target)
+            temporary.replace(target)
         except BaseException:
-            writing.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
         _sync_folder(target.parent)
 
     def refuse(self, key: str, refusal: Refusal) -> None:
-        """See ObjectStore. The word is a file of its own, so that nobody takes it for the object."""
+        """See ObjectStore. The refusal is a separate file, so that it cannot be read as the object."""
         if self.exists(key):
             return
-        word = json.dumps({"code": refusal.code, "text": refusal.text}).encode()
-        self.put(_word(key), word, content_type_of(_word(key)))
+        refusal_bytes = json.dumps({"code": refusal.code, "text": refusal.text}).encode()
+        self.put(_refusal_key(key), refusal_bytes, content_type_of(_refusal_key(key)))
 
     def refusal(self, key: str) -> Refusal | None:
         """See ObjectStore."""
         try:
-            return Refusal(**json.loads(self.get(_word(key))))
+            return Refusal(**json.loads(self.get(_refusal_key(key))))
         except ObjectMissingError:
             return None
 
     def is_settled(self, key: str) -> bool:
         """See ObjectStore."""
-        return self.exists(key) or self.exists(_word(key))
+        return self.exists(key) or self.exists(_refusal_key(key))
 
-    @_at_work()
+    @_wrap_disk_errors()
     def stat(self, key: str) -> ObjectInfo | None:
         """See ObjectStore."""
         try:
-            found = self.path(key).stat()
+            status = self.path(key).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        if not file_kinds.S_ISREG(found.st_mode):
+        if not stat_flags.S_ISREG(status.st_mode):
             return None
         return ObjectInfo(
-            size=found.st_size,
-            modified=datetime.fromtimestamp(found.st_mtime, UTC),
+            size=status.st_size,
+            modified=datetime.fromtimestamp(status.st_mtime, UTC),
             content_type=content_type_of(key),
         )
 
@@ -97,7 +97,7 @@ class LocalObjects:
         """See ObjectStore."""
         return self.stat(key) is not None
 
-    @_at_work()
+    @_wrap_disk_errors()
     def get(self, key: str) -> bytes:
         """See ObjectStore."""
         try:
@@ -106,22 +106,22 @@ class LocalObjects:
             raise ObjectMissingError(key) from None
 
     def path(self, key: str) -> Path:
-        """See ObjectStore. A file that was opened stays whole even if it is replaced or swept."""
+        """See ObjectStore. An open file stays readable even if it is replaced or removed."""
         return self._root / check_key(key)
 
     def link(self, key: str, ttl_s: int) -> None:
-        """See ObjectStore: files are served by the server."""
+        """See ObjectStore. The result is None: the server sends the files itself."""
 
-    @_at_work()
+    @_wrap_disk_errors()
     def delete(self, key: str) -> None:
         """See ObjectStore."""
-        for path in (self.path(key), self.path(_word(key))):
+        for path in (self.path(key), self.path(_refusal_key(key))):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 path.unlink()
 
-    @_at_work()
+    @_wrap_disk_errors()
     def sweep(self, older_than: datetime) -> int:
-        """See ObjectStore. Reads each folder once: one `stat` per object, none is opened."""
+        """See ObjectStore. It lists each folder once and calls `stat` for each file, without opening it."""
         if older_than.tzinfo is None:
             raise ValueError("older_than needs a time zone")
         before = older_than.timestamp()
@@ -130,34 +130,40 @@ class LocalObjects:
         for path, _, files in os.walk(self._root, topdown=False):
             folder = Path(path)
             for name in files:
-                writing = name.startswith(_WRITING_PREFIX)
-                swept = _remove_older(folder / name, abandoned_before if writing else before)
-                removed += swept and not writing
+                is_temporary = name.startswith(_TEMPORARY_PREFIX)
+                was_removed = _remove_older(
+                    folder / name, abandoned_before if is_temporary else before
+                )
+                removed += was_removed and not is_temporary
             if folder != self._root:
                 _remove_if_empty(folder)
         return removed
 
 
-def _word(key: str) -> str:
+def _refusal_key(key: str) -> str:
+    """Return the key of the file that stores a refusal."""
     return f"{key}.refused.json"
 
 
-def _open_beside(target: Path) -> tuple[Path, int]:
-    """Make an empty file in the folder of `target`: renaming within one folder is atomic."""
-    writing = target.parent / f"{_WRITING_PREFIX}{secrets.token_hex(8)}"
-    tries = _FOLDER_TRIES
+def _open_temporary(target: Path) -> tuple[Path, int]:
+    """Create an empty temporary file and return its path and descriptor.
+
+    It is in the folder of `target`, because renaming within a folder is atomic.
+    """
+    temporary = target.parent / f"{_TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+    attempts_left = _MAX_FOLDER_ATTEMPTS
     while True:
-        tries -= 1
+        attempts_left -= 1
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            return writing, os.open(writing, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileNotFoundError:
-            if not tries:
+            if not attempts_left:
                 raise
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the folder's entry for a renamed file on disk: a link handed out survives a power cut."""
+    """Write a folder's entries to disk, so that a renamed file survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -166,7 +172,10 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _remove_older(file: Path, before: float) -> bool:
-    """Remove `file` if it was last written before `before`; another sweep may have been faster."""
+    """Remove `file` if its last write is before `before`; return whether this call removed it.
+
+    Another process may remove it at the same time.
+    """
     try:
         if file.lstat().st_mtime >= before:
             return False
@@ -177,7 +186,7 @@ def _remove_older(file: Path, before: float) -> bool:
 
 
 def _remove_if_empty(folder: Path) -> None:
-    """Remove `folder` unless something lies in it; the system decides, so no write is lost."""
+    """Remove `folder` if it is empty; the system checks that, so no concurrent write is lost."""
     try:
         folder.rmdir()
     except FileNotFoundError:

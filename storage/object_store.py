@@ -1,6 +1,6 @@
-"""What every store of results offers, and the rules for its keys and content types.
+"""The interface of object stores, and the rules for keys and content types.
 
-The methods are synchronous: each is one blocking call that belongs in a worker thread.
+All methods are synchronous: each is a blocking call and must run in a worker thread.
 """
 
 import re
@@ -23,15 +23,15 @@ CONTENT_TYPES = {
     "psd": "image/vnd.adobe.photoshop",
     "json": "application/json",
 }
-"""The type an object has by the extension of its key: the key says it, so no side file has to."""
+"""Content types by the extension of the key, so that no store has to save the type."""
 
-# A segment never starts with a dot: neither `.`, `..` nor the names of files being written.
+# A segment never starts with a dot; this excludes `.`, `..` and the names of temporary files.
 _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why no object will ever lie under a key: a status code and a text that callers may read."""
+    """Why there will never be an object under a key: a status code and a text for the caller."""
 
     code: int
     text: str
@@ -39,84 +39,85 @@ class Refusal:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """What is known of an object without reading it."""
+    """The metadata of an object."""
 
     size: int
-    """Bytes; 0 is a result that moderation blocked."""
+    """Bytes; 0 means a result that moderation blocked."""
     modified: datetime
-    """When it was put, with time zone UTC."""
+    """When it was stored, in UTC."""
     content_type: str
 
 
 class ObjectStore(Protocol):
-    """Preserve bytes under keys. Safe to call from several threads and processes at once.
+    """Stores bytes under keys. Several threads and processes may use it at the same time.
 
-    Every method raises InvalidKeyError where the key breaks the rules of `check_key`, and
-    StoreUnavailableError where nothing can be read or written just now.
+    Every method raises InvalidKeyError if the key breaks the rules of `check_key`, and
+    StoreUnavailableError if the store cannot be read or written at the moment.
     """
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
-        """Store `data`, replacing what lay there. A reader sees the old object or the new, whole.
+        """Store `data` and replace an existing object; a reader gets the complete old or new object.
 
-        Raises ValueError when `content_type` is not that of the key's extension.
+        Raises ValueError if `content_type` does not match the key's extension.
         """
         ...
 
     def refuse(self, key: str, refusal: Refusal) -> None:
-        """Write under `key` the error that its reader is to get; an object there stays."""
+        """Store the error that a reader of `key` will get; an existing object is not replaced."""
         ...
 
     def refusal(self, key: str) -> Refusal | None:
-        """Return the word that was left for a key, if any."""
+        """Return the error stored for a key, or None."""
         ...
 
     def is_settled(self, key: str) -> bool:
-        """Whether an object, or word that there will be none, lies under `key`."""
+        """Whether there is an object or a stored error under `key`."""
         ...
 
     def stat(self, key: str) -> ObjectInfo | None:
-        """Return what is known of an object; None when there is none."""
+        """Return an object's metadata, or None if there is no object."""
         ...
 
     def exists(self, key: str) -> bool:
-        """Whether an object lies under `key`."""
+        """Whether there is an object under `key`."""
         ...
 
     def get(self, key: str) -> bytes:
-        """Read an object whole. Raises ObjectMissingError."""
+        """Return all bytes of an object; raises ObjectMissingError."""
         ...
 
     def link(self, key: str, ttl_s: int) -> str | None:
-        """Return an address where anyone reads the object, there or still to come, for `ttl_s` seconds.
+        """Return a presigned link to the object, valid for `ttl_s` seconds; it need not exist yet.
 
-        None where the store serves nobody: then the server does, from `path`.
+        None if the store cannot be read directly; the server then sends the file at `path`.
         """
         ...
 
     def path(self, key: str) -> Path | None:
-        """Return the file to serve the object from, or None when the store keeps none.
+        """Return the path of the object's file, or None if the store does not use files.
 
-        The file need not exist: call `stat` first.
+        The file may not exist: call `stat` first.
         """
         ...
 
     def delete(self, key: str) -> None:
-        """Remove an object and what word was left for its key, where there is any."""
+        """Remove the object and the stored error under `key`; it is not an error if there are none."""
         ...
 
     def sweep(self, older_than: datetime) -> int:
-        """Remove what was put before `older_than` (with a time zone) and what failed writes left.
+        """Remove all objects stored before `older_than`, and the remains of failed writes.
 
-        Gives the number of objects removed.
+        older_than: with a time zone; raises ValueError without one. Returns the number of objects
+        removed.
         """
         ...
 
 
 def check_key(key: str) -> str:
-    """Give `key` back if it is one; raises InvalidKeyError.
+    """Return `key` if it is valid; raises InvalidKeyError.
 
-    A key is segments of [A-Za-z0-9._-] joined by `/`, none starting with a dot: at most 512
-    characters, 200 a segment.
+    A key consists of segments of [A-Za-z0-9._-] joined by `/`. No segment starts with a dot. A key
+    has at most 512 characters, a segment at most 200.
     """
     if not is_key(key):
         raise InvalidKeyError("not a valid object key")
@@ -124,7 +125,7 @@ def check_key(key: str) -> str:
 
 
 def is_key(text: str) -> bool:
-    """Whether a text is a key, as `check_key` has it."""
+    """Whether a text is a valid key; see `check_key`."""
     return len(text) <= MAX_KEY_LENGTH and all(
         len(segment) <= MAX_SEGMENT_LENGTH and _SEGMENT.fullmatch(segment)
         for segment in text.split("/")
@@ -132,6 +133,6 @@ def is_key(text: str) -> bool:
 
 
 def content_type_of(key: str) -> str:
-    """Return the content type that the extension of `key` stands for; bytes of no known kind else."""
+    """Return the content type for the extension of `key`, or application/octet-stream."""
     extension = key.rpartition("/")[2].rpartition(".")[2].lower()
     return CONTENT_TYPES.get(extension, "application/octet-stream")

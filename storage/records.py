@@ -1,4 +1,4 @@
-"""What is known of each visual and of each of its results: rows in SQLite or PostgreSQL."""
+"""The database rows of visuals, edit sessions and servers, in SQLite or PostgreSQL."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,19 +23,19 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-from storage.database import open_engine, reaching_database
+from storage.database import open_engine, wrap_database_errors
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATING = 0x5E70_0C44
-"""Number of the lock under which a schema is brought up to date."""
+_MIGRATION_LOCK = 0x5E70_0C44
+"""Number of the advisory lock that is held during a migration."""
 
 
 class Base(DeclarativeBase):
-    """The schema; migrations bring a database to it."""
+    """The base of all tables; together they are the schema that the migrations create."""
 
 
 class VisualRow(Base):
-    """A registered picture of one organisation."""
+    """A picture registered by an organisation."""
 
     __tablename__ = "visuals"
     organisation: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -77,7 +77,11 @@ class ServerRow(Base):
 
 @dataclass(frozen=True)
 class Visual:
-    """A registered picture: its owner, its name, where its bytes lie, its size in pixels."""
+    """A registered picture.
+
+    source_key: the picture's key in the store of visuals. width, height: in pixels. is_private: as
+    the caller sent it; only stored.
+    """
 
     organisation: str
     visual_id: str
@@ -89,9 +93,10 @@ class Visual:
 
 @dataclass(frozen=True)
 class EditSession:
-    """A stored result of a visual, to start further edits from.
+    """A stored result of a visual, from which further edits may start.
 
-    changed: ids of the people whom the edits on the way to it changed.
+    result_key: the result's key in the store. changed: ids of the people that this edit and the edits
+    before it changed.
     """
 
     sid: str
@@ -101,16 +106,17 @@ class EditSession:
 
 
 class Records:
-    """Reads and writes rows; safe to share by threads, the database by processes.
+    """Reads and writes rows. Threads may share it, and processes may share the database.
 
-    The schema is brought up to date on construction. Every read names the organisation, so that no row
-    is ever found for another. Every method raises DatabaseUnavailableError where the database is away.
+    Every read is limited to an organisation, so that no caller sees the rows of another. Every
+    method raises DatabaseUnavailableError if the database cannot be reached.
     """
 
     def __init__(self, url: URL) -> None:
+        """Open the database and migrate its schema."""
         self._engine = open_engine(url)
         self._insert = (sqlite if url.get_backend_name() == "sqlite" else postgresql).insert
-        with reaching_database():
+        with wrap_database_errors():
             migrate(self._engine)
 
     def close(self) -> None:
@@ -119,18 +125,18 @@ class Records:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with reaching_database(), Session(self._engine) as session, session.begin():
+        with wrap_database_errors(), Session(self._engine) as session, session.begin():
             yield session
 
     def add_visual(self, visual: Visual) -> bool:
-        """Remember a visual; False when it is known already, which changes nothing."""
+        """Add a visual; return False, and change nothing, if it already exists."""
         row = self._insert(VisualRow).values(**visual.__dict__, registered=datetime.now(UTC))
         with self._session() as session:
             added = session.scalars(row.on_conflict_do_nothing().returning(VisualRow.visual_id))
             return added.first() is not None
 
     def visual(self, organisation: str, visual_id: str) -> Visual | None:
-        """Return a visual of this organisation."""
+        """Return a visual of an organisation, or None."""
         with self._session() as session:
             row = session.get(VisualRow, (organisation, visual_id))
             if row is None:
@@ -145,26 +151,29 @@ class Records:
             )
 
     def remove_visual(self, organisation: str, visual_id: str) -> list[str]:
-        """Forget a visual and its sessions; gives the keys of the results they named."""
+        """Remove a visual and its sessions; return the keys of the sessions' results."""
         is_visual = (
             VisualRow.organisation == organisation,
             VisualRow.visual_id == visual_id,
         )
-        of_visual = (
+        is_of_visual = (
             SessionRow.organisation == organisation,
             SessionRow.visual_id == visual_id,
         )
         with self._session() as session:
-            # Nobody adds a session to a row that is locked, so every key is told here.
+            # No session can be added while the visual's row is locked, so no key is missed.
             session.execute(select(VisualRow.visual_id).where(*is_visual).with_for_update())
             keys = session.scalars(
-                delete(SessionRow).where(*of_visual).returning(SessionRow.result_key)
+                delete(SessionRow).where(*is_of_visual).returning(SessionRow.result_key)
             ).all()
             session.execute(delete(VisualRow).where(*is_visual))
         return list(keys)
 
     def add_session(self, organisation: str, edit: EditSession) -> bool:
-        """Remember a result; the same sid again changes nothing. False when its visual is forgotten."""
+        """Add a session; return False if its visual does not exist.
+
+        If the sid already exists, nothing changes and the result is True.
+        """
         row = self._insert(SessionRow).values(
             sid=edit.sid,
             organisation=organisation,
@@ -176,12 +185,12 @@ class Records:
         try:
             with self._session() as session:
                 session.execute(row.on_conflict_do_nothing(index_elements=[SessionRow.sid]))
-        except IntegrityError:  # the one other constraint is the visual's
+        except IntegrityError:  # the only other constraint is the foreign key of the visual
             return False
         return True
 
     def remove_session(self, organisation: str, sid: str) -> None:
-        """Forget a result; one that is unknown changes nothing."""
+        """Remove a session, if it exists."""
         with self._session() as session:
             session.execute(
                 delete(SessionRow).where(
@@ -190,7 +199,7 @@ class Records:
             )
 
     def session(self, organisation: str, visual_id: str, sid: str) -> EditSession | None:
-        """Return a stored result of this visual of this organisation."""
+        """Return a session of a visual of an organisation, or None."""
         with self._session() as session:
             row = session.get(SessionRow, sid)
             if row is None or (row.organisation, row.visual_id) != (organisation, visual_id):
@@ -199,23 +208,23 @@ class Records:
             return EditSession(row.sid, row.visual_id, row.result_key, changed)
 
     def sweep_sessions(self, older_than: datetime) -> int:
-        """Forget sessions whose results have expired; gives how many."""
+        """Remove the sessions made before `older_than`; return how many."""
         with self._session() as session:
-            swept = session.execute(
+            removed = session.execute(
                 delete(SessionRow).where(SessionRow.made < older_than).returning(SessionRow.sid)
             )
-            return len(swept.all())
+            return len(removed.all())
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the database's schema up to date; of several servers that start at once, one does."""
+    """Migrate the database's schema to the newest version; servers that start at once wait in turn."""
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
-            # Waiting for the others, and a long migration, may take longer than any request.
+            # Waiting for other servers or a long migration may take longer than any request.
             connection.execute(text("SET LOCAL statement_timeout = '10min'"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         else:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection

@@ -1,4 +1,4 @@
-"""A store of objects in an S3 bucket, read by whoever has a presigned link."""
+"""The object store in an S3 bucket; callers read results through presigned links."""
 
 import contextlib
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from obstore.store import S3Store
 from storage.errors import ObjectMissingError, StoreUnavailableError
 from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of
 
-_CODE, _REASON = "retouch-code", "retouch-reason"
-"""Metadata of an object that stands for a refusal; a reader sees them with `x-amz-meta-` before."""
-_MAX_REASON = 500
-"""Bytes of a refusal's text, up to three times as many in percent-encoding; S3 takes 2 KB of metadata."""
-_PAGE = 1000
-"""Objects listed, and removed, by one request; S3's own limit."""
-_CLIENT = {"connect_timeout": "3s", "timeout": "60s"}
+_CODE_KEY, _REASON_KEY = "retouch-code", "retouch-reason"
+"""Metadata of an object that stores a refusal; a reader gets them as headers `x-amz-meta-...`."""
+_MAX_REASON_BYTES = 500
+"""Limit of a refusal's text in bytes; percent-encoding may triple it, and S3 accepts 2 KB of metadata."""
+_PAGE_SIZE = 1000
+"""Objects listed or removed by one request: the limit of S3."""
+_CLIENT_OPTIONS = {"connect_timeout": "3s", "timeout": "60s"}
 _RETRY: Any = {
     "max_retries": 3,
     "retry_timeout": timedelta(seconds=8),
@@ -32,18 +32,19 @@ _RETRY: Any = {
         "base": 2,
     },
 }
-"""A request that waits for a store that is away is answered before its caller gives up."""
+"""Retries of an unreachable store end after about 8 s, so that the caller still gets an answer."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Where objects lie in S3.
+    """The address of objects in S3.
 
-    prefix: of every key, without slashes at its ends; may be empty. endpoint: address of a store other
-    than AWS's own. public_endpoint: the same store as readers of links reach it; by default the
-    endpoint. region: as the store names it. path_style: the bucket is in the path, not in the host.
-    lifecycle: the bucket has a rule that removes old results, so that `sweep` need not list them.
-    Credentials are found as AWS's own tools find them, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY first.
+    prefix: added before every key; without slashes at both ends, may be empty. endpoint: the address
+    of a store other than AWS. public_endpoint: the address of the same store in presigned links; by
+    default `endpoint`. region: as the store names it. path_style: the bucket's name is in the path,
+    not in the host. lifecycle: the bucket has a rule that removes old results, so `sweep` does
+    nothing. Credentials come from the same sources as those of AWS's tools, the variables
+    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY first.
     """
 
     name: str
@@ -55,10 +56,15 @@ class Bucket:
     lifecycle: bool = False
 
     def store(self, folder: str, *, public: bool = False) -> S3Store:
-        """Open the objects of a folder below the prefix; public: as readers of links see them."""
+        """Return a client for a folder below the prefix; public: for links, at the public endpoint."""
         endpoint = (self.public_endpoint if public else None) or self.endpoint
-        placed: dict[str, Any] = {} if endpoint is None else {"endpoint": self._addressed(endpoint)}
-        options: Any = {**_CLIENT, "allow_http": bool(endpoint and _is_plain(endpoint))}
+        endpoint_option: dict[str, Any] = (
+            {} if endpoint is None else {"endpoint": self._full_endpoint(endpoint)}
+        )
+        options: Any = {
+            **_CLIENT_OPTIONS,
+            "allow_http": bool(endpoint and _is_plain_http(endpoint)),
+        }
         return S3Store(
             self.name,
             prefix=f"{self.prefix}/{folder}" if self.prefix else folder,
@@ -66,68 +72,69 @@ class Bucket:
             virtual_hosted_style_request=not self.path_style,
             client_options=options,
             retry_config=_RETRY,
-            **placed,
+            **endpoint_option,
         )
 
-    def _addressed(self, endpoint: str) -> str:
-        """Put the bucket into the host where it belongs there: obstore leaves an endpoint as it is."""
+    def _full_endpoint(self, endpoint: str) -> str:
+        """Return the endpoint, with the bucket in its host if not path_style: obstore does not add it."""
         scheme, host = urlsplit(endpoint)[:2]
         return endpoint if self.path_style else f"{scheme}://{self.name}.{host}"
 
 
 class S3Objects:
-    """An ObjectStore whose object `a/b.png` is `prefix/folder/a/b.png` in a bucket.
+    """An ObjectStore in a bucket: the object `a/b.png` has the key `prefix/folder/a/b.png` there.
 
-    A refusal is an object of no bytes under the very key, as callers who poll a link know it; why is
-    told by its metadata.
+    A refusal is an empty object under the same key, so that callers who poll a presigned link find
+    it. Its metadata hold the status code and the text.
     """
 
     def __init__(self, bucket: Bucket, folder: str) -> None:
-        """Open a folder; nothing is asked of the store yet."""
+        """Create the clients of a folder; this sends no request."""
         self._bucket = bucket
         self._store = bucket.store(folder)
         self._public = bucket.store(folder, public=True)
 
     def check(self) -> None:
-        """Raise StoreUnavailableError unless the bucket is there and lets us read it."""
+        """Raise StoreUnavailableError if the bucket does not exist or cannot be read."""
         self.stat("check")
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
-        """See ObjectStore: one request, which the store takes whole or not at all."""
+        """See ObjectStore. It is one request, so the store has all bytes or none."""
         if content_type != content_type_of(check_key(key)):
             raise ValueError(f"{content_type} is not the content type of {key}")
         self._put(key, data, {})
 
     def refuse(self, key: str, refusal: Refusal) -> None:
         """See ObjectStore."""
-        text = refusal.text.encode()[:_MAX_REASON].decode(errors="ignore")
-        notes = {_CODE: str(refusal.code), _REASON: quote(text, safe=",.:;()'")}
-        with contextlib.suppress(AlreadyExistsError):  # settled before, perhaps by another server
-            self._put(check_key(key), b"", notes, mode="create")
+        text = refusal.text.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
+        metadata = {_CODE_KEY: str(refusal.code), _REASON_KEY: quote(text, safe=",.:;()'")}
+        with contextlib.suppress(AlreadyExistsError):  # an object or a refusal is already there
+            self._put(check_key(key), b"", metadata, mode="create")
 
     def _put(
         self,
         key: str,
         data: bytes,
-        notes: dict[str, str],
+        metadata: dict[str, str],
         mode: Literal["create", "overwrite"] = "overwrite",
     ) -> None:
+        """Store an object with metadata; with mode "create" raises AlreadyExistsError."""
         headers = {"Content-Type": content_type_of(key), "Cache-Control": "private, no-transform"}
-        attributes = {**headers, **notes}
-        with _translated(key):
+        attributes = {**headers, **metadata}
+        with _wrap_store_errors(key):
             obstore.put(
                 self._store, key, data, attributes=attributes, mode=mode, use_multipart=False
             )
 
     def refusal(self, key: str) -> Refusal | None:
         """See ObjectStore."""
-        with _translated(check_key(key)):
+        with _wrap_store_errors(check_key(key)):
             try:
-                notes = obstore.get(self._store, key).attributes
+                metadata = obstore.get(self._store, key).attributes
             except FileNotFoundError:
                 return None
-        code = notes.get(_CODE)
-        return None if code is None else Refusal(int(code), unquote(notes.get(_REASON, "")))
+        code = metadata.get(_CODE_KEY)
+        return None if code is None else Refusal(int(code), unquote(metadata.get(_REASON_KEY, "")))
 
     def is_settled(self, key: str) -> bool:
         """See ObjectStore."""
@@ -135,49 +142,49 @@ class S3Objects:
 
     def stat(self, key: str) -> ObjectInfo | None:
         """See ObjectStore."""
-        with _translated(check_key(key)):
+        with _wrap_store_errors(check_key(key)):
             try:
-                found = obstore.head(self._store, key)
+                info = obstore.head(self._store, key)
             except FileNotFoundError:
                 return None
-        return ObjectInfo(found["size"], found["last_modified"], content_type_of(key))
+        return ObjectInfo(info["size"], info["last_modified"], content_type_of(key))
 
     def exists(self, key: str) -> bool:
-        """See ObjectStore; true of a refused key too."""
+        """See ObjectStore. It is also True for a key with a refusal."""
         return self.stat(key) is not None
 
     def get(self, key: str) -> bytes:
         """See ObjectStore."""
-        with _translated(check_key(key)):
+        with _wrap_store_errors(check_key(key)):
             try:
                 return bytes(obstore.get(self._store, key).bytes())
             except FileNotFoundError:
                 raise ObjectMissingError(key) from None
 
     def link(self, key: str, ttl_s: int) -> str:
-        """See ObjectStore: a presigned address (AWS Signature Version 4), 7 days at most."""
-        with _translated(check_key(key)):
+        """See ObjectStore. The link is signed with AWS Signature Version 4 and lasts at most 7 days."""
+        with _wrap_store_errors(check_key(key)):
             return obstore.sign(self._public, "GET", key, timedelta(seconds=ttl_s))
 
     def path(self, key: str) -> Path | None:
-        """See ObjectStore: there is no file."""
+        """See ObjectStore. The result is None: there are no files."""
         return None
 
     def delete(self, key: str) -> None:
         """See ObjectStore."""
-        with _translated(check_key(key)):
+        with _wrap_store_errors(check_key(key)):
             obstore.delete(self._store, [key])
 
     def sweep(self, older_than: datetime) -> int:
-        """See ObjectStore. Lists every object, 1,000 a request: a large bucket has a lifecycle rule instead."""
+        """See ObjectStore. It lists all objects, 1,000 for each request; use `lifecycle` for a large bucket."""
         if older_than.tzinfo is None:
             raise ValueError("older_than needs a time zone")
         if self._bucket.lifecycle:
             return 0
         removed = 0
-        with _translated("the listing"):
-            for page in obstore.list(self._store, chunk_size=_PAGE):
-                old = [found["path"] for found in page if found["last_modified"] < older_than]
+        with _wrap_store_errors("the listing"):
+            for page in obstore.list(self._store, chunk_size=_PAGE_SIZE):
+                old = [info["path"] for info in page if info["last_modified"] < older_than]
                 if old:
                     obstore.delete(self._store, old)
                     removed += len(old)
@@ -185,17 +192,17 @@ class S3Objects:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Turn what obstore raises into StoreUnavailableError."""
+def _wrap_store_errors(target: str) -> Iterator[None]:
+    """Convert the errors of obstore to StoreUnavailableError, except AlreadyExistsError."""
     try:
         yield
     except AlreadyExistsError:
         raise
-    except (BaseError, OSError) as error:  # an OSError where the bucket itself is missing
-        # The first line tells it; what follows is the library's own record of the request.
+    except (BaseError, OSError) as error:  # OSError: the bucket does not exist
+        # The first line has the reason; the other lines are details of the request.
         reason = str(error).partition("\n")[0]
-        raise StoreUnavailableError(f"the store failed at {what}: {reason}") from error
+        raise StoreUnavailableError(f"the store failed at {target}: {reason}") from error
 
 
-def _is_plain(endpoint: str) -> bool:
+def _is_plain_http(endpoint: str) -> bool:
     return endpoint.lower().startswith("http://")

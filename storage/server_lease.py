@@ -1,4 +1,4 @@
-"""Which servers of one PostgreSQL database live: each holds an advisory lock that ends with its process."""
+"""Find out which servers of a PostgreSQL database are alive: each holds an advisory lock as its lease."""
 
 import contextlib
 import hashlib
@@ -14,75 +14,75 @@ from sqlalchemy import Connection, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
-from storage.database import open_engine, reaching_database
+from storage.database import open_engine, wrap_database_errors
 from storage.errors import DatabaseUnavailableError
 from storage.records import ServerRow
 
-_SETTLED_S = 5.0
-"""After the database has been away, the time in which every live server takes its lock anew."""
-_ASK_S = 0.1
+_GRACE_PERIOD_S = 5.0
+"""After the database was unreachable, the time in which every live server acquires its lock again."""
+_LOCK_RETRY_S = 0.1
 
 
 class ServerLease:
-    """This process among the servers of a database whose schema is up to date.
+    """The lease of this process as one of the servers of a database; the schema must be up to date.
 
-    A session-level advisory lock is held on a connection of its own. The database frees it when the
-    process ends, however it ends, and within about 15 s when its machine is gone. A name of a server
-    stays in the table until another has seen to what it left.
+    The lease is a session-level advisory lock on a separate connection. The database frees the lock
+    when the process ends for any reason, and about 15 s after its machine vanishes. A server's name
+    stays in the table until another server has recovered its jobs.
     """
 
     def __init__(self, url: URL) -> None:
-        """Become present; raises DatabaseUnavailableError."""
+        """Acquire the lease and add this server to the table; raises DatabaseUnavailableError."""
         self._url = url
         self.name = f"{socket.gethostname()[:32]}-{os.getpid()}-{secrets.token_hex(4)}"
         self._engine = open_engine(url).execution_options(isolation_level="AUTOCOMMIT")
-        self._held: Connection | None = None
-        self._settled_at = 0.0
-        with reaching_database():
-            while not self._take():
-                time.sleep(_ASK_S)
+        self._connection: Connection | None = None
+        self._grace_until = 0.0
+        with wrap_database_errors():
+            while not self._acquire():
+                time.sleep(_LOCK_RETRY_S)
 
     @property
     def url(self) -> str:
-        """The database's address, password included, as libpq reads it."""
+        """The database's address for libpq, including the password."""
         return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def check(self) -> None:
-        """Raise DatabaseUnavailableError where the database is unavailable."""
-        with reaching_database(), self._engine.connect() as connection:
+        """Raise DatabaseUnavailableError if the database cannot be reached."""
+        with wrap_database_errors(), self._engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
     def renew(self) -> bool:
-        """See to it that the lock is held, and tell whether the absence of another's means its death.
+        """Make sure that the lock is held; return whether a server without a lock counts as dead.
 
-        It does not for a while after the database was away: then nobody held one. To be called by one
-        thread alone. Raises DatabaseUnavailableError.
+        The result is False for a while after the database was unreachable, because then no server
+        held a lock. Only one thread may call this. Raises DatabaseUnavailableError.
         """
         try:
-            with reaching_database():
-                if self._held is not None:
-                    self._held.execute(text("SELECT 1"))
-                elif not self._take():
+            with wrap_database_errors():
+                if self._connection is not None:
+                    self._connection.execute(text("SELECT 1"))
+                elif not self._acquire():
                     return False
         except DatabaseUnavailableError:
-            self._drop()
-            self._settled_at = time.monotonic() + _SETTLED_S
+            self._release()
+            self._grace_until = time.monotonic() + _GRACE_PERIOD_S
             raise
-        return time.monotonic() >= self._settled_at
+        return time.monotonic() >= self._grace_until
 
     def others(self) -> list[str]:
-        """Return the names of other servers, dead or alive; raises DatabaseUnavailableError."""
+        """Return the names of the other servers, dead or alive; raises DatabaseUnavailableError."""
         others = select(ServerRow.name).where(ServerRow.name != self.name).order_by(ServerRow.name)
-        with reaching_database(), self._engine.connect() as connection:
+        with wrap_database_errors(), self._engine.connect() as connection:
             return list(connection.scalars(others))
 
     @contextmanager
-    def adopting(self, name: str) -> Iterator[bool]:
-        """Whether another server is dead; while the context lasts nobody else is told so.
+    def lock_if_dead(self, name: str) -> Iterator[bool]:
+        """Whether another server is dead; if so, its lock is held while the context lasts.
 
-        Raises DatabaseUnavailableError.
+        The lock prevents that two servers recover the same jobs. Raises DatabaseUnavailableError.
         """
-        with reaching_database(), self._engine.connect() as connection:
+        with wrap_database_errors(), self._engine.connect() as connection:
             is_dead = _try_lock(connection, name)
             try:
                 yield is_dead
@@ -90,47 +90,49 @@ class ServerLease:
                 if is_dead:
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
 
-    def forget(self, name: str) -> None:
-        """Strike a server off, once what it left has been seen to; raises DatabaseUnavailableError."""
-        with reaching_database(), self._engine.connect() as connection:
+    def remove(self, name: str) -> None:
+        """Remove a server whose jobs are recovered from the table; raises DatabaseUnavailableError."""
+        with wrap_database_errors(), self._engine.connect() as connection:
             connection.execute(delete(ServerRow).where(ServerRow.name == name))
 
     def close(self) -> None:
-        """Be no longer present: others see to what this process leaves."""
-        self._drop()
+        """Release the lease: another server recovers the jobs that this process leaves."""
+        self._release()
         self._engine.dispose()
 
-    def _take(self) -> bool:
-        """Take the lock of this process on a connection of its own; False while another looks at it."""
+    def _acquire(self) -> bool:
+        """Acquire the lock of this process; return False while another server holds it in a check."""
         connection = self._engine.connect()
         try:
-            # Of this session alone: a machine that vanishes is noticed by the database as soon.
+            # Set for this session, so that the database notices soon if this machine vanishes.
             for name, value in (("idle", 5), ("interval", 3), ("count", 3)):
                 connection.execute(text(f"SET tcp_keepalives_{name} = {value}"))
-            taken = _try_lock(connection, self.name)
-            if taken:
+            acquired = _try_lock(connection, self.name)
+            if acquired:
                 row = insert(ServerRow).values(name=self.name, started=datetime.now(UTC))
                 connection.execute(row.on_conflict_do_nothing())
-                # The pool must never lend this connection to anybody.
+                # Detached, so that the pool never uses this connection for anything else.
                 connection.detach()
-                self._held = connection
-            return taken
+                self._connection = connection
+            return acquired
         finally:
-            if self._held is not connection:
+            if self._connection is not connection:
                 connection.close()
 
-    def _drop(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            with contextlib.suppress(Exception):  # it may be broken, which is why it is dropped
-                held.close()
+    def _release(self) -> None:
+        """Close the connection, which frees the lock."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):  # the connection may be broken
+                connection.close()
 
 
 def _try_lock(connection: Connection, name: str) -> bool:
+    """Acquire the lock of a server if it is free; return whether it was."""
     return bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _key(name)}))
 
 
 def _key(name: str) -> int:
-    """Return the 64-bit number of a server's lock, which no other program's lock is likely to have."""
+    """Return the 64-bit number of a server's lock; a hash, so that other programs do not use it."""
     digest = hashlib.sha256(b"retouch server\0" + name.encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)

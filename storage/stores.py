@@ -1,4 +1,4 @@
-"""Which store holds what: folders of this machine, or an S3 bucket, as an address says."""
+"""Open the three object stores of a server, in a folder of this machine or in an S3 bucket."""
 
 import re
 from dataclasses import dataclass, replace
@@ -13,7 +13,11 @@ _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._/-]*)
 
 @dataclass(frozen=True)
 class Stores:
-    """What the server keeps: results, which expire; the pictures of jobs; the pictures of visuals."""
+    """The object stores of a server.
+
+    results: results of operations, which expire. sources: the input pictures of jobs. visuals: the
+    registered pictures.
+    """
 
     results: ObjectStore
     sources: ObjectStore
@@ -21,24 +25,26 @@ class Stores:
 
 
 def open_stores(address: Path | Bucket) -> Stores:
-    """Open the three stores below a folder or in a bucket.
+    """Return the three stores in a folder or in a bucket.
 
-    Raises OSError, which is StoreUnavailableError where the bucket is unavailable.
+    Raises OSError if the folder cannot be created, StoreUnavailableError if the bucket is unavailable.
     """
     if isinstance(address, Path):
         names = ("results", "sources", "visuals")
         return Stores(*(LocalObjects(address / name) for name in names))
-    # The bucket's rule may expire results alone: a job's pictures and visuals have lives of their own.
-    kept = replace(address, lifecycle=False)
+    # The bucket's lifecycle rule must cover results only: the server itself removes the other two.
+    without_lifecycle = replace(address, lifecycle=False)
     results = S3Objects(address, "results")
     results.check()
-    return Stores(results, S3Objects(kept, "sources"), S3Objects(kept, "visuals"))
+    return Stores(
+        results, S3Objects(without_lifecycle, "sources"), S3Objects(without_lifecycle, "visuals")
+    )
 
 
 def parse_s3(address: str) -> tuple[str, str]:
-    """Take `s3://bucket/prefix` apart into bucket and prefix; raises ValueError."""
-    found = _S3.match(address)
-    prefix = (found[2] or "").rstrip("/") if found else ""
-    if found is None or len(prefix) > 200 or not (prefix == "" or is_key(prefix)):
-        raise ValueError("an S3 store is s3://bucket or s3://bucket/prefix")
-    return found[1], prefix
+    """Return the bucket and the prefix of `s3://bucket/prefix`; raises ValueError."""
+    match = _S3.match(address)
+    prefix = (match[2] or "").rstrip("/") if match else ""
+    if match is None or len(prefix) > 200 or not (prefix == "" or is_key(prefix)):
+        raise ValueError("an S3 store must be s3://bucket or s3://bucket/prefix")
+    return match[1], prefix

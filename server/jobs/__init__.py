@@ -1,1 +1,1 @@
-"""Jobs: their execution, the durable queue they wait in, and their recovery after a crash."""
+"""Jobs: their execution, the durable queue, retries, and recovery after a crash."""

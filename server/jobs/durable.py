@@ -1,4 +1,4 @@
-"""Jobs that nobody waits for: accepted, kept until they are done, done in the background."""
+"""Durable jobs: accept them, store them in the queue, and run them in the background."""
 
 import threading
 import time
@@ -11,13 +11,13 @@ from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer, SerializedJob
 
-_COME_AGAIN_S = 10
+_RETRY_AFTER_S = 10
 
 
 class DurableJobs:
-    """Accepts jobs and sees to it that each comes to its end.
+    """Accepts jobs and runs each to its end, also after a restart.
 
-    limit: jobs undone at once in this process; beyond it BusyError.
+    limit: the most unfinished jobs that this process accepts; then `submit` raises BusyError.
     """
 
     def __init__(
@@ -27,55 +27,55 @@ class DurableJobs:
         self._serializer = serializer
         self._runner = runner
         self._limit = limit
-        self._undone: set[str] = set()
+        self._unfinished: set[str] = set()
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Take up the jobs that ended processes left undone."""
+        """Start the queue, and with it the jobs that an earlier process did not finish."""
         self._queue.start(self._run)
 
     def submit(self, job: Job) -> None:
-        """Accept a job: when this returns it is kept.
+        """Accept a job; when this returns, the job is stored and will survive a crash.
 
-        Raises BusyError, UnavailableError, and OSError where the store or the database is unavailable; then
-        nothing is left behind.
+        Raises BusyError, UnavailableError, and OSError if the store or the database is unavailable;
+        then nothing of the job remains.
         """
         name = str(uuid.uuid4())
         with self._lock:
-            if len(self._undone) >= self._limit:
-                raise busy(f"{self._limit} jobs are waiting already, the limit", _COME_AGAIN_S)
-            self._undone.add(name)
+            if len(self._unfinished) >= self._limit:
+                raise busy(f"{self._limit} jobs are waiting already, the limit", _RETRY_AFTER_S)
+            self._unfinished.add(name)
         try:
             serialized = self._serializer.dump(name, job)
             try:
-                self._queue.keep(name, serialized)
+                self._queue.enqueue(name, serialized)
             except BaseException:
-                self._serializer.forget(serialized)
+                self._serializer.delete_pictures(serialized)
                 raise
         except BaseException:
-            self._undone.discard(name)
+            self._unfinished.discard(name)
             raise
 
     def stop_accepting(self) -> None:
-        """Let jobs end that have begun; the others stay for the next start, or for another process."""
+        """Start no further jobs; they stay in the queue for the next start or another process."""
         self._runner.stop_accepting()
 
     def stop(self, seconds: float) -> None:
-        """Wait for the jobs that have begun, so long at most, and leave the others."""
+        """Wait at most `seconds` for the running jobs, interrupt the others and close the queue."""
         self.stop_accepting()
         deadline = time.monotonic() + seconds
-        while self._undone and time.monotonic() < deadline:
+        while self._unfinished and time.monotonic() < deadline:
             time.sleep(0.02)
-        self._runner.abandon()
+        self._runner.interrupt()
         self._queue.close()
 
     def sweep(self, older_than: datetime) -> None:
-        """Forget the jobs that ended before `older_than`."""
+        """Remove the jobs that finished before `older_than` from the queue."""
         self._queue.sweep(older_than)
 
     def _run(self, name: str, serialized: SerializedJob) -> None:
-        self._undone.add(name)
+        self._unfinished.add(name)
         try:
             self._runner.run(name, serialized)
         finally:
-            self._undone.discard(name)
+            self._unfinished.discard(name)

@@ -1,4 +1,4 @@
-"""The work of one accepted request, from encoded pictures to stored results."""
+"""Execute the work of an accepted request, from encoded pictures to stored results."""
 
 import logging
 import time
@@ -31,11 +31,11 @@ _FORMATS: Mapping[str, Format] = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
 
 @dataclass(frozen=True)
 class Job:
-    """One accepted piece of work: checked fields, encoded pictures, and where each result goes.
+    """The work of one accepted request: validated fields, encoded pictures, and the keys of the results.
 
-    keys: one for each result; their extension tells the format. visual_id and sid: of a job on a
-    visual, and the name under which its result can be edited further. changed: ids of the people whom
-    earlier edits changed.
+    keys: one for each result in the store; the extension is the format. visual_id: of a job on a
+    visual. sid: the session id with which the result can be edited further. changed: ids of the people
+    that earlier edits changed.
     """
 
     operation: Operation[Any]
@@ -50,16 +50,16 @@ class Job:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What became of a job: its body with all that was found out, and which results were blocked."""
+    """The outcome of a job: its body with the missing values filled in, and which results are blocked."""
 
     body: EditBody
     blocked: Sequence[bool]
 
 
 class JobExecutor:
-    """Does jobs; each call runs on the thread that makes it.
+    """Executes jobs and queries on the thread of the caller.
 
-    thresholds: from which score on, 0..1, moderation blocks a picture.
+    threshold: moderation blocks a picture with this score, 0..1, or a higher one.
     """
 
     def __init__(
@@ -71,78 +71,78 @@ class JobExecutor:
         self._threshold = threshold
 
     def run(self, job: Job) -> JobOutcome:
-        """Decode, check, edit, encode and store.
+        """Run a job: decode, validate, edit, encode and store.
 
-        A blocked result is stored as no bytes at all, so that whoever polls its link is told.
-        Raises ApiError, and BlockedError when moderation leaves nothing; then nothing is stored.
+        A blocked result is stored as an empty object, so that a caller who polls its link learns it.
+        Raises ApiError, and BlockedError if moderation blocks all results; then nothing is stored.
         """
         start = time.monotonic()
         with translated(job.operation.refusals):
-            inputs, body = self._checked(job)
+            inputs, body = self._prepare_inputs(job)
             results = job.operation.perform(body, inputs, self._models)
             blocked = [self._blocks(job, result) for result in results]
             if all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
             files = [
-                b"" if hidden else encode_result(result, key)
-                for result, hidden, key in zip(results, blocked, job.keys, strict=True)
+                b"" if is_blocked_result else encode_result(result, key)
+                for result, is_blocked_result, key in zip(results, blocked, job.keys, strict=True)
             ]
-        self._keep(replace(job, body=body), files)
+        self._store_results(replace(job, body=body), files)
         log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
         return JobOutcome(body, blocked)
 
-    def remember(self, job: Job) -> None:
-        """Note a job's result as one that further edits may start from; twice is as good as once."""
+    def record_session(self, job: Job) -> None:
+        """Add a job's result as a session that further edits may start from; it is safe to repeat."""
         if job.sid:
             changed = (*job.changed, *job.operation.changes(job.body))
             edit = EditSession(job.sid, job.visual_id, job.keys[0], changed)
-            self._visuals.keep_result(job.organisation, edit)
+            self._visuals.add_result(job.organisation, edit)
 
-    def _keep(self, job: Job, files: Sequence[bytes]) -> None:
-        """Remember the job's result and store all of them, or nothing; raises UnavailableError."""
+    def _store_results(self, job: Job, files: Sequence[bytes]) -> None:
+        """Record the session and store all results, or neither; raises UnavailableError."""
         try:
-            # The name first: a result that can be read is never taken back for want of it.
-            self.remember(job)
+            # The session first: if it fails, no result that a caller may have read is removed.
+            self.record_session(job)
             for key, file in zip(job.keys, files, strict=True):
                 self._results.put(key, file, content_type_of(key))
         except OSError as error:
-            log.exception("a result could not be kept")
-            self._withdraw(job)
+            log.exception("a result could not be stored")
+            self._remove_results(job)
             raise UnavailableError("The result could not be stored.") from error
 
-    def _withdraw(self, job: Job) -> None:
-        """Remove what was kept of a job that failed; what cannot be removed is swept in time."""
+    def _remove_results(self, job: Job) -> None:
+        """Remove the stored results of a job that failed; the sweep removes what this cannot."""
         try:
             for key in job.keys:
                 self._results.delete(key)
             if job.sid:
-                self._visuals.forget_result(job.organisation, job.sid)
+                self._visuals.remove_result(job.organisation, job.sid)
         except OSError:
-            log.exception("what nobody was told of stays until it is swept")
+            log.exception("the results of a failed job stay until the sweep")
 
     def check(self, job: Job) -> Job:
-        """Refuse what only decoding shows: damage, what moderation blocks, what cannot be worked on.
+        """Validate what needs the decoded pictures: damage, moderation, and the operation's own checks.
 
-        Gives the job with what only the picture could tell filled in.
+        Returns the job with the values filled in that depend on the picture. Raises ApiError.
         """
         with translated(job.operation.refusals):
-            return replace(job, body=self._checked(job)[1])
+            return replace(job, body=self._prepare_inputs(job)[1])
 
     def query(self, query: VisualQuery, visual: Visual) -> Any:
-        """Answer a query about a visual."""
+        """Return the answer to a query about a visual."""
         image = decode_picture_field("image", self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
         with translated():
             inputs = Inputs({"image": image}, {}, visual.visual_id, labels)
             return query.answer(inputs, self._models)
 
-    def _checked(self, job: Job) -> tuple[Inputs, EditBody]:
+    def _prepare_inputs(self, job: Job) -> tuple[Inputs, EditBody]:
         inputs = self._inputs(job)
         if job.body.content_moderation:
-            self._refuse_blocked(job, inputs)
+            self._refuse_blocked_inputs(job, inputs)
         return inputs, job.operation.prepare(job.body, inputs, self._models)
 
-    def _refuse_blocked(self, job: Job, inputs: Inputs) -> None:
+    def _refuse_blocked_inputs(self, job: Job, inputs: Inputs) -> None:
         masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in inputs.masks.items()}
         for name, picture in {**inputs.pictures, **masks}.items():
             if self._blocks(job, picture):
@@ -173,15 +173,18 @@ class JobExecutor:
 
 
 def result_extension(
-    chosen: str | None, operation: Operation[Any], body: EditBody, image: Encoded
+    result_format: str | None, operation: Operation[Any], body: EditBody, image: Encoded
 ) -> str:
-    """Decide a result's format from the setting, from what it must keep and from its input."""
+    """Return the file extension of an operation's result, which decides its format.
+
+    result_format: of the settings, or None. body: validated. image: the input picture.
+    """
     if operation.extension is not None:
         return operation.extension
     carries_alpha = operation.keeps is Preserve.ALPHA or image.probe.alpha
     format_: Format = "PNG"
-    if chosen is not None:
-        format_ = _FORMATS[chosen]
+    if result_format is not None:
+        format_ = _FORMATS[result_format]
     elif operation.keeps is Preserve.FORMAT:
         format_ = image.probe.format
     if format_ == "JPEG" and carries_alpha:
@@ -192,7 +195,7 @@ def result_extension(
 
 
 def decode_picture_field(name: str, encoded: Encoded) -> Picture:
-    """Decode a picture of a request; raises BadRequestError that names it."""
+    """Return a decoded picture of a request; raises BadRequestError with its name if it is damaged."""
     try:
         return decode(encoded.data)
     except DamagedPictureError as error:
@@ -200,7 +203,7 @@ def decode_picture_field(name: str, encoded: Encoded) -> Picture:
 
 
 def decode_mask_field(name: str, encoded: Encoded) -> NDArray[np.uint8]:
-    """Decode a mask of a request; raises BadRequestError that names it."""
+    """Return a decoded mask, height x width, uint8; raises BadRequestError with its name if damaged."""
     try:
         return decode_mask(encoded.data)
     except DamagedPictureError as error:
@@ -208,7 +211,7 @@ def decode_mask_field(name: str, encoded: Encoded) -> NDArray[np.uint8]:
 
 
 def encode_result(result: Picture | bytes, key: str) -> bytes:
-    """Encode a result as its key's extension tells; what is no picture is encoded already."""
+    """Return a result as a file in the format of its key's extension; bytes are returned unchanged."""
     if isinstance(result, bytes):
         return result
     return encode(result, _FORMATS[key.rpartition(".")[2]])

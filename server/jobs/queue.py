@@ -1,4 +1,4 @@
-"""Where jobs are kept until they are done: DBOS, in a file of this folder or in PostgreSQL."""
+"""The durable queue of jobs: DBOS workflows in an SQLite file or in PostgreSQL."""
 
 import logging
 import threading
@@ -13,86 +13,86 @@ from dbos import DBOS, DBOSConfig, SetWorkflowID
 from server.errors import UnavailableError
 from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, SerializedJob
-from storage.database import reaching_database
+from storage.database import wrap_database_errors
 from storage.server_lease import ServerLease
 
 log = logging.getLogger("retouch")
 
-_ACCEPT_S = 10.0
-"""How long keeping a job may take; DBOS itself waits for its database without end."""
-_STARTERS = 8
-_SWEEP = 1000
-"""Workflows forgotten at once."""
-_POOL = 10
+_ENQUEUE_TIMEOUT_S = 10.0
+"""Timeout for storing a job; DBOS itself has no timeout for its database."""
+_ENQUEUE_THREADS = 8
+_SWEEP_BATCH = 1000
+"""Workflows removed by one statement."""
+_POOL_SIZE = 10
 """Connections of this process to the database of the workflows."""
 
 RunJob = Callable[[str, SerializedJob], None]
 
 
 class JobQueue:
-    """Preserve jobs as DBOS workflows and has each done; one of it in a process (DBOS has one instance).
+    """Stores jobs as DBOS workflows and runs them; one in each process, because DBOS has one instance.
 
-    A job that this process ends without having done is done by its next start, where the database is a
-    file; in PostgreSQL, by whichever process is there (`server.jobs.recovery`).
+    A job that this process does not finish runs again at the next start if the database is a file. In
+    PostgreSQL any other process runs it (`server.jobs.recovery`).
     """
 
     def __init__(self, database: Path | ServerLease) -> None:
-        """Keep jobs in a file, or in the PostgreSQL database that this process is present in."""
+        """Use the SQLite file at a path, or the PostgreSQL database of a lease."""
         self._file = database if isinstance(database, Path) else None
         self._lease = database if isinstance(database, ServerLease) else None
         self._recovery: JobRecovery | None = None
-        self._launching = threading.Lock()
+        self._launch_lock = threading.Lock()
         self._launched = False
-        self._withdrawn: set[str] = set()
-        self._starters = ThreadPoolExecutor(_STARTERS, "starter")
+        self._rejected: set[str] = set()
+        self._enqueue_threads = ThreadPoolExecutor(_ENQUEUE_THREADS, "starter")
         self._run: RunJob | None = None
 
     def start(self, run: RunJob) -> None:
-        """Have jobs done by `run`; take up those that ended processes left.
+        """Run jobs with `run`, first those that earlier processes did not finish.
 
-        A file is opened only once there is, or has been, a job: DBOS takes a second to stop, which a
-        server without jobs is spared.
+        A file is only opened if it exists or when the first job comes: DBOS takes a second to stop,
+        and a server without jobs saves that.
         """
         self._run = run
         if self._lease is not None or (self._file is not None and self._file.exists()):
             self._launch()
 
-    def keep(self, name: str, serialized: SerializedJob) -> None:
-        """Keep a job and have it begun: when this returns it will be done, whatever happens.
+    def enqueue(self, name: str, serialized: SerializedJob) -> None:
+        """Store a job and start it; when this returns, the job survives a crash.
 
-        Raises OSError where the database is unavailable, and UnavailableError where it does not answer.
+        Raises OSError if the database is unavailable, and UnavailableError if it does not answer.
         """
         if self._lease is not None:
             self._lease.check()
-        with reaching_database():
+        with wrap_database_errors():
             self._launch()
-        kept = self._starters.submit(_begin, name, serialized)
-        if not wait([kept], _ACCEPT_S).done:
-            # It may still be kept once the database answers, but its caller is told that it is not.
-            self._withdrawn.add(name)
-            raise UnavailableError("The job could not be kept: the database does not answer.")
-        with reaching_database():
-            kept.result()
+        future = self._enqueue_threads.submit(_start_workflow, name, serialized)
+        if not wait([future], _ENQUEUE_TIMEOUT_S).done:
+            # The database may still store it later, but its caller gets an error, so it must not run.
+            self._rejected.add(name)
+            raise UnavailableError("The job could not be stored: the database does not answer.")
+        with wrap_database_errors():
+            future.result()
 
     def sweep(self, older_than: datetime) -> None:
-        """Forget the jobs that ended before `older_than`; DBOS itself remembers every one."""
+        """Remove the jobs that finished before `older_than`; DBOS itself never removes any."""
         while self._launched:
-            ended = DBOS.list_workflows(
+            finished = DBOS.list_workflows(
                 status=["SUCCESS", "ERROR"],
                 completed_before=older_than.isoformat(),
-                limit=_SWEEP,
+                limit=_SWEEP_BATCH,
                 load_input=False,
                 load_output=False,
             )
-            if not ended:
+            if not finished:
                 return
-            DBOS.delete_workflows([workflow.workflow_id for workflow in ended])
+            DBOS.delete_workflows([workflow.workflow_id for workflow in finished])
 
     def close(self) -> None:
-        """Let go of the database; on PostgreSQL the jobs left undone are now another's."""
+        """Close the database; on PostgreSQL other processes then run the unfinished jobs."""
         if self._recovery is not None:
             self._recovery.close()
-        self._starters.shutdown(wait=False, cancel_futures=True)
+        self._enqueue_threads.shutdown(wait=False, cancel_futures=True)
         if self._launched:
             DBOS.destroy()
             _queues.remove(self)
@@ -100,23 +100,23 @@ class JobQueue:
             self._lease.close()
 
     def run(self, name: str, serialized: SerializedJob) -> None:
-        """Do a job, unless its caller was told that it is not kept."""
-        if name in self._withdrawn:
-            self._withdrawn.discard(name)
+        """Run a job, unless its caller got an error for it."""
+        if name in self._rejected:
+            self._rejected.discard(name)
             return
         if self._run is None:
             raise RuntimeError("the queue is not started")
         self._run(name, serialized)
 
     def _launch(self) -> None:
-        with self._launching:
+        with self._launch_lock:
             if self._launched:
                 return
             _queues.append(self)
             try:
                 DBOS(config=self._config())
                 DBOS.launch()
-            except BaseException:  # the next job tries it anew
+            except BaseException:  # the next job retries the launch
                 DBOS.destroy()
                 _queues.remove(self)
                 raise
@@ -132,21 +132,21 @@ class JobQueue:
         return DBOSConfig(
             **common,
             system_database_url=self._lease.url,
-            sys_db_pool_size=_POOL,
+            sys_db_pool_size=_POOL_SIZE,
             executor_id=self._lease.name,
         )
 
 
 _queues: list[JobQueue] = []
-"""Whose the jobs of this process are: DBOS knows workflows by name, not by object."""
+"""The queue of this process is the last one: DBOS finds a workflow by name, not by object."""
 
 
 @DBOS.workflow(name="edit", max_recovery_attempts=None)
 def edit(serialized: dict[str, Any]) -> None:
-    """Do one job, given in its JSON form."""
+    """Run one job in its JSON form."""
     _queues[-1].run(str(DBOS.workflow_id), serialized)
 
 
-def _begin(name: str, serialized: Mapping[str, Any]) -> None:
+def _start_workflow(name: str, serialized: Mapping[str, Any]) -> None:
     with SetWorkflowID(name):
         DBOS.start_workflow(edit, dict(serialized))

@@ -1,4 +1,4 @@
-"""Takes up the jobs of processes that have died, where several share one PostgreSQL database."""
+"""Recover the jobs of processes that have died, if several share one PostgreSQL database."""
 
 import logging
 import threading
@@ -10,48 +10,49 @@ from storage.server_lease import ServerLease
 
 log = logging.getLogger("retouch")
 
-_LOOK_S = 1.0
-"""How often it is looked for the dead."""
+_CHECK_INTERVAL_S = 1.0
+"""Seconds between two checks for dead processes."""
 
 
 class JobRecovery:
-    """Looks, on a thread of its own, for processes that are gone, and has their jobs done here or by a peer.
+    """Checks on a thread for dead processes and puts their unfinished jobs back into the queue.
 
-    Every process is present in the database by a lock that ends with it (`storage.server_lease`). Whoever
-    gets the lock of another knows that it is dead, and while it holds the lock nobody else does the same.
+    Every process holds a lock in the database that is freed when it ends (`storage.server_lease`). A
+    process that acquires another's lock knows that the other is dead. While it holds the lock, no
+    third process recovers the same jobs.
     """
 
     def __init__(self, lease: ServerLease) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._lease = lease
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="adoption", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="job-recovery", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more; returns once no adoption is under way."""
+        """Stop the thread; a recovery that has started is finished first."""
         self._closed.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._closed.wait(_LOOK_S):
+        while not self._closed.wait(_CHECK_INTERVAL_S):
             try:
                 if self._lease.renew():
-                    self._look()
+                    self._check_servers()
             except (OSError, SQLAlchemyError) as error:
-                log.warning("the jobs of processes that died wait for the database: %s", error)
+                log.warning("job recovery is waiting for the database: %s", error)
 
-    def _look(self) -> None:
+    def _check_servers(self) -> None:
         for name in self._lease.others():
-            with self._lease.adopting(name) as is_dead:
+            with self._lease.lock_if_dead(name) as is_dead:
                 if is_dead:
-                    self._adopt(name)
+                    self._recover_jobs(name)
 
-    def _adopt(self, name: str) -> None:
-        """Queue a dead process's jobs for whoever lives.
+    def _recover_jobs(self, name: str) -> None:
+        """Put a dead process's jobs back into the queue, from which any live process takes them.
 
-        Listed under its lock: what a peer has adopted before bears another's name by now, or waits in
-        the queue, so that nothing is queued twice.
+        The caller holds the dead process's lock. A job that another process recovered earlier is
+        already in the queue or has that process's name, so no job is queued twice.
         """
         pending = DBOS.list_workflows(
             status="PENDING", executor_id=name, load_input=False, load_output=False
@@ -59,5 +60,5 @@ class JobRecovery:
         for workflow in pending:
             DBOS.resume_workflow(workflow.workflow_id)
         if pending:
-            log.warning("took up %d jobs of %s, which has died", len(pending), name)
-        self._lease.forget(name)
+            log.warning("recovered %d jobs of %s, which has died", len(pending), name)
+        self._lease.remove(name)

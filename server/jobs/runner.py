@@ -1,4 +1,4 @@
-"""How a kept job is done: patiently where a store or a model is away, never more often than it should be."""
+"""Run the jobs of the queue: retries if a store or a model is unavailable, and a limit on crashes."""
 
 import logging
 import threading
@@ -26,18 +26,18 @@ from storage.object_store import ObjectStore, Refusal, content_type_of
 
 log = logging.getLogger("retouch")
 
-_MOST_CRASHES = 5
-"""Processes that may end while they work on one job before it is given up."""
-_RETRY_S = 600.0
-"""How long a job waits, in all, for a store or a model that is unavailable."""
-_LOOK_S = 0.2
-"""How often a waiting job looks whether the process is out of time."""
+_MAX_CRASHES = 5
+"""A job fails after this many processes have crashed while they worked on it."""
+_MAX_RETRY_S = 600.0
+"""Total seconds for which a job is retried while a store or a model is unavailable."""
+_POLL_INTERVAL_S = 0.2
+"""Seconds between two checks whether a waiting job is interrupted."""
 
 
 class JobRunner:
-    """Does jobs on the scheduler, each to one of its three ends: results, no bytes, or a refusal.
+    """Runs jobs on the scheduler until each has results, blocked (empty) results, or an error.
 
-    timeout_s: for one try at a job, from when work on it begins.
+    timeout_s: for one attempt at a job, from the moment it starts to run.
     """
 
     def __init__(
@@ -57,56 +57,56 @@ class JobRunner:
         self._deadlines: set[Deadline] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._over = threading.Event()
+        self._interrupted = threading.Event()
 
     def stop_accepting(self) -> None:
-        """Let jobs go on that have begun; the others raise JobInterruptedError."""
+        """Start no further jobs: those that do not run yet raise JobInterruptedError."""
         self._stopping.set()
         self._scheduler.stop_accepting_jobs()
 
-    def abandon(self) -> None:
-        """Let every job raise JobInterruptedError that is still at work."""
+    def interrupt(self) -> None:
+        """Interrupt the running jobs too: they raise JobInterruptedError."""
         self.stop_accepting()
-        self._over.set()
+        self._interrupted.set()
         with self._lock:
             for deadline in self._deadlines:
                 deadline.cancel()
 
     def run(self, name: str, serialized: SerializedJob) -> None:
-        """Do a job to its end, whatever that is; raises nothing but JobInterruptedError."""
+        """Run a job until it succeeds or fails; only raises JobInterruptedError."""
         try:
-            self._patiently(name, serialized)
-            self._serializer.forget(serialized)
+            self._run_with_retries(name, serialized)
+            self._serializer.delete_pictures(serialized)
         finally:
             self._crash_counts.pop(name, None)
 
-    def _patiently(self, name: str, serialized: SerializedJob) -> None:
-        give_up = time.monotonic() + _RETRY_S
-        pause = 0.5
+    def _run_with_retries(self, name: str, serialized: SerializedJob) -> None:
+        give_up_at = time.monotonic() + _MAX_RETRY_S
+        delay = 0.5
         while True:
             try:
-                self._once(name, serialized)
+                self._try_once(name, serialized)
             except (BusyError, UnavailableError, OSError) as error:
-                log.warning("a job waits %.1f s: %s", pause, error)
-                if time.monotonic() > give_up and self._gave_up(serialized, str(error)):
+                log.warning("a job is retried in %.1f s: %s", delay, error)
+                if time.monotonic() > give_up_at and self._try_give_up(serialized, str(error)):
                     return
-                if self._stopping.wait(pause):
+                if self._stopping.wait(delay):
                     raise JobInterruptedError from error
-                pause = min(2 * pause, 30)
+                delay = min(2 * delay, 30)
             else:
                 return
 
-    def _gave_up(self, serialized: SerializedJob, text: str) -> bool:
-        """Tell the job's links that nothing comes of it, if the store lets us."""
+    def _try_give_up(self, serialized: SerializedJob, text: str) -> bool:
+        """Write the error to the job's result keys; return False if the store is unavailable."""
         try:
             self._refuse(serialized, UnavailableError.code, text)
         except OSError:
             return False
         return True
 
-    def _once(self, name: str, serialized: SerializedJob) -> None:
+    def _try_once(self, name: str, serialized: SerializedJob) -> None:
         try:
-            self._on_scheduler(name, serialized)
+            self._run_on_scheduler(name, serialized)
         except CallerDisconnectedError as error:
             raise JobInterruptedError from error
         except BlockedError:
@@ -120,17 +120,17 @@ class JobRunner:
             self._refuse(serialized, error.code, error.text)
         except Exception:
             log.exception("a job failed")
-            text = "The server failed to do this job; the fault is in its log."
+            text = "The server failed to do this job; the error is in its log."
             self._refuse(serialized, 500, text)
 
-    def _on_scheduler(self, name: str, serialized: SerializedJob) -> None:
-        """Work on a job once, on the scheduler; what it needs is read there, not while it waits."""
+    def _run_on_scheduler(self, name: str, serialized: SerializedJob) -> None:
+        """Run a job once on the scheduler; its pictures are only loaded when it starts to run."""
         try:
             future = self._scheduler.submit(partial(self._work, name, serialized), Priority.JOB)
         except SchedulerClosedError as error:
             raise JobInterruptedError from error
-        while not wait([future], _LOOK_S).done:
-            if self._over.is_set():
+        while not wait([future], _POLL_INTERVAL_S).done:
+            if self._interrupted.is_set():
                 raise JobInterruptedError
         try:
             future.result()
@@ -138,15 +138,15 @@ class JobRunner:
             raise JobInterruptedError from error
 
     def _work(self, name: str, serialized: SerializedJob) -> None:
-        """Do a job whose results are not there yet; JobFailedError when it has ended too many processes."""
+        """Execute a job unless it has results; raises JobFailedError if it crashed too many processes."""
         if all(map(self._results.is_settled, serialized["keys"])):
-            self._executor.remember(self._serializer.load(serialized, pictures=False))
+            self._executor.record_session(self._serializer.load(serialized, pictures=False))
             return
-        with self._deadline() as deadline, self._counting_crashes(name), deadline_scope(deadline):
+        with self._track_deadline() as deadline, self._count_crash(name), deadline_scope(deadline):
             self._executor.run(self._serializer.load(serialized))
 
     @contextmanager
-    def _deadline(self) -> Iterator[Deadline]:
+    def _track_deadline(self) -> Iterator[Deadline]:
         deadline = Deadline(self._timeout_s)
         with self._lock:
             self._deadlines.add(deadline)
@@ -157,22 +157,22 @@ class JobRunner:
                 self._deadlines.discard(deadline)
 
     @contextmanager
-    def _counting_crashes(self, name: str) -> Iterator[None]:
-        """Have it known, should this process end within, that it did so at work on this job.
+    def _count_crash(self, name: str) -> Iterator[None]:
+        """Count a crash of this process against the job if the process ends within the context.
 
-        Only starts of the work itself are counted, once for each process: a job may wait through any
-        number of restarts, and be tried any number of times.
+        Each process counts at most once. Restarts while the job waits in the queue and further
+        attempts do not count.
         """
         if name not in self._crash_counts:
             self._crash_counts[name] = self._serializer.crash_count(name)
-        if self._crash_counts[name] >= _MOST_CRASHES:
-            self._serializer.forget_crash_count(name)
-            raise JobFailedError("The server ended each time that it worked on this job.", 500)
+        if self._crash_counts[name] >= _MAX_CRASHES:
+            self._serializer.delete_crash_count(name)
+            raise JobFailedError("The server crashed each time it worked on this job.", 500)
         self._serializer.write_crash_count(name, self._crash_counts[name] + 1)
         try:
             yield
         finally:
-            self._serializer.forget_crash_count(name)
+            self._serializer.delete_crash_count(name)
 
     def _refuse(self, serialized: SerializedJob, code: int, text: str) -> None:
         """Write the error to every result key."""

@@ -1,4 +1,4 @@
-"""Jobs as they are kept: a form that is all JSON, and beside it, in the store, the pictures that it names."""
+"""Serialize jobs: a JSON form for the queue, and their pictures in the store of sources."""
 
 import logging
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from storage.object_store import ObjectStore, content_type_of
 log = logging.getLogger("retouch")
 
 VERSION = "1"
-"""Of the form below. Processes take up jobs of their own version only: raise it with the form."""
+"""Version of the JSON form; a process only runs jobs of its own version. Raise it with each change."""
 
 SerializedJob = Mapping[str, Any]
 
 
 class JobSerializer:
-    """Turns jobs into forms and back; safe to share by threads.
+    """Converts jobs to their JSON form and back. Threads may share it.
 
-    operations: by path. sources: where the pictures lie until the job is done.
+    operations: by path. sources: the store of the pictures until the job is finished.
     """
 
     def __init__(self, operations: Mapping[str, Operation[Any]], sources: ObjectStore) -> None:
@@ -30,7 +30,10 @@ class JobSerializer:
         self._sources = sources
 
     def dump(self, name: str, job: Job) -> SerializedJob:
-        """Store a job's pictures and give its form; an OSError leaves nothing behind."""
+        """Store a job's pictures and return its JSON form.
+
+        Raises OSError if the store is unavailable; then no picture remains.
+        """
         sources: dict[str, dict[str, Any]] = {}
         try:
             for picture, encoded in job.pictures.items():
@@ -38,7 +41,7 @@ class JobSerializer:
                 sources[picture] = {"key": key, "is_mask": encoded.is_mask}
                 self._sources.put(key, encoded.data, content_type_of(key))
         except BaseException:
-            self.forget({"sources": sources})
+            self.delete_pictures({"sources": sources})
             raise
         return {
             "operation": job.operation.path,
@@ -52,7 +55,10 @@ class JobSerializer:
         }
 
     def load(self, serialized: SerializedJob, *, pictures: bool = True) -> Job:
-        """Return the job of a form; without its pictures where they are not asked for."""
+        """Return the job of a JSON form; with `pictures` False without its pictures.
+
+        Raises ObjectMissingError if a picture is not in the store, OSError if that is unavailable.
+        """
         operation = self._operations[serialized["operation"]]
         return Job(
             operation,
@@ -72,24 +78,24 @@ class JobSerializer:
             pictures[picture] = Encoded(data, probe(data), source["is_mask"])
         return pictures
 
-    def forget(self, serialized: SerializedJob) -> None:
-        """Remove a job's pictures; what a store that is away keeps, the sweep removes."""
+    def delete_pictures(self, serialized: SerializedJob) -> None:
+        """Delete a job's pictures; if the store is unavailable, the sweep deletes them later."""
         self._remove([source["key"] for source in serialized["sources"].values()])
 
     def crash_count(self, name: str) -> int:
-        """Tell how many processes have ended while they worked on a job."""
+        """Return how many processes have crashed while they worked on a job."""
         try:
-            return int(self._sources.get(_note(name)))
+            return int(self._sources.get(_crash_count_key(name)))
         except ObjectMissingError:
             return 0
 
     def write_crash_count(self, name: str, count: int) -> None:
-        """Write down how many processes will have ended on a job, should this one end now."""
-        self._sources.put(_note(name), b"%d" % count, "application/json")
+        """Store the number of crashes of a job that is correct if this process crashes now."""
+        self._sources.put(_crash_count_key(name), b"%d" % count, "application/json")
 
-    def forget_crash_count(self, name: str) -> None:
-        """Remove the count; what a store that is away keeps, the sweep removes."""
-        self._remove([_note(name)])
+    def delete_crash_count(self, name: str) -> None:
+        """Delete the crash count; if the store is unavailable, the sweep deletes it later."""
+        self._remove([_crash_count_key(name)])
 
     def _remove(self, keys: list[str]) -> None:
         for key in keys:
@@ -99,5 +105,5 @@ class JobSerializer:
                 log.warning("%s stays until the sweep: %s", key, error)
 
 
-def _note(name: str) -> str:
+def _crash_count_key(name: str) -> str:
     return f"{name}/deaths.json"

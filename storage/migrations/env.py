@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that storage.records hands over."""
+"""Run the migrations on the connection that storage.records passes."""
 
 from alembic import context
 

@@ -130,7 +130,7 @@ def test_two_servers_do_not_share_a_folder(stopped: Server) -> None:
     log = server.text()
     second = server.launch(API_TOKENS="a:secret-a")
     assert second.wait(PATIENCE_S) == 2
-    assert "another server keeps its data in" in server.text()
+    assert "another server uses the data folder" in server.text()
     server.process = first
     assert "Traceback" not in log
     assert server.http.get("/readyz").status_code == 200

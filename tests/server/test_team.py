@@ -218,7 +218,7 @@ def test_a_job_waits_for_the_store_and_is_done(
         seaweed.stop()
         try:
             models.let.set()
-            wait_until(lambda: "a job waits" in caplog.text)
+            wait_until(lambda: "a job is retried in" in caplog.text)
         finally:
             seaweed.start()
         wait_until(lambda: httpx.get(link).status_code == 200)

@@ -165,7 +165,7 @@ def test_a_link_only_reads(store: S3Objects, http: httpx.Client) -> None:
 def test_the_sweep_goes_on_over_several_pages(
     store: S3Objects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.s3._PAGE", 3)
+    monkeypatch.setattr("storage.s3._PAGE_SIZE", 3)
     for number in range(10):
         store.put(f"acme/{number}.png", b"x", PNG)
     assert store.sweep(datetime.now(UTC) + timedelta(hours=1)) == 10

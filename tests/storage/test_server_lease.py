@@ -37,7 +37,7 @@ def test_the_living_are_not_adopted(url: URL, here: ServerLease) -> None:
     other = ServerLease(url)
     assert here.others() == [other.name]
     assert other.others() == [here.name]
-    with here.adopting(other.name) as is_dead:
+    with here.lock_if_dead(other.name) as is_dead:
         assert not is_dead
     assert other.renew()
     other.close()
@@ -47,13 +47,13 @@ def test_who_has_left_is_adopted_by_one_alone_and_forgotten(url: URL, here: Serv
     third = ServerLease(url)
     gone = ServerLease(url)
     gone.close()
-    with here.adopting(gone.name) as ours:
+    with here.lock_if_dead(gone.name) as ours:
         assert ours
-        with third.adopting(gone.name) as theirs:
+        with third.lock_if_dead(gone.name) as theirs:
             assert not theirs
-    with third.adopting(gone.name) as theirs:
+    with third.lock_if_dead(gone.name) as theirs:
         assert theirs
-    here.forget(gone.name)
+    here.remove(gone.name)
     assert here.others() == [third.name]
     third.close()
 
@@ -73,14 +73,14 @@ def test_a_killed_process_is_known_to_be_dead(url: URL, here: ServerLease) -> No
     assert other.stdout is not None
     name = other.stdout.readline().strip()
     assert here.others() == [name]
-    with here.adopting(name) as is_dead:
+    with here.lock_if_dead(name) as is_dead:
         assert not is_dead
     other.send_signal(signal.SIGKILL)
     other.wait(10)
     other.stdout.close()
     deadline = time.monotonic() + 10
     while True:
-        with here.adopting(name) as is_dead:
+        with here.lock_if_dead(name) as is_dead:
             if is_dead:
                 break
         assert time.monotonic() < deadline
@@ -102,7 +102,7 @@ def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
     here.check()
     assert not here.renew()
     other = ServerLease(url)
-    with other.adopting(here.name) as is_dead:
+    with other.lock_if_dead(here.name) as is_dead:
         assert not is_dead
     other.close()
     deadline = time.monotonic() + 20

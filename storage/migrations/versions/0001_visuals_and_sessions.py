@@ -1,4 +1,4 @@
-"""Visuals and their sessions."""
+"""Migration 0001: the tables of visuals and their sessions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make both tables."""
+    """Create both tables."""
     op.create_table(
         "visuals",
         sa.Column("organisation", sa.String(64), primary_key=True),

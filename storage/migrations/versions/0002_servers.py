@@ -1,4 +1,4 @@
-"""The servers that share a database."""
+"""Migration 0002: the table of the servers that share a database."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "servers",
         sa.Column("name", sa.String(64), primary_key=True),
