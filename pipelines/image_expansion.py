@@ -15,7 +15,7 @@ from pipelines.common.texture_sources import isolated_objects
 from pipelines.errors import OutsideCanvasError
 
 _FAINT = 12  # 5 % opacity
-# Of the kept part's shorter side: the depth of the band from which a subject that the border cuts
+# Of the visible part's shorter side: the depth of the band from which a subject that the border cuts
 # may be copied, so that it continues in the margin.
 _CONTINUATION_DEPTH = 0.12
 # Of the longer side: a part that meets the border on such a length continues in the margin.
@@ -38,10 +38,10 @@ def image_expansion(
     upper left corner on the canvas; it may be negative, and what lies outside is cropped. By default
     the picture keeps its size, is reduced only if the canvas is smaller, and is centred.
 
-    The kept part, which is what the canvas shows of the (resized) picture, does not change where it
-    is opaque. A profile with an outpainting model generates the margin from `prompt`. Without one,
-    the margin is filled from the kept part: the subject is not copied, except where the border cuts
-    it and it must continue; other objects that end within the kept part are not copied either.
+    The visible part of the (resized) picture does not change where it is opaque. A profile with an
+    outpainting model generates the margin from `prompt`. Without one, the margin is filled from the
+    visible part: the subject is not copied, except where the border cuts it and it must continue;
+    other objects that end within the visible part are not copied either.
 
     The result is opaque: fully transparent pixels are generated like the margin, and partly
     transparent ones are laid over generated pixels. The same seed gives the same picture. Without
@@ -114,7 +114,7 @@ def _resized_part(
 
 
 def _open_sides(window: Window, width: int, height: int) -> tuple[bool, bool, bool, bool]:
-    """Return for top, bottom, left and right whether the kept part borders on the margin there."""
+    """Return for top, bottom, left and right whether the visible part borders on the margin there."""
     rows, columns = window
     return rows.start > 0, rows.stop < height, columns.start > 0, columns.stop < width
 

@@ -157,7 +157,7 @@ def _separate_edge_colours(rgb: Rgb, alpha: Alpha8, filled: Rgb) -> tuple[Rgb, R
 
 
 def _cropped_layer(name: str, rgb: Rgb, alpha: Alpha8) -> Iterator[Layer]:
-    """Yield the layer of the pixels with alpha, cropped to their bounding box; nothing if there are none."""
+    """Yield the layer of the pixels with alpha, cropped to their bounding box, or nothing."""
     left, top, width, height = cv2.boundingRect(alpha)
     if width:
         box = np.s_[top : top + height, left : left + width]

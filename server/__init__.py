@@ -1,1 +1,1 @@
-"""Server: everything that speaks HTTP."""
+"""The server: the FastAPI application, its HTTP layer, its routes and its jobs."""

@@ -1,4 +1,4 @@
-"""Start the server: settings from the environment, weights on disk, uvicorn in the foreground."""
+"""Start the server: read the settings, load the weights, and run uvicorn in the foreground."""
 
 import contextlib
 import logging
@@ -31,9 +31,9 @@ from storage.folder_lock import FolderLock
 
 
 def main() -> int:
-    """Serve until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C; return the exit status.
 
-    2 when the settings are wrong, 1 when weights, store or database are unavailable.
+    It is 2 if the settings are invalid, 1 if the weights, the store or the database are unavailable.
     """
     try:
         settings = read_settings(Settings)
@@ -46,11 +46,11 @@ def main() -> int:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     warn_of_unknown_names()
     bound_memory(settings.workers)
-    # Requests run side by side, one thread each; a pool of threads inside each would only contend.
+    # Requests run in parallel, one thread each; further threads in OpenCV would compete with them.
     cv2.setNumThreads(1)
     shutdown = Shutdown(settings.drain_s, settings.grace_s)
     try:
-        # Servers with a database of their own in this folder would take up one another's jobs.
+        # Two servers with their SQLite files in one folder would run each other's jobs.
         lock = FolderLock(settings.data_dir) if settings.database_url is None else None
         app = create_app(settings, _models(settings), shutdown)
     except FolderInUseError as error:
@@ -75,17 +75,17 @@ def main() -> int:
         print(f"settings: RETOUCH_DEVICE {error}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server = GracefulServer(_serving(settings, app), shutdown)
-    # Once all is done, uvicorn raises the signal that ended it anew: here it is an ordinary end.
+    server = GracefulServer(_uvicorn_config(settings, app), shutdown)
+    # After its shutdown uvicorn raises the signal again; here that is a normal exit.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
     if lock is not None:
         lock.close()
-    return shutdown.leave(0 if server.started else 1)
+    return shutdown.exit(0 if server.started else 1)
 
 
-def _serving(settings: Settings, app: FastAPI) -> uvicorn.Config:
-    """Return how uvicorn serves the app."""
+def _uvicorn_config(settings: Settings, app: FastAPI) -> uvicorn.Config:
+    """Return uvicorn's configuration for the app."""
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -100,7 +100,7 @@ def _serving(settings: Settings, app: FastAPI) -> uvicorn.Config:
 
 
 def _models(settings: Settings) -> WarmModels:
-    """Return the models of the profile, on the engine that the settings choose."""
+    """Return the models of the profile on the engine that the settings name."""
     if settings.engine == "ray":
         address = settings.ray_address or "auto"
         return open_cluster(settings.profile, address, settings.max_waiting)

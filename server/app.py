@@ -1,4 +1,4 @@
-"""The application: its routes and middleware, and how it starts and stops."""
+"""The FastAPI application: routes, middleware, startup, shutdown and the periodic sweep."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.http import health, openapi, results
 from server.http.health import Readiness
-from server.http.middleware import BoundedBody, LastResort, TidyPath
+from server.http.middleware import BoundedBody, NormalizePath, UnhandledErrors
 from server.http.shutdown import Shutdown
 from server.operation import Operation, VisualQuery
 from server.settings import Settings
@@ -29,16 +29,16 @@ from server.v1 import OPERATIONS, ROUTERS, VISUAL_QUERIES
 log = logging.getLogger("retouch")
 
 _ENGINE_RETRY_S = 5.0
-_LAST_S = 2.0
-"""Kept of the grace period for closing files and connections."""
-_LONGEST_JOB = timedelta(days=7)
-"""How long an accepted job may wait with its pictures, a server that is down included."""
+_CLOSE_RESERVE_S = 2.0
+"""Part of the grace period that is reserved for closing files and connections."""
+_MAX_JOB_AGE = timedelta(days=7)
+"""How long the pictures of an accepted job are kept, even while no server runs."""
 
 
 def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None = None) -> FastAPI:
-    """Make the server's application; nothing is read from the environment here.
+    """Return the server's application; it reads nothing from the environment.
 
-    shutdown: of the process that serves it. Raises OSError where the store or the database is
+    shutdown: that of the process which serves it. Raises OSError if the store or the database is
     unavailable.
     """
     shutdown = shutdown or Shutdown(settings.drain_s, settings.grace_s)
@@ -49,7 +49,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await anyio.to_thread.run_sync(context.durable.start)
         shutdown.on_begin(context.durable.stop_accepting)
-        shutdown.on_late(context.scheduler.stop_accepting)
+        shutdown.on_deadline_near(context.scheduler.stop_accepting)
         tasks = [
             asyncio.create_task(_warm_up(models, readiness)),
             asyncio.create_task(_sweep(settings, context)),
@@ -59,12 +59,12 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await anyio.to_thread.run_sync(
-            context.durable.stop, max(1.0, shutdown.remaining() - _LAST_S)
+            context.durable.stop, max(1.0, shutdown.remaining() - _CLOSE_RESERVE_S)
         )
-        # What has been given up ends at its next step, which some models reach only after seconds.
-        last = max(0.0, shutdown.remaining() - _LAST_S / 2)
+        # Interrupted work stops at its next step, which takes some models several seconds.
+        close_timeout = max(0.0, shutdown.remaining() - _CLOSE_RESERVE_S / 2)
         try:
-            shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, last)
+            shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, close_timeout)
         finally:
             await context.dependencies.intake.aclose()
             context.records.close()
@@ -75,7 +75,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         version=importlib.metadata.version("retouch"),
         lifespan=lifespan,
         redirect_slashes=False,
-        docs_url=None,  # its page loads scripts from a CDN, which a closed network has not
+        docs_url=None,  # the page loads scripts from a CDN, which fails in a closed network
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
@@ -129,12 +129,12 @@ def _add_query(app: FastAPI, query: VisualQuery, endpoints: Endpoints) -> None:
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Innermost first: CORS comes last, so that refusals and faults carry its headers too."""
+    """Add the middleware, innermost first; CORS is last, so that error responses have its headers."""
     app.add_middleware(
         BoundedBody, max_bytes=settings.max_body_mb * 2**20, timeout_s=settings.body_timeout_s
     )
-    app.add_middleware(TidyPath)
-    app.add_middleware(LastResort)
+    app.add_middleware(NormalizePath)
+    app.add_middleware(UnhandledErrors)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
@@ -146,16 +146,16 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
 
 
 async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
-    """Load the models; where the engine is away, try again until it is there."""
+    """Load the models; retry while the engine is unavailable."""
     while True:
         try:
             await anyio.to_thread.run_sync(models.warm_up)
         except EngineUnavailableError as error:
-            log.warning("the models wait for the engine: %s", error)
+            log.warning("loading the models waits for the engine: %s", error)
             readiness.fault = str(error)
             await asyncio.sleep(_ENGINE_RETRY_S)
         except Exception as error:
-            log.exception("the models did not start")
+            log.exception("the models could not be loaded")
             readiness.fault = str(error)
             return
         else:
@@ -166,19 +166,20 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
 
 
 async def _sweep(settings: Settings, context: AppContext) -> None:
-    """Remove what has expired, again and again: results, their names, pictures of dead jobs."""
+    """Remove expired results, sessions, finished jobs and the pictures of lost jobs, periodically."""
     while True:
-        # A result is stored before its link is signed, so a minute more never cuts a link short.
-        life = timedelta(seconds=settings.link_ttl_s + 60)
-        oldest = datetime.now(UTC) - life
+        # A result is stored before its link is signed: one minute more than the link's lifetime, so
+        # that the result does not expire before its link.
+        lifetime = timedelta(seconds=settings.link_ttl_s + 60)
+        oldest = datetime.now(UTC) - lifetime
         try:
             removed = await anyio.to_thread.run_sync(context.stores.results.sweep, oldest)
-            await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - _LONGEST_JOB)
+            await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - _MAX_JOB_AGE)
             await anyio.to_thread.run_sync(context.visuals.sweep, oldest)
             await anyio.to_thread.run_sync(context.durable.sweep, oldest)
         except (OSError, SQLAlchemyError):
-            log.exception("what has expired could not be swept; trying again later")
+            log.exception("the sweep of expired results failed; it is retried later")
         else:
             if removed:
-                log.info("swept %d expired results", removed)
+                log.info("the sweep removed %d expired results", removed)
         await asyncio.sleep(settings.sweep_interval_s)

@@ -1,4 +1,4 @@
-"""The parts of the server, each made once and wired to the others."""
+"""Build the parts of the server once and connect them."""
 
 import time
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ from storage.records import Records
 from storage.server_lease import ServerLease
 from storage.stores import Stores, open_stores
 
-_JOBS_FOR_EACH_REQUEST = 4
-"""Jobs that may be undone for each request that may wait: a job waits on disk, not in memory."""
+_JOBS_PER_REQUEST = 4
+"""Unfinished jobs accepted for each request that may wait; jobs wait on disk, not in memory."""
 
 
 class WarmModels(Models, Protocol):
@@ -39,13 +39,13 @@ class WarmModels(Models, Protocol):
         ...
 
     def close(self, timeout_s: float) -> bool:
-        """Accept no call any more; False where one is at work for longer than `timeout_s`."""
+        """Accept no more calls; return False if one runs for longer than `timeout_s` seconds."""
         ...
 
 
 @dataclass(frozen=True)
 class AppContext:
-    """What the application starts, uses and stops."""
+    """The parts that the application starts, uses and stops."""
 
     stores: Stores
     records: Records
@@ -57,14 +57,14 @@ class AppContext:
     endpoints: Endpoints
 
     def close(self, timeout_s: float) -> bool:
-        """Stop all work; False where some takes longer than `timeout_s`."""
-        until = time.monotonic() + timeout_s
-        ended = self.scheduler.close(timeout_s)
-        return self.models.close(max(0.0, until - time.monotonic())) and ended
+        """Stop all work; return False if some of it runs for longer than `timeout_s` seconds."""
+        deadline = time.monotonic() + timeout_s
+        is_closed = self.scheduler.close(timeout_s)
+        return self.models.close(max(0.0, deadline - time.monotonic())) and is_closed
 
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
-    """Make every part; raises OSError where the store or the database is unavailable."""
+    """Return all parts; raises OSError if the store or the database is unavailable."""
     data = settings.data_dir
     stores = open_stores(settings.store_address)
     if settings.database_url is None:
@@ -75,10 +75,12 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         records = Records(url)
         queue = JobQueue(ServerLease(url))
     visuals = Visuals(records, stores.visuals, stores.results)
-    # Servers that share a folder of results share the secret of their links.
-    shared = settings.store_address
+    # Servers that share a folder of results must also share the secret that signs their links.
+    store_address = settings.store_address
     signer = LinkSigner(
-        load_or_create_secret((shared if isinstance(shared, Path) else data) / "link-secret")
+        load_or_create_secret(
+            (store_address if isinstance(store_address, Path) else data) / "link-secret"
+        )
     )
     dependencies = Dependencies(
         settings,
@@ -96,6 +98,6 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         {operation.path: operation for operation in OPERATIONS}, stores.sources
     )
     runner = JobRunner(serializer, stores.results, executor, scheduler, settings.job_timeout_s)
-    durable = DurableJobs(queue, serializer, runner, _JOBS_FOR_EACH_REQUEST * settings.max_waiting)
+    durable = DurableJobs(queue, serializer, runner, _JOBS_PER_REQUEST * settings.max_waiting)
     endpoints = Endpoints(dependencies, executor, durable, scheduler)
     return AppContext(stores, records, visuals, dependencies, scheduler, models, durable, endpoints)

@@ -1,4 +1,4 @@
-"""What every route that takes a request needs: who calls, whether there is room, what is sent."""
+"""The objects that every route needs: authentication, concurrency limit, uploads, visuals, links."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from server.visuals import Visuals
 
 @dataclass(frozen=True)
 class Dependencies:
-    """What every route needs between a caller and the work."""
+    """The objects that every route needs."""
 
     settings: Settings
     tokens: Tokens

@@ -1,4 +1,4 @@
-"""Where requests for operations are checked, run and answered."""
+"""Handle requests for operations: validate them, run them on the scheduler, and answer."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 class Endpoints:
-    """Takes requests; every refusal comes before any work, and leaves nothing behind."""
+    """The handlers of requests; an invalid request is refused before any work and stores nothing."""
 
     def __init__(
         self,
@@ -42,30 +42,30 @@ class Endpoints:
         self._scheduler = scheduler
 
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel:
-        """Answer one request: with the results, or at once with their links when sync is false."""
+        """Return the answer to a request: after the work, or with links at once if sync is false."""
         organisation = self._dependencies.tokens.organisation(request)
         async with self._dependencies.concurrency_limit:
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
-                done = await self._run(request, partial(self._executor.run, job))
-                links = await anyio.to_thread.run_sync(self._links, request, job, done)
+                outcome = await self._run(request, partial(self._executor.run, job))
+                links = await anyio.to_thread.run_sync(self._links, request, job, outcome)
             else:
                 job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
-                done = JobOutcome(job.body, [False] * len(job.keys))
-                # The links first: a job is not accepted whose links cannot be told.
-                links = await anyio.to_thread.run_sync(self._links, request, job, done)
+                outcome = JobOutcome(job.body, [False] * len(job.keys))
+                # The links first: if they cannot be signed, the job is not accepted.
+                links = await anyio.to_thread.run_sync(self._links, request, job, outcome)
                 await anyio.to_thread.run_sync(self._durable.submit, job)
-        return operation.respond(done.body, Delivered(links, job.keys, job.sid))
+        return operation.respond(outcome.body, Delivered(links, job.keys, job.sid))
 
-    def _links(self, request: Request, job: Job, done: JobOutcome) -> list[str | None]:
-        """Return the links; on a thread, since a store may have to ask for credentials to sign them with."""
+    def _links(self, request: Request, job: Job, outcome: JobOutcome) -> list[str | None]:
+        """Return the links; runs in a thread, because a store may request credentials to sign them."""
         return [
-            None if hidden else self._dependencies.delivery.link(request, key)
-            for key, hidden in zip(job.keys, done.blocked, strict=True)
+            None if is_blocked else self._dependencies.delivery.link(request, key)
+            for key, is_blocked in zip(job.keys, outcome.blocked, strict=True)
         ]
 
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
-        """Answer a query about a visual."""
+        """Return the answer to a query about a visual."""
         organisation = self._dependencies.tokens.organisation(request)
         async with self._dependencies.concurrency_limit:
             visual = await anyio.to_thread.run_sync(
@@ -74,7 +74,7 @@ class Endpoints:
             return await self._run(request, partial(self._executor.query, query, visual))
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
-        """Check everything that can be checked without decoding a pixel."""
+        """Return a request's job after all checks that need no decoded pixels."""
         fields = await read_fields(request, self._dependencies.settings.max_body_mb * 2**20)
         body = validate(operation.body, fields)
         visual_id = request.path_params.get("visual_id", "")
@@ -82,7 +82,7 @@ class Endpoints:
         changed: tuple[str, ...] = ()
         if operation.of_visual:
             pictures["image"], changed = await anyio.to_thread.run_sync(
-                self._of_visual, organisation, visual_id, body
+                self._visual_picture, organisation, visual_id, body
             )
         for rule in operation.pictures:
             if (picture := await self._dependencies.intake.picture(fields, rule)) is not None:
@@ -90,17 +90,17 @@ class Endpoints:
         pictures.update(await operation.gather(body, self._dependencies.intake))
         with translated(operation.refusals):
             operation.check(body, pictures)
-        chosen = self._dependencies.settings.result_format
-        extension = result_extension(chosen, operation, body, pictures["image"])
+        result_format = self._dependencies.settings.result_format
+        extension = result_extension(result_format, operation, body, pictures["image"])
         job = Job(operation, organisation, body, pictures, (), visual_id, changed=changed)
         if operation.registers:
-            job = await self._registered(request, job)
+            job = await self._register(request, job)
         name = operation.result_name(job.visual_id)
         keys = [new_key(organisation, extension, name) for _ in range(operation.count(body))]
         sid = self._dependencies.visuals.new_sid() if operation.makes_sid else ""
         return replace(job, keys=keys, sid=sid)
 
-    def _of_visual(
+    def _visual_picture(
         self, organisation: str, visual_id: str, body: EditBody
     ) -> tuple[Encoded, tuple[str, ...]]:
         visual = self._dependencies.visuals.find(organisation, visual_id)
@@ -108,8 +108,8 @@ class Endpoints:
             return self._dependencies.visuals.result(visual, body.sid)
         return self._dependencies.visuals.picture(visual), ()
 
-    async def _registered(self, request: Request, job: Job) -> Job:
-        """Make a job's picture a visual, once nothing speaks against it any more."""
+    async def _register(self, request: Request, job: Job) -> Job:
+        """Register a job's picture as a visual, after the checks that need its pixels."""
         job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
         visual_id, _ = await anyio.to_thread.run_sync(
             self._dependencies.visuals.register, job.organisation, job.pictures["image"]
@@ -119,11 +119,11 @@ class Endpoints:
     async def _run(
         self, request: Request, work: Callable[[], R], priority: Priority = Priority.CALL
     ) -> R:
-        """Do a piece of work on the scheduler, and learn how long such work takes.
+        """Run work on the scheduler and record its duration.
 
-        When its caller leaves, work that has not begun is never done, and what has begun ends at its
-        next step: callers who lose patience and ask again would pile it up. Raises ClientDisconnect,
-        and ShuttingDownError where the process ends before the work has begun, or is done.
+        If the caller disconnects, work that waits is cancelled and running work stops at its next
+        step. Otherwise callers who time out and retry would fill the queue. Raises ClientDisconnect,
+        and ShuttingDownError if the process shuts down before the work is finished.
         """
         deadline = Deadline(self._dependencies.settings.request_timeout_s)
 
@@ -134,8 +134,8 @@ class Endpoints:
                     return work()
             finally:
                 if priority is Priority.CALL:
-                    took = time.monotonic() - start
-                    loop.call_soon_threadsafe(self._dependencies.concurrency_limit.record, took)
+                    duration = time.monotonic() - start
+                    loop.call_soon_threadsafe(self._dependencies.concurrency_limit.record, duration)
 
         loop = asyncio.get_running_loop()
         try:
@@ -143,27 +143,27 @@ class Endpoints:
         except SchedulerClosedError as error:
             raise ShuttingDownError from error
 
-        def leave(_: object) -> None:
+        def cancel_work(_: object) -> None:
             deadline.cancel()
             future.cancel()
 
-        gone = asyncio.create_task(_until_gone(request))
-        gone.add_done_callback(leave)
+        disconnected = asyncio.create_task(_wait_for_disconnect(request))
+        disconnected.add_done_callback(cancel_work)
         try:
             return await asyncio.wrap_future(future)
         except CallerDisconnectedError:
             raise ClientDisconnect from None
-        except SchedulerClosedError as error:  # of a check whose model's call came too late
+        except SchedulerClosedError as error:  # a check called a model after the scheduler closed
             raise ShuttingDownError from error
         except asyncio.CancelledError:
-            if gone.done():
+            if disconnected.done():
                 raise ClientDisconnect from None
             raise ShuttingDownError from None
         finally:
-            gone.cancel()
+            disconnected.cancel()
 
 
-async def _until_gone(request: Request) -> None:
-    """Wait until the caller has hung up; the body has been read."""
+async def _wait_for_disconnect(request: Request) -> None:
+    """Wait until the caller disconnects; the body must have been read."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

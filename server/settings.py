@@ -1,4 +1,4 @@
-"""Every setting of the server, read once from the environment (prefix `RETOUCH_`) and passed in."""
+"""The settings of the server, read once from the environment (prefix `RETOUCH_`)."""
 
 import ipaddress
 import os
@@ -14,91 +14,91 @@ from storage.database import database_url, is_postgresql
 from storage.s3 import Bucket
 from storage.stores import parse_s3
 
-_ORGANISATION = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_ORGANISATION_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _split(value: Any) -> Any:
-    """Take a comma-separated text apart; leave anything else as it is."""
+    """Return the parts of a comma-separated text; any other value is returned unchanged."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     return value
 
 
 class ListenerSettings(EnvironmentSettings):
-    """Where the server listens."""
+    """The address on which the server listens."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Anything but loopback needs API_TOKENS."""
+    """Address to listen on. Any address other than loopback requires API_TOKENS."""
     port: int = Field(8000, ge=0, le=65535)
     """TCP port to listen on."""
 
 
 class Settings(ModelSettings, ListenerSettings):
-    """What an operator may choose. Each field is set by `RETOUCH_` and its name in capitals."""
+    """All settings of the server. Each is set by the variable `RETOUCH_` and its name in capitals."""
 
     store: str | None = None
-    """Where results and pictures lie: a folder, or s3://bucket/prefix. Unset: DATA_DIR."""
+    """Where results and pictures are stored: a folder, or s3://bucket/prefix. Unset: DATA_DIR."""
     s3_endpoint: str | None = None
-    """Address of an S3 store other than AWS's own, as this server reaches it."""
+    """Address of an S3 store other than AWS, for this server."""
     s3_public_endpoint: str | None = None
-    """Address of the same store as readers of result links reach it. Unset: S3_ENDPOINT."""
+    """Address of the same store in result links. Unset: S3_ENDPOINT."""
     s3_region: str = "us-east-1"
     """Region of the bucket."""
     s3_style: Literal["path", "host"] | None = None
-    """Where the bucket's name stands in addresses. Unset: in the path with S3_ENDPOINT, else the host."""
+    """Position of the bucket's name in addresses. Unset: the path if S3_ENDPOINT is set, else the host."""
     s3_lifecycle: bool = False
-    """The bucket itself expires what is under results/: the sweep need not list it."""
+    """The bucket has a lifecycle rule that removes old results, so the sweep does not list them."""
     database_url: SecretStr | None = None
-    """Where visuals and jobs are kept: postgresql://user:password@host/name, to be shared by several
-    servers. Unset: SQLite files in DATA_DIR."""
+    """Where visuals and jobs are stored: postgresql://user:password@host/name, which several servers may
+    share. Unset: SQLite files in DATA_DIR."""
     public_url: str | None = None
-    """What result links start with, without a trailing slash. Unset: the address that the caller used."""
+    """Start of result links, without a trailing slash. Unset: the address that the caller used."""
     api_tokens: Annotated[tuple[str, ...], NoDecode] = ()
-    """`organisation:token`, comma-separated. Without any, only loopback is served and every non-empty
-    token is an organisation of its own."""
+    """`organisation:token`, comma-separated. Unset: the server only listens on loopback, and every
+    non-empty token is its own organisation."""
     link_ttl_s: int = Field(86400, ge=1, le=604800)
-    """Life of a result and of its link, in seconds; 7 days at most."""
+    """Lifetime of a result and of its link, in seconds; at most 7 days."""
     result_format: Literal["png", "jpeg", "webp"] | None = None
-    """Format of every result. Unset: PNG where pixels are promised identical or alpha is carried, else
-    the input's. A result that carries alpha is never JPEG; it stays PNG."""
+    """Format of every result. Unset: PNG if the operation promises identical pixels or the result has
+    alpha, else the input's format. A result with alpha is never JPEG, but PNG."""
     max_body_mb: int = Field(40, ge=1, le=1024)
-    """Largest request body, in MiB; two pictures in base64 fit by default."""
+    """Largest request body, in MiB; the default has room for two pictures in base64."""
     max_picture_mb: int = Field(12, ge=1, le=512)
     """Largest encoded picture, sent or fetched, in MiB."""
     max_pixels: int = Field(8192 * 8192, ge=1, le=2**28)
     """Largest input picture, in pixels."""
     allowed_url_networks: Annotated[tuple[Network, ...], NoDecode] = ()
-    """Networks beyond the public internet that picture addresses may reach, as CIDR, comma-separated."""
+    """Networks that are not public but may be in picture addresses, as CIDR, comma-separated."""
     org_image_url: str | None = None
-    """Where register finds an `org_image_key`: an address with {key} in it. Unset: nowhere."""
+    """Address of a picture by `org_image_key`, with {key} in it. Unset: register refuses such a key."""
     fetch_timeout_s: float = Field(20, gt=0, le=600)
-    """Longest time to fetch one picture from an address, in seconds, redirects included."""
+    """Timeout for fetching one picture from an address, in seconds, redirects included."""
     body_timeout_s: float = Field(60, gt=0, le=3600)
-    """Longest time to receive one request body, in seconds."""
+    """Timeout for receiving one request body, in seconds."""
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
-    """Requests worked on at once, each on one thread; the number of cores by default."""
+    """Requests that run in parallel, each on one thread; by default the number of cores."""
     max_waiting: WaitingLimit = DEFAULT_WAITING
-    """Requests at once, worked on or waiting, and four times as many undone jobs of sync=false; beyond
-    it callers get 429."""
+    """Limit of requests that run or wait; four times as many jobs of sync=false may be unfinished. Beyond
+    the limit callers get 429."""
     request_timeout_s: float = Field(600, gt=0, le=86400)
-    """Longest time that one request is worked on or waits for it, in seconds; then 503."""
+    """Timeout for one request, waiting included, in seconds; then the answer is 503."""
     job_timeout_s: float = Field(3600, gt=0, le=604800)
-    """Longest time that one try at a job of sync=false is worked on, in seconds."""
+    """Timeout for one attempt at a job of sync=false, in seconds."""
     engine: Literal["local", "ray"] = "local"
     """Where models run: in this process, or on the Ray cluster at RAY_ADDRESS."""
     ray_address: str | None = None
-    """Address of the Ray cluster, host:port of its head; auto: the one that runs on this machine."""
+    """Address of the Ray cluster: host:port of its head, or auto for a cluster on this machine."""
     drain_s: float = Field(2, ge=0, le=600)
-    """Time between SIGTERM, when /readyz turns 503, and closing the listener, in seconds."""
+    """Time from SIGTERM, when /readyz changes to 503, until the listener closes, in seconds."""
     grace_s: float = Field(30, ge=1, le=3600)
-    """Longest time from SIGTERM to the end of the process, in seconds."""
+    """Longest time from SIGTERM to the exit of the process, in seconds."""
     moderation_threshold: float = Field(0.8, gt=0, le=1)
-    """Score, 0 to 1, from which on content moderation refuses a picture."""
+    """Content moderation refuses a picture with this score or a higher one, 0 to 1."""
     sweep_interval_s: float = Field(300, gt=0, le=86400)
     """Time between two sweeps of expired results, in seconds."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
-    """Least severity that is logged."""
+    """Lowest severity that is logged."""
 
     @field_validator("api_tokens", mode="before")
     @classmethod
@@ -107,13 +107,14 @@ class Settings(ModelSettings, ListenerSettings):
         seen: set[str] = set()
         for pair in pairs:
             organisation, colon, token = pair.partition(":")
-            if not colon or not token or not _ORGANISATION.match(organisation):
+            if not colon or not token or not _ORGANISATION_PATTERN.match(organisation):
                 raise ValueError(
-                    "each entry is organisation:token; an organisation is 1 to 64 of A-Z a-z 0-9 _ -"
+                    "each entry must be organisation:token; an organisation has 1 to 64 characters"
+                    " of A-Z a-z 0-9 _ -"
                 )
             if token in seen:
                 raise ValueError(
-                    f"one token serves two organisations; {organisation} is the second"
+                    f"two organisations have the same token; {organisation} is the second"
                 )
             seen.add(token)
         return pairs
@@ -136,7 +137,9 @@ class Settings(ModelSettings, ListenerSettings):
         if value is None or not value.get_secret_value():
             return None
         if not is_postgresql(database_url(value.get_secret_value())):
-            raise ValueError("several servers share postgresql://user:password@host/name alone")
+            raise ValueError(
+                "a database for several servers must be postgresql://user:password@host/name"
+            )
         return value
 
     @field_validator("public_url", "s3_endpoint", "s3_public_endpoint")
@@ -146,12 +149,12 @@ class Settings(ModelSettings, ListenerSettings):
             return None
         if not re.match(r"https?://[^/\s?#]+[^\s?#]*\Z", value):
             raise ValueError(
-                "an http or https address without query, such as https://edit.example.com"
+                "it must be an http or https address without a query, such as https://edit.example.com"
             )
         return value.rstrip("/")
 
     @model_validator(mode="after")
-    def _tokens_where_strangers_reach(self) -> "Settings":
+    def _tokens_unless_loopback(self) -> "Settings":
         if not self.api_tokens and not is_loopback(self.host):
             raise ValueError(
                 f"HOST {self.host} can be reached by other machines, so API_TOKENS must be set"
@@ -161,7 +164,7 @@ class Settings(ModelSettings, ListenerSettings):
 
     @property
     def store_address(self) -> Path | Bucket:
-        """The folder or the bucket that results and pictures lie in."""
+        """The folder or the bucket in which results and pictures are stored."""
         if self.store is None:
             return self.data_dir
         if "://" not in self.store:
@@ -179,13 +182,15 @@ class Settings(ModelSettings, ListenerSettings):
         )
 
     @model_validator(mode="after")
-    def _ends_in_time(self) -> "Settings":
+    def _drain_fits_grace(self) -> "Settings":
         if self.drain_s > self.grace_s / 2:
-            raise ValueError(f"DRAIN_S {self.drain_s:g} is over half of GRACE_S {self.grace_s:g}")
+            raise ValueError(
+                f"DRAIN_S {self.drain_s:g} must be at most half of GRACE_S {self.grace_s:g}"
+            )
         return self
 
     @model_validator(mode="after")
-    def _cluster_is_named(self) -> "Settings":
+    def _ray_needs_address(self) -> "Settings":
         if self.engine == "ray" and not self.ray_address:
             raise ValueError(
                 "ENGINE ray needs RAY_ADDRESS, host:port of the cluster's head or auto"
@@ -194,10 +199,10 @@ class Settings(ModelSettings, ListenerSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a listening address can be reached from this machine alone."""
+    """Whether only this machine can connect to an address on which a server listens."""
     if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False  # a name may resolve to anything
+        return False  # a name may resolve to any address

@@ -126,7 +126,7 @@ class Visuals:
         self._store.delete(f"{visual.organisation}/{visual.visual_id}/labels.png")
 
     def sweep(self, older_than: datetime) -> None:
-        """Remove the sessions made before `older_than`, whose results have expired."""
+        """Remove the sessions made before `older_than`: their results have expired."""
         self._records.sweep_sessions(older_than)
 
 

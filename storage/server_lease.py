@@ -91,7 +91,7 @@ class ServerLease:
                     connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
 
     def remove(self, name: str) -> None:
-        """Remove a server whose jobs are recovered from the table; raises DatabaseUnavailableError."""
+        """Remove a server from the table after its jobs are recovered; raises DatabaseUnavailableError."""
         with wrap_database_errors(), self._engine.connect() as connection:
             connection.execute(delete(ServerRow).where(ServerRow.name == name))
 

@@ -1,1 +1,1 @@
-"""Everything that speaks HTTP: fields, uploads, fetching, authentication, limits, results and shutdown."""
+"""The HTTP layer: fields, uploads, fetching, authentication, limits, results, health and shutdown."""

@@ -1,4 +1,4 @@
-"""The limit on requests in hand at once, and when those turned away are to try again."""
+"""Limit the number of concurrent requests, and tell refused callers when to retry."""
 
 import math
 from types import TracebackType
@@ -7,23 +7,23 @@ from server.errors import busy
 
 
 class ConcurrencyLimit:
-    """Counts the requests inside and turns away those beyond `limit`; lives on the event loop.
+    """An async context manager that admits at most `limit` requests at the same time.
 
-    workers: how many are worked on at once, to tell how long a wait will be.
+    workers: how many requests run in parallel, to estimate the waiting time. Use it in one event loop.
     """
 
     def __init__(self, limit: int, workers: int) -> None:
         self._limit = limit
         self._workers = workers
-        self._inside = 0
+        self._active = 0
         self._mean_s = 1.0
 
     async def __aenter__(self) -> None:
-        """Admit a request; raises BusyError where as many as may are in hand."""
-        if self._inside >= self._limit:
-            wait = max(1, math.ceil(self._inside * self._mean_s / self._workers))
-            raise busy(f"The server has {self._limit} requests in hand, its limit", wait)
-        self._inside += 1
+        """Admit a request; raises BusyError if the limit is reached."""
+        if self._active >= self._limit:
+            wait = max(1, math.ceil(self._active * self._mean_s / self._workers))
+            raise busy(f"The server already handles {self._limit} requests, its limit", wait)
+        self._active += 1
 
     async def __aexit__(
         self,
@@ -31,9 +31,9 @@ class ConcurrencyLimit:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Let it out."""
-        self._inside -= 1
+        """Remove the request from the count."""
+        self._active -= 1
 
     def record(self, seconds: float) -> None:
-        """Learn how long one piece of work took: an exponential mean over about ten."""
+        """Add the duration of one request to the moving average, which covers about ten."""
         self._mean_s += 0.1 * (seconds - self._mean_s)

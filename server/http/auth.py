@@ -1,4 +1,4 @@
-"""Who is calling: the `api_token` header and the organisation it stands for."""
+"""Authentication: the `api_token` header and the organisation that it belongs to."""
 
 import hashlib
 import hmac
@@ -8,33 +8,33 @@ from starlette.requests import Request
 
 from server.errors import InvalidTokenError
 
-_MAX_TOKEN = 1024
+_MAX_TOKEN_LENGTH = 1024
 
 
 class Tokens:
-    """Knows every token by its digest, so that comparing takes the same time for each.
+    """The valid tokens, stored as digests, so that every comparison takes the same time.
 
-    pairs: `organisation:token` texts. Empty: any token is an organisation of its own.
+    pairs: texts `organisation:token`. If empty, every token is valid and is its own organisation.
     """
 
     def __init__(self, pairs: Sequence[str]) -> None:
         split = (pair.partition(":") for pair in pairs)
-        self._known = {_digest(token): organisation for organisation, _, token in split}
+        self._organisations = {_digest(token): organisation for organisation, _, token in split}
 
     def organisation(self, request: Request) -> str:
-        """Return the organisation that calls.
+        """Return the organisation of a request's token.
 
-        Raises InvalidTokenError without a token, or with one that nobody has.
+        Raises InvalidTokenError if there is no token, or if it belongs to no organisation.
         """
         token = request.headers.get("api_token", "").strip()
-        if not token or len(token) > _MAX_TOKEN:
+        if not token or len(token) > _MAX_TOKEN_LENGTH:
             raise InvalidTokenError("The api_token header is missing or invalid: no token.")
         digest = _digest(token)
-        if not self._known:
+        if not self._organisations:
             return "local-" + digest.hex()[:16]
         found = None
-        for known, organisation in self._known.items():
-            if hmac.compare_digest(known, digest):
+        for known_digest, organisation in self._organisations.items():
+            if hmac.compare_digest(known_digest, digest):
                 found = organisation
         if found is None:
             raise InvalidTokenError("The api_token is invalid: no organisation has this token.")

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can work."""
+"""The health checks: whether the process is alive, and whether it is ready for requests."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,10 @@ router = APIRouter(tags=["health"])
 
 @dataclass
 class Readiness:
-    """What is still awaited before the first request; ready when nothing is, until the end is begun."""
+    """What the server still waits for before it is ready.
+
+    awaited: names of what is not ready yet. fault: why loading the models failed, or None.
+    """
 
     shutdown: Shutdown
     awaited: set[str] = field(default_factory=set)
@@ -21,16 +24,16 @@ class Readiness:
 
 @router.get("/healthz", summary="The process lives")
 async def healthz() -> dict[str, str]:
-    """Answer as long as the event loop turns."""
+    """Answer as long as the event loop runs."""
     return {"status": "ok"}
 
 
 @router.get("/readyz", summary="The models are loaded and have run once")
 async def readyz(request: Request) -> JSONResponse:
-    """Answer 200 when every model of the profile is loaded and has run once, else 503.
+    """Answer 200 if every model of the profile is loaded and has run once, else 503.
 
-    Neither store nor database is asked: they are away for every server at once, and one that is not
-    ready could not tell its callers when to come again.
+    The store and the database are not checked: if they are unavailable, they are so for every server,
+    and a server that is not ready could not tell its callers when to retry.
     """
     readiness: Readiness = request.app.state.readiness
     if readiness.shutdown.begun:

@@ -1,7 +1,7 @@
-"""Fetches pictures from URLs that strangers give, without becoming their door to private networks.
+"""Fetch pictures from URLs that callers send, protected against server-side request forgery (SSRF).
 
-Every hop (the URL, then each redirect) is resolved once; its addresses are judged, and the
-connection goes to the very address that was judged, so a name cannot point elsewhere in between
+The host of every hop (the URL, then each redirect) is resolved once. Its addresses are checked, and
+the connection goes to a checked address, so that the name cannot point to another address in between
 (DNS rebinding). The name stays in the Host header and in TLS, which checks the certificate for it.
 """
 
@@ -23,34 +23,34 @@ _UNREACHABLE = (
 )
 _USER_AGENT = "Retouch"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Connections at once. Slow hosts hold theirs until the time limit; others then wait their turn.
+# Connections at the same time. A slow host occupies one until the timeout; further fetches wait.
 _MAX_CONNECTIONS = 64
 _CONNECT_TIMEOUT_S = 5.0
-# A name may have a dozen addresses, all dead: the first few are enough.
+# A name may have many addresses that do not answer, so only the first few are tried.
 _MAX_ADDRESSES = 4
-# Names are resolved in threads of their own: one that its server lets hang holds a thread until
-# the system's resolver gives up, and must not take one from the rest of the program.
+# Names are resolved in separate threads: a name server that does not answer blocks a thread until the
+# system's resolver times out, and must not block the threads of the rest of the program.
 _RESOLVER_THREADS = 8
 
 Resolve = Callable[[str, int], list[str]]
-"""Gives the IP addresses of a host name, best first; raises OSError when it has none."""
+"""Returns the IP addresses of a host name for a port, best first; raises OSError if there are none."""
 
 
 @dataclass(frozen=True)
 class _Target:
-    """One hop, resolved and judged."""
+    """One hop with its resolved and checked addresses."""
 
     url: httpx.URL
     addresses: tuple[str, ...]
     public: bool
-    """Whether any address is public: the answers of private hosts are told to nobody."""
+    """Whether any address is public; the errors of private hosts are not shown to callers."""
 
 
 class PictureFetcher:
-    """Fetches pictures over http and https, from any port of any public address.
+    """Fetches pictures over http and https from any port of any public address; for one event loop.
 
-    Ports are not restricted: pictures are served from odd ones too, and a GET request from here
-    gives a public host nothing that it could not have from anywhere. Use it in one event loop.
+    Ports are not restricted: some hosts use unusual ones, and anyone can send the same GET request to a
+    public host.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class PictureFetcher:
         *,
         resolve: Resolve | None = None,
     ) -> None:
-        """Set the limits of one fetch.
+        """Set the limits of each fetch.
 
-        allowed_networks: networks to fetch from although they are not public. max_bytes: of the
-        file. timeout_s: for everything, names and redirects included. resolve: instead of the
-        system's resolver.
+        allowed_networks: networks that are allowed although they are not public. max_bytes: of the
+        file. timeout_s: for the whole fetch, with name resolution and redirects. resolve: replaces
+        the system's resolver.
         """
         self._allowed_networks = tuple(allowed_networks)
         self._max_bytes = max_bytes
@@ -74,19 +74,19 @@ class PictureFetcher:
         self._max_redirects = max_redirects
         self._resolve = resolve or _resolve
         self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "picture-url-resolver")
-        # Without keep-alive: connections are pooled by address, and one whose certificate was
-        # checked for a name must not serve another name at the same address. Proxies from the
-        # environment are not used by a bare transport; SSL_CERT_FILE is.
+        # Without keep-alive: the pool finds connections by address only. A connection that was opened
+        # for one name, with that name's certificate, must not be used for another name.
+        # A transport on its own ignores proxies from the environment, but uses SSL_CERT_FILE.
         limits = httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=0)
         self._transport = httpx.AsyncHTTPTransport(limits=limits)
 
     async def aclose(self) -> None:
-        """Close what is open; fetches under way fail."""
+        """Close all connections; running fetches fail."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
         await self._transport.aclose()
 
     async def fetch(self, url: str) -> bytes:
-        """Return the bytes that lie at `url`, at least one and at most `max_bytes`.
+        """Return the file at `url`, at least 1 byte and at most `max_bytes`.
 
         Raises FetchFailedError and FetchTooLargeError.
         """
@@ -95,12 +95,12 @@ class PictureFetcher:
                 return await self._follow(_parse(url))
         except TimeoutError:
             raise FetchFailedError(
-                f"The URL did not answer in full in {self._timeout_s:g} s."
+                f"The URL did not send the complete file in {self._timeout_s:g} s."
             ) from None
 
     async def _follow(self, url: httpx.URL) -> bytes:
         for _ in range(self._max_redirects + 1):
-            target = await self._judge(url)
+            target = await self._resolve_target(url)
             async with self._get(target) as response:
                 if response.status_code not in _REDIRECTS:
                     return await self._read(response, target)
@@ -108,16 +108,16 @@ class PictureFetcher:
                 url = _parse(response.headers.get("Location", ""), base=url)
         raise FetchFailedError(f"The URL redirects more than {self._max_redirects} times.")
 
-    async def _judge(self, url: httpx.URL) -> _Target:
-        """Resolve the host of `url` once and keep the addresses that may be connected to."""
+    async def _resolve_target(self, url: httpx.URL) -> _Target:
+        """Return the target of `url` with the allowed addresses of its host; raises FetchFailedError."""
         host = url.raw_host.decode("ascii")
         port = url.port or (443 if url.scheme == "https" else 80)
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._resolvers, self._resolve, host, port)
-        except (OSError, ValueError):  # ValueError: a label too long, a zero byte
+            resolved = await loop.run_in_executor(self._resolvers, self._resolve, host, port)
+        except (OSError, ValueError):  # ValueError: a label that is too long, or a zero byte
             raise FetchFailedError(_UNREACHABLE) from None
-        addresses = [address for text in found if (address := parse_address(text))]
+        addresses = [address for text in resolved if (address := parse_address(text))]
         public = [str(address) for address in addresses if is_public(address)]
         allowed = [
             str(address)
@@ -130,7 +130,7 @@ class PictureFetcher:
 
     @asynccontextmanager
     async def _get(self, target: _Target) -> AsyncIterator[httpx.Response]:
-        """Ask the addresses in turn until one can be connected to."""
+        """Send the request to the first address that accepts a connection; raises FetchFailedError."""
         response = None
         for address in target.addresses:
             try:
@@ -150,14 +150,14 @@ class PictureFetcher:
             await response.aclose()
 
     async def _read(self, response: httpx.Response, target: _Target) -> bytes:
-        """Read the body, counting; nothing is unpacked, so a small answer cannot grow here."""
+        """Return the body up to the limit; it is never decompressed, so a small answer stays small."""
         if not response.is_success:
             if not target.public:
                 raise FetchFailedError(_UNREACHABLE)
             raise FetchFailedError(f"The URL answered with status {response.status_code}.")
         if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
             raise FetchFailedError(
-                "The URL answered with a compressed transfer, which was not asked for."
+                "The URL answered with a compressed transfer, which was not requested."
             )
         declared = response.headers.get("Content-Length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > self._max_bytes:
@@ -169,14 +169,16 @@ class PictureFetcher:
                     raise FetchTooLargeError
                 body += chunk
         except httpx.TransportError:
-            raise FetchFailedError("The URL broke off its answer.") from None
+            raise FetchFailedError(
+                "The connection was closed before the file was complete."
+            ) from None
         if not body:
             raise FetchFailedError("The URL answered with an empty file.")
         return bytes(body)
 
 
 def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Read a URL, or a redirect's location seen from `base`. Raises FetchFailedError."""
+    """Return a parsed URL, or a redirect's location relative to `base`; raises FetchFailedError."""
     try:
         parsed = base.join(url) if base and url else httpx.URL(url)
     except (httpx.InvalidURL, ValueError):  # ValueError: a lone surrogate
@@ -189,7 +191,7 @@ def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
 
 
 def _request(url: httpx.URL, address: str, timeout_s: float) -> httpx.Request:
-    """Ask `address` for `url`: nothing of an earlier call goes along, no cookie and no referer."""
+    """Return a request for `url` to `address`, without cookies and without a referer."""
     timeout = dict.fromkeys(("read", "write", "pool"), timeout_s)
     host = url.raw_host.decode("ascii")
     return httpx.Request(
@@ -209,6 +211,6 @@ def _request(url: httpx.URL, address: str, timeout_s: float) -> httpx.Request:
 
 
 def _resolve(host: str, port: int) -> list[str]:
-    """Ask the system's resolver, which also reads forms like 0x7f.1 and 2130706433."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in found]
+    """Return the addresses of the system's resolver, which also reads 0x7f.1 and 2130706433."""
+    resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(sockaddr[0]) for *_, sockaddr in resolved]

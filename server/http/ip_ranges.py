@@ -1,7 +1,7 @@
-"""Tells public internet addresses from all others.
+"""Decide whether an IP address is public.
 
-Python's `is_global` changed between patch releases of 3.11, so the networks are named here, from
-the IANA special-purpose address registries (RFC 6890) as of 2025.
+The networks are listed here, because Python's `is_global` changed between patch releases of 3.11.
+They are those of the IANA special-purpose address registries (RFC 6890) as of 2025.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -30,8 +30,8 @@ _NOT_PUBLIC_V4 = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
-_UNICAST_V6 = IPv6Network("2000::/3")
-"""The only part of IPv6 given out: loopback, local, multicast and mapped addresses lie outside."""
+_GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
+"""Global unicast, the only public part of IPv6: loopback, local, multicast and mapped are outside."""
 _NOT_PUBLIC_V6 = tuple(
     IPv6Network(network)
     for network in (
@@ -45,9 +45,10 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def parse_address(text: str) -> Address | None:
-    """Read an address as a resolver gives it; an IPv4 address in IPv6 clothes becomes IPv4.
+    """Return the address that a resolver returned as text; an IPv4-mapped IPv6 address becomes IPv4.
 
-    None for an address with a scope: it is of this link only.
+    None for an address with a scope, which is only valid on the local link. Raises ValueError if the
+    text is not an address.
     """
     if "%" in text:
         return None
@@ -60,11 +61,12 @@ def parse_address(text: str) -> Address | None:
 def is_public(address: Address) -> bool:
     """Whether `address` is a unicast address of the public internet.
 
-    An address of NAT64, through which IPv6-only machines reach IPv4, is judged by the IPv4 address
-    in it.
+    For a NAT64 address, with which IPv6-only machines reach IPv4, the IPv4 address in it decides.
     """
     if isinstance(address, IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_V4)
     if address in _NAT64:
         return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-    return address in _UNICAST_V6 and not any(address in network for network in _NOT_PUBLIC_V6)
+    return address in _GLOBAL_UNICAST_V6 and not any(
+        address in network for network in _NOT_PUBLIC_V6
+    )

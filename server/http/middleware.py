@@ -1,4 +1,4 @@
-"""What happens to every request before a route sees it, as plain ASGI: tidy path, bounded body, last resort."""
+"""ASGI middleware: normalize paths, limit request bodies, and answer unhandled errors."""
 
 import asyncio
 import logging
@@ -20,18 +20,18 @@ from server.errors import (
 log = logging.getLogger("retouch")
 
 _SLASHES = re.compile(r"/{2,}")
-_DRAIN_S = 5.0
-"""Longest time to read what a refused caller still sends, so that it gets to read the refusal."""
+_DRAIN_TIMEOUT_S = 5.0
+"""Longest time to read the rest of a refused request, so that its caller can read the error."""
 
 
-class TidyPath:
-    """Collapse `//` and drop a trailing slash: callers join paths to a base that ends in a slash."""
+class NormalizePath:
+    """Replace `//` by `/` and remove a trailing slash: some callers join paths with too many slashes."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its path tidied."""
+        """Call the application with the normalized path."""
         if scope["type"] == "http":
             path = _SLASHES.sub("/", scope["path"])
             if len(path) > 1:
@@ -41,31 +41,31 @@ class TidyPath:
         await self.app(scope, receive, send)
 
 
-class LastResort:
-    """Answer a fault of our own with the one error body, and log it; never show its text."""
+class UnhandledErrors:
+    """Log an unhandled error and answer with the API's error body, without the error's text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; where it raises before its response has started, answer 500.
+        """Call the application; answer 500 if it raises before the response has started.
 
-        Answer 503 where it is cancelled, which is what becomes of requests once the grace period is over.
+        Answer 503 if the request is cancelled, which happens at the end of the grace period.
         """
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         started = False
 
-        async def watch(message: Message) -> None:
+        async def send_and_watch(message: Message) -> None:
             nonlocal started
             started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, receive, send_and_watch)
         except ClientDisconnect:
-            return  # nobody is left to answer
+            return  # the caller has disconnected
         except asyncio.CancelledError:
             if started:
                 raise
@@ -74,17 +74,17 @@ class LastResort:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:
                 raise
-            text = "The server failed to answer this request; the fault is in its log."
+            text = "The server failed to answer this request; the error is in its log."
             await JSONResponse(error_body(500, text), 500)(scope, receive, send)
 
 
 class BoundedBody:
-    """Bound the size of each request body and the time it takes to arrive.
+    """Limit the size of each request body and the time it takes to arrive.
 
-    max_bytes: largest body. timeout_s: longest time from the first read to the last byte, in seconds.
-    Raises TooLargeError or BodyTimeoutError into whoever reads the body. Before a response starts, what is still
-    coming is read and dropped within the same bounds: a caller whose connection is closed while it
-    sends would see a reset instead of the refusal.
+    max_bytes: of the body. timeout_s: from the first read to the last byte. The code that reads the
+    body gets TooLargeError or BodyTimeoutError. Before a response starts, the rest of the body is read
+    and dropped within limits: if the connection closed while the caller sends, the caller would see a
+    connection reset instead of the error.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
@@ -93,41 +93,42 @@ class BoundedBody:
         self.timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with `receive` bounded."""
+        """Call the application with a limited `receive`."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         body = _Body(Headers(scope=scope), receive, self.max_bytes, self.timeout_s)
 
-        async def answer(message: Message) -> None:
+        async def drain_and_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 await body.drain()
             await send(message)
 
-        await self.app(scope, body.receive, answer)
+        await self.app(scope, body.receive, drain_and_send)
 
 
 class _Body:
-    """One request's body as it arrives."""
+    """The body of one request while it arrives."""
 
     def __init__(
         self, headers: Headers, receive: Receive, max_bytes: int, timeout_s: float
     ) -> None:
         length = headers.get("content-length", "")
         self._declared = int(length) if length.isdecimal() and len(length) < 20 else None
-        self._expects = headers.get("expect", "").lower() == "100-continue"
+        self._expects_continue = headers.get("expect", "").lower() == "100-continue"
         self._receive = receive
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._deadline: float | None = None
         self._size = 0
-        # Without either header there is no body to come (RFC 9112, section 6.3).
+        # Without either header there is no body (RFC 9112, section 6.3).
         self._complete = "content-length" not in headers and "transfer-encoding" not in headers
 
     def _too_large(self) -> TooLargeError:
         return TooLargeError(f"The body is larger than {self._max_bytes // 2**20} MiB.")
 
     async def receive(self) -> Message:
+        """Return the next message; raises TooLargeError, BodyTimeoutError."""
         if self._complete:
             return await self._receive()
         if self._declared is not None and self._declared > self._max_bytes:
@@ -151,15 +152,16 @@ class _Body:
             self._complete = True
 
     async def drain(self) -> None:
-        # A caller that awaits `100 Continue` has sent nothing, and reading would ask it to.
-        if self._complete or (self._expects and self._deadline is None):
+        """Read and drop the rest of the body within the limits."""
+        # A caller that waits for `100 Continue` has sent nothing, and a read would make it send.
+        if self._complete or (self._expects_continue and self._deadline is None):
             return
-        until = asyncio.get_running_loop().time() + _DRAIN_S
-        if self._deadline is not None:  # a body that came too slowly already is not waited for
-            until = min(until, self._deadline)
+        deadline = asyncio.get_running_loop().time() + _DRAIN_TIMEOUT_S
+        if self._deadline is not None:  # no longer than the body's own timeout
+            deadline = min(deadline, self._deadline)
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(deadline):
                 while not self._complete and self._size <= 2 * self._max_bytes:
                     self._count(await self._receive())
         except TimeoutError:
-            return  # too slow to be waited for: it may see a reset
+            return  # the caller is too slow and may see a connection reset

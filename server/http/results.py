@@ -1,4 +1,4 @@
-"""From a result to a link that anyone who has it can read until it expires."""
+"""Create the links of results and send the files; anyone with a link can read it until it expires."""
 
 import re
 import time
@@ -19,21 +19,25 @@ _RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*\Z")
 
 
 def new_key(organisation: str, extension: str, name: str = "") -> str:
-    """Give a result a place that nobody can guess; `name` is what its file is called there."""
-    place = f"{organisation}/{uuid.uuid4()}"
-    return f"{place}/{name}.{extension}" if name else f"{place}.{extension}"
+    """Return a new key for a result that cannot be guessed.
+
+    name: of the file, without its extension; by default a UUID.
+    """
+    prefix = f"{organisation}/{uuid.uuid4()}"
+    return f"{prefix}/{name}.{extension}" if name else f"{prefix}.{extension}"
 
 
 class ResultFile(FileResponse):
-    """A stored result as it is sent: in pieces large enough that reading each on a thread costs little."""
+    """The response with a stored result, sent in chunks of 1 MiB: each is read in a worker thread."""
 
     chunk_size = 1 << 20
 
 
 class Delivery:
-    """Names results, and signs and serves their links; where the store serves them itself, its own links.
+    """Creates the links of results and verifies them; uses the store's presigned links if it has them.
 
-    public_url: what links start with; None for the address that the caller used. ttl_s: their life.
+    public_url: the start of links; None for the address that the caller used. ttl_s: the lifetime of
+    links in seconds.
     """
 
     def __init__(
@@ -45,18 +49,19 @@ class Delivery:
         self._ttl_s = ttl_s
 
     def link(self, request: Request, key: str) -> str:
-        """Return the link of a result, stored or still to come."""
-        elsewhere = self.store.link(key, self._ttl_s)
-        if elsewhere is not None:
-            return elsewhere
+        """Return the link of a result; the result need not exist yet."""
+        store_link = self.store.link(key, self._ttl_s)
+        if store_link is not None:
+            return store_link
         base = self._public_url or str(request.base_url).rstrip("/")
         query = self._signer.sign(key, int(time.time()) + self._ttl_s)
         return f"{base}/results/{key}?{query}"
 
     def open(self, key: str, expires: str, signature: str) -> tuple[Path, str, int]:
-        """Find a stored result: its file, its content type and the seconds its link still lives.
+        """Return the file of a result, its content type, and the seconds until its link expires.
 
-        Raises LinkRefusedError for an expired or forged link, NotFoundError for a result not there (yet).
+        Raises LinkRefusedError for an expired or forged link, JobFailedError if the job of the result
+        failed, NotFoundError if the result does not exist, or does not exist yet.
         """
         now = int(time.time())
         state = self._signer.verify(key, expires, signature, now)
@@ -82,14 +87,14 @@ class Delivery:
     openapi_extra=refused_with(LinkRefusedError.code, NotFoundError.code, JOB_REFUSAL),
 )
 def read_result(request: Request, key: str, expires: str = "", signature: str = "") -> Response:
-    """Serve a stored result, whole or by range; the link itself is the permission."""
+    """Return a stored result, complete or a range of it; the link is the permission."""
     delivery: Delivery = request.app.state.dependencies.delivery
-    path, content_type, life = delivery.open(key, expires, signature)
+    path, content_type, seconds_left = delivery.open(key, expires, signature)
     if "range" in request.headers and not _RANGE.match(request.headers["range"]):
-        # A Range header that cannot be read is ignored (RFC 9110, section 14.2).
+        # An invalid Range header is ignored (RFC 9110, section 14.2).
         request.scope["headers"] = [h for h in request.scope["headers"] if h[0] != b"range"]
     headers = {
-        "cache-control": f"private, max-age={life}",
+        "cache-control": f"private, max-age={seconds_left}",
         "x-content-type-options": "nosniff",
     }
     return ResultFile(path, media_type=content_type, headers=headers)

@@ -1,4 +1,4 @@
-"""From a request's fields to checked, still encoded pictures: bytes, base64 or an address."""
+"""Read the pictures of a request, from files, base64 or addresses, and validate their headers."""
 
 import binascii
 import re
@@ -25,24 +25,25 @@ from server.settings import Settings
 ALL_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 PHOTO_MODES = frozenset({"RGB", "RGBA", "CMYK"})
 
-# Longer than any JPEG or WebP. A line of 60 million pixels would take minutes on every route.
+# More than any JPEG or WebP has. A picture of 60 million x 1 pixels would take minutes on every route.
 _MAX_SIDE = 100_000
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _WEB_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
-_TO_STANDARD = bytes.maketrans(b"-_ ", b"+/+")
-"""To standard base64: the URL alphabet, spaces that were a plus before form decoding."""
-_NO_DIGITS = b"\r\n\t="
-_DIGITS = string.ascii_letters.encode() + string.digits.encode() + b"+/"
-# Decoded piece by piece: no other thread runs meanwhile, and the event loop must not wait long.
-_PIECE = 1 << 20
+_TO_STANDARD_ALPHABET = bytes.maketrans(b"-_ ", b"+/+")
+"""Converts to standard base64: the URL alphabet, and spaces that form decoding made from plus signs."""
+_IGNORED_CHARACTERS = b"\r\n\t="
+_ALPHABET = string.ascii_letters.encode() + string.digits.encode() + b"+/"
+# Decoded in chunks, because decoding holds the interpreter lock and the event loop must not wait long.
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class PictureRule:
-    """Which fields carry one picture of a request, and what it may be.
+    """Which fields of a request may contain a picture, and which pictures are accepted.
 
-    name: its name in the code and in refusals. url_fields before file_fields, each in order: the page
-    gives the address precedence. formats and modes (Pillow's names): None takes every one.
+    name: of the picture in the code and in error messages. url_fields, file_fields: in order of
+    precedence, addresses first, as the published page says. formats, modes: Pillow's names; modes None
+    accepts all. required: whether a request without it is refused.
     """
 
     name: str
@@ -62,7 +63,7 @@ PHOTO = PictureRule(
     formats=frozenset({"JPEG", "PNG"}),
     modes=PHOTO_MODES,
 )
-"""The stricter picture of background/remove and increase_resolution."""
+"""The stricter rule for background/remove and increase_resolution."""
 MASK = PictureRule("mask", ("mask_url",), ("mask_file", "mask"), is_mask=True)
 REFERENCE = PictureRule(
     "ref_image", ("ref_image_url",), ("ref_image_file", "ref_image"), required=False
@@ -71,7 +72,7 @@ REFERENCE = PictureRule(
 
 @dataclass(frozen=True)
 class Encoded:
-    """A picture as it came, with what its header tells."""
+    """An encoded picture and the contents of its header."""
 
     data: bytes
     probe: Probe
@@ -79,7 +80,7 @@ class Encoded:
 
 
 class Intake:
-    """Brings in the pictures of a request."""
+    """Reads the pictures of requests."""
 
     def __init__(self, settings: Settings) -> None:
         self._max_bytes = settings.max_picture_mb * 2**20
@@ -91,14 +92,14 @@ class Intake:
         )
 
     async def aclose(self) -> None:
-        """Close what fetching holds open."""
+        """Close the connections of fetches."""
         await self._fetcher.aclose()
 
     async def picture(self, fields: Mapping[str, Any], rule: PictureRule) -> Encoded | None:
-        """Bring in one picture and check it as far as its header goes; no pixel is decoded.
+        """Return a picture of a request after the checks that need only its header.
 
-        Gives None when the request has none and the rule does not require it.
-        Raises BadRequestError, TooLargeError, UnsupportedPictureError or FetchRefusedError.
+        Returns None if the request has no such picture and the rule does not require it. Raises
+        BadRequestError, TooLargeError, UnsupportedPictureError or FetchRefusedError.
         """
         for name in (*rule.url_fields, *rule.file_fields):
             if name in fields:
@@ -140,51 +141,53 @@ class Intake:
         digits = text[prefix.end() if prefix else 0 :].strip()
         if len(digits) > 2 * self._max_bytes:
             raise self._too_large(name)
-        if "%" in digits:  # a data URL whose base64 was percent-encoded
+        if "%" in digits:  # the base64 of a data URL may be percent-encoded
             digits = digits.replace("%2B", "+").replace("%2F", "/").replace("%3D", "")
             digits = digits.replace("%2b", "+").replace("%2f", "/").replace("%3d", "")
-        # Anything but ASCII becomes a question mark, which is no digit either.
-        plain = digits.encode("ascii", "replace").translate(_TO_STANDARD, _NO_DIGITS)
-        if len(plain) % 4 == 1 or plain.translate(None, _DIGITS):
+        # Any character that is not ASCII becomes a question mark, which is not in the alphabet.
+        encoded = digits.encode("ascii", "replace").translate(
+            _TO_STANDARD_ALPHABET, _IGNORED_CHARACTERS
+        )
+        if len(encoded) % 4 == 1 or encoded.translate(None, _ALPHABET):
             raise BadRequestError(f"{name} is not base64.", name)
-        plain += b"=" * (-len(plain) % 4)
-        pieces = range(0, len(plain), _PIECE)
-        return b"".join(binascii.a2b_base64(plain[at : at + _PIECE]) for at in pieces)
+        encoded += b"=" * (-len(encoded) % 4)
+        chunks = range(0, len(encoded), _CHUNK_BYTES)
+        return b"".join(binascii.a2b_base64(encoded[at : at + _CHUNK_BYTES]) for at in chunks)
 
     def _check(self, name: str, data: bytes, rule: PictureRule) -> Encoded:
         try:
-            found = probe(data)
+            header = probe(data)
         except EmptyPictureError as error:
             raise BadRequestError(f"{name} is empty.", name) from error
         except DamagedPictureError as error:
             raise BadRequestError(f"{name}: {error}", name) from error
         except NotAPictureError as error:
             raise UnsupportedPictureError(f"{name}: {error}", name) from error
-        if max(found.width, found.height) > _MAX_SIDE:
+        if max(header.width, header.height) > _MAX_SIDE:
             raise TooLargeError(
-                f"{name} has {found.width} x {found.height} pixels;"
+                f"{name} has {header.width} x {header.height} pixels;"
                 f" a side may have at most {_MAX_SIDE}.",
                 name,
             )
-        if found.width * found.height > self._max_pixels:
+        if header.width * header.height > self._max_pixels:
             raise TooLargeError(
-                f"{name} has {found.width} x {found.height} pixels;"
-                f" at most {self._max_pixels} are taken.",
+                f"{name} has {header.width} x {header.height} pixels;"
+                f" at most {self._max_pixels} are accepted.",
                 name,
             )
-        if found.format not in rule.formats:
-            taken = " and ".join(sorted(rule.formats))
+        if header.format not in rule.formats:
+            accepted = " and ".join(sorted(rule.formats))
             raise UnsupportedPictureError(
-                f"{name} is {found.format}; this route takes {taken}.", name
+                f"{name} is {header.format}; this route accepts {accepted}.", name
             )
-        if rule.modes is not None and found.mode not in rule.modes:
-            taken = ", ".join(sorted(rule.modes))
+        if rule.modes is not None and header.mode not in rule.modes:
+            accepted = ", ".join(sorted(rule.modes))
             raise UnsupportedPictureError(
-                f"{name} has the colour mode {found.mode}; this route takes {taken}.", name
+                f"{name} has the colour mode {header.mode}; this route accepts {accepted}.", name
             )
-        if found.animated:
+        if header.animated:
             raise UnsupportedPictureError(f"{name} is animated; send a still picture.", name)
-        return Encoded(data, found, rule.is_mask)
+        return Encoded(data, header, rule.is_mask)
 
     def _too_large(self, name: str) -> TooLargeError:
         return TooLargeError(f"{name} is larger than {self._max_bytes // 2**20} MiB.", name)

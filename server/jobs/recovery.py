@@ -17,9 +17,9 @@ _CHECK_INTERVAL_S = 1.0
 class JobRecovery:
     """Checks on a thread for dead processes and puts their unfinished jobs back into the queue.
 
-    Every process holds a lock in the database that is freed when it ends (`storage.server_lease`). A
-    process that acquires another's lock knows that the other is dead. While it holds the lock, no
-    third process recovers the same jobs.
+    Every process holds a lock in the database, which the database frees when the process ends
+    (`storage.server_lease`). A process that acquires the lock of another one knows that the other one
+    is dead. While it holds that lock, no third process recovers the same jobs.
     """
 
     def __init__(self, lease: ServerLease) -> None:

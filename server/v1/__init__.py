@@ -1,4 +1,4 @@
-"""The v1 API, one file per operation; these are the one lists of them."""
+"""The v1 API, one file for each operation, and the lists of all its routes."""
 
 from typing import Any
 
@@ -42,5 +42,5 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     visual_edits.INCREASE_RESOLUTION,
     visual_edits.BLUR_BG,
 )
-VISUAL_QUERIES: tuple[VisualQuery, ...] = (*info.VISUAL_QUERIES, caption.INQUIRY)
+VISUAL_QUERIES: tuple[VisualQuery, ...] = (*info.VISUAL_QUERIES, caption.QUERY)
 ROUTERS = (register.router, remove_image.router)

@@ -1,4 +1,4 @@
-"""POST /v1/background/blur: the subject sharp before a blurred background."""
+"""POST /v1/background/blur: blur the background behind a sharp subject."""
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ class BackgroundBlurBody(EditBody):
 
     scale: int = Field(5, ge=1, le=5, description="How blurred the background is.")
     force_rmbg: bool = Field(
-        False, description="Find the foreground anew even where the image has an alpha channel."
+        False, description="Detect the foreground even if the image has an alpha channel."
     )
 
 

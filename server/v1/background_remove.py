@@ -1,4 +1,4 @@
-"""POST /v1/background/remove: the subject cut out."""
+"""POST /v1/background/remove: cut out the subject."""
 
 from pipelines.background_remove import background_remove
 from server.http.uploads import PHOTO

@@ -1,4 +1,4 @@
-"""POST /v1/background/replace: the subject before another background."""
+"""POST /v1/background/replace: put the subject on another background."""
 
 from collections.abc import Mapping
 
@@ -25,37 +25,39 @@ from server.operation import (
 )
 
 BLOCKED = "blocked"
-"""Stands for the link and the name of a result that moderation refused."""
+"""Replaces the link and the file name of a result that moderation blocked."""
 
 
 class BackgroundReplaceBody(EditBody):
     """The fields of background/replace."""
 
     sync: bool = Field(False, description="Wait for the results; false answers with links at once.")
-    fast: bool = Field(True, description="Less time for somewhat less quality.")
+    fast: bool = Field(True, description="Faster, with slightly lower quality.")
     bg_prompt: str = Field("", max_length=10_000, description="The new scene, or a colour.")
-    refine_prompt: bool = Field(True, description="Have the prompt refined.")
-    enhance_ref_image: bool = Field(True, description="Have the reference picture adjusted.")
+    refine_prompt: bool = Field(True, description="Refine the prompt with a language model.")
+    enhance_ref_image: bool = Field(
+        True, description="Crop the reference picture and adjust its contrast."
+    )
     original_quality: bool = Field(
         False, description="Keep the picture's size; otherwise about one megapixel."
     )
     num_results: int = Field(4, ge=1, le=4, description="How many results are generated.")
     force_rmbg: bool = Field(
-        False, description="Find the foreground anew even where the image has an alpha channel."
+        False, description="Detect the foreground even if the image has an alpha channel."
     )
     negative_prompt: str = Field(
-        "", max_length=10_000, description="What is to be avoided; only with fast=false."
+        "", max_length=10_000, description="What must not be generated; only with fast=false."
     )
     seed: Seed = Field(
         default_factory=random_seed,
         ge=MIN_SEED,
         le=MAX_SEED,
-        description="Of the first result; each further one has the next.",
+        description="Seed of the first result; each further result has the next number.",
     )
 
 
 class BackgroundReplaceAnswer(BaseModel):
-    """Of each result its link, its seed and its name."""
+    """The link, the seed and the file name of each result."""
 
     result: list[tuple[str, str, str]]
 
@@ -69,20 +71,20 @@ def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
 
 
 def prepare(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> BackgroundReplaceBody:
-    """Refuse a scene where the profile has no model that generates; a colour needs none."""
+    """Refuse a scene if the profile has no model to generate it; a plain colour needs no model."""
     if find_colour(body.bg_prompt) is None and not models.offers(SCENE_GENERATION):
         raise CannotWorkError(
-            "This server's profile makes plain colours only; the profiles open and bria make scenes."
+            "This server's profile can only make plain colours; the profiles open and bria make scenes."
         )
     return body
 
 
 def perform(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> list[Picture]:
-    """Put the subject before a colour, which leaves no choice between results, or into scenes."""
-    sized = (body.original_quality, body.force_rmbg)
+    """Return the subject on a plain colour (the same result each time), or in one scene for each seed."""
+    options = (body.original_quality, body.force_rmbg)
     colour = find_colour(body.bg_prompt)
     if colour is not None:
-        return [background_colour(inputs.image, models, colour, *sized)] * body.num_results
+        return [background_colour(inputs.image, models, colour, *options)] * body.num_results
     scene = Scene(
         body.bg_prompt,
         body.negative_prompt,
@@ -92,11 +94,11 @@ def perform(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> list
         body.enhance_ref_image,
     )
     seeds = seeds_of(body.seed, body.num_results)
-    return background_scene(inputs.image, models, scene, seeds, *sized)
+    return background_scene(inputs.image, models, scene, seeds, *options)
 
 
 def respond(body: BackgroundReplaceBody, delivered: Delivered) -> BackgroundReplaceAnswer:
-    """Tell each result's link, seed and name."""
+    """Return the answer with each result's link, seed and file name."""
     return BackgroundReplaceAnswer(
         result=[
             (link or BLOCKED, str(seed), key.rpartition("/")[2] if link else BLOCKED)

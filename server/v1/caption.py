@@ -1,4 +1,4 @@
-"""GET /v1/{visual_id}/caption: what a visual shows, in a sentence."""
+"""GET /v1/{visual_id}/caption: describe what a visual shows in one sentence."""
 
 from pydantic import BaseModel
 
@@ -14,7 +14,7 @@ class Caption(BaseModel):
 
 
 def answer(inputs: Inputs, models: Models) -> Caption:
-    """Describe the visual's own picture; raises CannotWorkError where the profile has no model for it."""
+    """Return the caption of the visual's picture; raises CannotWorkError if the profile has no model."""
     if not models.offers(CAPTIONING):
         raise CannotWorkError(
             "This server's profile has no model that describes pictures;"
@@ -24,6 +24,6 @@ def answer(inputs: Inputs, models: Models) -> Caption:
         return Caption(caption=captioning.caption(inputs.image.rgb))
 
 
-INQUIRY = VisualQuery(
+QUERY = VisualQuery(
     path="/{visual_id}/caption", summary="Describe a visual", answer=answer, response=Caption
 )

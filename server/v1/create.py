@@ -1,4 +1,4 @@
-"""POST /v1/{visual_id}/create: people of a visual changed."""
+"""POST /v1/{visual_id}/create: change people of a visual."""
 
 import zlib
 from typing import Annotated, Any
@@ -20,8 +20,8 @@ from server.v1.resolutions import Resolution
 _MAX_CHANGES = 64
 
 
-def _taken(action: Action) -> dict[str, Any]:
-    """Describe the words and the numbers that an action takes."""
+def _value_schema(action: Action) -> dict[str, Any]:
+    """Return the JSON schema of the words and the numbers that an action accepts."""
     kind = "integer" if action.whole else "number"
     return {
         "anyOf": [
@@ -32,16 +32,16 @@ def _taken(action: Action) -> dict[str, Any]:
 
 
 class PersonChange(BaseModel):
-    """What is to change about one person."""
+    """The changes to one person."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: str = Field(max_length=64, description="Of a person, from person/info.")
+    id: str = Field(max_length=64, description="Id of a person, from person/info.")
     actions: dict[str, Any] = Field(
         min_length=1,
         max_length=32,
-        description="Each a word that the person offers, or a number.",
-        json_schema_extra={"properties": {name: _taken(ACTIONS[name]) for name in ACTIONS}},
+        description="The value of each action: a word that the person offers, or a number.",
+        json_schema_extra={"properties": {name: _value_schema(ACTIONS[name]) for name in ACTIONS}},
     )
 
 
@@ -55,24 +55,24 @@ class CreateBody(VisualBody):
 
 
 def prepare(body: CreateBody, inputs: Inputs, models: Models) -> CreateBody:
-    """Refuse unknown people, one named twice, and changes that a person does not offer.
+    """Refuse unknown people, a second change of a person, and actions that a person does not offer.
 
-    Twice is also: in this request, and in an edit on the way to `sid`. Raises CannotWorkError, BadRequestError
-    and BadActionError.
+    A second change is one in this request, or one after an earlier edit that led to `sid`. Raises
+    CannotWorkError, BadRequestError and BadActionError.
     """
-    known = {person.id: person for person in _people(inputs, models)}
+    people_by_id = {person.id: person for person in _people(inputs, models)}
     seen = set(inputs.changed)
     for change in body.changes:
         if change.id in seen:
             raise BadRequestError(
-                f"The person {change.id} is changed already; send all its changes at once.",
+                f"The person {change.id} has already been changed; send all changes of a person at once.",
                 "changes",
             )
         seen.add(change.id)
-        if change.id not in known:
+        if change.id not in people_by_id:
             raise CannotWorkError(f"There is no person {change.id} in this visual.", "changes")
         for name, value in change.actions.items():
-            check_action(name, value, known[change.id].actions)
+            check_action(name, value, people_by_id[change.id].actions)
     if not models.offers(FACE_EDITING):
         raise CannotWorkError(
             "This server's profile has no model that changes people;"
@@ -82,22 +82,21 @@ def prepare(body: CreateBody, inputs: Inputs, models: Models) -> CreateBody:
 
 
 def perform(body: CreateBody, inputs: Inputs, models: Models) -> list[Picture]:
-    """Make all changes; people are known by where they are in the visual's own picture."""
-    known = {person.id: person for person in _people(inputs, models)}
+    """Return the picture with all changes; people are found in the visual's original picture."""
+    people_by_id = {person.id: person for person in _people(inputs, models)}
     factor = inputs.image.width / inputs.original().width
     changes = [
         Change(
-            scale_face(known[change.id].face, factor),
+            scale_face(people_by_id[change.id].face, factor),
             {
-                name: check_action(name, value, known[change.id].actions)
+                name: check_action(name, value, people_by_id[change.id].actions)
                 for name, value in change.actions.items()
             },
         )
         for change in body.changes
     ]
-    seed = zlib.crc32(
-        inputs.visual_id.encode()
-    )  # nobody sends one: the same request, the same result
+    # The API has no seed here; this one gives the same result for the same request.
+    seed = zlib.crc32(inputs.visual_id.encode())
     result = create(inputs.image, models, changes, seed)
     return [fit_resolution(result, body.desired_resolution)]
 

@@ -1,4 +1,4 @@
-"""POST /v1/crop: the subject cut out and framed tightly."""
+"""POST /v1/crop: cut out the subject and crop the picture to it."""
 
 from collections.abc import Mapping
 
@@ -14,14 +14,14 @@ from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 class CropBody(EditBody):
     """The fields of crop."""
 
-    padding: int = Field(0, ge=0, description="Pixels of padding on all four borders.")
+    padding: int = Field(0, ge=0, description="Pixels of padding on all four sides.")
     force_rmbg: bool = Field(
-        False, description="Find the foreground anew even where the image has an alpha channel."
+        False, description="Detect the foreground even if the image has an alpha channel."
     )
 
 
 def check(body: CropBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse a padding that could make the result larger than any result may be."""
+    """Refuse a padding with which the result could exceed the largest size."""
     probe = pictures["image"].probe
     width, height = probe.width + 2 * body.padding, probe.height + 2 * body.padding
     if body.padding and width * height > MAX_RESULT_PIXELS:

@@ -1,4 +1,4 @@
-"""POST /v1/erase_foreground: the subject is taken away and what was behind it made up."""
+"""POST /v1/erase_foreground: remove the subject and fill the area behind it."""
 
 from pipelines.erase_foreground import erase_foreground
 from server.http.uploads import IMAGE

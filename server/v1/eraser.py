@@ -1,4 +1,4 @@
-"""POST /v1/eraser: what a mask marks is taken away and the hole filled."""
+"""POST /v1/eraser: remove what a mask marks and fill the hole."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -15,12 +15,12 @@ class EraserBody(EditBody):
     """The fields of eraser."""
 
     mask_type: Literal["manual", "automatic"] = Field(
-        "manual", description="Whether a person drew the mask, or an algorithm made it."
+        "manual", description="Whether a person or an algorithm made the mask."
     )
 
 
 def check(_: EditBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse a mask of another aspect ratio than the image's."""
+    """Refuse a mask with a different aspect ratio from the image's."""
     mask, image = pictures["mask"].probe, pictures["image"].probe
     check_ratio((mask.width, mask.height), (image.width, image.height))
 

@@ -1,4 +1,4 @@
-"""POST /v1/image_expansion: the picture placed on a larger canvas and continued beyond its borders."""
+"""POST /v1/image_expansion: place a picture on a larger canvas and continue it beyond its borders."""
 
 import json
 from collections.abc import Mapping
@@ -26,18 +26,18 @@ from server.operation import (
 
 MAX_CANVAS_PIXELS = 25_000_000
 """5000 x 5000, from the published page."""
-_FAR = 100_000
-"""Beyond this, in pixels, a location or a side of the image is no use to any real picture."""
+_MAX_DISTANCE = 100_000
+"""Largest coordinate and side of the image, in pixels; real pictures need less."""
 
 
-_LONGEST_PAIR = 100
+_MAX_PAIR_LENGTH = 100
 
 
 def _pair(value: Any) -> Any:
-    """Read a pair that a form brought as text: `[1200, 674]` or `1200,674`."""
+    """Return a pair that a form sends as text, `[1200, 674]` or `1200,674`, as a list."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         value = value[0]
-    if isinstance(value, str) and len(value) <= _LONGEST_PAIR:
+    if isinstance(value, str) and len(value) <= _MAX_PAIR_LENGTH:
         try:
             return json.loads(f"[{value.strip().removeprefix('[').removesuffix(']')}]")
         except (ValueError, RecursionError):
@@ -46,9 +46,9 @@ def _pair(value: Any) -> Any:
 
 
 Side = Annotated[int, Field(ge=1, le=MAX_RESULT_PIXELS)]
-Coordinate = Annotated[int, Field(ge=-_FAR, le=_FAR)]
+Coordinate = Annotated[int, Field(ge=-_MAX_DISTANCE, le=_MAX_DISTANCE)]
 Size = Annotated[tuple[Side, Side], BeforeValidator(_pair)]
-ImageSide = Annotated[int, Field(ge=1, le=_FAR)]
+ImageSide = Annotated[int, Field(ge=1, le=_MAX_DISTANCE)]
 ImageSize = Annotated[tuple[ImageSide, ImageSide], BeforeValidator(_pair)]
 Location = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_pair)]
 
@@ -61,15 +61,16 @@ class ImageExpansionBody(EditBody):
         None, description="Width and height of the image within the canvas."
     )
     original_image_location: Location | None = Field(
-        None, description="Where the image's upper left corner lies; it may lie outside the canvas."
+        None,
+        description="Position of the image's upper left corner; it may be outside the canvas.",
     )
-    prompt: str = Field("", max_length=10_000, description="What the margin is to show.")
-    negative_prompt: str = Field("", max_length=10_000, description="What it is not to show.")
+    prompt: str = Field("", max_length=10_000, description="What to generate in the margin.")
+    negative_prompt: str = Field("", max_length=10_000, description="What must not be generated.")
     seed: Seed = Field(
         default_factory=random_seed,
         ge=MIN_SEED,
         le=MAX_SEED,
-        description="The same seed gives the same result; drawn at random when absent.",
+        description="The same seed gives the same result; random if absent.",
     )
 
     @field_validator("canvas_size")
@@ -88,19 +89,19 @@ class ImageExpansionBody(EditBody):
 
 
 class ImageExpansionAnswer(BaseModel):
-    """The answer of image_expansion, spelled as the published page spells it."""
+    """The answer of image_expansion, with the spelling of the published page."""
 
     code: int = 200
     description: str = "SUCCESS"
     message: str = "Finished sucessfully"
-    prompt: str = Field(description="The prompt that the expansion was made with.")
+    prompt: str = Field(description="The prompt that was used.")
     result_url: str = Field(description="Address of the result; it expires.")
     seed: int = Field(description="With this seed the same request gives the same result.")
     status: str = "SUCCESS"
 
 
 def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse a location that leaves nothing of the image on the canvas."""
+    """Refuse a location at which no part of the image is on the canvas."""
     probe = pictures["image"].probe
     placement(
         (probe.width, probe.height),
@@ -111,7 +112,10 @@ def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
 
 
 def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageExpansionBody:
-    """Describe the picture where no prompt was sent and the profile can: the answer tells it."""
+    """Return the body with a caption as the prompt if none was sent and the profile has a model.
+
+    The answer contains the prompt that was used.
+    """
     if body.prompt or not models.offers(CAPTIONING):
         return body
     with models.use(CAPTIONING) as captioning:
@@ -119,7 +123,7 @@ def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageEx
 
 
 def respond(body: ImageExpansionBody, delivered: Delivered) -> ImageExpansionAnswer:
-    """Tell the seed and the prompt beside the link."""
+    """Return the answer with the link, the seed and the prompt."""
     return ImageExpansionAnswer(
         prompt=body.prompt, result_url=str(delivered.links[0]), seed=body.seed
     )

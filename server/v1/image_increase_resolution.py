@@ -1,4 +1,4 @@
-"""POST /v1/image/increase_resolution: the picture enlarged two or four times."""
+"""POST /v1/image/increase_resolution: enlarge a picture two or four times."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ from server.http.uploads import PHOTO, Encoded
 from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 
 MIN_SIDE = 216
-"""Least width and height in pixels, from the published page."""
+"""Minimum width and height in pixels, from the published page."""
 
 
 class ImageIncreaseResolutionBody(EditBody):
-    """The fields of image/increase_resolution; they may stand in the query too."""
+    """The fields of image/increase_resolution; they may also be in the query."""
 
     desired_increase: int = Field(
         2, description="The resolution multiplier.", json_schema_extra={"enum": [2, 4]}
@@ -29,7 +29,7 @@ class ImageIncreaseResolutionBody(EditBody):
 
 
 def check(body: ImageIncreaseResolutionBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse a picture too small to enlarge, or one whose result would be too large."""
+    """Refuse a picture that is too small, or one with a result that would be too large."""
     probe = pictures["image"].probe
     if min(probe.width, probe.height) < MIN_SIDE:
         raise SideTooSmallError(

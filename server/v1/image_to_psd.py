@@ -1,4 +1,4 @@
-"""POST /v1/{visual_id}/image_to_psd: a visual taken apart into the layers of a PSD file."""
+"""POST /v1/{visual_id}/image_to_psd: split a visual into the layers of a PSD file."""
 
 from pydantic import BaseModel, Field
 
@@ -10,25 +10,25 @@ from server.operation import Delivered, Inputs, Operation, Preserve, VisualBody
 
 
 class PsdRes(BaseModel):
-    """Where the PSD file is."""
+    """The link of the PSD file."""
 
     image_res: str = Field(description="Address of the PSD file; it expires.")
 
 
 def perform(body: VisualBody, inputs: Inputs, models: Models) -> list[bytes]:
-    """Take the picture apart; the visual's map fits its own picture alone, no result."""
+    """Return the PSD file; the visual's panoptic map is only used for its original picture."""
     labels = inputs.labels() if body.sid is None else None
     return [image_to_psd(inputs.image, models, labels)]
 
 
 def respond(_: VisualBody, delivered: Delivered) -> PsdRes:
-    """Tell where the file is."""
+    """Return the answer with the file's link."""
     return PsdRes(image_res=str(delivered.links[0]))
 
 
 OPERATION = Operation(
     path="/{visual_id}/image_to_psd",
-    summary="Take a visual apart into layers",
+    summary="Split a visual into layers",
     body=VisualBody,
     in_query=("sid",),
     keeps=Preserve.PIXELS,

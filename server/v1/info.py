@@ -1,4 +1,4 @@
-"""GET /v1/{visual_id}/info and its parts: what can be told of a visual."""
+"""GET /v1/{visual_id}/info and its parts: describe the people, objects and background of a visual."""
 
 from typing import Literal
 
@@ -22,20 +22,22 @@ class Rect(BaseModel):
 class Entry(BaseModel):
     """A person, an object or the background of a visual."""
 
-    actions: dict[str, list[str | int | bool]] = Field(description="What can be done, and how.")
-    id: str
-    labels: list[str] = Field(description="What could be told of it.")
-    oracle: dict[str, dict[str, str]] = Field(
-        description="How well each action is likely to turn out, high or low."
+    actions: dict[str, list[str | int | bool]] = Field(
+        description="The actions that are possible, and their values."
     )
-    rect: Rect = Field(description="Of a person, the face.")
+    id: str
+    labels: list[str] = Field(description="What is known about it.")
+    oracle: dict[str, dict[str, str]] = Field(
+        description="How likely each action is to give a good result, high or low."
+    )
+    rect: Rect = Field(description="Its box; for a person, the box of the face.")
     type: Literal["person", "object", "background"]
 
 
 VISUAL_QUERIES = (
     VisualQuery(
         path="/{visual_id}/info",
-        summary="Everything that can be told of a visual",
+        summary="Describe all parts of a visual",
         answer=lambda inputs, models: info(inputs.image, models, inputs.visual_id, inputs.labels()),
         response=list[Entry],
     ),

@@ -1,4 +1,4 @@
-"""POST /v1/objects/mask_generator, with a picture or for a visual: a mask of every part."""
+"""POST /v1/objects/mask_generator, with a picture or for a visual: make a mask of each part."""
 
 from pydantic import BaseModel, Field
 
@@ -9,18 +9,18 @@ from server.operation import Delivered, EditBody, Inputs, Operation, Preserve
 
 
 class ObjectsMasks(BaseModel):
-    """Where the zip of masks is."""
+    """The link of the zip of masks."""
 
     objects_masks: str = Field(description="Address of the zip; it expires.")
 
 
 def perform(_: EditBody, inputs: Inputs, __: Models) -> list[bytes]:
-    """Pack the visual's masks."""
+    """Return the zip of the visual's masks."""
     return [masks_zip(inputs.labels(), inputs.visual_id)]
 
 
 def respond(_: EditBody, delivered: Delivered) -> ObjectsMasks:
-    """Tell where the zip is."""
+    """Return the answer with the zip's link."""
     return ObjectsMasks(objects_masks=str(delivered.links[0]))
 
 

@@ -1,4 +1,4 @@
-"""POST /v1/{visual_id}/objects/remove: objects are taken away, by mask_id or by drawn mask."""
+"""POST /v1/{visual_id}/objects/remove: remove objects, selected by mask_id or by a drawn mask."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -18,45 +18,47 @@ from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, 
 from server.v1.resolutions import Resolution
 
 MAX_CHANGES = 255
-"""As many as a panoptic map has masks."""
+"""The largest number of masks in a panoptic map."""
 MAX_DRAWN = 16
-"""Masks that are pictures of their own; each may have 12 MB."""
+"""The largest number of drawn masks in a request; each may have 12 MB."""
 
 
 class RemoveActions(BaseModel):
-    """What is to happen to an object."""
+    """The actions on an object."""
 
     remove: bool = True
 
 
 class RemoveChange(BaseModel):
-    """One object: a mask that mask_generator made, or one that is sent."""
+    """One object, selected by a mask of mask_generator or by a mask in the request."""
 
     model_config = ConfigDict(frozen=True)
 
-    mask_id: int | None = Field(None, ge=1, description="Of a generated mask.")
-    mask_url: str | None = Field(None, description="Of a drawn mask; often a data: URL.")
+    mask_id: int | None = Field(None, ge=1, description="Id of a generated mask.")
+    mask_url: str | None = Field(None, description="Address of a drawn mask; often a data: URL.")
     mask_source: Literal["generated", "manual"] | None = None
     actions: RemoveActions = RemoveActions()
 
     @model_validator(mode="after")
     def _one_mask(self) -> "RemoveChange":
         if (self.mask_id is None) == (self.mask_url is None):
-            raise ValueError("each change has either a mask_id or a mask_url")
+            raise ValueError("each change must have either a mask_id or a mask_url")
         return self
 
 
 class ObjectsRemoveBody(VisualBody):
-    """The fields of objects/remove; all but changes are mostly met in the query."""
+    """The fields of objects/remove; callers usually send all except `changes` in the query."""
 
     changes: Annotated[tuple[RemoveChange, ...], FormList] = Field(
         min_length=1, max_length=MAX_CHANGES
     )
     desired_resolution: Resolution = "original"
     original_quality: bool = Field(
-        False, description="Keep the picture's size, whatever desired_resolution says."
+        False, description="Keep the picture's size and ignore desired_resolution."
     )
-    enhance: bool = Field(False, description="Taken and ignored: there is one quality, the best.")
+    enhance: bool = Field(
+        False, description="Accepted and ignored: the quality is always the highest."
+    )
 
     def removals(self) -> list[RemoveChange]:
         """Return the changes that ask for a removal."""
@@ -64,10 +66,10 @@ class ObjectsRemoveBody(VisualBody):
 
 
 async def gather(body: ObjectsRemoveBody, intake: Intake) -> Mapping[str, Encoded]:
-    """Bring in the drawn masks."""
+    """Return the drawn masks; raises BadRequestError if there are too many."""
     drawn = [change for change in body.removals() if change.mask_url is not None]
     if len(drawn) > MAX_DRAWN:
-        raise BadRequestError(f"At most {MAX_DRAWN} drawn masks are taken at once.", "changes")
+        raise BadRequestError(f"A request may have at most {MAX_DRAWN} drawn masks.", "changes")
     masks = {}
     for index, change in enumerate(drawn):
         if (mask := await intake.picture({"mask_url": change.mask_url}, MASK)) is not None:
@@ -76,7 +78,7 @@ async def gather(body: ObjectsRemoveBody, intake: Intake) -> Mapping[str, Encode
 
 
 def check(_: ObjectsRemoveBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse a mask of another aspect ratio than the image's."""
+    """Refuse a mask with a different aspect ratio from the image's."""
     image = pictures["image"].probe
     for encoded in pictures.values():
         if encoded.is_mask:
@@ -85,7 +87,7 @@ def check(_: ObjectsRemoveBody, pictures: Mapping[str, Encoded]) -> None:
 
 
 def perform(body: ObjectsRemoveBody, inputs: Inputs, models: Models) -> list[Picture]:
-    """Remove all objects in one fill."""
+    """Return the picture without the objects, all removed in one fill."""
     ids = [change.mask_id for change in body.removals() if change.mask_id is not None]
     labels = inputs.labels() if ids else None
     result = objects_remove(inputs.image, models, labels, ids, list(inputs.masks.values()))

@@ -1,4 +1,4 @@
-"""POST /v1/register and /v1/upload: a picture is kept under a visual_id."""
+"""POST /v1/register and /v1/upload: store a picture under a visual_id."""
 
 from typing import Any
 from urllib.parse import quote
@@ -19,18 +19,18 @@ NEW, KNOWN = 200, 208
 
 
 class RegisterBody(BaseModel):
-    """The fields of register, its picture aside."""
+    """The fields of register without its picture."""
 
-    is_private: bool = Field(False, description="Kept with the visual.")
+    is_private: bool = Field(False, description="Stored with the visual.")
     org_image_key: str | None = Field(
-        None, max_length=1024, description="Name of a picture where the organisation keeps them."
+        None, max_length=1024, description="Key of a picture in the organisation's own storage."
     )
 
 
 class Registered(BaseModel):
-    """What a picture was registered as."""
+    """The answer of register."""
 
-    code: int = Field(description="200 for a new picture, 208 for one that is known already.")
+    code: int = Field(description="200 for a new picture, 208 for one that already exists.")
     description: str
     visual_id: str
 
@@ -57,7 +57,7 @@ _TOLD = {
     openapi_extra=_TOLD,
 )
 async def register(request: Request) -> Registered:
-    """Keep a picture; the same picture always has the same visual_id in one organisation."""
+    """Store a picture; the same picture of an organisation always has the same visual_id."""
     dependencies: Dependencies = request.app.state.dependencies
     organisation = dependencies.tokens.organisation(request)
     async with dependencies.concurrency_limit:
@@ -71,12 +71,12 @@ async def register(request: Request) -> Registered:
         visual_id, is_new = await anyio.to_thread.run_sync(
             dependencies.visuals.register, organisation, picture, body.is_private
         )
-    code, word = (NEW, "SUCCESS") if is_new else (KNOWN, "ALREADY_REGISTERED")
-    return Registered(code=code, description=word, visual_id=visual_id)
+    code, description = (NEW, "SUCCESS") if is_new else (KNOWN, "ALREADY_REGISTERED")
+    return Registered(code=code, description=description, visual_id=visual_id)
 
 
 def _by_key(key: str, template: str | None, fields: Fields) -> dict[str, Any]:
-    """Put the address of an organisation's own picture where image_url would be."""
+    """Return the fields with the address of the organisation's picture as image_url."""
     if template is None:
         raise CannotWorkError("org_image_key needs RETOUCH_ORG_IMAGE_URL, which is not set here.")
     return {**fields, "image_url": template.replace("{key}", quote(key))}

@@ -1,4 +1,4 @@
-"""POST /v1/{visual_id}/remove_image: a visual is forgotten, with everything made of it."""
+"""POST /v1/{visual_id}/remove_image: remove a visual, its masks and its results."""
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
@@ -11,7 +11,7 @@ router = APIRouter(tags=["visuals"])
 
 
 class Removed(BaseModel):
-    """That a visual is gone."""
+    """The answer of remove_image."""
 
     code: int = 200
     description: str = "SUCCESS"
@@ -25,7 +25,7 @@ class Removed(BaseModel):
     openapi_extra=refused_with(*VISUAL_CODES),
 )
 async def remove_image(request: Request, visual_id: str) -> Removed:
-    """Forget a visual: its picture, its masks and the results made of it."""
+    """Remove a visual: its picture, its masks and its results."""
     dependencies: Dependencies = request.app.state.dependencies
     organisation = dependencies.tokens.organisation(request)
     visual = await anyio.to_thread.run_sync(dependencies.visuals.find, organisation, visual_id)

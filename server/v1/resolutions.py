@@ -1,4 +1,4 @@
-"""The sizes that a caller may ask for by name, as a type of the wire."""
+"""The named resolutions that a request may contain."""
 
 from typing import Literal
 
@@ -14,4 +14,4 @@ Resolution = Literal[
     "uwqhd",
     "uhd",
 ]
-"""From the published page; `had` is its spelling of HD."""
+"""The names are those of the published page, which spells HD as `had`."""

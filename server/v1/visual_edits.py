@@ -1,4 +1,4 @@
-"""GET /v1/{visual_id}/increase_resolution and blur_bg: edits of a visual, met in callers' code."""
+"""GET /v1/{visual_id}/increase_resolution and blur_bg: edits of a visual that existing clients call."""
 
 from dataclasses import replace
 

@@ -104,7 +104,7 @@ def test_callers_whose_work_outlasts_the_grace_period_are_told(stopped: Server) 
 def test_an_idle_server_ends_at_once_and_cleanly(stopped: Server) -> None:
     server = stopped.start()
     assert server.end(SIGTERM) == 0
-    assert "leaving as it is" not in server.text()
+    assert "exiting without waiting" not in server.text()
     assert "Traceback" not in server.text()
     server.start()
     assert server.end(SIGINT) == 0

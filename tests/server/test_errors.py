@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from models.errors import ModelUnavailableError
 from models.roles import Role
 from server.app import create_app
-from server.http.middleware import LastResort
+from server.http.middleware import UnhandledErrors
 from server.settings import Settings
 from tests.helpers.answers import refused
 from tests.helpers.fake_models import FakeModels
@@ -84,7 +84,7 @@ def test_a_request_that_the_end_breaks_off_is_told_so_unless_its_answer_has_begu
 
     async def broken_off() -> None:
         scope = {"type": "http", "method": "POST", "path": "/v1/crop"}
-        task = asyncio.create_task(LastResort(endpoint)(scope, receive, send))
+        task = asyncio.create_task(UnhandledErrors(endpoint)(scope, receive, send))
         await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError) if begun else nullcontext():
