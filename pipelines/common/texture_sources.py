@@ -16,7 +16,8 @@ _MIN_CONTACT = 0.8  # of the square root of a part's area: a part with a longer 
 _MIN_SPAN = 0.7  # a part continues if the span of its contact is this share of its extent
 _WIDE_CONTACT = 0.25  # of the hole's outline: a part of any size with a longer contact continues
 _MIN_TOUCH = 3  # length of contact; a shorter one may be an error of the segmentation
-_BAND_DEPTH = 0.05  # of the shorter side: depth of the band beside the hole that is always a source
+# Of the shorter side: depth of the band in which a part that only touches the hole is a source.
+_BAND_DEPTH = 0.05
 _MAX_DISTANCE = 5.0  # distance in CIELAB: parts that are closer are of the same material
 _MIN_SOURCES = 0.35  # of the known pixels: a fill from fewer sources repeats itself visibly
 _MARGIN_PIXELS = 3  # width of the blurred edge of an object

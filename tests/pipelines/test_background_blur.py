@@ -16,7 +16,7 @@ from tests.helpers.fake_models import FakeModels
 
 
 class KnownMatte:
-    """Matting that answers with a matte given beforehand."""
+    """A matting model that returns a fixed matte."""
 
     def __init__(self, alpha: Alpha) -> None:
         self.alpha = alpha
@@ -90,10 +90,10 @@ def test_own_alpha_is_carried_and_its_subject_left_alone(
     rgb = photo("astronaut").rgb
     own = np.full(rgb.shape[:2], 255, np.uint8)
     own[:100] = 128
-    told = background_blur(Picture(rgb, own), lite)
-    assert np.array_equal(told.rgb, rgb)
+    unchanged = background_blur(Picture(rgb, own), lite)
+    assert np.array_equal(unchanged.rgb, rgb)
     forced = background_blur(Picture(rgb, own), lite, force_rmbg=True)
-    for result in (told, forced):
+    for result in (unchanged, forced):
         assert result.alpha is not None
         assert np.array_equal(result.alpha, own)
     assert not np.array_equal(forced.rgb, rgb)

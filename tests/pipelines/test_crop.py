@@ -14,7 +14,7 @@ from tests.helpers.fake_models import FakeModels
 
 
 class KnownMatte:
-    """Matting that answers with a matte given beforehand."""
+    """A matting model that returns a fixed matte."""
 
     def __init__(self, alpha: Alpha) -> None:
         self.alpha = alpha

@@ -1,4 +1,4 @@
-"""Erasing the foreground: the subject goes, the background stays as it was."""
+"""Erasing the foreground: the subject is removed, the background does not change."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ from pipelines.erase_foreground import erase_foreground
 from tests.helpers.fake_models import FakeModels
 
 
-class GivenMatte:
-    """Gives the matte it was made with."""
+class FixedMatte:
+    """A matting model that returns a fixed matte."""
 
     def __init__(self, matte: Matte) -> None:
         self._matte = matte
@@ -25,11 +25,11 @@ class GivenMatte:
         return self._matte
 
 
-class Given(FakeModels):
-    """Models with a given matte that inpaint for real."""
+class FixedMatteModels(FakeModels):
+    """Models with a fixed matte and the real inpainting."""
 
     def __init__(self, matte: Matte) -> None:
-        super().__init__({MATTING: GivenMatte(matte), INPAINTING: PatchMatch()})
+        super().__init__({MATTING: FixedMatte(matte), INPAINTING: PatchMatch()})
 
 
 def scene() -> tuple[Picture, Matte]:
@@ -43,7 +43,7 @@ def scene() -> tuple[Picture, Matte]:
 
 def test_the_subject_goes_and_the_background_stays() -> None:
     picture, matte = scene()
-    result = erase_foreground(picture, Given(matte))
+    result = erase_foreground(picture, FixedMatteModels(matte))
     assert result.rgb[..., 0].max() < 110
     away = cv2.distanceTransform((matte == 0).astype(np.uint8), cv2.DIST_L2, 5) > 12
     np.testing.assert_array_equal(result.rgb[away], picture.rgb[away])
@@ -51,26 +51,26 @@ def test_the_subject_goes_and_the_background_stays() -> None:
 
 def test_a_faint_matte_is_erased_too() -> None:
     picture, matte = scene()
-    result = erase_foreground(picture, Given(matte // 10))
+    result = erase_foreground(picture, FixedMatteModels(matte // 10))
     assert result.rgb[..., 0].max() < 110
 
 
 def test_a_picture_without_foreground_is_given_back_unchanged() -> None:
     picture, matte = scene()
-    result = erase_foreground(picture, Given(np.zeros_like(matte)))
+    result = erase_foreground(picture, FixedMatteModels(np.zeros_like(matte)))
     np.testing.assert_array_equal(result.rgb, picture.rgb)
 
 
 def test_a_subject_that_fills_the_picture_leaves_nothing_to_copy() -> None:
     picture, matte = scene()
     with pytest.raises(NothingToCopyError):
-        erase_foreground(picture, Given(np.full_like(matte, 255)))
+        erase_foreground(picture, FixedMatteModels(np.full_like(matte, 255)))
 
 
 def test_a_cut_out_without_visible_background_leaves_nothing_to_copy() -> None:
     picture, matte = scene()
     with pytest.raises(NothingToCopyError):
-        erase_foreground(Picture(picture.rgb, matte), Given(matte))
+        erase_foreground(Picture(picture.rgb, matte), FixedMatteModels(matte))
 
 
 def test_the_real_models_erase_the_astronaut(lite: Pool, photo: Callable[[str], Picture]) -> None:

@@ -1,4 +1,4 @@
-"""The eraser: the hole filled, everything else bit for bit as it was."""
+"""The eraser: the hole is filled, no other pixel changes."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Expansion: the picture where it was asked for, bit for bit, and a margin that suits it."""
+"""Expansion: the picture at the requested place, unchanged, and a margin that matches it."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from tests.helpers.fake_models import FakeModels
 
 
 class RedMatting:
-    """Takes what is red for the subject."""
+    """A matting model whose subject is everything red."""
 
     def matte(self, rgb: Rgb) -> Matte:
         red = (rgb[..., 0] > 180) & (rgb[..., 1] < 120)
@@ -113,11 +113,11 @@ def test_no_step_of_brightness_shows_along_the_border() -> None:
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_picture_and_others_give_variants() -> None:
     picture = scene()
-    first, again, other = (
+    first, repeated, other = (
         image_expansion(picture, MODELS, (300, 260), (160, 120), (70, 90), seed).rgb
         for seed in (8, 8, 9)
     )
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, repeated)
     assert (first != other).any()
     np.testing.assert_array_equal(other[90:210, 70:230], picture.rgb)
 

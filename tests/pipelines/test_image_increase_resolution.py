@@ -1,4 +1,4 @@
-"""image/increase_resolution: size, colours and transparency of what comes out."""
+"""image/increase_resolution: size, colours and transparency of the result."""
 
 from collections.abc import Callable
 

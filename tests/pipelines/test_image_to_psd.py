@@ -22,7 +22,7 @@ Read = dict[str, tuple[int, int, np.ndarray]]
 
 
 def unpack_bits(data: bytes, length: int) -> bytes:
-    """Unpack one PackBits row (TIFF 6.0, section 9)."""
+    """Return an unpacked PackBits row (TIFF 6.0, section 9)."""
     row, at = bytearray(), 0
     while at < len(data):
         head = data[at]
@@ -46,7 +46,7 @@ def read_plane(file: io.BytesIO, length: int, width: int, height: int) -> np.nda
 
 
 def read_layers(psd: bytes) -> Read:
-    """Read a PSD's layers by its specification alone (Adobe Photoshop File Formats)."""
+    """Return a PSD's layers, read only by the specification (Adobe Photoshop File Formats)."""
     file = io.BytesIO(psd)
     signature, version, _, _, _, depth, mode = struct.unpack(">4sH6xHIIHH", file.read(26))
     assert (signature, version, depth, mode) == (b"8BPS", 1, 8, 3)
@@ -84,7 +84,7 @@ def flatten(layers: Read, height: int, width: int) -> np.ndarray:
 
 
 class SoftDisc:
-    """Takes a disc with a soft edge for the subject."""
+    """A matting model whose subject is a disc with a soft edge."""
 
     def matte(self, rgb: Rgb) -> Matte:
         y, x = np.ogrid[: rgb.shape[0], : rgb.shape[1]]
@@ -93,7 +93,7 @@ class SoftDisc:
 
 
 class Models(FakeModels):
-    """The disc on the left, and whatever fill a test gives."""
+    """Models with the disc as the subject, and the inpainting of a test."""
 
     def __init__(self, inpainting: Inpainting | None = None) -> None:
         super().__init__({MATTING: SoftDisc(), INPAINTING: inpainting or MeanInpainting()})
@@ -219,7 +219,7 @@ def test_a_cut_out_is_a_foreground_on_nothing(picture: Picture) -> None:
     merged = np.asarray(PSDImage.open(io.BytesIO(psd)).topil())
     assert np.array_equal(merged[..., 3], alpha)
     difference = merged[alpha > 0][:, :3].astype(int) - picture.rgb[alpha > 0]
-    assert np.abs(difference).max() <= 3  # it lies on white where it is partly transparent
+    assert np.abs(difference).max() <= 3  # its partly transparent pixels are on white
 
 
 def test_without_anything_to_fill_from_the_hole_stays_transparent(

@@ -14,8 +14,8 @@ from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
 from tests.helpers.fake_models import EllipseMatting, FakeModels
 
 
-class Given:
-    """Plays matting and segmentation with what it is given."""
+class FixedModels:
+    """Models that return a fixed matte and a fixed segmentation."""
 
     def __init__(self, matte: Matte, parts: Labels) -> None:
         self._matte, self._parts = matte, parts
@@ -29,7 +29,7 @@ class Given:
 
 class GivenModels(FakeModels):
     def __init__(self, subject: np.ndarray, parts: np.ndarray) -> None:
-        model = Given(subject.astype(np.uint8) * 255, parts.astype(np.uint8))
+        model = FixedModels(subject.astype(np.uint8) * 255, parts.astype(np.uint8))
         super().__init__({MATTING: model, SEGMENTATION: model})
 
 

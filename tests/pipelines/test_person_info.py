@@ -1,4 +1,4 @@
-"""The people of a picture as person/info tells them."""
+"""The people of a picture as person/info returns them."""
 
 import json
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from pipelines.person_info import labels_for, people, person_id
 from tests.helpers.fake_models import FakeModels
 
 
-class Given:
-    """Finds the faces it was given."""
+class FixedFaces:
+    """A face analysis that returns fixed faces."""
 
     def __init__(self, *faces: Face) -> None:
         self.faces = list(faces)
@@ -43,17 +43,17 @@ def real() -> Models:
 
 
 def given(*faces: Face) -> Models:
-    return FakeModels({FACE_ANALYSIS: Given(*faces)})
+    return FakeModels({FACE_ANALYSIS: FixedFaces(*faces)})
 
 
 def test_a_person_has_the_published_keys() -> None:
     (person,) = people(PLAIN, given(FACE), "f49943971e3039c7")
-    told = json.loads(json.dumps(person.as_json()))
-    assert set(told) == {"actions", "id", "labels", "oracle", "rect", "type"}
-    assert told["type"] == "person"
-    assert told["rect"] == {"h": 61.0, "w": 60.0, "x": 10.4, "y": 20.2}
-    assert told["labels"] == ["age_26-42", "Female"]
-    assert told["actions"]["age"] == ["mid-20", "mid-40", "mid-60"]
+    received = json.loads(json.dumps(person.as_json()))
+    assert set(received) == {"actions", "id", "labels", "oracle", "rect", "type"}
+    assert received["type"] == "person"
+    assert received["rect"] == {"h": 61.0, "w": 60.0, "x": 10.4, "y": 20.2}
+    assert received["labels"] == ["age_26-42", "Female"]
+    assert received["actions"]["age"] == ["mid-20", "mid-40", "mid-60"]
 
 
 def test_what_cannot_be_told_has_no_label() -> None:

@@ -1,4 +1,4 @@
-"""What is told of a visual's objects and background."""
+"""The entries of a visual's objects and background."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ KEYS = {"actions", "id", "labels", "oracle", "rect", "type"}
 
 
 class LeftMatting:
-    """Takes the left third for the subject."""
+    """A matting model whose subject is the left third."""
 
     def matte(self, rgb: Rgb) -> Matte:
         matte = np.zeros(rgb.shape[:2], np.uint8)
@@ -25,8 +25,8 @@ class LeftMatting:
         return matte
 
 
-def told(entry: dict[str, object]) -> dict[str, Any]:
-    """Give an entry as a caller reads it."""
+def as_received(entry: dict[str, object]) -> dict[str, Any]:
+    """Return an entry as a caller reads it."""
     return cast(dict[str, Any], json.loads(json.dumps(entry)))
 
 
@@ -56,7 +56,7 @@ def test_each_mask_is_an_object_in_its_bounding_box() -> None:
     labels_map[60:90, 0:5] = 7
     labels_map[95, 199] = 255
     labels_map[99, 198] = 255
-    first, second, third = map(told, objects(labels_map))
+    first, second, third = map(as_received, objects(labels_map))
     assert [first["id"], second["id"], third["id"]] == ["1", "7", "255"]
     assert first["rect"] == {"h": 10.0, "w": 20.0, "x": 30.0, "y": 10.0}
     assert second["rect"] == {"h": 30.0, "w": 5.0, "x": 0.0, "y": 60.0}
@@ -74,7 +74,7 @@ def test_removing_a_large_object_has_a_lower_prospect() -> None:
     labels_map = np.zeros((100, 100), np.uint8)
     labels_map[:50] = 1
     labels_map[60:65, 60:65] = 2
-    large, small = map(told, objects(labels_map))
+    large, small = map(as_received, objects(labels_map))
     assert large["oracle"] == {"remove": {"remove": "low"}}
     assert small["oracle"] == {"remove": {"remove": "high"}}
 
@@ -83,7 +83,7 @@ def test_a_background_of_one_colour_is_plain_and_named() -> None:
     rgb = halves((250, 10, 10), (0, 0, 128))
     alpha = np.zeros((60, 120), np.uint8)
     alpha[:, :60] = 255
-    (entry,) = map(told, background(rgb, alpha))
+    (entry,) = map(as_received, background(rgb, alpha))
     assert entry["labels"] == ["plain", "#000080", "navy"]
     assert entry["rect"] == {"h": 60.0, "w": 60.0, "x": 60.0, "y": 0.0}
     assert set(entry) == KEYS
@@ -92,7 +92,7 @@ def test_a_background_of_one_colour_is_plain_and_named() -> None:
 def test_a_background_of_two_colours_is_textured_and_names_the_commoner_first() -> None:
     rgb = halves((255, 255, 255), (255, 255, 255))
     rgb[:, 80:] = (255, 0, 0)
-    (entry,) = map(told, background(rgb, np.zeros((60, 120), np.uint8)))
+    (entry,) = map(as_received, background(rgb, np.zeros((60, 120), np.uint8)))
     assert entry["labels"][0] == "textured"
     assert entry["labels"][2:] == ["white", "red"]
 
@@ -102,7 +102,7 @@ def test_the_subject_does_not_colour_the_background_of_a_large_picture() -> None
     alpha = np.zeros((1200, 1200), np.uint8)
     rgb[::3] = (255, 0, 255)
     alpha[::3] = 255
-    (entry,) = map(told, background(rgb, alpha))
+    (entry,) = map(as_received, background(rgb, alpha))
     assert entry["labels"][0] == "plain"
     assert entry["labels"][2:] == ["green"]
     red, green, blue = (int(entry["labels"][1][i : i + 2], 16) for i in (1, 3, 5))
@@ -114,7 +114,7 @@ def test_one_pixel_of_background_in_a_large_picture_is_still_told() -> None:
     rgb[700, 800] = 0
     alpha = np.full((1500, 1500), 255, np.uint8)
     alpha[700, 800] = 0
-    (entry,) = map(told, background(rgb, alpha))
+    (entry,) = map(as_received, background(rgb, alpha))
     assert entry["rect"] == {"h": 1.0, "w": 1.0, "x": 800.0, "y": 700.0}
     assert entry["labels"] == ["plain", "#000000", "black"]
 
@@ -127,6 +127,6 @@ def test_an_unsure_matte_lowers_the_prospects() -> None:
     rgb = halves((200, 10, 10), (10, 10, 200))
     alpha = np.zeros((60, 120), np.uint8)
     alpha[:, :40] = 255
-    assert told(background(rgb, alpha)[0])["oracle"]["blur"] == {"blur": "high"}
+    assert as_received(background(rgb, alpha)[0])["oracle"]["blur"] == {"blur": "high"}
     soft = cv2.blur(alpha, (81, 1)).astype(np.uint8)
-    assert told(background(rgb, soft)[0])["oracle"]["blur"] == {"blur": "low"}
+    assert as_received(background(rgb, soft)[0])["oracle"]["blur"] == {"blur": "low"}

@@ -1,4 +1,4 @@
-"""The real program as a process of its own, with the real `lite` models."""
+"""The real program in its own process, with the real `lite` models."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.helpers.server_process import Server
 
 @pytest.fixture
 def stopped(tmp_path: Path, weights_dir: Path, lite: Pool) -> Iterator[Server]:
-    """A server that is not started yet; `lite` has seen to its weights."""
+    """A server that is not started yet; the fixture `lite` provides its weights."""
     server = Server(tmp_path, weights_dir)
     yield server
     server.close()
@@ -21,7 +21,7 @@ def stopped(tmp_path: Path, weights_dir: Path, lite: Pool) -> Iterator[Server]:
 def running(
     tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: Pool
 ) -> Iterator[Server]:
-    """A server for many tests, of small limits; it may fetch from 127.0.0.1 and no other private address."""
+    """A server for many tests with small limits; 127.0.0.1 is the only private address it may fetch from."""
     server = Server(tmp_path_factory.mktemp("server"), weights_dir)
     yield server.start(
         MAX_BODY_MB="8",

@@ -1,4 +1,4 @@
-"""The allocator: threads share what memory there is."""
+"""The allocator: all threads share the same memory arenas."""
 
 import os
 import platform
@@ -26,7 +26,7 @@ ctypes.CDLL(None).malloc_stats()
 
 
 def arenas(workers: int, **environment: str) -> int:
-    """Count the arenas of a process in which eight threads allocated at once."""
+    """Return the number of arenas of a process in which eight threads allocate at the same time."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     done = subprocess.run(
         [sys.executable, "-c", MANY_THREADS.format(workers=workers)],

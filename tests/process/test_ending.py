@@ -1,4 +1,4 @@
-"""How the process ends: unready at once, what is in hand answered, gone within its grace period."""
+"""Graceful shutdown: not ready at once, running requests answered, exit within the grace period."""
 
 import socket
 import threading
@@ -13,13 +13,15 @@ from PIL import Image
 from tests.helpers.places import PHOTOS
 from tests.helpers.server_process import TOKEN, Server, b64, encoded, sample, whole_picture
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
-def ask(server: Server, data: bytes, path: str = "background/remove") -> httpx.Response | str:
-    """Ask on a connection of its own, as balancers do; gives the answer or how there was none."""
+def send_request(
+    server: Server, data: bytes, path: str = "background/remove"
+) -> httpx.Response | str:
+    """Send a request on a new connection, as load balancers do; return the answer or the error."""
     try:
-        with httpx.Client(headers=TOKEN, timeout=PATIENCE_S) as http:
+        with httpx.Client(headers=TOKEN, timeout=TIMEOUT_S) as http:
             return http.post(f"{server.http.base_url}/v1/{path}", json={"file": b64(data)})
     except httpx.ConnectError:
         return "refused"
@@ -35,7 +37,7 @@ def test_under_full_load_it_is_unready_at_once_and_breaks_no_promise(stopped: Se
 
     def call_on() -> None:
         while not ended.is_set():
-            answers.append(ask(server, data))
+            answers.append(send_request(server, data))
             if answers[-1] == "refused":
                 return
 
@@ -46,14 +48,14 @@ def test_under_full_load_it_is_unready_at_once_and_breaks_no_promise(stopped: Se
         assert server.process is not None
         server.process.send_signal(SIGTERM)
         time.sleep(0.3)
-        ready = httpx.get(f"{server.http.base_url}/readyz", timeout=PATIENCE_S)
+        ready = httpx.get(f"{server.http.base_url}/readyz", timeout=TIMEOUT_S)
         assert (ready.status_code, ready.json()["status"]) == (503, "ending")
-        assert httpx.get(f"{server.http.base_url}/healthz", timeout=PATIENCE_S).status_code == 200
+        assert httpx.get(f"{server.http.base_url}/healthz", timeout=TIMEOUT_S).status_code == 200
         assert server.process.wait(30) == 0, server.text()
         ended.set()
-    told = [answer for answer in answers if not isinstance(answer, str)]
-    assert len(told) > 12
-    assert {answer.status_code for answer in told} <= {200, 503}
+    responses = [answer for answer in answers if not isinstance(answer, str)]
+    assert len(responses) > 12
+    assert {answer.status_code for answer in responses} <= {200, 503}
     assert [answer for answer in answers if answer != "refused" and isinstance(answer, str)] == []
     assert "Traceback" not in server.text()
 
@@ -61,15 +63,16 @@ def test_under_full_load_it_is_unready_at_once_and_breaks_no_promise(stopped: Se
 def test_a_caller_who_has_just_connected_is_answered(stopped: Server) -> None:
     server = stopped.start(DRAIN_S="0")
     address = server.http.base_url
-    with socket.create_connection((address.host, address.port or 0), PATIENCE_S) as early:
+    with socket.create_connection((address.host, address.port or 0), TIMEOUT_S) as early:
         time.sleep(0.2)  # until it is accepted
         assert server.process is not None
         server.process.send_signal(SIGTERM)
         time.sleep(0.6)
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((address.host, address.port or 0), PATIENCE_S)
+            socket.create_connection((address.host, address.port or 0), TIMEOUT_S)
         early.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
-        answer = early.makefile("rb").read()  # to its end: the server hangs up afterwards
+        # Read to the end: the server closes the connection afterwards.
+        answer = early.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 200")
     assert server.process.wait(20) == 0
 
@@ -77,7 +80,7 @@ def test_a_caller_who_has_just_connected_is_answered(stopped: Server) -> None:
 def test_a_connection_without_a_request_does_not_hold_the_end_up(stopped: Server) -> None:
     server = stopped.start(DRAIN_S="0", GRACE_S="30")
     address = server.http.base_url
-    with socket.create_connection((address.host, address.port or 0), PATIENCE_S):
+    with socket.create_connection((address.host, address.port or 0), TIMEOUT_S):
         time.sleep(0.2)
         begun = time.monotonic()
         assert server.end(SIGTERM) == 0
@@ -90,10 +93,12 @@ def test_callers_whose_work_outlasts_the_grace_period_are_told(stopped: Server) 
     at_work_and_in_line = 2
     with ThreadPoolExecutor(at_work_and_in_line) as callers:
         path = "image/increase_resolution?desired_increase=4"
-        left = [callers.submit(ask, server, large, path) for _ in range(at_work_and_in_line)]
+        left = [
+            callers.submit(send_request, server, large, path) for _ in range(at_work_and_in_line)
+        ]
         time.sleep(1.5)
         assert server.end(SIGTERM) == 0, server.text()
-        answers = [caller.result(PATIENCE_S) for caller in left]
+        answers = [caller.result(TIMEOUT_S) for caller in left]
     for answer in answers:
         assert isinstance(answer, httpx.Response), answer
         assert answer.status_code == answer.json()["code"] == 503
@@ -117,7 +122,7 @@ def test_a_job_at_work_is_done_before_the_end(stopped: Server) -> None:
     link = server.http.post("/v1/background/remove", json=body).json()["result_url"]
     assert server.end(SIGTERM) == 0
     server.start()
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while (answer := server.read(link)).status_code != 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -129,7 +134,7 @@ def test_two_servers_do_not_share_a_folder(stopped: Server) -> None:
     first = server.process
     log = server.text()
     second = server.launch(API_TOKENS="a:secret-a")
-    assert second.wait(PATIENCE_S) == 2
+    assert second.wait(TIMEOUT_S) == 2
     assert "another server uses the data folder" in server.text()
     server.process = first
     assert "Traceback" not in log

@@ -1,4 +1,4 @@
-"""Pictures by address: what the real server fetches, and where it never goes."""
+"""Pictures by address: which ones the real server fetches, and which it never requests."""
 
 import contextlib
 import gzip
@@ -17,13 +17,13 @@ LARGEST = 12 * 2**20
 
 
 class Pictures(BaseHTTPRequestHandler):
-    """Serves one picture in as many ways as a picture's host may have."""
+    """A host that serves one picture in many correct and incorrect ways."""
 
     protocol_version = "HTTP/1.1"
     asked: list[str] = []
 
     def do_GET(self) -> None:
-        """Answer as the path says."""
+        """Send the answer that the path names."""
         self.asked.append(self.path)
         name, _, argument = self.path.lstrip("/").partition("/")
         with contextlib.suppress(ConnectionError):
@@ -31,7 +31,7 @@ class Pictures(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def give(self, body: bytes, status: int = 200, **headers: str) -> None:
-        """Answer in full."""
+        """Send a complete answer."""
         self.send_response(status)
         for header, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(header.replace("_", "-"), value)
@@ -39,11 +39,11 @@ class Pictures(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def give_picture(self, _: str) -> None:
-        """Give the picture, its type told wrong."""
+        """Send the picture with a wrong content type."""
         self.give(PICTURE, Content_Type="text/html; charset=nonsense")
 
     def give_steps(self, count: str) -> None:
-        """Redirect a number of times, then give the picture."""
+        """Redirect a number of times, then send the picture."""
         steps = int(count)
         target = f"/steps/{steps - 1}" if steps else "/picture"
         self.give(b"", 302, Location=target)
@@ -53,32 +53,32 @@ class Pictures(BaseHTTPRequestHandler):
         self.give(b"", 307, Location=unquote(address))
 
     def give_empty(self, _: str) -> None:
-        """Give nothing."""
+        """Send an empty file."""
         self.give(b"")
 
     def give_missing(self, _: str) -> None:
-        """Say that there is none."""
+        """Answer 404."""
         self.give(PICTURE, 404)
 
     def give_packed(self, _: str) -> None:
-        """Give the picture in a transfer coding that nobody asked for."""
+        """Send the picture in a content coding that was not requested."""
         self.give(gzip.compress(PICTURE), Content_Encoding="gzip")
 
     def give_declared(self, size: str) -> None:
-        """Declare a size and give nothing more."""
+        """Declare a size and send nothing more."""
         self.send_response(200)
         self.send_header("Content-Length", size)
         self.end_headers()
 
     def give_endless(self, __: str) -> None:
-        """Give more and more, of no declared size."""
+        """Send data without end and without a declared size."""
         self.send_response(200)
         self.end_headers()
         for _ in range(2 * LARGEST // 2**16):
             self.wfile.write(bytes(2**16))
 
     def give_drops(self, _: str) -> None:
-        """Give a byte now and then."""
+        """Send single bytes with pauses."""
         self.send_response(200)
         self.end_headers()
         for byte in PICTURE[:60]:
@@ -87,26 +87,26 @@ class Pictures(BaseHTTPRequestHandler):
             time.sleep(0.2)
 
     def give_head(self, __: str) -> None:
-        """Give headers without end."""
+        """Send headers without end."""
         self.send_response(200)
         for _ in range(100_000):
             self.send_header("X-More", "y" * 100)
         self.end_headers()
 
     def give_half(self, _: str) -> None:
-        """Break off."""
+        """Close the connection in the middle."""
         self.send_response(200)
         self.send_header("Content-Length", str(len(PICTURE)))
         self.end_headers()
         self.wfile.write(PICTURE[: len(PICTURE) // 2])
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
-    """Serve pictures on 127.0.0.1, the one private address that the server may fetch from."""
+    """Serve pictures on 127.0.0.1, the only private address that the server may fetch from."""
     service = ThreadingHTTPServer(("127.0.0.1", 0), Pictures)
     service.daemon_threads = True
     thread = threading.Thread(target=service.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""Every field of every route, as the OpenAPI document tells them, with values of every wrong kind."""
+"""Every field of every route in the OpenAPI document, with invalid values of every kind."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ WRONG: list[Any] = [
     "null",
     "NaN",
     "Infinity",
-    "\u0663",  # a digit, though no ASCII one
+    "\u0663",  # a digit that is not ASCII
     "\u202e\U0001f600" * 50,
     "x" * 20_000,
     "rgb( 1 , " * 1000,
@@ -50,11 +50,11 @@ WRONG: list[Any] = [
 
 
 def routes(document: Any) -> Iterator[tuple[str, str, list[str]]]:
-    """Give each route of the API: its method, its path and the names of its fields."""
+    """Return each route of the API: its method, its path and the names of its fields."""
     for path, methods in document["paths"].items():
-        for method, told in methods.items():
-            names = [p["name"] for p in told.get("parameters", ()) if p["in"] == "query"]
-            for body in told.get("requestBody", {}).get("content", {}).values():
+        for method, description in methods.items():
+            names = [p["name"] for p in description.get("parameters", ()) if p["in"] == "query"]
+            for body in description.get("requestBody", {}).get("content", {}).values():
                 schema = body["schema"]
                 if "$ref" in schema:
                     schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
@@ -86,7 +86,7 @@ def test_no_value_of_any_field_is_a_fault(running: Server) -> None:
         kinds = ("json", "form", "multipart", "query") if method == "POST" else ("query",)
         for number, value in enumerate(WRONG):
             for position, name in enumerate(names):
-                # Refused in the end in any case, as there is no picture or no such visual.
+                # The request is always refused, because it has no picture or no valid visual.
                 fields = {"file": b64(b"text"), "mask_file": b64(b"text"), name: value}
                 kind = kinds[(number + position) % len(kinds)]
                 place = path.replace("{visual_id}", "0" * 16 if number % 2 else visual[::-1])

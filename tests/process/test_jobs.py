@@ -1,4 +1,4 @@
-"""What is kept of jobs: not longer than their results, and no job that ends process after process."""
+"""Durable jobs: they are removed with their results, and a job that crashes processes fails."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ KEY = "a/result.png"
 
 
 class JobSetup:
-    """The parts that durable jobs need, in one folder, around models of one's own."""
+    """The parts that durable jobs need, in one folder, with the models of a test."""
 
     def __init__(self, folder: Path, models: FakeModels) -> None:
         self.folder = folder
@@ -52,19 +52,19 @@ class JobSetup:
         self.jobs.start()
 
     def submit(self, key: str = KEY) -> None:
-        """Have a cut-out made."""
+        """Submit a job that removes a background."""
         data = sample()
         pictures = {"image": Encoded(data, probe(data))}
         self.jobs.submit(Job(OPERATION, "a", EditBody(sync=False), pictures, [key]))
 
     def close(self) -> None:
-        """Let jobs end that have begun."""
+        """Finish the running jobs and close the queue."""
         self.jobs.stop(20)
         self.scheduler.stop_accepting()
         self.records.close()
 
-    def remembered(self) -> int:
-        """Count the jobs that the database holds."""
+    def job_count(self) -> int:
+        """Return the number of jobs in the database."""
         engine = create_engine(f"sqlite:///{self.folder}/jobs.db")
         with engine.connect() as connection:
             count = connection.execute(text("select count(*) from workflow_status")).scalar_one()
@@ -74,7 +74,7 @@ class JobSetup:
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Iterator[JobSetup]:
-    """A setup on stand-in models."""
+    """A setup with fake models."""
     setup = JobSetup(tmp_path, FakeModels())
     yield setup
     setup.close()
@@ -85,17 +85,17 @@ def test_a_job_is_forgotten_when_its_result_expires(setup: JobSetup, wait_until:
     wait_until(lambda: setup.results.exists(KEY))
     wait_until(lambda: not list(setup.sources.path("x").parent.rglob("*.jpeg")))
     setup.jobs.sweep(datetime.now(UTC) - timedelta(hours=1))
-    assert setup.remembered() == 1
+    assert setup.job_count() == 1
 
     def gone() -> bool:
         setup.jobs.sweep(datetime.now(UTC) + timedelta(hours=1))
-        return setup.remembered() == 0
+        return setup.job_count() == 0
 
     wait_until(gone)
 
 
-class Counting(FakeModels):
-    """Models that count who is lent one, and lend it when they are let."""
+class CountingModels(FakeModels):
+    """Models that count their uses, and wait until the test lets them run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class Counting(FakeModels):
         self.let = threading.Event()
 
     def before(self, role: Role[Any]) -> None:
-        """Count, and wait."""
+        """Count the use, and wait until the test lets it run."""
         self.lent += 1
         assert self.let.wait(10)
 
@@ -112,11 +112,11 @@ class Counting(FakeModels):
 def test_a_job_that_ended_many_processes_is_given_up(
     tmp_path: Path, wait_until: Wait, deaths: int, is_done: bool
 ) -> None:
-    models = Counting()
+    models = CountingModels()
     first = JobSetup(tmp_path, models)
     first.submit("a/other.png")
     first.submit()
-    wait_until(lambda: models.lent == 1)  # the one thread works on the other job: ours waits
+    wait_until(lambda: models.lent == 1)  # the only thread runs the other job, so this one waits
     begun = {note.parent for note in (tmp_path / "sources").rglob("deaths.json")}
     (ours,) = set((tmp_path / "sources").iterdir()) - begun
     threading.Timer(0.2, models.let.set).start()

@@ -1,4 +1,4 @@
-"""Two organisations and a forger: what one has, the other never reaches."""
+"""Two organisations: neither can read the other's data, nor can a forged link."""
 
 import io
 import time
@@ -15,7 +15,7 @@ OTHER = {"api_token": "secret-b"}
 
 @pytest.fixture(scope="module")
 def visual(running: Server) -> str:
-    """Give a picture registered by organisation a, with its masks made."""
+    """Return a visual registered by organisation a, with its masks."""
     answer = running.http.post("/v1/objects/mask_generator", files={"file": PICTURE})
     names = zipfile.ZipFile(io.BytesIO(running.read(answer.json()["objects_masks"]).content))
     return names.namelist()[0].partition("_")[0]
@@ -23,7 +23,7 @@ def visual(running: Server) -> str:
 
 @pytest.fixture(scope="module")
 def edit(running: Server, visual: str) -> dict[str, str]:
-    """Give a result of the visual: `image_res` and `sid`."""
+    """Return a result of the visual: `image_res` and `sid`."""
     changes = {"changes": [{"mask_id": 1, "actions": {"remove": True}}]}
     answer = running.http.post(f"/v1/{visual}/objects/remove", json=changes)
     assert answer.status_code == 200, answer.text
@@ -112,9 +112,9 @@ def test_a_tampered_link_is_403(running: Server, edit: dict[str, str]) -> None:
 def test_a_link_starts_with_the_address_that_was_called(running: Server) -> None:
     body = {"file": b64(PICTURE), "mask_file": b64(PICTURE)}
     headers = {"host": "retouch.internal:81", "x-forwarded-host": "evil.example"}
-    told = running.http.post("/v1/eraser", json=body, headers=headers).json()["result_url"]
-    assert told.startswith("http://retouch.internal:81/results/")
-    assert whole_picture(running.read(told).content) == whole_picture(PICTURE)
+    received = running.http.post("/v1/eraser", json=body, headers=headers).json()["result_url"]
+    assert received.startswith("http://retouch.internal:81/results/")
+    assert whole_picture(running.read(received).content) == whole_picture(PICTURE)
 
 
 def test_public_url_decides_and_expired_results_are_swept(stopped: Server) -> None:
@@ -122,9 +122,9 @@ def test_public_url_decides_and_expired_results_are_swept(stopped: Server) -> No
         PUBLIC_URL="https://edit.example.com/base/", LINK_TTL_S="1", SWEEP_INTERVAL_S="0.2"
     )
     body = {"file": b64(PICTURE), "mask_file": b64(PICTURE)}
-    told = server.http.post("/v1/eraser", json=body, headers={"host": "evil.example"}).json()
-    assert told["result_url"].startswith("https://edit.example.com/base/results/")
-    address = told["result_url"].removeprefix("https://edit.example.com/base")
+    received = server.http.post("/v1/eraser", json=body, headers={"host": "evil.example"}).json()
+    assert received["result_url"].startswith("https://edit.example.com/base/results/")
+    address = received["result_url"].removeprefix("https://edit.example.com/base")
     deadline = time.monotonic() + 10
     while (answer := server.http.get(address)).status_code == 200:
         assert time.monotonic() < deadline

@@ -1,4 +1,4 @@
-"""The life of the process: its start, its end, and what it has promised in between."""
+"""The process: its start, its shutdown, and the jobs that it accepted in between."""
 
 import random
 import signal
@@ -25,7 +25,7 @@ def test_it_starts_answers_and_ends_without_network(stopped: Server) -> None:
     assert "WARNING" not in server.text(), server.text()
     outside = [f for f in server.left() if not f.startswith(str(server.data))]
     assert not outside, "files outside the data folder: does some library report to its maker?"
-    # A second start knows the first one's secret and its results.
+    # After a restart, the secret and the results of the first run are still valid.
     server.start()
     assert whole_picture(server.read(link).content) == whole_picture(sample())
     assert server.end(signal.SIGINT) == 0
@@ -36,15 +36,17 @@ def test_a_request_in_flight_is_answered_before_the_end(stopped: Server) -> None
     answers: list[httpx.Response] = []
     address = f"{server.http.base_url}/v1/image_expansion"
 
-    def ask() -> None:
+    def expand() -> None:
         files, data = {"file": sample("chelsea")}, {"canvas_size": "[1400,1200]"}
         answers.append(httpx.post(address, files=files, data=data, headers=TOKEN, timeout=60))
 
-    caller = threading.Thread(target=ask)
+    caller = threading.Thread(target=expand)
     caller.start()
-    time.sleep(0.5)  # it takes longer than this; were it done, the test would only say less
+    time.sleep(0.5)  # the work takes longer; if it were finished, the test would only check less
     for _ in range(3):
-        with pytest.raises(httpx.TimeoutException):  # a caller who leaves before his turn
+        with pytest.raises(
+            httpx.TimeoutException
+        ):  # a caller who disconnects while the request waits
             server.http.post("/v1/background/remove", files={"file": sample()}, timeout=0.1)
     assert server.end() == 0
     caller.join()
@@ -118,8 +120,12 @@ def test_every_promised_link_is_served_whatever_kills_the_process(
             body = {"file": picture, "sync": False, **fields}
             answer = server.http.post(f"/v1/{route}", json=body)
             assert answer.status_code == 200, answer.text
-            told = answer.json()
-            links = [told["result_url"]] if "result_url" in told else [r[0] for r in told["result"]]
+            received = answer.json()
+            links = (
+                [received["result_url"]]
+                if "result_url" in received
+                else [r[0] for r in received["result"]]
+            )
             promised += links
         time.sleep(chance.uniform(0, 1.2))
         assert server.end(signal.SIGKILL) == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""Several servers on one PostgreSQL and one S3 store: any may die, the store and the database may be away."""
+"""Several servers on one PostgreSQL and one S3 store, with crashes and unavailable stores."""
 
 import random
 import threading
@@ -16,13 +16,13 @@ from models.runtime.pool import Pool
 from tests.helpers.server_process import TOKEN, Server, b64, mask_for, sample, whole_picture
 from tests.helpers.services import Postgres, SeaweedFs
 
-PATIENCE_S = 60
+TIMEOUT_S = 60
 KILLS = 5
 """Servers that are killed while jobs come and go."""
 
 
 class Team:
-    """Servers with folders of their own that share a database and a store."""
+    """Servers with separate folders that share a database and a store."""
 
     def __init__(
         self, folder: Path, weights_dir: Path, postgres: Postgres, seaweed: SeaweedFs
@@ -49,11 +49,11 @@ class Team:
 
     def until_there(self, link: str) -> bytes:
         """Read a link until its result is there."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while True:
             try:
                 answer = self.reader.get(link)
-            except httpx.TransportError:  # the store is away
+            except httpx.TransportError:  # the store is unavailable
                 answer = None
             if answer is not None and answer.status_code == 200:
                 return answer.content
@@ -61,19 +61,19 @@ class Team:
             time.sleep(0.1)
 
     def until_done(self) -> None:
-        """Wait until every job is done, for as long as they become fewer."""
-        left = self.undone()
-        deadline = time.monotonic() + PATIENCE_S
-        while left:
+        """Wait until every job is finished; fail if their number stops falling."""
+        remaining = self.unfinished()
+        deadline = time.monotonic() + TIMEOUT_S
+        while remaining:
             time.sleep(0.5)
-            now = self.undone()
-            if now < left:
-                deadline = time.monotonic() + PATIENCE_S
-            left = now
+            current = self.unfinished()
+            if current < remaining:
+                deadline = time.monotonic() + TIMEOUT_S
+            remaining = current
             assert time.monotonic() < deadline, [s.text()[-2000:] for s in self.servers]
 
-    def undone(self) -> int:
-        """Count the jobs that are not done."""
+    def unfinished(self) -> int:
+        """Return the number of unfinished jobs."""
         with psycopg.connect(self.database) as connection:
             row = connection.execute(
                 "select count(*) from dbos.workflow_status where status <> 'SUCCESS'"
@@ -82,7 +82,7 @@ class Team:
         return int(row[0])
 
     def close(self) -> None:
-        """End every server."""
+        """Stop every server."""
         self.reader.close()
         for server in self.servers:
             server.close()
@@ -98,7 +98,7 @@ def team(
 
 
 def job(server: Server, **fields: object) -> str:
-    """Ask for a cut-out without waiting; gives its link."""
+    """Request a background removal with sync=false; return its link."""
     body = {"file": b64(sample()), "sync": False, **fields}
     answer = server.http.post("/v1/background/remove", json=body)
     assert answer.status_code == 200, answer.text
@@ -143,8 +143,8 @@ def test_a_job_that_fails_says_so_in_its_links_headers(team: Team) -> None:
     assert later.status_code in (200, 506)
     if later.status_code == 200:
         assert team.until_there(later.json()["image_res"]) == b""
-        told = team.reader.get(later.json()["image_res"])
-        assert told.headers["x-amz-meta-retouch-code"] == "506"
+        result = team.reader.get(later.json()["image_res"])
+        assert result.headers["x-amz-meta-retouch-code"] == "506"
 
 
 def test_a_server_killed_for_good_leaves_its_jobs_to_another(team: Team) -> None:
@@ -169,7 +169,7 @@ def test_a_server_told_to_end_leaves_what_has_not_begun_to_another(team: Team) -
 
 
 def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team) -> None:
-    """Three servers, each killed again and again at random moments, and started again or replaced."""
+    """Three servers, each killed repeatedly at random moments, then restarted or replaced."""
     dice = random.Random(20261125)
     for _ in range(3):
         team.add()
@@ -191,7 +191,7 @@ def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team)
                     try:
                         answer = http.post(f"{base}/v1/eraser", json=body)
                     except httpx.TransportError:
-                        time.sleep(0.1)  # killed before it answered: no job was promised
+                        time.sleep(0.1)  # killed before it answered, so the job was not accepted
                         continue
                     if answer.status_code == 200:
                         links.append((data, answer.json()["result_url"]))
@@ -225,7 +225,7 @@ def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team)
     results: dict[bytes, set[bytes]] = {}
     for data, link in links:
         results.setdefault(data, set()).add(team.until_there(link))
-    # Each was done, and whoever did it, and however often, did the same.
+    # Each job is finished; every server, and every repetition, gives the same result.
     assert [len(made) for made in results.values()] == [1, 1, 1]
 
 
@@ -259,7 +259,7 @@ def test_while_store_or_database_is_away_new_work_is_503_and_accepted_work_waits
         service.start()
     for link in links:
         assert whole_picture(team.until_there(link)) == whole_picture(sample())
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while (again := server.http.post("/v1/background/remove", json=later)).status_code == 503:
         assert time.monotonic() < deadline
         time.sleep(0.5)
@@ -275,6 +275,6 @@ def test_a_start_without_its_store_or_database_says_so(team: Team) -> None:
     ):
         server.launch(API_TOKENS="a:secret-a", **{name: value})
         assert server.process is not None
-        assert server.process.wait(PATIENCE_S) == 1, server.text()
+        assert server.process.wait(TIMEOUT_S) == 1, server.text()
         assert said in server.text()
         assert "hunter2" not in server.text()

@@ -1,4 +1,4 @@
-"""What strangers send to the real server: it answers, stays up, logs no fault and keeps nothing."""
+"""Invalid and hostile requests to the real server: it answers, logs no error and stores nothing."""
 
 import json
 import socket
@@ -21,7 +21,7 @@ FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 def server(running: Server) -> Iterator[Server]:
-    """The module's server; after each test it is well, and nothing of a refusal is left."""
+    """The module's server; after each test, check that it works and stored nothing."""
     before = running.left()
     yield running
     assert running.http.get("/healthz").status_code == 200
@@ -30,15 +30,15 @@ def server(running: Server) -> Iterator[Server]:
 
 
 def refused(answer: httpx.Response, *statuses: int) -> None:
-    """Check that an answer is a refusal in the one shape."""
+    """Check that an answer is an error with the API's error body."""
     assert answer.status_code in statuses, answer.text
     body = answer.json()
     assert body["code"] == answer.status_code
     assert body["description"] == body["message"] == body["error"]
 
 
-def talk(server: Server, *sent: bytes) -> bytes:
-    """Send bytes over a connection of their own; gives all that comes back until its end."""
+def send_raw(server: Server, *sent: bytes) -> bytes:
+    """Send bytes over a new connection; return everything received until it closes."""
     with socket.create_connection(("127.0.0.1", server.port()), timeout=30) as connection:
         received = b""
         try:
@@ -47,17 +47,17 @@ def talk(server: Server, *sent: bytes) -> bytes:
             while part := connection.recv(65536):
                 received += part
         except ConnectionError:
-            pass  # the server was right to hang up: what it said before is what counts
+            pass  # the server may close the connection; only what it sent before counts
         return received
 
 
 def head(path: str = "/v1/crop", method: str = "POST", **headers: str) -> bytes:
-    """Write the head of a request on a connection that ends with it."""
-    told = {"Host": "x", "Connection": "close", "api_token": "secret-a"}
-    told |= {name.replace("_", "-"): value for name, value in headers.items()}
-    if "api-token" in told:
-        told["api_token"] = told.pop("api-token")
-    lines = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+    """Return the head of a request with `Connection: close`."""
+    all_headers = {"Host": "x", "Connection": "close", "api_token": "secret-a"}
+    all_headers |= {name.replace("_", "-"): value for name, value in headers.items()}
+    if "api-token" in all_headers:
+        all_headers["api_token"] = all_headers.pop("api-token")
+    lines = "".join(f"{name}: {value}\r\n" for name, value in all_headers.items())
     return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
@@ -75,18 +75,18 @@ def head(path: str = "/v1/crop", method: str = "POST", **headers: str) -> bytes:
     ],
 )
 def test_what_is_no_http_is_answered_with_400(server: Server, request_head: bytes) -> None:
-    assert talk(server, request_head).startswith(b"HTTP/1.1 400 ")
+    assert send_raw(server, request_head).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("long", [b"GET /%s", b"GET / HTTP/1.1\r\nx: %s", b"x%s: y\r\n" * 30])
 def test_a_head_without_end_is_refused_before_it_takes_memory(server: Server, long: bytes) -> None:
     piece = b"a" * 1_000_000
-    said = talk(server, long.split(b"%s")[0], *[piece] * 64)
+    said = send_raw(server, long.split(b"%s")[0], *[piece] * 64)
     assert b" 200 " not in said
 
 
 def test_the_body_beside_an_offered_upgrade_is_read(server: Server) -> None:
-    """As Java's client sends it, which offers HTTP/2 with its first request."""
+    """Java's client offers HTTP/2 with its first request."""
     body = json.dumps({"file": b64(b"text")}).encode()
     offer = head(
         Connection="Upgrade, HTTP2-Settings, close",
@@ -95,13 +95,13 @@ def test_the_body_beside_an_offered_upgrade_is_read(server: Server) -> None:
         Content_Type="application/json",
         Content_Length=str(len(body)),
     )
-    assert talk(server, offer, body).startswith(b"HTTP/1.1 415 ")
+    assert send_raw(server, offer, body).startswith(b"HTTP/1.1 415 ")
     assert "WARNING" not in server.text().rsplit("Invalid HTTP", 1)[-1]
 
 
 def test_a_caller_who_awaits_leave_to_send_is_refused_without_it(server: Server) -> None:
     waiting = head(api_token="unknown", Expect="100-continue", Content_Length="1000")
-    assert talk(server, waiting).startswith(b"HTTP/1.1 401 ")
+    assert send_raw(server, waiting).startswith(b"HTTP/1.1 401 ")
 
 
 def test_a_caller_who_leaves_amid_the_body_is_no_fault(server: Server) -> None:
@@ -111,14 +111,14 @@ def test_a_caller_who_leaves_amid_the_body_is_no_fault(server: Server) -> None:
             with socket.create_connection(("127.0.0.1", server.port())) as connection:
                 chunk = body if "Content_Length" in framing else b"%x\r\n%s\r\n" % (len(body), body)
                 connection.sendall(head(Content_Type=kind, **framing) + chunk)
-                # A reset instead of an orderly end.
+                # A connection reset instead of a normal close.
                 linger = struct.pack("ii", 1, 0)
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 def test_a_body_in_drops_is_408(server: Server) -> None:
     slow = head(Content_Type="application/json", Content_Length="100")
-    assert talk(server, slow, b"{").startswith(b"HTTP/1.1 408 ")
+    assert send_raw(server, slow, b"{").startswith(b"HTTP/1.1 408 ")
 
 
 def test_connections_that_send_nothing_keep_nobody_out(server: Server) -> None:
@@ -133,7 +133,7 @@ def test_connections_that_send_nothing_keep_nobody_out(server: Server) -> None:
 
 @pytest.mark.parametrize("host", ["[::1", "a b", 'evil.example/"><script>', "a:b:c", "x]"])
 def test_a_strange_host_header_harms_nobody(server: Server, host: str) -> None:
-    said = talk(server, head("/nowhere", "GET", Host=host))
+    said = send_raw(server, head("/nowhere", "GET", Host=host))
     assert said.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
 
 
@@ -193,12 +193,12 @@ def test_hostile_multipart_bodies_are_refused(server: Server, parts: bytes) -> N
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
-    """Write a chunk of a PNG file."""
+    """Return a chunk of a PNG file."""
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def png(width: int, height: int, bits: int, kind: int, data: bytes, extra: bytes = b"") -> bytes:
-    """Write a PNG file whose pixel data is `data` before packing."""
+    """Return a PNG file with `data` as its uncompressed pixel data."""
     header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
     pixels = chunk(b"IDAT", zlib.compress(data, 9))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + pixels + chunk(b"IEND", b"")

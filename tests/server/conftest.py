@@ -1,4 +1,4 @@
-"""A server on stand-in models, and ways to talk to it."""
+"""A server with fake models, and clients for it."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -18,13 +18,13 @@ from tests.helpers.requests import TOKEN
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Settings of a server for two organisations, its data in a folder of the test's own."""
+    """Settings of a server with two organisations and its data in the test's folder."""
     return Settings(data_dir=tmp_path, api_tokens="a:secret-a,b:secret-b", workers=2)
 
 
 @pytest.fixture
 def fakes() -> FakeModels:
-    """The stand-in models of `client`."""
+    """The fake models of `client`."""
     return FakeModels()
 
 
@@ -38,7 +38,7 @@ def client(settings: Settings, fakes: FakeModels) -> Iterator[TestClient]:
 
 @pytest.fixture
 def read(client: TestClient) -> Callable[[httpx.Response], Image.Image]:
-    """Read the picture behind the result_url of an answer."""
+    """Return the picture at the result_url of an answer."""
 
     def read_result(answer: httpx.Response) -> Image.Image:
         assert answer.status_code == 200, answer.text

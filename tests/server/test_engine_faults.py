@@ -1,4 +1,4 @@
-"""What callers are told when the engine is full, away or too slow, and what becomes of jobs then."""
+"""Errors for callers, and the jobs, if the engine is full, unavailable or too slow."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +20,8 @@ Wait = Callable[[Callable[[], bool]], None]
 BUSY = EngineBusyError("64 calls wait for matting, the limit", 7)
 
 
-class Faulty(FakeModels):
-    """Models whose first calls fail."""
+class FailingModels(FakeModels):
+    """Models that raise on their first calls."""
 
     def __init__(self, error: Exception, times: int = 10**9) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Faulty(FakeModels):
 def test_callers_are_told_when_to_come_again(
     settings: Settings, error: Exception, code: int, wait: str, text: str
 ) -> None:
-    with TestClient(create_app(settings, Faulty(error)), headers=TOKEN) as client:
+    with TestClient(create_app(settings, FailingModels(error)), headers=TOKEN) as client:
         answer = client.post("/v1/background/remove", json={"file": b64(photo())})
         assert text in refused(answer, code)["description"]
         assert answer.headers["retry-after"] == wait
@@ -53,18 +53,18 @@ def test_callers_are_told_when_to_come_again(
 
 @pytest.mark.parametrize("error", [BUSY, EngineUnavailableError("no replica answers")])
 def test_a_job_waits_for_its_place(settings: Settings, error: Exception, wait_until: Wait) -> None:
-    models = Faulty(error, times=2)
+    models = FailingModels(error, times=2)
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
         body = {"file": b64(photo()), "sync": False}
         link = local(client.post("/v1/background/remove", json=body).json()["result_url"])
         wait_until(lambda: client.get(link).status_code == 200)
 
 
-class Endless:
-    """Matting that works until nobody waits any more."""
+class EndlessMatting:
+    """A matting model that runs until its work is cancelled."""
 
     def matte(self, rgb: Any) -> Any:
-        """Never end by itself."""
+        """Run until the deadline cancels it."""
         while True:
             checkpoint()
 
@@ -73,7 +73,7 @@ class Endless:
 def test_work_ends_with_its_time(tmp_path: Path, sync: bool, wait_until: Wait) -> None:
     settings = Settings(data_dir=tmp_path, request_timeout_s=0.3, job_timeout_s=0.3)
     with TestClient(
-        create_app(settings, FakeModels({MATTING: Endless()})), headers=TOKEN
+        create_app(settings, FakeModels({MATTING: EndlessMatting()})), headers=TOKEN
     ) as client:
         body = {"file": b64(photo()), "sync": sync}
         answer = client.post("/v1/background/remove", json=body)

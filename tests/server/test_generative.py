@@ -1,4 +1,4 @@
-"""The routes that generate, on stand-ins that paint by seed and prompt: what is promised around them."""
+"""The generative routes, with fake models that paint by seed and prompt."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -22,10 +22,10 @@ Wait = Callable[[Callable[[], bool]], None]
 
 
 class TwoFaces:
-    """Sees two faces in every picture."""
+    """A face analysis that returns two faces for every picture."""
 
     def analyse(self, rgb: Any) -> list[Face]:
-        """Give them."""
+        """Return the two faces."""
         marks = np.zeros((68, 2), np.float32)
         boxes = ((60.0, 80.0, 50.0, 50.0), (210.0, 80.0, 40.0, 40.0))
         return [Face(box, marks, 1.0, 0.0, 0.0) for box in boxes]
@@ -41,7 +41,7 @@ def client(settings: Settings) -> Iterator[TestClient]:
 
 
 def pixels(client: TestClient, link: str) -> Pixels:
-    """Read a result."""
+    """Return the pixels of a result."""
     answer = client.get(local(link))
     assert answer.status_code == 200
     return np.asarray(Image.open(io.BytesIO(answer.content)))
@@ -67,8 +67,8 @@ class TestGenFill:
         assert len(set(many["seed"])) == 4
         for link, seed in zip(many["urls"], many["seed"], strict=True):
             one = client.post("/v1/gen_fill", json={**self.body, "seed": seed, "num_results": 1})
-            again = pixels(client, one.json()["urls"][0])
-            assert np.array_equal(again, pixels(client, link))
+            repeated = pixels(client, one.json()["urls"][0])
+            assert np.array_equal(repeated, pixels(client, link))
 
     def test_links_and_seeds_come_at_once_by_default(
         self, client: TestClient, wait_until: Wait
@@ -112,7 +112,7 @@ class TestGenFill:
 
 
 def photo_of(colour: tuple[int, int, int]) -> bytes:
-    """Make a picture of one colour."""
+    """Return a picture of one colour."""
     stream = io.BytesIO()
     Image.new("RGB", (320, 240), colour).save(stream, "PNG")
     return stream.getvalue()
@@ -158,7 +158,7 @@ class TestScenes:
         assert told == ["a picture of noise"]
 
     def corner(self, client: TestClient, **fields: Any) -> Pixels:
-        """Give a pixel of the scene that a request makes."""
+        """Return a pixel of the scene that a request generates."""
         answer = client.post("/v1/background/replace", json={**self.body, **fields}).json()
         corner: Pixels = pixels(client, answer["result"][0][0])[0, 0]
         return corner
@@ -203,8 +203,8 @@ class TestExpansion:
         told = client.post("/v1/image_expansion", json={**self.body, "sync": sync}).json()
         wait_until(lambda: client.get(local(told["result_url"])).status_code == 200)
         body = {**self.body, "prompt": told["prompt"], "seed": told["seed"]}
-        again = client.post("/v1/image_expansion", json=body).json()
-        first, second = (pixels(client, answer["result_url"]) for answer in (told, again))
+        repeated = client.post("/v1/image_expansion", json=body).json()
+        first, second = (pixels(client, answer["result_url"]) for answer in (told, repeated))
         assert np.array_equal(first, second)
 
 
@@ -223,7 +223,7 @@ class TestCreate:
 
     @pytest.fixture
     def people(self, client: TestClient, visual: str) -> list[str]:
-        """Their ids."""
+        """The ids of the two people."""
         return [person["id"] for person in client.get(f"/v1/{visual}/person/info").json()]
 
     def test_only_the_chosen_face_changes(

@@ -1,4 +1,4 @@
-"""Everything a stranger can send wrong: a clear 4xx with the one error body, and nothing left behind."""
+"""Invalid requests of all kinds: a clear 4xx with the API's error body, and nothing is stored."""
 
 import json
 import struct
@@ -20,14 +20,14 @@ from tests.helpers.requests import ROUTES, TOKEN, b64, encode, fields, mask, noi
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(settings: Settings, fakes: FakeModels) -> Any:
-    """No refusal here may begin work or leave a result."""
+    """Check that no refused request starts work or stores a result."""
     yield
     assert fakes.lent == 0
     assert [path for path in (settings.data_dir / "results").rglob("*") if path.is_file()] == []
 
 
 def bomb(width: int, height: int) -> bytes:
-    """Make a PNG of a few kilobytes that unpacks to width x height pixels."""
+    """Return a PNG of a few kilobytes that decompresses to width x height pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -42,7 +42,7 @@ def bomb(width: int, height: int) -> bytes:
 
 
 def animation(format: str) -> bytes:
-    """Make three frames."""
+    """Return an animation of three frames."""
     frames = [Image.fromarray(noise(40 + i, 40)[:40, :40]) for i in range(3)]
     return encode(frames[0], format, save_all=True, append_images=frames[1:], duration=100)
 

@@ -1,4 +1,4 @@
-"""Every route, in every way that callers send a picture to it."""
+"""Every route, with every way to send a picture."""
 
 import json
 from collections.abc import Callable
@@ -154,9 +154,9 @@ def test_expansion_answers_every_documented_field(client: TestClient, read: Read
     result = read(answer)
     assert result.size == (500, 400)
     assert np.array_equal(np.asarray(result)[0:230, 50:370], noise(320, 240)[10:])
-    told = answer.json()
-    assert told.pop("result_url")
-    assert told == {
+    received = answer.json()
+    assert received.pop("result_url")
+    assert received == {
         "code": 200,
         "description": "SUCCESS",
         "message": "Finished sucessfully",

@@ -1,4 +1,4 @@
-"""Settings and what they refuse."""
+"""The settings and the values that they refuse."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The server as a team runs it: results in a bucket, records on PostgreSQL, either of them away at times."""
+"""The server with S3 and PostgreSQL, also while one of them is unavailable."""
 
 import io
 import threading
@@ -30,7 +30,7 @@ Wait = Callable[[Callable[[], bool]], None]
 def settings(
     tmp_path: Path, postgres: Postgres, seaweed: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    """Settings of a server whose data lie elsewhere."""
+    """Settings of a server with its data in S3 and PostgreSQL."""
     for name, value in seaweed.environment().items():
         monkeypatch.setenv(name, value)
     return Settings(
@@ -45,7 +45,7 @@ def settings(
 
 @pytest.fixture
 def stored(settings: Settings) -> Callable[[], set[str]]:
-    """Name everything that lies in the store."""
+    """Return the keys of all objects in the store."""
     assert settings.store is not None
     bucket, _, prefix = settings.store.removeprefix("s3://").partition("/")
     store = S3Store(
@@ -60,17 +60,17 @@ def stored(settings: Settings) -> Callable[[], set[str]]:
 
 
 class Red:
-    """Fills with what moderation takes offence at."""
+    """An inpainting model that fills with red, which moderation blocks."""
 
     def fill(self, rgb: Any, hole: Any, avoid: Any = None) -> Any:
-        """Give `rgb` with a red hole."""
+        """Return `rgb` with a red hole."""
         filled = rgb.copy()
         filled[hole] = (255, 0, 0)
         return filled
 
 
-class Held(FakeModels):
-    """Models that work only once they are let."""
+class BlockingModels(FakeModels):
+    """Models that wait until the test lets them run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,17 +78,17 @@ class Held(FakeModels):
         self.let = threading.Event()
 
     def before(self, role: Role[Any]) -> None:
-        """Wait, unless it is to judge a picture."""
+        """Wait, except for moderation."""
         if role != MODERATION:
             self.begun.set()
             assert self.let.wait(30)
 
 
-def again(answer: httpx.Response) -> None:
-    """Check that a caller is told to come again, and is not told where anything is."""
-    told = refused(answer, 503)
+def check_retry_later(answer: httpx.Response) -> None:
+    """Check that an answer tells the caller to retry and contains no address."""
+    response = refused(answer, 503)
     assert int(answer.headers["retry-after"]) > 0
-    assert "127.0.0.1" not in str(told)
+    assert "127.0.0.1" not in str(response)
 
 
 def size(answer: httpx.Response) -> tuple[int, int]:
@@ -129,9 +129,9 @@ def test_a_job_that_cannot_be_done_says_so_at_its_link(
     answer = client.post("/v1/eraser", json={**BODY, "mask_file": b64(white), "sync": False})
     link = answer.json()["result_url"]
     wait_until(lambda: httpx.get(link).status_code != 404)
-    told = httpx.get(link)
-    assert (told.status_code, told.content) == (200, b"")
-    assert told.headers["x-amz-meta-retouch-code"] == "506"
+    response = httpx.get(link)
+    assert (response.status_code, response.content) == (200, b"")
+    assert response.headers["x-amz-meta-retouch-code"] == "506"
     assert httpx.get(link, headers={"range": "bytes=0-0"}).status_code == 416
 
 
@@ -145,9 +145,9 @@ def test_a_blocked_result_is_no_bytes_at_its_link(settings: Settings, wait_until
     with TestClient(create_app(settings, FakeModels({INPAINTING: Red()})), headers=TOKEN) as client:
         link = client.post("/v1/eraser", json=body).json()["result_url"]
         wait_until(lambda: httpx.get(link).status_code != 404)
-    told = httpx.get(link)
-    assert (told.status_code, told.content) == (200, b"")
-    assert "x-amz-meta-retouch-code" not in told.headers
+    response = httpx.get(link)
+    assert (response.status_code, response.content) == (200, b"")
+    assert "x-amz-meta-retouch-code" not in response.headers
 
 
 def test_visuals_are_edited_in_steps(client: TestClient, stored: Callable[[], set[str]]) -> None:
@@ -198,8 +198,8 @@ def test_without_the_store_callers_are_told_to_come_again(
     seaweed.stop()
     try:
         for route, body in calls:
-            again(client.post(route, json=body))
-        again(client.get(f"/v1/{visual_id}/info"))
+            check_retry_later(client.post(route, json=body))
+        check_retry_later(client.get(f"/v1/{visual_id}/info"))
         assert client.get("/healthz").status_code == 200
     finally:
         seaweed.start()
@@ -211,7 +211,7 @@ def test_without_the_store_callers_are_told_to_come_again(
 def test_a_job_waits_for_the_store_and_is_done(
     settings: Settings, seaweed: SeaweedFs, wait_until: Wait, caplog: pytest.LogCaptureFixture
 ) -> None:
-    models = Held()
+    models = BlockingModels()
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
         link = client.post("/v1/crop", json={**BODY, "sync": False}).json()["result_url"]
         assert models.begun.wait(10)
@@ -227,7 +227,7 @@ def test_a_job_waits_for_the_store_and_is_done(
 def test_a_result_whose_name_cannot_be_kept_is_not_kept_either(
     settings: Settings, postgres: Postgres, stored: Callable[[], set[str]]
 ) -> None:
-    models = Held()
+    models = BlockingModels()
     models.let.set()
     change = {"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
@@ -243,7 +243,7 @@ def test_a_result_whose_name_cannot_be_kept_is_not_kept_either(
             postgres.stop()
             try:
                 models.let.set()
-                again(answer.result(60))
+                check_retry_later(answer.result(60))
             finally:
                 postgres.start()
         assert stored() == before
@@ -257,11 +257,11 @@ def test_without_the_database_callers_are_told_to_come_again(
     other = {"file": b64(photo(200, 100))}
     postgres.stop()
     try:
-        again(client.post("/v1/register", json=other))
-        again(client.post("/v1/objects/mask_generator", json=other))
-        again(client.get(f"/v1/{visual_id}/info"))
-        again(client.post(f"/v1/{visual_id}/remove_image"))
-        # What needs no records goes on.
+        check_retry_later(client.post("/v1/register", json=other))
+        check_retry_later(client.post("/v1/objects/mask_generator", json=other))
+        check_retry_later(client.get(f"/v1/{visual_id}/info"))
+        check_retry_later(client.post(f"/v1/{visual_id}/remove_image"))
+        # Requests that need no database still succeed.
         assert client.post("/v1/crop", json=BODY).status_code == 200
     finally:
         postgres.start()

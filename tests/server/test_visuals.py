@@ -1,4 +1,4 @@
-"""Visuals: registered once, edited step by step, and never another organisation's."""
+"""Visuals: registered once, edited step by step, and only visible to their organisation."""
 
 import io
 import zipfile
@@ -33,7 +33,7 @@ def visual(client: TestClient) -> str:
 
 
 def get_picture(client: TestClient, link: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Read the pixels behind a link."""
+    """Return the pixels at a link."""
     answer = client.get(local(link))
     assert answer.status_code == 200
     return np.asarray(Image.open(io.BytesIO(answer.content)))
@@ -44,10 +44,10 @@ class TestRegister:
 
     def test_a_visual_id_is_16_hex_digits_and_new_only_once(self, client: TestClient) -> None:
         first = client.post("/v1/register", json={"file": b64(photo())})
-        again = client.post("/v1/upload", files={"file": ("a.png", photo())})
+        repeated = client.post("/v1/upload", files={"file": ("a.png", photo())})
         assert (first.status_code, first.json()["code"]) == (200, 200)
-        assert (again.status_code, again.json()["code"]) == (200, 208)
-        assert first.json()["visual_id"] == again.json()["visual_id"]
+        assert (repeated.status_code, repeated.json()["code"]) == (200, 208)
+        assert first.json()["visual_id"] == repeated.json()["visual_id"]
         assert len(bytes.fromhex(first.json()["visual_id"])) == 8
 
     def test_a_picture_that_the_store_lost_is_kept_anew(
@@ -157,7 +157,7 @@ class TestMasks:
     """objects/mask_generator."""
 
     def unpack(self, client: TestClient, answer: httpx.Response) -> dict[str, Image.Image]:
-        """Read the zip behind an answer."""
+        """Return the files of the zip in an answer."""
         assert answer.status_code == 200, answer.text
         link = answer.json()["objects_masks"]
         file = client.get(local(link))
@@ -314,20 +314,20 @@ class TestLayers:
 
 
 class OneFace:
-    """Sees one face in every picture."""
+    """A face analysis that returns one face for every picture."""
 
     def analyse(self, rgb: Any) -> list[Face]:
-        """Give it."""
+        """Return the face."""
         corners = np.zeros((68, 2), np.float32)
         return [Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")]
 
 
 class TestCreate:
-    """create, which checks everything and then tells which profile can."""
+    """create: it validates everything, then names the profiles that have a model."""
 
     @pytest.fixture
     def client(self, settings: Settings) -> Any:
-        """A client of a server that sees one face."""
+        """A client of a server that finds one face."""
         with TestClient(
             create_app(settings, FakeModels({FACE_ANALYSIS: OneFace()})), headers=TOKEN
         ) as client:
@@ -445,7 +445,7 @@ def test_a_caption_needs_a_profile_that_describes(client: TestClient, visual: st
 
 
 class TestGenFill:
-    """gen_fill, which checks everything and then tells which profile can."""
+    """gen_fill: it validates everything, then names the profiles that have a model."""
 
     def test_it_names_the_profiles_that_can(self, client: TestClient) -> None:
         body = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a dog"}

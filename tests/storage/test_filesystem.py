@@ -1,4 +1,4 @@
-"""The local store: whole objects or none, keys that stay inside, a sweep that forgets nothing."""
+"""The local store: complete objects or none, keys inside its folder, a complete sweep."""
 
 import os
 import stat
@@ -21,7 +21,7 @@ def store(tmp_path: Path) -> LocalObjects:
 
 
 def age(path: Path, by: timedelta) -> None:
-    """Make a file look as if written earlier."""
+    """Set a file's modification time to an earlier one."""
     then = (datetime.now(UTC) - by).timestamp()
     os.utime(path, (then, then))
 

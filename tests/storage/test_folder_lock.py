@@ -1,4 +1,4 @@
-"""One server to a folder, and none kept out by one that has died."""
+"""The folder lock: one server at a time, and a dead server's lock is free."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Signed links: good until their second, worthless when anything in them was changed."""
+"""Signed links: valid until they expire, forged if anything in them is changed."""
 
 import stat
 import threading

@@ -1,4 +1,4 @@
-"""What every store promises: whole objects or none, refusals told apart, keys that stay inside."""
+"""The contract of all stores: complete objects or none, refusals, keys inside the store."""
 
 import threading
 from collections.abc import Iterator
@@ -100,10 +100,10 @@ def test_what_is_deleted_is_gone_and_can_be_deleted_again(store: ObjectStore) ->
 def test_a_refusal_is_told_and_settles_the_key(store: ObjectStore, text: str) -> None:
     store.refuse("acme/a.png", Refusal(506, text))
     assert store.is_settled("acme/a.png")
-    told = store.refusal("acme/a.png")
-    assert told is not None
-    assert told.code == 506
-    assert told.text == text or (len(told.text) > 100 and text.startswith(told.text))
+    refusal = store.refusal("acme/a.png")
+    assert refusal is not None
+    assert refusal.code == 506
+    assert refusal.text == text or (len(refusal.text) > 100 and text.startswith(refusal.text))
     store.delete("acme/a.png")
     assert not store.is_settled("acme/a.png")
     assert store.refusal("acme/a.png") is None
@@ -119,9 +119,9 @@ def test_a_refusal_leaves_a_result_alone(store: ObjectStore) -> None:
 def test_of_several_refusals_the_key_stays_refused(store: ObjectStore) -> None:
     for code in (500, 503):
         store.refuse("acme/a.png", Refusal(code, "no"))
-    told = store.refusal("acme/a.png")
-    assert told is not None
-    assert told.code in (500, 503)
+    refusal = store.refusal("acme/a.png")
+    assert refusal is not None
+    assert refusal.code in (500, 503)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ VISUAL = Visual("a", "8487fb411f3c6716", "a/8487fb411f3c6716/source.jpeg", 640, 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    """A fresh database of each kind."""
+    """A new database of each kind."""
     if request.param == "sqlite":
         return database_url(f"sqlite:///{tmp_path}/records.db")
     return database_url(request.getfixturevalue("postgres").database())
@@ -36,7 +36,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
 
 @pytest.fixture
 def records(url: URL) -> Iterator[Records]:
-    """Records in it."""
+    """The records in a new database."""
     records = Records(url)
     yield records
     records.close()
@@ -164,7 +164,7 @@ def test_a_session_is_forgotten_by_its_own_organisation(records: Records) -> Non
 
 
 def at_once(*calls: Callable[[], T]) -> list[T]:
-    """Make calls from a thread each, all at the same moment."""
+    """Run calls at the same moment, each in its own thread."""
     together = threading.Barrier(len(calls))
 
     def call(one: Callable[[], T]) -> T:
@@ -218,7 +218,7 @@ def test_several_servers_may_bring_a_fresh_database_up_to_date_at_once(url: URL)
     for server in servers:
         assert server.stdin is not None
         server.stdin.close()
-        server.stdin = None  # let go all at once
+        server.stdin = None  # start all at the same moment
     for server in servers:
         _, told = server.communicate(timeout=60)
         assert server.returncode == 0, told.decode()

@@ -1,4 +1,4 @@
-"""What an S3 store does beyond: presigned links as callers know them, a store that is away, its own sweep."""
+"""The S3 store only: presigned links, an unavailable store, its sweep."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ PNG = "image/png"
 
 @pytest.fixture
 def bucket(seaweed: SeaweedFs, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    """An empty place in the bucket of a real store."""
+    """An empty prefix in the bucket of a real store."""
     for name, value in seaweed.environment().items():
         monkeypatch.setenv(name, value)
     return Bucket(*parse_s3(seaweed.prefix()), endpoint=seaweed.endpoint)
@@ -150,7 +150,7 @@ def test_the_bucket_may_be_in_the_host_of_another_store(
     host = f"{bucket.name}.localhost:{port}"
     link = S3Objects(hosted, "results").link("acme/a.png", 60)
     assert link.startswith(f"http://{host}/{bucket.prefix}/results/acme/a.png?")
-    # Not every machine finds that name, so the door is named by its number.
+    # Not every machine can resolve that name, so the address is given as a number.
     answer = http.get(link.replace(host, f"127.0.0.1:{port}"), headers={"host": host})
     assert (answer.status_code, answer.content) == (200, b"picture")
 

@@ -1,4 +1,4 @@
-"""Servers of one database know who lives: a lock ends with its process, and with nothing else."""
+"""The lease of a server: its lock is free if, and only if, its process has ended."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ from tests.helpers.services import Postgres
 
 @pytest.fixture
 def url(postgres: Postgres) -> URL:
-    """A fresh database with its schema."""
+    """A new database with its schema."""
     url = database_url(postgres.database())
     Records(url).close()
     return url

@@ -1,4 +1,4 @@
-"""What a model is given of a picture, and what is made of it put back."""
+"""The input of a model that works at its own size, and the result pasted back."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What is judged of a picture, and when it is blocked."""
+"""Which views of a picture are scored, and when it is blocked."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,12 +8,12 @@ import pytest
 from imaging.picture import Picture, Rgb
 from models.backends.onnx.open_nsfw import OpenNsfw
 from models.roles import MODERATION
-from pipelines.common.moderation import is_blocked, views, highest_score
+from pipelines.common.moderation import highest_score, is_blocked, views
 from tests.helpers.fake_models import FakeModels
 
 
 class Redness:
-    """Calls red what must not be shown: the share of plainly red pixels."""
+    """A moderation model: the score of `red` is the share of red pixels."""
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         red = (rgb[..., 0] > 200) & (rgb[..., 1:].max(axis=2) < 60)
@@ -59,7 +59,7 @@ def test_a_drawing_that_only_alpha_holds_is_seen(level: int) -> None:
 
 
 def test_colours_hidden_between_those_seen_do_not_dilute_them() -> None:
-    # Every other pixel is red and opaque, those between are cyan and clear.
+    # Every second pixel is red and opaque; the others are cyan and transparent.
     side = 2400
     board = (np.indices((side, side)).sum(axis=0) % 2).astype(bool)
     rgb = plain(side, side, (0, 255, 255))

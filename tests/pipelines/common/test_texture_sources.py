@@ -1,4 +1,4 @@
-"""What lends texture to a hole: what reaches it, not the objects that stand clear of it."""
+"""The texture sources of a hole: parts that reach it, not separate objects."""
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ RED, GREEN = (220, 40, 40), (40, 170, 60)
 
 
 class MiddleMatting:
-    """Finds its subject in the middle: one pixel in ten, on each axis."""
+    """A matting model whose subject is the middle tenth of each axis."""
 
     def matte(self, rgb: Rgb) -> Matte:
         height, width = rgb.shape[:2]
@@ -27,7 +27,7 @@ class MiddleMatting:
 
 
 class ReddestInpainting:
-    """Fills with the reddest pixel it may copy, so that whatever lends red is found out."""
+    """An inpainting model that fills with the reddest pixel that it may copy."""
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         source = rgb[~hole if avoid is None else ~(hole | avoid)].astype(int)

@@ -1,4 +1,4 @@
-"""The actions of /create: what is offered, and which values are taken."""
+"""The actions of /create: which are offered, and which values are accepted."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The oracle of person/info follows what the face shows."""
+"""The oracle of person/info depends on the measurements of the face."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,14 +9,14 @@ import pytest
 
 from imaging.picture import Picture, Rgb
 from models.roles import Face
-from pipelines.people.oracle import REQUIREMENTS, oracle_for, measure, sharpness
+from pipelines.people.oracle import REQUIREMENTS, measure, oracle_for, sharpness
 
 ALL = set(REQUIREMENTS)
 
 
 @pytest.fixture
 def portrait(photo: Callable[[str], Picture]) -> Rgb:
-    """The astronaut's head with all its hair, the face enlarged to some 260 px and sharpened."""
+    """The astronaut's head with all its hair; the face is enlarged to about 260 px and sharpened."""
     crop = photo("astronaut").rgb[0:190, 130:320]
     large = cv2.resize(crop, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     blurred = cv2.GaussianBlur(large, (0, 0), 3)
@@ -27,7 +27,7 @@ FACE = Face((140, 235, 265, 265), np.zeros((5, 2), np.float32), score=1, yaw=0, 
 
 
 def high(face: Face, rgb: Rgb) -> set[str]:
-    """Name the actions whose every prospect is high; a mixed action would be a fault."""
+    """Return the actions with only high ratings; an action with mixed ratings fails the test."""
     oracle = oracle_for(face, rgb)
     assert all(len(set(prospects.values())) == 1 for prospects in oracle.values())
     return {name for name, prospects in oracle.items() if "high" in prospects.values()}

@@ -1,4 +1,4 @@
-"""Admission: a full house answers 429 and says when to come again."""
+"""The concurrency limit: a full server answers 429 with Retry-After."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Lists of objects in multipart and urlencoded bodies, where they come as JSON text."""
+"""Lists of objects in multipart and urlencoded bodies, which contain them as JSON text."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ CHANGE = {"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}
 
 @pytest.fixture
 def path(client: TestClient) -> str:
-    """The route objects/remove of a registered picture."""
+    """The path of objects/remove for a registered picture."""
     answer = client.post("/v1/register", json={"file": b64(photo())})
     return f"/v1/{answer.json()['visual_id']}/objects/remove"
 

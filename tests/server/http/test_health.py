@@ -15,7 +15,7 @@ from tests.helpers.fake_models import FakeModels
 
 
 class SlowModels(FakeModels):
-    """Models whose start waits for a signal."""
+    """Models that wait for a signal when they are loaded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class SlowModels(FakeModels):
         self.fault: Exception | None = None
 
     def warm_up(self) -> None:
-        """Wait, then fail where told to."""
+        """Wait, then raise if the test says so."""
         self.start.wait(10)
         if self.fault:
             raise self.fault

@@ -1,4 +1,4 @@
-"""Picture URLs: what is fetched, what is refused, and that no private address is ever spoken to."""
+"""Picture URLs: which are fetched, which are refused; no private address gets a connection."""
 
 import asyncio
 import ssl
@@ -18,7 +18,7 @@ Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 class Host:
-    """An HTTP server on 127.0.0.1 that answers each path as told and keeps what it was asked."""
+    """An HTTP server on 127.0.0.1 with an answer for each path; it records the requests."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
@@ -49,7 +49,7 @@ class Host:
             self.asked.append(head)
             await self.answers[head.split()[1]](writer)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the fetcher has hung up
+            pass  # the fetcher has disconnected
         finally:
             writer.close()
 

@@ -1,4 +1,4 @@
-"""Which addresses count as the public internet."""
+"""Which addresses are public."""
 
 from ipaddress import ip_address
 

@@ -20,15 +20,15 @@ from tests.helpers.requests import TOKEN, b64, photo
 
 @pytest.fixture
 def link(client: TestClient) -> str:
-    """The link of a fresh result, without its address."""
+    """The link of a new result, without the server's address."""
     answer = client.post("/v1/background/remove", json={"file": b64(photo())})
-    client.headers.pop("api_token")  # the link itself is the permission
+    client.headers.pop("api_token")  # the link is the permission
     parts = urlsplit(answer.json()["result_url"])
     return f"{parts.path}?{parts.query}"
 
 
 def altered(link: str, **changes: str) -> str:
-    """Change a link's query."""
+    """Return a link with a changed query."""
     parts = urlsplit(link)
     return f"{parts.path}?{urlencode(dict(parse_qsl(parts.query)) | changes)}"
 

@@ -1,4 +1,4 @@
-"""sync=false: links at once, then the whole result, whatever happens to the process in between."""
+"""sync=false: links at once, then the complete result, even if the process ends in between."""
 
 import io
 import threading
@@ -22,8 +22,8 @@ from tests.helpers.requests import TOKEN, b64, encode, mask, photo
 Wait = Callable[[Callable[[], bool]], None]
 
 
-class Held(FakeModels):
-    """Models that work only once they are let."""
+class BlockingModels(FakeModels):
+    """Models that wait until the test lets them run."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,13 +31,13 @@ class Held(FakeModels):
         self.let = threading.Event()
 
     def before(self, role: Role[Any]) -> None:
-        """Wait."""
+        """Wait until the test lets the call run."""
         self.begun.set()
         assert self.let.wait(10)
 
 
 def test_the_link_is_404_until_the_result_is_whole(tmp_path: Path, wait_until: Wait) -> None:
-    models = Held()
+    models = BlockingModels()
     with TestClient(create_app(Settings(data_dir=tmp_path), models), headers=TOKEN) as client:
         answer = client.post("/v1/background/remove", json={"file": b64(photo()), "sync": False})
         assert answer.status_code == 200
@@ -65,14 +65,14 @@ def test_a_job_that_a_stopped_process_left_is_done_by_the_next(
     tmp_path: Path, wait_until: Wait
 ) -> None:
     settings = Settings(data_dir=tmp_path, workers=1)
-    held = Held()
+    models = BlockingModels()
     body = {"file": b64(photo()), "sync": False}
     links = []
-    with TestClient(create_app(settings, held), headers=TOKEN) as client:
+    with TestClient(create_app(settings, models), headers=TOKEN) as client:
         for _ in range(3):
             links.append(local(client.post("/v1/crop", json=body).json()["result_url"]))
-        assert held.begun.wait(10)
-        stopper = threading.Timer(0.5, held.let.set)  # the first ends while the process stops
+        assert models.begun.wait(10)
+        stopper = threading.Timer(0.5, models.let.set)  # the first ends while the process stops
         stopper.start()
     stopper.join()
     assert len(list((tmp_path / "results").rglob("*.png"))) < 3
@@ -113,7 +113,7 @@ def test_a_picture_that_is_refused_is_refused_at_once(client: TestClient, data: 
 
 
 def test_one_job_too_many_is_429(tmp_path: Path) -> None:
-    models = Held()
+    models = BlockingModels()
     settings = Settings(data_dir=tmp_path, max_waiting=1)
     body: dict[str, Any] = {"file": b64(photo()), "sync": False}
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
@@ -145,7 +145,7 @@ def test_a_store_that_takes_nothing_is_503_and_keeps_no_half(
 
 
 class TestModeration:
-    """content_moderation, judged by a stand-in that takes offence at red."""
+    """content_moderation with a fake model that blocks red."""
 
     red = encode(Image.new("RGB", (300, 300), (255, 0, 0)))
     green = encode(Image.new("RGB", (300, 300), (0, 200, 0)))
