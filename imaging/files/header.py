@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from imaging.errors import DamagedPictureError, EmptyPictureError, NotAPictureError
+from imaging.files.exif import orientation
 
 Format = Literal["JPEG", "PNG", "WEBP"]
 EXTENSIONS: dict[Format, str] = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
@@ -40,7 +41,6 @@ _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 # All but 0xFF00 (a data byte within a scan), restart markers (no length) and fill bytes.
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _JPEG_NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})
-_ORIENTATION_TAG = 0x0112
 
 
 @dataclass
@@ -149,7 +149,7 @@ def _read_jpeg(data: memoryview) -> Container:
             found.bits, found.height, found.width, channels = struct.unpack_from(">BHHB", body)
             found.mode = _JPEG_MODES.get(channels, "")
         elif marker == 0xE1 and bytes(body[:6]) == b"Exif\0\0":
-            found.orientation = _orientation(body[6:])
+            found.orientation = orientation(body[6:])
         elif marker == 0xE2 and bytes(body[:12]) == b"ICC_PROFILE\0":
             profile[body[12]] = body[13], bytes(body[14:])
         if not first_scan and (marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE):
@@ -207,7 +207,7 @@ def _read_png(data: memoryview) -> Container:
         elif kind == b"acTL":
             (found.frames,) = struct.unpack_from(">I", body)
         elif kind == b"eXIf":
-            found.orientation = _orientation(body)
+            found.orientation = orientation(body)
         elif kind == b"iCCP":
             found.profile = _inflate_profile(body)
         elif kind == b"tRNS":
@@ -261,7 +261,7 @@ def _read_webp(data: memoryview) -> Container:
         elif kind in (b"VP8 ", b"VP8L") and not extended:
             _read_webp_frame(kind, body, found)
         elif kind == b"EXIF":
-            found.orientation = _orientation(body[6:] if bytes(body[:6]) == b"Exif\0\0" else body)
+            found.orientation = orientation(body[6:] if bytes(body[:6]) == b"Exif\0\0" else body)
         elif kind == b"ICCP" and length <= _MAX_PROFILE_BYTES:
             found.profile = bytes(body)
         found.frames += kind in (b"VP8 ", b"VP8L", b"ANMF")
@@ -280,21 +280,3 @@ def _read_webp_frame(kind: bytes, body: memoryview, found: Container) -> None:
         (packed,) = struct.unpack_from("<I", body, 1)
         found.width, found.height = 1 + (packed & 0x3FFF), 1 + (packed >> 14 & 0x3FFF)
         found.mode = "RGBA" if packed >> 28 & 1 else "RGB"
-
-
-def _orientation(tiff: memoryview) -> int:
-    """Find the orientation in the first directory of an EXIF block (CIPA DC-008); 1 if unclear."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(tiff[:4]))
-    if order is None:
-        return 1
-    try:
-        (directory,) = struct.unpack_from(order + "I", tiff, 4)
-        (entries,) = struct.unpack_from(order + "H", tiff, directory)
-        for entry in range(directory + 2, directory + 2 + 12 * entries, 12):
-            tag, kind = struct.unpack_from(order + "HH", tiff, entry)
-            if tag == _ORIENTATION_TAG:
-                (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), tiff, entry + 8)
-                return value if 1 <= value <= 8 else 1
-    except struct.error:  # damaged EXIF is no reason to refuse the picture
-        pass
-    return 1
