@@ -2,18 +2,17 @@
 
 import struct
 from io import BytesIO
-from typing import Any
 
 import cv2
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from PIL import JpegImagePlugin, PngImagePlugin
+from PIL import JpegImagePlugin
 
 from imaging.errors import DamagedPictureError
 from imaging.files.header import Container, read_container
 from imaging.files.icc import Samples, to_srgb
-from imaging.files.png_reader import decode_png
+from imaging.files.png_decoder import decode_png
 from imaging.picture import Alpha8, Picture
 
 # What decoders raise on damaged files. Pillow turns a reader's IndexError, KeyError, TypeError and
@@ -119,32 +118,12 @@ def _decode_jpeg(found: Container) -> tuple[Samples, None]:
 
 
 def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
-    """Decode a PNG of any kind: fast where `decode_png` takes it, by Pillow where not."""
+    """Decode a PNG of any kind; a colour key and a palette's transparency become alpha."""
     stored = decode_png(found)
-    if stored is None:
-        # Pillow's class itself rather than Image.open, which judges the size by a process-wide limit.
-        with PngImagePlugin.PngImageFile(BytesIO(found.pixel_file())) as image:
-            if found.mode == "P":
-                mode = "RGBA" if found.transparency else "RGB"
-                return _split_alpha(np.asarray(image.convert(mode)))
-            stored = np.asarray(image.convert("L") if found.mode == "1" else image)
-    key = _colour_key_alpha(stored, found) if found.transparency else None
-    samples, alpha = _split_alpha(_TO_8_BITS[stored] if found.mode == "I;16" else stored)
-    return samples, alpha if key is None else key
-
-
-def _colour_key_alpha(stored: NDArray[np.integer[Any]], found: Container) -> Alpha8 | None:
-    """Return alpha 0 where a pixel has the one colour that tRNS names as transparent."""
-    channels = {"1": 1, "L": 1, "I;16": 1, "RGB": 3}.get(found.mode)
-    if channels is None or found.transparency is None:
-        return None
-    key = np.array(struct.unpack_from(f">{channels}H", found.transparency))
-    if found.mode == "RGB" and found.bits == 16:
-        key >>= 8  # Pillow keeps the upper half of 16-bit colours
-    elif found.bits < 8:
-        key = key * 255 // (2**found.bits - 1)
-    colour = tuple(map(float, key))
-    return np.asarray(cv2.bitwise_not(cv2.inRange(stored, colour, colour)), np.uint8)
+    samples = (
+        _TO_8_BITS[stored] if stored.dtype == np.uint16 else stored.astype(np.uint8, copy=False)
+    )
+    return _split_alpha(samples[..., 0] if samples.shape[2] == 1 else samples)
 
 
 def _decode_webp(found: Container) -> tuple[Samples, Alpha8 | None]:

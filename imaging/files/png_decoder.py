@@ -1,0 +1,82 @@
+"""Decodes PNG files with libvips, also those that libpng refuses though all their rows are there."""
+
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging.errors import DamagedPictureError
+from imaging.files.header import Container
+from imaging.files.libvips import load_png
+from imaging.files.png_writer import SIGNATURE, write_chunk
+
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples of a pixel, by colour type."""
+_KEY_BYTES = {0: 2, 2: 6}
+"""Length of tRNS, by colour type; with a palette one byte for each of its colours at most."""
+_PIECE = 1 << 20
+
+
+def decode_png(found: Container) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Decode a PNG to height x width x channels: uint8, or uint16 for greys of 16 bits (I;16).
+
+    Channels are grey, grey and alpha, RGB, or RGBA; of 16-bit colours the upper half is taken.
+    Raises DamagedPictureError where rows are missing or a checksum contradicts them.
+    """
+    try:
+        return _load(found.pixel_file(), found)
+    except DamagedPictureError:
+        return _load(_rewritten(found), found)
+
+
+def _load(file: bytes | memoryview, found: Container) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Decode `file`, which holds what was found; libpng skips a tRNS that it finds wrong."""
+    stored = load_png(file, keep_16_bits=found.mode == "I;16")
+    if (stored.shape[2] in (2, 4)) != found.alpha:
+        raise DamagedPictureError("PNG")
+    return stored
+
+
+def _rewritten(found: Container) -> memoryview:
+    """Return the file with its rows in new chunks, behind PLTE and a tRNS of the right length.
+
+    libpng refuses what ends right after the last row, and what has a wrong checksum over an IDAT
+    chunk alone. Rows that contradict zlib's checksum, where it is there, raise DamagedPictureError.
+    """
+    chunks = {bytes(part[4:8]): part for part in found.parts}
+    width, height, bits, colour_type = struct.unpack_from(">IIBB", chunks[b"IHDR"], 8)
+    file = BytesIO()
+    file.write(SIGNATURE + chunks[b"IHDR"] + chunks.get(b"PLTE", b""))
+    if b"tRNS" in chunks:
+        colours = max(0, len(chunks.get(b"PLTE", b"")) - 12) // 3
+        _write_cut(file, chunks[b"tRNS"], _KEY_BYTES.get(colour_type, colours))
+    row = -(-width * _CHANNELS[colour_type] * bits // 8)
+    packed = b"".join(_body(part) for part in found.parts if bytes(part[4:8]) == b"IDAT")
+    try:
+        # An interlaced file has up to 1.875 times the rows and 7 more, each up to 2 bytes longer.
+        rows = memoryview(zlib.decompressobj().decompress(packed, height * (row + 4) + 14))
+    except zlib.error as fault:
+        raise DamagedPictureError("PNG") from fault
+    deflater = zlib.compressobj(0)
+    for start in range(0, len(rows), _PIECE):
+        write_chunk(file, b"IDAT", deflater.compress(rows[start : start + _PIECE]))
+    write_chunk(file, b"IDAT", deflater.flush())
+    write_chunk(file, b"IEND", b"")
+    return file.getbuffer()
+
+
+def _body(chunk: memoryview) -> memoryview:
+    """Return what a chunk holds; less where the file ends within it."""
+    (length,) = struct.unpack_from(">I", chunk)
+    return chunk[8 : 8 + length]
+
+
+def _write_cut(file: BytesIO, chunk: memoryview, length: int) -> None:
+    """Write a chunk cut to `length`; its checksum is its own where nothing is cut."""
+    body = _body(chunk)
+    if len(body) > length:
+        write_chunk(file, bytes(chunk[4:8]), bytes(body[:length]))
+    else:
+        file.write(chunk)

@@ -1,0 +1,116 @@
+"""How little libvips may do: one loader, one thread for a picture, nothing kept, nothing said."""
+
+import io
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image
+
+from imaging.errors import DamagedPictureError, NotAPictureError
+from imaging.files.decode import decode
+from imaging.files.libvips import load_png
+from tests.helpers.places import ROOT
+
+PHOTO = Image.fromarray(np.random.default_rng(3).integers(0, 256, (30, 40, 3), np.uint8))
+
+
+def save(format: str) -> bytes:
+    stream = io.BytesIO()
+    PHOTO.save(stream, format)
+    return stream.getvalue()
+
+
+OTHERS = {
+    "svg": b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='9'/></svg>",
+    "pdf": b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>",
+    "avif": b"\0\0\0\x1cftypavif\0\0\0\0avifmif1miaf" + bytes(40),
+    "csv": b"1,2\n3,4\n",
+    **{name: save(name) for name in ("GIF", "TIFF", "PPM", "JPEG", "WEBP")},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_other_format_is_recognized(name: str) -> None:
+    with pytest.raises(pyvips.Error):
+        pyvips.Image.new_from_buffer(OTHERS[name], "")
+
+
+@pytest.mark.parametrize(
+    "loader",
+    ["svgload", "gifload", "tiffload", "jpegload", "webpload", "csvload", "vipsload", "rawload"],
+)
+def test_every_other_loader_is_blocked(loader: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(OTHERS["svg"])
+    size = [1, 1, 1] if loader == "rawload" else []
+    with pytest.raises(pyvips.Error, match="operation is blocked"):
+        getattr(pyvips.Image, loader)(path, *size)
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in ("JPEG", "WEBP")])
+def test_a_forged_signature_reaches_no_other_loader(name: str) -> None:
+    with pytest.raises(NotAPictureError):
+        decode(OTHERS[name])
+    forged = b"\x89PNG\r\n\x1a\n"
+    for data in (forged + OTHERS[name], forged + OTHERS[name][8:]):
+        with pytest.raises(DamagedPictureError):
+            decode(data)
+        with pytest.raises(DamagedPictureError):
+            load_png(data)
+    with pytest.raises(DamagedPictureError):
+        load_png(OTHERS[name])
+
+
+def test_nothing_is_kept() -> None:
+    for _ in range(3):
+        load_png(save("PNG"))
+    assert pyvips.cache_get_max() == 0
+    assert pyvips.voperation.cache_get_size() == 0
+
+
+def test_a_picture_has_one_thread() -> None:
+    assert pyvips.voperation.concurrency_get() == 1
+
+
+def test_damage_is_no_event_for_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    data = bytearray(save("PNG"))
+    data[data.index(b"IDAT") + 40] ^= 1
+    for damaged in (bytes(data), bytes(data[:200]), bytes(data[:20])):
+        with pytest.raises(DamagedPictureError):
+            load_png(damaged)
+    assert caplog.records == []
+
+
+def test_nothing_is_printed() -> None:
+    program = """
+import logging
+logging.basicConfig(level=logging.INFO)
+from imaging.files.decode import decode
+from imaging.files.header import DamagedPictureError
+for length in (20, 40, 200, 1000):
+    try:
+        decode(DATA[:length])
+    except DamagedPictureError:
+        continue
+    raise SystemExit("no damage")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", f"DATA = {save('PNG')!r}\n{program}"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_a_message_with_bytes_of_the_file_is_damage() -> None:
+    data = save("PNG")
+    for kind in (b"\xff\xfeAT", b"\x80\x81\x82\x83"):
+        with pytest.raises(DamagedPictureError):
+            load_png(data.replace(b"IDAT", kind))
