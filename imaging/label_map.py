@@ -1,9 +1,11 @@
-"""Label maps: overlapping masks become one map of numbered parts."""
+"""Label maps: overlapping masks become one map of numbered parts; where each part of a map is."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from imaging.picture import Labels, Mask
 from imaging.resize import resize
@@ -37,6 +39,28 @@ def by_area(labels: Labels) -> Labels:
     numbers = np.zeros(256, np.uint8)
     numbers[order] = np.arange(1, len(order) + 1)
     return np.asarray(cv2.LUT(labels, numbers), np.uint8)
+
+
+def label_boxes(labels: Labels) -> dict[int, tuple[int, int, int, int]]:
+    """Return the bounding box of each part, by ascending number: left, top, right, bottom.
+
+    Pixels; right and bottom are the first ones beyond the part.
+    """
+    rows, columns = _numbers_by_row(labels), _numbers_by_row(cv2.transpose(labels))
+    boxes = {}
+    for number in np.flatnonzero(rows.any(axis=0)).tolist():
+        y, x = np.flatnonzero(rows[:, number]), np.flatnonzero(columns[:, number])
+        if number:
+            boxes[number] = int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1
+    return boxes
+
+
+def _numbers_by_row(labels: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which numbers are in each row of a map: rows x 256."""
+    present = np.zeros((len(labels), 256), np.bool_)
+    for numbers, row in zip(present, labels, strict=True):
+        numbers[row] = True
+    return present
 
 
 def _enlarge(mask: Mask, width: int, height: int) -> Mask:

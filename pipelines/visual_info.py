@@ -1,14 +1,13 @@
 """Describe a visual: one entry for each person, each object and the background."""
 
 import math
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
-from scipy import ndimage
 
+from imaging.label_map import label_boxes
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize, within_area
 from models.roles import Models
@@ -51,27 +50,22 @@ def objects(labels_map: NDArray[np.uint8]) -> list[Entry]:
     mask's id as text; `rect` is its bounding box. `labels` is empty, because no model says what the
     object is. The oracle depends on the object's size: "low" for a large one.
     """
+    counts = cv2.calcHist([labels_map], [0], None, [256], [0, 256]).ravel()
     return [
         {
             "actions": {"remove": [True]},
             "id": str(mask_id),
             "labels": [],
             "oracle": {
-                "remove": {"remove": "low" if count > _LARGE_SHARE * labels_map.size else "high"}
+                "remove": {
+                    "remove": "low" if counts[mask_id] > _LARGE_SHARE * labels_map.size else "high"
+                }
             },
-            "rect": _as_rect(x.start, y.start, x.stop, y.stop),
+            "rect": _as_rect(*box),
             "type": "object",
         }
-        for mask_id, count, (y, x) in _masks(labels_map)
+        for mask_id, box in label_boxes(labels_map).items()
     ]
-
-
-def _masks(labels_map: NDArray[np.uint8]) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
-    """Yield the id of each mask in a map, its number of pixels, and its rows and columns."""
-    counts = cv2.calcHist([labels_map], [0], None, [256], [0, 256]).ravel()
-    for mask_id, place in enumerate(ndimage.find_objects(labels_map), start=1):
-        if place is not None:
-            yield mask_id, int(counts[mask_id]), place
 
 
 def background(rgb: Rgb, alpha: Alpha8) -> list[Entry]:

@@ -63,7 +63,7 @@ CARDS: tuple[Card, ...] = (
         name="felzenszwalb",
         backend="models.backends.classical.felzenszwalb:Felzenszwalb",
         files=(),
-        licence="no weights; scikit-image BSD-3-Clause",
+        licence="no weights; our own code, Apache-2.0",
         memory_mb=200,
     ),
     Card(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from imaging.label_map import by_area, label_map
+from imaging.label_map import by_area, label_boxes, label_map
 from imaging.picture import Labels
 
 
@@ -52,3 +52,13 @@ def test_masks_grow_to_the_size_of_the_picture_with_straight_edges() -> None:
 def test_numbering_again_keeps_the_parts() -> None:
     labels: Labels = np.array([[0, 7, 7], [3, 3, 3]], np.uint8)
     assert by_area(labels).tolist() == [[0, 2, 2], [1, 1, 1]]
+
+
+def test_each_part_has_its_box_and_nothing_else_has() -> None:
+    labels = np.zeros((5, 7), np.uint8)
+    assert label_boxes(labels) == {}
+    labels[1, 2], labels[3, 5], labels[4, 0], labels[4, 6] = 9, 9, 255, 3
+    assert label_boxes(labels) == {3: (6, 4, 7, 5), 9: (2, 1, 6, 4), 255: (0, 4, 1, 5)}
+    assert list(label_boxes(labels)) == [3, 9, 255]
+    labels[:] = 1
+    assert label_boxes(labels) == {1: (0, 0, 7, 5)}

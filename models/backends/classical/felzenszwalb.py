@@ -11,8 +11,8 @@ from typing import Self
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import felzenszwalb
 
+from imaging.graph_segmentation import graph_segments
 from imaging.picture import Labels, Rgb
 from imaging.resize import resize, resize_labels, within_side
 from models.device import DeviceConfig
@@ -53,14 +53,13 @@ class Felzenszwalb:
         return _enlarge(parts, width, height)
 
 
-def _merge(rgb: Rgb) -> NDArray[np.intp]:
+def _merge(rgb: Rgb) -> NDArray[np.int32]:
     """Group the pixels of `rgb`. Return height x width numbers, from 0, in no order."""
     smallest = max(1, int(_SMALLEST * rgb.shape[0] * rgb.shape[1]))
-    parts: NDArray[np.intp] = felzenszwalb(rgb, scale=_SCALE, sigma=_SIGMA, min_size=smallest)
-    return parts
+    return graph_segments(rgb, _SCALE, _SIGMA, smallest)
 
 
-def _keep_largest(parts: NDArray[np.intp]) -> Labels:
+def _keep_largest(parts: NDArray[np.int32]) -> Labels:
     """Give the largest parts numbers from 1, the largest first. The other parts become 0."""
     areas = np.bincount(parts.ravel())
     order = np.argsort(-areas, kind="stable")
