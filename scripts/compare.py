@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-import httpx
+import httpx2 as httpx
 
 from scripts.result_differences import differences
 from scripts.route_calls import Recorder, every_route

@@ -110,7 +110,7 @@ def _faces() -> Image.Image:
 class Recorder:
     """Makes calls of one server and keeps what comes back in a folder.
 
-    client: of httpx, or one like it; its base address is the server's. pictures: the file of each
+    client: of httpx2, or one like it; its base address is the server's. pictures: the file of each
     picture by its name.
     """
 

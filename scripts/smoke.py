@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from PIL import Image, ImageDraw
 
 PHOTOS = Path(__file__).parents[1] / "docs" / "photos"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-import httpx
+import httpx2 as httpx
 
 from models.catalog.card import Card, Profile, check_pin
 from models.catalog.source import (

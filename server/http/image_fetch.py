@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
+import httpx2 as httpx
 
 from server.errors import FetchFailedError, FetchTooLargeError
 from server.http.ip_ranges import Network, is_public, parse_address
