@@ -20,22 +20,21 @@ ENV PATH=/venv/bin:$PATH \
 
 FROM base AS sources
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
-# What a set of extras asks for, without the program: this layer, up to 6 GB, is built and shipped anew only
-# when pyproject.toml changes.
-RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-groups = {'cpu': ['cluster'], 'cuda': ['gpu', 'cluster']}; \
-[open(f'/src/{g}.txt', 'w').write('\n'.join(p['dependencies'] + \
-[r for e in extras for r in p['optional-dependencies'][e]])) for g, extras in groups.items()]" \
-    && python -m venv /venv
+RUN python -m venv /venv
+# The dependencies without the program: this layer, up to 6 GB, is built and shipped anew only when they change.
+COPY deploy/requirements ./requirements
 
 FROM sources AS cpu-dependencies
-RUN --mount=type=cache,target=/root/.cache/pip /venv/bin/pip install --requirement cpu.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /venv/bin/pip install --require-hashes --requirement requirements/cluster.txt
 
 FROM sources AS cuda-dependencies
-RUN --mount=type=cache,target=/root/.cache/pip /venv/bin/pip install --requirement cuda.txt
+RUN --mount=type=cache,target=/root/.cache/pip \
+    /venv/bin/pip install --require-hashes --requirement requirements/gpu-cluster.txt
 
-FROM sources AS program
+FROM base AS program
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
 COPY server ./server
 COPY models ./models
 COPY pipelines ./pipelines
