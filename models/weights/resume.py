@@ -30,7 +30,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASC
 
 
 class SourceError(Exception):
-    """This source cannot give the file; the next is tried."""
+    """One source cannot give the file; the next source is tried."""
 
 
 class _BrokenOffError(Exception):

@@ -44,12 +44,8 @@ class Site:
         return f'"{hashlib.md5(self.body).hexdigest()}"'
 
 
-@pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("models.weights.resume.FIRST_PAUSE_S", 0.01)
-    made = Site()
+def handler(site: Site) -> type[BaseHTTPRequestHandler]:
+    """Return a handler that answers as `site` says, and notes there what is asked for."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -57,52 +53,64 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         def do_GET(self) -> None:
             self.close_connection = True
             wanted = self.headers.get("Range")
-            made.asked.append(wanted)
+            site.asked.append(wanted)
             assert self.headers.get("Accept-Encoding") == "identity"
-            status = made.statuses.pop(0) if made.statuses else 200
-            if status != 200:
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
+            status = site.statuses.pop(0) if site.statuses else 200
             start = 0
-            if wanted and made.ranges and self.headers.get("If-Range") == made.etag:
+            if wanted and site.ranges and self.headers.get("If-Range") == site.etag:
                 start = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            self.answer(start)
+            if status != 200:
+                self.send_empty(status)
+            elif start >= len(site.body):
+                self.send_empty(416, f"bytes */{len(site.body)}")
+            else:
+                self.send_head(start)
+                self.send_body(site.body[start:])
 
-        def answer(self, start: int) -> None:
-            total = len(made.body)
-            if start >= total:
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{total}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
+        def send_empty(self, status: int, content_range: str = "") -> None:
+            self.send_response(status)
+            if content_range:
+                self.send_header("Content-Range", content_range)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def send_head(self, start: int) -> None:
+            total = len(site.body)
             self.send_response(206 if start else 200)
             if start:
-                told = made.content_range or f"bytes {start}-{total - 1}/{total}"
-                self.send_header("Content-Range", told)
-            if made.versions:
-                self.send_header("ETag", made.etag)
-            body = made.body[start:]
-            if made.chunked:
+                stated = site.content_range or f"bytes {start}-{total - 1}/{total}"
+                self.send_header("Content-Range", stated)
+            if site.versions:
+                self.send_header("ETag", site.etag)
+            if site.chunked:
                 self.send_header("Transfer-Encoding", "chunked")
             else:
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(total - start))
             self.end_headers()
-            end = made.breaks.pop(0) if made.breaks else len(body)
-            made.served += len(body[:end])
-            if made.chunked:
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(body[:end]), body[:end]))
-                if end >= len(body):
-                    self.wfile.write(b"0\r\n\r\n")
-            else:
+
+        def send_body(self, body: bytes) -> None:
+            end = site.breaks.pop(0) if site.breaks else len(body)
+            site.served += len(body[:end])
+            if not site.chunked:
                 self.wfile.write(body[:end])
+                return
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(body[:end]), body[:end]))
+            if end >= len(body):
+                self.wfile.write(b"0\r\n\r\n")
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    return Handler
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("models.weights.resume.FIRST_PAUSE_S", 0.01)
+    made = Site()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler(made))
     made.url = f"http://127.0.0.1:{server.server_port}/net.bin"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
