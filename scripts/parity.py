@@ -1,4 +1,4 @@
-"""Writes the parity table: each published route and field beside what this server makes of it.
+"""Writes the parity table: each published route and field, and what this server does with it.
 
 `--readme` puts it between `<!-- parity -->` and `<!-- /parity -->` in README.md as well.
 """
@@ -12,7 +12,15 @@ from typing import Any
 
 from scripts.openapi import document
 from tests.contract.published import ROUTES, Field, Route
-from tests.contract.trials import DONE, REFUSED, Finding, Laboratory, laboratory
+from tests.contract.trials import (
+    DONE,
+    IDLE,
+    REFUSED,
+    TOLD_BACK,
+    Finding,
+    Laboratory,
+    laboratory,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs" / "parity.md"
@@ -22,13 +30,16 @@ START, END = "<!-- parity -->", "<!-- /parity -->"
 INTRODUCTION = f"""\
 # Parity
 
-Every route and field of the published v1 Image Editing API, in its order, and what profile `lite` of this
-server makes of it. `./scripts/parity` computes this page: types, defaults and bounds are compared with the
-server's OpenAPI document, and each field is tried, by a request without it and one with it. Ours, where the
-page gives nothing, stands in brackets.
+This page lists every route and field of the published v1 Image Editing API, in the published order, and says
+what profile `lite` of this server does with it. `./scripts/parity` computes the page. It compares types,
+defaults and bounds with the server's OpenAPI document, and it tries each field with two requests: one with
+the field and one without. Where the published page gives no default or bound, the table has ours in brackets.
 
-"{DONE}" means that the field changes the result, or the answer, as published; "{REFUSED}" that the request
-is checked as published and then refused with a text that names the profiles that can serve it.
+- "{DONE}": the field changes the result or the answer as published.
+- "{REFUSED}": the server checks the request as published and then answers 506. The text of the answer names the
+  profiles that can serve the request.
+- "{TOLD_BACK}": the server checks the field and returns its value, but the result is the same.
+- "{IDLE}": the server checks the field, but the answer and the result are the same.
 """
 
 _TYPES = {
@@ -68,7 +79,7 @@ def _of_route(findings: Sequence[Finding]) -> str:
     served = any(finding.status == 200 for finding in findings)
     refused = any(finding.status == 506 for finding in findings)
     if served and refused:
-        return f"{DONE} in part, else {REFUSED}"
+        return f"{DONE} in part; the rest {REFUSED}"
     return DONE if served else REFUSED
 
 

@@ -29,8 +29,8 @@ from tests.helpers.fake_models import FakeModels
 
 DONE = "done"
 REFUSED = "506 in `lite`"
-TOLD_BACK = "told back, without effect in `lite`"
-IDLE = "checked, without effect in `lite`"
+TOLD_BACK = "returned, no effect in `lite`"
+IDLE = "checked, no effect in `lite`"
 _LINK = re.compile(r'https?://[^"]+')
 _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
