@@ -36,7 +36,8 @@ def test_the_newest_release_is_the_package_s_version() -> None:
 
 
 def test_every_file_of_a_deployment_names_images_of_this_version() -> None:
-    files = [*ROOT.glob("docker-compose*.yml"), *(ROOT / "deploy").glob("*.yaml")]
+    page = ROOT / "docs" / "deployment.md"
+    files = [*ROOT.glob("docker-compose*.yml"), *(ROOT / "deploy").glob("*.yaml"), page]
     tag = re.compile(r"(?:retouch-(?:cpu|cuda):|newTag: )(\S+)")
     tags = {found for file in files for found in tag.findall(file.read_text())}
     assert tags == {VERSION}
