@@ -35,16 +35,22 @@ def report(found: Findings, rounds: int) -> str:
     """Return everything as Markdown."""
     parts = [_machine(rounds)]
     if found.remove:
-        parts += ["### background/remove beside rembg, the same u2netp file", _versus(found.remove)]
+        parts += [
+            "### background/remove compared with rembg, the same u2netp file",
+            _versus(found.remove),
+        ]
         parts += _health(found.remove)
     if found.photographs:
-        parts += ["### Processor time beside bare inference", _photographs(found.photographs)]
+        parts += [
+            "### Processor time compared with bare inference",
+            _photographs(found.photographs),
+        ]
     if found.eraser:
-        parts += ["### eraser beside IOPaint, an equal fill", _versus(found.eraser)]
+        parts += ["### eraser compared with IOPaint, an equal fill", _versus(found.eraser)]
     if found.routes:
         parts += ["### Every other route, one caller", _routes(found.routes)]
     if found.growth:
-        parts += ["### background/remove as pictures grow, one caller", _growth(found.growth)]
+        parts += ["### background/remove by picture size, one caller", _growth(found.growth)]
     if found.soak:
         parts += ["### Memory under load", found.soak]
     return "\n\n".join(parts)
@@ -53,9 +59,9 @@ def report(found: Findings, rounds: int) -> str:
 def _machine(rounds: int) -> str:
     return (
         f"Measured on {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()};"
-        f" servers by turns, {rounds} rounds. Requests as JPEG (quality 92) or PNG over HTTP on loopback;"
-        " ours with a token, its result stored on disk, signed, and fetched by its link within the time"
-        " given. CPU and memory are of the server's whole process tree."
+        f" servers in turn, {rounds} rounds. Requests as JPEG (quality 92) or PNG over HTTP on loopback;"
+        " ours with a token; its result is stored on disk and fetched by its signed link, and the time"
+        " includes that. CPU and memory are those of the server's whole process tree."
     )
 
 
@@ -90,7 +96,7 @@ def _health(cells: Mapping[Row, Mapping[str, Cost]]) -> list[str]:
         if health := by_server[OURS].health:
             p99 = quantile(health, 0.99) * 1000
             lines.append(
-                f"/healthz meanwhile, {picture}, {callers} callers: p99 {p99:.0f} ms"
+                f"/healthz during this, {picture}, {callers} callers: p99 {p99:.0f} ms"
                 f" ({len(health)} calls)."
             )
     return ["\n".join(lines)] if lines else []
