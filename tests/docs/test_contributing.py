@@ -21,6 +21,7 @@ FILES = {
     "models/backends/classical/grabcut.py": "class GrabCut",
     "tests/models/backends/classical/test_grabcut.py": "def test_a_disc_is_the_subject",
     "pipelines/background_grey.py": "def background_grey",
+    "tests/pipelines/test_background_grey.py": "def test_only_the_background_turns_grey",
     "server/v1/background_grey.py": "OPERATION = Operation(",
     "tests/server/test_background_grey.py": "def test_the_background_turns_grey",
 }

@@ -21,6 +21,7 @@ EXAMPLES = {
         "server/v1/background_grey.py",
         "tests/models/backends/classical/test_grabcut.py",
         "tests/pipelines/test_background_grey.py",
+        "tests/server/test_background_grey.py",
     }
 }
 """Files that a page tells its reader to write."""
