@@ -15,8 +15,7 @@ from models.runtime.pool import Pool
 from tests.helpers.places import PHOTOS, RAY_TOKEN, ROOT
 from tests.helpers.services import Postgres, SeaweedFs
 
-# Ray reads these once, as the first test that needs it imports it: no telemetry, and no cluster but for those
-# who know the token.
+# Ray reads these when it is first imported: no telemetry, and no access to a cluster without the token.
 os.environ.update(
     RAY_USAGE_STATS_ENABLED="0",
     RAY_ENABLE_AUTO_CONNECT="0",
@@ -24,17 +23,19 @@ os.environ.update(
     RAY_AUTH_TOKEN=RAY_TOKEN,
 )
 
-# The torch backends are tested where torch is, as `scripts/test` does.
+# The torch backends are tested only where torch is installed; `scripts/test` sees to that.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["generative"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let a change of results be taken on; see tests/golden/kept.py."""
-    parser.addoption("--renew-golden", action="store_true", help="keep the results as they are now")
+    """Add the option that replaces the golden results; see tests/golden/kept.py."""
+    parser.addoption(
+        "--renew-golden", action="store_true", help="store the results as they are now"
+    )
 
 
-# What `scripts/test --fast` leaves out: folders whose tests start whole servers, clusters or browsers or call
-# every route, tests that need a database or a store, and tests that are marked slow by themselves.
+# `scripts/test --fast` leaves out: these folders, whose tests start servers, clusters or browsers or call every
+# route; tests that need a database or a store; and tests with the marker `slow`.
 _SLOW_FOLDERS = frozenset({"browser", "cluster", "contract", "deploy", "golden", "process"})
 _SLOW_FIXTURES = frozenset({"postgres", "seaweed"})
 
@@ -50,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def weights_dir() -> Path:
-    """Where the `lite` weights lie; the pool fetches what is missing."""
+    """The folder of the `lite` weights; the pool fetches what is missing."""
     return Path(os.environ.get("RETOUCH_DATA_DIR", ROOT / "data")) / "weights"
 
 
@@ -88,12 +89,12 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait for something that happens soon, ten seconds at most."""
+    """Wait until a condition holds, ten seconds at most."""
 
     def wait(happened: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 10
         while not happened():
-            assert time.monotonic() < deadline, "it did not happen"
+            assert time.monotonic() < deadline, "the condition did not become true"
             time.sleep(0.01)
 
     return wait

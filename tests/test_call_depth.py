@@ -1,4 +1,4 @@
-"""A model is a few steps from the pipeline that calls it; see tests/generative/test_call_depth.py too."""
+"""Few of our own frames lie between pipeline and model; see also tests/generative/test_call_depth.py."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from scripts.route_calls import picture
 from tests.helpers.call_depth import traced_matting
 
 FRAMES, FILES = 2, 2
-"""Of our own from a pipeline's to its model's, both included."""
+"""Our own frames and files from the pipeline to its model, both included."""
 
 
 def test_few_frames_and_files_lie_between_pipeline_and_model(

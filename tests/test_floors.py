@@ -1,4 +1,4 @@
-"""Imports go downwards only: server, pipelines, models, imaging; server to storage; nothing points back."""
+"""Imports go down only: server, pipelines, models, imaging; and server, storage."""
 
 import ast
 from pathlib import Path
@@ -13,11 +13,11 @@ BELOW = {
     "imaging": {"imaging"},
     "storage": {"storage"},
 }
-FLOORS = set(BELOW) | {"tests", "scripts"}
+LAYERS = set(BELOW) | {"tests", "scripts"}
 
 
 def imports(file: Path) -> set[str]:
-    """Name the top-level packages that a file imports, inside functions too."""
+    """Return the top-level packages that a file imports, inside functions too."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -29,7 +29,7 @@ def imports(file: Path) -> set[str]:
 
 
 def modules(file: Path) -> set[str]:
-    """Name the packages of two parts that a file imports from, as `models.tiny`."""
+    """Return what a file imports, cut to two parts, such as `models.tiny`."""
     found = set[str]()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -39,46 +39,46 @@ def modules(file: Path) -> set[str]:
     return {".".join(name.split(".")[:2]) for name in found}
 
 
-@pytest.mark.parametrize("floor", BELOW)
-def test_a_floor_imports_only_what_lies_below(floor: str) -> None:
-    files = list((ROOT / floor).rglob("*.py"))
+@pytest.mark.parametrize("layer", BELOW)
+def test_a_layer_imports_only_lower_layers(layer: str) -> None:
+    files = list((ROOT / layer).rglob("*.py"))
     assert files
     for file in files:
-        upwards = (imports(file) & FLOORS) - BELOW[floor]
+        upwards = (imports(file) & LAYERS) - BELOW[layer]
         assert not upwards, f"{file.relative_to(ROOT)} imports {upwards}"
 
 
-@pytest.mark.parametrize("floor", BELOW)
-def test_every_module_opens_with_a_sentence(floor: str) -> None:
-    for file in (ROOT / floor).rglob("*.py"):
+@pytest.mark.parametrize("layer", BELOW)
+def test_every_module_opens_with_a_sentence(layer: str) -> None:
+    for file in (ROOT / layer).rglob("*.py"):
         docstring = ast.get_docstring(ast.parse(file.read_text()))
         assert docstring, file
         assert docstring.splitlines()[0].endswith((".", ":")), file
 
 
-def test_torch_is_imported_by_its_own_backends_alone() -> None:
+def test_only_torch_backends_import_torch() -> None:
     backends = ROOT / "models" / "backends"
-    alone = {backends / "torch", backends / "diffusion", ROOT / "models" / "tiny"}
-    for floor in BELOW:
-        for file in (ROOT / floor).rglob("*.py"):
-            if not alone & set(file.parents):
+    allowed = {backends / "torch", backends / "diffusion", ROOT / "models" / "tiny"}
+    for layer in BELOW:
+        for file in (ROOT / layer).rglob("*.py"):
+            if not allowed & set(file.parents):
                 assert not imports(file) & {"torch", "diffusers", "transformers"}, file
 
 
-def test_tiny_models_are_imported_by_nothing_that_serves() -> None:
-    for floor in BELOW:
-        for file in (ROOT / floor).rglob("*.py"):
+def test_no_serving_code_imports_tiny_models() -> None:
+    for layer in BELOW:
+        for file in (ROOT / layer).rglob("*.py"):
             if ROOT / "models" / "tiny" not in file.parents:
                 assert "models.tiny" not in modules(file), file
                 assert "def make_tiny" not in file.read_text(), file
 
 
-def test_ray_is_imported_by_the_cluster_engine_alone() -> None:
+def test_only_the_cluster_engine_imports_ray() -> None:
     engine = ROOT / "models" / "runtime" / "ray"
-    alone = {engine / name for name in ("cluster.py", "deployments.py", "deploy.py")}
-    for floor in BELOW:
-        for file in (ROOT / floor).rglob("*.py"):
-            if file not in alone:
+    allowed = {engine / name for name in ("cluster.py", "deployments.py", "deploy.py")}
+    for layer in BELOW:
+        for file in (ROOT / layer).rglob("*.py"):
+            if file not in allowed:
                 assert "ray" not in imports(file), file
 
 

@@ -15,7 +15,7 @@ PACKAGES = sorted(
 
 
 def lengths(file: Path) -> dict[str, int]:
-    """Return the number of lines of each function in a file, by its line and name."""
+    """Return the number of lines of each function in a file, by "line name"."""
     found = {}
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -1,4 +1,4 @@
-"""The API under contract: how it is called, with which files."""
+"""The API under test: how it is called, and with which files."""
 
 import base64
 import io
@@ -15,10 +15,10 @@ from tests.contract.published import PHOTOGRAPH, Route
 from tests.helpers.places import PHOTOS
 
 Way = Literal["as published", "base64", "file parts", "data URLs"]
-"""How a request is sent: the page's own body and addresses; JSON; multipart; urlencoded."""
+"""How a request is sent: as on the published page, with URLs; JSON; multipart; urlencoded."""
 WAYS: tuple[Way, ...] = ("as published", "base64", "file parts", "data URLs")
 REPLACE_COLOUR = {"image_url": "URL", "bg_prompt": "#1e90ff", "num_results": 2}
-"""A request of background/replace that needs no model of scenes."""
+"""A request of background/replace that needs no generative model."""
 
 
 def _portrait() -> bytes:
@@ -37,25 +37,26 @@ def _mask() -> bytes:
 
 
 FILES = {"portrait.jpg": _portrait(), "mask.png": _mask()}
-"""What the requests are about: one person, and a mask beside her head."""
+"""The pictures of all requests: one person, and a mask beside her head."""
 
 
 @dataclass
 class Api:
-    """One implementation of the API and how to talk to it.
+    """One implementation of the API and clients for it.
 
-    hosted: whether it is the original. pictures: where it can fetch FILES from, None for nowhere.
+    client: sends the token; anonymous: does not. hosted: whether it is the hosted API. pictures: the
+    address where it can fetch FILES, None for none.
     """
 
     client: httpx.Client
-    stranger: httpx.Client
+    anonymous: httpx.Client
     base: str
     hosted: bool
     pictures: str | None
     known: dict[str, str] = field(default_factory=dict)
 
     def send(self, route: Route, fields: Mapping[str, Any], way: Way) -> httpx.Response:
-        """Send a request of a route; `fields` as published, {visual_id} among them by name."""
+        """Send a request of a route; `fields` as published, with `visual_id` for the path."""
         fields = dict(fields)
         path = self.base + route.path.replace("{visual_id}", str(fields.pop("visual_id", "")))
         in_query = {known.name for known in route.fields if known.place == "query"}
@@ -76,7 +77,7 @@ class Api:
         return self.client.request(route.method, path, params=query, json=ready)
 
     def _pictures(self, fields: dict[str, Any], way: Way) -> dict[str, Any]:
-        """Put pictures where the published example has addresses of some."""
+        """Replace the picture URLs of the published example by pictures, sent in the given way."""
         ready: dict[str, Any] = {}
         for name, value in fields.items():
             if value not in ("URL", PHOTOGRAPH["image_url"]):
@@ -98,17 +99,17 @@ class Api:
         return ready
 
     def get(self, link: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Read a link as anyone can who has it: without the token."""
+        """Read a link without the token."""
         parts = urlsplit(link)
         address = link if self.hosted else f"{parts.path}?{parts.query}"
-        return self.stranger.get(address, headers=headers)
+        return self.anonymous.get(address, headers=headers)
 
     def visual(self) -> str:
-        """Give the visual_id of the portrait, registered at the first call."""
+        """Return the visual_id of the portrait; the first call registers it."""
         return str(self._once("visual", self._register))
 
     def person(self) -> str:
-        """Give the id of the person in the portrait."""
+        """Return the id of the person in the portrait."""
         return str(self._once("person", self._person))
 
     def _once(self, name: str, find: Any) -> str:
@@ -127,7 +128,7 @@ class Api:
         return str(answer.json()[0]["id"])
 
     def example(self, route: Route) -> dict[str, Any]:
-        """Give a route's published example about the portrait."""
+        """Return the published example of a route, with the ids of the portrait."""
         fields = json.loads(json.dumps(route.example))
         if "{visual_id}" in route.path:
             fields["visual_id"] = self.visual()
@@ -137,5 +138,5 @@ class Api:
 
 
 def as_text(value: Any) -> str:
-    """Write a value as a form carries it: lists and objects as JSON."""
+    """Return a value as the text of a form field: lists and objects as JSON."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""The API that the contract is held against: this server on its real models, or the hosted one."""
+"""Fixtures: the API under test, either this server with its real models or the hosted API."""
 
 import os
 import threading
@@ -25,7 +25,7 @@ PICTURES = os.environ.get("RETOUCH_CONTRACT_PICTURES", "").rstrip("/")
 
 @contextmanager
 def picture_server() -> Iterator[str]:
-    """Serve FILES on a free loopback port; gives the address."""
+    """Serve FILES on a free loopback port; yield the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -36,7 +36,7 @@ def picture_server() -> Iterator[str]:
             self.wfile.write(file or b"")
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keep the test's output clean."""
+            """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -50,13 +50,13 @@ def picture_server() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """This server in this process; the hosted API where RETOUCH_CONTRACT_URL is set."""
+    """This server in this process; the hosted API if RETOUCH_CONTRACT_URL is set."""
     header = {"api_token": TOKEN}
     with ExitStack() as stack:
         if URL:
             client = stack.enter_context(httpx.Client(headers=header, timeout=120))
-            stranger = stack.enter_context(httpx.Client(timeout=120))
-            yield Api(client, stranger, URL, True, PICTURES or None)
+            anonymous = stack.enter_context(httpx.Client(timeout=120))
+            yield Api(client, anonymous, URL, True, PICTURES or None)
             return
         lite: Pool = request.getfixturevalue("lite")
         settings = _settings(tmp_path_factory.mktemp("contract"))

@@ -8,16 +8,16 @@ Place = Literal["body", "query", "path"]
 Type = Literal["string", "integer", "boolean", "integers", "objects", "object", "word or number"]
 Body = Literal["json", "multipart"]
 LINK, TEXT, WHOLE, SEEDS = "a link", "a text", "a whole number", "a whole number or null"
-"""What a published answer holds; the last two of seeds."""
+"""Kinds of values in a published answer; the last two are seeds."""
 
 
 @dataclass(frozen=True)
 class Field:
     """One published field.
 
-    path: its name; dots lead into objects, [] into lists. default: None where none is published.
-    enum: its words. low, high: its bounds. whole: of a number, whether decimals are refused. place:
-    where in a request it stands.
+    path: its name; dots lead into objects, [] into lists. default: None if none is published.
+    enum: the allowed words. low, high: the bounds. whole: whether decimals of a number are refused. place:
+    the part of the request that contains it.
     """
 
     path: str
@@ -31,7 +31,7 @@ class Field:
 
     @property
     def name(self) -> str:
-        """Give the top field's name."""
+        """The name of the top-level field."""
         return self.path.partition("[")[0].partition(".")[0]
 
 
@@ -39,10 +39,9 @@ class Field:
 class Route:
     """One published route.
 
-    body: the content type of its own example, None without a body. example: its fields, where
-    `URL` stands for the address of a picture. answer: the documented keys and what each holds;
-    a list of one holds any number of it. needs_prompt_model: whether its example asks for something
-    to be made up by prompt.
+    body: the content type of its example, None without a body. example: its fields; `URL` stands for the
+    URL of a picture. answer: the documented keys and the kind of each value; a list of one kind means any
+    number of them. needs_prompt_model: whether its example needs a generative model.
     """
 
     title: str
@@ -56,7 +55,7 @@ class Route:
 
     @property
     def takes_picture(self) -> bool:
-        """Tell whether its picture comes with the request."""
+        """Whether the request contains a picture."""
         return any(field.path == "file" for field in self.fields)
 
 
@@ -81,7 +80,7 @@ PHOTOGRAPH = {
 
 
 def action(name: str, words: str, low: float, high: float, whole: bool = False) -> Field:
-    """Describe one action of /create: words, or a number within bounds."""
+    """Return the field of one action of /create: words, or a number within bounds."""
     return Field(
         f"changes[].actions.{name}",
         "word or number",
@@ -303,5 +302,5 @@ ROUTES = (
         needs_prompt_model=True,
     ),
 )
-"""In the order of the page. `sid` of image_to_psd is left out of the example, as its own text asks
-for a picture that has not been edited."""
+"""In the order of the published page. The example of image_to_psd has no `sid`: its description asks for
+a picture that has not been edited."""

@@ -1,9 +1,9 @@
-"""The published requests, field by field, and what the page says comes back.
+"""The published requests and the published answers to them.
 
-They run against this server on its real models. With RETOUCH_CONTRACT_URL (its base, /v1 included) and
-RETOUCH_CONTRACT_TOKEN set they run against the hosted API instead: every one of them, and it charges for
-them. RETOUCH_CONTRACT_PICTURES, an address that it can reach, may serve the two files of conftest.FILES;
-without it they are sent in the body.
+The tests call this server with its real models. If RETOUCH_CONTRACT_URL (the base URL, /v1 included) and
+RETOUCH_CONTRACT_TOKEN are set, all of them call the hosted API instead, which charges for the calls.
+RETOUCH_CONTRACT_PICTURES may be an address that serves the two files of `api.FILES` and that the hosted
+API can reach; without it the files are sent in the body.
 """
 
 import io
@@ -25,13 +25,13 @@ REPLACE = BY_PATH["/background/replace"]
 
 
 def links_of(value: Any, shape: Any) -> list[str]:
-    """Check an answer against its documented shape; give the links in it."""
+    """Check an answer against its documented shape; return the links in it."""
     if shape == LINK:
         assert re.match(r"https?://", value), value
         return [value]
     if isinstance(shape, list):
         assert isinstance(value, list)
-        assert value, "an empty list tells nothing"
+        assert value, "an empty list proves nothing"
         return [link for part in value for link in links_of(part, shape[0])]
     if isinstance(shape, tuple):
         assert len(value) == len(shape)
@@ -46,19 +46,19 @@ def links_of(value: Any, shape: Any) -> list[str]:
     return []
 
 
-def done(api: Api, link: str) -> bytes:
-    """Read a link until something is there; 403 and 404 mean not yet."""
+def read_when_ready(api: Api, link: str) -> bytes:
+    """Read a link as soon as it works; 403 and 404 mean not yet."""
     deadline = time.monotonic() + 120
     answer = api.get(link)
     while answer.status_code in (403, 404):
-        assert time.monotonic() < deadline, "the link was promised and never served"
+        assert time.monotonic() < deadline, "the link was returned but never worked"
         time.sleep(0.05)
         answer = api.get(link)
     assert answer.status_code == 200, answer.text
     return answer.content
 
 
-def opens(content: bytes) -> None:
+def check_opens(content: bytes) -> None:
     """Check that a result is a whole picture, PSD file or zip."""
     if zipfile.is_zipfile(io.BytesIO(content)):
         assert zipfile.ZipFile(io.BytesIO(content)).testzip() is None
@@ -69,7 +69,7 @@ def opens(content: bytes) -> None:
 
 
 def needs_more_than_lite(answer: httpx.Response) -> None:
-    """Check that a refusal says which profiles could."""
+    """Check that a refusal names the profiles that have the model."""
     assert answer.status_code == 506, answer.text
     assert re.search(r"\bopen\b.*\bbria\b", answer.json()["description"])
 
@@ -82,14 +82,14 @@ EACH_WAY = [
 
 
 @pytest.mark.parametrize(("route", "way"), EACH_WAY)
-def test_the_published_example_is_answered_as_published(api: Api, route: Route, way: Way) -> None:
+def test_the_published_example_has_the_published_answer(api: Api, route: Route, way: Way) -> None:
     answer = api.send(route, api.example(route), way)
     if route.needs_prompt_model and not api.hosted:
         needs_more_than_lite(answer)
         return
     assert answer.status_code == 200, answer.text
     for link in links_of(answer.json(), route.answer):
-        opens(done(api, link))
+        check_opens(read_when_ready(api, link))
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -100,19 +100,19 @@ def test_a_colour_replaces_the_background(api: Api, way: Way) -> None:
     assert len(links) == 2
     assert len({seed for _, seed, _ in answer.json()["result"]}) == 2
     for link in links:
-        with Image.open(io.BytesIO(done(api, link))) as image:
+        with Image.open(io.BytesIO(read_when_ready(api, link))) as image:
             assert image.size[0] * image.size[1] == pytest.approx(1_000_000, rel=0.05)
 
 
-def test_sync_is_false_unless_told_where_the_page_says_so(api: Api) -> None:
+def test_sync_is_false_by_default_where_documented(api: Api) -> None:
     answer = api.send(REPLACE, REPLACE_COLOUR, "as published")
     assert answer.status_code == 200, answer.text
     for link in links_of(answer.json(), REPLACE.answer):
-        opens(done(api, link))
+        check_opens(read_when_ready(api, link))
 
 
 @pytest.mark.parametrize("route", PICTURE_ROUTES)
-def test_links_promised_at_once_become_ready(api: Api, route: Route) -> None:
+def test_links_returned_at_once_work_later(api: Api, route: Route) -> None:
     fields = REPLACE_COLOUR if route is REPLACE else api.example(route)
     answer = api.send(route, {**fields, "sync": False}, "base64")
     if route.path == "/gen_fill" and not api.hosted:
@@ -120,42 +120,42 @@ def test_links_promised_at_once_become_ready(api: Api, route: Route) -> None:
         return
     assert answer.status_code == 200, answer.text
     for link in links_of(answer.json(), route.answer):
-        opens(done(api, link))
+        check_opens(read_when_ready(api, link))
 
 
-def test_a_link_is_read_by_range_without_any_header_of_ours(api: Api) -> None:
+def test_a_link_supports_ranges_and_needs_no_token(api: Api) -> None:
     answer = api.send(BY_PATH["/crop"], {"image_url": "URL"}, "base64")
     link = answer.json()["result_url"]
-    whole = done(api, link)
+    whole = read_when_ready(api, link)
     part = api.get(link, {"Range": "bytes=0-0"})
     assert part.status_code == 206
     assert part.content == whole[:1]
 
 
-def test_the_masks_are_named_for_the_visual(api: Api) -> None:
+def test_the_masks_are_named_after_the_visual(api: Api) -> None:
     route = BY_PATH["/objects/mask_generator"]
     (link,) = links_of(api.send(route, route.example, "file parts").json(), route.answer)
     visual_id = re.search(r"/([0-9a-f]{16})\.zip", link)
     assert visual_id, link
-    names = zipfile.ZipFile(io.BytesIO(done(api, link))).namelist()
+    names = zipfile.ZipFile(io.BytesIO(read_when_ready(api, link))).namelist()
     assert f"{visual_id[1]}_panoptic.png" in names
     masks = sorted(int(name[17:-4]) for name in names if "panoptic" not in name)
     assert masks == list(range(1, len(names)))
 
 
-def test_a_registered_picture_is_known_the_next_time(api: Api) -> None:
+def test_a_second_registration_returns_the_same_id(api: Api) -> None:
     body = {"file": ("portrait.jpg", FILES["portrait.jpg"])}
     first = api.visual()
     for path in ("/register", "/upload"):
-        told = api.client.post(api.base + path, files=body).json()
-        assert (told["code"], told["visual_id"]) == (208, first)
+        answer = api.client.post(api.base + path, files=body).json()
+        assert (answer["code"], answer["visual_id"]) == (208, first)
 
 
-def test_a_sid_leads_on_from_an_edit(api: Api) -> None:
+def test_a_sid_continues_an_edit(api: Api) -> None:
     changes = [{"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}]
     path = f"{api.base}/{api.visual()}"
     edited = api.client.post(f"{path}/objects/remove", json={"changes": changes}).json()
-    opens(done(api, edited["image_res"]))
+    check_opens(read_when_ready(api, edited["image_res"]))
     layers = api.client.post(f"{path}/image_to_psd", params={"sid": edited["sid"]})
     assert layers.status_code == 200, layers.text
-    opens(done(api, layers.json()["image_res"]))
+    check_opens(read_when_ready(api, layers.json()["image_res"]))

@@ -1,4 +1,4 @@
-"""No documented field is ignored: each one changes the answer, or is known not to in profile `lite`."""
+"""No documented field is ignored: each changes the answer, or is listed as without effect in `lite`."""
 
 from collections.abc import Iterator
 
@@ -25,12 +25,12 @@ WITHOUT_EFFECT = {
     ("/image_expansion", "negative_prompt"): IDLE,
     ("/image_expansion", "prompt"): TOLD_BACK,
 }
-"""A plain colour leaves them nothing to choose, and `lite` continues a picture without words."""
+"""These have no effect on a plain colour, and `lite` expands a picture without a prompt."""
 
 
 @pytest.fixture(scope="module")
 def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
-    """A server on stand-ins to try fields on."""
+    """A server with fake models to try fields on."""
     with laboratory(tmp_path_factory.mktemp("trials")) as started:
         yield started
 
@@ -44,9 +44,9 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     ],
 )
 def test_a_field_has_its_effect(trials: Laboratory, route: Route, field: Field) -> None:
-    wanted = WITHOUT_EFFECT.get((route.path, field.path))
+    expected = WITHOUT_EFFECT.get((route.path, field.path))
     for finding in trials.findings(route, field):
-        assert finding.word in ((wanted,) if wanted else (DONE, REFUSED)), finding
+        assert finding.word in ((expected,) if expected else (DONE, REFUSED)), finding
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_field_has_its_effect(trials: Laboratory, route: Route, field: Field) 
         if by_file in {field.path for field in route.fields} and route.path != "/gen_fill"
     ],
 )
-def test_an_address_is_taken_before_a_file(
+def test_a_url_is_used_before_a_file(
     trials: Laboratory, path: str, by_address: str, by_file: str
 ) -> None:
     route = next(route for route in ROUTES if route.path == path)
@@ -70,7 +70,7 @@ def test_an_address_is_taken_before_a_file(
     assert both.results != trials.outcome(route, base).results
 
 
-def test_gen_fill_takes_addresses_before_files(trials: Laboratory) -> None:
+def test_gen_fill_uses_urls_before_files(trials: Laboratory) -> None:
     route = next(route for route in ROUTES if route.path == "/gen_fill")
     base = trials.base(route)
     for name in ("image_url", "mask_url"):

@@ -1,6 +1,6 @@
-"""What each published field does here, found out by sending each request with and without it.
+"""Finds the effect of each published field: sends a request with it and without it.
 
-The models are stand-ins, so that every difference between two results is the field's.
+The models are fakes, so that every difference between two results comes from the field.
 """
 
 import base64
@@ -36,27 +36,27 @@ _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
 class RampInpainting:
-    """Fills each row with its own grey, so that turning the picture shows."""
+    """Fills each row with its own grey, so that a changed geometry changes the result."""
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
-        """Give `rgb` with its hole filled."""
+        """Return `rgb` with its hole filled."""
         filled = rgb.copy()
         filled[hole] = (np.nonzero(hole)[0] % 251).astype(np.uint8)[:, None]
         return filled
 
 
 class OneFace:
-    """Sees one face in every picture."""
+    """Finds one face in every picture."""
 
     def analyse(self, rgb: Rgb) -> list[Face]:
-        """Give it."""
+        """Return it."""
         corners = np.zeros((68, 2), np.float32)
         return [Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")]
 
 
 @cache
 def picture(kind: str) -> str:
-    """Make a picture of 320 x 240 in base64.
+    """Return a picture of 320 x 240 in base64.
 
     kind: noise, other (noise), red, half clear, clear, mask, half mask, no picture.
     """
@@ -78,7 +78,7 @@ def picture(kind: str) -> str:
 
 
 def address(kind: str) -> str:
-    """Give a picture as an address."""
+    """Return a picture as a data URL."""
     return f"data:image/png;base64,{picture(kind)}"
 
 
@@ -86,7 +86,7 @@ def address(kind: str) -> str:
 class Trial:
     """One pair of requests: `base`, and the same with the field set to `value`.
 
-    about: which use of the field is tried, where it has several.
+    about: which use of the field is tried, if it has several.
     """
 
     base: Mapping[str, Any]
@@ -96,9 +96,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an answer comes to, less what is new in each time.
+    """The parts of an answer that are the same each time.
 
-    results: digests of what is behind its links; its text where it has none.
+    text: without links and random ids. results: digests of the results at its links; the text if it has no
+    links.
     """
 
     status: int
@@ -108,7 +109,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a trial showed. about: of the trial."""
+    """The result of a trial. about: of the trial. word: the effect, DONE or one of the other constants."""
 
     about: str
     word: str
@@ -116,7 +117,7 @@ class Finding:
 
 
 class Laboratory:
-    """A started server to try fields on."""
+    """A running server to try fields on."""
 
     def __init__(self, client: TestClient) -> None:
         self._client = client
@@ -127,7 +128,7 @@ class Laboratory:
         self._person = client.get(f"/v1/{self._visual}/person/info").json()[0]["id"]
 
     def findings(self, route: Route, field: Field) -> list[Finding]:
-        """Try a field of a route in each of its uses."""
+        """Try each use of a field of a route."""
         found = []
         for trial in self._trials(route, field):
             before = self.outcome(route, trial.base)
@@ -140,7 +141,7 @@ class Laboratory:
         return str(answer.json()["visual_id"])
 
     def outcome(self, route: Route, fields: Mapping[str, Any]) -> Outcome:
-        """Send a request and see what its answer comes to."""
+        """Send a request and return its outcome."""
         body = dict(fields)
         path = "/v1" + route.path.replace("{visual_id}", body.pop("visual_id", ""))
         in_query = {field.name for field in route.fields if field.place == "query"}
@@ -158,7 +159,7 @@ class Laboratory:
         return hashlib.sha256(content).hexdigest()
 
     def base(self, route: Route) -> dict[str, Any]:
-        """Give a request of a route in which every field has its meaning."""
+        """Return a request of a route in which every field has an effect."""
         names = {field.name for field in route.fields}
         whole = {
             "visual_id": self._visual,
@@ -195,7 +196,7 @@ class Laboratory:
     def _special(
         self, base: Mapping[str, Any], without: Mapping[str, Any]
     ) -> dict[str, list[Trial]]:
-        """Give the trials of fields that need a request of their own to show what they do."""
+        """Return the trials of fields that need a special request to show their effect."""
         alpha = {**base, "file": picture("half clear")}
         clear = {**base, "file": picture("clear"), "content_moderation": True, "bg_prompt": "red"}
         change = {"id": self._person, "actions": {"age": "mid-20"}}
@@ -248,7 +249,7 @@ def _word(before: Outcome, after: Outcome) -> str:
 
 @contextmanager
 def laboratory(data_dir: Path) -> Iterator[Laboratory]:
-    """Start a server on stand-ins, its data in `data_dir`."""
+    """Start a server with fake models, its data in `data_dir`."""
     tokens: Any = "trials:trials"
     app = create_app(
         Settings(data_dir=data_dir, api_tokens=tokens, workers=2),

@@ -1,11 +1,11 @@
-"""What tests expect of the server's answers."""
+"""Checks of the server's answers that many tests share."""
 
 from typing import Any
 from urllib.parse import urlsplit
 
 
 def refused(answer: Any, code: int) -> dict[str, Any]:
-    """Check that an answer is a refusal with the one error body, and give that."""
+    """Check that an answer is a refusal with the common error body; return the body."""
     assert answer.status_code == code, answer.text
     body: dict[str, Any] = answer.json()
     assert body["code"] == code
@@ -15,6 +15,6 @@ def refused(answer: Any, code: int) -> dict[str, Any]:
 
 
 def local(link: str) -> str:
-    """Give a link without its address."""
+    """Return the path and query of a link, without the server's address."""
     parts = urlsplit(link)
     return f"{parts.path}?{parts.query}"

@@ -1,4 +1,4 @@
-"""Cards whose models are functions of a test."""
+"""Cards that load models made by a function of the test."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from models.runtime.pool import Pool
 
 @dataclass(frozen=True)
 class FunctionCard(Card):
-    """A card whose model a function of the test makes."""
+    """A card that calls a function of the test to load its model."""
 
     make: Callable[..., Any] = object
 

@@ -1,4 +1,4 @@
-"""Stand-ins for models: exact, quick and telling, so that the server's own behaviour is what is tested."""
+"""Fake models: quick and with predictable results, so that tests see the server's own behaviour."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,10 +26,10 @@ from models.roles import (
 
 
 class EllipseMatting:
-    """Takes a centred ellipse for the subject."""
+    """Finds a centred ellipse as the subject."""
 
     def matte(self, rgb: Rgb) -> Matte:
-        """Give 255 within the ellipse and 0 outside."""
+        """Return 255 inside the ellipse and 0 outside."""
         height, width = rgb.shape[:2]
         y, x = np.ogrid[:height, :width]
         inside = ((x + 0.5) / width - 0.5) ** 2 + ((y + 0.5) / height - 0.5) ** 2 < 0.09
@@ -37,10 +37,10 @@ class EllipseMatting:
 
 
 class MeanInpainting:
-    """Fills with the mean colour of what is left."""
+    """Fills a hole with the mean colour of the pixels around it."""
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
-        """Give `rgb` with its hole in one colour."""
+        """Return `rgb` with its hole in one colour."""
         source = ~hole if avoid is None else ~(hole | avoid)
         if not source.any():
             raise NothingToCopyError
@@ -53,45 +53,45 @@ class PlainResolution:
     """Enlarges by interpolation."""
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
-        """Give `rgb` enlarged."""
+        """Return `rgb` enlarged `factor` times."""
         size = (rgb.shape[1] * factor, rgb.shape[0] * factor)
         return cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
 
 
 class BandSegmentation:
-    """Takes a picture apart into three bands."""
+    """Divides a picture into three bands."""
 
     def segment(self, rgb: Rgb) -> Labels:
-        """Give 1, 2 and 3 from top to bottom, the first the largest."""
+        """Return 1, 2 and 3 from top to bottom; 1 and 2 are twice as high as 3."""
         rows = np.minimum(np.arange(rgb.shape[0]) * 5 // rgb.shape[0], 4)
         bands = np.array([1, 1, 2, 2, 3], np.uint8)[rows]
         return np.ascontiguousarray(np.broadcast_to(bands[:, None], rgb.shape[:2]))
 
 
 class NoFaces:
-    """Finds nobody."""
+    """Finds no faces."""
 
     def analyse(self, rgb: Rgb) -> list[Face]:
-        """Give no face."""
+        """Return an empty list."""
         return []
 
 
 class RedModeration:
-    """Takes offence at red."""
+    """Blocks red pictures."""
 
     def score(self, rgb: Rgb) -> dict[str, float]:
-        """Give how red the picture is, 0..1."""
+        """Return how red the picture is, 0..1."""
         red, green, blue = rgb.reshape(-1, 3).mean(axis=0) / 255
         return {"nsfw": float(np.clip(red - max(green, blue), 0, 1))}
 
 
 class FakeModels:
-    """Lends the stand-ins; counts what was lent, so that a test can tell that no work began.
+    """Lends the fakes and counts how often, so that a test can check that no work started.
 
-    given: models that go before the stand-ins.
+    given: models of the test that are used instead of the fakes.
     """
 
-    stand_ins: Mapping[Role[Any], type] = {
+    fakes: Mapping[Role[Any], type] = {
         MATTING: EllipseMatting,
         INPAINTING: MeanInpainting,
         SUPER_RESOLUTION: PlainResolution,
@@ -105,46 +105,46 @@ class FakeModels:
         self.lent = 0
 
     def offers(self, role: Role[Any]) -> bool:
-        """Offer what can be lent here."""
-        return role in self.stand_ins
+        """Whether there is a fake for this role."""
+        return role in self.fakes
 
     def before(self, role: Role[Any]) -> None:
-        """Do what a test wants done, or fail, before a model is lent."""
+        """Hook for subclasses: called before a model is lent; may raise."""
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Lend a model; given ones, and what takes offence at red, are not counted."""
-        if role not in self.given and role not in self.stand_ins:
-            raise ModelUnavailableError("the stand-ins have no such model")
+        """Lend a model; given models and moderation are not counted."""
+        if role not in self.given and role not in self.fakes:
+            raise ModelUnavailableError("there is no fake for this role")
         self.before(role)
         if role in self.given:
             yield self.given[role]
         else:
             self.lent += role != MODERATION
-            yield self.stand_ins[role]()
+            yield self.fakes[role]()
 
     def warm_up(self) -> None:
-        """Have nothing to load."""
+        """Do nothing: fakes load nothing."""
 
     def close(self, timeout_s: float) -> bool:
-        """Have nothing at work."""
+        """Return True: nothing is running."""
         return True
 
 
 class SeedPainter:
-    """Plays every generative role by painting one colour that follows from seed and prompt."""
+    """Serves every generative role; paints one colour that depends on seed and prompt."""
 
     sizes = SizeRule(multiple=8, area=64 * 64, least=32)
 
     def colour(self, seed: int, prompt: str) -> tuple[int, int, int]:
-        """Give the colour of a result, never red: moderation takes offence."""
+        """Return the colour of a result; never red, which moderation blocks."""
         mixed = zlib.crc32(f"{seed} {prompt}".encode())
         return 0, 64 + mixed % 128, 64 + mixed // 128 % 128
 
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
-        """Paint everything, the hole or not: the pipeline is to paste back."""
+        """Paint the whole picture; the pipeline must restore what is outside the hole."""
         return [np.full_like(rgb, self.colour(seed, prompt)) for seed in seeds]
 
     def scenes(
@@ -158,16 +158,16 @@ class SeedPainter:
         fast: bool = True,
         reference: Rgb | None = None,
     ) -> list[Rgb]:
-        """Paint everything, the subject or not."""
-        said = (
+        """Paint the whole picture, the subject too."""
+        text = (
             f"{prompt} {negative_prompt} {fast} {None if reference is None else reference.mean()}"
         )
-        return [np.full_like(rgb, self.colour(seed, said)) for seed in seeds]
+        return [np.full_like(rgb, self.colour(seed, text)) for seed in seeds]
 
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
     ) -> Rgb:
-        """Paint everything, the margin or not."""
+        """Paint the whole canvas, not only the margin."""
         return np.full_like(canvas, self.colour(seed, prompt))
 
     def edit_face(
@@ -180,15 +180,15 @@ class SeedPainter:
         return np.full_like(rgb, self.colour(seed, str(sorted(actions.items())))), alpha
 
     def caption(self, rgb: Rgb) -> str:
-        """Say the same of everything."""
+        """Return the same caption for every picture."""
         return "a picture of noise"
 
     def refine(self, prompt: str, caption: str = "") -> str:
-        """Make more of a prompt."""
+        """Return the prompt with three more words."""
         return f"{prompt}, in fine detail"
 
 
 class GenerativeModels(FakeModels):
-    """Lends stand-ins for every role."""
+    """Lends fakes for every role."""
 
-    stand_ins = {role: SeedPainter for role in ROLES} | dict(FakeModels.stand_ins)
+    fakes = {role: SeedPainter for role in ROLES} | dict(FakeModels.fakes)

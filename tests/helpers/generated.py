@@ -1,4 +1,4 @@
-"""What tests of generating routes send, and how they read results."""
+"""Requests of the generative routes, and a way to read their results."""
 
 import io
 from typing import Any
@@ -14,14 +14,14 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def pixels(client: TestClient, link: str) -> Pixels:
-    """Read a result."""
+    """Return the pixels of a result."""
     answer = client.get(local(link))
     assert answer.status_code == 200, answer.text
     return np.asarray(Image.open(io.BytesIO(answer.content)))
 
 
 def hole() -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Give what tests.server.conftest.mask marks."""
+    """Return the hole that `tests.helpers.requests.mask` draws, True inside."""
     marked = np.zeros((240, 320), bool)
     marked[60:-60, 80:-80] = True
     return marked
@@ -31,7 +31,7 @@ FILL = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a red kite", 
 
 
 def cut_out() -> bytes:
-    """Make a picture whose own alpha names its subject."""
+    """Return a picture with an alpha channel that marks its subject."""
     alpha = np.zeros((240, 320), np.uint8)
     alpha[60:180, 100:220] = 255
     return encode(Image.fromarray(np.dstack([noise(320, 240), alpha])))

@@ -1,4 +1,4 @@
-"""Calls that come from several threads and are made on the one thread of a device, as the engine makes them."""
+"""Runs calls from several threads on the one thread of a device, as the engine does."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from models.runtime.scheduler import Scheduler
 
 @contextmanager
 def one_at_a_time() -> Iterator[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    """Yield what turns a method into one that runs on a device's thread, whoever calls it."""
+    """Yield a decorator that runs a method on a device's thread, from whatever thread it is called."""
     scheduler = Scheduler("device", 1)
     try:
         yield lambda method: lambda *args: scheduler.submit(partial(method, *args)).result(120)

@@ -1,4 +1,4 @@
-"""Where tests find things, and the secret that their Ray clusters share."""
+"""Folders that tests read, and the token of their Ray clusters."""
 
 from pathlib import Path
 

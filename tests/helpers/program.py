@@ -1,4 +1,4 @@
-"""The application as the program serves it: the real models of a profile, its files in a folder."""
+"""The application with the real models of a profile, as the program builds it."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ TOKEN = {"api_token": "program"}
 def real_app(profile: str, data_dir: Path, weights_dir: Path | None = None) -> FastAPI:
     """Return the application; each model is loaded when a request first needs it.
 
-    data_dir: an empty folder. weights_dir: of weights that are there or to be fetched; without one they
-    are made in data_dir, as `tiny` makes its own.
+    data_dir: an empty folder. weights_dir: a folder of weights, which may be fetched into it; without one
+    they are made in data_dir, as `tiny` does.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     if weights_dir is not None:

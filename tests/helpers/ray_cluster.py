@@ -16,7 +16,7 @@ QUEUE = 6
 
 
 class Cluster:
-    """Nodes of one cluster, each a process of its own, as on several machines."""
+    """A cluster whose nodes are separate processes, as on several machines."""
 
     def __init__(self, profile: Path, weights_dir: Path) -> None:
         self.profile = str(profile)
@@ -54,11 +54,11 @@ class Cluster:
         )
 
     def engine(self) -> ClusterEngine:
-        """Give an engine on the cluster, not started yet."""
+        """Return an engine on the cluster, not started yet."""
         return ClusterEngine(self.address, load_profile(self.profile), QUEUE)
 
     def lose_a_node(self) -> None:
-        """Kill a node as a power cut does, and add another."""
+        """Kill a node without a shutdown, as a power cut does, and add another."""
         self._nodes.remove_node(self._others.pop(0), allow_graceful=False)
         self._others.append(self._add())
 
@@ -67,7 +67,7 @@ class Cluster:
         os.kill(self.replicas(role)[0], signal.SIGKILL)
 
     def replicas(self, role: str) -> list[int]:
-        """Give the processes of a role's replicas."""
+        """Return the process ids of a role's replicas."""
         name = f"ray::ServeReplica:retouch:{role}".encode()
         found = []
         for process in Path("/proc").glob("[0-9]*"):
@@ -75,9 +75,9 @@ class Cluster:
                 if name in (process / "cmdline").read_bytes():
                     found.append(int(process.name))
             except (FileNotFoundError, ProcessLookupError):
-                continue  # it has ended meanwhile
+                continue  # it has ended in the meantime
         return found
 
     def close(self) -> None:
-        """End every node."""
+        """Stop every node."""
         self._nodes.shutdown()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What tests send to the server: pictures, masks, a token."""
+"""Pictures, masks and the token that tests send to the server."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ TOKEN = {"api_token": "secret-a"}
 
 
 def noise(width: int, height: int, channels: int = 3) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Make pixels no two of which are alike enough to pass for one another."""
+    """Return random pixels, so different from each other that none can be mistaken for another."""
     return np.random.default_rng(7).integers(0, 256, (height, width, channels), np.uint8)
 
 
@@ -23,12 +23,12 @@ def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
 
 
 def photo(width: int = 320, height: int = 240, mode: str = "RGB", format: str = "PNG") -> bytes:
-    """Make an encoded picture of noise."""
+    """Return an encoded picture of noise."""
     return encode(Image.fromarray(noise(width, height)).convert(mode), format)
 
 
 def mask(width: int = 320, height: int = 240) -> bytes:
-    """Make an encoded mask with a white rectangle in its middle half."""
+    """Return an encoded mask with a white rectangle in its middle half."""
     pixels = np.zeros((height, width), np.uint8)
     pixels[height // 4 : -height // 4, width // 4 : -width // 4] = 255
     return encode(Image.fromarray(pixels))
@@ -51,7 +51,7 @@ ROUTES = (
 
 
 def fields(route: str) -> dict[str, Any]:
-    """Give the least body of a route, its pictures in base64."""
+    """Return the smallest body of a route, its pictures in base64."""
     body = {"file": b64(photo())}
     if route == "/v1/eraser":
         body["mask_file"] = b64(mask())

@@ -1,4 +1,4 @@
-"""The server as a process of its own, and pictures for it."""
+"""The server as a separate process, and pictures to send to it."""
 
 import base64
 import io
@@ -19,15 +19,15 @@ from PIL import Image
 from tests.helpers.places import PHOTOS, ROOT
 
 TOKEN = {"api_token": "secret-a"}
-_PATIENCE_S = 60
-"""Longest wait for anything that happens soon on an idle machine."""
+_TIMEOUT_S = 60
+"""Timeout of anything that takes a moment on an idle machine."""
 _LISTENS = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
 
 
 class Server:
-    """The program on one data folder: started, killed and started again at will.
+    """The program on one data folder, to start, kill and start again.
 
-    Its temporary files and its home are folders of its own too, to see what it leaves there.
+    It has its own folders for temporary files and as home, so that tests see what it leaves there.
     """
 
     def __init__(self, folder: Path, weights_dir: Path) -> None:
@@ -39,14 +39,14 @@ class Server:
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
-        self.http = httpx.Client(headers=TOKEN, timeout=_PATIENCE_S)
+        self.http = httpx.Client(headers=TOKEN, timeout=_TIMEOUT_S)
 
     def launch(self, **settings: str) -> subprocess.Popen[bytes]:
-        """Start the process, with RETOUCH_ settings; it may not be up yet."""
+        """Start the process, with RETOUCH_ settings; does not wait until it is up."""
         inherited = {n: v for n, v in os.environ.items() if not n.startswith("RETOUCH_")}
         environment = {
             **inherited,
-            # Wherever these lead, nobody answers: a start that needs the network fails.
+            # Nothing listens at these addresses, so that a start that needs the network fails.
             **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9"),
             "PIP_INDEX_URL": "http://127.0.0.1:9",
             "HOME": str(self.home),
@@ -73,7 +73,7 @@ class Server:
         return self
 
     def wait_for_port(self) -> None:
-        """Wait until the process that was launched listens."""
+        """Wait until the launched process listens."""
         process = self.process
         assert process is not None
         self._until(lambda: _LISTENS.search(self.text()) or process.poll() is not None)
@@ -85,42 +85,42 @@ class Server:
         """Send a signal and wait for the exit status."""
         assert self.process is not None
         self.process.send_signal(how)
-        return self.process.wait(_PATIENCE_S)
+        return self.process.wait(_TIMEOUT_S)
 
     def close(self) -> None:
-        """End what still runs."""
+        """Kill the process if it still runs."""
         self.http.close()
         if self.process is not None and self.process.poll() is None:
             self.end(signal.SIGKILL)
 
     def text(self) -> str:
-        """Give what it has logged."""
+        """Return what it has logged."""
         return self.log.read_text()
 
     def port(self) -> int:
-        """Give the port it listens on."""
+        """Return the port it listens on."""
         return self.http.base_url.port or 0
 
     def read(self, link: str) -> httpx.Response:
-        """Get a result link, which may name the port of an earlier process."""
+        """Read a result link; the link may name the port of an earlier process."""
         parts = urlsplit(link)
         return self.http.get(f"{parts.path}?{parts.query}", headers={"api_token": ""})
 
     def left(self) -> list[str]:
-        """Tell every file that requests have left, and every file outside the data folder."""
-        kept = [self.data / name for name in ("results", "sources", "visuals")]
-        folders = [*kept, self.home, self.temporary]
+        """Return every file that requests have left, and every file outside the data folder."""
+        data = [self.data / name for name in ("results", "sources", "visuals")]
+        folders = [*data, self.home, self.temporary]
         return [str(file) for folder in folders for file in folder.rglob("*") if file.is_file()]
 
     def _until(self, happened: Callable[[], object]) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _TIMEOUT_S
         while not happened():
             assert time.monotonic() < deadline, self.text()
             time.sleep(0.02)
 
 
 def sample(name: str = "coffee", width: int = 300) -> bytes:
-    """Give a sample photograph, reduced to a width, as JPEG."""
+    """Return a sample photograph, reduced to a width, as JPEG."""
     photo = Image.open(PHOTOS / f"{name}.jpg").convert("RGB")
     photo.thumbnail((width, width))
     return encoded(photo, "JPEG")
@@ -134,14 +134,14 @@ def encoded(image: Image.Image, format: str = "PNG") -> bytes:
 
 
 def whole_picture(data: bytes) -> tuple[int, int]:
-    """Decode a picture to its last pixel; gives its width and height."""
+    """Decode a picture to its last pixel; return its width and height."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         return image.size
 
 
 def mask_for(data: bytes) -> bytes:
-    """Give a mask of a picture's size, white in a part of its middle."""
+    """Return a mask of a picture's size, white in a part of its middle."""
     width, height = whole_picture(data)
     pixels = np.zeros((height, width), np.uint8)
     pixels[height // 3 : height // 2, width // 3 : width // 2] = 255

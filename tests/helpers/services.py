@@ -1,4 +1,4 @@
-"""Real servers for tests, started and stopped at will: PostgreSQL from Debian, SeaweedFS from its wheel."""
+"""Real servers that tests start and stop: PostgreSQL from Debian, SeaweedFS from its wheel."""
 
 import os
 import pwd
@@ -18,13 +18,13 @@ import psycopg
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-_PATIENCE_S = 60
+_TIMEOUT_S = 60
 
 
 class Postgres:
-    """A PostgreSQL server with a data folder of its own, on a port of its own.
+    """A PostgreSQL server with its own data folder and port.
 
-    As root it runs as the user `postgres`, since it refuses to run as root.
+    If the tests run as root it runs as user `postgres`, since it refuses to run as root.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Postgres:
             raise RuntimeError("these tests need PostgreSQL: apt-get install postgresql")
         self._bin = (found[-1] if found else Path(str(on_path))).parent
         self._user = "postgres" if os.getuid() == 0 else None
-        # Not one of pytest's folders: those are for their maker's eyes alone.
+        # Not one of pytest's folders: user `postgres` could not read those.
         self._folder = Path(tempfile.mkdtemp(prefix="retouch-postgres-"))
         if self._user:
             shutil.chown(self._folder, self._user, pwd.getpwnam(self._user).pw_gid)
@@ -60,7 +60,7 @@ class Postgres:
             capture_output=True,
             text=True,
             cwd="/",
-            timeout=_PATIENCE_S,
+            timeout=_TIMEOUT_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -79,14 +79,14 @@ class Postgres:
         return self
 
     def stop(self) -> None:
-        """Stop the server at once, its connections broken."""
+        """Stop the server at once; open connections break."""
         if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)
-            self._process.wait(_PATIENCE_S)
+            self._process.wait(_TIMEOUT_S)
             self._process = None
 
     def close(self) -> None:
-        """Stop the server and remove all that it kept."""
+        """Stop the server and remove its data."""
         self.stop()
         shutil.rmtree(self._folder)
 
@@ -98,11 +98,11 @@ class Postgres:
         return True
 
     def url(self, database: str) -> str:
-        """Give the address of a database."""
+        """Return the address of a database."""
         return f"postgresql://retouch@127.0.0.1:{self.port}/{database}"
 
     def database(self) -> str:
-        """Make an empty database and give its address."""
+        """Create an empty database and return its address."""
         name = f"test_{uuid.uuid4().hex}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
@@ -110,13 +110,13 @@ class Postgres:
 
 
 class SeaweedFs:
-    """A SeaweedFS server with an S3 door that asks for credentials, and one bucket."""
+    """A SeaweedFS server with an S3 port that requires credentials, and one bucket."""
 
     bucket = "retouch-test"
     key, secret = "test-key", "test-secret"
 
     def __init__(self, folder: Path) -> None:
-        # The wheel puts its program beside the interpreter that it is installed for.
+        # The wheel installs its program beside the Python interpreter.
         self._weed = shutil.which(
             "weed", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         )
@@ -126,25 +126,25 @@ class SeaweedFs:
         self._data = folder / "data"
         self._data.mkdir(parents=True)
         self._ports = {name: free_port() for name in ("s3", "master", "filer", "volume", "admin")}
-        # Each part serves gRPC on a port of its own, by default 10,000 higher, which may be no port.
+        # Each part also listens for gRPC, by default on a port 10,000 higher, which may exceed 65535.
         self._ports |= {f"{name}.port.grpc": free_port() for name in list(self._ports)}
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
-        """The address of the S3 door."""
+        """The address of the S3 port."""
         return f"http://127.0.0.1:{self._ports['s3']}"
 
     def environment(self) -> dict[str, str]:
-        """The credentials, as AWS's tools read them."""
+        """The credentials as environment variables of AWS's tools."""
         return {"AWS_ACCESS_KEY_ID": self.key, "AWS_SECRET_ACCESS_KEY": self.secret}
 
     def prefix(self) -> str:
-        """Give the address of an empty place in the bucket."""
+        """Return the address of an empty prefix in the bucket."""
         return f"s3://{self.bucket}/{uuid.uuid4().hex}"
 
     def start(self) -> "SeaweedFs":
-        """Start the server and wait until the bucket is there."""
+        """Start the server and wait until the bucket exists."""
         ports = [
             f"-{name if '.' in name else name + '.port'}={port}"
             for name, port in self._ports.items()
@@ -175,14 +175,14 @@ class SeaweedFs:
         return self
 
     def stop(self) -> None:
-        """Kill the server, as a power cut does."""
+        """Kill the server without a shutdown, as a power cut does."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(_PATIENCE_S)
+            self._process.wait(_TIMEOUT_S)
             self._process = None
 
     def _answers(self) -> bool:
-        """Tell whether an object can be written and read: the door opens before the rooms behind it."""
+        """Whether an object can be written and read: the port opens before the store works."""
         bucket = S3Store(
             self.bucket,
             endpoint=self.endpoint,
@@ -199,15 +199,15 @@ class SeaweedFs:
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_for(happened: Callable[[], bool], log: Path) -> None:
-    """Wait for a server to be up; shows its log where it is not."""
-    deadline = time.monotonic() + _PATIENCE_S
+    """Wait until a server is up; on a timeout fail with the end of its log."""
+    deadline = time.monotonic() + _TIMEOUT_S
     while not happened():
         assert time.monotonic() < deadline, log.read_text()[-4000:]
         time.sleep(0.1)
