@@ -55,17 +55,17 @@ malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
-def held(size):
+def allocated(size):
     block = malloc(size)
     ctypes.memset(block, 1, size)
     return block
-for _ in range(20):  # from which glibc, left alone, learns to keep such blocks among others
-    free(held(20 << 20))
+for _ in range(20):  # without our setting glibc would now keep such blocks on the heap
+    free(allocated(20 << 20))
 before = resident()
 pictures, pins = [], []
 for _ in range(10):
-    pictures.append(held(20 << 20))
-    pins.append(held(1000))
+    pictures.append(allocated(20 << 20))
+    pins.append(allocated(1000))
 for picture in pictures:
     free(picture)
 print((resident() - before) >> 20)
@@ -73,7 +73,7 @@ print((resident() - before) >> 20)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what is bound is glibc's")
-def test_a_pictures_memory_is_given_back_whatever_was_made_after_it() -> None:
+def test_the_memory_of_a_picture_is_returned_even_if_later_blocks_stay() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LARGE_BLOCKS], capture_output=True, check=True, text=True
     )

@@ -29,13 +29,15 @@ def send_request(
         return f"broken off: {error!r}"
 
 
-def test_under_full_load_it_is_unready_at_once_and_breaks_no_promise(stopped: Server) -> None:
+def test_under_full_load_it_is_not_ready_at_once_and_every_request_is_answered(
+    stopped: Server,
+) -> None:
     server = stopped.start(DRAIN_S="2", GRACE_S="30")
     data = sample(width=900)
     answers: list[httpx.Response | str] = []
     ended = threading.Event()
 
-    def call_on() -> None:
+    def keep_calling() -> None:
         while not ended.is_set():
             answers.append(send_request(server, data))
             if answers[-1] == "refused":
@@ -43,7 +45,7 @@ def test_under_full_load_it_is_unready_at_once_and_breaks_no_promise(stopped: Se
 
     with ThreadPoolExecutor(12) as callers:
         for _ in range(12):
-            callers.submit(call_on)
+            callers.submit(keep_calling)
         time.sleep(2)
         assert server.process is not None
         server.process.send_signal(SIGTERM)
@@ -60,11 +62,11 @@ def test_under_full_load_it_is_unready_at_once_and_breaks_no_promise(stopped: Se
     assert "Traceback" not in server.text()
 
 
-def test_a_caller_who_has_just_connected_is_answered(stopped: Server) -> None:
+def test_a_new_connection_is_still_answered(stopped: Server) -> None:
     server = stopped.start(DRAIN_S="0")
     address = server.http.base_url
     with socket.create_connection((address.host, address.port or 0), TIMEOUT_S) as early:
-        time.sleep(0.2)  # until it is accepted
+        time.sleep(0.2)  # until the server has accepted it
         assert server.process is not None
         server.process.send_signal(SIGTERM)
         time.sleep(0.6)
@@ -77,28 +79,28 @@ def test_a_caller_who_has_just_connected_is_answered(stopped: Server) -> None:
     assert server.process.wait(20) == 0
 
 
-def test_a_connection_without_a_request_does_not_hold_the_end_up(stopped: Server) -> None:
+def test_a_connection_without_a_request_does_not_delay_the_shutdown(stopped: Server) -> None:
     server = stopped.start(DRAIN_S="0", GRACE_S="30")
     address = server.http.base_url
     with socket.create_connection((address.host, address.port or 0), TIMEOUT_S):
         time.sleep(0.2)
-        begun = time.monotonic()
+        started = time.monotonic()
         assert server.end(SIGTERM) == 0
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - started < 15
 
 
-def test_callers_whose_work_outlasts_the_grace_period_are_told(stopped: Server) -> None:
+def test_requests_longer_than_the_grace_period_are_503(stopped: Server) -> None:
     server = stopped.start(GRACE_S="8", WORKERS="1")
     large = encoded(Image.open(PHOTOS / "coffee.jpg").resize((2000, 1250)), "JPEG")
-    at_work_and_in_line = 2
-    with ThreadPoolExecutor(at_work_and_in_line) as callers:
+    running_and_queued = 2
+    with ThreadPoolExecutor(running_and_queued) as callers:
         path = "image/increase_resolution?desired_increase=4"
-        left = [
-            callers.submit(send_request, server, large, path) for _ in range(at_work_and_in_line)
+        calls = [
+            callers.submit(send_request, server, large, path) for _ in range(running_and_queued)
         ]
         time.sleep(1.5)
         assert server.end(SIGTERM) == 0, server.text()
-        answers = [caller.result(TIMEOUT_S) for caller in left]
+        answers = [caller.result(TIMEOUT_S) for caller in calls]
     for answer in answers:
         assert isinstance(answer, httpx.Response), answer
         assert answer.status_code == answer.json()["code"] == 503
@@ -106,7 +108,7 @@ def test_callers_whose_work_outlasts_the_grace_period_are_told(stopped: Server) 
     assert "Traceback" not in server.text()
 
 
-def test_an_idle_server_ends_at_once_and_cleanly(stopped: Server) -> None:
+def test_an_idle_server_ends_at_once_without_warnings(stopped: Server) -> None:
     server = stopped.start()
     assert server.end(SIGTERM) == 0
     assert "exiting without waiting" not in server.text()
@@ -115,7 +117,7 @@ def test_an_idle_server_ends_at_once_and_cleanly(stopped: Server) -> None:
     assert server.end(SIGINT) == 0
 
 
-def test_a_job_at_work_is_done_before_the_end(stopped: Server) -> None:
+def test_a_running_job_finishes_before_the_end(stopped: Server) -> None:
     server = stopped.start(WORKERS="1")
     data = sample(width=900)
     body = {"file": b64(data), "sync": False}

@@ -20,11 +20,11 @@ class Pictures(BaseHTTPRequestHandler):
     """A host that serves one picture in many correct and incorrect ways."""
 
     protocol_version = "HTTP/1.1"
-    asked: list[str] = []
+    requests: list[str] = []
 
     def do_GET(self) -> None:
         """Send the answer that the path names."""
-        self.asked.append(self.path)
+        self.requests.append(self.path)
         name, _, argument = self.path.lstrip("/").partition("/")
         with contextlib.suppress(ConnectionError):
             getattr(self, f"give_{name}")(argument)
@@ -49,7 +49,7 @@ class Pictures(BaseHTTPRequestHandler):
         self.give(b"", 302, Location=target)
 
     def give_to(self, address: str) -> None:
-        """Redirect to any address."""
+        """Redirect to the address in the path."""
         self.give(b"", 307, Location=unquote(address))
 
     def give_empty(self, _: str) -> None:
@@ -146,7 +146,7 @@ def test_a_picture_is_fetched(running: Server, host: str, path: str) -> None:
         ("endless", 413),
     ],
 )
-def test_what_cannot_be_fetched_is_refused(
+def test_invalid_pictures_and_forbidden_redirects_are_refused(
     running: Server, host: str, path: str, status: int
 ) -> None:
     before = running.left()
@@ -182,9 +182,9 @@ def test_what_cannot_be_fetched_is_refused(
         "no-such-name.invalid",
     ],
 )
-def test_private_addresses_are_never_asked(running: Server, host: str, name: str) -> None:
+def test_private_addresses_are_never_contacted(running: Server, host: str, name: str) -> None:
     mark = quote(name, safe="")
     address = f"http://{name}:{host.partition(':')[2]}/picture/{mark}"
     answer = running.http.post("/v1/crop", json={"image_url": address})
     assert answer.status_code == 460, answer.text
-    assert not [path for path in Pictures.asked if path.endswith(f"/picture/{mark}")]
+    assert not [path for path in Pictures.requests if path.endswith(f"/picture/{mark}")]

@@ -76,12 +76,12 @@ def send(server: Server, method: str, path: str, kind: str, fields: Fields) -> A
     return server.http.request(method, path, params={n: v[:2000] for n, v in texts.items()})
 
 
-def test_no_value_of_any_field_is_a_fault(running: Server) -> None:
+def test_no_value_of_any_field_is_a_server_error(running: Server) -> None:
     before = running.left()
     document = running.http.get("/openapi.json").json()
     dot = encoded(Image.new("RGB", (4, 4), (9, 9, 9)))
     visual = running.http.post("/v1/register", files={"file": dot}).json()["visual_id"]
-    asked = 0
+    requests = 0
     for method, path, names in routes(document):
         kinds = ("json", "form", "multipart", "query") if method == "POST" else ("query",)
         for number, value in enumerate(WRONG):
@@ -91,11 +91,11 @@ def test_no_value_of_any_field_is_a_fault(running: Server) -> None:
                 kind = kinds[(number + position) % len(kinds)]
                 place = path.replace("{visual_id}", "0" * 16 if number % 2 else visual[::-1])
                 answer = send(running, method, place, kind, fields)
-                asked += 1
+                requests += 1
                 what = (method, path, kind, name, str(value)[:50], answer.text[:200])
                 assert 400 <= answer.status_code < 500 or answer.status_code == 506, what
                 assert answer.json()["code"] == answer.status_code, what
-    assert asked > 1000
+    assert requests > 1000
     assert "Traceback" not in running.text()
     assert running.http.post(f"/v1/{visual}/remove_image").status_code == 200
     assert running.left() == before

@@ -80,7 +80,7 @@ def setup(tmp_path: Path) -> Iterator[JobSetup]:
     setup.close()
 
 
-def test_a_job_is_forgotten_when_its_result_expires(setup: JobSetup, wait_until: Wait) -> None:
+def test_a_job_is_deleted_when_its_result_expires(setup: JobSetup, wait_until: Wait) -> None:
     setup.submit()
     wait_until(lambda: setup.results.exists(KEY))
     wait_until(lambda: not list(setup.sources.path("x").parent.rglob("*.jpeg")))
@@ -100,16 +100,16 @@ class CountingModels(FakeModels):
     def __init__(self) -> None:
         super().__init__()
         self.lent = 0
-        self.let = threading.Event()
+        self.unblocked = threading.Event()
 
     def before(self, role: Role[Any]) -> None:
         """Count the use, and wait until the test lets it run."""
         self.lent += 1
-        assert self.let.wait(10)
+        assert self.unblocked.wait(10)
 
 
 @pytest.mark.parametrize(("deaths", "is_done"), [(4, True), (5, False)])
-def test_a_job_that_ended_many_processes_is_given_up(
+def test_a_job_that_crashed_many_processes_is_given_up(
     tmp_path: Path, wait_until: Wait, deaths: int, is_done: bool
 ) -> None:
     models = CountingModels()
@@ -117,9 +117,9 @@ def test_a_job_that_ended_many_processes_is_given_up(
     first.submit("a/other.png")
     first.submit()
     wait_until(lambda: models.lent == 1)  # the only thread runs the other job, so this one waits
-    begun = {note.parent for note in (tmp_path / "sources").rglob("deaths.json")}
-    (ours,) = set((tmp_path / "sources").iterdir()) - begun
-    threading.Timer(0.2, models.let.set).start()
+    started = {note.parent for note in (tmp_path / "sources").rglob("deaths.json")}
+    (ours,) = set((tmp_path / "sources").iterdir()) - started
+    threading.Timer(0.2, models.unblocked.set).start()
     first.close()
     assert not first.results.exists(KEY)
     (ours / "deaths.json").write_bytes(b"%d" % deaths)
@@ -134,7 +134,7 @@ def test_a_job_that_ended_many_processes_is_given_up(
     assert not [file for file in (tmp_path / "sources").rglob("*") if file.is_file()]
 
 
-def test_a_job_that_cannot_be_kept_leaves_nothing_and_the_next_is_kept(
+def test_a_job_that_cannot_be_recorded_leaves_no_files_and_the_next_is_done(
     setup: JobSetup, wait_until: Wait
 ) -> None:
     in_the_way = setup.folder / "jobs.db"

@@ -56,7 +56,7 @@ def test_another_organisations_visual_is_404(
     assert running.http.get(f"/v1/{visual}/objects/info").status_code == 200
 
 
-def test_the_same_picture_has_another_name_in_another_organisation(
+def test_the_same_picture_has_another_id_in_another_organisation(
     running: Server, visual: str
 ) -> None:
     ours = running.http.post("/v1/register", files={"file": PICTURE}).json()
@@ -66,7 +66,7 @@ def test_the_same_picture_has_another_name_in_another_organisation(
     assert theirs["code"] == 200
 
 
-def test_a_sid_leads_nobody_but_its_own_visual(
+def test_a_sid_works_only_with_its_own_visual(
     running: Server, visual: str, edit: dict[str, str]
 ) -> None:
     theirs = running.http.post("/v1/register", files={"file": PICTURE}, headers=OTHER).json()
@@ -109,7 +109,7 @@ def test_a_tampered_link_is_403(running: Server, edit: dict[str, str]) -> None:
         assert running.http.head(address).status_code == answer.status_code
 
 
-def test_a_link_starts_with_the_address_that_was_called(running: Server) -> None:
+def test_a_link_starts_with_the_host_of_the_request(running: Server) -> None:
     body = {"file": b64(PICTURE), "mask_file": b64(PICTURE)}
     headers = {"host": "retouch.internal:81", "x-forwarded-host": "evil.example"}
     received = running.http.post("/v1/eraser", json=body, headers=headers).json()["result_url"]
@@ -117,7 +117,7 @@ def test_a_link_starts_with_the_address_that_was_called(running: Server) -> None
     assert whole_picture(running.read(received).content) == whole_picture(PICTURE)
 
 
-def test_public_url_decides_and_expired_results_are_swept(stopped: Server) -> None:
+def test_links_start_with_public_url_and_expired_results_are_deleted(stopped: Server) -> None:
     server = stopped.start(
         PUBLIC_URL="https://edit.example.com/base/", LINK_TTL_S="1", SWEEP_INTERVAL_S="0.2"
     )

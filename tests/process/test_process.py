@@ -31,7 +31,7 @@ def test_it_starts_answers_and_ends_without_network(stopped: Server) -> None:
     assert server.end(signal.SIGINT) == 0
 
 
-def test_a_request_in_flight_is_answered_before_the_end(stopped: Server) -> None:
+def test_a_running_request_is_answered_before_the_end(stopped: Server) -> None:
     server = stopped.start(WORKERS="1")
     answers: list[httpx.Response] = []
     address = f"{server.http.base_url}/v1/image_expansion"
@@ -73,7 +73,7 @@ def test_a_request_in_flight_is_answered_before_the_end(stopped: Server) -> None
         ),
     ],
 )
-def test_wrong_settings_end_the_start_with_a_reason(
+def test_wrong_settings_stop_the_start_with_a_reason(
     stopped: Server, settings: dict[str, str], status: int, words: list[str]
 ) -> None:
     assert stopped.launch(**settings).wait(60) == status
@@ -83,7 +83,7 @@ def test_wrong_settings_end_the_start_with_a_reason(
         assert word in stopped.text()
 
 
-def test_names_that_are_no_settings_are_warned_of_but_for_those_of_kubernetes(
+def test_unknown_settings_are_warned_of_except_those_of_kubernetes(
     stopped: Server,
 ) -> None:
     server = stopped.start(
@@ -101,10 +101,10 @@ def test_names_that_are_no_settings_are_warned_of_but_for_those_of_kubernetes(
     assert "hunter2" not in server.text()
 
 
-def test_every_promised_link_is_served_whatever_kills_the_process(
+def test_every_returned_link_works_although_the_process_is_killed(
     stopped: Server, wait_until: Wait
 ) -> None:
-    chance = random.Random(5)
+    random_generator = random.Random(5)
     photo = sample()
     picture, mask = b64(photo), b64(mask_for(photo))
     jobs: list[tuple[str, dict[str, object]]] = [
@@ -113,7 +113,7 @@ def test_every_promised_link_is_served_whatever_kills_the_process(
         ("background/blur", {"scale": 3}),
         ("background/replace", {"bg_prompt": "#336699", "num_results": 2}),
     ]
-    promised = []
+    all_links = []
     server = stopped.start()
     for _ in range(3):
         for route, fields in [*jobs, jobs[0], jobs[0], jobs[3]]:
@@ -126,11 +126,11 @@ def test_every_promised_link_is_served_whatever_kills_the_process(
                 if "result_url" in received
                 else [r[0] for r in received["result"]]
             )
-            promised += links
-        time.sleep(chance.uniform(0, 1.2))
+            all_links += links
+        time.sleep(random_generator.uniform(0, 1.2))
         assert server.end(signal.SIGKILL) == -signal.SIGKILL
         server.start()
-    for link in promised:
+    for link in all_links:
         wait_until(lambda link=link: server.read(link).status_code == 200)
         assert whole_picture(server.read(link).content) > (1, 1)
     wait_until(lambda: not [f for f in server.left() if "/sources/" in f])
@@ -138,17 +138,17 @@ def test_every_promised_link_is_served_whatever_kills_the_process(
     assert server.end() == 0
 
 
-def test_jobs_that_wait_survive_an_ordinary_end(stopped: Server, wait_until: Wait) -> None:
+def test_waiting_jobs_survive_a_shutdown(stopped: Server, wait_until: Wait) -> None:
     server = stopped.start(WORKERS="1")
     photo = sample("astronaut", 250)
     body = {"file": b64(photo), "sync": False}
-    promised = [
+    all_links = [
         server.http.post("/v1/erase_foreground", json=body).json()["result_url"] for _ in range(4)
     ]
     assert server.end() == 0
     waiting = [f for f in server.left() if "/sources/" in f]
     assert waiting, "all jobs were done before the end: the test shows nothing"
     server.start()
-    for link in promised:
+    for link in all_links:
         wait_until(lambda link=link: server.read(link).status_code == 200)
         assert whole_picture(server.read(link).content) == whole_picture(photo)

@@ -18,7 +18,7 @@ from tests.helpers.services import Postgres, SeaweedFs
 
 TIMEOUT_S = 60
 KILLS = 5
-"""Servers that are killed while jobs come and go."""
+"""How often a server is killed while jobs run."""
 
 
 class Team:
@@ -47,8 +47,8 @@ class Team:
         server.environment = self._shared
         return server.start(**settings)
 
-    def until_there(self, link: str) -> bytes:
-        """Read a link until its result is there."""
+    def read_when_ready(self, link: str) -> bytes:
+        """Read a link as soon as its result exists."""
         deadline = time.monotonic() + TIMEOUT_S
         while True:
             try:
@@ -105,7 +105,7 @@ def job(server: Server, **fields: object) -> str:
     return str(answer.json()["result_url"])
 
 
-def test_what_one_has_made_another_knows(team: Team) -> None:
+def test_servers_share_visuals_and_results(team: Team) -> None:
     one, other = team.add(), team.add()
     data = sample()
     answer = one.http.post("/v1/register", files={"file": ("a.jpg", data)})
@@ -125,14 +125,14 @@ def test_what_one_has_made_another_knows(team: Team) -> None:
     assert team.reader.get(first["image_res"]).status_code == 404
 
 
-def test_a_job_that_fails_says_so_in_its_links_headers(team: Team) -> None:
+def test_a_failed_job_reports_the_error_in_the_headers_of_its_link(team: Team) -> None:
     server = team.add()
     data = sample()
     white = b64(mask_for(data))
     answer = server.http.post(
         "/v1/eraser", json={"file": b64(data), "mask_file": white, "sync": False}
     )
-    assert team.until_there(answer.json()["result_url"])
+    assert team.read_when_ready(answer.json()["result_url"])
     visual_id = server.http.post("/v1/register", files={"file": ("a.jpg", data)}).json()[
         "visual_id"
     ]
@@ -142,35 +142,35 @@ def test_a_job_that_fails_says_so_in_its_links_headers(team: Team) -> None:
     )
     assert later.status_code in (200, 506)
     if later.status_code == 200:
-        assert team.until_there(later.json()["image_res"]) == b""
+        assert team.read_when_ready(later.json()["image_res"]) == b""
         result = team.reader.get(later.json()["image_res"])
         assert result.headers["x-amz-meta-retouch-code"] == "506"
 
 
-def test_a_server_killed_for_good_leaves_its_jobs_to_another(team: Team) -> None:
-    doomed = team.add(WORKERS="1")
-    links = [job(doomed) for _ in range(8)]
-    doomed.end(SIGKILL)
+def test_another_server_finishes_the_jobs_of_a_killed_one(team: Team) -> None:
+    killed = team.add(WORKERS="1")
+    links = [job(killed) for _ in range(8)]
+    killed.end(SIGKILL)
     team.add()
     expected = whole_picture(sample())
     for link in links:
-        assert whole_picture(team.until_there(link)) == expected
+        assert whole_picture(team.read_when_ready(link)) == expected
     team.until_done()
 
 
-def test_a_server_told_to_end_leaves_what_has_not_begun_to_another(team: Team) -> None:
-    leaving, staying = team.add(WORKERS="1", GRACE_S="10"), team.add()
-    links = [job(leaving) for _ in range(8)]
-    assert leaving.end(SIGTERM) == 0
+def test_another_server_does_the_waiting_jobs_of_one_that_shuts_down(team: Team) -> None:
+    stopping, other = team.add(WORKERS="1", GRACE_S="10"), team.add()
+    links = [job(stopping) for _ in range(8)]
+    assert stopping.end(SIGTERM) == 0
     for link in links:
-        assert whole_picture(team.until_there(link)) == whole_picture(sample())
-    assert staying.http.get("/readyz").status_code == 200
-    assert "Traceback" not in leaving.text()
+        assert whole_picture(team.read_when_ready(link)) == whole_picture(sample())
+    assert other.http.get("/readyz").status_code == 200
+    assert "Traceback" not in stopping.text()
 
 
-def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team) -> None:
+def test_no_job_of_hundreds_is_lost_when_servers_are_killed(team: Team) -> None:
     """Three servers, each killed repeatedly at random moments, then restarted or replaced."""
-    dice = random.Random(20261125)
+    random_generator = random.Random(20261125)
     for _ in range(3):
         team.add()
     pictures = [sample(name, 120) for name in ("coffee", "chelsea", "astronaut")]
@@ -201,8 +201,8 @@ def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team)
 
     def kill() -> int:
         kills = 0
-        while not stop.wait(dice.uniform(1.0, 2.5)):
-            victim = dice.choice(team.servers)
+        while not stop.wait(random_generator.uniform(1.0, 2.5)):
+            victim = random_generator.choice(team.servers)
             victim.end(SIGKILL)
             victim.start()
             kills += 1
@@ -212,9 +212,9 @@ def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team)
 
     with ThreadPoolExecutor(5) as threads:
         killing = threads.submit(kill)
-        asking = [threads.submit(ask, seed) for seed in range(4)]
+        callers = [threads.submit(ask, seed) for seed in range(4)]
         try:
-            for one in asking:
+            for one in callers:
                 one.result(240)
         finally:
             stop.set()
@@ -224,18 +224,18 @@ def test_of_hundreds_of_jobs_none_is_lost_whoever_is_killed_and_when(team: Team)
     team.until_done()
     results: dict[bytes, set[bytes]] = {}
     for data, link in links:
-        results.setdefault(data, set()).add(team.until_there(link))
+        results.setdefault(data, set()).add(team.read_when_ready(link))
     # Each job is finished; every server, and every repetition, gives the same result.
     assert [len(made) for made in results.values()] == [1, 1, 1]
 
 
-@pytest.mark.parametrize("away", ["seaweed", "postgres"])
-def test_while_store_or_database_is_away_new_work_is_503_and_accepted_work_waits(
-    team: Team, away: str
+@pytest.mark.parametrize("unavailable", ["seaweed", "postgres"])
+def test_without_store_or_database_new_work_is_503_and_accepted_work_waits(
+    team: Team, unavailable: str
 ) -> None:
     server = team.add(WORKERS="1")
     links = [job(server) for _ in range(6)]
-    service = getattr(team, away)
+    service = getattr(team, unavailable)
     service.stop()
     try:
         data = sample()
@@ -251,22 +251,22 @@ def test_while_store_or_database_is_away_new_work_is_503_and_accepted_work_waits
         assert server.http.get("/healthz").status_code == 200
         assert server.http.get("/readyz").status_code == 200
         assert time.monotonic() - began < 50
-        if away == "seaweed":
+        if unavailable == "seaweed":
             answer = server.http.post("/v1/background/remove", json={"file": b64(data)})
             assert answer.status_code == 503, answer.text
         time.sleep(5)
     finally:
         service.start()
     for link in links:
-        assert whole_picture(team.until_there(link)) == whole_picture(sample())
+        assert whole_picture(team.read_when_ready(link)) == whole_picture(sample())
     deadline = time.monotonic() + TIMEOUT_S
     while (again := server.http.post("/v1/background/remove", json=later)).status_code == 503:
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    assert whole_picture(team.until_there(again.json()["result_url"]))
+    assert whole_picture(team.read_when_ready(again.json()["result_url"]))
 
 
-def test_a_start_without_its_store_or_database_says_so(team: Team) -> None:
+def test_a_start_without_store_or_database_reports_it(team: Team) -> None:
     server = team.add()
     server.end()
     for name, value, said in (

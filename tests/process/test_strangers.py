@@ -74,15 +74,15 @@ def head(path: str = "/v1/crop", method: str = "POST", **headers: str) -> bytes:
         head(Transfer_Encoding="gzip") + b"hello",
     ],
 )
-def test_what_is_no_http_is_answered_with_400(server: Server, request_head: bytes) -> None:
+def test_invalid_http_is_400(server: Server, request_head: bytes) -> None:
     assert send_raw(server, request_head).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("long", [b"GET /%s", b"GET / HTTP/1.1\r\nx: %s", b"x%s: y\r\n" * 30])
-def test_a_head_without_end_is_refused_before_it_takes_memory(server: Server, long: bytes) -> None:
+def test_an_endless_head_is_refused_before_it_uses_memory(server: Server, long: bytes) -> None:
     piece = b"a" * 1_000_000
-    said = send_raw(server, long.split(b"%s")[0], *[piece] * 64)
-    assert b" 200 " not in said
+    received = send_raw(server, long.split(b"%s")[0], *[piece] * 64)
+    assert b" 200 " not in received
 
 
 def test_the_body_beside_an_offered_upgrade_is_read(server: Server) -> None:
@@ -99,12 +99,12 @@ def test_the_body_beside_an_offered_upgrade_is_read(server: Server) -> None:
     assert "WARNING" not in server.text().rsplit("Invalid HTTP", 1)[-1]
 
 
-def test_a_caller_who_awaits_leave_to_send_is_refused_without_it(server: Server) -> None:
+def test_a_request_with_expect_100_continue_is_refused_before_its_body(server: Server) -> None:
     waiting = head(api_token="unknown", Expect="100-continue", Content_Length="1000")
     assert send_raw(server, waiting).startswith(b"HTTP/1.1 401 ")
 
 
-def test_a_caller_who_leaves_amid_the_body_is_no_fault(server: Server) -> None:
+def test_a_caller_who_leaves_during_the_body_is_no_error(server: Server) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + b"a" * 100
     for kind, body in (("application/json", b'{"file'), ("multipart/form-data; boundary=x", part)):
         for framing in ({"Content_Length": "2000000"}, {"Transfer_Encoding": "chunked"}):
@@ -116,12 +116,12 @@ def test_a_caller_who_leaves_amid_the_body_is_no_fault(server: Server) -> None:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
-def test_a_body_in_drops_is_408(server: Server) -> None:
+def test_a_slow_body_is_408(server: Server) -> None:
     slow = head(Content_Type="application/json", Content_Length="100")
     assert send_raw(server, slow, b"{").startswith(b"HTTP/1.1 408 ")
 
 
-def test_connections_that_send_nothing_keep_nobody_out(server: Server) -> None:
+def test_idle_connections_do_not_block_other_callers(server: Server) -> None:
     with ExitStack() as idle:
         for number in range(200):
             connection = socket.create_connection(("127.0.0.1", server.port()))
@@ -132,9 +132,9 @@ def test_connections_that_send_nothing_keep_nobody_out(server: Server) -> None:
 
 
 @pytest.mark.parametrize("host", ["[::1", "a b", 'evil.example/"><script>', "a:b:c", "x]"])
-def test_a_strange_host_header_harms_nobody(server: Server, host: str) -> None:
-    said = send_raw(server, head("/nowhere", "GET", Host=host))
-    assert said.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
+def test_an_invalid_host_header_is_harmless(server: Server, host: str) -> None:
+    received = send_raw(server, head("/nowhere", "GET", Host=host))
+    assert received.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ HOSTILE: dict[str, tuple[bytes, tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_pictures_are_refused_or_take_little(server: Server, name: str) -> None:
+def test_hostile_pictures_are_refused_or_cost_little(server: Server, name: str) -> None:
     data, statuses = HOSTILE[name]
     answer = server.http.post("/v1/erase_foreground", files={"file": data})
     if answer.status_code == 200:

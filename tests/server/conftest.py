@@ -30,7 +30,7 @@ def fakes() -> FakeModels:
 
 @pytest.fixture
 def client(settings: Settings, fakes: FakeModels) -> Iterator[TestClient]:
-    """A client of a started server; it sends the token of organisation a."""
+    """A client of a running server; it sends the token of organisation a."""
     app = create_app(settings, fakes)
     with TestClient(app, raise_server_exceptions=False, headers=TOKEN) as client:
         yield client

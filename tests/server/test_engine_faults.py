@@ -28,7 +28,7 @@ class FailingModels(FakeModels):
         self.error, self.times = error, times
 
     def before(self, role: Role[Any]) -> None:
-        """Fail."""
+        """Raise the error while calls are to fail."""
         if self.times > 0:
             self.times -= 1
             raise self.error
@@ -41,7 +41,7 @@ class FailingModels(FakeModels):
         (EngineUnavailableError("no replica answers"), 503, "5", "no replica answers"),
     ],
 )
-def test_callers_are_told_when_to_come_again(
+def test_busy_and_unavailable_engines_answer_with_retry_after(
     settings: Settings, error: Exception, code: int, wait: str, text: str
 ) -> None:
     with TestClient(create_app(settings, FailingModels(error)), headers=TOKEN) as client:
@@ -52,7 +52,9 @@ def test_callers_are_told_when_to_come_again(
 
 
 @pytest.mark.parametrize("error", [BUSY, EngineUnavailableError("no replica answers")])
-def test_a_job_waits_for_its_place(settings: Settings, error: Exception, wait_until: Wait) -> None:
+def test_a_job_is_retried_while_the_engine_is_busy_or_unavailable(
+    settings: Settings, error: Exception, wait_until: Wait
+) -> None:
     models = FailingModels(error, times=2)
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
         body = {"file": b64(photo()), "sync": False}
@@ -70,7 +72,7 @@ class EndlessMatting:
 
 
 @pytest.mark.parametrize("sync", [True, False])
-def test_work_ends_with_its_time(tmp_path: Path, sync: bool, wait_until: Wait) -> None:
+def test_work_is_cancelled_at_its_timeout(tmp_path: Path, sync: bool, wait_until: Wait) -> None:
     settings = Settings(data_dir=tmp_path, request_timeout_s=0.3, job_timeout_s=0.3)
     with TestClient(
         create_app(settings, FakeModels({MATTING: EndlessMatting()})), headers=TOKEN

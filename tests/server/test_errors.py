@@ -1,4 +1,4 @@
-"""The one error body, and what becomes of faults of our own."""
+"""The common error body, and how internal errors are answered."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ class Failing(FakeModels):
         self.error = error
 
     def before(self, role: Role[Any]) -> None:
-        """Raise."""
+        """Raise the error."""
         raise self.error
 
 
@@ -41,7 +41,7 @@ class Failing(FakeModels):
         (MemoryError(), 503),
     ],
 )
-def test_a_fault_of_ours_is_answered_with_the_one_body(
+def test_an_internal_error_has_the_common_error_body(
     tmp_path: Path, error: Exception, code: int
 ) -> None:
     app = create_app(Settings(data_dir=tmp_path), Failing(error))
@@ -60,19 +60,19 @@ def test_an_image_without_foreground_is_506(client: TestClient) -> None:
     refused(client.post("/v1/crop", json={"file": b64(encode(image))}), 506)
 
 
-def test_nothing_left_to_fill_from_is_506(client: TestClient) -> None:
+def test_a_mask_over_the_whole_picture_is_506(client: TestClient) -> None:
     white = encode(Image.new("L", (320, 240), 255))
     refused(client.post("/v1/eraser", json={"file": b64(photo()), "mask_file": b64(white)}), 506)
 
 
-@pytest.mark.parametrize("begun", [False, True])
-def test_a_request_that_the_end_breaks_off_is_told_so_unless_its_answer_has_begun(
-    begun: bool,
+@pytest.mark.parametrize("started", [False, True])
+def test_a_request_cancelled_by_the_shutdown_is_503_unless_its_answer_has_started(
+    started: bool,
 ) -> None:
     sent: list[Message] = []
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
-        if begun:
+        if started:
             await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.sleep(60)
 
@@ -87,11 +87,11 @@ def test_a_request_that_the_end_breaks_off_is_told_so_unless_its_answer_has_begu
         task = asyncio.create_task(UnhandledErrors(endpoint)(scope, receive, send))
         await asyncio.sleep(0.01)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError) if begun else nullcontext():
+        with pytest.raises(asyncio.CancelledError) if started else nullcontext():
             await task
 
     asyncio.run(broken_off())
-    assert [message.get("status") for message in sent] == ([200] if begun else [503, None])
-    if not begun:
+    assert [message.get("status") for message in sent] == ([200] if started else [503, None])
+    if not started:
         assert b"retry-after" in dict(sent[0]["headers"])
         assert json.loads(sent[1]["body"])["code"] == 503

@@ -33,7 +33,7 @@ class TwoFaces:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
-    """A client of a server whose profile generates."""
+    """A client of a server with generative models."""
     with TestClient(
         create_app(settings, GenerativeModels({FACE_ANALYSIS: TwoFaces()})), headers=TOKEN
     ) as client:
@@ -52,7 +52,7 @@ class TestGenFill:
 
     body = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a dog", "sync": True}
 
-    def test_outside_the_mask_every_pixel_stays(self, client: TestClient) -> None:
+    def test_pixels_outside_the_mask_do_not_change(self, client: TestClient) -> None:
         answer = client.post("/v1/gen_fill", json={**self.body, "seed": 7}).json()
         hole = np.zeros((240, 320), bool)
         hole[60:-60, 80:-80] = True
@@ -62,7 +62,7 @@ class TestGenFill:
             assert np.array_equal(result[~hole], noise(320, 240)[~hole])
             assert len(np.unique(result[80:160, 100:220].reshape(-1, 3), axis=0)) == 1
 
-    def test_each_result_has_a_seed_that_gives_it_again(self, client: TestClient) -> None:
+    def test_each_result_can_be_repeated_by_its_seed(self, client: TestClient) -> None:
         many = client.post("/v1/gen_fill", json=self.body).json()
         assert len(set(many["seed"])) == 4
         for link, seed in zip(many["urls"], many["seed"], strict=True):
@@ -70,7 +70,7 @@ class TestGenFill:
             repeated = pixels(client, one.json()["urls"][0])
             assert np.array_equal(repeated, pixels(client, link))
 
-    def test_links_and_seeds_come_at_once_by_default(
+    def test_links_and_seeds_are_returned_at_once_by_default(
         self, client: TestClient, wait_until: Wait
     ) -> None:
         body = {key: value for key, value in self.body.items() if key != "sync"}
@@ -82,7 +82,7 @@ class TestGenFill:
             assert np.array_equal(pixels(client, first), pixels(client, second))
 
     @pytest.mark.parametrize("sync", [True, False])
-    def test_blocked_results_are_told_one_by_one(
+    def test_each_blocked_result_is_marked_on_its_own(
         self, settings: Settings, sync: bool, wait_until: Wait
     ) -> None:
         class Reddening(SeedPainter):
@@ -137,25 +137,27 @@ class TestScenes:
         assert np.array_equal(first[100:140, 140:180], noise(320, 240)[100:140, 140:180])
         assert not np.array_equal(first[0, 0], second[0, 0])
 
-    def test_a_reference_picture_serves_in_the_place_of_a_prompt(self, client: TestClient) -> None:
+    def test_a_reference_picture_replaces_the_prompt(self, client: TestClient) -> None:
         body = {**self.body, "bg_prompt": None, "ref_image_file": b64(photo(90, 50))}
         assert len(client.post("/v1/background/replace", json=body).json()["result"]) == 2
 
-    def test_a_model_of_prompts_alone_gets_the_reference_in_words(self, settings: Settings) -> None:
-        told: list[str] = []
+    def test_a_model_without_reference_support_gets_a_caption_of_it(
+        self, settings: Settings
+    ) -> None:
+        prompts: list[str] = []
 
         class Reader(SeedPainter):
             def scenes(self, rgb: Any, alpha: Any, prompt: str, *rest: Any, **named: Any) -> Any:
                 if named["reference"] is not None:
                     raise ReferenceUnsupportedError
-                told.append(prompt)
+                prompts.append(prompt)
                 return super().scenes(rgb, alpha, prompt, *rest, **named)
 
         models = GenerativeModels({SCENE_GENERATION: Reader()})
         body = {**self.body, "bg_prompt": None, "ref_image_file": b64(photo(90, 50))}
         with TestClient(create_app(settings, models), headers=TOKEN) as client:
             assert client.post("/v1/background/replace", json=body).status_code == 200
-        assert told == ["a picture of noise"]
+        assert prompts == ["a picture of noise"]
 
     def corner(self, client: TestClient, **fields: Any) -> Pixels:
         """Return a pixel of the scene that a request generates."""
@@ -163,7 +165,7 @@ class TestScenes:
         corner: Pixels = pixels(client, answer["result"][0][0])[0, 0]
         return corner
 
-    def test_a_negative_prompt_counts_without_fast_alone(self, client: TestClient) -> None:
+    def test_a_negative_prompt_has_no_effect_on_fast_scenes(self, client: TestClient) -> None:
         bare = {"negative_prompt": None}
         cars = {"negative_prompt": "cars"}
         assert np.array_equal(self.corner(client, **bare), self.corner(client, **cars))
@@ -176,19 +178,17 @@ class TestScenes:
 
 
 class TestExpansion:
-    """image_expansion with a model for it."""
+    """image_expansion with a generative model."""
 
     body = {"file": b64(photo()), "canvas_size": [500, 400], "seed": 3}
 
-    def test_the_kept_part_is_identical_and_the_picture_is_described(
-        self, client: TestClient
-    ) -> None:
+    def test_the_input_is_identical_and_the_picture_is_described(self, client: TestClient) -> None:
         answer = client.post("/v1/image_expansion", json=self.body).json()
         result = pixels(client, answer["result_url"])
         assert answer["prompt"] == "a picture of noise"
         assert np.array_equal(result[80:320, 90:410], noise(320, 240))
 
-    def test_the_seam_has_no_colour_of_its_own(self, client: TestClient) -> None:
+    def test_the_seam_has_no_new_colour(self, client: TestClient) -> None:
         plain = b64(photo_of((40, 150, 150)))
         answer = client.post("/v1/image_expansion", json={**self.body, "file": plain}).json()
         row = pixels(client, answer["result_url"])[200, 400:].astype(int)
@@ -197,14 +197,14 @@ class TestExpansion:
         assert ((row >= low - 1) & (row <= high + 1)).all()
 
     @pytest.mark.parametrize("sync", [True, False])
-    def test_prompt_and_seed_of_an_answer_give_it_again(
+    def test_prompt_and_seed_of_an_answer_repeat_it(
         self, client: TestClient, sync: bool, wait_until: Wait
     ) -> None:
-        told = client.post("/v1/image_expansion", json={**self.body, "sync": sync}).json()
-        wait_until(lambda: client.get(local(told["result_url"])).status_code == 200)
-        body = {**self.body, "prompt": told["prompt"], "seed": told["seed"]}
+        sent = client.post("/v1/image_expansion", json={**self.body, "sync": sync}).json()
+        wait_until(lambda: client.get(local(sent["result_url"])).status_code == 200)
+        body = {**self.body, "prompt": sent["prompt"], "seed": sent["seed"]}
         repeated = client.post("/v1/image_expansion", json=body).json()
-        first, second = (pixels(client, answer["result_url"]) for answer in (told, repeated))
+        first, second = (pixels(client, answer["result_url"]) for answer in (sent, repeated))
         assert np.array_equal(first, second)
 
 
@@ -214,7 +214,7 @@ def test_a_visual_is_described(client: TestClient) -> None:
 
 
 class TestCreate:
-    """create with a model for it."""
+    """create with a model of face editing."""
 
     @pytest.fixture
     def visual(self, client: TestClient) -> str:

@@ -74,7 +74,7 @@ def test_no_picture_is_400(client: TestClient, route: str) -> None:
         *("apng", "animated gif"),
     ],
 )
-def test_what_is_no_sound_picture_is_refused(
+def test_invalid_pictures_are_refused(
     client: TestClient, route: str, data: bytes, code: int
 ) -> None:
     body = {"mask_file": ("m.png", mask(300, 300), "image/png")} if route == "/v1/eraser" else {}
@@ -84,7 +84,7 @@ def test_what_is_no_sound_picture_is_refused(
 
 @pytest.mark.parametrize("route", ["/v1/background/remove", "/v1/image/increase_resolution"])
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "I;16"])
-def test_a_colour_mode_beyond_the_page_is_415(client: TestClient, route: str, mode: str) -> None:
+def test_an_undocumented_colour_mode_is_415(client: TestClient, route: str, mode: str) -> None:
     image = Image.fromarray(noise(300, 300))
     if mode == "I;16":
         image = Image.fromarray(noise(300, 300)[..., 0].astype(np.uint16) * 257)
@@ -95,7 +95,7 @@ def test_a_colour_mode_beyond_the_page_is_415(client: TestClient, route: str, mo
 
 
 @pytest.mark.parametrize("route", ["/v1/background/remove", "/v1/image/increase_resolution"])
-def test_webp_is_415_where_the_page_takes_jpeg_and_png(client: TestClient, route: str) -> None:
+def test_webp_is_415_where_only_jpeg_and_png_are_documented(client: TestClient, route: str) -> None:
     refused(client.post(route, json={"file": b64(photo(format="WEBP"))}), 415)
 
 
@@ -105,7 +105,7 @@ def test_what_is_not_base64_is_400(client: TestClient, text: str) -> None:
 
 
 @pytest.mark.parametrize("value", [7, True, {"a": 1}, [7], [[]], 1.5])
-def test_a_picture_of_another_type_is_400(client: TestClient, value: Any) -> None:
+def test_a_picture_field_of_a_wrong_type_is_400(client: TestClient, value: Any) -> None:
     refused(client.post("/v1/crop", json={"file": value}), 400)
     refused(client.post("/v1/crop", json={"image_url": value}), 400)
 
@@ -128,9 +128,7 @@ def test_a_picture_of_another_type_is_400(client: TestClient, value: Any) -> Non
         "http://a" + ".b" * 3000,
     ],
 )
-def test_an_address_that_may_not_or_cannot_be_fetched_is_460(
-    client: TestClient, address: str
-) -> None:
+def test_a_forbidden_or_unreachable_url_is_460(client: TestClient, address: str) -> None:
     refused(client.post("/v1/crop", json={"image_url": address}), 460)
 
 
@@ -181,7 +179,7 @@ def test_text_that_cannot_be_sent_back_is_400(client: TestClient) -> None:
     refused(client.post("/v1/image_expansion", content=body, headers=kind), 400)
 
 
-def test_the_field_at_fault_is_named(client: TestClient) -> None:
+def test_the_wrong_field_is_named(client: TestClient) -> None:
     answer = client.post("/v1/background/blur", json={"file": b64(photo()), "scale": 9})
     assert refused(answer, 400)["parameter"] == "scale"
 
@@ -210,7 +208,7 @@ def test_a_broken_form_is_400(client: TestClient, kind: str, body: bytes) -> Non
     refused(client.post("/v1/crop", content=body, headers={"content-type": kind}), 400)
 
 
-def test_another_body_type_is_415(client: TestClient) -> None:
+def test_an_unsupported_content_type_is_415(client: TestClient) -> None:
     refused(client.post("/v1/crop", content=photo(), headers={"content-type": "image/png"}), 415)
 
 
@@ -242,14 +240,14 @@ def test_a_padding_beyond_8192_squared_is_413(client: TestClient) -> None:
     refused(client.post("/v1/crop", json={"file": b64(photo()), "padding": 5000}), 413)
 
 
-def test_a_picture_over_12_mb_is_413_and_one_of_12_mb_is_looked_at(client: TestClient) -> None:
+def test_a_picture_over_12_mb_is_413_and_one_of_12_mb_is_decoded(client: TestClient) -> None:
     whole = 12 * 2**20
     refused(client.post("/v1/crop", files={"file": ("a", bytes(whole + 1))}), 413)
     refused(client.post("/v1/crop", json={"file": b64(bytes(whole + 1))}), 413)
     refused(client.post("/v1/crop", files={"file": ("a", bytes(whole))}), 415)
 
 
-def test_a_body_over_its_bound_is_413_declared_or_not(tmp_path: Path, fakes: FakeModels) -> None:
+def test_a_body_over_the_limit_is_413_declared_or_not(tmp_path: Path, fakes: FakeModels) -> None:
     settings = Settings(data_dir=tmp_path, max_body_mb=1)
     chunk = bytes(2**18)
     with TestClient(create_app(settings, fakes), headers=TOKEN) as client:
@@ -257,7 +255,7 @@ def test_a_body_over_its_bound_is_413_declared_or_not(tmp_path: Path, fakes: Fak
         refused(client.post("/v1/crop", content=(chunk for _ in range(5))), 413)
 
 
-def test_another_method_is_405_and_another_route_404(client: TestClient) -> None:
+def test_a_wrong_method_is_405_and_an_unknown_route_404(client: TestClient) -> None:
     answer = client.get("/v1/crop")
     refused(answer, 405)
     assert answer.headers["allow"] == "POST"

@@ -17,17 +17,17 @@ Read = Callable[[httpx.Response], Image.Image]
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_json_gives_a_picture_behind_a_link(client: TestClient, read: Read, route: str) -> None:
+def test_json_returns_a_link_to_a_picture(client: TestClient, read: Read, route: str) -> None:
     assert read(client.post(route, json=fields(route))).format == "PNG"
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_urlencoded_serves_alike(client: TestClient, read: Read, route: str) -> None:
+def test_urlencoded_bodies_work_too(client: TestClient, read: Read, route: str) -> None:
     read(client.post(route, data=fields(route)))
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_multipart_serves_alike_whatever_the_part_says(
+def test_multipart_works_with_any_filename_and_content_type(
     client: TestClient, read: Read, route: str
 ) -> None:
     files = {"file": ("holiday.gif", photo(), "image/jpg")}
@@ -37,7 +37,7 @@ def test_multipart_serves_alike_whatever_the_part_says(
 
 
 @pytest.mark.parametrize("name", ["file", "image", "image_file", "image_url"])
-def test_a_part_under_any_usual_name_serves(client: TestClient, read: Read, name: str) -> None:
+def test_a_part_may_have_any_usual_name(client: TestClient, read: Read, name: str) -> None:
     read(client.post("/v1/crop", files={name: ("a.png", photo(), "image/png")}))
 
 
@@ -49,7 +49,7 @@ def test_a_part_without_a_filename_is_still_a_picture(client: TestClient, read: 
     read(client.post("/v1/crop", content=body, headers=kind))
 
 
-def test_json_under_curls_default_type_serves(client: TestClient, read: Read) -> None:
+def test_json_with_the_default_content_type_of_curl_works(client: TestClient, read: Read) -> None:
     kind = {"content-type": "application/x-www-form-urlencoded"}
     read(client.post("/v1/crop", content=json.dumps(fields("/v1/crop")), headers=kind))
 
@@ -65,7 +65,7 @@ def test_json_under_curls_default_type_serves(client: TestClient, read: Read) ->
     ids=["data URL", "no padding", "line breaks", "URL alphabet"],
 )
 @pytest.mark.parametrize("name", ["file", "image_url"])
-def test_base64_in_any_spelling_serves(
+def test_base64_works_in_every_variant(
     client: TestClient, read: Read, name: str, spell: Callable[[str], str]
 ) -> None:
     text = spell(b64(photo(33, 21)))
@@ -74,37 +74,37 @@ def test_base64_in_any_spelling_serves(
     assert read(client.post("/v1/background/remove", json={name: text})).size == (33, 21)
 
 
-def test_a_plus_that_a_form_turned_into_a_space_is_mended(client: TestClient, read: Read) -> None:
+def test_a_plus_that_a_form_turned_into_a_space_is_restored(client: TestClient, read: Read) -> None:
     body = urlencode({"file": b64(photo())}).replace("%2B", "+")
     assert "+" in body
     kind = {"content-type": "application/x-www-form-urlencoded"}
     read(client.post("/v1/crop", content=body, headers=kind))
 
 
-def test_the_address_wins_over_the_file(client: TestClient, read: Read) -> None:
+def test_the_url_is_used_before_the_file(client: TestClient, read: Read) -> None:
     address = "data:image/png;base64," + b64(photo(40, 30))
     body = {"file": b64(photo(50, 50)), "image_url": address}
     assert read(client.post("/v1/background/remove", json=body)).size == (40, 30)
 
 
-def test_null_empty_and_unknown_fields_are_as_if_absent(client: TestClient, read: Read) -> None:
+def test_null_empty_and_unknown_fields_are_ignored(client: TestClient, read: Read) -> None:
     body = {"file": b64(photo()), "image_url": None, "scale": None, "sync": "", "colour": [{}]}
     read(client.post("/v1/background/blur", json=body))
 
 
 @pytest.mark.parametrize("flag", [True, "true", "True", 1, "1"])
-def test_flags_are_read_as_callers_write_them(client: TestClient, read: Read, flag: Any) -> None:
+def test_flags_may_be_written_in_several_ways(client: TestClient, read: Read, flag: Any) -> None:
     pixels = np.dstack([noise(64, 64), np.full((64, 64), 128, np.uint8)])
     body = {"file": b64(encode(Image.fromarray(pixels))), "force_rmbg": flag}
     assert read(client.post("/v1/crop", json=body)).width < 64
 
 
 @pytest.mark.parametrize("base", ["/v1//crop", "//v1/crop", "/v1/crop/"])
-def test_a_base_with_a_slash_too_many_serves(client: TestClient, read: Read, base: str) -> None:
+def test_a_base_url_with_an_extra_slash_works(client: TestClient, read: Read, base: str) -> None:
     read(client.post(f"http://testserver{base}", json=fields("/v1/crop")))
 
 
-def test_remove_gives_alpha_at_the_inputs_size(client: TestClient, read: Read) -> None:
+def test_remove_returns_alpha_at_the_input_size(client: TestClient, read: Read) -> None:
     result = read(client.post("/v1/background/remove", json=fields("/v1/background/remove")))
     assert (result.mode, result.size) == ("RGBA", (320, 240))
     alpha = np.asarray(result)[..., 3]
@@ -112,7 +112,7 @@ def test_remove_gives_alpha_at_the_inputs_size(client: TestClient, read: Read) -
     assert alpha[0, 0] == 0
 
 
-def test_eraser_leaves_every_pixel_outside_the_mask(client: TestClient, read: Read) -> None:
+def test_eraser_changes_no_pixel_outside_the_mask(client: TestClient, read: Read) -> None:
     result = np.asarray(read(client.post("/v1/eraser", json=fields("/v1/eraser"))))
     hole = np.zeros((240, 320), bool)
     hole[60:-60, 80:-80] = True
@@ -128,7 +128,7 @@ def test_a_mask_drawn_on_a_smaller_canvas_is_scaled(client: TestClient, read: Re
 
 @pytest.mark.parametrize("factor", [2, 4, "2", "4"])
 @pytest.mark.parametrize("place", ["query", "body"])
-def test_increase_resolution_reads_its_factor(
+def test_increase_resolution_uses_its_factor(
     client: TestClient, read: Read, factor: Any, place: str
 ) -> None:
     field = {"desired_increase": factor}
@@ -141,7 +141,7 @@ def test_increase_resolution_reads_its_factor(
     assert read(answer).size == (320 * int(factor), 240 * int(factor))
 
 
-def test_expansion_answers_every_documented_field(client: TestClient, read: Read) -> None:
+def test_expansion_returns_every_documented_field(client: TestClient, read: Read) -> None:
     body = {
         **fields("/v1/image_expansion"),
         "canvas_size": [500, 400],
@@ -167,14 +167,14 @@ def test_expansion_answers_every_documented_field(client: TestClient, read: Read
 
 
 @pytest.mark.parametrize("canvas", ["[300,200]", "300, 200", ["300", "200"]])
-def test_a_form_may_spell_a_pair_in_several_ways(
+def test_a_form_may_write_a_pair_in_several_ways(
     client: TestClient, read: Read, canvas: Any
 ) -> None:
     body = {"file": b64(photo()), "canvas_size": canvas}
     assert read(client.post("/v1/image_expansion", data=body)).size == (300, 200)
 
 
-def test_expansion_draws_a_seed_that_is_told(client: TestClient) -> None:
+def test_expansion_chooses_a_seed_and_returns_it(client: TestClient) -> None:
     answers = [
         client.post("/v1/image_expansion", json=fields("/v1/image_expansion")).json()
         for _ in range(2)
@@ -194,13 +194,13 @@ def test_expansion_draws_a_seed_that_is_told(client: TestClient) -> None:
         ("/v1/crop", "WEBP", "PNG"),
     ],
 )
-def test_a_result_is_png_where_pixels_or_alpha_must_stay_else_the_inputs_format(
+def test_a_result_is_png_if_pixels_or_alpha_must_stay_else_in_the_format_of_the_input(
     client: TestClient, read: Read, route: str, format: str, expected: str
 ) -> None:
     assert read(client.post(route, json={"file": b64(photo(format=format))})).format == expected
 
 
-def test_metadata_is_not_passed_on(client: TestClient, read: Read) -> None:
+def test_metadata_is_removed(client: TestClient, read: Read) -> None:
     exif = Image.Exif()
     exif.get_ifd(0x8825)[2] = (52.0, 31.0, 12.0)
     exif[0x010F] = "a camera"
@@ -210,7 +210,7 @@ def test_metadata_is_not_passed_on(client: TestClient, read: Read) -> None:
     assert "exif" not in result.info
 
 
-def test_a_turned_photo_comes_back_upright(client: TestClient, read: Read) -> None:
+def test_a_rotated_photo_is_returned_upright(client: TestClient, read: Read) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encode(Image.fromarray(noise(320, 240)), "JPEG", exif=exif)

@@ -11,19 +11,19 @@ from storage.s3 import Bucket
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gpu-box"])
-def test_serving_others_needs_tokens(host: str) -> None:
+def test_a_public_host_needs_tokens(host: str) -> None:
     with pytest.raises(ValidationError, match="API_TOKENS must be set"):
         Settings(host=host)
     assert Settings(host=host, api_tokens="team:secret").host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_none(host: str) -> None:
+def test_loopback_needs_no_tokens(host: str) -> None:
     assert Settings(host=host).api_tokens == ()
 
 
 @pytest.mark.parametrize("tokens", ["secret", ":secret", "team:", "te/am:secret", "a:x,b:x"])
-def test_tokens_that_cannot_be_told_apart_are_refused(tokens: str) -> None:
+def test_ambiguous_tokens_are_refused(tokens: str) -> None:
     with pytest.raises(ValidationError):
         Settings(api_tokens=tokens)
 
@@ -39,27 +39,27 @@ def test_the_environment_is_read_by_prefix(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("url", ["edit.example.com", "ftp://x", "https://x/?a=b", "https://"])
-def test_a_public_url_that_cannot_start_a_link_is_refused(url: str) -> None:
+def test_an_invalid_public_url_is_refused(url: str) -> None:
     with pytest.raises(ValidationError):
         Settings(public_url=url)
 
 
 @pytest.mark.parametrize("url", ["mysql://u:hidden@db/x", "postgresql://u@db:hidden/x", "hidden"])
-def test_a_database_that_is_none_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(ValidationError, match="database") as told:
+def test_an_invalid_database_url_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(ValidationError, match="database") as error:
         Settings(database_url=url)
-    assert "hidden" not in f"{told.value} {told.value!r}"
+    assert "hidden" not in f"{error.value} {error.value!r}"
 
 
-def test_every_setting_is_documented_in_its_order() -> None:
+def test_settings_are_documented_in_order() -> None:
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
-    told = re.findall(r"^\| `RETOUCH_(\w+)` \|", page, re.MULTILINE)
-    assert told == [name.upper() for name in Settings.model_fields]
+    documented = re.findall(r"^\| `RETOUCH_(\w+)` \|", page, re.MULTILINE)
+    assert documented == [name.upper() for name in Settings.model_fields]
 
 
 @pytest.mark.parametrize("name", [name.upper() for name in Settings.model_fields])
 @pytest.mark.parametrize("blank", ["", " \t", "\r\n"])
-def test_a_setting_that_is_blank_is_an_unset_one(
+def test_a_blank_setting_counts_as_unset(
     name: str, blank: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(f"RETOUCH_{name}", raising=False)
@@ -68,7 +68,7 @@ def test_a_setting_that_is_blank_is_an_unset_one(
     assert Settings() == unset
 
 
-def test_whitespace_around_a_setting_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whitespace_around_a_setting_is_stripped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETOUCH_PORT", " 8123\r")
     monkeypatch.setenv("RETOUCH_API_TOKENS", "a:x,b:y\r\n")
     monkeypatch.setenv("RETOUCH_DATABASE_URL", " postgresql://me:hunter2@db/retouch\r")
@@ -80,14 +80,14 @@ def test_whitespace_around_a_setting_is_dropped(monkeypatch: pytest.MonkeyPatch)
     assert settings.database_url.get_secret_value() == "postgresql://me:hunter2@db/retouch"
 
 
-def test_the_port_of_a_service_called_retouch_is_not_the_server_s(
+def test_the_port_variable_of_a_kubernetes_service_is_ignored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RETOUCH_PORT", "tcp://10.0.0.1:80")
     assert Settings().port == 8000
 
 
-def test_results_lie_beside_the_data_unless_a_store_is_named(tmp_path: Path) -> None:
+def test_results_are_in_the_data_folder_unless_a_store_is_set(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).store_address == tmp_path
     assert Settings(store=str(tmp_path / "shared")).store_address == tmp_path / "shared"
     assert Settings(store="s3://pictures/team").store_address == Bucket(
@@ -123,7 +123,7 @@ def test_results_lie_beside_the_data_unless_a_store_is_named(tmp_path: Path) -> 
         ("grace_s", 0),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(field: str, value: str) -> None:
+def test_invalid_settings_are_refused(field: str, value: str) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate({field: value})
 

@@ -74,14 +74,14 @@ class BlockingModels(FakeModels):
 
     def __init__(self) -> None:
         super().__init__()
-        self.begun = threading.Event()
-        self.let = threading.Event()
+        self.started = threading.Event()
+        self.unblocked = threading.Event()
 
     def before(self, role: Role[Any]) -> None:
         """Wait, except for moderation."""
         if role != MODERATION:
-            self.begun.set()
-            assert self.let.wait(30)
+            self.started.set()
+            assert self.unblocked.wait(30)
 
 
 def check_retry_later(answer: httpx.Response) -> None:
@@ -99,7 +99,7 @@ def size(answer: httpx.Response) -> tuple[int, int]:
 BODY = {"file": b64(photo())}
 
 
-def test_a_result_is_read_from_the_store_itself(
+def test_a_result_is_read_directly_from_the_store(
     client: TestClient, settings: Settings, tmp_path: Path
 ) -> None:
     link = client.post("/v1/background/remove", json=BODY).json()["result_url"]
@@ -109,22 +109,20 @@ def test_a_result_is_read_from_the_store_itself(
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_the_server_serves_no_results_beside_the_store(client: TestClient) -> None:
+def test_the_server_itself_serves_no_results(client: TestClient) -> None:
     link = urlsplit(client.post("/v1/crop", json=BODY).json()["result_url"])
     key = link.path.partition("/results/")[2]
     refused(client.get(f"/results/{key}?{link.query}"), 403)
 
 
-def test_a_result_to_come_is_404_and_then_there(client: TestClient, wait_until: Wait) -> None:
+def test_the_link_of_a_job_works_once_it_is_done(client: TestClient, wait_until: Wait) -> None:
     answer = client.post("/v1/crop", json={**BODY, "sync": False})
     link = answer.json()["result_url"]
     wait_until(lambda: httpx.get(link).status_code == 200)
     assert size(httpx.get(link))[0] > 0
 
 
-def test_a_job_that_cannot_be_done_says_so_at_its_link(
-    client: TestClient, wait_until: Wait
-) -> None:
+def test_a_failed_job_reports_the_error_at_its_link(client: TestClient, wait_until: Wait) -> None:
     white = encode(Image.new("L", (320, 240), 255))
     answer = client.post("/v1/eraser", json={**BODY, "mask_file": b64(white), "sync": False})
     link = answer.json()["result_url"]
@@ -135,7 +133,7 @@ def test_a_job_that_cannot_be_done_says_so_at_its_link(
     assert httpx.get(link, headers={"range": "bytes=0-0"}).status_code == 416
 
 
-def test_a_blocked_result_is_no_bytes_at_its_link(settings: Settings, wait_until: Wait) -> None:
+def test_a_blocked_result_is_empty_at_its_link(settings: Settings, wait_until: Wait) -> None:
     body = {
         "file": b64(encode(Image.new("RGB", (300, 300), (0, 200, 0)))),
         "mask_file": b64(encode(Image.new("L", (300, 300), 255))),
@@ -168,9 +166,7 @@ def test_visuals_are_edited_in_steps(client: TestClient, stored: Callable[[], se
     assert httpx.get(first["image_res"]).status_code == 404
 
 
-def test_servers_share_what_they_know(
-    client: TestClient, settings: Settings, tmp_path: Path
-) -> None:
+def test_servers_share_visuals(client: TestClient, settings: Settings, tmp_path: Path) -> None:
     visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
     other = settings.model_copy(update={"data_dir": tmp_path / "other"})
     with TestClient(create_app(other, FakeModels()), headers=TOKEN) as peer:
@@ -178,7 +174,7 @@ def test_servers_share_what_they_know(
         assert peer.post("/v1/register", json=BODY).json()["code"] == 208
 
 
-def test_without_the_store_callers_are_told_to_come_again(
+def test_callers_get_503_and_retry_after_without_the_store(
     client: TestClient,
     settings: Settings,
     seaweed: SeaweedFs,
@@ -208,48 +204,48 @@ def test_without_the_store_callers_are_told_to_come_again(
         assert client.post(route, json=body).status_code == 200, route
 
 
-def test_a_job_waits_for_the_store_and_is_done(
+def test_a_job_waits_for_the_store_and_then_finishes(
     settings: Settings, seaweed: SeaweedFs, wait_until: Wait, caplog: pytest.LogCaptureFixture
 ) -> None:
     models = BlockingModels()
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
         link = client.post("/v1/crop", json={**BODY, "sync": False}).json()["result_url"]
-        assert models.begun.wait(10)
+        assert models.started.wait(10)
         seaweed.stop()
         try:
-            models.let.set()
+            models.unblocked.set()
             wait_until(lambda: "a job is retried in" in caplog.text)
         finally:
             seaweed.start()
         wait_until(lambda: httpx.get(link).status_code == 200)
 
 
-def test_a_result_whose_name_cannot_be_kept_is_not_kept_either(
+def test_a_result_is_removed_if_its_session_cannot_be_recorded(
     settings: Settings, postgres: Postgres, stored: Callable[[], set[str]]
 ) -> None:
     models = BlockingModels()
-    models.let.set()
+    models.unblocked.set()
     change = {"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
         visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
         route = f"/v1/{visual_id}/objects/remove"
         assert client.post(route, json={"changes": [change]}).status_code == 200
         before = stored()
-        models.let.clear()
-        models.begun.clear()
+        models.unblocked.clear()
+        models.started.clear()
         with ThreadPoolExecutor(1) as thread:
             answer = thread.submit(client.post, route, json={"changes": [change]})
-            assert models.begun.wait(10)
+            assert models.started.wait(10)
             postgres.stop()
             try:
-                models.let.set()
+                models.unblocked.set()
                 check_retry_later(answer.result(60))
             finally:
                 postgres.start()
         assert stored() == before
 
 
-def test_without_the_database_callers_are_told_to_come_again(
+def test_callers_get_503_and_retry_after_without_the_database(
     client: TestClient, postgres: Postgres, stored: Callable[[], set[str]]
 ) -> None:
     visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]

@@ -42,7 +42,9 @@ def get_picture(client: TestClient, link: str) -> np.ndarray[Any, np.dtype[np.ui
 class TestRegister:
     """/register and /upload."""
 
-    def test_a_visual_id_is_16_hex_digits_and_new_only_once(self, client: TestClient) -> None:
+    def test_a_visual_id_is_16_hex_digits_and_a_second_upload_is_208(
+        self, client: TestClient
+    ) -> None:
         first = client.post("/v1/register", json={"file": b64(photo())})
         repeated = client.post("/v1/upload", files={"file": ("a.png", photo())})
         assert (first.status_code, first.json()["code"]) == (200, 200)
@@ -50,7 +52,7 @@ class TestRegister:
         assert first.json()["visual_id"] == repeated.json()["visual_id"]
         assert len(bytes.fromhex(first.json()["visual_id"])) == 8
 
-    def test_a_picture_that_the_store_lost_is_kept_anew(
+    def test_a_picture_that_the_store_lost_is_stored_again(
         self, client: TestClient, visual: str, settings: Settings
     ) -> None:
         for file in (settings.data_dir / "visuals").rglob("*.png"):
@@ -60,7 +62,7 @@ class TestRegister:
         assert (answer.json()["code"], answer.json()["visual_id"]) == (208, visual)
         assert client.get(f"/v1/{visual}/info").status_code == 200
 
-    def test_a_store_at_fault_is_503_and_nothing_is_registered(
+    def test_a_failing_store_is_503_and_nothing_is_registered(
         self, client: TestClient, settings: Settings
     ) -> None:
         broken = settings.data_dir / "visuals" / "a"
@@ -71,7 +73,7 @@ class TestRegister:
         broken.unlink()
         assert client.post("/v1/register", json={"file": b64(photo())}).json()["code"] == 200
 
-    def test_of_many_who_register_at_once_one_is_first_and_one_picture_stays(
+    def test_concurrent_uploads_register_one_picture_once(
         self, client: TestClient, settings: Settings
     ) -> None:
         def register(_: int) -> int:
@@ -88,7 +90,7 @@ class TestRegister:
         assert answer["code"] == 200
         assert answer["visual_id"] != visual
 
-    def test_what_is_no_picture_is_refused(self, client: TestClient) -> None:
+    def test_invalid_pictures_are_refused(self, client: TestClient) -> None:
         refused(client.post("/v1/register", json={}), 400)
         refused(client.post("/v1/register", json={"file": b64(b"text")}), 415)
         refused(client.post("/v1/upload", files={"file": ("a", b"")}), 400)
@@ -96,7 +98,7 @@ class TestRegister:
     def test_org_image_key_needs_its_setting(self, client: TestClient) -> None:
         refused(client.post("/v1/register", json={"org_image_key": "a/b.png"}), 506)
 
-    def test_a_visual_outlives_the_process(self, settings: Settings) -> None:
+    def test_a_visual_survives_a_restart(self, settings: Settings) -> None:
         body = {"file": b64(photo())}
         with TestClient(create_app(settings, FakeModels()), headers=TOKEN) as client:
             visual = client.post("/v1/register", json=body).json()["visual_id"]
@@ -141,7 +143,7 @@ def test_another_organisations_visual_is_404(
     assert client.get(f"/v1/{visual}/objects/info").status_code == 200
 
 
-def test_a_removed_visual_is_gone_with_its_results(
+def test_removing_a_visual_removes_its_results(
     client: TestClient, visual: str, settings: Settings
 ) -> None:
     done = client.get(f"/v1/{visual}/blur_bg").json()
@@ -165,7 +167,7 @@ class TestMasks:
         archive = zipfile.ZipFile(io.BytesIO(file.content))
         return {name: Image.open(archive.open(name)) for name in archive.namelist()}
 
-    def test_the_zip_holds_the_map_and_a_mask_for_each_id(self, client: TestClient) -> None:
+    def test_the_zip_contains_the_map_and_a_mask_for_each_id(self, client: TestClient) -> None:
         answer = client.post("/v1/objects/mask_generator", json={"file": b64(photo())})
         entries = self.unpack(client, answer)
         known = client.post("/v1/register", json={"file": b64(photo())}).json()
@@ -179,11 +181,11 @@ class TestMasks:
         for i in ids:
             assert np.array_equal(np.asarray(entries[f"{visual}_{i}.png"]), (panoptic == i) * 255)
 
-    def test_the_older_route_has_no_body(self, client: TestClient, visual: str) -> None:
+    def test_the_older_route_needs_no_body(self, client: TestClient, visual: str) -> None:
         entries = self.unpack(client, client.post(f"/v1/{visual}/objects/mask_generator"))
         assert f"{visual}_panoptic.png" in entries
 
-    def test_masks_are_made_once_and_kept(
+    def test_masks_are_made_once_and_stored(
         self, client: TestClient, visual: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         first = client.get(f"/v1/{visual}/objects/info").json()
@@ -205,9 +207,7 @@ class TestMasks:
 class TestObjectsRemove:
     """objects/remove."""
 
-    def test_a_generated_mask_is_removed_and_the_rest_stays(
-        self, client: TestClient, visual: str
-    ) -> None:
+    def test_only_a_generated_mask_is_removed(self, client: TestClient, visual: str) -> None:
         body = {
             "changes": [{"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}]
         }
@@ -229,7 +229,7 @@ class TestObjectsRemove:
         assert not changed[:60].any()
         assert not changed[:, :80].any()
 
-    def test_a_sid_is_where_the_next_edit_starts(self, client: TestClient, visual: str) -> None:
+    def test_an_edit_with_a_sid_continues_from_it(self, client: TestClient, visual: str) -> None:
         path = f"/v1/{visual}/objects/remove"
         strip = np.zeros((240, 320), np.uint8)
         strip[:10] = 255
@@ -279,7 +279,7 @@ class TestObjectsRemove:
             ({"changes": [{"mask_id": 1}], "sid": "nosuch.JPEG"}, 404),
         ],
     )
-    def test_what_cannot_be_done_is_refused(
+    def test_invalid_requests_are_refused(
         self, client: TestClient, visual: str, body: dict[str, Any], code: int
     ) -> None:
         refused(client.post(f"/v1/{visual}/objects/remove", json=body), code)
@@ -289,7 +289,7 @@ class TestObjectsRemove:
         other = client.post("/v1/register", json={"file": b64(photo(100, 80))}).json()["visual_id"]
         refused(client.get(f"/v1/{other}/blur_bg", params={"sid": sid}), 404)
 
-    def test_sync_false_gives_the_sid_at_once(
+    def test_sync_false_returns_the_sid_at_once(
         self, client: TestClient, visual: str, wait_until: Callable[[Callable[[], bool]], None]
     ) -> None:
         body = {**BODIES["objects/remove"], "sync": False}
@@ -333,9 +333,7 @@ class TestCreate:
         ) as client:
             yield client
 
-    def test_a_person_is_told_in_the_documented_shape(
-        self, client: TestClient, visual: str
-    ) -> None:
+    def test_a_person_has_the_documented_fields(self, client: TestClient, visual: str) -> None:
         (person,) = client.get(f"/v1/{visual}/person/info").json()
         assert set(person) == {"actions", "id", "labels", "oracle", "rect", "type"}
         assert person["type"] == "person"
@@ -367,7 +365,7 @@ class TestCreate:
             text = refused(answer, code)["description"]
             assert ("profiles open and bria" in text) == (code == 506)
 
-    def test_nobody_by_that_id_is_506(self, client: TestClient, visual: str) -> None:
+    def test_an_unknown_person_is_506(self, client: TestClient, visual: str) -> None:
         answer = client.post(f"/v1/{visual}/create", json=BODIES["create"])
         assert "no person" in refused(answer, 506)["description"]
 
@@ -380,7 +378,7 @@ class TestCreate:
 class TestReplace:
     """background/replace."""
 
-    def test_a_colour_is_done_for_real(self, client: TestClient) -> None:
+    def test_a_colour_replaces_the_background(self, client: TestClient) -> None:
         body = {"file": b64(photo()), "bg_prompt": "a plain #102030 background", "sync": True}
         results = client.post("/v1/background/replace", json=body).json()["result"]
         assert len(results) == 4
@@ -392,7 +390,7 @@ class TestReplace:
             assert tuple(picture[2, 2]) == (0x10, 0x20, 0x30)
         assert [int(seed) - int(results[0][1]) for _, seed, _ in results] == [0, 1, 2, 3]
 
-    def test_original_quality_keeps_size_and_subject(self, client: TestClient) -> None:
+    def test_original_quality_preserves_size_and_subject(self, client: TestClient) -> None:
         body = {
             "file": b64(photo()),
             "bg_prompt": "white",
@@ -407,7 +405,7 @@ class TestReplace:
         assert picture.shape == (240, 320, 3)
         assert np.array_equal(picture[120, 160], noise(320, 240)[120, 160])
 
-    def test_links_come_at_once_by_default(
+    def test_links_are_returned_at_once_by_default(
         self, client: TestClient, wait_until: Callable[[Callable[[], bool]], None]
     ) -> None:
         body = {"file": b64(photo()), "bg_prompt": "red", "num_results": 2}
@@ -427,7 +425,7 @@ class TestReplace:
             ({"bg_prompt": "red", "seed": "x"}, 400),
         ],
     )
-    def test_what_cannot_be_done_is_refused(
+    def test_invalid_requests_are_refused(
         self, client: TestClient, extra: dict[str, Any], code: int
     ) -> None:
         body = {"file": b64(photo()), **extra}
@@ -439,7 +437,7 @@ class TestReplace:
         refused(client.post("/v1/background/replace", json=body), 422)
 
 
-def test_a_caption_needs_a_profile_that_describes(client: TestClient, visual: str) -> None:
+def test_a_caption_needs_a_profile_with_a_captioner(client: TestClient, visual: str) -> None:
     answer = client.get(f"/v1/{visual}/caption")
     assert "profiles open and bria" in refused(answer, 506)["description"]
 
@@ -447,7 +445,7 @@ def test_a_caption_needs_a_profile_that_describes(client: TestClient, visual: st
 class TestGenFill:
     """gen_fill: it validates everything, then names the profiles that have a model."""
 
-    def test_it_names_the_profiles_that_can(self, client: TestClient) -> None:
+    def test_it_names_the_profiles_that_have_the_model(self, client: TestClient) -> None:
         body = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a dog"}
         for sync in (True, False):
             answer = client.post("/v1/gen_fill", json={**body, "sync": sync})

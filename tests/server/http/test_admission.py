@@ -19,7 +19,7 @@ from tests.helpers.fake_models import EllipseMatting, FakeModels, RedModeration
 from tests.helpers.requests import TOKEN, b64, photo
 
 
-async def test_a_full_house_turns_away_and_tells_the_wait() -> None:
+async def test_a_full_queue_refuses_with_retry_after() -> None:
     limit = ConcurrencyLimit(limit=2, workers=1)
     for _ in range(100):
         limit.record(4.0)
@@ -31,7 +31,7 @@ async def test_a_full_house_turns_away_and_tells_the_wait() -> None:
         pass
 
 
-async def test_whoever_fails_leaves_room() -> None:
+async def test_a_failed_request_frees_its_place() -> None:
     limit = ConcurrencyLimit(limit=1, workers=1)
     for _ in range(3):
         with pytest.raises(ValueError, match="inside"):
@@ -39,13 +39,13 @@ async def test_whoever_fails_leaves_room() -> None:
                 raise ValueError("inside")
 
 
-def test_one_request_too_many_is_429(tmp_path: Path) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+def test_a_request_over_the_limit_is_429(tmp_path: Path) -> None:
+    started, proceed = threading.Event(), threading.Event()
 
     class Waiting(EllipseMatting):
         def matte(self, rgb: Any) -> Any:
-            begun.set()
-            assert go_on.wait(10)
+            started.set()
+            assert proceed.wait(10)
             return super().matte(rgb)
 
     settings = Settings(data_dir=tmp_path, max_waiting=1, workers=1)
@@ -55,27 +55,27 @@ def test_one_request_too_many_is_429(tmp_path: Path) -> None:
         ThreadPoolExecutor(1) as caller,
     ):
         first = caller.submit(client.post, "/v1/crop", json=body)
-        assert begun.wait(10)
+        assert started.wait(10)
         answer = client.post("/v1/crop", json=body)
         refused(answer, 429)
         assert int(answer.headers["retry-after"]) >= 1
-        go_on.set()
+        proceed.set()
         assert first.result(10).status_code == 200
         assert client.post("/v1/crop", json=body).status_code == 200
 
 
-def test_one_worker_means_one_model_at_work_checks_included(tmp_path: Path) -> None:
-    at_work, most = 0, 0
+def test_one_worker_runs_one_model_at_a_time_moderation_included(tmp_path: Path) -> None:
+    running, most = 0, 0
     lock = threading.Lock()
 
     def work() -> None:
-        nonlocal at_work, most
+        nonlocal running, most
         with lock:
-            at_work += 1
-            most = max(most, at_work)
+            running += 1
+            most = max(most, running)
         time.sleep(0.02)
         with lock:
-            at_work -= 1
+            running -= 1
 
     class Matting(EllipseMatting):
         def matte(self, rgb: Any) -> Any:
@@ -102,23 +102,23 @@ def test_one_worker_means_one_model_at_work_checks_included(tmp_path: Path) -> N
     assert most == 1
 
 
-def test_a_check_goes_before_work_that_waits(tmp_path: Path) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+def test_moderation_runs_before_queued_work(tmp_path: Path) -> None:
+    started, proceed = threading.Event(), threading.Event()
     order: list[str] = []
 
     class Waiting(EllipseMatting):
         def matte(self, rgb: Any) -> Any:
             order.append("work")
-            begun.set()
-            assert go_on.wait(10)
+            started.set()
+            assert proceed.wait(10)
             return super().matte(rgb)
 
-    class Noting(RedModeration):
+    class Recording(RedModeration):
         def score(self, rgb: Any) -> Any:
             order.append("check")
             return super().score(rgb)
 
-    models = FakeModels({MATTING: Waiting(), MODERATION: Noting()})
+    models = FakeModels({MATTING: Waiting(), MODERATION: Recording()})
     settings = Settings(data_dir=tmp_path, workers=1)
     with (
         TestClient(create_app(settings, models), headers=TOKEN) as client,
@@ -128,11 +128,11 @@ def test_a_check_goes_before_work_that_waits(tmp_path: Path) -> None:
         def ask(**fields: bool) -> int:
             return client.post("/v1/crop", json={"file": b64(photo()), **fields}).status_code
 
-        asked = [callers.submit(ask)]
-        assert begun.wait(10)
-        asked += [callers.submit(ask) for _ in range(3)]
-        asked.append(callers.submit(ask, sync=False, content_moderation=True))
+        calls = [callers.submit(ask)]
+        assert started.wait(10)
+        calls += [callers.submit(ask) for _ in range(3)]
+        calls.append(callers.submit(ask, sync=False, content_moderation=True))
         time.sleep(0.5)  # all are in the queue by then
-        go_on.set()
-        assert [one.result(20) for one in asked] == [200] * 5
+        proceed.set()
+        assert [one.result(20) for one in calls] == [200] * 5
     assert order[:2] == ["work", "check"]

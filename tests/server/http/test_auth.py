@@ -10,7 +10,7 @@ from tests.helpers.requests import b64, photo
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "a:secret-a", "x" * 5000])
-def test_a_token_that_nobody_has_is_401(client: TestClient, token: str) -> None:
+def test_an_unknown_token_is_401(client: TestClient, token: str) -> None:
     answer = client.post("/v1/crop", json={}, headers={"api_token": token})
     assert answer.status_code == 401
     assert "invalid" in answer.json()["description"]
@@ -23,7 +23,7 @@ def test_the_header_is_read_in_any_case(client: TestClient) -> None:
     assert answer.status_code == 400
 
 
-def test_without_tokens_any_token_is_an_organisation_of_its_own(tmp_path: object) -> None:
+def test_without_configured_tokens_each_token_is_its_own_organisation(tmp_path: object) -> None:
     app = create_app(Settings(data_dir=tmp_path), FakeModels())
     with TestClient(app) as client:
         body = {"file": b64(photo())}

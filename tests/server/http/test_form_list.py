@@ -50,12 +50,12 @@ def test_a_form_may_carry_changes_as_json_text(
         '[{"mask_id": NaN}]',
     ],
 )
-def test_json_text_that_cannot_be_read_is_400(client: TestClient, path: str, text: str) -> None:
+def test_invalid_json_text_is_400(client: TestClient, path: str, text: str) -> None:
     refused(client.post(path, data={"changes": text}), 400)
     refused(client.post(path, files={"changes": ("a.json", text)}), 400)
 
 
-def test_a_person_named_by_no_text_is_400(client: TestClient, path: str) -> None:
+def test_a_person_id_that_is_invalid_unicode_is_400(client: TestClient, path: str) -> None:
     changes = '[{"id": "\\ud800", "actions": {"age": "mid-20"}}]'
     route = path.replace("objects/remove", "create")
     assert "changes" in refused(client.post(route, data={"changes": changes}), 400)["description"]

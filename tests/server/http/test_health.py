@@ -29,7 +29,7 @@ class SlowModels(FakeModels):
             raise self.fault
 
 
-def test_ready_only_once_the_models_have_run(
+def test_the_server_is_ready_after_the_warm_up(
     tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
     models = SlowModels()
@@ -40,7 +40,7 @@ def test_ready_only_once_the_models_have_run(
         wait_until(lambda: client.get("/readyz").status_code == 200)
 
 
-def test_models_that_do_not_start_are_told(
+def test_a_failed_warm_up_is_reported(
     tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
     models = SlowModels()
@@ -52,7 +52,7 @@ def test_models_that_do_not_start_are_told(
         assert client.get("/readyz").status_code == 503
 
 
-def test_models_whose_engine_is_away_are_tried_again(
+def test_the_warm_up_is_retried_while_the_engine_is_unavailable(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     wait_until: Callable[[Callable[[], bool]], None],
@@ -74,7 +74,7 @@ def test_models_whose_engine_is_away_are_tried_again(
         wait_until(lambda: client.get("/readyz").status_code == 200)
 
 
-def test_a_process_that_ends_is_not_ready(tmp_path: Path) -> None:
+def test_a_process_that_shuts_down_is_not_ready(tmp_path: Path) -> None:
     shutdown = Shutdown(1, 30)
     with TestClient(create_app(Settings(data_dir=tmp_path), FakeModels(), shutdown)) as client:
         shutdown.begin()

@@ -22,7 +22,7 @@ class Host:
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.port = 0
 
     def url(self, path: str, host: str = "127.0.0.1") -> str:
@@ -46,7 +46,7 @@ class Host:
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            self.asked.append(head)
+            self.requests.append(head)
             await self.answers[head.split()[1]](writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the fetcher has disconnected
@@ -95,20 +95,18 @@ async def test_fetches_a_body_without_a_declared_length(host: Host, fetcher_of: 
     assert await fetcher_of(LOOPBACK).fetch(host.url("/chunked")) == b"abcde"
 
 
-async def test_asks_for_the_name_it_was_given_and_carries_nothing_else(
-    host: Host, fetcher_of: Make
-) -> None:
+async def test_sends_the_given_host_and_no_other_headers(host: Host, fetcher_of: Make) -> None:
     host.answer("/sets", body=b"x", Set_Cookie="id=1")
     fetcher = fetcher_of(LOOPBACK, resolve=lambda name, port: ["127.0.0.1"])
     await fetcher.fetch(host.url("/sets", "pictures.example"))
     host.redirect("/hop", host.url("/picture", "pictures.example"))
     await fetcher.fetch(host.url("/hop", "pictures.example"))
-    for head in host.asked:
+    for head in host.requests:
         lines = head.lower().split("\r\n")
         assert f"host: pictures.example:{host.port}" in lines
         assert "accept-encoding: identity" in lines
         assert not [line for line in lines if line.startswith(("cookie:", "referer:"))]
-    assert len(host.asked) == 3
+    assert len(host.requests) == 3
 
 
 @pytest.mark.parametrize(
@@ -132,11 +130,11 @@ async def test_asks_for_the_name_it_was_given_and_carries_nothing_else(
 async def test_never_connects_to_this_machine(host: Host, fetcher_of: Make, name: str) -> None:
     with pytest.raises(FetchFailedError):
         await fetcher_of().fetch(host.url("/picture", name))
-    assert host.asked == []
+    assert host.requests == []
 
 
 @pytest.mark.parametrize("name", ["2130706433", "0x7f.1", "[::ffff:127.0.0.1]"])
-async def test_an_allowed_network_is_reached_however_it_is_written(
+async def test_an_allowed_network_is_reached_in_any_notation(
     host: Host, fetcher_of: Make, name: str
 ) -> None:
     assert await fetcher_of(LOOPBACK).fetch(host.url("/picture", name)) == BODY
@@ -152,20 +150,20 @@ async def test_a_redirect_to_a_private_address_is_not_followed(
             await fetcher_of(LOOPBACK).fetch(host.url(path))
 
 
-async def test_a_name_is_resolved_once_for_each_hop(host: Host, fetcher_of: Make) -> None:
-    asked: list[str] = []
+async def test_a_name_is_resolved_once_for_each_redirect(host: Host, fetcher_of: Make) -> None:
+    resolved: list[str] = []
 
     def rebinding(name: str, port: int) -> list[str]:
-        asked.append(name)
-        return ["127.0.0.1"] if asked.count(name) == 1 else ["10.0.0.1"]
+        resolved.append(name)
+        return ["127.0.0.1"] if resolved.count(name) == 1 else ["10.0.0.1"]
 
     host.redirect("/hop", host.url("/picture", "second.example"))
     fetcher = fetcher_of(LOOPBACK, resolve=rebinding)
     assert await fetcher.fetch(host.url("/hop", "first.example")) == BODY
-    assert asked == ["first.example", "second.example"]
+    assert resolved == ["first.example", "second.example"]
 
 
-async def test_a_name_that_turns_private_between_calls_is_refused(
+async def test_a_name_that_becomes_private_between_calls_is_refused(
     host: Host, fetcher_of: Make
 ) -> None:
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
@@ -173,10 +171,10 @@ async def test_a_name_that_turns_private_between_calls_is_refused(
     host.redirect("/hop", host.url("/picture", "pictures.example"))
     with pytest.raises(FetchFailedError, match="could not be reached"):
         await fetcher.fetch(host.url("/hop", "pictures.example"))
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1
 
 
-async def test_of_mixed_addresses_only_the_allowed_are_used(host: Host, fetcher_of: Make) -> None:
+async def test_only_the_allowed_addresses_of_a_name_are_used(host: Host, fetcher_of: Make) -> None:
     mixed = ["10.0.0.1", "::1", "fe80::1%eth0", "127.0.0.1"]
     fetcher = fetcher_of(LOOPBACK, resolve=lambda name, port: mixed)
     assert await fetcher.fetch(host.url("/picture", "mixed.example")) == BODY
@@ -198,13 +196,13 @@ async def test_follows_relative_redirects_up_to_the_limit(host: Host, fetcher_of
 @pytest.mark.parametrize(
     "location", ["ftp://127.0.0.1/x", "file:///etc/passwd", "gopher://x", "data:,x", ""]
 )
-async def test_a_redirect_elsewhere_than_http_is_refused(
+async def test_a_redirect_to_another_scheme_is_refused(
     host: Host, fetcher_of: Make, location: str
 ) -> None:
     host.redirect("/hop", location)
     with pytest.raises(FetchFailedError):
         await fetcher_of(LOOPBACK).fetch(host.url("/hop"))
-    assert len(host.asked) == 1
+    assert len(host.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ async def test_a_redirect_elsewhere_than_http_is_refused(
         "http://xn--\udcff/",
     ],
 )
-async def test_refuses_what_is_no_picture_url(fetcher_of: Make, url: str) -> None:
+async def test_refuses_invalid_urls(fetcher_of: Make, url: str) -> None:
     with pytest.raises(FetchFailedError):
         await fetcher_of(LOOPBACK, timeout_s=5).fetch(url)
 
@@ -253,7 +251,7 @@ async def test_a_declared_length_over_the_limit_is_refused_before_the_body(
         await fetcher_of(LOOPBACK, max_bytes=1000, timeout_s=4).fetch(host.url("/large"))
 
 
-async def test_a_body_without_length_is_cut_off_at_the_limit(host: Host, fetcher_of: Make) -> None:
+async def test_a_body_without_length_is_stopped_at_the_limit(host: Host, fetcher_of: Make) -> None:
     sent = 0
 
     async def endless(writer: asyncio.StreamWriter) -> None:
@@ -270,26 +268,26 @@ async def test_a_body_without_length_is_cut_off_at_the_limit(host: Host, fetcher
     assert sent < 50_000_000
 
 
-async def test_a_body_of_exactly_the_limit_is_taken(host: Host, fetcher_of: Make) -> None:
+async def test_a_body_of_exactly_the_limit_is_accepted(host: Host, fetcher_of: Make) -> None:
     assert await fetcher_of(LOOPBACK, max_bytes=len(BODY)).fetch(host.url("/picture")) == BODY
     with pytest.raises(FetchTooLargeError):
         await fetcher_of(LOOPBACK, max_bytes=len(BODY) - 1).fetch(host.url("/picture"))
 
 
-async def test_a_slow_drip_ends_at_the_time_limit(host: Host, fetcher_of: Make) -> None:
-    async def drip(writer: asyncio.StreamWriter) -> None:
+async def test_a_slow_body_ends_at_the_timeout(host: Host, fetcher_of: Make) -> None:
+    async def slow_body(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         for _ in range(600):
             writer.write(b"x")
             await writer.drain()
             await asyncio.sleep(0.05)
 
-    host.answers["/drip"] = drip
+    host.answers["/slow_body"] = slow_body
     with pytest.raises(FetchFailedError, match=r"0\.3 s"):
-        await fetcher_of(LOOPBACK, timeout_s=0.3).fetch(host.url("/drip"))
+        await fetcher_of(LOOPBACK, timeout_s=0.3).fetch(host.url("/slow_body"))
 
 
-async def test_the_time_limit_counts_over_all_redirects(host: Host, fetcher_of: Make) -> None:
+async def test_the_timeout_includes_all_redirects(host: Host, fetcher_of: Make) -> None:
     async def slow_loop(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.1)
         writer.write(b"HTTP/1.1 302 Found\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n")
@@ -299,7 +297,7 @@ async def test_the_time_limit_counts_over_all_redirects(host: Host, fetcher_of: 
         await fetcher_of(LOOPBACK, timeout_s=0.3, max_redirects=1000).fetch(host.url("/loop"))
 
 
-async def test_a_name_server_that_hangs_ends_at_the_time_limit(fetcher_of: Make) -> None:
+async def test_a_slow_name_server_ends_at_the_timeout(fetcher_of: Make) -> None:
     released = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -312,7 +310,7 @@ async def test_a_name_server_that_hangs_ends_at_the_time_limit(fetcher_of: Make)
     released.set()
 
 
-async def test_the_body_of_a_redirect_is_not_waited_for(host: Host, fetcher_of: Make) -> None:
+async def test_the_body_of_a_redirect_is_not_read(host: Host, fetcher_of: Make) -> None:
     async def endless_redirect(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 302 Found\r\nLocation: /picture\r\n\r\n")
         while True:
@@ -330,12 +328,12 @@ async def test_a_compressed_answer_is_refused(host: Host, fetcher_of: Make, enco
         await fetcher_of(LOOPBACK).fetch(host.url("/packed"))
 
 
-async def test_an_identity_encoding_is_taken(host: Host, fetcher_of: Make) -> None:
+async def test_an_identity_encoding_is_accepted(host: Host, fetcher_of: Make) -> None:
     host.answer("/plain", body=BODY, Content_Encoding="Identity")
     assert await fetcher_of(LOOPBACK).fetch(host.url("/plain")) == BODY
 
 
-async def test_an_empty_answer_and_a_broken_one_are_failures(host: Host, fetcher_of: Make) -> None:
+async def test_empty_and_invalid_answers_are_errors(host: Host, fetcher_of: Make) -> None:
     host.answer("/empty")
     host.answer("/nothing", "204 No Content")
     host.answer("/short", body=BODY, Content_Length="5000")
@@ -352,11 +350,13 @@ async def test_an_empty_answer_and_a_broken_one_are_failures(host: Host, fetcher
             await fetcher_of(LOOPBACK).fetch(host.url(path))
 
 
-async def test_what_a_private_host_answers_is_told_to_nobody(host: Host, fetcher_of: Make) -> None:
+async def test_the_error_does_not_reveal_what_a_private_host_answered(
+    host: Host, fetcher_of: Make
+) -> None:
     for status in ("403 Forbidden", "404 Not Found", "500 Oops"):
         host.answer(f"/{status[:3]}", status, b"secret page")
     fetcher = fetcher_of(LOOPBACK)
-    told: set[str] = set()
+    reasons: set[str] = set()
     for url in (
         host.url("/403"),
         host.url("/404"),
@@ -367,11 +367,11 @@ async def test_what_a_private_host_answers_is_told_to_nobody(host: Host, fetcher
     ):
         with pytest.raises(FetchFailedError) as failure:
             await fetcher.fetch(url)
-        told.add(failure.value.reason)
-    assert len(told) == 1
+        reasons.add(failure.value.reason)
+    assert len(reasons) == 1
 
 
-async def test_tls_is_checked_against_the_name_and_not_the_address(
+async def test_tls_certificates_are_checked_against_the_name(
     host: Host, fetcher_of: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names: list[bytes] = []
@@ -389,7 +389,7 @@ async def test_tls_is_checked_against_the_name_and_not_the_address(
     assert names == [b"pictures.example"]
 
 
-async def test_no_connection_serves_two_fetches(fetcher_of: Make) -> None:
+async def test_each_fetch_opens_its_own_connection(fetcher_of: Make) -> None:
     connections = 0
 
     async def keep_alive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

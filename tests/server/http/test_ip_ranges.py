@@ -86,9 +86,9 @@ def test_is_public(text: str) -> None:
     assert is_public(address)
 
 
-def test_an_ipv4_address_in_ipv6_clothes_is_the_ipv4_address() -> None:
+def test_an_ipv4_address_mapped_into_ipv6_is_the_ipv4_address() -> None:
     assert parse_address("::ffff:127.0.0.1") == ip_address("127.0.0.1")
 
 
-def test_an_address_of_one_link_only_is_none() -> None:
+def test_a_link_local_address_with_a_zone_is_invalid() -> None:
     assert parse_address("fe80::1%eth0") is None

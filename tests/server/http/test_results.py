@@ -42,7 +42,7 @@ def test_a_link_reads_without_any_header(client: TestClient, link: str) -> None:
     assert Image.open(io.BytesIO(answer.content)).size == (320, 240)
 
 
-def test_head_tells_size_and_type_without_bytes(client: TestClient, link: str) -> None:
+def test_head_returns_size_and_type_without_body(client: TestClient, link: str) -> None:
     answer = client.head(link)
     assert answer.status_code == 200
     assert int(answer.headers["content-length"]) == len(client.get(link).content)
@@ -74,7 +74,7 @@ def test_a_forged_link_is_403(client: TestClient, link: str, changes: dict[str, 
     refused(client.get(altered(link, **changes)), 403)
 
 
-def test_a_link_without_signature_is_403_whatever_lies_there(client: TestClient, link: str) -> None:
+def test_a_link_without_signature_is_403(client: TestClient, link: str) -> None:
     refused(client.get(urlsplit(link).path), 403)
     refused(client.get("/results/a/%2e%2e/%2e%2e/link-secret"), 403)
     refused(client.get("/results/%2e%2e/link-secret?expires=1&signature=x"), 403)
@@ -88,13 +88,13 @@ def test_an_expired_link_is_403(
     assert "expired" in refused(client.get(link), 403)["description"]
 
 
-def test_a_result_not_there_is_404(client: TestClient, link: str, settings: Settings) -> None:
+def test_a_missing_result_is_404(client: TestClient, link: str, settings: Settings) -> None:
     for file in (settings.data_dir / "results").rglob("*.png"):
         file.unlink()
     refused(client.get(link), 404)
 
 
-def test_a_store_at_fault_is_503(client: TestClient, link: str, settings: Settings) -> None:
+def test_a_failing_store_is_503(client: TestClient, link: str, settings: Settings) -> None:
     folder = settings.data_dir / "results" / "a"
     folder.rename(settings.data_dir / "aside")
     folder.symlink_to(folder)
@@ -103,7 +103,7 @@ def test_a_store_at_fault_is_503(client: TestClient, link: str, settings: Settin
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_servers_of_one_folder_read_each_others_results(tmp_path: Path) -> None:
+def test_servers_with_one_store_read_each_others_results(tmp_path: Path) -> None:
     store = str(tmp_path / "shared")
     for name in ("one", "other"):
         (tmp_path / name).mkdir()
@@ -114,7 +114,7 @@ def test_servers_of_one_folder_read_each_others_results(tmp_path: Path) -> None:
         assert client.get(f"{link.path}?{link.query}").status_code == 200
 
 
-def test_public_url_starts_the_links(tmp_path: Path) -> None:
+def test_links_start_with_public_url(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, public_url="https://edit.example.com/retouch/")
     with TestClient(create_app(settings, FakeModels()), headers=TOKEN) as client:
         answer = client.post("/v1/crop", json={"file": b64(photo())}).json()
@@ -134,7 +134,7 @@ def test_a_browser_may_send_its_token(client: TestClient) -> None:
     assert "api_token" in answer.headers["access-control-allow-headers"]
 
 
-def test_expired_results_are_swept_and_fresh_ones_stay(
+def test_expired_results_are_deleted_and_new_ones_stay(
     tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
     settings = Settings(data_dir=tmp_path, sweep_interval_s=0.05, link_ttl_s=100)
@@ -148,6 +148,6 @@ def test_expired_results_are_swept_and_fresh_ones_stay(
         assert fresh.exists()
 
 
-def test_links_outlive_a_restart(settings: Settings, client: TestClient, link: str) -> None:
+def test_links_work_after_a_restart(settings: Settings, client: TestClient, link: str) -> None:
     with TestClient(create_app(settings, FakeModels())) as restarted:
         assert restarted.get(link).status_code == 200

@@ -27,30 +27,30 @@ class BlockingModels(FakeModels):
 
     def __init__(self) -> None:
         super().__init__()
-        self.begun = threading.Event()
-        self.let = threading.Event()
+        self.started = threading.Event()
+        self.unblocked = threading.Event()
 
     def before(self, role: Role[Any]) -> None:
         """Wait until the test lets the call run."""
-        self.begun.set()
-        assert self.let.wait(10)
+        self.started.set()
+        assert self.unblocked.wait(10)
 
 
-def test_the_link_is_404_until_the_result_is_whole(tmp_path: Path, wait_until: Wait) -> None:
+def test_the_link_is_404_until_the_result_is_complete(tmp_path: Path, wait_until: Wait) -> None:
     models = BlockingModels()
     with TestClient(create_app(Settings(data_dir=tmp_path), models), headers=TOKEN) as client:
         answer = client.post("/v1/background/remove", json={"file": b64(photo()), "sync": False})
         assert answer.status_code == 200
         link = local(answer.json()["result_url"])
-        assert models.begun.wait(10)
+        assert models.started.wait(10)
         refused(client.get(link), 404)
-        models.let.set()
+        models.unblocked.set()
         wait_until(lambda: client.get(link).status_code == 200)
         assert Image.open(io.BytesIO(client.get(link).content)).size == (320, 240)
         wait_until(lambda: not list((tmp_path / "sources").rglob("*.png")))
 
 
-def test_the_seed_is_told_at_once_and_gives_the_same_picture(
+def test_the_seed_is_returned_at_once_and_repeats_the_picture(
     client: TestClient, wait_until: Wait
 ) -> None:
     body = {"file": b64(photo()), "canvas_size": [400, 300]}
@@ -61,9 +61,7 @@ def test_the_seed_is_told_at_once_and_gives_the_same_picture(
     assert client.get(link).content == client.get(local(at_once["result_url"])).content
 
 
-def test_a_job_that_a_stopped_process_left_is_done_by_the_next(
-    tmp_path: Path, wait_until: Wait
-) -> None:
+def test_the_next_process_finishes_jobs_of_a_stopped_one(tmp_path: Path, wait_until: Wait) -> None:
     settings = Settings(data_dir=tmp_path, workers=1)
     models = BlockingModels()
     body = {"file": b64(photo()), "sync": False}
@@ -71,8 +69,9 @@ def test_a_job_that_a_stopped_process_left_is_done_by_the_next(
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
         for _ in range(3):
             links.append(local(client.post("/v1/crop", json=body).json()["result_url"]))
-        assert models.begun.wait(10)
-        stopper = threading.Timer(0.5, models.let.set)  # the first ends while the process stops
+        assert models.started.wait(10)
+        # The first job ends while the process stops.
+        stopper = threading.Timer(0.5, models.unblocked.set)
         stopper.start()
     stopper.join()
     assert len(list((tmp_path / "results").rglob("*.png"))) < 3
@@ -81,9 +80,7 @@ def test_a_job_that_a_stopped_process_left_is_done_by_the_next(
             wait_until(lambda link=link: client.get(link).status_code == 200)
 
 
-def test_a_job_that_cannot_be_done_says_so_at_its_link(
-    client: TestClient, wait_until: Wait
-) -> None:
+def test_a_failed_job_reports_the_error_at_its_link(client: TestClient, wait_until: Wait) -> None:
     white = encode(Image.new("L", (320, 240), 255))
     body = {"file": b64(photo()), "mask_file": b64(white), "sync": False}
     link = local(client.post("/v1/eraser", json=body).json()["result_url"])
@@ -91,8 +88,8 @@ def test_a_job_that_cannot_be_done_says_so_at_its_link(
     assert "left to fill" in refused(client.get(link), 506)["description"]
 
 
-def test_work_waits_for_a_model_that_is_not_to_be_had(tmp_path: Path, wait_until: Wait) -> None:
-    class Shy(FakeModels):
+def test_a_job_waits_for_an_unavailable_model(tmp_path: Path, wait_until: Wait) -> None:
+    class UnavailableAtFirst(FakeModels):
         tries = 0
 
         def before(self, role: Role[Any]) -> None:
@@ -100,32 +97,34 @@ def test_work_waits_for_a_model_that_is_not_to_be_had(tmp_path: Path, wait_until
             if self.tries == 1:
                 raise ModelUnavailableError("not yet")
 
-    with TestClient(create_app(Settings(data_dir=tmp_path), Shy()), headers=TOKEN) as client:
+    with TestClient(
+        create_app(Settings(data_dir=tmp_path), UnavailableAtFirst()), headers=TOKEN
+    ) as client:
         body = {"file": b64(photo()), "mask_file": b64(mask()), "sync": False}
         link = local(client.post("/v1/eraser", json=body).json()["result_url"])
         wait_until(lambda: client.get(link).status_code == 200)
 
 
 @pytest.mark.parametrize("data", [b"text", photo()[:20_000], b""])
-def test_a_picture_that_is_refused_is_refused_at_once(client: TestClient, data: bytes) -> None:
+def test_an_invalid_picture_is_refused_at_once(client: TestClient, data: bytes) -> None:
     answer = client.post("/v1/crop", files={"file": ("a.png", data)}, data={"sync": "false"})
     assert 400 <= answer.status_code < 500
 
 
-def test_one_job_too_many_is_429(tmp_path: Path) -> None:
+def test_a_job_over_the_limit_is_429(tmp_path: Path) -> None:
     models = BlockingModels()
     settings = Settings(data_dir=tmp_path, max_waiting=1)
     body: dict[str, Any] = {"file": b64(photo()), "sync": False}
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
-        for _ in range(4):  # four jobs for each request that may wait
+        for _ in range(4):  # the limit is four jobs for each request that may wait
             assert client.post("/v1/crop", json=body).status_code == 200
         answer = client.post("/v1/crop", json=body)
         refused(answer, 429)
         assert int(answer.headers["retry-after"]) > 0
-        models.let.set()
+        models.unblocked.set()
 
 
-def test_a_store_that_takes_nothing_is_503_and_keeps_no_half(
+def test_a_full_store_is_503_and_no_partial_result_stays(
     client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = LocalObjects.put
@@ -151,32 +150,34 @@ class TestModeration:
     green = encode(Image.new("RGB", (300, 300), (0, 200, 0)))
 
     @pytest.mark.parametrize("sync", [True, False])
-    def test_an_input_is_refused_at_once_and_named(
+    def test_a_blocked_input_is_refused_at_once_and_named(
         self, client: TestClient, sync: bool, settings: Settings
     ) -> None:
         body = {"file": b64(self.red), "content_moderation": True, "sync": sync}
         assert refused(client.post("/v1/crop", json=body), 422)["parameter"] == "image"
         assert not [p for p in settings.data_dir.rglob("*.png") if p.is_file()]
 
-    def test_nothing_is_refused_unasked(self, client: TestClient) -> None:
+    def test_nothing_is_moderated_by_default(self, client: TestClient) -> None:
         assert client.post("/v1/crop", json={"file": b64(self.red)}).status_code == 200
 
     def test_a_safe_picture_passes(self, client: TestClient) -> None:
         body = {"file": b64(self.green), "content_moderation": True}
         assert client.post("/v1/crop", json=body).status_code == 200
 
-    def test_a_mask_is_judged_and_named(self, tmp_path: Path) -> None:
+    def test_a_blocked_mask_is_refused_and_named(self, tmp_path: Path) -> None:
         class Grey:
             def score(self, rgb: Any) -> dict[str, float]:
                 return {"nsfw": float((rgb[..., 0] == rgb[..., 1]).all())}
 
-        prude = FakeModels({MODERATION: Grey()})
+        models = FakeModels({MODERATION: Grey()})
         body = {"file": b64(photo()), "mask_file": b64(mask()), "content_moderation": True}
-        with TestClient(create_app(Settings(data_dir=tmp_path), prude), headers=TOKEN) as client:
+        with TestClient(create_app(Settings(data_dir=tmp_path), models), headers=TOKEN) as client:
             assert refused(client.post("/v1/eraser", json=body), 422)["parameter"] == "mask"
 
     @pytest.mark.parametrize("sync", [True, False])
-    def test_an_output_is_refused(self, settings: Settings, sync: bool, wait_until: Wait) -> None:
+    def test_a_blocked_output_is_refused(
+        self, settings: Settings, sync: bool, wait_until: Wait
+    ) -> None:
         class Red:
             def fill(self, rgb: Any, hole: Any, avoid: Any = None) -> Any:
                 filled = rgb.copy()
