@@ -33,7 +33,7 @@ def detail(rgb: Rgb, where: np.ndarray) -> float:
     return float(np.abs(cv2.Laplacian(rgb, cv2.CV_32F))[where].mean())
 
 
-def test_subject_is_kept_bit_for_bit_and_the_rest_loses_detail(
+def test_subject_does_not_change_and_the_rest_loses_detail(
     lite: Pool, photo: Callable[[str], Picture]
 ) -> None:
     picture = photo("astronaut")
@@ -84,7 +84,7 @@ def ramp_width(rgb: Rgb) -> int:
     return int(np.count_nonzero((row > 5) & (row < 250)))
 
 
-def test_own_alpha_is_carried_and_its_subject_left_alone(
+def test_alpha_of_the_input_is_returned_and_marks_the_subject(
     lite: Pool, photo: Callable[[str], Picture]
 ) -> None:
     rgb = photo("astronaut").rgb
@@ -118,14 +118,14 @@ def test_strength_out_of_bounds_is_refused(lite: Pool, scale: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (1, 800), (800, 1), (3, 2)])
-def test_any_size_is_taken(lite: Pool, shape: tuple[int, int]) -> None:
+def test_any_size_is_accepted(lite: Pool, shape: tuple[int, int]) -> None:
     picture = Picture(np.full((*shape, 3), 120, np.uint8))
     for scale in range(1, 6):
         assert background_blur(picture, lite, scale).rgb.shape == picture.rgb.shape
 
 
 @pytest.mark.parametrize("opacity", [0.0, 0.25, 0.5, 0.9])
-def test_an_unsure_matte_darkens_nothing(opacity: float) -> None:
+def test_an_uncertain_matte_darkens_nothing(opacity: float) -> None:
     grey = Picture(np.full((120, 160, 3), 200, np.uint8))
     matte = np.full((120, 160), opacity, np.float32)
     result = background_blur(grey, known(matte))

@@ -9,7 +9,7 @@ from models.runtime.pool import Pool
 from pipelines.background_remove import background_remove
 
 
-def test_result_has_the_pictures_size_and_the_subjects_pixels(
+def test_result_has_the_size_of_the_picture_and_the_pixels_of_the_subject(
     lite: Pool, photo: Callable[[str], Picture]
 ) -> None:
     picture = photo("astronaut")
@@ -33,10 +33,12 @@ def test_result_is_nowhere_more_opaque_than_the_picture(
     result = background_remove(Picture(rgb, own), lite)
     assert result.alpha is not None
     assert (result.alpha <= own).all()
-    assert result.alpha[70:90, 215:240].min() == 100  # the face, on the half that is thinned
+    assert (
+        result.alpha[70:90, 215:240].min() == 100
+    )  # the face, in the half that was made transparent
 
 
-def test_cut_out_given_again_keeps_its_colours(lite: Pool, photo: Callable[[str], Picture]) -> None:
+def test_removing_twice_changes_no_colours(lite: Pool, photo: Callable[[str], Picture]) -> None:
     once = background_remove(photo("coffee"), lite)
     twice = background_remove(once, lite)
     assert once.alpha is not None
@@ -52,7 +54,7 @@ def test_picture_without_a_subject_becomes_clear(lite: Pool) -> None:
     assert result.alpha.max() < 13
 
 
-def test_single_pixel_is_worked_on(lite: Pool) -> None:
+def test_single_pixel_is_accepted(lite: Pool) -> None:
     result = background_remove(Picture(np.zeros((1, 1, 3), np.uint8)), lite)
     assert result.alpha is not None
     assert result.alpha.shape == (1, 1)

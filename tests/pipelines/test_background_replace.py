@@ -19,7 +19,7 @@ def picture() -> Picture:
     return Picture(rgb)
 
 
-def test_the_background_is_the_colour_and_the_subject_stays(picture: Picture) -> None:
+def test_the_background_gets_the_colour_and_the_subject_stays(picture: Picture) -> None:
     result = background_colour(picture, FakeModels(), TEAL, original_quality=True)
     subject = EllipseMatting().matte(picture.rgb) > 0
     assert result.alpha is None
@@ -33,7 +33,7 @@ def test_without_original_quality_it_is_a_megapixel(picture: Picture) -> None:
     assert (result.rgb[0, 0] == TEAL).all()
 
 
-def test_a_picture_s_own_alpha_tells_its_subject(picture: Picture) -> None:
+def test_the_alpha_of_a_picture_marks_its_subject(picture: Picture) -> None:
     alpha = np.zeros((240, 400), np.uint8)
     alpha[:100] = 255
     alpha[100:120] = 100
@@ -44,7 +44,7 @@ def test_a_picture_s_own_alpha_tells_its_subject(picture: Picture) -> None:
     assert np.array_equal(result.rgb, over(picture.rgb, alpha, np.full_like(picture.rgb, TEAL)))
 
 
-def test_force_rmbg_finds_the_subject_anew(picture: Picture) -> None:
+def test_force_rmbg_finds_the_subject_again(picture: Picture) -> None:
     alpha = np.full((240, 400), 255, np.uint8)
     alpha[:, :200] = 0
     result = background_colour(
@@ -55,7 +55,7 @@ def test_force_rmbg_finds_the_subject_anew(picture: Picture) -> None:
     assert (result.rgb[120, 210] == (220, 210, 200)).all()
 
 
-def test_a_photograph_is_cut_cleanly(photo: Callable[[str], Picture], lite: Pool) -> None:
+def test_a_photograph_is_cut_out(photo: Callable[[str], Picture], lite: Pool) -> None:
     result = background_colour(photo("astronaut"), lite, (0, 255, 0), original_quality=True)
     green = (result.rgb == (0, 255, 0)).all(axis=2)
     assert 0.1 < green.mean() < 0.8

@@ -38,7 +38,7 @@ def block(rows: slice, columns: slice) -> Alpha:
     return alpha
 
 
-def test_frame_is_tight_and_keeps_the_subjects_pixels() -> None:
+def test_frame_is_tight_and_contains_the_subject() -> None:
     picture = noise()
     result = crop(picture, known(block(slice(40, 140), slice(50, 170))))
     assert result.alpha is not None
@@ -47,7 +47,7 @@ def test_frame_is_tight_and_keeps_the_subjects_pixels() -> None:
 
 
 @pytest.mark.parametrize("padding", [1, 25])
-def test_padding_is_exact_and_clear_also_at_the_pictures_border(padding: int) -> None:
+def test_padding_is_exact_and_transparent_even_at_the_border(padding: int) -> None:
     result = crop(noise(), known(block(slice(0, 100), slice(250, 300))), padding)
     assert result.alpha is not None
     assert result.alpha.shape == (100 + 2 * padding, 50 + 2 * padding)
@@ -63,12 +63,12 @@ def test_faint_noise_and_specks_do_not_widen_the_frame() -> None:
     assert result.rgb.shape == (100, 120, 3)
 
 
-def test_second_part_of_some_size_stays_in_the_frame() -> None:
+def test_second_part_large_enough_stays_in_the_frame() -> None:
     alpha = block(slice(40, 140), slice(50, 170)) + block(slice(180, 188), slice(280, 290))
     assert crop(noise(), known(alpha)).rgb.shape == (148, 240, 3)
 
 
-def test_own_alpha_frames_down_to_its_faintest_pixel_and_keeps_it() -> None:
+def test_alpha_of_the_input_is_framed_down_to_its_faintest_pixel() -> None:
     picture = noise()
     own = np.zeros((200, 300), np.uint8)
     own[20:60, 30:90] = 128
@@ -79,7 +79,7 @@ def test_own_alpha_frames_down_to_its_faintest_pixel_and_keeps_it() -> None:
     assert np.array_equal(result.rgb[result.alpha > 0], picture.rgb[own > 0])
 
 
-def test_force_rmbg_frames_the_matte_within_the_own_alpha() -> None:
+def test_force_rmbg_frames_the_matte_inside_the_alpha() -> None:
     own = np.full((200, 300), 255, np.uint8)
     own[:, :60] = 0
     matte = block(slice(40, 140), slice(50, 170))
@@ -88,7 +88,7 @@ def test_force_rmbg_frames_the_matte_within_the_own_alpha() -> None:
 
 
 @pytest.mark.parametrize("own", [None, 0])
-def test_nothing_left_is_no_foreground(own: int | None) -> None:
+def test_empty_matte_is_an_error(own: int | None) -> None:
     picture = noise()
     if own is not None:
         picture = Picture(picture.rgb, np.full((200, 300), own, np.uint8))

@@ -41,12 +41,12 @@ def scene() -> tuple[Picture, Matte]:
     return Picture(rgb), matte
 
 
-def test_the_subject_goes_and_the_background_stays() -> None:
+def test_the_subject_is_removed_and_the_background_stays() -> None:
     picture, matte = scene()
     result = erase_foreground(picture, FixedMatteModels(matte))
     assert result.rgb[..., 0].max() < 110
-    away = cv2.distanceTransform((matte == 0).astype(np.uint8), cv2.DIST_L2, 5) > 12
-    np.testing.assert_array_equal(result.rgb[away], picture.rgb[away])
+    outside = cv2.distanceTransform((matte == 0).astype(np.uint8), cv2.DIST_L2, 5) > 12
+    np.testing.assert_array_equal(result.rgb[outside], picture.rgb[outside])
 
 
 def test_a_faint_matte_is_erased_too() -> None:
@@ -55,19 +55,19 @@ def test_a_faint_matte_is_erased_too() -> None:
     assert result.rgb[..., 0].max() < 110
 
 
-def test_a_picture_without_foreground_is_given_back_unchanged() -> None:
+def test_a_picture_without_foreground_does_not_change() -> None:
     picture, matte = scene()
     result = erase_foreground(picture, FixedMatteModels(np.zeros_like(matte)))
     np.testing.assert_array_equal(result.rgb, picture.rgb)
 
 
-def test_a_subject_that_fills_the_picture_leaves_nothing_to_copy() -> None:
+def test_a_subject_that_fills_the_picture_is_an_error() -> None:
     picture, matte = scene()
     with pytest.raises(NothingToCopyError):
         erase_foreground(picture, FixedMatteModels(np.full_like(matte, 255)))
 
 
-def test_a_cut_out_without_visible_background_leaves_nothing_to_copy() -> None:
+def test_a_cut_out_without_visible_background_is_an_error() -> None:
     picture, matte = scene()
     with pytest.raises(NothingToCopyError):
         erase_foreground(Picture(picture.rgb, matte), FixedMatteModels(matte))

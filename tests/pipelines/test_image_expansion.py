@@ -25,7 +25,7 @@ class RedMatting:
 
 
 MODELS = FakeModels({MATTING: RedMatting(), INPAINTING: PatchMatch()})
-"""Models that matte what is red and inpaint for real."""
+"""Models that matte what is red, with the real inpainting."""
 
 
 def scene(height: int = 120, width: int = 160) -> Picture:
@@ -35,14 +35,14 @@ def scene(height: int = 120, width: int = 160) -> Picture:
     return Picture(rgb)
 
 
-def test_the_kept_part_is_the_picture_bit_for_bit() -> None:
+def test_the_picture_itself_does_not_change() -> None:
     picture = scene()
     result = image_expansion(picture, MODELS, (300, 260), (160, 120), (70, 90))
     assert result.rgb.shape == (260, 300, 3)
     np.testing.assert_array_equal(result.rgb[90:210, 70:230], picture.rgb)
 
 
-def test_a_resized_picture_is_kept_as_lanczos_gives_it() -> None:
+def test_a_resized_picture_is_resampled_by_lanczos() -> None:
     picture = scene()
     result = image_expansion(picture, MODELS, (300, 260), (200, 90), (10, 20))
     resized = Image.fromarray(picture.rgb).resize((200, 90), Image.Resampling.LANCZOS)
@@ -50,7 +50,7 @@ def test_a_resized_picture_is_kept_as_lanczos_gives_it() -> None:
 
 
 @pytest.mark.parametrize("location", [(-60, -40), (250, 200), (-60, 200)])
-def test_what_lies_outside_the_canvas_is_cropped(location: tuple[int, int]) -> None:
+def test_parts_outside_the_canvas_are_cropped(location: tuple[int, int]) -> None:
     picture, (left, top) = scene(), location
     result = image_expansion(picture, MODELS, (300, 260), (160, 120), location)
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + 160, 300), min(top + 120, 260)
@@ -60,7 +60,7 @@ def test_what_lies_outside_the_canvas_is_cropped(location: tuple[int, int]) -> N
 
 
 @pytest.mark.parametrize("location", [(300, 0), (0, 260), (-160, 0), (0, -120), (10**6, 0)])
-def test_a_picture_wholly_outside_the_canvas_is_refused(location: tuple[int, int]) -> None:
+def test_a_picture_outside_the_canvas_is_refused(location: tuple[int, int]) -> None:
     with pytest.raises(OutsideCanvasError):
         image_expansion(scene(), MODELS, (300, 260), (160, 120), location)
 
@@ -73,13 +73,13 @@ def test_a_huge_size_costs_no_more_than_its_part_on_the_canvas() -> None:
     assert np.abs(result.rgb.astype(int) - expected).max() < 24
 
 
-def test_by_default_the_picture_keeps_its_size_in_the_middle() -> None:
+def test_by_default_the_picture_is_in_the_middle_at_its_size() -> None:
     picture = scene()
     result = image_expansion(picture, MODELS, (260, 220))
     np.testing.assert_array_equal(result.rgb[50:170, 50:210], picture.rgb)
 
 
-def test_by_default_a_larger_picture_is_fitted_into_the_canvas() -> None:
+def test_by_default_a_larger_picture_is_reduced_to_fit() -> None:
     picture = scene(400, 800)
     result = image_expansion(picture, MODELS, (200, 200))
     resized = Image.fromarray(picture.rgb).resize((200, 100), Image.Resampling.LANCZOS)
@@ -101,7 +101,7 @@ def test_a_subject_without_background_is_continued() -> None:
 
 
 @pytest.mark.slow
-def test_no_step_of_brightness_shows_along_the_border() -> None:
+def test_there_is_no_step_of_brightness_at_the_border() -> None:
     ramp = np.linspace(60, 200, 400)[None, :, None]
     rgb = np.broadcast_to(ramp, (300, 400, 3)).round().astype(np.uint8)
     result = image_expansion(Picture(rgb), MODELS, (800, 600), (400, 300), (200, 150))
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_picture_and_others_give_variants() -> None
     np.testing.assert_array_equal(other[90:210, 70:230], picture.rgb)
 
 
-def test_transparent_parts_are_generated_and_soft_ones_laid_over_them() -> None:
+def test_transparent_parts_are_generated_and_half_transparent_ones_blended() -> None:
     picture = scene()
     alpha = np.full((120, 160), 255, np.uint8)
     alpha[:30], alpha[30:40] = 0, 128
@@ -130,9 +130,9 @@ def test_transparent_parts_are_generated_and_soft_ones_laid_over_them() -> None:
     hidden[:30] = (0, 255, 0)
     result = image_expansion(Picture(hidden, alpha), MODELS, (260, 220), (160, 120), (50, 50))
     assert result.alpha is None
-    kept = result.rgb[50:170, 50:210]
-    np.testing.assert_array_equal(kept[40:], picture.rgb[40:])
-    assert np.abs(kept[:40, :40].astype(int) - (77, 117, 157)).max() < 30
+    inner = result.rgb[50:170, 50:210]
+    np.testing.assert_array_equal(inner[40:], picture.rgb[40:])
+    assert np.abs(inner[:40, :40].astype(int) - (77, 117, 157)).max() < 30
 
 
 @pytest.mark.slow
@@ -140,5 +140,5 @@ def test_the_real_models_expand_a_photograph(lite: Pool, photo: Callable[[str], 
     picture = photo("astronaut")
     size = (picture.width, picture.height)
     result = image_expansion(picture, lite, (700, 700), size, (90, 100))
-    kept = result.rgb[100 : 100 + picture.height, 90 : 90 + picture.width]
-    np.testing.assert_array_equal(kept, picture.rgb[: kept.shape[0], : kept.shape[1]])
+    inner = result.rgb[100 : 100 + picture.height, 90 : 90 + picture.width]
+    np.testing.assert_array_equal(inner, picture.rgb[: inner.shape[0], : inner.shape[1]])

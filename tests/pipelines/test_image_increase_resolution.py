@@ -19,12 +19,12 @@ def test_every_side_is_multiplied(lite: Pool, photo: Callable[[str], Picture], f
     assert np.abs(large.rgb.mean((0, 1)) - rgb.mean((0, 1))).max() < 1
 
 
-def test_the_increase_is_two_unless_asked_otherwise(lite: Pool) -> None:
+def test_the_increase_is_two_by_default(lite: Pool) -> None:
     assert image_increase_resolution(Picture(np.zeros((9, 7, 3), np.uint8)), lite).height == 18
 
 
 @pytest.mark.parametrize("opacity", [0, 1, 200, 255])
-def test_even_alpha_stays_as_it_is(lite: Pool, opacity: int) -> None:
+def test_uniform_alpha_does_not_change(lite: Pool, opacity: int) -> None:
     picture = Picture(np.full((20, 30, 3), 90, np.uint8), np.full((20, 30), opacity, np.uint8))
     large = image_increase_resolution(picture, lite, 4)
     assert large.alpha is not None
@@ -32,7 +32,7 @@ def test_even_alpha_stays_as_it_is(lite: Pool, opacity: int) -> None:
     assert (large.alpha == opacity).all()
 
 
-def test_an_alpha_edge_is_smooth_and_leaves_no_ghost_beside_it(lite: Pool) -> None:
+def test_an_alpha_edge_is_smooth_without_ringing(lite: Pool) -> None:
     alpha = np.zeros((40, 40), np.uint8)
     alpha[:, 20:] = 255
     picture = Picture(np.full((40, 40, 3), 90, np.uint8), alpha)
@@ -46,7 +46,7 @@ def test_an_alpha_edge_is_smooth_and_leaves_no_ghost_beside_it(lite: Pool) -> No
 
 
 @pytest.mark.parametrize("hidden", [0, 255])
-def test_colours_under_transparency_do_not_bleed_into_the_edge(lite: Pool, hidden: int) -> None:
+def test_hidden_colours_do_not_mix_into_the_edge(lite: Pool, hidden: int) -> None:
     rgb = np.full((60, 60, 3), hidden, np.uint8)
     alpha = np.zeros((60, 60), np.uint8)
     y, x = np.ogrid[:60, :60]
@@ -59,7 +59,7 @@ def test_colours_under_transparency_do_not_bleed_into_the_edge(lite: Pool, hidde
     assert np.abs(seen - (180, 90, 40)).max() <= 1
 
 
-def test_the_given_picture_is_left_as_it_was(lite: Pool) -> None:
+def test_the_input_does_not_change(lite: Pool) -> None:
     generator = np.random.default_rng(3)
     rgb = generator.integers(0, 256, (30, 40, 3), dtype=np.uint8)
     alpha = generator.integers(0, 2, (30, 40), dtype=np.uint8) * 255
@@ -69,6 +69,6 @@ def test_the_given_picture_is_left_as_it_was(lite: Pool) -> None:
     assert np.array_equal(alpha, before[1])
 
 
-def test_another_increase_is_refused(lite: Pool) -> None:
+def test_an_unsupported_increase_is_refused(lite: Pool) -> None:
     with pytest.raises(ValueError, match="factor 3"):
         image_increase_resolution(Picture(np.zeros((8, 8, 3), np.uint8)), lite, 3)

@@ -111,7 +111,7 @@ def picture() -> Picture:
 
 @pytest.fixture
 def labels() -> Labels:
-    """The subject, the ground, an object, a speck, and a part that the border cuts."""
+    """A label map: the subject, the ground, an object, a speck, and a part cut by the border."""
     parts = np.full((240, 400), 2, np.uint8)
     parts[70:130, 280:350] = 3
     parts[200:205, 300:305] = 4
@@ -120,7 +120,7 @@ def labels() -> Labels:
     return parts
 
 
-def test_each_layer_lies_where_it_is_in_the_picture(picture: Picture, labels: Labels) -> None:
+def test_each_layer_has_its_position_in_the_picture(picture: Picture, labels: Labels) -> None:
     layers = read_layers(image_to_psd(picture, Models(), labels))
     assert list(layers) == ["Background", "Edges", "Object 1", "Foreground"]
     left, top, background = layers["Background"]
@@ -143,7 +143,7 @@ def test_all_layers_together_show_the_picture(picture: Picture, labels: Labels) 
 
 
 @pytest.mark.parametrize("fill", [(0, 0, 0), (255, 255, 255), (255, 0, 255)])
-def test_they_show_it_whatever_the_background_is_filled_with(
+def test_all_layers_show_the_picture_with_any_background_fill(
     picture: Picture, labels: Labels, fill: tuple[int, int, int]
 ) -> None:
     class Plain:
@@ -157,10 +157,12 @@ def test_they_show_it_whatever_the_background_is_filled_with(
     assert (background[70:170, 100:140, :3] == fill).all()
 
 
-def test_the_background_keeps_what_was_not_removed(picture: Picture, labels: Labels) -> None:
+def test_the_background_layer_contains_what_was_not_removed(
+    picture: Picture, labels: Labels
+) -> None:
     background = read_layers(image_to_psd(picture, Models(), labels))["Background"][2]
-    for kept in (np.s_[:50], np.s_[150:, 200:], np.s_[:, 360:]):
-        assert np.array_equal(background[kept][..., :3], picture.rgb[kept])
+    for unchanged in (np.s_[:50], np.s_[150:, 200:], np.s_[:, 360:]):
+        assert np.array_equal(background[unchanged][..., :3], picture.rgb[unchanged])
 
 
 def test_the_merged_picture_is_the_picture(picture: Picture, labels: Labels) -> None:
@@ -185,7 +187,7 @@ def test_readers_agree_on_the_layers(picture: Picture, labels: Labels) -> None:
         assert np.array_equal(np.asarray(layer.topil()), rgba)
 
 
-def test_a_map_is_made_when_none_is_given(picture: Picture) -> None:
+def test_a_label_map_is_made_if_none_is_given(picture: Picture) -> None:
     models = Models()
     assert "Foreground" in read_layers(image_to_psd(picture, models))
     assert models.lent == 1  # the segmentation
@@ -202,7 +204,7 @@ def test_a_picture_without_subject_or_objects_is_its_background(picture: Picture
     assert np.array_equal(layers["Background"][2][..., :3], picture.rgb)
 
 
-def test_a_cut_out_is_a_foreground_on_nothing(picture: Picture) -> None:
+def test_a_cut_out_has_a_foreground_and_a_transparent_background(picture: Picture) -> None:
     alpha = np.zeros((240, 400), np.uint8)
     alpha[50:100, 40:90] = 255
     alpha[100:110, 40:90] = 99
@@ -222,9 +224,7 @@ def test_a_cut_out_is_a_foreground_on_nothing(picture: Picture) -> None:
     assert np.abs(difference).max() <= 3  # its partly transparent pixels are on white
 
 
-def test_without_anything_to_fill_from_the_hole_stays_transparent(
-    picture: Picture, labels: Labels
-) -> None:
+def test_without_a_fill_the_hole_stays_transparent(picture: Picture, labels: Labels) -> None:
     class Helpless:
         def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
             raise NothingToCopyError
@@ -234,14 +234,14 @@ def test_without_anything_to_fill_from_the_hole_stays_transparent(
     assert np.abs(flatten(layers, 240, 400) - picture.rgb).max() <= 1
 
 
-def test_a_side_longer_than_the_format_knows_is_refused() -> None:
+def test_a_side_longer_than_the_format_allows_is_refused() -> None:
     models = FakeModels()
     with pytest.raises(CanvasTooLongError):
         image_to_psd(Picture(np.zeros((1, 30_001, 3), np.uint8)), models)
     assert models.lent == 0
 
 
-def test_layer_names_keep_every_letter() -> None:
+def test_layer_names_may_have_any_letter() -> None:
     square = np.full((3, 5, 3), 9, np.uint8)
     layer = Layer("Café 木", square, np.full((3, 5), 255, np.uint8), 2, 1)
     psd = write_psd(Picture(np.zeros((10, 10, 3), np.uint8)), [layer])
@@ -249,7 +249,7 @@ def test_layer_names_keep_every_letter() -> None:
 
 
 @pytest.mark.slow
-def test_a_photograph_is_taken_apart(photo: Callable[[str], Picture], lite: Pool) -> None:
+def test_a_photograph_has_layers(photo: Callable[[str], Picture], lite: Pool) -> None:
     picture = photo("coffee")
     labels = np.zeros(picture.rgb.shape[:2], np.uint8)
     layers = read_layers(image_to_psd(picture, lite, labels))

@@ -57,18 +57,18 @@ def test_without_a_subject_the_largest_part_is_first() -> None:
     assert np.array_equal(labels, np.where(parts == 2, 1, 2))
 
 
-def test_a_rim_along_the_subject_goes_to_what_lies_around() -> None:
+def test_a_rim_around_the_subject_joins_the_surroundings() -> None:
     y, x = np.ogrid[:400, :400]
-    away = np.hypot(y - 200, x - 200)
-    parts = np.where(x < 200, 1, 2) + 0 * away
-    parts[away < 104] = 3  # reaches 4 pixels beyond the subject
-    labels = objects_mask_generator(grey(400, 400), GivenModels(away < 100, parts))
-    expected = np.where(away < 100, 1, np.where(x < 200, 2, 3))
+    distance = np.hypot(y - 200, x - 200)
+    parts = np.where(x < 200, 1, 2) + 0 * distance
+    parts[distance < 104] = 3  # reaches 4 pixels beyond the subject
+    labels = objects_mask_generator(grey(400, 400), GivenModels(distance < 100, parts))
+    expected = np.where(distance < 100, 1, np.where(x < 200, 2, 3))
     assert labels.max() == 3
     assert (labels != expected).mean() < 0.001
 
 
-def test_what_is_wholly_transparent_belongs_to_no_mask() -> None:
+def test_transparent_pixels_belong_to_no_mask() -> None:
     alpha = np.full((100, 160), 255, np.uint8)
     alpha[:, 120:] = 0
     labels = objects_mask_generator(grey(100, 160, alpha), FakeModels())
@@ -81,7 +81,7 @@ def test_a_subject_that_fills_the_picture_is_the_only_mask() -> None:
     assert (objects_mask_generator(grey(50, 50), models) == 1).all()
 
 
-def test_more_than_255_masks_lose_the_smallest() -> None:
+def test_only_the_255_largest_masks_stay() -> None:
     parts = np.repeat(np.repeat(np.arange(256).reshape(16, 16), 40, 0), 40, 1)
     parts[parts == 0] = 1  # 255 parts, and a subject within one of them
     subject = np.zeros(parts.shape)
@@ -113,7 +113,7 @@ def opened(archive: bytes) -> dict[str, Image.Image]:
         return {name: Image.open(io.BytesIO(file.read(name))) for name in file.namelist()}
 
 
-def test_the_zip_has_a_map_and_a_mask_for_each_id(labels: Labels) -> None:
+def test_the_zip_contains_a_map_and_a_mask_for_each_id(labels: Labels) -> None:
     files = opened(masks_zip(labels, "92bf8ce17584de82"))
     assert list(files) == [
         "92bf8ce17584de82_panoptic.png",
@@ -131,7 +131,7 @@ def test_the_zip_has_a_map_and_a_mask_for_each_id(labels: Labels) -> None:
         assert np.array_equal(mask, np.where(labels == mask_id, 255, 0))
 
 
-def test_a_picture_of_no_masks_has_a_zip_with_the_map_alone() -> None:
+def test_without_masks_the_zip_contains_only_the_map() -> None:
     assert list(opened(masks_zip(np.zeros((4, 5), np.uint8), "a"))) == ["a_panoptic.png"]
 
 
@@ -139,14 +139,14 @@ def test_the_same_map_makes_the_same_bytes(labels: Labels) -> None:
     assert masks_zip(labels, "a") == masks_zip(labels.copy(), "a")
 
 
-def test_masks_beyond_one_strip_are_whole() -> None:
+def test_masks_larger_than_one_strip_are_complete() -> None:
     labels = np.random.default_rng(0).integers(0, 3, (2100, 2300)).astype(np.uint8)
     files = opened(masks_zip(labels, "a"))
     assert np.array_equal(np.asarray(files["a_panoptic.png"]), labels)
     assert np.array_equal(np.asarray(files["a_2.png"]), np.where(labels == 2, 255, 0))
 
 
-def test_a_zip_of_many_masks_never_holds_them_all() -> None:
+def test_a_zip_of_many_masks_never_has_all_of_them_in_memory() -> None:
     labels = np.zeros((4000, 4000), np.uint8)
     for mask_id in range(1, 61):
         labels[60 * mask_id : 60 * mask_id + 50] = mask_id

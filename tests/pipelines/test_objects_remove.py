@@ -29,7 +29,7 @@ def drawn(height: int, width: int) -> NDArray[np.uint8]:
     return mask
 
 
-def test_a_mask_by_id_goes_with_a_rim_and_nothing_else(picture: Picture, labels: Labels) -> None:
+def test_a_mask_by_id_is_removed_with_a_rim(picture: Picture, labels: Labels) -> None:
     result = objects_remove(picture, FakeModels(), labels, [2])
     changed = (result.rgb != picture.rgb).any(axis=2)
     assert changed[labels == 2].all()
@@ -37,7 +37,9 @@ def test_a_mask_by_id_goes_with_a_rim_and_nothing_else(picture: Picture, labels:
     assert not changed[:15].any()
 
 
-def test_ids_and_drawn_masks_are_filled_from_neither(picture: Picture, labels: Labels) -> None:
+def test_masks_by_id_and_drawn_masks_are_not_filled_from_each_other(
+    picture: Picture, labels: Labels
+) -> None:
     models = FakeModels()
     result = objects_remove(picture, models, labels, [2], [drawn(100, 150)])
     assert models.lent == 1
@@ -51,7 +53,7 @@ def test_a_drawn_mask_of_another_size_is_scaled(picture: Picture) -> None:
     assert not changed[:59].any()
 
 
-def test_ids_hold_for_an_edited_version_of_another_size(picture: Picture, labels: Labels) -> None:
+def test_ids_work_on_an_edited_version_of_another_size(picture: Picture, labels: Labels) -> None:
     larger = Picture(picture.rgb.repeat(2, axis=0).repeat(2, axis=1))
     result = objects_remove(larger, FakeModels(), labels, [2])
     assert (result.rgb[40:80, 40:100] != larger.rgb[40:80, 40:100]).any(axis=2).all()
@@ -68,7 +70,7 @@ def test_an_unknown_id_is_refused_before_any_work(
     assert models.lent == 0
 
 
-def test_no_map_has_no_id(picture: Picture) -> None:
+def test_without_a_map_there_is_no_id(picture: Picture) -> None:
     with pytest.raises(NoSuchMaskError):
         objects_remove(picture, FakeModels(), None, [1])
 
@@ -78,5 +80,5 @@ def test_a_drawn_mask_of_another_shape_is_refused(picture: Picture) -> None:
         objects_remove(picture, FakeModels(), drawn=[drawn(100, 100)])
 
 
-def test_nothing_chosen_changes_nothing(picture: Picture, labels: Labels) -> None:
+def test_an_empty_request_changes_nothing(picture: Picture, labels: Labels) -> None:
     assert np.array_equal(objects_remove(picture, FakeModels(), labels).rgb, picture.rgb)

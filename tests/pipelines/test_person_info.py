@@ -56,13 +56,13 @@ def test_a_person_has_the_published_keys() -> None:
     assert received["actions"]["age"] == ["mid-20", "mid-40", "mid-60"]
 
 
-def test_what_cannot_be_told_has_no_label() -> None:
+def test_unknown_age_and_gender_have_no_label() -> None:
     assert labels_for(replace(FACE, age=None)) == ["Female"]
     assert labels_for(replace(FACE, gender=None)) == ["age_26-42"]
     assert labels_for(replace(FACE, age=None, gender=None)) == []
 
 
-def test_an_id_is_64_hexadecimal_digits_of_the_visual_and_the_place() -> None:
+def test_an_id_is_64_hex_digits_of_the_visual_and_the_position() -> None:
     one = person_id("f49943971e3039c7", FACE)
     assert len(one) == 64
     assert int(one, 16) >= 0
@@ -71,7 +71,7 @@ def test_an_id_is_64_hexadecimal_digits_of_the_visual_and_the_place() -> None:
     assert person_id("f49943971e3039c7", replace(FACE, rect=(90, 20, 60, 61))) != one
 
 
-def test_people_keep_the_order_of_their_faces() -> None:
+def test_people_are_in_the_order_of_their_faces() -> None:
     other = replace(FACE, rect=(100, 100, 30, 30))
     found = people(PLAIN, given(FACE, other), "a")
     assert [person.rect for person in found] == [FACE.rect, other.rect]

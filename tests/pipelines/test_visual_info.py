@@ -37,7 +37,7 @@ def halves(left: tuple[int, int, int], right: tuple[int, int, int]) -> Rgb:
     return rgb
 
 
-def test_info_tells_people_then_objects_then_the_background(
+def test_info_lists_people_then_objects_then_the_background(
     photo: Callable[[str], Picture],
 ) -> None:
     picture = photo("astronaut")
@@ -70,7 +70,7 @@ def test_a_map_without_masks_has_no_objects() -> None:
     assert len(objects(np.ones((1, 1), np.uint8))) == 1
 
 
-def test_removing_a_large_object_has_a_lower_prospect() -> None:
+def test_removing_a_large_object_has_a_lower_rating() -> None:
     labels_map = np.zeros((100, 100), np.uint8)
     labels_map[:50] = 1
     labels_map[60:65, 60:65] = 2
@@ -89,7 +89,7 @@ def test_a_background_of_one_colour_is_plain_and_named() -> None:
     assert set(entry) == KEYS
 
 
-def test_a_background_of_two_colours_is_textured_and_names_the_commoner_first() -> None:
+def test_a_background_of_two_colours_is_textured_and_lists_the_more_common_first() -> None:
     rgb = halves((255, 255, 255), (255, 255, 255))
     rgb[:, 80:] = (255, 0, 0)
     (entry,) = map(as_received, background(rgb, np.zeros((60, 120), np.uint8)))
@@ -97,7 +97,7 @@ def test_a_background_of_two_colours_is_textured_and_names_the_commoner_first() 
     assert entry["labels"][2:] == ["white", "red"]
 
 
-def test_the_subject_does_not_colour_the_background_of_a_large_picture() -> None:
+def test_the_subject_does_not_affect_the_background_colours_of_a_large_picture() -> None:
     rgb = np.full((1200, 1200, 3), (0, 128, 0), np.uint8)
     alpha = np.zeros((1200, 1200), np.uint8)
     rgb[::3] = (255, 0, 255)
@@ -109,7 +109,7 @@ def test_the_subject_does_not_colour_the_background_of_a_large_picture() -> None
     assert max(red, abs(green - 128), blue) <= 2
 
 
-def test_one_pixel_of_background_in_a_large_picture_is_still_told() -> None:
+def test_one_pixel_of_background_in_a_large_picture_is_reported() -> None:
     rgb = np.full((1500, 1500, 3), 255, np.uint8)
     rgb[700, 800] = 0
     alpha = np.full((1500, 1500), 255, np.uint8)
@@ -119,11 +119,11 @@ def test_one_pixel_of_background_in_a_large_picture_is_still_told() -> None:
     assert entry["labels"] == ["plain", "#000000", "black"]
 
 
-def test_a_subject_that_covers_all_leaves_no_background() -> None:
+def test_a_subject_over_the_whole_picture_leaves_no_background() -> None:
     assert background(halves((1, 2, 3), (4, 5, 6)), np.full((60, 120), 255, np.uint8)) == []
 
 
-def test_an_unsure_matte_lowers_the_prospects() -> None:
+def test_an_uncertain_matte_lowers_the_ratings() -> None:
     rgb = halves((200, 10, 10), (10, 10, 200))
     alpha = np.zeros((60, 120), np.uint8)
     alpha[:, :40] = 255

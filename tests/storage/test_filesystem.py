@@ -55,7 +55,7 @@ def files(store: LocalObjects) -> list[str]:
         "/".join(["a" * 100] * 6),
     ],
 )
-def test_refuses_what_is_no_key(store: LocalObjects, key: str) -> None:
+def test_invalid_keys_are_refused(store: LocalObjects, key: str) -> None:
     for call in (store.stat, store.get, store.path, store.delete, store.exists, check_key):
         with pytest.raises(InvalidKeyError):
             call(key)
@@ -64,7 +64,7 @@ def test_refuses_what_is_no_key(store: LocalObjects, key: str) -> None:
     assert files(store) == []
 
 
-def test_refuses_a_content_type_that_the_key_would_not_be_served_with(store: LocalObjects) -> None:
+def test_a_content_type_that_does_not_match_the_key_is_refused(store: LocalObjects) -> None:
     with pytest.raises(ValueError, match="content type"):
         store.put("acme/a.png", b"x", "image/jpeg")
     assert files(store) == []
@@ -78,7 +78,7 @@ def test_only_the_owner_can_read(store: LocalObjects) -> None:
     assert stat.S_IMODE(path.parent.parent.stat().st_mode) == 0o700
 
 
-def test_a_reader_sees_the_old_object_or_the_new_whole(store: LocalObjects) -> None:
+def test_a_reader_gets_the_complete_old_or_new_object(store: LocalObjects) -> None:
     versions = {bytes([n]) * 300_000 for n in range(8)}
     store.put("acme/a.png", next(iter(versions)), PNG)
     done = threading.Event()
@@ -114,7 +114,7 @@ def test_a_failed_write_leaves_nothing(
     assert store.get("acme/old.png") == b"old"
 
 
-def test_an_object_being_written_has_no_key(
+def test_an_object_has_no_key_while_it_is_written(
     store: LocalObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[bool, list[str]]] = []
@@ -133,7 +133,7 @@ def test_an_object_being_written_has_no_key(
         store.get(names[1])
 
 
-def test_the_sweep_removes_what_is_older_and_counts_it(store: LocalObjects) -> None:
+def test_the_sweep_deletes_older_objects_and_counts_them(store: LocalObjects) -> None:
     for name in ("old", "older", "young"):
         store.put(f"acme/{name}.png", b"x", PNG)
     store.put("gone/old.png", b"x", PNG)
@@ -144,7 +144,7 @@ def test_the_sweep_removes_what_is_older_and_counts_it(store: LocalObjects) -> N
     assert store.sweep(datetime.now(UTC) - timedelta(hours=24)) == 0
 
 
-def test_the_sweep_removes_abandoned_writes_but_never_one_under_way(store: LocalObjects) -> None:
+def test_the_sweep_deletes_abandoned_writes_but_not_running_ones(store: LocalObjects) -> None:
     store.put("acme/a.png", b"x", PNG)
     folder = store.path("acme/a.png").parent
     (folder / ".writing-dead").write_bytes(b"half")
@@ -159,7 +159,7 @@ def test_the_sweep_needs_a_time_zone(store: LocalObjects) -> None:
         store.sweep(datetime(2026, 1, 1))
 
 
-def test_a_folder_swept_away_before_the_write_is_made_again(
+def test_a_folder_deleted_by_a_sweep_before_the_write_is_created_again(
     store: LocalObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = store.path("acme/a.png").parent
@@ -198,7 +198,7 @@ def test_writes_survive_sweeps_of_their_folder(store: LocalObjects) -> None:
         sweeper.join()
 
 
-def test_an_open_file_outlives_its_removal(store: LocalObjects) -> None:
+def test_an_open_file_can_be_read_after_its_removal(store: LocalObjects) -> None:
     store.put("acme/a.png", b"picture", PNG)
     with store.path("acme/a.png").open("rb") as served:
         store.delete("acme/a.png")

@@ -21,7 +21,7 @@ def test_a_folder_has_one_server(tmp_path: Path) -> None:
     FolderLock(tmp_path / "data").close()
 
 
-def test_a_killed_server_leaves_the_folder(tmp_path: Path) -> None:
+def test_a_killed_server_releases_the_folder(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys, time; from storage.folder_lock import FolderLock;"
         " lock = FolderLock(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"

@@ -18,14 +18,14 @@ def parts(query: str) -> tuple[str, str]:
     return fields["expires"][0], fields["signature"][0]
 
 
-def test_a_signed_link_is_good_until_its_second() -> None:
+def test_a_signed_link_is_valid_until_it_expires() -> None:
     signer = LinkSigner(SECRET)
     expires, signature = parts(signer.sign(KEY, 1000))
     assert signer.verify(KEY, expires, signature, 999.9) is LinkState.OK
     assert signer.verify(KEY, expires, signature, 1000) is LinkState.EXPIRED
 
 
-def test_a_query_needs_no_escaping() -> None:
+def test_the_query_needs_no_escaping() -> None:
     for expires in range(200):
         query = LinkSigner(SECRET).sign(KEY, expires)
         assert all(letter.isalnum() or letter in "=&-_" for letter in query)
@@ -48,7 +48,7 @@ def test_a_changed_link_is_forged_even_if_expired() -> None:
             assert signer.verify(key, until, mark, now) is LinkState.FORGED
 
 
-def test_another_secret_signs_otherwise() -> None:
+def test_another_secret_makes_another_signature() -> None:
     expires, signature = parts(LinkSigner(bytes(32)).sign(KEY, 1000))
     assert LinkSigner(SECRET).verify(KEY, expires, signature, 0) is LinkState.FORGED
 
@@ -71,11 +71,13 @@ def test_another_secret_signs_otherwise() -> None:
         ("k" * 1_000_000, "1000", "x"),
     ],
 )
-def test_odd_input_is_forged_and_never_raises(key: str, expires: str, signature: str) -> None:
+def test_invalid_input_counts_as_forged_and_never_raises(
+    key: str, expires: str, signature: str
+) -> None:
     assert LinkSigner(SECRET).verify(key, expires, signature, 0) is LinkState.FORGED
 
 
-def test_refuses_a_weak_secret_and_an_impossible_time() -> None:
+def test_a_weak_secret_and_an_invalid_time_are_refused() -> None:
     with pytest.raises(ValueError, match="32"):
         LinkSigner(b"short")
     for expires in (-1, 10**12):
@@ -83,7 +85,7 @@ def test_refuses_a_weak_secret_and_an_impossible_time() -> None:
             LinkSigner(SECRET).sign(KEY, expires)
 
 
-def test_the_secret_is_made_once_for_its_owner(tmp_path: Path) -> None:
+def test_the_secret_is_created_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "new" / "secret"
     secret = load_or_create_secret(path)
     assert len(secret) == 32
@@ -93,7 +95,7 @@ def test_the_secret_is_made_once_for_its_owner(tmp_path: Path) -> None:
     assert load_or_create_secret(tmp_path / "other") != secret
 
 
-def test_processes_that_start_at_once_agree_on_the_secret(tmp_path: Path) -> None:
+def test_processes_that_start_together_use_the_same_secret(tmp_path: Path) -> None:
     for attempt in range(20):
         path = tmp_path / str(attempt)
         together = threading.Barrier(8)

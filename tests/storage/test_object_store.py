@@ -32,7 +32,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStor
         yield S3Objects(bucket, "results")
 
 
-def test_gives_back_what_was_put(store: ObjectStore) -> None:
+def test_an_object_is_read_as_it_was_written(store: ObjectStore) -> None:
     before = datetime.now(UTC) - timedelta(seconds=2)
     store.put("acme/a.png", b"picture", PNG)
     info = store.stat("acme/a.png")
@@ -45,7 +45,7 @@ def test_gives_back_what_was_put(store: ObjectStore) -> None:
     assert store.refusal("acme/a.png") is None
 
 
-def test_a_large_object_comes_back_whole(store: ObjectStore) -> None:
+def test_a_large_object_is_read_completely(store: ObjectStore) -> None:
     data = bytes(range(256)) * 100_000
     store.put("acme/large.psd", data, "image/vnd.adobe.photoshop")
     assert store.get("acme/large.psd") == data
@@ -78,7 +78,7 @@ def test_a_missing_object_is_none_or_raises(store: ObjectStore, key: str) -> Non
         store.get(key)
 
 
-def test_what_is_deleted_is_gone_and_can_be_deleted_again(store: ObjectStore) -> None:
+def test_a_deleted_object_is_gone_and_can_be_deleted_again(store: ObjectStore) -> None:
     store.put("acme/a.png", b"x", PNG)
     store.delete("acme/a.png")
     assert not store.is_settled("acme/a.png")
@@ -97,7 +97,7 @@ def test_what_is_deleted_is_gone_and_can_be_deleted_again(store: ObjectStore) ->
     ],
     ids=["plain", "odd", "long", "long and odd", "spaces", "none"],
 )
-def test_a_refusal_is_told_and_settles_the_key(store: ObjectStore, text: str) -> None:
+def test_a_refusal_can_be_read_and_settles_the_key(store: ObjectStore, text: str) -> None:
     store.refuse("acme/a.png", Refusal(506, text))
     assert store.is_settled("acme/a.png")
     refusal = store.refusal("acme/a.png")
@@ -109,14 +109,14 @@ def test_a_refusal_is_told_and_settles_the_key(store: ObjectStore, text: str) ->
     assert store.refusal("acme/a.png") is None
 
 
-def test_a_refusal_leaves_a_result_alone(store: ObjectStore) -> None:
+def test_a_refusal_does_not_replace_a_result(store: ObjectStore) -> None:
     store.put("acme/a.png", b"picture", PNG)
     store.refuse("acme/a.png", Refusal(500, "too late"))
     assert store.get("acme/a.png") == b"picture"
     assert store.refusal("acme/a.png") is None
 
 
-def test_of_several_refusals_the_key_stays_refused(store: ObjectStore) -> None:
+def test_a_key_with_several_refusals_stays_refused(store: ObjectStore) -> None:
     for code in (500, 503):
         store.refuse("acme/a.png", Refusal(code, "no"))
     refusal = store.refusal("acme/a.png")
@@ -127,7 +127,7 @@ def test_of_several_refusals_the_key_stays_refused(store: ObjectStore) -> None:
 @pytest.mark.parametrize(
     "key", ["", "/a.png", "a//b.png", "../a.png", "a/../b.png", ".a.png", "a b.png", "x" * 600]
 )
-def test_what_is_no_key_is_refused_by_every_method(store: ObjectStore, key: str) -> None:
+def test_invalid_keys_are_refused_by_every_method(store: ObjectStore, key: str) -> None:
     calls: list[Any] = [
         lambda: store.put(key, b"x", PNG),
         lambda: store.refuse(key, Refusal(500, "")),
@@ -143,13 +143,13 @@ def test_what_is_no_key_is_refused_by_every_method(store: ObjectStore, key: str)
             call()
 
 
-def test_the_content_type_is_the_extensions(store: ObjectStore) -> None:
+def test_the_content_type_follows_from_the_extension(store: ObjectStore) -> None:
     with pytest.raises(ValueError, match="content type"):
         store.put("acme/a.png", b"x", "text/html")
     assert not store.exists("acme/a.png")
 
 
-def test_the_sweep_removes_what_is_old_and_nothing_else(store: ObjectStore) -> None:
+def test_the_sweep_deletes_only_old_objects(store: ObjectStore) -> None:
     for n in range(7):
         store.put(f"team{n % 2}/{n}.png", b"x", PNG)
     store.refuse("team0/refused.png", Refusal(506, "no"))
@@ -165,7 +165,7 @@ def test_the_sweep_needs_a_time_zone(store: ObjectStore) -> None:
         store.sweep(datetime(2026, 1, 1))
 
 
-def test_a_reader_sees_the_old_object_or_the_new_whole(store: ObjectStore) -> None:
+def test_a_reader_gets_the_complete_old_or_new_object(store: ObjectStore) -> None:
     old, new = b"a" * 300_000, b"b" * 500_000
     store.put("acme/a.png", old, PNG)
     stop = threading.Event()

@@ -42,25 +42,25 @@ def records(url: URL) -> Iterator[Records]:
     records.close()
 
 
-def test_a_visual_is_found_by_its_organisation_alone(records: Records) -> None:
+def test_only_its_organisation_finds_a_visual(records: Records) -> None:
     assert records.add_visual(VISUAL)
     assert records.visual("a", VISUAL.visual_id) == VISUAL
     assert records.visual("b", VISUAL.visual_id) is None
 
 
-def test_a_known_visual_is_told(records: Records) -> None:
+def test_registering_a_known_visual_reports_it(records: Records) -> None:
     assert records.add_visual(VISUAL)
     assert not records.add_visual(VISUAL)
 
 
-def test_records_outlive_the_process(records: Records, url: URL) -> None:
+def test_records_survive_a_restart(records: Records, url: URL) -> None:
     records.add_visual(VISUAL)
     again = Records(url)
     assert again.visual("a", VISUAL.visual_id) == VISUAL
     again.close()
 
 
-def test_a_session_is_of_one_visual_of_one_organisation(records: Records) -> None:
+def test_a_session_belongs_to_one_visual_of_one_organisation(records: Records) -> None:
     records.add_visual(VISUAL)
     edit = EditSession("x.JPEG", VISUAL.visual_id, "a/x.png", ("p1", "p2"))
     assert records.add_session("a", edit)
@@ -70,7 +70,7 @@ def test_a_session_is_of_one_visual_of_one_organisation(records: Records) -> Non
     assert records.session("a", "0" * 16, "x.JPEG") is None
 
 
-def test_a_removed_visual_takes_its_sessions_along(records: Records) -> None:
+def test_removing_a_visual_removes_its_sessions(records: Records) -> None:
     records.add_visual(VISUAL)
     records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/x.png"))
     assert records.remove_visual("b", VISUAL.visual_id) == []
@@ -80,14 +80,14 @@ def test_a_removed_visual_takes_its_sessions_along(records: Records) -> None:
     assert records.session("a", VISUAL.visual_id, "x.JPEG") is None
 
 
-def test_old_sessions_are_swept(records: Records) -> None:
+def test_old_sessions_are_deleted(records: Records) -> None:
     records.add_visual(VISUAL)
     records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/x.png"))
     assert records.sweep_sessions(datetime.now(UTC) - timedelta(hours=1)) == 0
     assert records.sweep_sessions(datetime.now(UTC) + timedelta(hours=1)) == 1
 
 
-def test_migrations_lead_to_the_schema(records: Records, url: URL) -> None:
+def test_the_migrations_create_the_schema(records: Records, url: URL) -> None:
     engine = open_engine(url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection)
@@ -96,22 +96,22 @@ def test_migrations_lead_to_the_schema(records: Records, url: URL) -> None:
     assert difference == []
 
 
-def test_a_result_of_a_forgotten_visual_is_not_remembered(records: Records) -> None:
+def test_a_session_of_a_removed_visual_is_not_stored(records: Records) -> None:
     edit = EditSession("x.JPEG", VISUAL.visual_id, "a/x.png")
     assert not records.add_session("a", edit)
     assert records.session("a", VISUAL.visual_id, "x.JPEG") is None
 
 
-def test_of_many_who_register_at_once_one_is_first(records: Records) -> None:
+def test_concurrent_registrations_have_one_first(records: Records) -> None:
     edit = EditSession("x.JPEG", VISUAL.visual_id, "a/x.png")
     with ThreadPoolExecutor(8) as callers:
         first = list(callers.map(lambda _: records.add_visual(VISUAL), range(16)))
-        kept = list(callers.map(lambda _: records.add_session("a", edit), range(16)))
+        stored = list(callers.map(lambda _: records.add_session("a", edit), range(16)))
     assert first.count(True) == 1
-    assert all(kept)
+    assert all(stored)
 
 
-def test_removing_a_visual_while_results_come_leaves_none(records: Records) -> None:
+def test_removing_a_visual_while_sessions_are_added_leaves_none(records: Records) -> None:
     records.add_visual(VISUAL)
 
     def come(n: int) -> None:
@@ -125,7 +125,7 @@ def test_removing_a_visual_while_results_come_leaves_none(records: Records) -> N
     assert all(records.session("a", VISUAL.visual_id, f"{n}.JPEG") is None for n in range(40))
 
 
-def test_a_database_that_is_away_is_said_to_be(postgres: Postgres) -> None:
+def test_an_unavailable_database_is_reported(postgres: Postgres) -> None:
     records = Records(database_url(postgres.database()))
     postgres.stop()
     try:
@@ -140,12 +140,12 @@ def test_a_database_that_is_away_is_said_to_be(postgres: Postgres) -> None:
 
 
 @pytest.mark.parametrize("text", ["mysql://a/b", "nonsense", "http://x", ""])
-def test_what_is_no_database_is_refused(text: str) -> None:
+def test_an_invalid_database_url_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="database"):
         database_url(text)
 
 
-def test_a_known_sid_stays_what_it_is(records: Records) -> None:
+def test_a_known_sid_is_not_overwritten(records: Records) -> None:
     records.add_visual(VISUAL)
     records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/x.png"))
     assert records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/other.png"))
@@ -154,7 +154,7 @@ def test_a_known_sid_stays_what_it_is(records: Records) -> None:
     assert found.result_key == "a/x.png"
 
 
-def test_a_session_is_forgotten_by_its_own_organisation(records: Records) -> None:
+def test_only_its_organisation_can_remove_a_session(records: Records) -> None:
     records.add_visual(VISUAL)
     records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/x.png"))
     records.remove_session("b", "x.JPEG")
@@ -175,7 +175,7 @@ def at_once(*calls: Callable[[], T]) -> list[T]:
         return list(threads.map(call, calls))
 
 
-def test_a_visual_removed_while_sessions_are_added_tells_every_key_that_was_kept(
+def test_removing_a_visual_while_sessions_are_added_returns_every_stored_key(
     records: Records,
 ) -> None:
     for number in range(20):
@@ -191,8 +191,8 @@ def test_a_visual_removed_while_sessions_are_added_tells_every_key_that_was_kept
 
         adding = [partial(add, edit) for edit in edits]
         removing = partial(records.remove_visual, "a", visual.visual_id)
-        *kept, removed = at_once(*adding, removing)
-        assert sorted(removed) == sorted(itertools.chain(*kept))
+        *stored, removed = at_once(*adding, removing)
+        assert sorted(removed) == sorted(itertools.chain(*stored))
         assert all(records.session("a", visual.visual_id, edit.sid) is None for edit in edits)
 
 
@@ -207,7 +207,7 @@ records.close()
 """
 
 
-def test_several_servers_may_bring_a_fresh_database_up_to_date_at_once(url: URL) -> None:
+def test_several_servers_can_migrate_a_new_database_at_once(url: URL) -> None:
     root = Path(__file__).parents[2]
     address = url.render_as_string(hide_password=False)
     command = [sys.executable, "-c", _START, address]
@@ -220,11 +220,11 @@ def test_several_servers_may_bring_a_fresh_database_up_to_date_at_once(url: URL)
         server.stdin.close()
         server.stdin = None  # start all at the same moment
     for server in servers:
-        _, told = server.communicate(timeout=60)
-        assert server.returncode == 0, told.decode()
+        _, output = server.communicate(timeout=60)
+        assert server.returncode == 0, output.decode()
 
 
-def test_a_database_that_takes_no_writes_is_said_to_be_away(postgres: Postgres) -> None:
+def test_a_read_only_database_is_reported_as_unavailable(postgres: Postgres) -> None:
     url = database_url(postgres.database())
     Records(url).close()
     engine = open_engine(url)
@@ -239,7 +239,7 @@ def test_a_database_that_takes_no_writes_is_said_to_be_away(postgres: Postgres) 
 
 
 @pytest.mark.parametrize("text", ["mysql://u:hidden@h/x", "postgresql://u@h:hidden/x", "hidden"])
-def test_what_is_no_database_is_not_repeated(text: str) -> None:
-    with pytest.raises(ValueError, match="database") as told:
+def test_an_invalid_database_url_is_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="database") as output:
         database_url(text)
-    assert "hidden" not in str(told.value)
+    assert "hidden" not in str(output.value)

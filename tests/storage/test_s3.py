@@ -46,22 +46,20 @@ def test_a_link_is_read_without_any_header(store: S3Objects, http: httpx.Client)
     assert "private" in answer.headers["cache-control"]
 
 
-def test_a_range_of_it_can_be_asked_for(store: S3Objects, http: httpx.Client) -> None:
+def test_a_link_supports_ranges(store: S3Objects, http: httpx.Client) -> None:
     store.put("acme/a.png", b"picture", PNG)
     answer = http.get(store.link("acme/a.png", 60), headers={"range": "bytes=0-0"})
     assert (answer.status_code, answer.content) == (206, b"p")
 
 
-def test_a_link_is_404_until_its_object_is_there(store: S3Objects, http: httpx.Client) -> None:
+def test_a_link_is_404_until_its_object_exists(store: S3Objects, http: httpx.Client) -> None:
     link = store.link("acme/a.png", 60)
     assert http.get(link).status_code == 404
     store.put("acme/a.png", b"picture", PNG)
     assert http.get(link).status_code == 200
 
 
-def test_a_blocked_result_is_no_bytes_and_416_by_range(
-    store: S3Objects, http: httpx.Client
-) -> None:
+def test_a_blocked_result_is_empty_and_416_by_range(store: S3Objects, http: httpx.Client) -> None:
     store.put("acme/a.png", b"", PNG)
     link = store.link("acme/a.png", 60)
     answer = http.get(link)
@@ -69,7 +67,9 @@ def test_a_blocked_result_is_no_bytes_and_416_by_range(
     assert http.get(link, headers={"range": "bytes=0-0"}).status_code == 416
 
 
-def test_a_refused_result_says_why_in_its_headers(store: S3Objects, http: httpx.Client) -> None:
+def test_a_refused_result_has_the_reason_in_its_headers(
+    store: S3Objects, http: httpx.Client
+) -> None:
     store.refuse("acme/a.png", Refusal(506, "This visual has no such mask: 7."))
     answer = http.get(store.link("acme/a.png", 60))
     assert (answer.status_code, answer.content) == (200, b"")
@@ -80,7 +80,7 @@ def test_a_refused_result_says_why_in_its_headers(store: S3Objects, http: httpx.
     )
 
 
-def test_a_link_ends_with_its_time(store: S3Objects, http: httpx.Client) -> None:
+def test_a_link_expires(store: S3Objects, http: httpx.Client) -> None:
     store.put("acme/a.png", b"picture", PNG)
     link = store.link("acme/a.png", 1)
     deadline = time.monotonic() + 10
@@ -91,9 +91,7 @@ def test_a_link_ends_with_its_time(store: S3Objects, http: httpx.Client) -> None
 
 
 @pytest.mark.parametrize("change", ["key", "expires", "signature"])
-def test_a_link_that_was_tampered_with_opens_nothing(
-    store: S3Objects, http: httpx.Client, change: str
-) -> None:
+def test_a_changed_link_is_refused(store: S3Objects, http: httpx.Client, change: str) -> None:
     for name in ("acme/a.png", "other/a.png"):
         store.put(name, b"picture", PNG)
     link = store.link("acme/a.png", 60)
@@ -106,7 +104,7 @@ def test_a_link_that_was_tampered_with_opens_nothing(
     assert http.get(forged).status_code == 403
 
 
-def test_without_a_link_nothing_is_read(store: S3Objects, http: httpx.Client) -> None:
+def test_nothing_is_readable_without_a_link(store: S3Objects, http: httpx.Client) -> None:
     store.put("acme/a.png", b"picture", PNG)
     assert http.get(store.link("acme/a.png", 60).partition("?")[0]).status_code == 403
 
@@ -132,7 +130,7 @@ def test_links_name_the_public_endpoint_and_work_there(
     assert http.get(link).content == b"picture"
 
 
-def test_the_bucket_may_be_in_the_host(bucket: Bucket) -> None:
+def test_the_bucket_may_be_in_the_host_name(bucket: Bucket) -> None:
     aws = Bucket("pictures", "team", region="eu-central-1", path_style=False)
     link = S3Objects(aws, "results").link("acme/a.png", 60)
     assert link.startswith(
@@ -162,9 +160,7 @@ def test_a_link_only_reads(store: S3Objects, http: httpx.Client) -> None:
     assert not store.exists("acme/a.png")
 
 
-def test_the_sweep_goes_on_over_several_pages(
-    store: S3Objects, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sweep_reads_several_pages(store: S3Objects, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("storage.s3._PAGE_SIZE", 3)
     for number in range(10):
         store.put(f"acme/{number}.png", b"x", PNG)
@@ -172,14 +168,14 @@ def test_the_sweep_goes_on_over_several_pages(
     assert not any(store.exists(f"acme/{number}.png") for number in range(10))
 
 
-def test_a_bucket_with_a_rule_of_its_own_is_not_listed(bucket: Bucket) -> None:
+def test_a_bucket_with_its_own_lifecycle_rule_is_not_listed(bucket: Bucket) -> None:
     ruled = S3Objects(replace(bucket, lifecycle=True), "results")
     ruled.put("acme/a.png", b"x", PNG)
     assert ruled.sweep(datetime.now(UTC) + timedelta(hours=1)) == 0
     assert ruled.exists("acme/a.png")
 
 
-def test_prefixes_keep_apart(bucket: Bucket, seaweed: SeaweedFs) -> None:
+def test_prefixes_are_separate(bucket: Bucket, seaweed: SeaweedFs) -> None:
     ours = open_stores(bucket)
     other = open_stores(replace(bucket, prefix=parse_s3(seaweed.prefix())[1]))
     ours.results.put("acme/a.png", b"x", PNG)
@@ -203,14 +199,14 @@ def every_call(store: S3Objects) -> list[object]:
     ]
 
 
-def test_a_store_that_is_away_is_unavailable(bucket: Bucket) -> None:
-    away = S3Objects(replace(bucket, endpoint=f"http://127.0.0.1:{free_port()}"), "results")
-    for call in every_call(away):
+def test_an_unreachable_store_is_unavailable(bucket: Bucket) -> None:
+    unreachable = S3Objects(replace(bucket, endpoint=f"http://127.0.0.1:{free_port()}"), "results")
+    for call in every_call(unreachable):
         with pytest.raises(StoreUnavailableError):
             call()  # type: ignore[operator]
 
 
-def test_a_store_that_does_not_know_us_is_unavailable(
+def test_a_store_that_refuses_our_credentials_is_unavailable(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
@@ -218,7 +214,7 @@ def test_a_store_that_does_not_know_us_is_unavailable(
         open_stores(bucket)
 
 
-def test_a_store_that_comes_back_is_used_again(seaweed: SeaweedFs, store: S3Objects) -> None:
+def test_a_restarted_store_is_used_again(seaweed: SeaweedFs, store: S3Objects) -> None:
     store.put("acme/a.png", b"picture", PNG)
     seaweed.stop()
     try:
@@ -258,6 +254,6 @@ def test_addresses_of_stores(address: str, parts: tuple[str, str]) -> None:
         "s3://bucket/../b",
     ],
 )
-def test_what_is_no_address_of_a_store_is_refused(address: str) -> None:
+def test_an_invalid_store_address_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="s3://bucket"):
         parse_s3(address)

@@ -33,7 +33,7 @@ def here(url: URL) -> Iterator[ServerLease]:
     lease.close()
 
 
-def test_the_living_are_not_adopted(url: URL, here: ServerLease) -> None:
+def test_the_jobs_of_a_running_server_are_not_adopted(url: URL, here: ServerLease) -> None:
     other = ServerLease(url)
     assert here.others() == [other.name]
     assert other.others() == [here.name]
@@ -43,7 +43,9 @@ def test_the_living_are_not_adopted(url: URL, here: ServerLease) -> None:
     other.close()
 
 
-def test_who_has_left_is_adopted_by_one_alone_and_forgotten(url: URL, here: ServerLease) -> None:
+def test_the_jobs_of_a_stopped_server_are_adopted_by_one_server_only(
+    url: URL, here: ServerLease
+) -> None:
     third = ServerLease(url)
     gone = ServerLease(url)
     gone.close()
@@ -58,7 +60,7 @@ def test_who_has_left_is_adopted_by_one_alone_and_forgotten(url: URL, here: Serv
     third.close()
 
 
-def test_a_killed_process_is_known_to_be_dead(url: URL, here: ServerLease) -> None:
+def test_a_killed_process_counts_as_dead(url: URL, here: ServerLease) -> None:
     code = (
         "import sys, time; from storage.server_lease import ServerLease;"
         "from storage.database import database_url;"
@@ -87,7 +89,7 @@ def test_a_killed_process_is_known_to_be_dead(url: URL, here: ServerLease) -> No
         time.sleep(0.05)
 
 
-def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
+def test_after_a_database_outage_no_server_counts_as_dead_at_once(
     postgres: Postgres, url: URL, here: ServerLease
 ) -> None:
     assert here.renew()
@@ -111,12 +113,12 @@ def test_after_the_database_was_away_nobody_is_taken_for_dead_at_once(
         time.sleep(0.2)
 
 
-def test_a_database_that_is_away_stops_the_start() -> None:
+def test_an_unavailable_database_stops_the_start() -> None:
     with pytest.raises(DatabaseUnavailableError):
         ServerLease(database_url("postgresql://retouch@127.0.0.1:1/none"))
 
 
-def test_servers_that_start_at_once_bring_up_one_schema(postgres: Postgres) -> None:
+def test_servers_that_start_together_create_one_schema(postgres: Postgres) -> None:
     url = database_url(postgres.database())
     with ThreadPoolExecutor(8) as servers:
         for records in servers.map(lambda _: Records(url), range(8)):

@@ -9,7 +9,7 @@ from pipelines.common.canvas import prepare_input
 SDXL = SizeRule(multiple=64, area=1024 * 1024, least=512)
 
 
-def test_outside_the_hole_every_pixel_stays() -> None:
+def test_pixels_outside_the_hole_do_not_change() -> None:
     rng = np.random.default_rng(1)
     rgb = rng.integers(0, 256, (700, 900, 3), np.uint8)
     hole = np.zeros((700, 900), bool)
@@ -22,7 +22,7 @@ def test_outside_the_hole_every_pixel_stays() -> None:
     assert (result[230:270, 430:570] == 90).all()
 
 
-def test_the_scaled_hole_covers_the_true_one() -> None:
+def test_the_scaled_hole_covers_the_hole() -> None:
     hole = np.zeros((4000, 4000), bool)
     hole[1001, 1501] = True
     hole[3000, 3000] = True

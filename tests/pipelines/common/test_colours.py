@@ -27,7 +27,7 @@ WHITE = (255, 255, 255)
         ("hsl( 120, 100%, 50% )", (0, 255, 0)),
     ],
 )
-def test_figures_are_colours(prompt: str, colour: tuple[int, int, int]) -> None:
+def test_hex_and_rgb_values_are_colours(prompt: str, colour: tuple[int, int, int]) -> None:
     assert find_colour(prompt) == colour
 
 
@@ -57,7 +57,7 @@ def test_every_css_name_is_a_colour(name: str) -> None:
         ("solid forest green", "forestgreen"),
     ],
 )
-def test_names_are_known_in_several_words(prompt: str, name: str) -> None:
+def test_names_may_be_written_as_several_words(prompt: str, name: str) -> None:
     assert find_colour(prompt) == ImageColor.getrgb(name)
 
 
@@ -76,7 +76,7 @@ def test_names_are_known_in_several_words(prompt: str, name: str) -> None:
         "simple\n\twhite   background!!",
     ],
 )
-def test_words_that_name_nothing_are_passed_over(prompt: str) -> None:
+def test_words_that_name_no_thing_are_ignored(prompt: str) -> None:
     assert find_colour(prompt) == WHITE
 
 
@@ -106,12 +106,12 @@ def test_words_that_name_nothing_are_passed_over(prompt: str) -> None:
         "weißer Hintergrund",
     ],
 )
-def test_a_scene_is_no_colour(prompt: str) -> None:
+def test_a_scene_is_not_a_colour(prompt: str) -> None:
     assert find_colour(prompt) is None
 
 
 @pytest.mark.parametrize("prompt", ["red and blue", "red, blue", "#f00 #00f", "from red to blue"])
-def test_two_colours_are_none(prompt: str) -> None:
+def test_two_colours_are_not_a_colour(prompt: str) -> None:
     assert find_colour(prompt) is None
 
 
@@ -129,16 +129,16 @@ def test_two_colours_are_none(prompt: str) -> None:
         "rgb(1,2,3,4,5)",
     ],
 )
-def test_what_is_no_opaque_colour_is_refused(prompt: str) -> None:
+def test_invalid_and_transparent_colours_are_ignored(prompt: str) -> None:
     assert find_colour(prompt) is None
 
 
-def test_figures_go_before_the_name_beside_them() -> None:
+def test_a_hex_value_is_used_before_a_name() -> None:
     assert find_colour("light grey (#f5f5f5)") == (245, 245, 245)
 
 
 @pytest.mark.parametrize("thing", ["coral", "snow", "linen", "gold", "wheat"])
-def test_the_name_of_a_thing_is_a_colour_only_when_said_so(thing: str) -> None:
+def test_the_name_of_a_thing_is_a_colour_only_if_the_prompt_says_so(thing: str) -> None:
     colour = ImageColor.getrgb(thing)
     assert find_colour(thing) == colour
     assert find_colour(f"{thing} colour") == colour

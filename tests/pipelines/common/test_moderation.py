@@ -28,19 +28,19 @@ def plain(height: int, width: int, colour: tuple[int, int, int]) -> Rgb:
     return np.full((height, width, 3), colour, np.uint8)
 
 
-def test_the_worst_category_is_named_with_its_score() -> None:
+def test_the_category_with_the_highest_score_is_returned() -> None:
     assert highest_score(Picture(plain(60, 60, (255, 0, 0))), RED) == ("red", 1.0)
     assert highest_score(Picture(plain(60, 60, (0, 0, 255))), RED) == ("mild", 0.01)
 
 
-def test_a_picture_is_blocked_from_the_threshold_on() -> None:
+def test_a_picture_is_blocked_at_the_threshold() -> None:
     half = plain(60, 60, (255, 0, 0))
     half[:, 30:] = 255
     assert is_blocked(Picture(half), RED, threshold=0.5)
     assert not is_blocked(Picture(half), RED, threshold=0.51)
 
 
-def test_what_is_wholly_transparent_is_not_judged() -> None:
+def test_transparent_pixels_are_not_scored() -> None:
     picture = Picture(plain(60, 60, (255, 0, 0)), np.zeros((60, 60), np.uint8))
     assert highest_score(picture, RED)[1] < 0.1
 
@@ -51,14 +51,14 @@ def test_an_opaque_alpha_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("level", [0, 255])
-def test_a_drawing_that_only_alpha_holds_is_seen(level: int) -> None:
+def test_a_drawing_in_the_alpha_channel_is_scored(level: int) -> None:
     alpha = np.zeros((80, 80), np.uint8)
     alpha[20:60, 20:60] = 255
     seen = list(views(Picture(plain(80, 80, (level,) * 3), alpha)))
     assert max(view.std() for view in seen) > 100
 
 
-def test_colours_hidden_between_those_seen_do_not_dilute_them() -> None:
+def test_hidden_colours_do_not_dilute_visible_ones() -> None:
     # Every second pixel is red and opaque; the others are cyan and transparent.
     side = 2400
     board = (np.indices((side, side)).sum(axis=0) % 2).astype(bool)
@@ -69,25 +69,25 @@ def test_colours_hidden_between_those_seen_do_not_dilute_them() -> None:
     assert black[..., 0].mean() == pytest.approx(127, abs=3)
 
 
-def test_half_transparency_mixes_with_what_lies_behind() -> None:
+def test_half_transparent_pixels_mix_with_the_background() -> None:
     white, black = views(Picture(plain(20, 20, (200, 100, 0)), np.full((20, 20), 128, np.uint8)))
     assert np.allclose(white[5, 5], (227, 177, 127), atol=1)
     assert np.allclose(black[5, 5], (100, 50, 0), atol=1)
 
 
-def test_a_small_part_of_a_panorama_is_judged_at_a_usual_ratio() -> None:
+def test_a_panorama_is_scored_in_parts_of_usual_ratio() -> None:
     rgb = np.tile(SKY, (100, 800, 1))
     rgb[:, :200] = (255, 0, 0)
     assert highest_score(Picture(rgb), RED) == ("red", 1.0)
     assert highest_score(Picture(np.ascontiguousarray(rgb.transpose(1, 0, 2))), RED) == ("red", 1.0)
 
 
-def test_a_picture_of_usual_ratio_is_judged_once() -> None:
+def test_a_picture_of_usual_ratio_is_scored_once() -> None:
     assert len(list(views(Picture(plain(100, 150, (1, 2, 3)))))) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3_000_000), (3_000_000, 1), (4000, 4000)])
-def test_what_is_judged_is_bounded(shape: tuple[int, int]) -> None:
+def test_the_size_of_the_views_is_bounded(shape: tuple[int, int]) -> None:
     picture = Picture(np.zeros((*shape, 3), np.uint8), np.full(shape, 100, np.uint8))
     seen = list(views(picture))
     assert 2 <= len(seen) <= 10

@@ -35,7 +35,7 @@ def test_every_published_name_has_its_size() -> None:
         ((640, 360), "nhd", (640, 360)),
     ],
 )
-def test_a_picture_fits_inside_and_keeps_its_ratio(
+def test_a_picture_fits_inside_with_its_ratio(
     size: tuple[int, int], name: str, expected: tuple[int, int]
 ) -> None:
     result = fit_resolution(plain(*size), name)
@@ -61,7 +61,7 @@ def test_one_megapixel_keeps_the_ratio(size: tuple[int, int]) -> None:
     assert result.width / result.height == pytest.approx(size[0] / size[1], rel=0.005)
 
 
-def test_hidden_colours_do_not_bleed_into_visible_ones() -> None:
+def test_hidden_colours_do_not_mix_into_visible_ones() -> None:
     alpha = np.zeros((400, 600), np.uint8)
     alpha[100:300, 200:400] = 255
     picture = plain(600, 400, alpha)

@@ -38,9 +38,9 @@ class ReddestInpainting:
 
 REAL = {MATTING: MiddleMatting(), INPAINTING: PatchMatch(), SEGMENTATION: Felzenszwalb()}
 MODELS = FakeModels(REAL)
-"""Models that segment and inpaint for real, with a small subject in the middle."""
+"""Models with the real segmentation and inpainting, and a small subject in the middle."""
 REDDEST = FakeModels({**REAL, INPAINTING: ReddestInpainting()})
-"""The same, with a fill that takes the first chance to go wrong."""
+"""The same with `ReddestInpainting`, which copies red wherever it may."""
 
 
 def wall(height: int = 240, width: int = 320) -> Rgb:
@@ -59,7 +59,7 @@ def margin() -> Mask:
     return outside
 
 
-def test_an_object_well_inside_is_not_repeated_in_the_margin() -> None:
+def test_an_object_away_from_the_border_is_not_repeated_in_the_margin() -> None:
     rgb = wall()
     cv2.circle(rgb, (70, 70), 30, RED, -1)
     result = image_expansion(Picture(rgb), REDDEST, (700, 500), (320, 240), (190, 130))
@@ -67,7 +67,7 @@ def test_an_object_well_inside_is_not_repeated_in_the_margin() -> None:
 
 
 @pytest.mark.slow
-def test_a_stripe_that_reaches_the_border_goes_on_in_the_margin() -> None:
+def test_a_stripe_that_reaches_the_border_continues_in_the_margin() -> None:
     rgb = wall()
     rgb[160:190] = RED
     result = image_expansion(Picture(rgb), MODELS, (700, 500), (320, 240), (190, 130))
@@ -75,14 +75,14 @@ def test_a_stripe_that_reaches_the_border_goes_on_in_the_margin() -> None:
     assert red(result.rgb[300:310, 510:]).mean() > 0.6
 
 
-def test_an_object_clear_of_the_subject_is_not_repeated_in_its_place() -> None:
+def test_an_object_apart_from_the_subject_is_not_copied_into_its_place() -> None:
     rgb = wall()
     cv2.circle(rgb, (60, 60), 30, RED, -1)
     result = erase_foreground(Picture(rgb), REDDEST)
     assert red(result.rgb).sum() == red(rgb).sum()
 
 
-def test_what_stands_clear_does_not_lend_and_what_reaches_the_hole_does() -> None:
+def test_only_parts_that_reach_the_hole_are_texture_sources() -> None:
     rgb, nothing = wall(), np.zeros((240, 320), np.bool_)
     cv2.circle(rgb, (70, 120), 30, RED, -1)
     rgb[:, 200:] = GREEN
@@ -94,7 +94,7 @@ def test_what_stands_clear_does_not_lend_and_what_reaches_the_hole_does() -> Non
     assert not isolated[20:70, 130:190].any()
 
 
-def test_parts_that_look_alike_lend_wherever_they_stand() -> None:
+def test_parts_that_look_alike_are_texture_sources_at_any_place() -> None:
     rgb, nothing = wall(), np.zeros((240, 320), np.bool_)
     rgb[100:140, 100:160] += 4
     hole = nothing.copy()
@@ -103,7 +103,7 @@ def test_parts_that_look_alike_lend_wherever_they_stand() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 90), (90, 1), (3, 2), (20, 3000)])
-def test_something_to_copy_is_always_left(size: tuple[int, int]) -> None:
+def test_there_is_always_a_texture_source(size: tuple[int, int]) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
     hole = np.zeros(size, np.bool_)
     hole[0, 0] = True
@@ -112,7 +112,7 @@ def test_something_to_copy_is_always_left(size: tuple[int, int]) -> None:
     assert hole.size == 1 or (~(isolated | hole)).any()
 
 
-def test_a_hole_that_adjoins_nothing_known_forbids_nothing() -> None:
+def test_a_hole_without_known_neighbours_excludes_nothing() -> None:
     rgb, hole = wall(), np.ones((240, 320), np.bool_)
     assert not isolated_objects(rgb, hole, ~hole, MODELS).any()
     assert not isolated_objects(rgb, ~hole, ~hole, MODELS).any()

@@ -49,19 +49,19 @@ def test_every_published_action_is_offered_in_its_published_spelling() -> None:
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_every_published_word_is_taken_as_it_is(name: str) -> None:
+def test_every_published_word_is_accepted_unchanged(name: str) -> None:
     for word in PUBLISHED[name][0]:
         assert check_action(name, word, OFFERED) == word
 
 
 @pytest.mark.parametrize("name", OFFERED)
-def test_every_offered_word_is_taken(name: str) -> None:
+def test_every_offered_word_is_accepted(name: str) -> None:
     for word in OFFERED[name]:
         assert check_action(name, word, OFFERED) == word
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_the_ends_of_the_range_are_taken_as_numbers_and_as_strings(name: str) -> None:
+def test_the_ends_of_the_range_are_accepted_as_numbers_and_strings(name: str) -> None:
     for end in PUBLISHED[name][1:]:
         assert check_action(name, end, OFFERED) == end
         assert check_action(name, str(end), OFFERED) == end
@@ -78,7 +78,7 @@ def test_numbers_beyond_the_range_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(WHOLE))
-def test_only_whole_numbers_are_taken_where_the_page_says_so(name: str) -> None:
+def test_only_whole_numbers_are_accepted_where_documented(name: str) -> None:
     assert check_action(name, 3, OFFERED) == 3
     taken = check_action(name, "3.0", OFFERED)
     assert isinstance(taken, int)
@@ -88,7 +88,7 @@ def test_only_whole_numbers_are_taken_where_the_page_says_so(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(set(PUBLISHED) - WHOLE))
-def test_decimals_are_taken_where_the_page_says_so(name: str) -> None:
+def test_decimals_are_accepted_where_documented(name: str) -> None:
     assert check_action(name, "0.5", OFFERED) == 0.5
     assert check_action(name, ".25", OFFERED) == 0.25
 
@@ -121,7 +121,7 @@ def test_decimals_are_taken_where_the_page_says_so(name: str) -> None:
         b"mid-20",
     ],
 )
-def test_what_is_neither_an_offered_word_nor_a_number_in_range_is_refused(value: object) -> None:
+def test_other_words_and_numbers_out_of_range_are_refused(value: object) -> None:
     with pytest.raises(BadActionError, match="age"):
         check_action("age", value, OFFERED)
 
@@ -145,7 +145,7 @@ def test_a_word_that_this_person_does_not_offer_is_refused() -> None:
         check_action("glasses", "heavy", offered)
 
 
-def test_a_refusal_does_not_echo_a_long_value() -> None:
+def test_the_error_does_not_repeat_a_long_value() -> None:
     for name, value in (("age", "x" * 10_000), ("x" * 10_000, "mid-20")):
         with pytest.raises(BadActionError) as refusal:
             check_action(name, value, OFFERED)
@@ -157,6 +157,6 @@ def test_spaces_around_a_value_do_not_matter() -> None:
     assert check_action("age", " -3 ", OFFERED) == -3
 
 
-def test_changing_what_one_person_is_offered_leaves_the_next_untouched() -> None:
+def test_each_person_has_an_independent_offer() -> None:
     actions_for(FACE)["age"].clear()
     assert actions_for(FACE)["age"] == list(ACTIONS["age"].words)

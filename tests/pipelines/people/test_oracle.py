@@ -59,11 +59,11 @@ def test_the_oracle_has_the_published_keys(portrait: Rgb) -> None:
     )
 
 
-def test_a_large_sharp_frontal_face_with_room_has_every_prospect_high(portrait: Rgb) -> None:
+def test_a_large_sharp_frontal_face_has_only_high_ratings(portrait: Rgb) -> None:
     assert high(FACE, portrait) == ALL
 
 
-def test_a_small_face_loses_what_needs_detail(portrait: Rgb) -> None:
+def test_a_small_face_has_low_ratings_where_detail_is_needed(portrait: Rgb) -> None:
     small = cv2.resize(portrait, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     face = replace(FACE, rect=(35, 58.75, 66.25, 66.25))
     assert high(face, small.astype(np.uint8)) == {"haircolor"}
@@ -79,17 +79,15 @@ def test_a_small_face_loses_what_needs_detail(portrait: Rgb) -> None:
         (70, ALL),
     ],
 )
-def test_the_more_a_face_is_turned_the_less_can_be_done(
-    portrait: Rgb, yaw: float, lost: set[str]
-) -> None:
+def test_a_turned_face_has_lower_ratings(portrait: Rgb, yaw: float, lost: set[str]) -> None:
     assert high(replace(FACE, yaw=yaw), portrait) == ALL - lost
 
 
-def test_a_leaning_face_loses_expression_and_glasses_first(portrait: Rgb) -> None:
+def test_a_tilted_face_has_low_ratings_for_expression_and_glasses(portrait: Rgb) -> None:
     assert high(replace(FACE, roll=-35), portrait) == ALL - {"expression", "glasses"}
 
 
-def test_a_blurred_face_keeps_only_its_hair_colour(portrait: Rgb) -> None:
+def test_a_blurred_face_has_a_high_rating_only_for_hair_colour(portrait: Rgb) -> None:
     slightly = cv2.GaussianBlur(portrait, (0, 0), 4).astype(np.uint8)
     badly = cv2.GaussianBlur(portrait, (0, 0), 15).astype(np.uint8)
     assert high(FACE, slightly) == ALL - {"expression", "glasses"}
@@ -102,26 +100,26 @@ def test_hair_out_of_the_frame_cannot_be_changed(portrait: Rgb) -> None:
     assert high(face, cut) == ALL - {"hair_line", "haircolor"}
 
 
-def test_a_jaw_out_of_the_frame_cannot_be_bearded(portrait: Rgb) -> None:
+def test_a_jaw_out_of_the_frame_cannot_get_a_beard(portrait: Rgb) -> None:
     cut = np.ascontiguousarray(portrait[: 235 + 250])
     assert high(FACE, cut) == ALL - {"Beard"}
 
 
-def test_a_face_wholly_outside_the_picture_has_no_prospect(portrait: Rgb) -> None:
+def test_a_face_outside_the_picture_has_no_high_rating(portrait: Rgb) -> None:
     outside = replace(FACE, rect=(-400, -400, 100, 100))
     assert measure(outside, portrait).inside == 0
     assert high(outside, portrait) == set()
 
 
-def test_sharpness_does_not_hang_on_light(portrait: Rgb) -> None:
+def test_sharpness_does_not_depend_on_brightness(portrait: Rgb) -> None:
     dark = (portrait * 0.4).astype(np.uint8)
     assert sharpness(dark) == pytest.approx(sharpness(portrait), rel=0.15)
 
 
-def test_sharpness_falls_with_blur(portrait: Rgb) -> None:
+def test_blur_lowers_the_sharpness(portrait: Rgb) -> None:
     falling = [sharpness(cv2.GaussianBlur(portrait, (0, 0), s).astype(np.uint8)) for s in (1, 4, 9)]
     assert sharpness(portrait) > falling[0] > falling[1] > falling[2]
 
 
-def test_a_face_of_one_tone_is_not_sharp() -> None:
+def test_a_face_of_one_colour_is_not_sharp() -> None:
     assert sharpness(np.full((90, 90, 3), 128, np.uint8)) == 0
