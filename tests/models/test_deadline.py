@@ -1,4 +1,4 @@
-"""For how long work is waited for: deadline and flag, of one caller and of several."""
+"""Deadlines and cancellation of work, for one caller and for several."""
 
 import threading
 
@@ -8,12 +8,12 @@ from models.deadline import Deadline, SharedDeadline, checkpoint, current, deadl
 from models.errors import CallerDisconnectedError, DeadlineExceededError, WorkCancelledError
 
 
-def test_work_goes_on_outside_any_scope() -> None:
+def test_work_without_a_scope_is_never_cancelled() -> None:
     checkpoint()
     assert current().remaining() is None
 
 
-def test_a_cancelled_scope_ends_what_is_done_within_it_alone() -> None:
+def test_cancelling_a_scope_stops_only_the_work_in_it() -> None:
     deadline = Deadline()
     with deadline_scope(deadline):
         checkpoint()
@@ -25,14 +25,14 @@ def test_a_cancelled_scope_ends_what_is_done_within_it_alone() -> None:
     checkpoint()
 
 
-def test_a_scope_ends_with_its_time() -> None:
+def test_work_stops_at_the_deadline_of_its_scope() -> None:
     with deadline_scope(Deadline(0)) as deadline, pytest.raises(DeadlineExceededError):
         checkpoint()
     assert deadline.remaining() == 0
     assert 59 < (Deadline(60).remaining() or 0) <= 60
 
 
-def test_another_thread_has_no_part_in_a_scope() -> None:
+def test_a_scope_does_not_apply_to_other_threads() -> None:
     deadline = Deadline()
     deadline.cancel()
     seen: list[Deadline] = []
@@ -43,7 +43,7 @@ def test_another_thread_has_no_part_in_a_scope() -> None:
     assert seen[0] is not deadline
 
 
-def test_work_for_several_goes_on_until_the_last_has_left() -> None:
+def test_work_for_several_callers_continues_until_all_have_disconnected() -> None:
     scopes = [Deadline(), Deadline(100), Deadline(0)]
     shared = SharedDeadline(scopes)
     shared.check()
@@ -57,8 +57,8 @@ def test_work_for_several_goes_on_until_the_last_has_left() -> None:
 @pytest.mark.parametrize(
     ("seconds", "most"), [([5, 9], 9), ([5, None], None), ([None, None], None)]
 )
-def test_several_have_the_time_of_the_most_patient(
+def test_work_for_several_callers_has_the_latest_deadline(
     seconds: list[float | None], most: float | None
 ) -> None:
-    left = SharedDeadline([Deadline(one) for one in seconds]).remaining()
-    assert left is None if most is None else left == pytest.approx(most, abs=1)
+    remaining = SharedDeadline([Deadline(one) for one in seconds]).remaining()
+    assert remaining is None if most is None else remaining == pytest.approx(most, abs=1)

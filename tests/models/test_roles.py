@@ -9,13 +9,13 @@ from models.roles import MATTING, ROLES, Role, role_named
 from tests.helpers.fake_models import FakeModels
 
 
-def test_names_and_methods_are_each_used_once() -> None:
+def test_names_and_methods_are_unique() -> None:
     assert len({role.name for role in ROLES}) == len(ROLES)
     assert len({role.method for role in ROLES}) == len(ROLES)
 
 
 @pytest.mark.parametrize("role", ROLES, ids=str)
-def test_a_role_is_found_by_its_name_also_in_another_process(role: Role[object]) -> None:
+def test_a_role_is_found_by_name_even_after_pickling(role: Role[object]) -> None:
     assert role_named(role.name) is role
     assert pickle.loads(pickle.dumps(role)) is role
 
@@ -25,7 +25,7 @@ def test_an_unknown_role_is_an_error() -> None:
         role_named("colouring")
 
 
-def test_a_method_of_another_role_is_an_error_of_types_and_of_the_call() -> None:
+def test_a_method_of_another_role_is_a_type_error_and_a_runtime_error() -> None:
     grey = np.zeros((8, 8, 3), np.uint8)
     with FakeModels().use(MATTING) as matting:
         assert matting.matte(grey).shape == (8, 8)

@@ -1,4 +1,4 @@
-"""Settings read from the environment: one meaning in every program, and names that nothing reads."""
+"""Settings from the environment: they mean the same in every program, and unknown names are reported."""
 
 import importlib
 import re
@@ -29,13 +29,13 @@ PROGRAMS = {
     "models.runtime.ray.deploy": [[]],
     "models.weights.cli": [["verify"]],
 }
-"""Every program that reads settings, with what its `main` is called with."""
+"""Every program that reads settings, with the arguments of its `main`."""
 TRUE = ["y", "Y", "yes", "t", "true", "True", "TRUE", "1", "on", " true ", "y\r", "1\r\n"]
 FALSE = ["n", "no", "f", "false", "False", "0", "off", "", " ", "\t", "\r", "\r\n", "off\r"]
 
 
 class HasReadError(Exception):
-    """Ends a program once its settings are read."""
+    """Stops a program after it has read its settings."""
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(program: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run a program until it has read its settings; return them, or its exit status if it ends first."""
+    """Run a program until it has read its settings; return them, or its exit status if it ends before."""
     module = importlib.import_module(program)
     found: list[EnvironmentSettings] = []
 
@@ -64,7 +64,7 @@ def start(program: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.mark.parametrize(
     ("text", "meant"), [(text, True) for text in TRUE] + [(text, False) for text in FALSE]
 )
-def test_a_text_is_the_same_truth_in_every_program(
+def test_a_boolean_text_means_the_same_in_every_program(
     program: str, text: str, meant: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETOUCH_OFFLOAD", text)
@@ -73,7 +73,7 @@ def test_a_text_is_the_same_truth_in_every_program(
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("text", ["maybe", "2", "-1", "tru", "hunter2"])
-def test_what_is_no_truth_ends_every_program(
+def test_an_invalid_boolean_stops_every_program(
     program: str, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RETOUCH_OFFLOAD", text)
@@ -85,7 +85,7 @@ def test_what_is_no_truth_ends_every_program(
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("blank", ["", " ", "\t", "\r", " \r\n"])
-def test_a_setting_that_is_blank_is_an_unset_one_in_every_program(
+def test_a_blank_setting_counts_as_unset_in_every_program(
     program: str, blank: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unset = start(program, monkeypatch)
@@ -95,7 +95,7 @@ def test_a_setting_that_is_blank_is_an_unset_one_in_every_program(
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_whitespace_around_a_value_is_dropped(
+def test_whitespace_around_a_value_is_stripped(
     program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RETOUCH_PROFILE", " open\r")
@@ -129,7 +129,7 @@ def test_whitespace_around_a_value_is_dropped(
         ("RETOUCHPORT", "RETOUCH_PORT"),
     ],
 )
-def test_a_name_one_edit_away_ends_every_program_with_the_right_one(
+def test_a_misspelled_name_stops_every_program_and_the_right_one_is_suggested(
     program: str,
     wrong: str,
     right: str,
@@ -141,30 +141,30 @@ def test_a_name_one_edit_away_ends_every_program_with_the_right_one(
     assert capsys.readouterr().err == f"settings: {wrong} is not a setting; did you mean {right}?\n"
 
 
-def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETOUCH_PORTT", "1")
     monkeypatch.setenv("RETOUCH_DTYPE", "hunter2")
-    with pytest.raises(InvalidSettingsError) as told:
+    with pytest.raises(InvalidSettingsError) as error:
         read_settings(ModelSettings)
-    misspelled, unreadable = str(told.value).splitlines()
+    misspelled, unreadable = str(error.value).splitlines()
     assert misspelled.startswith("settings: RETOUCH_PORTT ")
     assert unreadable.startswith("settings: RETOUCH_DTYPE ")
-    assert "hunter2" not in f"{told.value} {told.value!r}"
+    assert "hunter2" not in f"{error.value} {error.value!r}"
 
 
 @pytest.mark.parametrize(
     "name", ["RETOUCH_PTRO", "RETOUCH_TOKENS", "RETOUCH_PORTXX", "RETOUCH_PO", "RETOUCH_"]
 )
-def test_a_name_further_away_is_warned_of_without_its_value(
+def test_an_unknown_name_is_warned_of_without_its_value(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(name, "hunter2")
     assert read_settings(Settings) == Settings()
     warn_of_unknown_names()
-    (told,) = caplog.records
-    assert told.levelname == "WARNING"
-    assert name in told.getMessage()
-    assert "hunter2" not in told.getMessage()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert name in record.getMessage()
+    assert "hunter2" not in record.getMessage()
 
 
 def test_a_program_without_a_log_warns_on_stderr(
@@ -183,7 +183,7 @@ def test_a_program_without_a_log_warns_on_stderr(
 
 
 def _service(name: str, protocol: str = "tcp") -> dict[str, str]:
-    """Return what Kubernetes sets for a Service with one named port, 80."""
+    """Return the variables that Kubernetes sets for a Service with one named port, 80."""
     address = f"{protocol}://10.0.0.1:80"
     port = f"{name}_PORT_80_{protocol.upper()}"
     return {
@@ -203,7 +203,7 @@ def _service(name: str, protocol: str = "tcp") -> dict[str, str]:
     "name",
     ["RETOUCH", "RETOUCH_API", "RETOUCH_MODELS_HEAD_SVC", "RETOUCH_S3", "RETOUCH_DATA_DIR"],
 )
-def test_what_kubernetes_sets_for_a_service_is_ignored(
+def test_the_variables_of_a_kubernetes_service_are_ignored(
     name: str,
     protocol: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -217,7 +217,7 @@ def test_what_kubernetes_sets_for_a_service_is_ignored(
     assert not caplog.records
 
 
-def test_what_our_own_programs_read_is_never_reported(
+def test_the_settings_of_our_own_programs_are_never_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in TOOL_NAMES:
@@ -228,7 +228,7 @@ def test_what_our_own_programs_read_is_never_reported(
     assert not caplog.records
 
 
-def test_every_name_that_a_file_of_ours_reads_is_known() -> None:
+def test_every_name_that_our_files_read_is_known() -> None:
     # ${NAME}, $NAME, environ.get("NAME"), environ["NAME"] and getenv("NAME").
     read = re.compile(
         r"""\$\{?(RETOUCH_[A-Z0-9_]+)|(?:environ(?:\.get)?|getenv)[\[(]["'](RETOUCH_[A-Z0-9_]+)"""
@@ -244,12 +244,12 @@ def test_every_name_that_a_file_of_ours_reads_is_known() -> None:
     assert found <= known_names()
 
 
-def test_the_names_of_the_server_are_those_of_its_settings() -> None:
+def test_the_names_of_the_server_match_its_settings() -> None:
     names = {name.upper() for name in Settings.model_fields}
     assert names - {name.upper() for name in DeploymentSettings.model_fields} == SERVER_NAMES
 
 
-def test_what_server_and_cluster_both_read_is_one_setting() -> None:
+def test_settings_of_both_server_and_cluster_are_the_same() -> None:
     both = Settings.model_fields.keys() & DeploymentSettings.model_fields.keys()
     assert {"profile", "offload", "max_waiting", "ray_address"} <= both
     for name in both:
@@ -258,7 +258,7 @@ def test_what_server_and_cluster_both_read_is_one_setting() -> None:
         assert (one.default, one.metadata) == (other.default, other.metadata), name
 
 
-def test_the_application_of_the_cluster_takes_arguments_before_the_environment(
+def test_arguments_of_the_cluster_application_override_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("RETOUCH_OFFLOAD", "y")
@@ -286,7 +286,7 @@ def test_the_application_of_the_cluster_takes_arguments_before_the_environment(
         ({"queue": 0}, "RETOUCH_MAX_WAITING"),
     ],
 )
-def test_the_application_of_the_cluster_refuses_what_it_cannot_read(
+def test_the_cluster_application_refuses_invalid_arguments(
     arguments: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):

@@ -1,4 +1,4 @@
-"""Profiles: ours, and what a user's own file may change."""
+"""Profiles: the built-in ones, and what a user's own file may change."""
 
 from pathlib import Path
 
@@ -26,25 +26,25 @@ def own(folder: Path, text: str) -> Profile:
 
 
 @pytest.mark.parametrize("name", profile_names())
-def test_every_profile_names_cards_that_play_their_roles(name: str) -> None:
+def test_every_profile_has_cards_that_fit_their_roles(name: str) -> None:
     profile = load_profile(name)
     assert profile
     assert all(card.role == role for role, card in profile.items())
 
 
-def test_lite_fills_what_its_routes_need_and_needs_no_torch() -> None:
+def test_lite_has_the_roles_of_its_routes_and_needs_no_torch() -> None:
     lite = load_profile("lite")
     assert set(lite) >= {MATTING, INPAINTING, SUPER_RESOLUTION}
     assert not any(card.torch or card.folders for card in lite.values())
 
 
-def test_tiny_fills_every_role_that_open_fills_and_fetches_no_torch_model() -> None:
+def test_tiny_has_every_role_of_open_and_fetches_no_torch_model() -> None:
     tiny, open_ = load_profile("tiny"), load_profile("open")
     assert set(tiny) == set(open_) == set(load_profile("bria"))
     assert not any(isinstance(part, HubFolder) for card in tiny.values() for part in card.parts)
 
 
-def test_an_unknown_profile_is_refused_and_the_known_are_named() -> None:
+def test_an_unknown_profile_is_refused_with_the_known_names() -> None:
     with pytest.raises(UnknownProfileError, match=r"no profile '\.\./lite'; there are: .*lite"):
         load_profile("../lite")
 
@@ -82,7 +82,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_profile(str(tmp_path / "absent.toml"))
 
 
-def test_a_file_of_the_users_own_starts_from_a_profile_and_changes_rows(tmp_path: Path) -> None:
+def test_a_users_file_can_start_from_a_profile_and_change_rows(tmp_path: Path) -> None:
     mine = own(tmp_path, 'base = "open"\nmatting = "birefnet-onnx"\ncaptioning = false')
     base = load_profile("open")
     assert mine[MATTING].name == "birefnet-onnx"
@@ -92,11 +92,11 @@ def test_a_file_of_the_users_own_starts_from_a_profile_and_changes_rows(tmp_path
     }
 
 
-def test_a_file_of_the_users_own_needs_no_base(tmp_path: Path) -> None:
+def test_a_users_file_needs_no_base(tmp_path: Path) -> None:
     assert set(own(tmp_path, 'matting = "u2netp"')) == {MATTING}
 
 
-def test_a_card_can_be_given_a_folder_relative_to_the_file(tmp_path: Path) -> None:
+def test_the_path_of_a_card_may_be_relative_to_the_file(tmp_path: Path) -> None:
     mine = own(tmp_path, 'base = "open"\n[cards.sdxl-fill-fast]\npath = "weights/mine"')
     first, lora = mine[GENERATIVE_FILL].folders
     assert first == LocalFolder(tmp_path / "weights" / "mine")
@@ -104,7 +104,7 @@ def test_a_card_can_be_given_a_folder_relative_to_the_file(tmp_path: Path) -> No
     assert mine[SCENE_GENERATION] == load_profile("open")[SCENE_GENERATION]
 
 
-def test_a_card_of_one_file_can_be_given_a_file_or_the_folder_that_holds_it(tmp_path: Path) -> None:
+def test_the_path_of_a_card_of_one_file_may_be_the_file_or_its_folder(tmp_path: Path) -> None:
     text = 'base = "open"\n[cards.big-lama]\npath = "{}"'
     card = own(tmp_path, text.format("/x/any.pt"))[INPAINTING]
     assert card.parts == (LocalFolder(Path("/x/any.pt")),)
@@ -113,7 +113,7 @@ def test_a_card_of_one_file_can_be_given_a_file_or_the_folder_that_holds_it(tmp_
     assert card.parts == (LocalFolder(tmp_path / "lama" / "big-lama.pt"),)
 
 
-def test_a_card_of_two_files_can_be_given_their_folder(tmp_path: Path) -> None:
+def test_the_path_of_a_card_of_two_files_may_be_their_folder(tmp_path: Path) -> None:
     card = own(tmp_path, 'base = "lite"\n[cards.realesr-animevideov3]\npath = "x"')[
         SUPER_RESOLUTION
     ]
@@ -121,7 +121,7 @@ def test_a_card_of_two_files_can_be_given_their_folder(tmp_path: Path) -> None:
     assert [part.name for part in card.parts] == [str(tmp_path / "x" / name) for name in names]
 
 
-def test_a_revision_pins_a_card_and_a_repository_wherever_it_is_used(tmp_path: Path) -> None:
+def test_a_revision_pins_a_card_and_every_use_of_a_repository(tmp_path: Path) -> None:
     mine = own(
         tmp_path,
         f'''base = "bria"

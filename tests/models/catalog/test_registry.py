@@ -1,4 +1,4 @@
-"""The registry: what its cards state, and what it refuses."""
+"""The registry: the fields of its cards, and its checks."""
 
 import ast
 import re
@@ -22,8 +22,8 @@ def test_every_role_has_a_card() -> None:
 
 
 @pytest.mark.parametrize("card", by_name(CARDS).values(), ids=lambda card: card.name)
-def test_a_card_states_licence_memory_and_checked_files(card: Card) -> None:
-    assert re.fullmatch(r"[a-z0-9-]+", card.name), "a profile of the user's own says [cards.NAME]"
+def test_a_card_has_licence_memory_and_checksums(card: Card) -> None:
+    assert re.fullmatch(r"[a-z0-9-]+", card.name), "a user's profile contains [cards.NAME]"
     assert card.licence
     assert card.memory_mb >= card.shared_mb >= 0
     assert card.memory_mb > 0
@@ -43,7 +43,7 @@ def test_a_card_states_licence_memory_and_checked_files(card: Card) -> None:
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_a_card_names_a_class_that_loads_with_its_options(card: Card) -> None:
-    # Read, not imported: the packages of most backends are not installed where this runs.
+    # The source is parsed, not imported: the packages of most backends are not installed here.
     module, _, name = card.backend.partition(":")
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
     (found,) = (node for node in tree.body if getattr(node, "name", "") == name)
@@ -57,7 +57,7 @@ def test_a_card_names_a_class_that_loads_with_its_options(card: Card) -> None:
     assert set(dict(card.options)) <= set(taken[3:])
 
 
-def test_a_card_that_runs_code_of_others_is_pinned() -> None:
+def test_a_card_with_remote_code_is_pinned() -> None:
     assert any(card.remote_code for card in CARDS)
     for card in CARDS:
         check_pin(card)
@@ -70,7 +70,7 @@ def test_a_card_that_runs_code_of_others_is_pinned() -> None:
         assert card.remote_code or not takes_code
 
 
-def test_a_card_that_would_run_code_from_a_branch_is_refused() -> None:
+def test_a_card_with_remote_code_from_a_branch_is_refused() -> None:
     card = replace(CARDS[0], remote_code=True, folders=(HubFolder("a/b", "main", ("*",), 1),))
     with pytest.raises(UnpinnedCodeError, match="pinned commit"):
         check_pin(card)
@@ -82,13 +82,13 @@ def test_cards_without_torch_need_no_folder() -> None:
             assert not any(isinstance(folder, MadeFolder) for folder in card.folders)
 
 
-def test_tiny_models_keep_their_folders_in_the_data_folder() -> None:
+def test_tiny_models_have_their_folders_in_the_data_folder() -> None:
     made = {part.name for card in CARDS for part in card.folders if isinstance(part, MadeFolder)}
     names = "birefnet lama upscaler sam sam2 tiny_faces nsfw sdxl sdxl-ip-adapter sdxl-lora captioner refiner"
     assert made == {f"tiny/{name}" for name in names.split()}
 
 
-def test_cards_on_one_pipeline_agree_on_what_they_share() -> None:
+def test_cards_of_one_pipeline_have_the_same_shared_memory() -> None:
     shared = {(card.folders[0].name, card.shared_mb) for card in CARDS if card.shared_mb}
     assert len({name for name, _ in shared}) == len(shared)
 
@@ -104,7 +104,7 @@ def test_a_file_name_used_for_two_files_is_refused() -> None:
         by_name([*CARDS, replace(CARDS[0], name="other", files=(other,))])
 
 
-def test_two_choices_from_one_repository_must_be_told_apart() -> None:
+def test_two_selections_from_one_repository_need_different_folders() -> None:
     card = next(card for card in CARDS if card.name == "birefnet")
     other = HubFolder("ZhengPeng7/BiRefNet", None, ("config.json",), 1)
     with pytest.raises(ValueError, match="ZhengPeng7--BiRefNet"):

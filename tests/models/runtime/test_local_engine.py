@@ -1,4 +1,4 @@
-"""The engine in this process: the pool's models, on the thread that calls or on their device's."""
+"""The local engine: calls run on the caller's thread or on the thread of the device."""
 
 import threading
 import time
@@ -37,7 +37,7 @@ def models(lite: Pool) -> LocalEngine:
     return LocalEngine(lite)
 
 
-def test_every_role_of_lite_answers_as_its_model_does(models: LocalEngine, lite: Pool) -> None:
+def test_every_role_of_lite_returns_what_its_model_returns(models: LocalEngine, lite: Pool) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
     hole = np.zeros((90, 120), np.bool_)
     hole[30:50, 40:70] = True
@@ -55,7 +55,7 @@ def test_every_role_of_lite_answers_as_its_model_does(models: LocalEngine, lite:
         assert ours.analyse(rgb) == []
 
 
-def test_what_the_profile_lacks_is_said(models: LocalEngine) -> None:
+def test_a_role_without_a_model_is_an_error(models: LocalEngine) -> None:
     assert models.offers(MATTING)
     assert not models.offers(CAPTIONING)
     with pytest.raises(ModelUnavailableError, match="captioning"), models.use(CAPTIONING):
@@ -63,7 +63,7 @@ def test_what_the_profile_lacks_is_said(models: LocalEngine) -> None:
 
 
 def exclusive(folder: Path, models: dict[Role[Any], Any]) -> tuple[LocalEngine, Pool]:
-    """Make an engine of models that work on one call at a time."""
+    """Return an engine, and its pool, of models that run one call at a time."""
     cards = {
         role: replace(card(role, lambda *_, model=model: model), exclusive=True)
         for role, model in models.items()
@@ -72,7 +72,7 @@ def exclusive(folder: Path, models: dict[Role[Any], Any]) -> tuple[LocalEngine, 
     return LocalEngine(held), held
 
 
-def test_a_proxy_has_its_roles_method_and_sizes_alone(tmp_path: Path) -> None:
+def test_a_proxy_has_only_the_method_and_the_sizes_of_its_role(tmp_path: Path) -> None:
     class Painter:
         sizes = SizeRule(8, 64, 8)
 
@@ -89,7 +89,7 @@ def test_a_proxy_has_its_roles_method_and_sizes_alone(tmp_path: Path) -> None:
     assert engine.close(10)
 
 
-def test_a_model_for_one_call_at_a_time_is_given_back_after_each(tmp_path: Path) -> None:
+def test_a_model_for_one_call_at_a_time_is_released_after_each_call(tmp_path: Path) -> None:
     class Model:
         def caption(self, rgb: Any) -> str:
             return str(held.stats()[CAPTIONING].in_use)
@@ -102,14 +102,14 @@ def test_a_model_for_one_call_at_a_time_is_given_back_after_each(tmp_path: Path)
     assert held.stats()[CAPTIONING].in_use == 0
 
 
-def test_models_of_one_device_never_work_together(tmp_path: Path) -> None:
-    at_work = threading.Semaphore(1)
+def test_models_of_one_device_never_run_at_the_same_time(tmp_path: Path) -> None:
+    running = threading.Semaphore(1)
 
     class Model:
         def matte(self, rgb: Any) -> str:
-            assert at_work.acquire(blocking=False), "two models work at once"
+            assert running.acquire(blocking=False), "two models run at the same time"
             time.sleep(0.002)
-            at_work.release()
+            running.release()
             return threading.current_thread().name
 
         score = matte
@@ -125,7 +125,7 @@ def test_models_of_one_device_never_work_together(tmp_path: Path) -> None:
     assert engine.close(10)
 
 
-def test_a_model_for_many_calls_runs_on_the_thread_that_calls_it(tmp_path: Path) -> None:
+def test_a_model_for_many_calls_runs_on_the_callers_thread(tmp_path: Path) -> None:
     class Model:
         def matte(self, rgb: Any) -> str:
             return threading.current_thread().name
@@ -134,7 +134,7 @@ def test_a_model_for_many_calls_runs_on_the_thread_that_calls_it(tmp_path: Path)
         assert str(matting.matte(GREY)) == threading.current_thread().name
 
 
-def test_work_that_nobody_waits_for_gets_no_model(models: LocalEngine) -> None:
+def test_cancelled_work_gets_no_model(models: LocalEngine) -> None:
     deadline = Deadline()
     deadline.cancel()
     with (
@@ -145,7 +145,7 @@ def test_work_that_nobody_waits_for_gets_no_model(models: LocalEngine) -> None:
         pass
 
 
-def test_warming_up_runs_on_the_device(tmp_path: Path) -> None:
+def test_the_warm_up_runs_on_the_thread_of_the_device(tmp_path: Path) -> None:
     seen: list[str] = []
 
     class Model:
@@ -159,7 +159,7 @@ def test_warming_up_runs_on_the_device(tmp_path: Path) -> None:
     assert engine.close(10)
 
 
-def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: LocalEngine) -> None:
+def test_enlarging_stops_at_the_next_tile_when_the_caller_disconnects(models: LocalEngine) -> None:
     rgb = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), np.uint8)
     deadline = Deadline()
     threading.Timer(0.3, deadline.cancel).start()
@@ -171,7 +171,7 @@ def test_enlarging_ends_at_the_next_tile_when_its_caller_leaves(models: LocalEng
         model.upscale(rgb, 4)
 
 
-def test_warming_up_loads_every_model(weights_dir: Path) -> None:
+def test_the_warm_up_loads_every_model(weights_dir: Path) -> None:
     fresh = Pool.for_profile("lite", weights_dir)
     LocalEngine(fresh).warm_up()
     assert all(row.loaded for row in fresh.stats().values())

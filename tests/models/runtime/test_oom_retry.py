@@ -1,4 +1,4 @@
-"""Running out of memory: once more, smaller, with the result in the form that was asked for."""
+"""Out of memory: the call is retried on a smaller input, and the result has the requested size."""
 
 import gc
 import weakref
@@ -25,7 +25,7 @@ FACE = Face((10.0, 20.0, 20.0, 30.0), np.array([[12.0, 24.0]], np.float32), 1.0,
 
 
 class Small:
-    """Every role at once; runs out of memory above so many pixels times seeds."""
+    """A model of every role that runs out of memory above `most` pixels times seeds."""
 
     sizes = SizeRule(multiple=16, area=64 * 64, least=32)
 
@@ -90,7 +90,7 @@ ROLE_OF = {role.method: role for role in ROLES}
 def scheduled(
     model: Any, role: Role[Any], name: str, make_room: Callable[[], None] = lambda: None
 ) -> Any:
-    """Return a proxy of a model whose calls a scheduler makes, and once more when memory runs out."""
+    """Yield a proxy of a model; a scheduler runs its calls and retries them when memory runs out."""
 
     @contextmanager
     def use(role: Role[Any]) -> Iterator[Any]:
@@ -124,7 +124,7 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(method: str) -> None:
+def test_a_call_is_retried_smaller_with_a_result_of_the_same_size(method: str) -> None:
     call, shape = CALLS[method]
     whole = call(retrying(10**9, method)[0])
     model, inner = retrying(96 * 64 - 1, method)
@@ -136,7 +136,7 @@ def test_a_call_is_tried_once_more_smaller_and_keeps_its_form(method: str) -> No
 
 
 @pytest.mark.parametrize("method", CALLS)
-def test_a_second_time_is_a_clear_error(method: str) -> None:
+def test_running_out_of_memory_twice_is_an_error(method: str) -> None:
     made_room: list[int] = []
     small = Small(0)
     model = scheduled(small, ROLE_OF[method], "small", lambda: made_room.append(1))
@@ -147,7 +147,7 @@ def test_a_second_time_is_a_clear_error(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["fill_by_prompt", "scenes"])
-def test_seeds_are_done_one_by_one_before_a_picture_is_made_smaller(method: str) -> None:
+def test_seeds_are_run_one_by_one_before_the_picture_is_reduced(method: str) -> None:
     model, inner = retrying(96 * 64, method)
     options = {"fast": False, "reference": None} if method == "scenes" else {}
     mask = ALPHA if method == "scenes" else HOLE
@@ -156,7 +156,7 @@ def test_seeds_are_done_one_by_one_before_a_picture_is_made_smaller(method: str)
     assert inner.seen == [((96, 64), 3)] + [((96, 64), 1)] * 3
 
 
-def test_a_smaller_size_keeps_the_models_rule() -> None:
+def test_a_smaller_size_follows_the_size_rule_of_the_model() -> None:
     model, inner = retrying(96 * 64 - 1, "outpaint")
     CALLS["outpaint"][0](model)
     assert inner.seen[1][0] == (48, 32)
@@ -167,19 +167,19 @@ def test_a_smaller_size_keeps_the_models_rule() -> None:
     assert inner.seen[1][0] == (32, 32)
 
 
-def test_outside_the_hole_a_smaller_fill_leaves_the_picture_as_it_was() -> None:
+def test_a_smaller_fill_changes_nothing_outside_the_hole() -> None:
     result = CALLS["fill"][0](retrying(96 * 64 - 1, "fill")[0])
     assert np.array_equal(result[~HOLE], RGB[~HOLE])
     assert (result[25:36, 15:26] == 7).all()
 
 
 @pytest.mark.parametrize("picture", [RGB, RGB.swapaxes(0, 1)], ids=["tall", "wide"])
-def test_an_enlargement_in_halves_is_the_same_picture(picture: Any) -> None:
+def test_enlarging_in_halves_returns_the_same_picture(picture: Any) -> None:
     whole = Small(10**9).upscale(picture, 4)
     assert np.array_equal(retrying(96 * 64 - 1, "upscale")[0].upscale(picture, 4), whole)
 
 
-def test_other_faults_pass_and_other_attributes_are_the_models_own() -> None:
+def test_other_errors_and_attributes_of_the_model_are_passed_on() -> None:
     class Broken:
         sizes = Small.sizes
         calls = 0
@@ -197,7 +197,7 @@ def test_other_faults_pass_and_other_attributes_are_the_models_own() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("the device is lost"), MemoryError()])
-def test_room_that_cannot_be_made_is_an_error_and_no_hang(error: Exception) -> None:
+def test_failing_to_free_memory_is_an_error_and_does_not_hang(error: Exception) -> None:
     def fail() -> None:
         raise error
 
@@ -219,7 +219,7 @@ def test_a_role_without_a_smaller_call_is_tried_once() -> None:
     assert inner.calls == 1
 
 
-def test_nothing_of_the_first_try_is_alive_in_the_second() -> None:
+def test_the_first_attempt_is_freed_before_the_second() -> None:
     buffers: list[weakref.ref[Any]] = []
 
     class Buffer:
@@ -237,7 +237,7 @@ def test_nothing_of_the_first_try_is_alive_in_the_second() -> None:
     assert scheduled(Model(), CAPTIONING, "m").caption(RGB) == "freed"
 
 
-def test_shortage_is_told_by_its_cause_too() -> None:
+def test_out_of_memory_is_also_recognised_in_the_cause_of_an_error() -> None:
     wrapped = RuntimeError("the backend failed")
     wrapped.__cause__ = MemoryError()
     assert is_out_of_memory(wrapped)

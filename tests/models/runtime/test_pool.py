@@ -1,4 +1,4 @@
-"""The pool: loads once, lends counted, makes room, survives a load that fails."""
+"""The pool: it loads each model once, counts its uses, evicts models and survives a failed load."""
 
 import gc
 import random
@@ -37,7 +37,7 @@ from models.weights.cache import WeightsCache
 from tests.helpers.cards import card, pool
 
 
-def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -> None:
+def test_concurrent_callers_load_a_model_once_and_share_it(tmp_path: Path) -> None:
     built: list[object] = []
 
     def build(paths: object, device_config: object) -> object:
@@ -47,59 +47,59 @@ def test_many_borrowers_at_once_load_a_model_once_and_share_it(tmp_path: Path) -
     lent = pool(tmp_path, matting=build)
     together = threading.Barrier(8)
 
-    def borrow(_: int) -> tuple[object, int]:
+    def call(_: int) -> tuple[object, int]:
         with lent.use(MATTING) as model:
             together.wait(10)
             count = lent.stats()[MATTING].in_use
             together.wait(10)
             return model, count
 
-    with ThreadPoolExecutor(8) as borrowers:
-        seen = list(borrowers.map(borrow, range(8)))
+    with ThreadPoolExecutor(8) as callers:
+        seen = list(callers.map(call, range(8)))
     assert len(built) == 1
     assert seen == [(built[0], 8)] * 8
     assert lent.stats()[MATTING].in_use == 0
     assert lent.stats()[MATTING].loaded
 
 
-def test_nothing_is_loaded_before_it_is_lent(lite: Pool, weights_dir: Path) -> None:
+def test_a_model_is_loaded_on_first_use(lite: Pool, weights_dir: Path) -> None:
     fresh = Pool(load_profile("lite"), weights_dir)
     assert not any(row.loaded for row in fresh.stats().values())
 
 
-def test_a_borrower_that_fails_gives_the_model_back(tmp_path: Path) -> None:
+def test_a_caller_that_fails_releases_the_model(tmp_path: Path) -> None:
     lent = pool(tmp_path, matting=lambda paths, device_config: object())
     with pytest.raises(ZeroDivisionError), lent.use(MATTING):
         raise ZeroDivisionError
     assert lent.stats()[MATTING].in_use == 0
 
 
-def test_a_slow_load_does_not_hold_up_another_role(tmp_path: Path) -> None:
-    started, go_on = threading.Event(), threading.Event()
+def test_a_slow_load_does_not_block_another_role(tmp_path: Path) -> None:
+    started, proceed = threading.Event(), threading.Event()
 
     def slow(paths: object, device_config: object) -> object:
         started.set()
-        assert go_on.wait(10)
+        assert proceed.wait(10)
         return object()
 
     lent = pool(tmp_path, matting=slow, inpainting=lambda paths, device_config: "quick")
 
-    def borrow() -> None:
+    def call() -> None:
         with lent.use(MATTING):
             pass
 
-    waiting = threading.Thread(target=borrow)
+    waiting = threading.Thread(target=call)
     waiting.start()
     assert started.wait(10)
     with lent.use(INPAINTING) as model:
         assert str(model) == "quick"
     assert not lent.stats()[MATTING].loaded
-    go_on.set()
+    proceed.set()
     waiting.join(10)
     assert lent.stats()[MATTING].loaded
 
 
-def test_a_failed_load_is_named_leaves_the_rest_working_and_is_tried_again(tmp_path: Path) -> None:
+def test_a_failed_load_is_reported_and_retried_and_other_models_work(tmp_path: Path) -> None:
     outcomes = iter([OSError("disk gone"), "model"])
 
     def build(paths: object, device_config: object) -> object:
@@ -118,7 +118,9 @@ def test_a_failed_load_is_named_leaves_the_rest_working_and_is_tried_again(tmp_p
 
 
 @pytest.mark.parametrize("body", [None, b"short"], ids=["missing", "damaged"])
-def test_bad_weights_are_named_and_nothing_is_loaded(tmp_path: Path, body: bytes | None) -> None:
+def test_damaged_weights_are_reported_and_nothing_is_loaded(
+    tmp_path: Path, body: bytes | None
+) -> None:
     if body is not None:
         (tmp_path / "u2netp.onnx").write_bytes(body)
     lent = Pool(load_profile("lite"), tmp_path)
@@ -130,7 +132,7 @@ def test_bad_weights_are_named_and_nothing_is_loaded(tmp_path: Path, body: bytes
     assert not lent.stats()[MATTING].loaded
 
 
-def test_warm_up_loads_what_it_can_and_then_says_what_it_could_not(
+def test_the_warm_up_loads_what_it_can_and_then_reports_failures(
     tmp_path: Path, weights_dir: Path, lite: Pool
 ) -> None:
     def broken(paths: object, device_config: object) -> object:
@@ -146,12 +148,12 @@ def test_warm_up_loads_what_it_can_and_then_says_what_it_could_not(
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_that_the_profile_lacks_is_named(tmp_path: Path, role: Role[Any]) -> None:
+def test_a_role_without_a_model_is_named(tmp_path: Path, role: Role[Any]) -> None:
     with pytest.raises(ModelUnavailableError, match=role.name), Pool({}, tmp_path).use(role):
         pass
 
 
-def test_lite_warms_up_and_every_role_works(lite: Pool) -> None:
+def test_after_the_warm_up_every_role_of_lite_is_loaded(lite: Pool) -> None:
     lite.warm_up()
     assert all(row.loaded and row.in_use == 0 for row in lite.stats().values())
     grey = np.full((40, 50, 3), 128, np.uint8)
@@ -190,7 +192,7 @@ def touch(lent: Pool, *roles: Role[Any]) -> None:
 THREE = (sized(MATTING, "a", 40), sized(INPAINTING, "b", 40), sized(SEGMENTATION, "c", 40))
 
 
-def test_the_model_lent_longest_ago_makes_room(tmp_path: Path) -> None:
+def test_the_least_recently_used_model_is_evicted(tmp_path: Path) -> None:
     lent = limited(tmp_path, 100, *THREE)
     touch(lent, MATTING, INPAINTING, MATTING, SEGMENTATION)
     assert loaded(lent) == {"a", "c"}
@@ -199,13 +201,13 @@ def test_the_model_lent_longest_ago_makes_room(tmp_path: Path) -> None:
     assert lent.held_mb == 80
 
 
-def test_as_many_make_room_as_a_large_model_needs_and_no_more(tmp_path: Path) -> None:
+def test_only_as_many_models_are_evicted_as_needed(tmp_path: Path) -> None:
     lent = limited(tmp_path, 120, *THREE, sized(MODERATION, "large", 80))
     touch(lent, MATTING, INPAINTING, SEGMENTATION, MODERATION)
     assert loaded(lent) == {"c", "large"}
 
 
-def test_a_lent_model_never_makes_room_and_what_is_over_goes_when_it_comes_back(
+def test_a_model_in_use_is_not_evicted_until_it_is_released(
     tmp_path: Path,
 ) -> None:
     lent = limited(tmp_path, 50, *THREE)
@@ -218,7 +220,7 @@ def test_a_lent_model_never_makes_room_and_what_is_over_goes_when_it_comes_back(
     assert lent.held_mb <= 50
 
 
-def test_a_model_larger_than_the_budget_is_lent_alone(tmp_path: Path) -> None:
+def test_a_model_larger_than_the_budget_is_loaded_alone(tmp_path: Path) -> None:
     lent = limited(tmp_path, 50, THREE[0], sized(MODERATION, "large", 80))
     touch(lent, MATTING)
     with lent.use(MODERATION) as model:
@@ -227,7 +229,7 @@ def test_a_model_larger_than_the_budget_is_lent_alone(tmp_path: Path) -> None:
     assert loaded(lent) == set()
 
 
-def test_what_models_share_counts_once_while_one_holds_it(tmp_path: Path) -> None:
+def test_shared_memory_counts_once_while_a_model_uses_it(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     one = str(tmp_path / "one")
     lent = limited(
@@ -244,7 +246,7 @@ def test_what_models_share_counts_once_while_one_holds_it(tmp_path: Path) -> Non
     assert lent.held_mb == 95
 
 
-def test_evicted_models_are_freed_and_loaded_anew(tmp_path: Path) -> None:
+def test_evicted_models_are_freed_and_loaded_again(tmp_path: Path) -> None:
     class Model:
         pass
 
@@ -267,7 +269,7 @@ def test_evicted_models_are_freed_and_loaded_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_under_many_borrowers_no_lent_model_goes_and_the_budget_holds_in_the_end(
+def test_with_concurrent_callers_no_model_in_use_is_evicted_and_the_budget_is_met_at_the_end(
     tmp_path: Path,
 ) -> None:
     alive: dict[str, int] = {}
@@ -287,13 +289,13 @@ def test_under_many_borrowers_no_lent_model_goes_and_the_budget_holds_in_the_end
     numbers = random.Random(0)
     order = [roles[numbers.randrange(4)] for _ in range(200)]
 
-    def borrow(role: Role[Any]) -> bool:
+    def call(role: Role[Any]) -> bool:
         with lent.use(role) as model:
             held = lent.stats()[role]
             return model.name == role.name and held.loaded and held.in_use > 0
 
-    with ThreadPoolExecutor(8) as borrowers:
-        assert all(borrowers.map(borrow, order))
+    with ThreadPoolExecutor(8) as callers:
+        assert all(callers.map(call, order))
     assert lent.held_mb <= 100
     assert all(row.in_use == 0 for row in lent.stats().values())
     assert sum(alive.values()) > 4
@@ -307,18 +309,18 @@ def test_two_models_load_at_the_same_time(tmp_path: Path) -> None:
         return object()
 
     lent = pool(tmp_path, matting=build, inpainting=build)
-    with ThreadPoolExecutor(2) as borrowers:
-        list(borrowers.map(lambda role: touch(lent, role), [MATTING, INPAINTING]))
+    with ThreadPoolExecutor(2) as callers:
+        list(callers.map(lambda role: touch(lent, role), [MATTING, INPAINTING]))
     assert loaded(lent) == {"test-matting", "test-inpainting"}
 
 
-def test_those_who_waited_for_a_load_that_fails_try_it_themselves(tmp_path: Path) -> None:
-    started, go_on = threading.Event(), threading.Event()
+def test_callers_waiting_for_a_load_that_fails_try_it_themselves(tmp_path: Path) -> None:
+    started, proceed = threading.Event(), threading.Event()
     outcomes = iter([OSError("disk gone"), "model"])
 
     def build(paths: object, device_config: object) -> object:
         started.set()
-        assert go_on.wait(10)
+        assert proceed.wait(10)
         outcome = next(outcomes)
         if isinstance(outcome, Exception):
             raise outcome
@@ -326,34 +328,34 @@ def test_those_who_waited_for_a_load_that_fails_try_it_themselves(tmp_path: Path
 
     lent = pool(tmp_path, matting=build)
 
-    def borrow(_: int) -> str:
+    def call(_: int) -> str:
         try:
             with lent.use(MATTING) as model:
                 return str(model)
         except ModelUnavailableError:
             return "failed"
 
-    with ThreadPoolExecutor(2) as borrowers:
-        answers = borrowers.map(borrow, range(2))
+    with ThreadPoolExecutor(2) as callers:
+        answers = callers.map(call, range(2))
         assert started.wait(10)
-        go_on.set()
+        proceed.set()
         assert sorted(answers) == ["failed", "model"]
 
 
-def test_warm_up_loads_only_what_fits(tmp_path: Path) -> None:
+def test_the_warm_up_loads_only_what_fits(tmp_path: Path) -> None:
     roles: tuple[Role[Any], ...] = (GENERATIVE_FILL, OUTPAINTING, FACE_EDITING)
     lent = limited(tmp_path, 100, *(sized(role, role.name, 40) for role in roles))
     lent.warm_up()
     assert loaded(lent) == {"generative_fill", "outpainting"}
 
 
-def test_without_preloading_warm_up_loads_nothing(tmp_path: Path) -> None:
+def test_without_preloading_the_warm_up_loads_nothing(tmp_path: Path) -> None:
     lent = limited(tmp_path, 100, *THREE, preload=False)
     lent.warm_up()
     assert loaded(lent) == set()
 
 
-def test_a_load_that_runs_out_of_memory_drops_what_is_idle_and_is_tried_once_more(
+def test_a_load_that_runs_out_of_memory_evicts_idle_models_and_is_retried(
     tmp_path: Path,
 ) -> None:
     outcomes = iter([MemoryError(), "model", MemoryError(), MemoryError()])
@@ -373,7 +375,9 @@ def test_a_load_that_runs_out_of_memory_drops_what_is_idle_and_is_tried_once_mor
         touch(again, GENERATIVE_FILL)
 
 
-def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_path: Path) -> None:
+def test_a_torch_model_that_runs_out_of_memory_gets_the_memory_of_idle_models(
+    tmp_path: Path,
+) -> None:
     class Greedy:
         calls = 0
 
@@ -392,7 +396,7 @@ def test_a_torch_model_that_runs_out_of_memory_gets_the_room_of_idle_models(tmp_
     assert engine.close(10)
 
 
-def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
+def test_the_backend_gets_the_device_config_of_its_card(tmp_path: Path) -> None:
     seen: list[DeviceConfig] = []
 
     def build(paths: object, device_config: DeviceConfig) -> object:
@@ -412,16 +416,14 @@ def test_where_a_card_runs_is_told_to_its_backend(tmp_path: Path) -> None:
     assert DevicePolicy("cpu").device_config(True, "bfloat16").dtype == "float32"
 
 
-def test_a_profile_with_one_broken_card_serves_the_others(
-    tmp_path: Path, weights_dir: Path
-) -> None:
+def test_a_profile_with_one_broken_card_loads_the_others(tmp_path: Path, weights_dir: Path) -> None:
     profile = tmp_path / "mine.toml"
     profile.write_text('base = "lite"\n[cards.u2netp]\npath = "absent.onnx"')
     with pytest.raises(WeightsUnavailableError, match=r"u2netp: .*absent\.onnx: missing"):
         Pool.for_profile(str(profile), weights_dir)
 
 
-def test_unpinned_code_is_not_loaded(tmp_path: Path) -> None:
+def test_unpinned_remote_code_is_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "copies" / "net").mkdir(parents=True)
     folder = HubFolder("org/net", None, ("*",), 1)
     foreign = replace(

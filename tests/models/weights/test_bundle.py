@@ -1,4 +1,4 @@
-"""A profile in one file: packed, unpacked elsewhere, checked, and nothing but weights taken."""
+"""A profile in one file: packed, unpacked elsewhere and verified; only weights are accepted."""
 
 import hashlib
 import io
@@ -22,7 +22,7 @@ COMMIT = "c" * 40
 
 
 def stocked(folder: Path) -> tuple[WeightsCache, Profile]:
-    """Make a weights folder as fetches leave it, and the profile it is for."""
+    """Return a weights folder as fetching leaves it, and its profile."""
     cache = WeightsCache(folder)
     net = folder / "org--net"
     (net / "unet").mkdir(parents=True)
@@ -49,20 +49,20 @@ def stocked(folder: Path) -> tuple[WeightsCache, Profile]:
     return cache, {MATTING: card}
 
 
-def test_what_is_packed_here_verifies_there_with_its_pins(tmp_path: Path) -> None:
+def test_an_unpacked_bundle_verifies_and_has_its_pins(tmp_path: Path) -> None:
     cache, profile = stocked(tmp_path / "here")
     bundle(profile, cache, tmp_path / "p.tar")
-    there = WeightsCache(tmp_path / "there")
-    there.pin("org/more", "d" * 40)
-    unbundle(tmp_path / "p.tar", there)
-    assert there.verify(profile) == {"net.bin": None, "org--net": None, "tiny/lama": None}
-    assert there.pins() == {"org/net": COMMIT, "org/more": "d" * 40}
-    names = {path.name for path in there.folder.rglob("*")}
+    unpacked = WeightsCache(tmp_path / "unpacked")
+    unpacked.pin("org/more", "d" * 40)
+    unbundle(tmp_path / "p.tar", unpacked)
+    assert unpacked.verify(profile) == {"net.bin": None, "org--net": None, "tiny/lama": None}
+    assert unpacked.pins() == {"org/net": COMMIT, "org/more": "d" * 40}
+    names = {path.name for path in unpacked.folder.rglob("*")}
     assert not names & {"unwanted.bin", "note"}
-    assert not any(path.name.startswith(".unpacking") for path in there.folder.iterdir())
+    assert not any(path.name.startswith(".unpacking") for path in unpacked.folder.iterdir())
 
 
-def test_unpacking_again_replaces_what_was_there(tmp_path: Path) -> None:
+def test_unpacking_again_replaces_the_files(tmp_path: Path) -> None:
     cache, profile = stocked(tmp_path / "here")
     bundle(profile, cache, tmp_path / "p.tar")
     (cache.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"damaged")
@@ -71,16 +71,16 @@ def test_unpacking_again_replaces_what_was_there(tmp_path: Path) -> None:
     assert not any(cache.verify(profile).values())
 
 
-def test_a_package_with_a_damaged_repository_is_refused_and_changes_nothing(
+def test_a_bundle_with_a_damaged_repository_is_refused_and_changes_nothing(
     tmp_path: Path,
 ) -> None:
     cache, profile = stocked(tmp_path / "here")
     (cache.folder / "org--net" / "unet" / "w.safetensors").write_bytes(b"altered")
     bundle(profile, cache, tmp_path / "p.tar")
-    there = tmp_path / "there"
+    unpacked = tmp_path / "unpacked"
     with pytest.raises(BundleError, match=r"unet/w\.safetensors: SHA-256"):
-        unbundle(tmp_path / "p.tar", WeightsCache(there))
-    assert list(there.iterdir()) == []
+        unbundle(tmp_path / "p.tar", WeightsCache(unpacked))
+    assert list(unpacked.iterdir()) == []
 
 
 def outside(tar: tarfile.TarFile) -> None:
@@ -95,18 +95,18 @@ def link(tar: tarfile.TarFile) -> None:
 
 
 @pytest.mark.parametrize("write", [outside, link, lambda tar: None])
-def test_what_is_no_package_is_refused(
+def test_an_invalid_bundle_is_refused(
     tmp_path: Path, write: Callable[[tarfile.TarFile], None]
 ) -> None:
     with tarfile.open(tmp_path / "p.tar", "w") as tar:
         write(tar)
     with pytest.raises(BundleError):
-        unbundle(tmp_path / "p.tar", WeightsCache(tmp_path / "there"))
+        unbundle(tmp_path / "p.tar", WeightsCache(tmp_path / "unpacked"))
     assert not (tmp_path / "escaped").exists()
-    assert list((tmp_path / "there").iterdir()) == []
+    assert list((tmp_path / "unpacked").iterdir()) == []
 
 
-def test_a_profile_with_paths_of_the_users_own_is_not_packed(tmp_path: Path) -> None:
+def test_a_profile_with_local_paths_is_not_packed(tmp_path: Path) -> None:
     cache, profile = stocked(tmp_path / "here")
     own = replace(profile[MATTING], folders=(LocalFolder(tmp_path),))
     with pytest.raises(BundleError, match="your own path"):
@@ -119,11 +119,13 @@ def test_the_tool_packs_lite_and_unpacks_it_elsewhere(
 ) -> None:
     monkeypatch.setenv("RETOUCH_DATA_DIR", str(weights_dir.parent))
     assert cli.main(["pack", "lite", str(tmp_path / "lite.tar")]) == 0
-    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path / "there"))
+    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path / "unpacked"))
     assert cli.main(["verify", "lite"]) == 1
     assert cli.main(["pack", "lite", str(tmp_path / "no.tar")]) == 1
     assert cli.main(["unpack", str(tmp_path / "lite.tar")]) == 0
     assert cli.main(["verify", "lite"]) == 0
-    there = {path.name for path in (tmp_path / "there" / "weights").iterdir()}
-    assert "u2netp.onnx" in there
-    assert not any("rewritten" in name for name in there)  # it fits only the packages here
+    unpacked = {path.name for path in (tmp_path / "unpacked" / "weights").iterdir()}
+    assert "u2netp.onnx" in unpacked
+    assert not any(
+        "rewritten" in name for name in unpacked
+    )  # it depends on the packages of this machine

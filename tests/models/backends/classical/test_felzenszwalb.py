@@ -9,7 +9,7 @@ from models.backends.classical.felzenszwalb import Felzenszwalb
 
 
 def disc_on_halves(side: int) -> tuple[Rgb, Labels]:
-    """Draw a light disc before a dark and a red half; give the parts as they are."""
+    """Return a picture of a light disc on a dark and a red half, and its true labels."""
     truth = np.ones((side, side), np.uint8)
     truth[:, : int(side * 0.6)] = 2
     cv2.circle(truth, (side // 2, side // 2), side // 5, 3, -1)
@@ -27,7 +27,7 @@ def test_parts_follow_the_edges_at_every_size(side: int) -> None:
         assert (mask & found).sum() / (mask | found).sum() > 0.98
 
 
-def test_parts_cover_a_photograph_the_largest_first(photo: Callable[[str], Picture]) -> None:
+def test_parts_cover_a_photograph_and_the_largest_is_first(photo: Callable[[str], Picture]) -> None:
     rgb = photo("chelsea").rgb
     parts = Felzenszwalb().segment(rgb)
     areas = np.bincount(parts.ravel())
@@ -39,7 +39,7 @@ def test_parts_cover_a_photograph_the_largest_first(photo: Callable[[str], Pictu
     assert (np.diff(areas[1:]) <= 0).all()
 
 
-def test_never_more_than_sixty_parts() -> None:
+def test_there_are_at_most_sixty_parts() -> None:
     tiles = np.random.default_rng(1).integers(0, 256, (16, 16, 3)).astype(np.uint8)
     rgb = tiles.repeat(32, axis=0).repeat(32, axis=1)
     parts = Felzenszwalb().segment(rgb)

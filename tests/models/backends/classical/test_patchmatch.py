@@ -1,4 +1,4 @@
-"""Inpainting by PatchMatch: only the hole changes, it is filled sensibly, and never by chance."""
+"""Inpainting by PatchMatch: only the hole changes, the fill fits, and the result is deterministic."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,7 +18,7 @@ def model() -> PatchMatch:
 
 
 def stripes(height: int, width: int) -> Rgb:
-    """Vertical stripes of 16 pixels, light and dark, with a little noise."""
+    """Return vertical stripes of 16 pixels, light and dark, with a little noise."""
     rng = np.random.default_rng(5)
     light = (np.arange(width) // 16) % 2
     base = np.where(light, 190, 70)[None, :, None] + rng.integers(-6, 7, (height, width, 1))
@@ -39,7 +39,7 @@ def shapes(height: int, width: int) -> dict[str, Mask]:
 
 @pytest.mark.parametrize("shape", ["line", "corner", "frame", "dots", "far apart"])
 @pytest.mark.parametrize("size", [(120, 150), (701, 1003)])
-def test_only_the_hole_changes_and_the_input_stays(
+def test_only_the_hole_changes_and_the_input_is_not_modified(
     model: PatchMatch, shape: str, size: tuple[int, int]
 ) -> None:
     rgb = stripes(*size)
@@ -52,7 +52,7 @@ def test_only_the_hole_changes_and_the_input_stays(
     np.testing.assert_array_equal(filled[~hole], rgb[~hole])
     np.testing.assert_array_equal(marked, before)
     np.testing.assert_array_equal(hole, hole_before)
-    # Grey stripes lie around it: no magenta may be left.
+    # The surroundings are grey stripes, so no magenta may be left.
     spread = filled[hole].astype(int).max(axis=1) - filled[hole].astype(int).min(axis=1)
     assert spread.max() < 24
 
@@ -66,7 +66,7 @@ def test_a_hole_in_stripes_is_filled_with_the_stripes(
     marked = np.where(hole[..., None], np.uint8(0), rgb)
     filled = model.fill(marked, hole)
     error = np.abs(filled[hole].astype(int) - rgb[hole].astype(int)).mean()
-    assert error < 20  # a flat grey would be off by 60
+    assert error < 20  # a flat grey would have an error of 60
 
 
 def test_fine_texture_survives_at_full_size(model: PatchMatch) -> None:
@@ -79,7 +79,7 @@ def test_fine_texture_survives_at_full_size(model: PatchMatch) -> None:
     assert detail[0] > 0.7 * detail[1]
 
 
-def test_nothing_is_copied_from_what_is_to_be_avoided(model: PatchMatch) -> None:
+def test_pixels_to_avoid_are_not_copied(model: PatchMatch) -> None:
     rgb = stripes(600, 800)
     avoid = block(600, 800, 150, 500, 250)
     rgb[avoid] = (250, 20, 20)
@@ -89,7 +89,7 @@ def test_nothing_is_copied_from_what_is_to_be_avoided(model: PatchMatch) -> None
     assert red.max() < 30
 
 
-def test_an_empty_hole_gives_an_equal_copy(model: PatchMatch) -> None:
+def test_an_empty_hole_returns_an_equal_copy(model: PatchMatch) -> None:
     rgb = stripes(20, 30)
     filled = model.fill(rgb, np.zeros((20, 30), np.bool_))
     assert filled is not rgb
@@ -119,7 +119,7 @@ def test_tiny_pictures_are_filled_from_their_own_colours(
     assert np.abs(model.fill(rgb, hole).astype(int) - (200, 150, 100)).max() <= 4
 
 
-def test_one_source_pixel_in_a_large_picture_colours_everything(model: PatchMatch) -> None:
+def test_one_source_pixel_in_a_large_picture_fills_everything(model: PatchMatch) -> None:
     rgb = np.zeros((700, 900, 3), np.uint8)
     rgb[300, 400] = (10, 200, 90)
     hole = np.ones((700, 900), np.bool_)
@@ -128,7 +128,7 @@ def test_one_source_pixel_in_a_large_picture_colours_everything(model: PatchMatc
 
 
 @pytest.mark.slow
-def test_the_same_input_gives_the_same_output_whatever_runs_beside_it(model: PatchMatch) -> None:
+def test_the_same_input_gives_the_same_output_during_other_calls(model: PatchMatch) -> None:
     inputs = [
         (stripes(300 + 40 * i, 520), block(300 + 40 * i, 520, 90, 120 + 20 * i, 110))
         for i in range(3)
@@ -141,7 +141,7 @@ def test_the_same_input_gives_the_same_output_whatever_runs_beside_it(model: Pat
 
 
 @pytest.mark.parametrize("side", [4, 8, 12, 16, 30])
-def test_a_little_source_leaves_no_black_in_a_large_hole(model: PatchMatch, side: int) -> None:
+def test_a_small_source_leaves_no_black_in_a_large_hole(model: PatchMatch, side: int) -> None:
     rgb = np.zeros((1000, 1000, 3), np.uint8)
     rgb[:side, :side] = stripes(side, side) // 4 + 120
     hole = np.ones((1000, 1000), np.bool_)

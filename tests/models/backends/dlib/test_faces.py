@@ -1,4 +1,4 @@
-"""Faces found and told by dlib, on the real models."""
+"""Face analysis by dlib with the real models."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from models.backends.dlib.faces import AGE_BINS, DlibFaces, age_range, pose
 from models.roles import Face
 
 FACE = (178.0, 80.0, 88.0, 88.0)
-"""Where the face of astronaut.jpg is, by eye: brows to chin."""
+"""The box of the face in astronaut.jpg, brows to chin, measured by eye."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def astronaut(photo: Callable[[str], Picture]) -> Rgb:
 
 
 def overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    """Give intersection over union of two boxes x, y, width, height."""
+    """Return intersection over union of two boxes x, y, width, height."""
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     shared = max(0.0, width) * max(0.0, height)
@@ -44,7 +44,7 @@ def same(a: list[Face], b: list[Face]) -> bool:
     return [(f.rect, f.score, f.age) for f in a] == [(f.rect, f.score, f.age) for f in b]
 
 
-def test_the_one_face_is_found_in_its_place(model: DlibFaces, astronaut: Rgb) -> None:
+def test_the_only_face_is_found_at_its_position(model: DlibFaces, astronaut: Rgb) -> None:
     (face,) = model.analyse(astronaut)
     assert overlap(face.rect, FACE) > 0.75
     assert face.landmarks.shape == (5, 2)
@@ -60,12 +60,12 @@ def test_a_face_seen_from_the_front_has_little_yaw_and_roll(
     assert abs(face.roll) < 10
 
 
-def test_age_and_gender_are_told_within_their_ranges(model: DlibFaces, astronaut: Rgb) -> None:
+def test_age_and_gender_are_correct(model: DlibFaces, astronaut: Rgb) -> None:
     (face,) = model.analyse(astronaut)
     assert face.gender == "Female"
     assert face.gender_probability is not None
     assert 0.8 <= face.gender_probability <= 1
-    # The photograph is of 1993, its subject born in 1956.
+    # The photograph was taken in 1993; its subject was born in 1956.
     assert face.age is not None
     assert face.age in AGE_BINS
     assert face.age[0] <= 37 <= face.age[1]
@@ -87,7 +87,7 @@ def test_boxes_are_in_pixels_of_the_picture_whatever_its_size(
     assert overlap(face.rect, expected) > 0.7
 
 
-def test_faces_come_largest_first(model: DlibFaces, astronaut: Rgb) -> None:
+def test_the_largest_face_is_first(model: DlibFaces, astronaut: Rgb) -> None:
     small = np.zeros_like(astronaut)
     small[:307, :307] = resized(astronaut, 0.6)
     found = model.analyse(np.hstack([small, astronaut]))
@@ -96,7 +96,7 @@ def test_faces_come_largest_first(model: DlibFaces, astronaut: Rgb) -> None:
     assert found[0].rect[0] > found[1].rect[0]
 
 
-def test_roll_follows_the_turn_of_the_picture(model: DlibFaces, astronaut: Rgb) -> None:
+def test_roll_follows_the_rotation_of_the_picture(model: DlibFaces, astronaut: Rgb) -> None:
     (upright,) = model.analyse(astronaut)
     middle = (FACE[0] + FACE[2] / 2, FACE[1] + FACE[3] / 2)
     # OpenCV's angle runs counter-clockwise.
@@ -106,13 +106,13 @@ def test_roll_follows_the_turn_of_the_picture(model: DlibFaces, astronaut: Rgb) 
     assert faces[0].roll - upright.roll == pytest.approx(15, abs=5)
 
 
-def test_yaw_changes_sign_in_the_mirror(model: DlibFaces, astronaut: Rgb) -> None:
+def test_yaw_changes_sign_in_the_mirrored_picture(model: DlibFaces, astronaut: Rgb) -> None:
     (straight,) = model.analyse(astronaut)
     (mirrored,) = model.analyse(np.ascontiguousarray(astronaut[:, ::-1]))
     assert mirrored.yaw == pytest.approx(-straight.yaw, abs=6)
 
 
-def test_age_is_not_claimed_of_a_face_cut_by_the_frame(model: DlibFaces, astronaut: Rgb) -> None:
+def test_a_face_cut_by_the_frame_has_no_age(model: DlibFaces, astronaut: Rgb) -> None:
     cut = np.ascontiguousarray(astronaut[:, 198:])
     (face,) = model.analyse(cut)
     assert face.rect[0] < 0
@@ -132,7 +132,7 @@ def test_a_call_leaves_its_picture_unchanged(model: DlibFaces, astronaut: Rgb) -
     assert np.array_equal(given, astronaut)
 
 
-def test_calls_at_once_give_what_calls_alone_give(model: DlibFaces, astronaut: Rgb) -> None:
+def test_concurrent_calls_return_the_same_as_single_ones(model: DlibFaces, astronaut: Rgb) -> None:
     pictures = [astronaut, resized(astronaut, 0.8), np.zeros_like(astronaut)] * 3
     alone = [model.analyse(picture) for picture in pictures]
     with ThreadPoolExecutor(3) as threads:
@@ -141,7 +141,7 @@ def test_calls_at_once_give_what_calls_alone_give(model: DlibFaces, astronaut: R
 
 
 def head(yaw: float, roll: float) -> NDArray[np.float32]:
-    """Project the eyes' corners and the base of the nose of a turned head onto a picture."""
+    """Return the projected eye corners and nose base of a turned head."""
     # MediaPipe's canonical face model, in centimetres: x right in the picture, y down, z forward.
     points = np.array(
         [
@@ -161,13 +161,13 @@ def head(yaw: float, roll: float) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("roll", [-40, 0, 25])
 @pytest.mark.parametrize("yaw", [-45, -20, 0, 10, 40])
-def test_pose_measures_a_known_head(yaw: float, roll: float) -> None:
+def test_the_pose_of_a_known_head_is_measured(yaw: float, roll: float) -> None:
     measured = pose(head(yaw, roll))
     assert measured.yaw == pytest.approx(yaw, abs=3)
     assert measured.roll == pytest.approx(roll, abs=3)
 
 
-def test_an_age_is_claimed_only_where_one_range_holds_most_of_the_belief() -> None:
+def test_an_age_is_returned_only_if_one_range_has_most_of_the_probability() -> None:
     sure = np.zeros(81, np.float32)
     sure[30:35] = 0.2
     assert age_range(sure) == (26, 42)
@@ -176,7 +176,7 @@ def test_an_age_is_claimed_only_where_one_range_holds_most_of_the_belief() -> No
     assert age_range(torn) is None
 
 
-def test_the_last_class_stands_for_everyone_older() -> None:
+def test_the_last_class_includes_everyone_older() -> None:
     old = np.zeros(81, np.float32)
     old[80] = 1
     assert age_range(old) == (58, 100)

@@ -1,4 +1,4 @@
-"""Real-ESRGAN: sharper than Lanczos and true to the photograph, in tiles that do not show."""
+"""Real-ESRGAN: sharper than Lanczos, close to the photograph, and without visible tiles."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ NAMES = ("astronaut", "coffee", "chelsea")
 
 @pytest.fixture(scope="module")
 def network(lite: Pool, weights_dir: Path) -> Callable[..., RealEsrgan]:
-    """Build the model of `lite` with other settings; `lite` has fetched its weights."""
+    """A function that builds the model of `lite` with other settings; fixture `lite` has its weights."""
 
     def build(**settings: int) -> RealEsrgan:
         name = weights_dir / "realesr-animevideov3-x4"
@@ -37,13 +37,13 @@ def psnr(a: Rgb, b: Rgb) -> float:
 
 
 def high(rgb: Rgb) -> float:
-    """Give the strength of the finest detail."""
+    """Return the strength of the finest detail."""
     return float(cv2.Laplacian(rgb.astype(np.float32), cv2.CV_32F).std())
 
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_reduced_photo_comes_back_closer_and_sharper_than_by_lanczos(
+def test_a_reduced_photo_is_restored_closer_and_sharper_than_by_lanczos(
     network: Callable[..., RealEsrgan], photo: Photo, name: str, factor: int
 ) -> None:
     original = photo(name).rgb
@@ -90,7 +90,7 @@ def test_more_threads_give_the_same_pixels(
     assert np.array_equal(one, network(tile=64, threads=3).upscale(rgb, 2))
 
 
-def test_callers_at_once_do_not_disturb_each_other(
+def test_concurrent_calls_do_not_affect_each_other(
     network: Callable[..., RealEsrgan], photo: Photo
 ) -> None:
     model = network()
@@ -107,7 +107,7 @@ def test_a_greyscale_picture_stays_grey(network: Callable[..., RealEsrgan], phot
     assert np.ptp(ours, axis=2).max() == 0
 
 
-def test_the_input_is_left_as_it_was(network: Callable[..., RealEsrgan], photo: Photo) -> None:
+def test_the_input_is_not_modified(network: Callable[..., RealEsrgan], photo: Photo) -> None:
     rgb = photo("coffee").rgb[:64, :64].copy()
     before = rgb.copy()
     network().upscale(rgb, 2)
@@ -128,12 +128,12 @@ def test_a_flat_picture_stays_flat(network: Callable[..., RealEsrgan], level: in
     assert (ours == level).all()
 
 
-def test_another_factor_is_refused(network: Callable[..., RealEsrgan]) -> None:
+def test_an_unsupported_factor_is_refused(network: Callable[..., RealEsrgan]) -> None:
     with pytest.raises(ValueError, match="factor 3"):
         network().upscale(np.zeros((8, 8, 3), np.uint8), 3)
 
 
-def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
+def test_invalid_files_are_refused(tmp_path: Path) -> None:
     param, weights = tmp_path / "x.param", tmp_path / "x.bin"
     param.write_text("not a network")
     weights.write_bytes(b"")
@@ -141,7 +141,7 @@ def test_files_that_are_no_network_are_refused(tmp_path: Path) -> None:
         RealEsrgan(param, weights)
 
 
-def test_detail_is_wanted_at_sharp_edges_and_not_where_the_picture_is_soft() -> None:
+def test_detail_is_added_at_sharp_edges_and_not_in_soft_areas() -> None:
     sharp = np.zeros((64, 64), np.float32)
     sharp[:, 32:] = 200
     soft = np.asarray(cv2.GaussianBlur(sharp, (0, 0), 5), np.float32)

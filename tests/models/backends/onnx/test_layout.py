@@ -1,4 +1,4 @@
-"""The rewritten network is the same network."""
+"""The rewritten network computes the check_same as the original."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,16 +19,16 @@ SIDE = 10
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
-def test_u2net_answers_as_before(name: str, weights_dir: Path, lite: Pool) -> None:
+def test_u2net_has_the_same_outputs(name: str, weights_dir: Path, lite: Pool) -> None:
     weights = weights_dir / "u2netp.onnx"
     rgb = cv2.resize(cv2.imread(str(PHOTOS / f"{name}.jpg")), (320, 320))
     tensor = (rgb.astype(np.float32) / 128 - 1).transpose(2, 0, 1)[None].copy()
-    old, new = answers(weights, tensor)
+    old, new = outputs(weights, tensor)
     assert np.abs(old - new).max() < 1e-4
     assert np.abs(old - new).mean() < 1e-6
 
 
-def test_what_costs_time_is_gone_from_u2net(weights_dir: Path, lite: Pool) -> None:
+def test_slow_operators_are_removed_from_u2net(weights_dir: Path, lite: Pool) -> None:
     graph = graph_of(weights_dir / "u2netp.onnx")
     assert len(graph.output) == 1
     resizes = [node for node in graph.node if node.op_type == "Resize"]
@@ -38,7 +38,7 @@ def test_what_costs_time_is_gone_from_u2net(weights_dir: Path, lite: Pool) -> No
     assert not narrow(graph)
 
 
-def test_a_size_that_is_no_multiple_stays(tmp_path: Path) -> None:
+def test_a_size_that_is_not_a_multiple_is_not_rewritten(tmp_path: Path) -> None:
     sizes = onnx.helper.make_tensor("sizes", onnx.TensorProto.INT64, [4], [1, 2, 15, 20])
     resize = helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode="linear")
     file = save(tmp_path, [resize], 2, [sizes], [1, 2, 15, 20])
@@ -46,21 +46,21 @@ def test_a_size_that_is_no_multiple_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("side", [3, 5])
-def test_a_convolution_to_one_channel_is_parted(side: int, tmp_path: Path) -> None:
+def test_a_convolution_to_one_channel_is_split(side: int, tmp_path: Path) -> None:
     file = convolution(tmp_path, (1, 32, side, side), pads=[side // 2] * 4)
     assert not narrow(graph_of(file))
-    same(file, 32)
+    check_same(file, 32)
 
 
 @pytest.mark.parametrize("version", [11, 13])
 def test_few_planes_become_a_sum(version: int, tmp_path: Path) -> None:
     file = convolution(tmp_path, (1, 6, 1, 1), version)
     assert [node.op_type for node in graph_of(file).node] == ["Mul", "ReduceSum", "Add"]
-    same(file, 6)
+    check_same(file, 6)
 
 
 @pytest.mark.parametrize(
-    ("shape", "told"),
+    ("shape", "attributes"),
     [
         ((2, 32, 3, 3), {"pads": [1] * 4}),
         ((1, 32, 3, 3), {}),
@@ -73,17 +73,17 @@ def test_few_planes_become_a_sum(version: int, tmp_path: Path) -> None:
         ((1, 32, 1, 1), {}),
     ],
 )
-def test_other_convolutions_stay(
-    shape: Sequence[int], told: dict[str, list[int]], tmp_path: Path
+def test_other_convolutions_are_not_rewritten(
+    shape: Sequence[int], attributes: dict[str, list[int]], tmp_path: Path
 ) -> None:
-    file = convolution(tmp_path, shape, **told)
+    file = convolution(tmp_path, shape, **attributes)
     (node,) = graph_of(file).node
     assert node.op_type == "Conv"
     assert helper.get_attribute_value(node.attribute[0])
-    same(file, shape[1])
+    check_same(file, shape[1])
 
 
-def test_what_nobody_reads_is_left_out(tmp_path: Path) -> None:
+def test_unused_outputs_are_removed(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Relu", ["x"], ["y"]),
         helper.make_node("Sigmoid", ["x"], ["z"]),
@@ -94,20 +94,20 @@ def test_what_nobody_reads_is_left_out(tmp_path: Path) -> None:
 
 
 def narrow(graph: GraphProto) -> list[NodeProto]:
-    """Give the convolutions to one channel."""
+    """Return the convolutions to one channel."""
     shapes = {constant.name: list(constant.dims) for constant in graph.initializer}
     found = [node for node in graph.node if node.op_type == "Conv"]
     return [node for node in found if shapes[node.input[1]][0] == 1]
 
 
 def convolution(
-    folder: Path, shape: Sequence[int], version: int = 13, **told: Sequence[int] | str
+    folder: Path, shape: Sequence[int], version: int = 13, **attributes: Sequence[int] | str
 ) -> Path:
     """Save a network of one convolution with random weights (outputs, inputs, height, width)."""
-    chance = np.random.default_rng(3)
-    weights = numpy_helper.from_array(chance.normal(size=shape).astype(np.float32), "w")
-    bias = numpy_helper.from_array(chance.normal(size=shape[0]).astype(np.float32), "b")
-    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=shape[2:], **told)
+    random_generator = np.random.default_rng(3)
+    weights = numpy_helper.from_array(random_generator.normal(size=shape).astype(np.float32), "w")
+    bias = numpy_helper.from_array(random_generator.normal(size=shape[0]).astype(np.float32), "b")
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], kernel_shape=shape[2:], **attributes)
     return save(folder, [node], shape[1], [weights, bias], [1, shape[0], "h", "w"], version)
 
 
@@ -120,9 +120,11 @@ def save(
     version: int = 13,
 ) -> Path:
     """Save a network from x, 1 x channels x SIDE x SIDE, to y."""
-    given = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, channels, SIDE, SIDE])
-    made = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)
-    graph = helper.make_graph(nodes, "g", [given], [made], constants)
+    input_info = helper.make_tensor_value_info(
+        "x", onnx.TensorProto.FLOAT, [1, channels, SIDE, SIDE]
+    )
+    output_info = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, "g", [input_info], [output_info], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)])
     model.ir_version = 8
     file = folder / "net.onnx"
@@ -134,16 +136,16 @@ def graph_of(file: Path) -> GraphProto:
     return onnx.load_from_string(rewritten(file)).graph
 
 
-def same(file: Path, channels: int) -> None:
-    """Assert that the network in `file` answers as before once it is rewritten."""
+def check_same(file: Path, channels: int) -> None:
+    """Check that the network in `file` has the check_same outputs after rewriting."""
     x = np.random.default_rng(5).normal(size=(1, channels, SIDE, SIDE)).astype(np.float32)
-    old, new = answers(file, x)
+    old, new = outputs(file, x)
     assert np.abs(old).max() > 0.1
     np.testing.assert_allclose(new, old, atol=1e-4)
 
 
-def answers(file: Path, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Give the first output of the network in `file` as it is, and of the rewritten one."""
+def outputs(file: Path, x: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Return the first output of the network in `file`, original and rewritten."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     found = []

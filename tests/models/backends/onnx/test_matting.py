@@ -1,4 +1,4 @@
-"""Matting networks in ONNX: what is fed to them, and what is made of their answer."""
+"""Matting networks in ONNX: their input, and the matte made from their output."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -78,7 +78,7 @@ def test_logits_go_through_the_sigmoid_and_mattes_do_not(tmp_path: Path) -> None
     ).all()
 
 
-def test_a_side_fixed_in_the_file_stands_above_the_one_given(tmp_path: Path) -> None:
+def test_a_side_fixed_in_the_file_overrides_the_given_side(tmp_path: Path) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (50, 50, 3), dtype=np.uint8)
     fixed = OnnxMatting(network(tmp_path / "a.onnx", 96), input_format=MattingInput(64)).matte(rgb)
     free = network(tmp_path / "b.onnx", "side")
@@ -86,9 +86,9 @@ def test_a_side_fixed_in_the_file_stands_above_the_one_given(tmp_path: Path) -> 
     assert not np.array_equal(OnnxMatting(free, input_format=MattingInput(64)).matte(rgb), fixed)
 
 
-def test_a_published_network_sees_the_subject(lite: Pool, weights_dir: Path, photo: Photo) -> None:
+def test_a_published_network_finds_the_subject(lite: Pool, weights_dir: Path, photo: Photo) -> None:
     with lite.use(MATTING):
-        pass  # which fetches its weights
+        pass  # fetches the weights
     rgb = photo("astronaut").rgb
     file = weights_dir / "u2netp.onnx"
     alpha = OnnxMatting(file, logits=False).matte(rgb)
@@ -98,7 +98,7 @@ def test_a_published_network_sees_the_subject(lite: Pool, weights_dir: Path, pho
 
 
 @pytest.mark.parametrize("content", [None, b"", b"version https://git-lfs.github.com/spec/v1\n"])
-def test_a_file_that_is_no_network_is_named(tmp_path: Path, content: bytes | None) -> None:
+def test_an_invalid_file_is_named(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "net.onnx"
     if content is not None:
         file.write_bytes(content)
@@ -106,19 +106,19 @@ def test_a_file_that_is_no_network_is_named(tmp_path: Path, content: bytes | Non
         OnnxMatting(file)
 
 
-def test_a_network_for_something_else_is_named(tmp_path: Path) -> None:
+def test_a_network_without_a_picture_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"net\.onnx takes .*, which is no picture"):
         OnnxMatting(network(tmp_path / "net.onnx", kind=INT))
     with pytest.raises(ValueError, match=r"net\.onnx takes .*, which is no picture"):
         OnnxMatting(network(tmp_path / "net.onnx", channels=4))
 
 
-def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_gpu_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no CUDA"):
         OnnxMatting(network(tmp_path / "net.onnx"), DeviceConfig(device="cuda:0"))
 
 
-def test_calls_at_once_give_what_calls_alone_give(tmp_path: Path, photo: Photo) -> None:
+def test_concurrent_calls_return_the_same_as_single_ones(tmp_path: Path, photo: Photo) -> None:
     model = OnnxMatting(network(tmp_path / "net.onnx"))
     pictures = [photo(name).rgb for name in ("astronaut", "coffee", "chelsea")] * 2
     with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:

@@ -1,4 +1,4 @@
-"""Moderation scores of the real model."""
+"""Moderation scores of the real Open NSFW model."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,14 +20,14 @@ def model() -> OpenNsfw:
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_a_safe_photograph_scores_below_what_yahoo_calls_safe(
+def test_a_safe_photograph_scores_below_the_limit_that_yahoo_recommends(
     model: OpenNsfw, photo: Callable[[str], Picture], name: str
 ) -> None:
     assert 0 <= model.score(photo(name).rgb)["nsfw"] < 0.2
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_the_package_that_carries_the_weights_gives_the_same_score(
+def test_the_package_with_the_weights_has_the_same_score(
     model: OpenNsfw, photo: Callable[[str], Picture], name: str
 ) -> None:
     rgb = photo(name).rgb
@@ -35,17 +35,17 @@ def test_the_package_that_carries_the_weights_gives_the_same_score(
     assert model.score(rgb)["nsfw"] == pytest.approx(reference, abs=1e-5)
 
 
-def test_the_model_tells_pictures_apart(model: OpenNsfw) -> None:
+def test_different_pictures_have_different_scores(model: OpenNsfw) -> None:
     skin = model.score(np.full((300, 300, 3), (140, 90, 70), np.uint8))["nsfw"]
     white = model.score(np.full((300, 300, 3), 255, np.uint8))["nsfw"]
     assert skin > white + 0.1
 
 
-def test_red_reaches_the_last_channel_less_its_mean() -> None:
+def test_red_is_the_last_channel_and_its_mean_is_subtracted() -> None:
     red = preprocess(np.full((64, 64, 3), (255, 0, 0), np.uint8))
     assert red.shape == (1, 224, 224, 3)
     assert red.dtype == np.float32
-    # JPEG rounds colours by a level or two.
+    # JPEG changes colours by a level or two.
     assert np.allclose(red[0, 100, 100], (0 - 104, 0 - 117, 255 - 123), atol=3)
 
 
@@ -56,7 +56,7 @@ def test_the_smallest_and_thinnest_pictures_are_scored(
     assert 0 <= model.score(np.zeros((*shape, 3), np.uint8))["nsfw"] <= 1
 
 
-def test_calls_at_once_give_what_calls_alone_give(
+def test_concurrent_calls_return_the_same_as_single_ones(
     model: OpenNsfw, photo: Callable[[str], Picture]
 ) -> None:
     pictures = [photo(name).rgb for name in PHOTOS] * 2

@@ -1,4 +1,4 @@
-"""The rewritten network is kept beside its weights: the same network, made anew whenever it does not fit."""
+"""The cache of rewritten networks beside the weights: used if it matches the weights, else made again."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ NAMES = {"u2netp.onnx", "u2netp.rewritten.onnx", "u2netp.rewritten.json"}
 
 @pytest.fixture
 def weights(weights_dir: Path, lite: Pool, tmp_path: Path) -> Path:
-    """A copy of the weights in a folder of their own."""
+    """A copy of the weights in a separate folder."""
     file = tmp_path / "u2netp.onnx"
     file.write_bytes((weights_dir / file.name).read_bytes())
     return file
@@ -29,11 +29,11 @@ def weights(weights_dir: Path, lite: Pool, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def network(weights_dir: Path, lite: Pool) -> bytes:
-    """The network as it is rewritten without a kept file."""
+    """The rewritten network, made without a cached file."""
     return rewritten(weights_dir / "u2netp.onnx")
 
 
-def kept(weights: Path) -> Path:
+def cached(weights: Path) -> Path:
     return weights.with_name("u2netp.rewritten.onnx")
 
 
@@ -41,25 +41,25 @@ def times(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
-def test_what_is_kept_is_the_network_and_is_read_again(weights: Path, network: bytes) -> None:
+def test_the_cached_file_is_the_network_and_is_used_again(weights: Path, network: bytes) -> None:
     assert rewritten_network(weights) == network
-    assert kept(weights).read_bytes() == network
+    assert cached(weights).read_bytes() == network
     before = times(weights.parent)
     assert set(before) == NAMES
     assert rewritten_network(weights) == network
     assert times(weights.parent) == before
 
 
-def test_the_matte_from_the_kept_file_is_the_same_to_the_bit(
+def test_the_matte_from_the_cached_file_is_identical(
     weights: Path, photo: Callable[[str], Picture]
 ) -> None:
     rgb = photo("astronaut").rgb
     made = U2Net(weights).matte(rgb)
-    assert kept(weights).exists()
+    assert cached(weights).exists()
     assert np.array_equal(U2Net(weights).matte(rgb), made)
 
 
-def test_a_start_from_the_kept_file_does_not_import_onnx(weights: Path) -> None:
+def test_a_start_from_the_cached_file_does_not_import_onnx(weights: Path) -> None:
     rewritten_network(weights)
     code = (
         "import sys; from pathlib import Path; from models.backends.onnx.u2net import U2Net;"
@@ -72,30 +72,30 @@ def test_a_start_from_the_kept_file_does_not_import_onnx(weights: Path) -> None:
 
 
 def truncate(weights: Path) -> None:
-    kept(weights).write_bytes(kept(weights).read_bytes()[:-1])
+    cached(weights).write_bytes(cached(weights).read_bytes()[:-1])
 
 
 def alter(weights: Path) -> None:
-    content = bytearray(kept(weights).read_bytes())
+    content = bytearray(cached(weights).read_bytes())
     content[len(content) // 2] ^= 1
-    kept(weights).write_bytes(content)
+    cached(weights).write_bytes(content)
 
 
 def forget(weights: Path) -> None:
-    kept(weights).with_suffix(".json").unlink()
+    cached(weights).with_suffix(".json").unlink()
 
 
 def lose(weights: Path) -> None:
-    kept(weights).unlink()
+    cached(weights).unlink()
 
 
 def garble(weights: Path) -> None:
-    kept(weights).with_suffix(".json").write_bytes(b"\xff{")
+    cached(weights).with_suffix(".json").write_bytes(b"\xff{")
 
 
 def restamp(name: str) -> Callable[[Path], None]:
     def change(weights: Path) -> None:
-        stamp = kept(weights).with_suffix(".json")
+        stamp = cached(weights).with_suffix(".json")
         rows = json.loads(stamp.read_text())
         assert rows[name]
         stamp.write_text(json.dumps(rows | {name: "other"}))
@@ -110,7 +110,7 @@ def restamp(name: str) -> Callable[[Path], None]:
         *map(restamp, ("weights", "code", "onnx", "onnxruntime", "sha256")),
     ],
 )
-def test_what_does_not_fit_is_made_anew(
+def test_an_invalid_cached_file_is_made_again(
     weights: Path, network: bytes, damage: Callable[[Path], None]
 ) -> None:
     rewritten_network(weights)
@@ -120,23 +120,27 @@ def test_what_does_not_fit_is_made_anew(
     assert {path.name: path.read_bytes() for path in weights.parent.iterdir()} == whole
 
 
-def test_other_weights_under_the_name_get_their_own_network(weights: Path, network: bytes) -> None:
+def test_other_weights_with_the_same_name_get_their_own_network(
+    weights: Path, network: bytes
+) -> None:
     rewritten_network(weights)
-    weights.write_bytes(network)  # rewritten once more it is another
+    weights.write_bytes(network)  # the rewritten network as input: its cached file is another
     assert rewritten_network(weights) == rewritten(weights) != network
 
 
 @pytest.mark.parametrize("name", ["u2netp.rewritten.onnx", "u2netp.rewritten.json"])
-def test_where_it_cannot_be_written_it_is_made_all_the_same(
+def test_without_a_writable_folder_the_network_is_made_without_a_cache(
     weights: Path, network: bytes, name: str
 ) -> None:
-    (weights.parent / name / "in the way").mkdir(parents=True)  # holds for root too
+    (weights.parent / name / "in the way").mkdir(parents=True)  # also stops root
     assert rewritten_network(weights) == network
     assert rewritten_network(weights) == network
     assert not list(weights.parent.glob("*.part")) + list(weights.parent.glob(".*.part"))
 
 
-def test_made_by_several_at_once_it_is_whole(weights: Path, network: bytes) -> None:
+def test_a_file_written_by_several_processes_at_once_is_complete(
+    weights: Path, network: bytes
+) -> None:
     with ThreadPoolExecutor(4) as callers:
         assert set(callers.map(lambda _: rewritten_network(weights), range(4))) == {network}
     before = times(weights.parent)

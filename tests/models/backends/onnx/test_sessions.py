@@ -1,4 +1,4 @@
-"""Sessions: one call at a time in each, no more than asked for, none lost."""
+"""The session pool: one call at a time per session, no more sessions than the limit, none lost."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +11,12 @@ from models.backends.onnx.sessions import Sessions
 
 
 def numbered() -> Any:
-    """Make sessions that are told apart by a number."""
+    """Return a function that makes numbered sessions."""
     numbers = count()
     return lambda: next(numbers)
 
 
-def test_calls_at_once_have_sessions_of_their_own_up_to_the_most() -> None:
+def test_concurrent_calls_have_separate_sessions_up_to_the_limit() -> None:
     sessions = Sessions(numbered(), limit=2)
     lock, together = threading.Lock(), threading.Barrier(2)
     in_use: list[Any] = []
@@ -46,7 +46,7 @@ def test_calls_one_after_another_use_one_session() -> None:
             assert session == 0
 
 
-def test_a_call_that_fails_gives_its_session_back() -> None:
+def test_a_failed_call_releases_its_session() -> None:
     sessions = Sessions(numbered(), limit=1)
 
     def fail() -> None:
@@ -59,7 +59,7 @@ def test_a_call_that_fails_gives_its_session_back() -> None:
             fail()
 
 
-def test_a_session_that_cannot_be_made_costs_no_turn() -> None:
+def test_a_failure_to_make_a_session_does_not_lower_the_limit() -> None:
     made = count()
 
     def make() -> Any:

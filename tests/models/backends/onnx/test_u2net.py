@@ -1,4 +1,4 @@
-"""U2Net: a matte at any size, soft only at edges, the same for the same picture."""
+"""U2Net: a matte of any size, soft only at edges, and deterministic."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ def matting(lite: Pool) -> Iterator[Matting]:
         yield model
 
 
-def test_subject_is_opaque_and_background_is_clear(
+def test_subject_is_opaque_and_background_is_transparent(
     matting: Matting, photo: Callable[[str], Picture]
 ) -> None:
     alpha = matting.matte(photo("astronaut").rgb)
@@ -30,7 +30,7 @@ def test_subject_is_opaque_and_background_is_clear(
 @pytest.mark.parametrize(
     "shape", [(1, 1), (1, 900), (900, 1), (2, 3), (33, 700), (319, 321), (513, 1025)]
 )
-def test_matte_of_any_size_is_taken(matting: Matting, shape: tuple[int, int]) -> None:
+def test_any_picture_size_is_accepted(matting: Matting, shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     before = rgb.copy()
     alpha = matting.matte(rgb)
@@ -59,14 +59,14 @@ def test_parallel_calls_give_the_same_mattes_as_single_ones(
 def test_small_subject_keeps_a_matte_as_good_as_a_large_one(
     matting: Matting, photo: Callable[[str], Picture]
 ) -> None:
-    wall = photo("astronaut").rgb[10:60, 310:385]  # calm: nothing on it competes for attention
+    wall = photo("astronaut").rgb[10:60, 310:385]  # plain: it has no other subject
     rgb, alpha = _disc_on_photo(wall, radius=90)
     found = matting.matte(rgb) / np.float32(255)
     assert np.abs(found - alpha).mean() < 0.003
     assert _iou(found, alpha) > 0.97
 
 
-def test_subject_hard_to_make_out_is_not_half_transparent(
+def test_subject_with_low_contrast_is_not_half_transparent(
     matting: Matting, photo: Callable[[str], Picture]
 ) -> None:
     blurred = np.asarray(cv2.GaussianBlur(photo("coffee").rgb, None, 16.5), np.uint8)
@@ -89,24 +89,24 @@ def test_uncertain_subject_is_made_solid_with_a_soft_edge(level: float) -> None:
 
 
 @pytest.mark.parametrize("level", [0.1, 0.3, 0.5, 0.97, 1.0])
-def test_faint_noise_and_certain_subject_are_left_as_they_are(level: float) -> None:
+def test_faint_noise_and_certain_subject_do_not_change(level: float) -> None:
     assert np.array_equal(solidify(_blob(level)), _blob(level))
 
 
-def test_thin_uncertain_blades_are_left_as_they_are() -> None:
+def test_thin_uncertain_shapes_do_not_change() -> None:
     coarse = np.zeros((320, 320), np.float32)
     coarse[40:280, 50:300:10] = coarse[40:280, 51:300:10] = 0.8
     assert np.array_equal(solidify(coarse), coarse)
 
 
-def test_uncertain_subject_beside_a_certain_one_is_made_solid_alone() -> None:
+def test_only_the_uncertain_of_two_subjects_is_made_solid() -> None:
     both = np.hstack([_blob(0.75)[:, 80:240], _blob(1.0)[:, 80:240]])
     solid = solidify(both)
     assert solid[160, 80] == 1
     assert np.array_equal(solid[:, 160:], both[:, 160:])
 
 
-def test_slightly_surer_network_gives_a_slightly_different_matte() -> None:
+def test_slightly_higher_confidence_changes_the_matte_slightly() -> None:
     levels = np.arange(0.4, 1, 0.01, dtype=np.float32)
     mattes = np.stack([solidify(_blob(level)) for level in levels])
     assert np.abs(np.diff(mattes, axis=0)).max() < 0.12

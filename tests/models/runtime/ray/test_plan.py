@@ -1,4 +1,4 @@
-"""What a profile asks of a cluster: its own rows first, then its base's, then what its cards need."""
+"""The replicas of each role: from the profile's rows, then its base's rows, then the needs of its card."""
 
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ def test_without_gpus_torch_models_run_on_processors() -> None:
     assert all(r.gpus == 0 for r in plan("open", load_profile("open"), None).values())
 
 
-def test_a_card_gets_the_twentieths_of_a_gpu_that_its_memory_needs() -> None:
+def test_a_card_gets_enough_twentieths_of_a_gpu_for_its_memory() -> None:
     card = load_profile("open")[MATTING]
     assert share_of_gpu(card, card.memory_mb) == 1.0
     assert share_of_gpu(card, card.memory_mb // 2) == 1.0
@@ -39,7 +39,7 @@ def test_a_card_gets_the_twentieths_of_a_gpu_that_its_memory_needs() -> None:
     assert share_of_gpu(card, 3 * card.memory_mb) == 0.35
 
 
-def test_rows_of_ones_own_stand_above_the_cards(tmp_path: Path) -> None:
+def test_rows_of_the_profile_override_the_card(tmp_path: Path) -> None:
     rows = "[replicas.matting]\nmin = 2\nmax = 9\ncpus = 0.5\n"
     made = of(tmp_path, 'base = "lite"\n' + rows)
     assert made[MATTING] == Replicas(2, 9, 0.5)
@@ -63,6 +63,6 @@ def test_rows_of_ones_own_stand_above_the_cards(tmp_path: Path) -> None:
         ("replicas = 3\n", "must be a table"),
     ],
 )
-def test_rows_that_make_no_sense_are_refused(tmp_path: Path, rows: str, fault: str) -> None:
+def test_invalid_rows_are_refused(tmp_path: Path, rows: str, fault: str) -> None:
     with pytest.raises(UnknownProfileError, match=fault):
         of(tmp_path, 'base = "lite"\n' + rows)
