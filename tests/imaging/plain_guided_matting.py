@@ -1,4 +1,4 @@
-"""The refinement of mattes written plainly, without a thought for time: what the fast one must equal."""
+"""A simple, slow implementation of matte refinement, to compare the fast one with."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ Double = NDArray[np.float64]
 
 
 def refine(rgb: Rgb, coarse: NDArray[np.float32]) -> Alpha:
-    """Give what `imaging.guided_matting.refine` promises: in float64, whole planes, exact inverses."""
+    """Return what `imaging.guided_matting.refine` returns: in float64, whole planes, exact inverses."""
     height, width = rgb.shape[:2]
     step = -(-max(height, width) // 512)
     down, across = min(step, height), min(step, width)

@@ -1,4 +1,4 @@
-"""Colours free of the old background, exact blending, seams inside the hole."""
+"""Compositing: exact blending, cut-outs without the old background, seams inside the hole."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from imaging.picture import Picture
 from tests.helpers.shapes import soft_disc
 
 
-def test_blending_is_rounded_to_nearest_for_every_alpha_and_value() -> None:
+def test_blending_rounds_to_nearest_for_every_alpha_and_value() -> None:
     alpha = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 256, axis=1)
     front = np.dstack([alpha.T] * 3)
     for value in (0, 1, 127, 254, 255):
@@ -17,21 +17,21 @@ def test_blending_is_rounded_to_nearest_for_every_alpha_and_value() -> None:
         assert np.array_equal(over(front, alpha, back), exact)
 
 
-def test_share_of_a_subject_in_what_is_visible() -> None:
+def test_share_of_the_subject_in_the_visible_pixels() -> None:
     alpha = np.array([[0, 64, 128, 128, 0]], np.uint8)
     own = np.array([[255, 128, 128, 255, 0]], np.uint8)
     assert visible_share(alpha, own).tolist() == [[0, 128, 255, 128, 0]]
     assert visible_share(alpha, None) is alpha
 
 
-def test_cut_out_by_the_pictures_own_alpha_keeps_its_visible_colours() -> None:
+def test_cut_out_by_alpha_has_the_visible_colours() -> None:
     alpha = soft_disc()
     rgb = np.random.default_rng(3).integers(0, 256, (*alpha.shape, 3), dtype=np.uint8)
     result = cut_out(Picture(rgb, alpha), alpha)
     assert np.array_equal(result.rgb[alpha > 0], rgb[alpha > 0])
 
 
-def test_a_seam_lies_inside_the_hole_and_not_at_the_pictures_border() -> None:
+def test_a_seam_is_inside_the_hole_and_not_at_the_border_of_the_picture() -> None:
     hole = np.zeros((200, 200), bool)
     hole[100:] = True
     weight = seam(hole)
@@ -40,18 +40,18 @@ def test_a_seam_lies_inside_the_hole_and_not_at_the_pictures_border() -> None:
     assert 0 < weight[100, 50] < 255
 
 
-def test_blending_keeps_both_ends_bit_for_bit() -> None:
+def test_blending_with_alpha_0_and_1_returns_the_inputs() -> None:
     rng = np.random.default_rng(2)
     old, new = rng.integers(0, 256, (2, 40, 50, 3), np.uint8)
     assert np.array_equal(over(new, np.zeros((40, 50), np.uint8), old), old)
     assert np.array_equal(over(new, np.full((40, 50), 255, np.uint8), old), new)
 
 
-def test_a_hole_that_is_everything_has_no_seam() -> None:
+def test_a_hole_over_the_whole_picture_has_no_seam() -> None:
     assert (seam(np.ones((200, 300), bool)) == 255).all()
 
 
-def test_a_picture_is_laid_on_one_colour() -> None:
+def test_a_picture_is_blended_over_one_colour() -> None:
     rgb = np.random.default_rng(5).integers(0, 256, (30, 40, 3), np.uint8)
     alpha = soft_disc(30, 40)
     grey = flatten(rgb, alpha, 128)
@@ -62,7 +62,7 @@ def test_a_picture_is_laid_on_one_colour() -> None:
     assert grey.flags.c_contiguous
 
 
-def test_new_pixels_come_into_the_hole_alone_at_the_pictures_own_size() -> None:
+def test_only_the_hole_gets_new_pixels_at_the_size_of_the_picture() -> None:
     rgb = np.random.default_rng(6).integers(0, 256, (300, 400, 3), np.uint8)
     before = rgb.copy()
     hole = np.zeros((300, 400), bool)

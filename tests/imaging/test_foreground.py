@@ -1,4 +1,4 @@
-"""A subject's own colours are found again under the background's."""
+"""Foreground estimation: the subject's colours at edges that are mixed with the background."""
 
 from collections.abc import Callable
 
@@ -12,13 +12,13 @@ from imaging.picture import Picture
 from tests.helpers.shapes import soft_disc
 
 
-def test_mixed_edge_gets_the_subjects_own_colour_back() -> None:
+def test_a_mixed_edge_gets_the_colour_of_the_subject() -> None:
     alpha = soft_disc()
     red = np.full((*alpha.shape, 3), (200, 30, 40), np.uint8)
     green = np.full_like(red, (10, 180, 60))
     found = estimate_foreground(over(red, alpha, green), alpha)
     error = np.abs(found[(alpha > 0) & (alpha < 255)].astype(int) - (200, 30, 40))
-    assert error.mean() <= 8  # the mixed pixels themselves are off by 75 on average
+    assert error.mean() <= 8  # the mixed pixels have an error of 75 on average
     assert error.max() <= 25
 
 
@@ -29,7 +29,7 @@ def test_clear_pixels_get_a_colour_of_the_subject() -> None:
     assert np.abs(found[alpha == 0].astype(int) - (200, 30, 40)).max() <= 8
 
 
-def test_opaque_pixels_keep_their_colour_bit_for_bit() -> None:
+def test_opaque_pixels_do_not_change() -> None:
     rng = np.random.default_rng(1)
     alpha = soft_disc()
     rgb = rng.integers(0, 256, (*alpha.shape, 3), dtype=np.uint8)
@@ -41,7 +41,7 @@ def test_opaque_pixels_keep_their_colour_bit_for_bit() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (2, 3), (513, 5), (129, 1025)])
 @pytest.mark.parametrize("kind", ["random", "clear", "opaque", "half"])
-def test_any_size_and_alpha_is_taken(shape: tuple[int, int], kind: str) -> None:
+def test_any_size_and_alpha_is_accepted(shape: tuple[int, int], kind: str) -> None:
     rng = np.random.default_rng(2)
     rgb = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
     flat = {"clear": 0, "opaque": 255, "half": 128}
@@ -65,7 +65,7 @@ def test_scaled_cut_out_shows_no_fringe() -> None:
 
 @pytest.mark.parametrize("size", [(500, 400), (2100, 1500)])
 @pytest.mark.parametrize("softness", [3, 40])
-def test_a_photographs_colours_are_found_again(
+def test_the_colours_of_a_photograph_are_recovered(
     photo: Callable[[str], Picture], size: tuple[int, int], softness: float
 ) -> None:
     front, back = (
@@ -80,7 +80,7 @@ def test_a_photographs_colours_are_found_again(
     assert after < 0.75 * before
 
 
-def test_colours_from_afar_count_only_where_none_is_near() -> None:
+def test_distant_colours_count_only_if_none_is_near() -> None:
     gathered = np.zeros((60, 60, 4), np.float32)
     gathered[:, :10] = (200, 0, 0, 1)
     gathered[:, 50:] = (0, 0, 200, 1)
@@ -90,7 +90,7 @@ def test_colours_from_afar_count_only_where_none_is_near() -> None:
     assert (found.astype(int).sum(-1) > 150).all()
 
 
-def test_little_weight_brings_no_colours_of_its_own() -> None:
+def test_little_weight_adds_no_new_colours() -> None:
     colour = np.array((180, 140, 120), np.uint8)
     rgb = np.full((1500, 1200, 3), colour)
     alpha = np.zeros((1500, 1200), np.uint8)
@@ -100,7 +100,7 @@ def test_little_weight_brings_no_colours_of_its_own() -> None:
     assert np.abs(found.astype(int) - colour).max() <= 4
 
 
-def test_gathering_counts_pure_pixels_and_no_mixed_ones() -> None:
+def test_only_pure_pixels_are_collected() -> None:
     alpha = np.zeros((300, 300), np.uint8)
     alpha[:, 100:] = 128
     alpha[:, 200:] = 255

@@ -1,4 +1,4 @@
-"""refine: edges follow the picture, sure parts stand, tiles leave no seam."""
+"""refine: edges follow the picture, certain parts do not change, and tiles have no seam."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ def test_refined_matte_has_no_seam_at_tile_borders() -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1])
-def test_sure_matte_stands_whatever_the_picture(
+def test_certain_matte_does_not_change_for_any_picture(
     photo: Callable[[str], Picture], value: float
 ) -> None:
     refined = refine(photo("coffee").rgb, np.full((320, 320), value, np.float32))
@@ -46,7 +46,7 @@ def test_sure_matte_stands_whatever_the_picture(
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
 @pytest.mark.parametrize("width", [601, 1700, 2500])
-def test_alpha_is_that_of_the_plainly_written_refinement(
+def test_alpha_equals_that_of_the_simple_implementation(
     photo: Callable[[str], Picture], lite: Pool, name: str, width: int
 ) -> None:
     rgb = photo(name).rgb
@@ -61,7 +61,7 @@ def test_alpha_is_that_of_the_plainly_written_refinement(
 
 
 @pytest.mark.parametrize("eps_in_grey", [0, 3])
-def test_colours_on_a_line_are_borne(eps_in_grey: int) -> None:
+def test_colours_on_a_line_cause_no_error(eps_in_grey: int) -> None:
     rng = np.random.default_rng(4)
     grey = rng.integers(20, 230, (500, 700, 1), dtype=np.uint8).repeat(3, 2)
     grey = cv2.GaussianBlur(grey, (9, 9), 0) + rng.integers(

@@ -1,4 +1,4 @@
-"""One map of overlapping masks: the smaller above, numbers by area, straight edges at full size."""
+"""A label map of overlapping masks: small ones above large ones, numbers by area, straight edges."""
 
 from typing import Any
 
@@ -17,13 +17,13 @@ def squares(*boxes: tuple[int, int, int, int]) -> list[Any]:
     return masks
 
 
-def test_a_smaller_mask_lies_on_a_larger_one() -> None:
+def test_a_smaller_mask_covers_a_larger_one() -> None:
     masks = squares((40, 60, 40, 60), (20, 80, 20, 120), (0, 10, 150, 160))
     labels = label_map(masks, 200, 100)
     assert [labels[50, 50], labels[30, 30], labels[5, 155], labels[90, 190]] == [2, 1, 3, 0]
 
 
-def test_numbers_follow_the_area_that_is_left_without_a_gap() -> None:
+def test_numbers_are_by_visible_area_without_a_gap() -> None:
     masks = squares((0, 50, 0, 100), (0, 50, 1, 100), (60, 90, 0, 40))
     labels = label_map(masks, 200, 100)
     assert labels[10, 50] == 1
@@ -31,7 +31,7 @@ def test_numbers_follow_the_area_that_is_left_without_a_gap() -> None:
     assert labels[10, 0] == 3
 
 
-def test_specks_are_left_out_and_at_most_255_parts_kept() -> None:
+def test_specks_are_removed_and_at_most_255_parts_stay() -> None:
     rng = np.random.default_rng(0)
     masks = squares((0, 1, 0, 2), *((int(y), int(y) + 4, int(x), int(x) + 4)
         for y, x in zip(rng.integers(0, 96, 400), rng.integers(0, 196, 400), strict=True)))  # fmt: skip
@@ -42,14 +42,14 @@ def test_specks_are_left_out_and_at_most_255_parts_kept() -> None:
     assert label_map([], 30, 20).shape == (20, 30)
 
 
-def test_masks_grow_to_the_size_of_the_picture_with_straight_edges() -> None:
+def test_masks_are_enlarged_with_straight_edges() -> None:
     labels = label_map(squares((25, 75, 50, 150)), 600, 300)
     truth = np.zeros((300, 600), np.uint8)
     truth[75:225, 150:450] = 1
     assert (labels != truth).mean() < 0.002
 
 
-def test_numbering_again_keeps_the_parts() -> None:
+def test_numbering_again_preserves_the_parts() -> None:
     labels: Labels = np.array([[0, 7, 7], [3, 3, 3]], np.uint8)
     assert by_area(labels).tolist() == [[0, 2, 2], [1, 1, 1]]
 

@@ -1,4 +1,4 @@
-"""Masks: fitted to the picture, refused when they cannot be its own, grown to their kind."""
+"""Masks: resized to the picture, refused if their ratio differs, dilated by their type."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from imaging.masks import (
 )
 
 
-def test_above_127_is_edited() -> None:
+def test_values_above_127_are_the_hole() -> None:
     mask = np.array([[0, 127], [128, 255]], np.uint8)
     np.testing.assert_array_equal(fit_mask(mask, 2, 2), [[False, False], [True, True]])
 
@@ -32,7 +32,7 @@ def test_a_smaller_mask_is_scaled_by_nearest_neighbour() -> None:
     ("mask_size", "size"),
     [((500, 334), (3000, 2003)), ((500, 333), (3000, 2003)), ((37, 500), (301, 4000))],
 )
-def test_a_mask_with_rounded_sides_passes(
+def test_a_mask_with_rounded_sides_is_accepted(
     mask_size: tuple[int, int], size: tuple[int, int]
 ) -> None:
     mask = np.full(mask_size[::-1], 255, np.uint8)
@@ -47,14 +47,14 @@ def test_a_mask_of_another_ratio_is_refused(mask_size: tuple[int, int]) -> None:
         fit_mask(np.zeros(mask_size[::-1], np.uint8), 3000, 2003)
 
 
-def test_a_manual_mask_does_not_grow() -> None:
+def test_a_manual_mask_is_not_dilated() -> None:
     mask = np.zeros((300, 400), np.bool_)
     mask[100:150, 100:150] = True
     np.testing.assert_array_equal(grow(mask, "manual"), mask)
 
 
 @pytest.mark.parametrize("size", [(300, 400), (1500, 2000)])
-def test_an_automatic_mask_grows_in_proportion_to_the_picture(size: tuple[int, int]) -> None:
+def test_an_automatic_mask_is_dilated_in_proportion_to_the_picture(size: tuple[int, int]) -> None:
     mask = np.zeros(size, np.bool_)
     mask[size[0] // 2, size[1] // 2] = True
     grown = grow(mask, "automatic")
@@ -63,7 +63,7 @@ def test_an_automatic_mask_grows_in_proportion_to_the_picture(size: tuple[int, i
     assert automatic_radius(*size) == expected
 
 
-def test_dilation_is_a_disc_that_stops_at_the_border() -> None:
+def test_dilation_by_a_disc_stops_at_the_border() -> None:
     mask = np.zeros((40, 40), np.bool_)
     mask[0, 20] = True
     grown = dilate(mask, 10)
@@ -77,7 +77,7 @@ def test_an_empty_mask_stays_empty() -> None:
     assert not grow(np.zeros((30, 30), np.bool_), "automatic").any()
 
 
-def test_a_square_reaches_every_corner() -> None:
+def test_dilation_by_a_square_reaches_every_corner() -> None:
     mask = np.zeros((9, 9), np.bool_)
     mask[4, 1] = True
     expected = np.zeros_like(mask)
@@ -85,7 +85,7 @@ def test_a_square_reaches_every_corner() -> None:
     np.testing.assert_array_equal(dilate_square(mask, 2), expected)
 
 
-def test_bounds_hold_all_of_a_mask() -> None:
+def test_the_bounds_contain_the_whole_mask() -> None:
     mask = np.zeros((30, 40), np.bool_)
     assert bounds(mask) is None
     mask[3, 20] = mask[29, 5] = True
@@ -105,7 +105,7 @@ def test_no_pixel_of_a_mask_is_lost_by_resizing(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("side", [1, 3, 7, 50])
-def test_a_block_is_touched_where_any_of_its_pixels_is(side: int) -> None:
+def test_a_block_is_marked_if_any_of_its_pixels_is(side: int) -> None:
     mask = np.random.default_rng(1).random((31, 45)) < 0.01
     found = touched_blocks(mask, side)
     assert found.shape == (-(-31 // side), -(-45 // side))

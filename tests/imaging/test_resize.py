@@ -1,4 +1,4 @@
-"""Sizes within bounds, and pixels brought to them: averaged, interpolated, resampled."""
+"""Sizes within limits, and resizing by averaging, interpolation and resampling."""
 
 import cv2
 import numpy as np
@@ -38,7 +38,7 @@ SDXL = SizeRule(multiple=64, area=1024 * 1024, least=512)
         (2500, 3111),
     ],
 )
-def test_every_pixel_is_the_mean_of_what_it_covers(rows: int, columns: int) -> None:
+def test_every_pixel_is_the_mean_of_the_area_it_covers(rows: int, columns: int) -> None:
     rgb = np.random.default_rng(6).integers(0, 256, (rows, columns, 3), dtype=np.uint8)
     before = rgb.copy()
     found = shrink(rgb, 64, 64)
@@ -54,14 +54,14 @@ def test_a_plain_picture_stays_plain(level: int) -> None:
     assert (shrink(np.full((977, 613, 3), level, np.uint8), 320, 320) == level).all()
 
 
-def test_a_part_of_a_picture_is_taken() -> None:
+def test_a_part_of_a_picture_is_reduced() -> None:
     rgb = np.random.default_rng(7).integers(0, 256, (900, 900, 3), dtype=np.uint8)
     part = rgb[100:833, 50:777]
     assert np.array_equal(shrink(part, 320, 320), shrink(part.copy(), 320, 320))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (10, 700), (700, 10), (40, 50)])
-def test_what_is_smaller_is_interpolated(shape: tuple[int, int]) -> None:
+def test_enlarging_interpolates(shape: tuple[int, int]) -> None:
     rgb = np.random.default_rng(8).integers(0, 256, (*shape, 3), dtype=np.uint8)
     expected = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_LINEAR)
     assert np.array_equal(shrink(rgb, 64, 64), expected)
@@ -70,21 +70,21 @@ def test_what_is_smaller_is_interpolated(shape: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     "size", [(1, 1), (1, 20_000), (20_000, 1), (640, 480), (1024, 1024), (8192, 8192), (37, 5000)]
 )
-def test_a_working_size_keeps_the_models_rule(size: tuple[int, int]) -> None:
+def test_a_working_size_follows_the_rule_of_the_model(size: tuple[int, int]) -> None:
     width, height = working_size(*size, SDXL)
     assert width % 64 == height % 64 == 0
     assert min(width, height) >= SDXL.least
     assert width * height <= 1.2 * SDXL.area
 
 
-def test_a_working_size_keeps_the_ratio() -> None:
+def test_a_working_size_has_the_same_ratio() -> None:
     width, height = working_size(6000, 4000, SDXL)
     assert abs(width / height - 1.5) < 0.05
     assert abs(width * height / SDXL.area - 1) < 0.1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (20_000, 1), (640, 480), (37, 5000)])
-def test_a_size_within_bounds_is_no_larger_and_keeps_the_ratio(size: tuple[int, int]) -> None:
+def test_a_size_within_limits_is_no_larger_and_has_the_same_ratio(size: tuple[int, int]) -> None:
     width, height = within_side(*size, 512)
     assert max(width, height) <= 512
     assert min(width, height) >= 1
@@ -97,17 +97,17 @@ def test_a_size_within_bounds_is_no_larger_and_keeps_the_ratio(size: tuple[int, 
         assert 0 <= size[1] * factor - height < 1
 
 
-def test_a_large_picture_is_reduced_to_just_the_pixels_allowed() -> None:
+def test_a_large_picture_is_reduced_to_the_allowed_number_of_pixels() -> None:
     width, height = within_area(4000, 3000, 1_500_000)
     assert 0.99 * 1_500_000 < height * width <= 1_500_000
     assert width / height == pytest.approx(4 / 3, rel=0.01)
 
 
-def test_what_is_within_bounds_already_stays() -> None:
+def test_a_size_within_the_limits_does_not_change() -> None:
     assert within_side(300, 512, 512) == (300, 512)
     assert within_area(100, 100, 10_000) == (100, 100)
     assert scaled(3, 1000, 0.1) == (1, 100)
-    assert scaled(3, 5, 2.5) == (8, 12)  # half a pixel goes to the even side
+    assert scaled(3, 5, 2.5) == (8, 12)  # half a pixel is rounded to the even number
 
 
 def test_pixels_are_averaged_down_and_interpolated_up() -> None:
@@ -120,7 +120,7 @@ def test_pixels_are_averaged_down_and_interpolated_up() -> None:
     assert np.array_equal(resize(rgb, (200, 150)), expected)
 
 
-def test_any_kind_of_pixels_keeps_its_kind() -> None:
+def test_the_pixel_type_does_not_change() -> None:
     grey = np.random.default_rng(9).random((60, 80), np.float32)
     small = resize(grey, (40, 30))
     assert small.dtype == np.float32
@@ -133,14 +133,14 @@ def test_any_kind_of_pixels_keeps_its_kind() -> None:
     assert same.flags.c_contiguous
 
 
-def test_maps_are_not_mixed() -> None:
+def test_values_of_label_maps_are_not_mixed() -> None:
     labels = np.array([[1, 9], [200, 4]], np.uint8)
     large = resize_labels(labels, (6, 4))
     assert np.array_equal(large, np.kron(labels, np.ones((2, 3), np.uint8)))
     assert np.array_equal(resize_labels(large, (2, 2)), labels)
 
 
-def test_blocks_are_averaged_and_the_last_pixel_fills_broken_ones() -> None:
+def test_blocks_are_averaged_and_incomplete_ones_repeat_the_last_pixel() -> None:
     grey = np.array([[10, 20, 30], [30, 40, 60]], np.uint8)
     assert block_means(grey, (2, 2)).tolist() == [[25, 45]]
     assert block_means(grey, (1, 3)).tolist() == [[20], [43]]
@@ -152,7 +152,7 @@ def test_blocks_are_averaged_and_the_last_pixel_fills_broken_ones() -> None:
 
 
 @pytest.mark.parametrize("size", [(45, 45), (130, 140)])
-def test_colours_under_transparency_do_not_bleed_into_a_resampled_picture(
+def test_hidden_colours_do_not_mix_into_a_resampled_picture(
     size: tuple[int, int],
 ) -> None:
     rgb = np.full((90, 90, 3), 255, np.uint8)
@@ -170,13 +170,13 @@ def test_colours_under_transparency_do_not_bleed_into_a_resampled_picture(
     assert one.alpha is not None
     assert other.alpha is not None
     assert np.array_equal(one.alpha, other.alpha)
-    # An overshoot of the colours that alpha cannot follow is left.
+    # Colours may overshoot where alpha is already at its limit.
     seen = (one.rgb.astype(int) - (200, 40, 10)) * (one.alpha[..., None] / 255)
     assert np.abs(seen).mean() <= 0.5
 
 
 @pytest.mark.parametrize("alpha", [False, True])
-def test_a_part_is_cut_from_the_resampled_whole(
+def test_a_part_equals_that_of_the_resampled_whole(
     monkeypatch: pytest.MonkeyPatch, alpha: bool
 ) -> None:
     rng = np.random.default_rng(3)
@@ -192,7 +192,7 @@ def test_a_part_is_cut_from_the_resampled_whole(
     same = resize_picture(picture, (60, 40), part)
     assert np.array_equal(same.rgb, picture.rgb[part])
     assert resize_picture(picture, (60, 40)) is picture
-    # Of a huge picture the part alone is made; only what its borders see differs.
+    # Only this part of a huge picture is made; it differs only at its borders.
     monkeypatch.setattr("imaging.resize._MAX_WHOLE_PIXELS", 90 * 60 - 1)
     alone = resize_picture(Picture(picture.rgb), (90, 60), part).rgb
     whole = resize_picture(Picture(picture.rgb), (90, 60))

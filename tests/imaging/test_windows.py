@@ -1,4 +1,4 @@
-"""Windows around holes: all of the hole, far parts apart, room to see from, never beyond the picture."""
+"""Windows around holes: they cover the holes with some context and stay inside the picture."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ def holed(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> Mask:
     return hole
 
 
-def test_windows_hold_the_whole_hole_and_far_parts_apart() -> None:
+def test_windows_cover_the_whole_hole_and_distant_parts_have_their_own() -> None:
     hole = holed((700, 900), (5, 20, 5, 20), (22, 30, 22, 40), (500, 600, 700, 800))
     found = list(around_holes(hole))
     covered = np.zeros_like(hole)
@@ -25,14 +25,14 @@ def test_windows_hold_the_whole_hole_and_far_parts_apart() -> None:
     assert covered[hole].all()
 
 
-def test_a_sprinkle_of_holes_takes_few_windows() -> None:
+def test_many_small_holes_need_few_windows() -> None:
     hole = np.zeros((2000, 2000), np.bool_)
     hole[::97, ::97] = True
     found = list(around_holes(hole))
     assert 1 <= len(found) <= 6
 
 
-def test_the_crop_holds_the_hole_and_what_surrounds_it() -> None:
+def test_the_crop_contains_the_hole_and_its_surroundings() -> None:
     hole = np.zeros((3000, 4000), bool)
     hole[1000:1200, 2000:2300] = True
     rows, columns = around_hole(hole)
@@ -43,7 +43,7 @@ def test_the_crop_holds_the_hole_and_what_surrounds_it() -> None:
     assert hole[rows, columns].mean() > 0.1
 
 
-def test_a_crop_never_leaves_the_picture() -> None:
+def test_a_crop_stays_inside_the_picture() -> None:
     hole = np.zeros((100, 300), bool)
     hole[0, 0] = hole[99, 299] = True
     assert around_hole(hole) == (slice(0, 100), slice(0, 300))
@@ -55,12 +55,12 @@ def test_without_a_hole_the_window_is_the_whole_picture() -> None:
     assert not list(around_holes(empty))
 
 
-def test_a_window_grows_as_far_as_the_picture() -> None:
+def test_a_window_grows_up_to_the_size_of_the_picture() -> None:
     assert grown(np.s_[5:20, 90:100], 10, (300, 105)) == (slice(0, 30), slice(80, 105))
 
 
 @pytest.mark.parametrize("side", [20, 100, 260])
-def test_context_is_added_until_a_third_is_to_be_seen(side: int) -> None:
+def test_context_is_added_until_a_third_is_visible(side: int) -> None:
     hidden = holed((600, 500), (100, 100 + side, 100, 100 + side), (0, 90, 0, 500))
     window = with_context(np.s_[100:110, 100:110], hidden, 8)
     assert np.count_nonzero(hidden[window]) * 3 <= hidden[window].size * 2
@@ -68,7 +68,7 @@ def test_context_is_added_until_a_third_is_to_be_seen(side: int) -> None:
     assert window[1].stop >= 118
 
 
-def test_the_whole_picture_is_all_the_context_there_is() -> None:
+def test_the_context_is_at_most_the_whole_picture() -> None:
     hidden = holed((100, 100), (1, 100, 0, 100))
     assert with_context(np.s_[40:50, 40:50], hidden, 8) == (slice(0, 100), slice(0, 100))
 

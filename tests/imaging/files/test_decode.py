@@ -1,4 +1,4 @@
-"""Files to pictures: every kind of pixel, every orientation, damage, masks."""
+"""Decoding files: all pixel formats and orientations, damaged files, masks."""
 
 import io
 import struct
@@ -41,7 +41,7 @@ def stacked(picture: Picture) -> NDArray[np.uint8]:
 
 
 def png(depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes], width: int) -> bytes:
-    """Write a PNG of any kind from its filtered rows."""
+    """Return a PNG of any kind with the given filtered rows."""
     height = 1
     parts = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)),
@@ -56,7 +56,7 @@ def png(depth: int, colour: int, rows: bytes, *chunks: tuple[bytes, bytes], widt
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
-def test_a_photograph_is_decoded_as_pillow_does_bit_for_bit(name: str) -> None:
+def test_a_photograph_is_decoded_exactly_as_by_pillow(name: str) -> None:
     data = (PHOTOS / f"{name}.jpg").read_bytes()
     picture = decode(data)
     assert picture.alpha is None
@@ -66,7 +66,7 @@ def test_a_photograph_is_decoded_as_pillow_does_bit_for_bit(name: str) -> None:
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_any_jpeg_is_decoded_as_pillow_does(mode: str, progressive: bool, subsampling: int) -> None:
+def test_any_jpeg_is_decoded_as_by_pillow(mode: str, progressive: bool, subsampling: int) -> None:
     image = PHOTO.resize((133, 71)).convert(mode)
     data = save(image, "JPEG", quality=85, progressive=progressive, subsampling=subsampling)
     assert np.array_equal(decode(data).rgb, by_pillow(data))
@@ -78,7 +78,7 @@ def test_a_jpeg_stored_as_rgb_keeps_its_colours() -> None:
 
 
 @pytest.mark.parametrize("lossless", [False, True])
-def test_a_webp_is_decoded_as_pillow_does(lossless: bool) -> None:
+def test_a_webp_is_decoded_as_by_pillow(lossless: bool) -> None:
     data = save(PHOTO, "WEBP", lossless=lossless)
     assert np.array_equal(decode(data).rgb, by_pillow(data))
     data = save(CUTOUT, "WEBP", lossless=lossless, exact=True)
@@ -94,7 +94,7 @@ def test_an_opaque_png_becomes_rgb(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_the_alpha_of_a_png_is_kept_straight(mode: str) -> None:
+def test_the_alpha_of_a_png_is_not_premultiplied(mode: str) -> None:
     image = CUTOUT.convert(mode)
     assert np.array_equal(stacked(decode(save(image, "PNG"))), np.asarray(image.convert("RGBA")))
 
@@ -118,7 +118,7 @@ def test_sixteen_bits_are_scaled_to_eight() -> None:
         assert np.array_equal(picture.rgb[..., 0], levels // 257)
 
 
-def test_sixteen_bit_colours_are_told_from_eight_bit_ones() -> None:
+def test_sixteen_bit_colours_are_not_confused_with_eight_bit_ones() -> None:
     row = b"\0" + struct.pack(">6H", 0, 257 * 100, 65535, 257, 257 * 2, 257 * 254)
     picture = decode(png(16, 2, row, width=2))
     assert picture.rgb.tolist() == [[[0, 100, 255], [1, 2, 254]]]
@@ -145,14 +145,14 @@ def test_a_colour_key_becomes_alpha(
     assert picture.alpha.tolist() == [alpha]
 
 
-def test_a_colour_key_cut_short_is_damage() -> None:
+def test_a_truncated_colour_key_is_damage() -> None:
     with pytest.raises(DamagedPictureError):
         decode(png(8, 2, b"\0\1\2\3", (b"tRNS", b"\0\1"), width=1))
 
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_picture_is_turned_upright(format: Format, orientation: int) -> None:
+def test_the_picture_is_rotated_upright(format: Format, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = save(PHOTO, format, exif=exif.tobytes())
@@ -176,14 +176,14 @@ def test_truncated_pixels_are_damage(format: Format) -> None:
             decode_mask(cut)
 
 
-def test_a_jpeg_with_harmless_oddities_is_decoded() -> None:
+def test_a_jpeg_with_harmless_irregularities_is_decoded() -> None:
     data = save(PHOTO, "JPEG", quality=90)
     scan = data.index(b"\xff\xda")
     assert np.array_equal(decode(data[:scan] + bytes(9) + data[scan:]).rgb, decode(data).rgb)
     assert np.array_equal(decode(data + b"trailing bytes").rgb, decode(data).rgb)
 
 
-def test_a_wrong_checksum_over_the_pixels_is_damage() -> None:
+def test_a_wrong_checksum_of_the_pixels_is_damage() -> None:
     data = bytearray(save(PHOTO, "PNG"))
     data[data.index(b"IDAT") + 40] ^= 1
     with pytest.raises(DamagedPictureError):
@@ -221,7 +221,7 @@ def test_mutated_files_decode_or_are_refused_and_nothing_else(format: Format) ->
 
 
 def with_right_checksums(data: bytearray) -> bytearray:
-    """Let mutations past the checksum, to where they may do harm."""
+    """Return a PNG with corrected checksums, so that the decoder reads the mutated data."""
     position = 8
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -238,7 +238,7 @@ def with_right_checksums(data: bytearray) -> bytearray:
 
 @pytest.fixture
 def drawing() -> NDArray[np.uint8]:
-    """A mask with hard and soft greys."""
+    """A mask with hard edges and soft greys."""
     mask = np.zeros((30, 40), np.uint8)
     mask[5:20, 5:30] = 255
     mask[5:20, 30] = 100
@@ -276,7 +276,7 @@ def test_a_jpeg_mask_is_read_upright(drawing: NDArray[np.uint8]) -> None:
     assert np.array_equal(mask > 127, np.rot90(drawing, 3) > 127)
 
 
-def test_colours_of_a_mask_count_by_luminance() -> None:
+def test_the_colours_of_a_mask_become_their_luminance() -> None:
     row = Image.new("RGB", (3, 1))
     for column, colour in enumerate(((255, 0, 0), (0, 255, 0), (0, 0, 255))):
         row.putpixel((column, 0), colour)
@@ -303,11 +303,11 @@ def test_transparent_pixels_count_as_black() -> None:
     assert decode_mask(save(Image.fromarray(rgba), "PNG")).tolist() == [[255, 0, 0, 51]]
 
 
-def test_an_opaque_mask_with_an_alpha_channel_is_read_by_its_colours() -> None:
+def test_the_colours_of_an_opaque_mask_with_alpha_are_read() -> None:
     for grey in (0, 255):
         image = Image.new("RGBA", (4, 3), (grey, grey, grey, 255))
         assert np.array_equal(decode_mask(save(image, "PNG")), np.full((3, 4), grey))
 
 
-def test_an_empty_canvas_asks_for_nothing() -> None:
+def test_an_empty_canvas_is_an_empty_mask() -> None:
     assert not decode_mask(save(Image.new("RGBA", (4, 3)), "PNG")).any()

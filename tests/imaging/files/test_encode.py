@@ -1,4 +1,4 @@
-"""Pictures to files: what each format keeps, what it cannot hold, nothing else in it."""
+"""Encoding pictures: what each format preserves or refuses, and that files contain no metadata."""
 
 import io
 from typing import Any
@@ -59,14 +59,14 @@ def test_a_jpeg_has_full_resolution_colours() -> None:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_pixels_that_do_not_lie_in_one_piece_are_encoded(format: Format) -> None:
+def test_non_contiguous_pixels_are_encoded(format: Format) -> None:
     part = Picture(np.tile(PIXELS, (4, 4, 1))[5:80:2, ::-3])
     whole = Picture(np.ascontiguousarray(part.rgb))
     assert encode(part, format) == encode(whole, format)
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_nothing_of_the_files_metadata_is_passed_on(format: Format) -> None:
+def test_metadata_is_not_written(format: Format) -> None:
     place = "51.5007 N, 0.1246 W"
     exif = Image.Exif()
     exif[0x010E] = place
@@ -79,7 +79,7 @@ def test_nothing_of_the_files_metadata_is_passed_on(format: Format) -> None:
             assert not {"exif", "icc_profile", "xmp", "comment"} & set(image.info)
 
 
-def test_what_a_format_cannot_hold_is_refused() -> None:
+def test_pictures_that_a_format_cannot_store_are_refused() -> None:
     with pytest.raises(ValueError, match="alpha"):
         encode(Picture(PIXELS, ALPHA), "JPEG")
     for format in ("JPEG", "WEBP"):
@@ -89,7 +89,7 @@ def test_what_a_format_cannot_hold_is_refused() -> None:
         assert probe(encode(Picture(strip[:, 1:]), format)).width == MAX_SIDE[format]
 
 
-def test_every_format_has_an_extension_that_tells_its_content_type() -> None:
+def test_the_extension_of_every_format_has_its_content_type() -> None:
     assert set(EXTENSIONS) == set(MAX_SIDE) == set(FORMATS)
     assert len(set(EXTENSIONS.values())) == len(FORMATS)
     for format in FORMATS:

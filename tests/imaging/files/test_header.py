@@ -1,4 +1,4 @@
-"""What the headers of picture files tell, and how little a hostile one can cost."""
+"""The headers of picture files: what is read from them, and that hostile ones cost little."""
 
 import io
 import struct
@@ -35,20 +35,20 @@ def png_chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def png_with(*chunks: bytes, of: Image.Image = PHOTO) -> bytes:
-    """Make a PNG with chunks put in after its header."""
+    """Return a PNG with chunks inserted after its header."""
     plain = save(of, "PNG")
     return plain[:33] + b"".join(chunks) + plain[33:]
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_tells_format_and_size(format: str) -> None:
+def test_format_and_size_are_read(format: str) -> None:
     found = probe(save(PHOTO, format))
     assert (found.format, found.width, found.height) == (format, 40, 30)
     assert (found.mode, found.animated, found.alpha) == ("RGB", False, False)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_tells_the_mode_of_a_png(mode: str) -> None:
+def test_the_mode_of_a_png_is_read(mode: str) -> None:
     image = (
         Image.fromarray(np.full((30, 40), 999, np.uint16))
         if mode == "I;16"
@@ -61,14 +61,14 @@ def test_tells_the_mode_of_a_png(mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_tells_the_mode_of_a_jpeg(mode: str, progressive: bool) -> None:
+def test_the_mode_of_a_jpeg_is_read(mode: str, progressive: bool) -> None:
     found = probe(save(PHOTO.convert(mode), "JPEG", progressive=progressive))
     assert (found.width, found.height, found.mode) == (40, 30, mode)
 
 
 @pytest.mark.parametrize("lossless", [False, True])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_tells_the_mode_of_a_webp(mode: str, lossless: bool) -> None:
+def test_the_mode_of_a_webp_is_read(mode: str, lossless: bool) -> None:
     image = PHOTO.convert(mode)
     if mode == "RGBA":
         image.putpixel((0, 0), (1, 2, 3, 4))
@@ -78,14 +78,14 @@ def test_tells_the_mode_of_a_webp(mode: str, lossless: bool) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_is_of_the_upright_picture(format: str, orientation: int) -> None:
+def test_the_size_is_that_of_the_upright_picture(format: str, orientation: int) -> None:
     found = probe(save(PHOTO, format, exif=oriented(orientation)))
     assert (found.width, found.height) == ((40, 30) if orientation < 5 else (30, 40))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("kind", [3, 4])
-def test_reads_the_orientation_in_either_byte_order_and_width(order: str, kind: int) -> None:
+def test_the_orientation_is_read_in_either_byte_order_and_width(order: str, kind: int) -> None:
     mark = b"II*\0" if order == "<" else b"MM\0*"
     value = struct.pack(order + ("HH" if kind == 3 else "I"), *((6, 0) if kind == 3 else (6,)))
     entry = struct.pack(order + "HHI", 0x0112, kind, 1) + value
@@ -115,29 +115,29 @@ def test_damaged_exif_is_ignored(tiff: bytes) -> None:
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
-def test_animation_is_told(format: str) -> None:
+def test_an_animation_is_recognised(format: str) -> None:
     second = PHOTO.transpose(Image.Transpose.ROTATE_180)
     assert probe(save(PHOTO, format, save_all=True, append_images=[second])).animated
 
 
-def test_a_png_animation_of_one_frame_is_a_picture() -> None:
+def test_a_png_animation_of_one_frame_is_no_animation() -> None:
     assert not probe(png_with(png_chunk(b"acTL", struct.pack(">II", 1, 0)))).animated
 
 
-def test_the_previews_in_a_phones_jpeg_are_no_animation() -> None:
+def test_previews_in_the_jpeg_of_a_phone_are_no_animation() -> None:
     phone = save(PHOTO, "MPO", save_all=True, append_images=[PHOTO.resize((8, 6))])
     found = probe(phone)
     assert found == Probe("JPEG", 40, 30, "RGB", animated=False, alpha=False)
 
 
-def test_what_follows_a_jpeg_is_left_out() -> None:
+def test_bytes_after_a_jpeg_are_removed() -> None:
     plain = save(PHOTO, "JPEG", quality=90)
     motion = plain + b"\0\0\0\x18ftypmp42" + b"\xff\xda" * 500
     assert read_container(motion).pixel_file() == read_container(plain).pixel_file()
     assert np.array_equal(decode(motion).rgb, decode(plain).rgb)
 
 
-def test_content_decides_and_not_the_label() -> None:
+def test_the_content_decides_the_format() -> None:
     with pytest.raises(EmptyPictureError):
         probe(b"")
     for other in (
@@ -162,7 +162,7 @@ def test_content_decides_and_not_the_label() -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_a_header_cut_anywhere_is_damaged_and_never_a_crash(format: str) -> None:
+def test_a_header_truncated_anywhere_is_damage(format: str) -> None:
     whole = save(PHOTO.convert("L") if format == "JPEG" else PHOTO, format, exif=oriented(6))
     for end in range(12, min(len(whole), 900)):
         try:
@@ -184,7 +184,7 @@ def test_a_header_cut_anywhere_is_damaged_and_never_a_crash(format: str) -> None
         (40, 30, 8, 2, 2),
     ],
 )
-def test_an_impossible_png_header_is_damaged(
+def test_an_impossible_png_header_is_damage(
     width: int, height: int, depth: int, colour: int, interlace: int
 ) -> None:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
@@ -192,19 +192,19 @@ def test_an_impossible_png_header_is_damaged(
         probe(b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + save(PHOTO, "PNG")[33:])
 
 
-def test_a_png_with_two_headers_is_damaged() -> None:
+def test_a_png_with_two_headers_is_damage() -> None:
     with pytest.raises(DamagedPictureError):
         probe(png_with(save(PHOTO, "PNG")[8:33]))
 
 
-def test_a_giant_picture_is_told_without_decoding_it() -> None:
+def test_the_size_of_a_giant_picture_is_read_without_decoding_it() -> None:
     header = struct.pack(">IIBBBBB", 2**31 - 1, 2**31 - 1, 16, 6, 0, 0, 0)
     bomb = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"x")
     found = probe(bomb)
     assert (found.width, found.height, found.mode) == (2**31 - 1, 2**31 - 1, "RGBA")
 
 
-def test_packed_texts_and_profiles_are_not_unpacked_without_bound() -> None:
+def test_compressed_texts_and_profiles_are_decompressed_up_to_a_limit() -> None:
     packed = zlib.compress(bytes(64 * 1024 * 1024), 9)
     texts = png_chunk(b"zTXt", b"x\0\0" + packed) + png_chunk(b"iTXt", b"x\0\1\0\0\0" + packed)
     picture = png_with(texts, png_chunk(b"iCCP", b"x\0\0" + packed))
@@ -224,7 +224,7 @@ def test_packed_texts_and_profiles_are_not_unpacked_without_bound() -> None:
         b"RIFF\0\0\0\0WEBP" + b"ABCD\0\0\0\0" * 200_000,
     ],
 )
-def test_a_flood_of_tiny_parts_is_damaged(flood: bytes) -> None:
+def test_too_many_small_chunks_are_damage(flood: bytes) -> None:
     with pytest.raises(DamagedPictureError):
         probe(flood)
 
@@ -243,7 +243,7 @@ def test_a_jpeg_may_have_a_hundred_scans() -> None:
             probe(with_scans(count))
 
 
-def test_a_profile_in_pieces_is_joined_only_when_whole() -> None:
+def test_a_profile_in_pieces_is_joined_only_if_complete() -> None:
     profile = bytes(range(256)) * 600
     whole = save(PHOTO, "JPEG", icc_profile=profile)
     assert read_container(whole).profile == profile
@@ -253,7 +253,7 @@ def test_a_profile_in_pieces_is_joined_only_when_whole() -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
-def test_only_what_makes_the_pixels_reaches_the_decoder(format: str) -> None:
+def test_the_decoder_gets_only_the_parts_that_make_the_pixels(format: str) -> None:
     secret = b"51.5007 N, 0.1246 W"
     exif = Image.Exif()
     exif[0x010E] = secret.decode()

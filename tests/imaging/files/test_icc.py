@@ -1,4 +1,4 @@
-"""Colours of other profiles become sRGB; what is sRGB already is not touched."""
+"""Colours of other profiles are converted to sRGB; sRGB pictures do not change."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ P3 = ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.78
 XYZ_TO_SRGB = np.array(
     [[3.1339, -1.6169, -0.4906], [-0.9788, 1.9161, 0.0335], [0.0719, -0.2290, 1.4052]]
 )
-"""From D50, after Bruce Lindbloom."""
+"""From D50, by Bruce Lindbloom."""
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PHOTO = np.random.default_rng(11).integers(0, 256, (48, 64, 3), np.uint8)
 
@@ -38,7 +38,7 @@ def gamma(exponent: float) -> bytes:
 
 
 def icc(space: bytes, connection: bytes, kind: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """Put together an ICC profile of version 2.4."""
+    """Return an ICC profile of version 2.4."""
     table, bodies = b"", b""
     start = 128 + 4 + 12 * len(tags)
     for name, body in tags.items():
@@ -65,8 +65,8 @@ def grey_profile(exponent: float) -> bytes:
     return icc(b"GRAY", b"XYZ ", b"mntr", {b"wtpt": xyz(D50), b"kTRC": gamma(exponent)})
 
 
-def press_without_colour() -> bytes:
-    """Make a CMYK profile of a press whose inks are all grey, cyan darker than yellow."""
+def grey_ink_profile() -> bytes:
+    """Return a CMYK profile of a printer whose inks are all grey, cyan darker than yellow."""
     lightness = [
         (1 - 0.5 * c) * (1 - 0.3 * m) * (1 - 0.1 * y) * (1 - k)
         for c, m, y, k in product((0, 1), repeat=4)
@@ -110,7 +110,7 @@ def test_a_jpeg_is_converted_by_its_profile() -> None:
     assert not np.array_equal(decode(tagged).rgb, decode(plain).rgb)
 
 
-def test_alpha_is_no_colour() -> None:
+def test_alpha_is_not_converted() -> None:
     alpha = np.arange(48 * 64).reshape(48, 64).astype(np.uint8)
     image = Image.fromarray(np.dstack([PHOTO, alpha]))
     got = decode(save(image, "PNG", icc_profile=rgb_profile(P3, 2.2)))
@@ -119,7 +119,7 @@ def test_alpha_is_no_colour() -> None:
     assert np.array_equal(got.rgb, to_srgb(PHOTO, rgb_profile(P3, 2.2)))
 
 
-def test_a_profile_that_is_srgb_in_effect_moves_no_pixel() -> None:
+def test_a_profile_equal_to_srgb_changes_no_pixel() -> None:
     assert np.array_equal(to_srgb(PHOTO, SRGB), PHOTO)
     got = decode(save(Image.fromarray(PHOTO), "PNG", icc_profile=SRGB))
     assert np.array_equal(got.rgb, PHOTO)
@@ -134,7 +134,7 @@ def test_a_profile_that_is_srgb_in_effect_moves_no_pixel() -> None:
         b"\0" * 5000,
         SRGB[:16] + b"R\x8dB " + SRGB[20:],
         grey_profile(1.0),
-        press_without_colour(),
+        grey_ink_profile(),
         icc(b"RGB ", b"XYZ ", b"mntr", {b"wtpt": xyz(D50)}),
     ],
 )
@@ -151,7 +151,7 @@ def test_greys_are_converted_by_a_grey_profile() -> None:
     assert np.array_equal(plain, np.repeat(ramp[..., None], 3, 2))
 
 
-def test_inks_without_a_profile_multiply() -> None:
+def test_cmyk_without_a_profile_is_multiplied() -> None:
     inks = np.zeros((32, 32, 4), np.uint8)
     inks[:16] = (255, 0, 0, 0)
     inks[16:, :16] = (0, 255, 255, 0)
@@ -163,28 +163,28 @@ def test_inks_without_a_profile_multiply() -> None:
         assert largest_difference(got[row, column], np.array(colour)) <= 3
 
 
-def test_inks_are_converted_by_their_profile() -> None:
+def test_cmyk_is_converted_by_its_profile() -> None:
     inks = np.zeros((32, 32, 4), np.uint8)
     inks[16:, :16] = (255, 0, 0, 0)
     inks[16:, 16:] = (0, 0, 255, 0)
     image = Image.frombytes("CMYK", (32, 32), inks.tobytes())
-    got = decode(save(image, "JPEG", quality=100, icc_profile=press_without_colour())).rgb
+    got = decode(save(image, "JPEG", quality=100, icc_profile=grey_ink_profile())).rgb
     paper, cyan, yellow = got[4, 4], got[28, 4], got[28, 28]
     assert paper.min() >= 253
     for grey in (cyan, yellow):
         assert np.ptp(grey) <= 3
     assert cyan[0] < yellow[0] < paper[0]
-    # L* of 50 is 119 in sRGB.
+    # L* 50 is 119 in sRGB.
     assert largest_difference(cyan, np.array(119)) <= 3
 
 
-def test_large_pictures_are_converted_like_small_ones() -> None:
+def test_large_pictures_are_converted_as_small_ones() -> None:
     large = np.tile(PHOTO, (30, 20, 1))
     profile = rgb_profile(P3, 1.8)
     assert np.array_equal(to_srgb(large, profile), np.tile(to_srgb(PHOTO, profile), (30, 20, 1)))
 
 
-def test_the_profile_of_a_mask_is_left_out() -> None:
+def test_the_profile_of_a_mask_is_ignored() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(8, 32)
     mask = decode_mask(save(Image.fromarray(ramp), "PNG", icc_profile=grey_profile(1.0)))
     assert np.array_equal(mask, ramp)

@@ -1,4 +1,4 @@
-"""PNG files: every pixel back, every reader content."""
+"""The PNG writer: other decoders read every pixel back."""
 
 import io
 import struct
@@ -24,7 +24,7 @@ def random_picture(width: int, height: int, alpha: bool) -> Picture:
 
 
 def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Part a PNG into chunks, checking lengths and checksums."""
+    """Return the chunks of a PNG; checks lengths and checksums."""
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     found = []
     position = 8
@@ -43,7 +43,7 @@ def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 @pytest.mark.parametrize(
     ("width", "height"), [(1, 1), (1, 700), (700, 1), (3, 2), (641, 479), (1500, 1100)]
 )
-def test_every_pixel_comes_back_in_every_reader(width: int, height: int, alpha: bool) -> None:
+def test_every_decoder_reads_every_pixel_back(width: int, height: int, alpha: bool) -> None:
     picture = random_picture(width, height, alpha)
     data = encode_png(picture)
     expected = picture.rgb
@@ -63,7 +63,7 @@ def test_every_pixel_comes_back_in_every_reader(width: int, height: int, alpha: 
     assert (again.alpha is None) == (picture.alpha is None)
 
 
-def test_the_file_holds_pixels_and_nothing_else() -> None:
+def test_the_file_contains_only_pixels() -> None:
     found = chunks(encode(random_picture(1500, 1100, True), "PNG"))
     kinds = [kind for kind, _ in found]
     assert kinds[0] == b"IHDR"
@@ -74,7 +74,7 @@ def test_the_file_holds_pixels_and_nothing_else() -> None:
     assert len(rows) == 1100 * (1500 * 4 + 1)
 
 
-def test_takes_pixels_that_do_not_lie_in_one_piece() -> None:
+def test_non_contiguous_pixels_are_written() -> None:
     whole = random_picture(400, 300, True)
     assert whole.alpha is not None
     part = Picture(whole.rgb[10:200:2, 300:20:-3], whole.alpha[10:200:2, 300:20:-3])
@@ -85,7 +85,7 @@ def test_takes_pixels_that_do_not_lie_in_one_piece() -> None:
     assert np.array_equal(again.alpha, part.alpha)
 
 
-def test_flat_pictures_and_gradients_stay_small() -> None:
+def test_plain_pictures_and_gradients_make_small_files() -> None:
     flat = Picture(np.full((1000, 1000, 3), 77, np.uint8), np.full((1000, 1000), 255, np.uint8))
     assert len(encode_png(flat)) < 20_000
     ramp = np.linspace(0, 255, 1000).astype(np.uint8)
@@ -93,7 +93,7 @@ def test_flat_pictures_and_gradients_stay_small() -> None:
     assert len(encode_png(gradient)) < 20_000
 
 
-def test_memory_does_not_grow_with_copies_of_the_picture() -> None:
+def test_writing_makes_no_copies_of_the_picture() -> None:
     rgb = np.zeros((4000, 4000, 3), np.uint8)
     picture = Picture(rgb, np.zeros((4000, 4000), np.uint8))
     tracemalloc.start()
@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_copies_of_the_picture() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 700), (700, 1), (2500, 1900)])
-def test_greys_come_back_in_every_reader(width: int, height: int) -> None:
+def test_every_decoder_reads_grey_pixels_back(width: int, height: int) -> None:
     values = RNG.integers(0, 256, (height, width), np.uint8)
     data = encode_grey_png(values)
     with Image.open(io.BytesIO(data)) as image:
@@ -118,12 +118,12 @@ def test_greys_come_back_in_every_reader(width: int, height: int) -> None:
     assert encode_grey_png(values) == data
 
 
-def test_the_mask_of_one_value_is_written() -> None:
+def test_a_mask_of_one_value_is_written() -> None:
     values = RNG.integers(0, 9, (300, 500), np.uint8)
     expected = np.where(values == 3, 255, 0).astype(np.uint8)
     assert encode_grey_png(values, 3) == encode_grey_png(expected)
 
 
-def test_greys_that_do_not_lie_in_one_piece_are_written() -> None:
+def test_non_contiguous_grey_pixels_are_written() -> None:
     part = RNG.integers(0, 256, (300, 400), np.uint8)[::2, 300:20:-3]
     assert encode_grey_png(part) == encode_grey_png(np.ascontiguousarray(part))

@@ -1,4 +1,4 @@
-"""The field of a hole points at what looks alike."""
+"""The nearest-neighbour field of a hole refers to similar patches."""
 
 import cv2
 import numpy as np
