@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine, and the models of `lite` deployed on it."""
+"""Fixtures: a Ray cluster of several nodes on this machine with the models of `lite`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +31,7 @@ def cluster(
 
 @pytest.fixture(scope="session")
 def engine(cluster: Cluster) -> Iterator[ClusterEngine]:
-    """An engine of this process on the cluster."""
+    """An engine in this process that uses the cluster."""
     engine = cluster.engine()
     engine.warm_up()
     yield engine

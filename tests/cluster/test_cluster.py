@@ -1,4 +1,4 @@
-"""Models on a Ray cluster: the pictures of the embedded engine, whatever dies meanwhile."""
+"""Models on a Ray cluster: same pictures as the local engine, even if nodes and replicas die."""
 
 import os
 import threading
@@ -41,7 +41,7 @@ def models(engine: ClusterEngine) -> ClusterEngine:
 
 
 @pytest.fixture
-def here(lite: Pool) -> LocalEngine:
+def local_engine(lite: Pool) -> LocalEngine:
     return LocalEngine(lite)
 
 
@@ -58,42 +58,42 @@ def hole_in(picture: Picture) -> Any:
 
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
-def test_a_picture_is_the_same_bit_for_bit_on_both_engines(
-    models: ClusterEngine, here: ClusterEngine, photo: Photo, name: str
+def test_pictures_of_both_engines_are_identical(
+    models: ClusterEngine, local_engine: ClusterEngine, photo: Photo, name: str
 ) -> None:
     picture = photo(name)
-    there_cut, cut = (background_remove(picture, m) for m in (models, here))
-    assert np.array_equal(there_cut.rgb, cut.rgb)
-    assert np.array_equal(there_cut.alpha, cut.alpha)
-    there_filled, filled = (eraser(picture, hole_in(picture), m) for m in (models, here))
-    assert np.array_equal(there_filled.rgb, filled.rgb)
-    there_labels, labels = (objects_mask_generator(picture, m) for m in (models, here))
-    assert np.array_equal(there_labels, labels)
+    cluster_cut, cut = (background_remove(picture, m) for m in (models, local_engine))
+    assert np.array_equal(cluster_cut.rgb, cut.rgb)
+    assert np.array_equal(cluster_cut.alpha, cut.alpha)
+    cluster_filled, filled = (eraser(picture, hole_in(picture), m) for m in (models, local_engine))
+    assert np.array_equal(cluster_filled.rgb, filled.rgb)
+    cluster_labels, labels = (objects_mask_generator(picture, m) for m in (models, local_engine))
+    assert np.array_equal(cluster_labels, labels)
 
 
-def test_the_other_roles_answer_the_same_too(
-    models: ClusterEngine, here: ClusterEngine, photo: Photo
+def test_results_of_the_other_roles_are_identical(
+    models: ClusterEngine, local_engine: ClusterEngine, photo: Photo
 ) -> None:
     rgb = photo("astronaut").rgb
-    with models.use(MODERATION) as there, here.use(MODERATION) as model:
+    with models.use(MODERATION) as there, local_engine.use(MODERATION) as model:
         assert there.score(rgb) == model.score(rgb)
-    with models.use(FACE_ANALYSIS) as there, here.use(FACE_ANALYSIS) as model:
+    with models.use(FACE_ANALYSIS) as there, local_engine.use(FACE_ANALYSIS) as model:
         (face,), (other,) = there.analyse(rgb), model.analyse(rgb)
         assert face.rect == other.rect
         assert np.array_equal(face.landmarks, other.landmarks)
     small = np.ascontiguousarray(rgb[:100, :120])
-    with models.use(SUPER_RESOLUTION) as there, here.use(SUPER_RESOLUTION) as model:
+    with models.use(SUPER_RESOLUTION) as there, local_engine.use(SUPER_RESOLUTION) as model:
         assert np.array_equal(there.upscale(small, 2), model.upscale(small, 2))
 
 
-def test_a_result_is_the_callers_own(models: ClusterEngine, photo: Photo) -> None:
+def test_a_caller_can_modify_its_result(models: ClusterEngine, photo: Photo) -> None:
     with models.use(MATTING) as matting:
         matte = matting.matte(np.tile(photo("coffee").rgb, (3, 3, 1)))
     assert matte.nbytes > 2**20
     matte[:] = 0
 
 
-def test_a_models_own_error_is_the_same_as_here(models: ClusterEngine) -> None:
+def test_an_error_of_a_model_is_the_same_as_on_the_local_engine(models: ClusterEngine) -> None:
     small = np.zeros((8, 8, 3), np.uint8)
     with models.use(INPAINTING) as inpainting, pytest.raises(NothingToCopyError):
         inpainting.fill(small, np.ones((8, 8), np.bool_))
@@ -101,19 +101,19 @@ def test_a_models_own_error_is_the_same_as_here(models: ClusterEngine) -> None:
         model.upscale(small, 3)
 
 
-def test_a_caller_who_leaves_frees_the_replica(models: ClusterEngine, photo: Photo) -> None:
+def test_a_caller_that_disconnects_frees_the_replica(models: ClusterEngine, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     deadline = Deadline()
     threading.Timer(1, deadline.cancel).start()
     with models.use(SUPER_RESOLUTION) as model:
         with deadline_scope(deadline), pytest.raises(CallerDisconnectedError):
             model.upscale(rgb, 4)
-        # Minutes of work are not waited for: the only replica is free again.
+        # Minutes of work were cancelled: the only replica is free again.
         with deadline_scope(Deadline(60)):
             assert model.upscale(rgb[:64, :64].copy(), 2).shape == (128, 128, 3)
 
 
-def test_a_deadline_travels_to_the_replica(models: ClusterEngine, photo: Photo) -> None:
+def test_a_deadline_is_enforced_on_the_replica(models: ClusterEngine, photo: Photo) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
     with models.use(SUPER_RESOLUTION) as model:
         with deadline_scope(Deadline(1)), pytest.raises(DeadlineExceededError):
@@ -122,7 +122,7 @@ def test_a_deadline_travels_to_the_replica(models: ClusterEngine, photo: Photo) 
             model.upscale(rgb[:64, :64].copy(), 2)
 
 
-def test_too_many_calls_are_turned_away(
+def test_too_many_calls_are_refused(
     engine: ClusterEngine, photo: Photo, callers: ThreadPoolExecutor
 ) -> None:
     rgb = np.tile(photo("coffee").rgb, (3, 3, 1))
@@ -144,7 +144,7 @@ def test_too_many_calls_are_turned_away(
 
 
 @pytest.mark.parametrize("loss", ["replica", "node"])
-def test_calls_outlive_what_dies(
+def test_calls_succeed_although_replicas_and_nodes_die(
     cluster: Cluster,
     engine: ClusterEngine,
     photo: Photo,
@@ -155,7 +155,7 @@ def test_calls_outlive_what_dies(
     expected = engine.call(MATTING, rgb)
     stop = threading.Event()
 
-    def call_on() -> int:
+    def keep_calling() -> int:
         count = 0
         while not stop.is_set():
             with deadline_scope(Deadline(100)):
@@ -163,7 +163,7 @@ def test_calls_outlive_what_dies(
             count += 1
         return count
 
-    calling = [callers.submit(call_on) for _ in range(4)]
+    calling = [callers.submit(keep_calling) for _ in range(4)]
     time.sleep(1)
     if loss == "replica":
         cluster.kill_replica("matting")
@@ -174,26 +174,26 @@ def test_calls_outlive_what_dies(
     assert all(one.result(120) > 0 for one in calling)
 
 
-def test_another_profile_than_the_deployed_is_an_error(cluster: Cluster, engine: Any) -> None:
+def test_a_profile_that_is_not_deployed_is_an_error(cluster: Cluster, engine: Any) -> None:
     other = ClusterEngine(cluster.address, load_profile("open"), QUEUE)
     with pytest.raises(ModelUnavailableError, match="other models"):
         other.warm_up()
 
 
-def test_where_there_is_no_cluster_the_engine_says_so() -> None:
+def test_a_missing_cluster_is_an_error() -> None:
     engine = ClusterEngine("127.0.0.1:1", load_profile("lite"), QUEUE)
     with pytest.raises(EngineUnavailableError, match="not started"):
         engine.call(MATTING, np.zeros((8, 8, 3), np.uint8))
 
 
-def test_a_profile_that_makes_no_sense_is_not_deployed(cluster: Cluster) -> None:
+def test_an_invalid_profile_is_not_deployed(cluster: Cluster) -> None:
     done = cluster.deploy(profile="nonsense")
     assert done.returncode == 2
     assert "no profile 'nonsense'" in done.stderr
 
 
 class Failing:
-    """A handle whose calls all fail in one way."""
+    """A Ray handle; every call of it raises the same error."""
 
     def __init__(self, error: Exception) -> None:
         self.run = self
@@ -215,14 +215,14 @@ def failing(error: Exception) -> tuple[ClusterEngine, Failing]:
     return engine, handle
 
 
-def test_a_call_that_replicas_die_of_is_given_up() -> None:
+def test_a_call_that_crashes_several_replicas_is_given_up() -> None:
     engine, handle = failing(ActorDiedError())
     with pytest.raises(RuntimeError, match="3 replicas of matting died of one call"):
         engine.call(MATTING, 1)
     assert handle.calls == 3
 
 
-def test_a_process_whose_own_node_is_gone_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_ends_when_its_node_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     engine, handle = failing(LocalRayletDiedError())
     signals: list[tuple[int, int]] = []
     monkeypatch.setattr("os.kill", lambda *sent: signals.append(sent))

@@ -1,4 +1,4 @@
-"""The whole server with its models on a cluster: the same bytes over HTTP, and the same manners."""
+"""The whole server with its models on a cluster: same results over HTTP, and the same shutdown."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ from tests.helpers.server_process import Server, b64, mask_for, sample
 
 @pytest.fixture
 def server(tmp_path: Path, weights_dir: Path, lite: Pool, cluster: Cluster) -> Iterator[Server]:
-    """A server that is not started yet and will call models on the cluster."""
+    """A server, not started yet, with its models on the cluster."""
     server = Server(tmp_path / "there", weights_dir)
     server.environment = {
         "no_proxy": "127.0.0.1,localhost," + cluster.address.partition(":")[0],
@@ -34,12 +34,12 @@ def embedded(tmp_path: Path, weights_dir: Path, lite: Pool) -> Iterator[Server]:
     server.close()
 
 
-def test_results_are_the_same_bytes_wherever_the_models_run(
+def test_results_are_identical_with_local_models_and_on_a_cluster(
     server: Server, embedded: Server
 ) -> None:
     server.start()
     data = sample("coffee", 500)
-    asked = (
+    answers = (
         ("background/remove", {}),
         ("background/blur", {"scale": 3}),
         ("eraser", {"mask_file": b64(mask_for(data))}),
@@ -47,7 +47,7 @@ def test_results_are_the_same_bytes_wherever_the_models_run(
         ("image_expansion", {"canvas_size": [600, 500], "seed": 4}),
         ("objects/mask_generator", {}),
     )
-    for path, fields in asked:
+    for path, fields in answers:
         made = []
         for one in (server, embedded):
             answer = one.http.post(f"/v1/{path}", json={"file": b64(data), **fields})
@@ -57,7 +57,7 @@ def test_results_are_the_same_bytes_wherever_the_models_run(
         assert made[0] == made[1], path
 
 
-def test_it_ends_as_gracefully_with_calls_on_the_cluster(server: Server) -> None:
+def test_calls_on_the_cluster_finish_before_the_server_ends(server: Server) -> None:
     server.start(WORKERS="4")
     body = {"file": b64(sample("astronaut", 700))}
 
@@ -78,7 +78,7 @@ def test_it_ends_as_gracefully_with_calls_on_the_cluster(server: Server) -> None
     assert "Traceback" not in server.text()
 
 
-def test_a_cluster_that_is_not_there_is_not_ready_and_says_why(server: Server) -> None:
+def test_without_a_cluster_the_server_is_not_ready_and_gives_the_reason(server: Server) -> None:
     server.environment["RETOUCH_RAY_ADDRESS"] = "127.0.0.1:1"
     server.launch(API_TOKENS="a:secret-a")
     server.wait_for_port()

@@ -1,4 +1,4 @@
-"""Reads what Docker, compose and Kubernetes are given, for the tests that hold it to its promises."""
+"""Reads the files of Docker, compose and Kubernetes for tests."""
 
 import json
 import re
@@ -17,17 +17,17 @@ MANIFESTS = sorted((ROOT / "deploy").glob("*.yaml"))
 
 
 def read(path: Path) -> Any:
-    """Give a YAML file of one document."""
+    """Return the content of a YAML file of one document."""
     return yaml.safe_load(path.read_text())
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
-    """Give every document of a YAML file."""
+    """Return every document of a YAML file."""
     return [document for document in yaml.safe_load_all(path.read_text()) if document]
 
 
 def instruction(name: str) -> list[str]:
-    """Give the words of the Dockerfile's only CMD, or of the CMD of its only HEALTHCHECK."""
+    """Return the arguments of the Dockerfile's only CMD, or of its only HEALTHCHECK CMD."""
     text = DOCKERFILE.read_text().replace("\\\n", " ")
     found = re.findall(rf"^{name} (.*)$", text, re.MULTILINE)
     assert len(found) == 1, f"{len(found)} of {name}"
@@ -36,7 +36,7 @@ def instruction(name: str) -> list[str]:
 
 
 def seconds(duration: str) -> float:
-    """Read a duration as compose writes it: 40s, 1m30s."""
+    """Return the seconds of a duration in the notation of compose: 40s, 1m30s."""
     units = {"h": 3600, "m": 60, "s": 1}
     return sum(
         float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([hms])", duration)
@@ -44,7 +44,7 @@ def seconds(duration: str) -> float:
 
 
 def pod_specs() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the specification of every kind of Pod, with a name for it."""
+    """Yield the specification of every kind of Pod, with a name for it."""
     for path in MANIFESTS:
         for document in documents(path):
             yield from _templates(f"{path.name} {document.get('kind')}", document)

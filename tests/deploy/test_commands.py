@@ -1,4 +1,4 @@
-"""The very commands of the Dockerfile and of compose, run: server, health checks, store, bucket."""
+"""Runs the commands of the Dockerfile and of compose: server, health checks, store, bucket."""
 
 import os
 import socket
@@ -19,11 +19,11 @@ from tests.helpers.server_process import Server
 
 SERVICES = read(COMPOSE)["services"]
 KEY = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "a-secret-of-the-test"}
-_PATIENCE_S = 60
+_TIMEOUT_S = 60
 
 
 def _python(words: list[str]) -> list[str]:
-    """Put this environment's Python where an image has its own."""
+    """Replace the path of the image's Python by that of this environment."""
     assert words[0] == "/venv/bin/python"
     return [sys.executable, *words[1:]]
 
@@ -36,7 +36,7 @@ def _health(port: int) -> int:
 
 
 def _free_port() -> int:
-    """Find a port that is free, and so is the one 10,000 above: SeaweedFS speaks gRPC there."""
+    """Return a free port whose number plus 10,000 is free too: SeaweedFS uses that for gRPC."""
     for port in range(20000 + os.getpid() % 5000, 50000):
         with socket.socket() as one, socket.socket() as other:
             try:
@@ -48,7 +48,7 @@ def _free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def test_the_image_s_command_serves_and_its_health_check_sees_it(
+def test_the_command_of_the_image_serves_and_its_health_check_passes(
     tmp_path: Path, weights_dir: Path, lite: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = Server(tmp_path, weights_dir)
@@ -67,12 +67,12 @@ def test_the_image_s_command_serves_and_its_health_check_sees_it(
 
 class _NotReady(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """Answer as a server that still loads its models."""
+        """Answer as a server that is still loading its models."""
         self.send_response(503)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep quiet."""
+        """Print nothing."""
 
 
 def test_the_health_check_fails_while_the_server_is_not_ready() -> None:
@@ -95,7 +95,7 @@ def test_the_health_check_fails_while_the_server_is_not_ready() -> None:
         (" 8123\r\n", 8123),
     ],
 )
-def test_the_health_check_asks_at_the_port_that_the_server_reads(
+def test_the_health_check_uses_the_port_of_the_server(
     text: str | None, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RETOUCH_PORT", raising=False)
@@ -110,7 +110,7 @@ def test_the_health_check_asks_at_the_port_that_the_server_reads(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """SeaweedFS as compose starts it, on ports of its own and on loopback alone; gives the port of S3."""
+    """The S3 port of a SeaweedFS started as in compose, but on free ports and on loopback only."""
     folder = tmp_path_factory.mktemp("store")
     ports: dict[str, int] = {}
     taken: list[socket.socket] = []
@@ -131,7 +131,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(arguments, env={**os.environ, **KEY}, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _TIMEOUT_S
         while _check_store(ports["s3"]) != 0:
             assert process.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < deadline, (folder / "log").read_text()
@@ -162,16 +162,16 @@ def _make_bucket(port: int, **key: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_store_s_health_check_fails_where_there_is_none() -> None:
+def test_the_health_check_fails_without_a_store() -> None:
     assert _check_store(_free_port()) != 0
 
 
-def test_the_bucket_is_made_once_and_then_is_there(store: int) -> None:
+def test_the_bucket_is_created_once_and_may_exist_already(store: int) -> None:
     made, again = _make_bucket(store), _make_bucket(store)
     assert (made.returncode, made.stdout) == (0, "bucket: 200\n")
     assert (again.returncode, again.stdout) == (0, "bucket: 409\n")
 
 
-def test_no_bucket_is_made_with_a_wrong_key(store: int) -> None:
+def test_no_bucket_is_created_with_a_wrong_key(store: int) -> None:
     refused = _make_bucket(store, AWS_SECRET_ACCESS_KEY="wrong")
     assert (refused.returncode, refused.stdout) == (1, "bucket: 403\n")

@@ -1,4 +1,4 @@
-"""What the compose files promise: valid, pinned, without root, healthy before used, ended in time."""
+"""The compose files: valid, pinned, without root, health checks before use, time for the shutdown."""
 
 import importlib.resources
 import json
@@ -18,7 +18,7 @@ ONE_SHOT = {name for name, service in ALL.items() if service.get("restart") == "
 
 
 @pytest.mark.parametrize("path", [COMPOSE, COMPOSE_GPU])
-def test_is_valid_by_the_schema_of_compose(path: Path) -> None:
+def test_files_are_valid_by_the_schema_of_compose(path: Path) -> None:
     vendored = importlib.resources.files("check_jsonschema") / "builtin_schemas" / "vendor"
     schema = json.loads((vendored / "compose-spec.json").read_text())
     jsonschema.validate(read(path), schema)
@@ -32,7 +32,7 @@ def test_images_are_pinned(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_services_can_do_no_more_than_they_must(name: str) -> None:
+def test_services_have_minimal_privileges(name: str) -> None:
     service = ALL[name]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"])
     assert service["read_only"] is True
@@ -41,18 +41,18 @@ def test_services_can_do_no_more_than_they_must(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES.keys() - ONE_SHOT - {"api"})
-def test_services_tell_their_health(name: str) -> None:
+def test_services_have_health_checks(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
 
-def test_whatever_is_waited_for_is_healthy_or_done() -> None:
+def test_dependencies_must_be_healthy_or_completed() -> None:
     for service in [*ALL.values(), read(COMPOSE_GPU)["services"]["api"]]:
         for name, how in service.get("depends_on", {}).items():
             done = "service_completed_successfully"
             assert how["condition"] == (done if name in ONE_SHOT else "service_healthy")
 
 
-def test_only_loopback_is_published() -> None:
+def test_ports_are_published_only_on_loopback() -> None:
     published = [port for service in ALL.values() for port in service.get("ports", ())]
     assert published == ["127.0.0.1:8000:8000", "127.0.0.1:8333:8333"]
 
@@ -65,14 +65,14 @@ def test_no_secret_has_a_default() -> None:
     assert len(re.findall(r"(?:PASSWORD|SECRET_ACCESS_KEY|API_TOKENS): \$\{", text)) >= 4
 
 
-def test_the_server_has_time_to_end() -> None:
+def test_the_server_has_time_to_shut_down() -> None:
     environment = SERVICES["api"]["environment"]
     drain, grace = float(environment["RETOUCH_DRAIN_S"]), float(environment["RETOUCH_GRACE_S"])
     assert seconds(SERVICES["api"]["stop_grace_period"]) >= grace + 5
     assert grace >= 2 * drain
 
 
-def test_the_gpu_s_override_changes_what_it_overrides() -> None:
+def test_the_gpu_override_changes_existing_settings() -> None:
     services = read(COMPOSE_GPU)["services"]
     assert SERVICES.keys() & services.keys() == {"api"}
     assert services["api"]["build"]["target"] == "cuda"

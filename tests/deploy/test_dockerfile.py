@@ -1,4 +1,4 @@
-"""What the images promise: pinned, without root, with a health that is told."""
+"""The images: pinned, without root, with a health check."""
 
 import re
 import subprocess
@@ -12,13 +12,13 @@ from tests.helpers.places import ROOT
 TEXT = DOCKERFILE.read_text()
 
 
-def test_a_linter_has_nothing_to_say() -> None:
+def test_the_linter_reports_nothing() -> None:
     hadolint = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([hadolint, DOCKERFILE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_every_base_from_elsewhere_is_pinned_by_tag_and_digest() -> None:
+def test_every_external_base_image_is_pinned_by_tag_and_digest() -> None:
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", TEXT, re.MULTILINE)
     assert len(stages) == len(re.findall(r"^FROM", TEXT, re.MULTILINE))
     own = {name for _, name in stages}
@@ -28,7 +28,7 @@ def test_every_base_from_elsewhere_is_pinned_by_tag_and_digest() -> None:
         assert re.fullmatch(r"[\w./-]+:\d[\w.-]*@sha256:[0-9a-f]{64}", base)
 
 
-def test_both_targets_run_without_root_and_end_with_sigterm() -> None:
+def test_both_targets_run_without_root_and_stop_on_sigterm() -> None:
     runtime = TEXT[TEXT.index("AS runtime") :]
     assert re.findall(r"^USER (.*)$", TEXT, re.MULTILINE) == ["10001:10001"]
     assert "STOPSIGNAL SIGTERM" in runtime
@@ -37,12 +37,12 @@ def test_both_targets_run_without_root_and_end_with_sigterm() -> None:
 
 
 def test_every_copied_path_is_in_the_build_context() -> None:
-    let_in = {
+    included = {
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     }
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", TEXT, re.MULTILINE)
     paths = {path for line in copied for path in line.split()}
-    assert paths == let_in
+    assert paths == included
     for path in paths:
         assert (ROOT / path).exists()
 
@@ -54,9 +54,9 @@ def test_every_package_of_the_program_is_copied() -> None:
     assert packages <= set(re.findall(r"^COPY (\w+) \./", TEXT, re.MULTILINE))
 
 
-def test_no_secret_is_named() -> None:
+def test_the_file_contains_no_secret() -> None:
     assert not re.search(r"(?i)^(ARG|ENV).*(token|secret|password|key)", TEXT, re.MULTILINE)
 
 
-def test_the_command_is_the_server() -> None:
+def test_the_command_starts_the_server() -> None:
     assert instruction("CMD") == ["/venv/bin/python", "-m", "server"]

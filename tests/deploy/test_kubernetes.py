@@ -1,4 +1,4 @@
-"""What the Kubernetes manifests promise: valid, pinned, without root, probed, ended in time, kept apart."""
+"""The Kubernetes manifests: valid, pinned, without root, with probes, grace periods and network policies."""
 
 import re
 import tomllib
@@ -49,12 +49,12 @@ def test_pods_in_rayservice_are_valid(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PODS)
-def test_pods_run_without_root_and_with_nothing_to_spare(name: str) -> None:
+def test_pods_run_without_root_and_with_minimal_privileges(name: str) -> None:
     spec = PODS[name]
     assert spec["securityContext"]["runAsNonRoot"] is True
     assert spec["securityContext"]["runAsUser"] == 10001
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    # Else a Service called retouch-... would set variables that look like settings.
+    # Otherwise a Service named retouch-... would set variables that look like settings.
     assert spec["enableServiceLinks"] is False
     assert spec["automountServiceAccountToken"] is ("head" in str(spec["containers"][0]["name"]))
     for container in spec["containers"]:
@@ -64,30 +64,30 @@ def test_pods_run_without_root_and_with_nothing_to_spare(name: str) -> None:
         assert re.fullmatch(r"[\w.-]+/[\w/-]+:\d+\.\d+\.\d+", container["image"])
 
 
-def test_all_pods_run_one_image_which_kustomize_names() -> None:
+def test_all_pods_run_the_image_that_kustomize_sets() -> None:
     images = {container["image"] for spec in PODS.values() for container in spec["containers"]}
     (named,) = read(FOLDER / "kustomization.yaml")["images"]
     assert images == {f"{named['name']}:{named['newTag']}"}
 
 
-def test_kustomize_takes_every_manifest_but_the_example_of_a_secret() -> None:
+def test_kustomize_includes_every_manifest_except_the_example_secret() -> None:
     resources = set(read(FOLDER / "kustomization.yaml")["resources"])
-    left_out = {"kustomization.yaml", "secret.example.yaml"}
-    assert resources == {path.name for path in MANIFESTS} - left_out
+    excluded = {"kustomization.yaml", "secret.example.yaml"}
+    assert resources == {path.name for path in MANIFESTS} - excluded
 
 
-def test_the_example_of_a_secret_holds_none_and_all_that_is_asked_for() -> None:
+def test_the_example_secret_has_every_required_key_and_no_value() -> None:
     secrets = documents(FOLDER / "secret.example.yaml")
     assert {value for secret in secrets for value in secret["stringData"].values()} == {""}
     offered = {(s["metadata"]["name"], key) for s in secrets for key in s["stringData"]}
     containers = [c for spec in PODS.values() for c in spec["containers"]]
-    asked = {
+    required = {
         (ref["name"], ref["key"])
         for container in containers
         for entry in container["env"]
         if (ref := entry.get("valueFrom", {}).get("secretKeyRef"))
     }
-    assert asked == offered
+    assert required == offered
 
 
 def test_ray_serve_accepts_the_application() -> None:
@@ -97,21 +97,21 @@ def test_ray_serve_accepts_the_application() -> None:
     assert application.route_prefix is None
 
 
-def test_the_application_is_the_profile_that_servers_expect() -> None:
+def test_the_application_and_the_servers_have_the_same_profile() -> None:
     (application,) = _serve_config()["applications"]
     assert application["args"]["profile"] == ENVIRONMENT["RETOUCH_PROFILE"]
     assert str(application["args"]["queue"]) == ENVIRONMENT["RETOUCH_MAX_WAITING"]
 
 
-def test_the_release_of_ray_is_one_that_is_installed() -> None:
+def test_the_version_of_ray_is_the_installed_one() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    (wanted,) = map(Requirement, extras["cluster"])
-    assert SERVICE["spec"]["rayClusterConfig"]["rayVersion"] in wanted.specifier
+    (expected,) = map(Requirement, extras["cluster"])
+    assert SERVICE["spec"]["rayClusterConfig"]["rayVersion"] in expected.specifier
 
 
-def test_servers_join_the_cluster_of_the_rayservice_with_its_token() -> None:
+def test_servers_join_the_cluster_with_its_token() -> None:
     assert ENVIRONMENT["RETOUCH_RAY_ADDRESS"] == f"{SERVICE['metadata']['name']}-head-svc:6379"
     cluster = SERVICE["spec"]["rayClusterConfig"]
     token = next(e for e in API["containers"][0]["env"] if e["name"] == "RAY_AUTH_TOKEN")
@@ -124,7 +124,7 @@ def test_the_head_runs_no_models() -> None:
     assert (head["num-cpus"], head["num-gpus"]) == ("0", "0")
 
 
-def test_servers_have_time_to_drain_and_to_end() -> None:
+def test_servers_have_time_to_drain_and_to_shut_down() -> None:
     drain, grace = float(ENVIRONMENT["RETOUCH_DRAIN_S"]), float(ENVIRONMENT["RETOUCH_GRACE_S"])
     probe = API["containers"][0]["readinessProbe"]
     assert API["terminationGracePeriodSeconds"] >= grace + 10
@@ -132,13 +132,13 @@ def test_servers_have_time_to_drain_and_to_end() -> None:
     assert grace >= 2 * drain
 
 
-def test_servers_are_probed_for_life_and_readiness() -> None:
+def test_servers_have_liveness_and_readiness_probes() -> None:
     container = API["containers"][0]
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
 
 
-def test_every_pod_of_ray_is_behind_the_network_policy_of_ray() -> None:
+def test_the_network_policy_of_ray_selects_every_pod_of_ray() -> None:
     label = OBJECTS["NetworkPolicy", "retouch-ray"]["spec"]["podSelector"]["matchLabels"]
     cluster = SERVICE["spec"]["rayClusterConfig"]
     templates = [cluster["headGroupSpec"]["template"]]
@@ -149,7 +149,7 @@ def test_every_pod_of_ray_is_behind_the_network_policy_of_ray() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Service", "PodDisruptionBudget", "HorizontalPodAutoscaler"])
-def test_what_is_about_the_servers_names_them(kind: str) -> None:
+def test_objects_for_the_servers_select_them(kind: str) -> None:
     spec = OBJECTS[kind, "retouch-api"]["spec"]
     template = OBJECTS["Deployment", "retouch-api"]["spec"]["template"]
     if kind == "HorizontalPodAutoscaler":
@@ -160,7 +160,7 @@ def test_what_is_about_the_servers_names_them(kind: str) -> None:
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: Path(path).name)
-def test_no_manifest_asks_for_what_moves(path: Path) -> None:
+def test_no_manifest_has_a_moving_version(path: Path) -> None:
     assert ":latest" not in path.read_text()
 
 

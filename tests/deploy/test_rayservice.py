@@ -1,4 +1,4 @@
-"""The application of rayservice.yaml, deployed as KubeRay does it: through the dashboard, with a token."""
+"""Deploys the application of rayservice.yaml as KubeRay does: through the dashboard, with a token."""
 
 import socket
 import subprocess
@@ -16,12 +16,12 @@ from ray.cluster_utils import Cluster
 from tests.deploy.files import read
 from tests.helpers.places import RAY_TOKEN, ROOT
 
-_PATIENCE_S = 120
+_TIMEOUT_S = 120
 
 
 @pytest.fixture
 def dashboard(weights_dir: Path, lite: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A head with a dashboard and processors enough for `lite`; gives the dashboard's address."""
+    """The address of the dashboard of a Ray head with enough processors for `lite`."""
     monkeypatch.setenv("RETOUCH_DATA_DIR", str(weights_dir.absolute().parent))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with socket.socket() as free:
@@ -40,7 +40,7 @@ def dashboard(weights_dir: Path, lite: object, monkeypatch: pytest.MonkeyPatch) 
         cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
-def test_the_application_runs_without_a_proxy_and_takes_orders_with_the_token_only(
+def test_the_application_runs_without_a_proxy_and_requires_the_token(
     dashboard: str, tmp_path: Path
 ) -> None:
     config = yaml.safe_load(read(ROOT / "deploy" / "rayservice.yaml")["spec"]["serveConfigV2"])
@@ -50,7 +50,7 @@ def test_the_application_runs_without_a_proxy_and_takes_orders_with_the_token_on
     subprocess.run(
         [serve, "deploy", tmp_path / "serve.yaml", "-a", dashboard], check=True, timeout=60
     )
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while (state := _state(dashboard))["applications"]["retouch"]["status"] != "RUNNING":
         assert time.monotonic() < deadline, state
         assert state["applications"]["retouch"]["status"] == "DEPLOYING", state

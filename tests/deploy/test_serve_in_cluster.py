@@ -1,4 +1,4 @@
-"""A server as a node of a Ray cluster, by the script that Kubernetes runs: they end together."""
+"""The script serve-in-cluster: server and Ray node start together and stop together."""
 
 import os
 import re
@@ -15,12 +15,12 @@ from ray.cluster_utils import Cluster
 
 from tests.helpers.places import ROOT
 
-_PATIENCE_S = 90
+_TIMEOUT_S = 90
 
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[str]:
-    """The head of a cluster; gives its address."""
+    """The address of the head of a cluster."""
     options = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100 * 2**20}
     cluster = Cluster(initialize_head=True, head_node_args=options)
     yield cluster.address
@@ -28,7 +28,7 @@ def head() -> Iterator[str]:
 
 
 class Running:
-    """The script and what it has started, in a process group of its own."""
+    """The script and its child processes, in a separate process group."""
 
     def __init__(self, address: str, folder: Path, weights_dir: Path) -> None:
         (folder / "data").mkdir()
@@ -40,7 +40,7 @@ class Running:
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
             "RAY_OBJECT_STORE_BYTES": "100000000",
-            "RETOUCH_RAY_ADDRESS": f"{address}\r",  # as a settings file with CRLF gives it
+            "RETOUCH_RAY_ADDRESS": f"{address}\r",  # as from a settings file with CRLF line ends
             "RETOUCH_DATA_DIR": str(folder / "data"),
             "RETOUCH_PORT": "0",
             "RETOUCH_WORKERS": "2",
@@ -56,7 +56,7 @@ class Running:
             )
 
     def ready(self) -> bool:
-        """Tell whether the server answers that it is ready."""
+        """Whether the server answers that it is ready."""
         found = re.search(r"running on (http://127\.0\.0\.1:\d+)", self.text())
         if found is None:
             return False
@@ -66,30 +66,30 @@ class Running:
             return False
 
     def up_or_ended(self) -> bool:
-        """Tell whether the server is ready, or the script has ended."""
+        """Whether the server is ready, or the script has ended."""
         return self.process.poll() is not None or self.ready()
 
     def until(self, happened: Callable[[], object]) -> None:
-        """Wait for something."""
-        deadline = time.monotonic() + _PATIENCE_S
+        """Wait until a condition holds."""
+        deadline = time.monotonic() + _TIMEOUT_S
         while not happened():
             assert time.monotonic() < deadline, self.text()
             time.sleep(0.1)
 
     def text(self) -> str:
-        """Give what was logged."""
+        """Return what was logged."""
         return self._log.read_text()
 
     def started(self, name: str) -> list[int]:
-        """Give the processes of a name, such as raylet, that the script has started, also indirectly."""
+        """Return the ids of the script's descendant processes with a name, such as raylet."""
         parents: dict[int, int] = {}
         found: list[int] = []
         for status in Path("/proc").glob("[0-9]*/stat"):
             try:
                 text = status.read_text()
             except (FileNotFoundError, ProcessLookupError):
-                continue  # it has ended meanwhile
-            # pid (command) state parent: the command may hold blanks and brackets.
+                continue  # it has ended in the meantime
+            # pid (command) state parent: the command may contain spaces and parentheses.
             before, after = text[: text.index("(")], text[text.rindex(")") + 1 :]
             pid = int(before)
             parents[pid] = int(after.split()[1])
@@ -105,7 +105,7 @@ class Running:
         return False
 
     def close(self) -> None:
-        """End all that still runs."""
+        """Kill what still runs."""
         for name in ("raylet", "python", "ray", "serve-in-cluste"):
             for pid in self.started(name):
                 os.kill(pid, signal.SIGKILL)
@@ -118,8 +118,8 @@ class Running:
 def running(head: str, tmp_path: Path, weights_dir: Path, lite: object) -> Iterator[Running]:
     """A server that has joined the cluster and is ready.
 
-    A node that is not up in Ray's 30 s, as on a machine too busy, ends the script: it is started anew, as
-    Kubernetes does.
+    On a busy machine a node may not start within Ray's 30 s, and the script ends: it is then started again,
+    as Kubernetes does.
     """
     for attempt in range(3):
         folder = tmp_path / str(attempt)
@@ -133,11 +133,11 @@ def running(head: str, tmp_path: Path, weights_dir: Path, lite: object) -> Itera
             assert "timed out during startup" in running.text(), running.text()
         finally:
             running.close()
-    pytest.fail("no node was up in time")
+    pytest.fail("no node started in time")
 
 
 @pytest.mark.parametrize("address", [None, "", " \r\n"])
-def test_without_an_address_it_says_what_is_missing(address: str | None) -> None:
+def test_without_an_address_the_script_says_what_is_missing(address: str | None) -> None:
     environment = {n: v for n, v in os.environ.items() if n != "RETOUCH_RAY_ADDRESS"}
     if address is not None:
         environment["RETOUCH_RAY_ADDRESS"] = address
@@ -153,23 +153,23 @@ def test_without_an_address_it_says_what_is_missing(address: str | None) -> None
     assert "host:port of the head of the Ray cluster" in done.stderr
 
 
-def test_sigterm_ends_the_server_in_order_and_then_its_node(running: Running) -> None:
+def test_sigterm_shuts_the_server_down_and_then_its_node(running: Running) -> None:
     (raylet,) = running.started("raylet")
     running.process.terminate()
-    assert running.process.wait(_PATIENCE_S) == 0, running.text()
+    assert running.process.wait(_TIMEOUT_S) == 0, running.text()
     assert "Finished server process" in running.text()
     running.until(lambda: not Path(f"/proc/{raylet}").exists())
 
 
-def test_a_server_whose_node_dies_ends_as_well(running: Running) -> None:
+def test_if_the_node_dies_the_server_ends_too(running: Running) -> None:
     (raylet,) = running.started("raylet")
     os.kill(raylet, signal.SIGKILL)
-    assert running.process.wait(_PATIENCE_S) == 1, running.text()
+    assert running.process.wait(_TIMEOUT_S) == 1, running.text()
     assert "has left the cluster" in running.text()
     assert not running.ready()
 
 
-def test_while_there_is_no_cluster_it_waits_and_sigterm_ends_it(
+def test_without_a_cluster_the_script_waits_until_sigterm(
     tmp_path: Path, weights_dir: Path
 ) -> None:
     running = Running("127.0.0.1:9", tmp_path, weights_dir)
@@ -179,6 +179,6 @@ def test_while_there_is_no_cluster_it_waits_and_sigterm_ends_it(
         assert running.process.poll() is None, running.text()
         assert not running.ready()
         running.process.terminate()
-        assert running.process.wait(_PATIENCE_S) == 143, running.text()
+        assert running.process.wait(_TIMEOUT_S) == 143, running.text()
     finally:
         running.close()

@@ -1,4 +1,4 @@
-"""No file of a deployment names a setting that no program has."""
+"""Every setting in the files of a deployment exists."""
 
 import re
 from pathlib import Path
@@ -21,6 +21,6 @@ FILES = [
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_every_setting_that_is_named_exists(path: Path) -> None:
+def test_every_setting_in_the_file_exists(path: Path) -> None:
     named = set(re.findall(r"RETOUCH_[A-Z0-9_]+", path.read_text()))
     assert named <= known_names(), named - known_names()
