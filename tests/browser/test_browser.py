@@ -1,4 +1,4 @@
-"""A page of another origin calls the API in a real browser, and reads the results from a canvas."""
+"""A page of another origin calls the API in a real browser and reads the results from a canvas."""
 
 import json
 import os
@@ -42,7 +42,7 @@ FILES = {
 
 @pytest.fixture
 def browser() -> str:
-    """The path of a browser; a machine without one is told so, and CI must have one."""
+    """The path of a browser; without one the test is skipped, but fails in CI."""
     for name in BROWSERS:
         if path := shutil.which(name):
             return path
@@ -71,7 +71,7 @@ def api(lite: Pool, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 def page() -> Iterator[tuple[str, "queue.Queue[dict[str, Any]]"]]:
-    """The address of the page, on a port and so an origin of its own, and what it reports."""
+    """The address of the page, on its own port and so its own origin, and a queue of its reports."""
     reports: queue.Queue[dict[str, Any]] = queue.Queue()
 
     class Handler(BaseHTTPRequestHandler):
@@ -90,7 +90,7 @@ def page() -> Iterator[tuple[str, "queue.Queue[dict[str, Any]]"]]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keep the test's output clean."""
+            """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -101,7 +101,7 @@ def page() -> Iterator[tuple[str, "queue.Queue[dict[str, Any]]"]]:
 
 
 def visit(browser: str, address: str, reports: "queue.Queue[dict[str, Any]]", profile: Path) -> Any:
-    """Open a page and give what it reports, within two minutes."""
+    """Open a page and return what it reports within two minutes."""
     command = [browser, *FLAGS, f"--user-data-dir={profile}", address]
     log = profile.with_suffix(".log")
     with log.open("wb") as output:
@@ -111,7 +111,7 @@ def visit(browser: str, address: str, reports: "queue.Queue[dict[str, Any]]", pr
         try:
             return reports.get(timeout=120)
         except queue.Empty:
-            pytest.fail("the page did not report; the browser said:\n" + log.read_text()[-2000:])
+            pytest.fail("the page did not report; log of the browser:\n" + log.read_text()[-2000:])
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

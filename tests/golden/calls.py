@@ -1,9 +1,9 @@
-"""The calls whose results are kept in this folder: small pictures that take no model long.
+"""The calls with results stored in this folder; their pictures are small, so that every model is quick.
 
-Where texture is copied, the search takes the better of two candidates, and one level in what it is
-given may change a whole patch. So its input is exact here: a drawn mask, or the picture's own alpha, and
-a picture under 280 x 280, which is filled at its own size in whole numbers. Fills around a subject that a
-model found are kept for `coffee` alone, whose matte is sure: its outline stays what it is.
+The search for texture chooses the better of two candidates, so a difference of one level in its input may
+change a whole patch. Therefore its input is exact here: a drawn mask, or the alpha of the picture, and a
+picture under 280 x 280, which is filled at its own size in whole numbers. Fills around a subject that a
+model found are stored only for `coffee`: its matte is certain, so the outline is always the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ def lite() -> Iterator[Sequence[Call]]:
         yield edit("replace", "background/replace", image, **colour)
         yield edit("eraser", "eraser", image, mask_file=f"{name}:mask@240.png")
         yield edit("masks", "objects/mask_generator", image)
-        yield _told(image)
+        yield _descriptions(image)
     cut = "astronaut:cut@240.png"
     yield edit("alpha_crop", "crop", cut, padding=5)
     yield edit("alpha_erase_foreground", "erase_foreground", cut)
@@ -39,7 +39,7 @@ def lite() -> Iterator[Sequence[Call]]:
 
 
 def tiny() -> Iterator[Sequence[Call]]:
-    """Yield the calls of profile `tiny`: what generates, and the torch models of the other roles."""
+    """Yield the calls of profile `tiny`: the generative roles, and the torch models of the other roles."""
     image, mask = "chelsea@200.png", "chelsea:mask@200.png"
     scene = {"original_quality": True, **_ONE}
     yield edit("fill", "gen_fill", image, mask_file=mask, prompt="a red kite", **_ONE)
@@ -62,8 +62,8 @@ def tiny() -> Iterator[Sequence[Call]]:
     ]
 
 
-def _told(image: str) -> Sequence[Call]:
-    """Return what can be told of a registered picture."""
+def _descriptions(image: str) -> Sequence[Call]:
+    """Return the calls that describe a registered picture."""
     name = image.partition("@")[0]
     calls = [Call(f"told-{name}-register", "/v1/register", {"file": image})]
     for part in ("info", "person/info", "objects/info", "background/info"):

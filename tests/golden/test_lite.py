@@ -1,7 +1,7 @@
-"""The results of profile `lite` are what they were, within what processors differ by.
+"""The results of profile `lite` have not changed, except for differences between processors.
 
-`scripts/test tests/golden --renew-golden` keeps them as they are now, for a change that is meant to change
-them; the commit then says which and why.
+For a change that is meant to change results, `scripts/test tests/golden --renew-golden` stores the new
+ones; the commit then says which changed and why.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.golden.kept import GOLDEN, check
 from tests.helpers.program import real_app
 
 
-def test_results_are_what_they_were(
+def test_results_have_not_changed(
     weights_dir: Path, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     app = real_app("lite", tmp_path / "data", weights_dir)

@@ -1,8 +1,8 @@
-"""A whole profile on its real weights, through the real server: every route, and the laws of each.
+"""A whole profile with its real weights in the real server: every route and its guarantees.
 
-For who has a GPU and the weights: `RETOUCH_PROFILE=open ./scripts/test -m gpu tests/gpu`. The pictures and a
-contact sheet of them are left in `data/gpu-suite/PROFILE`. With profile `tiny` it runs anywhere, which tests
-the suite itself.
+On a machine with a GPU and the weights: `RETOUCH_PROFILE=open ./scripts/test -m gpu tests/gpu`. The pictures
+and a contact sheet are stored in `data/gpu-suite/PROFILE`. With profile `tiny` the suite runs on any machine,
+to test the suite itself.
 """
 
 import io
@@ -28,7 +28,7 @@ from tests.helpers.places import PHOTOS, ROOT
 
 pytestmark = [
     pytest.mark.gpu,
-    # A library that warns of its plans is no fault of the profile.
+    # Deprecation warnings of libraries are no errors of the profile.
     pytest.mark.filterwarnings("default"),
 ]
 PROFILE = os.environ.get("RETOUCH_PROFILE", "open")
@@ -38,14 +38,14 @@ Pixels = NDArray[np.uint8]
 
 @dataclass
 class Deployment:
-    """A started server, and the pictures that it has given."""
+    """A running server, and the pictures that it returned."""
 
     client: TestClient
     pool: Pool
-    given: dict[str, bytes] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
     def post(self, path: str, photo: str, fields: Mapping[str, str], mask: str = "") -> Any:
-        """Send a photograph and give the answer."""
+        """Send a photograph and return the answer."""
         files = {"file": (PHOTOS / f"{photo}.jpg").read_bytes()}
         if mask:
             files["mask_file"] = (PHOTOS / f"{mask}.png").read_bytes()
@@ -54,21 +54,21 @@ class Deployment:
         return answer.json()
 
     def read(self, link: str, name: str) -> Pixels:
-        """Read a result and keep it for the sheet."""
+        """Return a result and store it for the sheet."""
         parts = urlsplit(link)
         answer = self.client.get(f"{parts.path}?{parts.query}")
         assert answer.status_code == 200
-        self.given[name] = answer.content
+        self.pictures[name] = answer.content
         return np.asarray(Image.open(io.BytesIO(answer.content)))
 
     def register(self, photo: str) -> str:
-        """Make a photograph a visual."""
+        """Register a photograph and return its visual_id."""
         return str(self.post("register", photo, {})["visual_id"])
 
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> Iterator[Deployment]:
-    """The server of the profile; when all is done the sheet is drawn."""
+    """The server of the profile; draws the sheet at the end."""
     torch = pytest.importorskip("torch")
     if PROFILE != "tiny" and not torch.cuda.is_available():
         pytest.skip("no GPU here")
@@ -94,15 +94,15 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> I
     ) as client:
         deployment = Deployment(client, pool)
         yield deployment
-    _draw_sheet(deployment.given, ROOT / "data" / "gpu-suite" / Path(PROFILE).stem)
+    _draw_sheet(deployment.pictures, ROOT / "data" / "gpu-suite" / Path(PROFILE).stem)
 
 
-def _draw_sheet(given: Mapping[str, bytes], folder: Path) -> None:
+def _draw_sheet(pictures: Mapping[str, bytes], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     cell = (THUMBNAIL, THUMBNAIL + 16)
-    rows = -(-len(given) // COLUMNS)
+    rows = -(-len(pictures) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * cell[0], max(1, rows) * cell[1]), "white")
-    for index, (name, data) in enumerate(given.items()):
+    for index, (name, data) in enumerate(pictures.items()):
         kind = (Image.open(io.BytesIO(data)).format or "bin").lower()
         (folder / f"{name}.{kind}").write_bytes(data)
         place = (index % COLUMNS * cell[0], index // COLUMNS * cell[1])
@@ -116,12 +116,12 @@ def photo(name: str) -> Pixels:
 
 
 def mask() -> NDArray[np.bool_]:
-    """Where the astronaut is to be edited."""
+    """The part of the astronaut that is edited."""
     return np.asarray(Image.open(PHOTOS / "astronaut-mask.png").convert("L")) > 127
 
 
 def apart(one: Pixels, other: Pixels) -> int:
-    """Give the largest difference in levels."""
+    """Return the largest difference in levels."""
     return int(np.abs(one.astype(int) - other.astype(int)).max())
 
 
@@ -133,7 +133,9 @@ def test_every_model_of_the_profile_loads(deployment: Deployment) -> None:
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee"])
-def test_cut_outs_keep_the_size_and_part_the_picture(deployment: Deployment, name: str) -> None:
+def test_cut_outs_have_the_size_of_the_picture_and_a_subject(
+    deployment: Deployment, name: str
+) -> None:
     link = deployment.post("background/remove", name, {})["result_url"]
     cut = deployment.read(link, f"background_remove_{name}")
     assert cut.shape == (*photo(name).shape[:2], 4)
@@ -152,11 +154,11 @@ def test_cut_outs_keep_the_size_and_part_the_picture(deployment: Deployment, nam
         ("image/increase_resolution?desired_increase=4", "chelsea", {}),
     ],
 )
-def test_plain_edits_give_a_picture(
+def test_simple_edits_return_a_picture(
     deployment: Deployment, path: str, name: str, fields: dict[str, str]
 ) -> None:
     if PROFILE == "tiny" and path == "erase_foreground":
-        pytest.skip("random weights take the whole picture for the subject")
+        pytest.skip("random weights find the whole picture as the subject")
     link = deployment.post(path, name, fields)["result_url"]
     title = path.replace("/", "_").replace("?desired_increase=", "_x")
     result = deployment.read(link, title)
@@ -165,7 +167,7 @@ def test_plain_edits_give_a_picture(
         assert result.shape[:2] == tuple(factor * side for side in photo(name).shape[:2])
 
 
-def test_erasing_leaves_every_pixel_outside_the_mask(deployment: Deployment) -> None:
+def test_erasing_changes_no_pixel_outside_the_mask(deployment: Deployment) -> None:
     link = deployment.post("eraser", "astronaut", {}, "astronaut-mask")["result_url"]
     result = deployment.read(link, "eraser")
     assert np.array_equal(result[~mask()], photo("astronaut")[~mask()])
@@ -180,7 +182,7 @@ def _fill(deployment: Deployment, seed: int, count: int, name: str) -> list[Pixe
     return [deployment.read(link, f"{name}_{i}") for i, link in enumerate(answer["urls"])]
 
 
-def test_fills_keep_the_rest_and_come_again_by_their_seeds(deployment: Deployment) -> None:
+def test_fills_change_only_the_mask_and_can_be_repeated_by_seed(deployment: Deployment) -> None:
     many = _fill(deployment, 7, 3, "gen_fill")
     for result in many:
         assert np.array_equal(result[~mask()], photo("astronaut")[~mask()])
@@ -191,13 +193,13 @@ def test_fills_keep_the_rest_and_come_again_by_their_seeds(deployment: Deploymen
 
 
 def _scenes(deployment: Deployment, name: str, **fields: str) -> list[Pixels]:
-    asked = {"sync": "true", "original_quality": "true", "seed": "5", "num_results": "1"}
-    results = deployment.post("background/replace", "astronaut", {**asked, **fields})["result"]
+    requested = {"sync": "true", "original_quality": "true", "seed": "5", "num_results": "1"}
+    results = deployment.post("background/replace", "astronaut", {**requested, **fields})["result"]
     return [deployment.read(link, f"{name}_{i}") for i, (link, *_) in enumerate(results)]
 
 
 @pytest.mark.parametrize("fast", ["true", "false"])
-def test_scenes_keep_the_subject_and_come_again_by_their_seeds(
+def test_scenes_preserve_the_subject_and_can_be_repeated_by_seed(
     deployment: Deployment, fast: str
 ) -> None:
     fields = {"bg_prompt": "in a parking lot at dusk", "fast": fast}
@@ -224,7 +226,7 @@ def test_a_reference_picture_makes_a_scene(deployment: Deployment) -> None:
     deployment.read(answer.json()["result"][0][0], "scene_by_reference")
 
 
-def test_expansion_keeps_the_picture_and_describes_it(deployment: Deployment) -> None:
+def test_expansion_preserves_the_picture_and_describes_it(deployment: Deployment) -> None:
     height, width = photo("coffee").shape[:2]
     fields = {
         "canvas_size": f"[{width + 320},{height + 160}]",
@@ -242,7 +244,7 @@ def test_only_the_face_changes(deployment: Deployment) -> None:
     visual = deployment.register("astronaut")
     people = deployment.client.get(f"/v1/{visual}/person/info").json()
     if PROFILE == "tiny":
-        pytest.skip("random weights see faces anywhere")
+        pytest.skip("random weights find faces anywhere")
     assert len(people) == 1
     for name, actions in (("happy", {"expression": "happy"}), ("older", {"age": "mid-60"})):
         body = {"changes": [{"id": people[0]["id"], "actions": actions}]}

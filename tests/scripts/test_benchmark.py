@@ -1,4 +1,4 @@
-"""The benchmark's smallest form against this server: the table is whole, and nothing is made up."""
+"""A quick run of the benchmark on this server: its tables are complete and plausible."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: Pool) -> str:
-    """A page that a quick run, without peers, has written its tables into."""
+    """A page with the tables of a quick run without other servers."""
     folder = tmp_path_factory.mktemp("benchmark")
     page = folder / "performance.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
@@ -44,7 +44,7 @@ def test_each_number_of_callers_has_a_row_whose_numbers_are_plausible(page: str)
         assert peak > 50
 
 
-def test_each_photograph_stands_beside_its_own_floor(page: str) -> None:
+def test_each_photograph_has_the_time_of_bare_inference(page: str) -> None:
     rows = re.findall(r"^\| ([a-z ]+) \| 2 MP \| (\S+) \| (\S+) \| (\S+) \|$", page, re.MULTILINE)
     assert [name for name, *_ in rows] == ["astronaut", "chelsea", "coffee", "small subject"]
     for _, ours, floor, ratio in rows:
@@ -52,7 +52,7 @@ def test_each_photograph_stands_beside_its_own_floor(page: str) -> None:
         assert float(ratio) == pytest.approx(float(ours) / float(floor), abs=0.02)
 
 
-def test_memory_is_watched_while_callers_are_kept_busy(page: str) -> None:
+def test_memory_is_measured_under_load(page: str) -> None:
     found = re.search(
         r"16 callers, 2 MP, .* peak (\d+) MiB; .* \S+% an hour .*\((\d+) samples", page
     )
@@ -61,7 +61,7 @@ def test_memory_is_watched_while_callers_are_kept_busy(page: str) -> None:
     assert int(found[2]) >= 3
 
 
-def test_the_rest_of_the_page_stays(page: str) -> None:
+def test_the_rest_of_the_page_does_not_change(page: str) -> None:
     assert page.startswith(f"before\n{BEGIN}\n")
     assert page.endswith(f"{END}\nafter\n")
     assert "old" not in page
@@ -74,19 +74,19 @@ def test_ratios_are_of_ours_to_theirs() -> None:
     assert "| 2 MP | 8 | rembg | 0.50 | 4.00 | 4.00 | 3.000 | 2 | 4.00 | 0.25 | 0.17 |" in text
 
 
-def test_rounds_add_up_and_peaks_do_not() -> None:
+def test_rounds_are_added_and_peaks_are_not() -> None:
     cost = Cost([1.0], cpu_s=2.0, elapsed_s=1.0, peak=7)
     cost.add(Cost([3.0], cpu_s=4.0, elapsed_s=3.0, peak=5))
     assert (cost.rate, cost.cpu_each, cost.peak) == (0.5, 3.0, 7)
     assert quantile(cost.seconds, 0.5) == pytest.approx(2.0, abs=0.01)
 
 
-def test_the_slope_is_a_share_of_the_mean_an_hour() -> None:
+def test_the_slope_is_a_share_of_the_mean_per_hour() -> None:
     assert slope_per_hour([(0, 100), (1800, 101), (3600, 102)]) == pytest.approx(2 / 101)
     assert slope_per_hour([(0, 100), (60, 100)]) == 0
 
 
-def test_photographs_come_at_the_size_asked_for(tmp_path: Path) -> None:
+def test_photographs_have_the_requested_size(tmp_path: Path) -> None:
     for photo in sample_photographs(PHOTOS):
         for megapixels in (0.05, 1.5):
             image = photo.at(megapixels)
@@ -96,7 +96,7 @@ def test_photographs_come_at_the_size_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "a page without markers"])
-def test_a_page_that_cannot_be_written_stops_it_before_it_measures(
+def test_an_invalid_page_stops_the_benchmark_before_it_measures(
     tmp_path: Path, text: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.md"

@@ -1,4 +1,4 @@
-"""A checkout on a machine where git makes CRLF of line ends: scripts start all the same."""
+"""A checkout on a machine where git converts line ends to CRLF: scripts still start."""
 
 import shutil
 import subprocess
@@ -12,13 +12,13 @@ TEXTS = ("docker-compose.yml", ".env.example", "README.md", "Dockerfile")
 
 
 def git(*arguments: str | Path) -> None:
-    """Run git, for a person who is not the machine's."""
+    """Run git with a fixed identity, without the user's settings."""
     who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
     subprocess.run(["git", *who, *arguments], check=True, timeout=60, capture_output=True)
 
 
 @pytest.mark.parametrize("attributes", [True, False])
-def test_no_text_gets_a_carriage_return_from_git(attributes: bool, tmp_path: Path) -> None:
+def test_git_adds_no_carriage_return_to_any_text(attributes: bool, tmp_path: Path) -> None:
     source, clone = tmp_path / "source", tmp_path / "clone"
     shutil.copytree(ROOT / "scripts", source / "scripts", ignore=shutil.ignore_patterns("__*"))
     shutil.copytree(ROOT / ".ci", source / ".ci")
@@ -31,5 +31,5 @@ def test_no_text_gets_a_carriage_return_from_git(attributes: bool, tmp_path: Pat
     scripts = [path for path in (clone / "scripts").iterdir() if path.is_file()]
     assert len(scripts) > 10
     for text in [*scripts, clone / ".ci" / "run", *(clone / name for name in TEXTS)]:
-        # Without the file of attributes git does what is feared, so this test can fail.
+        # Without .gitattributes git does convert the line ends, so this test can fail.
         assert (b"\r\n" in text.read_bytes()) is not attributes, text

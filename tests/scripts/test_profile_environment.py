@@ -1,4 +1,4 @@
-"""Which environment a profile and an engine get."""
+"""The virtual environment of each profile and engine."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.helpers.places import ROOT
         ({"RETOUCH_PROFILE": "", "RETOUCH_ENGINE": "ray"}, ".venv-cluster"),
     ],
 )
-def test_a_setting_that_is_empty_is_an_unset_one(
+def test_an_empty_setting_counts_as_unset(
     settings: dict[str, str], folder: str, tmp_path: Path
 ) -> None:
     scripts = tmp_path / "scripts"
