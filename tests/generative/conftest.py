@@ -1,4 +1,4 @@
-"""What tests on torch share: one thread each, as processors are few, and no cache of the user's."""
+"""Settings of all torch tests: one thread, and not the user's cache."""
 
 import atexit
 import os

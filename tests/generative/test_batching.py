@@ -1,4 +1,4 @@
-"""Models that take several calls at once: each gets what it would have got alone, but for rounding."""
+"""Models that batch calls: each result is that of a single call, except for rounding."""
 
 from typing import Any
 
@@ -24,17 +24,17 @@ def pictures() -> list[Any]:
     return [random.integers(0, 256, (*side, 3), np.uint8) for side in sides]
 
 
-def test_the_roles_that_batch() -> None:
+def test_which_roles_batch() -> None:
     assert BATCHED == [MATTING, MODERATION]
 
 
 @pytest.mark.parametrize("role", BATCHED)
-def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
-    given = [((rgb,), {}) for rgb in pictures()]
+def test_a_batch_has_the_results_of_single_calls(tiny: Pool, role: Any) -> None:
+    calls = [((rgb,), {}) for rgb in pictures()]
     with tiny.use(role) as model:
-        assert len({model.batch_key(*args) for args, _ in given}) == 1
-        together = model.predict_batch(given)
-        alone = [getattr(model, role.method)(*args) for args, _ in given]
+        assert len({model.batch_key(*args) for args, _ in calls}) == 1
+        together = model.predict_batch(calls)
+        alone = [getattr(model, role.method)(*args) for args, _ in calls]
     for one, other in zip(together, alone, strict=True):
         if role == MATTING:
             assert one.shape == other.shape
@@ -45,11 +45,11 @@ def test_together_is_as_good_as_alone(tiny: Pool, role: Any) -> None:
 
 
 @pytest.mark.parametrize("role", BATCHED)
-def test_of_several_at_once_none_is_taken_for_another(tiny: Pool, role: Any) -> None:
-    given = [((rgb,), {}) for rgb in pictures()]
+def test_results_of_a_batch_are_not_mixed_up(tiny: Pool, role: Any) -> None:
+    calls = [((rgb,), {}) for rgb in pictures()]
     with tiny.use(role) as model:
-        results = model.predict_batch(given)
-        backwards = model.predict_batch(given[::-1])
+        results = model.predict_batch(calls)
+        backwards = model.predict_batch(calls[::-1])
     for one, other in zip(results, backwards[::-1], strict=True):
         if role == MATTING:
             assert one.shape == other.shape
@@ -57,6 +57,6 @@ def test_of_several_at_once_none_is_taken_for_another(tiny: Pool, role: Any) -> 
             assert one == pytest.approx(other, abs=1e-6)
 
 
-def test_every_card_that_batches_has_its_like_in_tiny() -> None:
+def test_every_batching_card_has_a_counterpart_in_tiny() -> None:
     backends = {card.backend for card in load_profile("tiny").values() if card.max_batch > 1}
     assert {card.backend for card in CARDS if card.max_batch > 1} == backends

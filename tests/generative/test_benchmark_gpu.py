@@ -1,4 +1,4 @@
-"""The GPU benchmark's own code, on tiny models; and its full sizes, counted without memory."""
+"""The code of the GPU benchmark with tiny models, and its full sizes, counted without memory."""
 
 import re
 from functools import partial
@@ -22,18 +22,18 @@ kinds: Any = transformers
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page that the benchmark has written its table into."""
+    """A page with the table of the benchmark."""
     page = tmp_path_factory.mktemp("docs") / "performance.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     assert main(["--rounds", "1", "--into", str(page)]) == 0
     return page.read_text()
 
 
-# Libraries warn of what they plan; what is tested is the table.
+# Libraries emit deprecation warnings; only the table is tested.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="it would measure")
 class TestTable:
-    """What is written where there is no GPU."""
+    """The table that is written without a GPU."""
 
     def test_every_torch_backend_has_a_row_with_a_time(self, page: str) -> None:
         torch = ("models.backends.torch.", "models.backends.diffusion.")
@@ -45,7 +45,7 @@ class TestTable:
         assert len(times) == len(CASES)
         assert all(float(spent) > 0 for _, spent in times)
 
-    def test_a_way_to_compare_with_has_its_time_and_the_ratio(self, page: str) -> None:
+    def test_a_comparison_has_its_time_and_the_ratio(self, page: str) -> None:
         compared = {case.name for case in CASES if case.rival is not None}
         found = re.findall(r"^\| ([^|]+) \|[^|]*\| (\S+) \| (\S+) \| (\S+) \|", page, re.MULTILINE)
         assert {name for name, *_ in found if name != "backend"} >= compared
@@ -53,7 +53,7 @@ class TestTable:
             if name in compared:
                 assert float(ratio) == pytest.approx(float(ours) / float(theirs), rel=0.1, abs=0.01)
 
-    def test_no_row_passes_for_a_measurement_and_the_rest_of_the_page_stays(
+    def test_rows_are_marked_as_no_measurement_and_the_rest_of_the_page_stays(
         self, page: str
     ) -> None:
         assert page.count(NOT_A_MEASUREMENT) == len(CASES) + 1
@@ -85,7 +85,7 @@ def test_full_sizes_have_the_parameters_of_the_published_models(
     assert parameters / 1e6 == pytest.approx(millions, abs=0.5)
 
 
-def test_differences_are_told_in_the_terms_of_the_answer() -> None:
+def test_differences_are_reported_by_the_type_of_the_result() -> None:
     black, grey = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 4, np.uint8)
     assert difference(black, grey) == "4 / 4"
     parts = np.array([[1, 1], [2, 2]], np.uint8)

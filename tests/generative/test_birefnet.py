@@ -1,4 +1,4 @@
-"""Matting with a network whose code lies beside its weights."""
+"""Matting with a network whose code is in the folder of its weights."""
 
 import json
 import sys
@@ -25,10 +25,10 @@ Photo = Callable[[str], Picture]
 
 @pytest.fixture(autouse=True)
 def _modules_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the copies that transformers makes of remote code out of the user's cache."""
+    """Give transformers its own cache for copies of remote code."""
     cache = str(tmp_path / "modules")
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", cache)
-    # Another cache earlier on the path would answer for the package that holds all remote code.
+    # An earlier cache on the path would be used for the package that contains all remote code.
     others = [path for path in sys.path if not (Path(path) / "transformers_modules").is_dir()]
     monkeypatch.setattr("sys.path", others)
     _forget_remote_code()
@@ -62,9 +62,7 @@ def test_a_matte_has_the_size_of_the_picture(tiny: Path, shape: tuple[int, int])
     assert np.array_equal(rgb, before)
 
 
-def test_the_matte_is_the_sigmoid_of_the_last_output_for_a_normalised_picture(
-    tiny: Path, photo: Photo
-) -> None:
+def test_the_matte_is_the_sigmoid_of_the_last_output(tiny: Path, photo: Photo) -> None:
     rgb = np.asarray(cv2.resize(photo("chelsea").rgb, (64, 64)))
     network = BiRefNet(tiny, allow_remote_code=True)
     pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None] / 255
@@ -89,7 +87,7 @@ def test_remote_code_is_not_run_unless_allowed(tiny: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "reference", ["someone/else--tiny_matting.TinyMatting", "../tiny_matting.TinyMatting", "Tiny"]
 )
-def test_code_of_another_place_is_refused(tiny: Path, reference: str) -> None:
+def test_code_from_another_folder_is_refused(tiny: Path, reference: str) -> None:
     config = json.loads((tiny / "config.json").read_text())
     edit(
         tiny / "config.json",
@@ -101,14 +99,14 @@ def test_code_of_another_place_is_refused(tiny: Path, reference: str) -> None:
         BiRefNet(tiny, allow_remote_code=True)
 
 
-def test_code_may_lie_in_several_files(tiny: Path) -> None:
+def test_code_may_be_in_several_files(tiny: Path) -> None:
     code = tiny / "tiny_matting.py"
     (tiny / "network.py").write_text(code.read_text())
     code.write_text("from .network import TinyMatting, TinyMattingConfig\n")
     assert BiRefNet(tiny, allow_remote_code=True).matte(np.zeros((8, 8, 3), np.uint8)).any()
 
 
-def test_two_folders_of_one_name_keep_their_own_code(tmp_path: Path) -> None:
+def test_two_folders_of_one_name_use_their_own_code(tmp_path: Path) -> None:
     mattes = []
     for parent, sign in (("one", ""), ("two", "-")):
         folder = tmp_path / parent / "model"
@@ -130,14 +128,14 @@ def test_a_missing_file_is_named(tiny: Path, file: str) -> None:
         BiRefNet(tiny, allow_remote_code=True)
 
 
-def test_code_that_fails_is_told_with_its_folder(tiny: Path) -> None:
+def test_code_that_fails_is_reported_with_its_folder(tiny: Path) -> None:
     (tiny / "tiny_matting.py").write_text("raise OverflowError('too much')\n")
     with pytest.raises(BadWeightsError, match="tiny fails: too much"):
         BiRefNet(tiny, allow_remote_code=True)
 
 
 @pytest.mark.parametrize("change", ["missing", "reshaped"])
-def test_weights_that_do_not_fit_are_never_drawn_at_random(tiny: Path, change: str) -> None:
+def test_weights_that_do_not_fit_are_never_replaced_by_random_ones(tiny: Path, change: str) -> None:
     file = tiny / "model.safetensors"
     state = load_file(file)
     weight = state.pop("coarse.weight")
@@ -161,7 +159,7 @@ def test_weights_stay_float32_and_in_evaluation_mode(tiny: Path, dtype: str) -> 
         assert not any(layer.training for layer in layers.modules())
 
 
-def test_the_side_is_the_preprocessors_unless_given(tiny: Path) -> None:
+def test_the_side_is_that_of_the_preprocessor_by_default(tiny: Path) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     small, large = (BiRefNet(tiny, allow_remote_code=True, side=side) for side in (None, 96))
     assert not np.array_equal(small.matte(rgb), large.matte(rgb))
@@ -169,7 +167,7 @@ def test_the_side_is_the_preprocessors_unless_given(tiny: Path) -> None:
         BiRefNet(tiny, allow_remote_code=True, side=100)
 
 
-def test_calls_at_once_give_what_calls_alone_give(tiny: Path, photo: Photo) -> None:
+def test_concurrent_calls_return_the_same_as_single_ones(tiny: Path, photo: Photo) -> None:
     network = BiRefNet(tiny, allow_remote_code=True)
     pictures = [photo(name).rgb[:200, :200] for name in ("astronaut", "coffee", "chelsea")] * 2
     with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
@@ -183,18 +181,18 @@ def test_the_tiny_network_is_the_same_each_time(tmp_path: Path) -> None:
     torch.manual_seed(7)
     for name in ("a", "b"):
         make_tiny(tmp_path / name)
-    assert torch.equal(torch.rand(1), expected), "the caller's generator was moved"
+    assert torch.equal(torch.rand(1), expected), "the global random generator has changed"
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("a", "b")]
     assert files[0] == files[1]
 
 
-def test_the_networks_own_matte_is_kept_in_small_pictures() -> None:
+def test_small_pictures_get_the_matte_of_the_network() -> None:
     matte = np.random.default_rng(0).random((64, 64), np.float32)
     rgb = np.zeros((64, 64, 3), np.uint8)
     assert np.array_equal(to_full_size(rgb, matte), np.rint(255 * matte))
 
 
-def test_a_picture_is_squeezed_and_normalised() -> None:
+def test_a_picture_is_resized_and_normalised() -> None:
     tensor = MattingInput(64, (0.5, 0.5, 0.5), (1.0, 2.0, 0.5)).tensor(
         np.full((10, 90, 3), (255, 0, 255), np.uint8)
     )

@@ -1,4 +1,4 @@
-"""Profile `bria`'s backends on tiny random weights of the real classes, through the real loading path."""
+"""The backends of profile `bria` with tiny random weights, loaded as real ones are."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from models.errors import BadWeightsError, CallerDisconnectedError, NothingToCop
 from models.tiny.bria import make_tiny
 from tests.helpers.one_at_a_time import one_at_a_time
 
-# EulerAncestralDiscreteScheduler hands a tensor to np.array (diffusers 0.42 with NumPy 2).
+# EulerAncestralDiscreteScheduler passes a tensor to np.array (diffusers 0.42 with NumPy 2).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 _CONTROLNET = "diffusion_pytorch_model.safetensors"
@@ -63,12 +63,12 @@ def alpha() -> Alpha:
 
 
 def apart(one: Rgb, other: Rgb) -> int:
-    """The largest difference of two pictures, in levels."""
+    """Return the largest difference of two pictures, in levels."""
     return int(np.abs(one.astype(np.int16) - other).max())
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_a_seed_gives_one_picture_alone_and_within_two_levels_among_others(
+def test_a_seed_repeats_its_picture_alone_and_within_two_levels_in_a_batch(
     scene: BriaScene, fast: bool
 ) -> None:
     def draw(*seeds: int) -> list[Rgb]:
@@ -84,7 +84,7 @@ def test_a_seed_gives_one_picture_alone_and_within_two_levels_among_others(
     assert apart(among[2], alone) > 20
 
 
-def test_more_seeds_than_a_batch_holds_each_give_their_picture(fill: BriaFill) -> None:
+def test_more_seeds_than_a_batch_give_one_picture_each(fill: BriaFill) -> None:
     made = fill.fill_by_prompt(noise(), square(), "a dog", "", range(6))
     assert len(made) == 6
     for seed in (3, 5):
@@ -96,7 +96,7 @@ def test_no_seed_gives_no_picture(fill: BriaFill) -> None:
     assert fill.fill_by_prompt(noise(), square(), "a dog", "", []) == []
 
 
-def test_calls_of_other_threads_change_nothing(scene: BriaScene, fill: BriaFill) -> None:
+def test_calls_of_other_threads_do_not_change_the_result(scene: BriaScene, fill: BriaFill) -> None:
     def draw(seed: int) -> Rgb:
         if seed % 3 == 2:
             return fill.fill_by_prompt(noise(), square(), "a dog", "", [seed])[0]
@@ -108,7 +108,7 @@ def test_calls_of_other_threads_change_nothing(scene: BriaScene, fill: BriaFill)
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_inputs_stay_as_they_were(scene: BriaScene, fill: BriaFill, erase: BriaErase) -> None:
+def test_inputs_are_not_modified(scene: BriaScene, fill: BriaFill, erase: BriaErase) -> None:
     rgb, matte, hole = noise(), alpha(), square()
     for array in (rgb, matte, hole):
         array.flags.writeable = False
@@ -117,7 +117,7 @@ def test_inputs_stay_as_they_were(scene: BriaScene, fill: BriaFill, erase: BriaE
     erase.fill(rgb, hole, ~hole & (noise(1)[..., 0] > 250))
 
 
-def test_the_subject_and_its_mask_steer_the_scene_and_its_background_does_not(
+def test_a_scene_depends_on_the_subject_and_its_mask_but_not_on_the_background(
     scene: BriaScene,
 ) -> None:
     def draw(rgb: Rgb, matte: Alpha) -> Rgb:
@@ -129,12 +129,12 @@ def test_the_subject_and_its_mask_steer_the_scene_and_its_background_does_not(
     other_background[~square()] = 255
     assert not np.array_equal(draw(other_subject, alpha()), first)
     assert np.array_equal(draw(other_background, alpha()), first)
-    # The same painted picture under another mask.
+    # The same picture with another mask.
     black = np.zeros((64, 64, 3), np.uint8)
     assert not np.array_equal(draw(black, alpha()), draw(black, np.zeros_like(alpha())))
 
 
-def test_what_was_in_the_hole_does_not_reach_the_fill(fill: BriaFill) -> None:
+def test_the_content_of_the_hole_does_not_affect_the_fill(fill: BriaFill) -> None:
     other = noise()
     other[square()] = 200
     first, second = (
@@ -151,7 +151,7 @@ def test_prompts_that_differ_after_77_tokens_give_different_pictures(fill: BriaF
     assert not np.array_equal(one, other)
 
 
-def test_a_negative_prompt_counts_in_fills_and_thorough_scenes_only(
+def test_a_negative_prompt_affects_only_fills_and_slow_scenes(
     scene: BriaScene, fill: BriaFill
 ) -> None:
     def filled(negative: str) -> Rgb:
@@ -165,7 +165,7 @@ def test_a_negative_prompt_counts_in_fills_and_thorough_scenes_only(
     assert np.array_equal(drawn("cats", True), drawn("rain", True))
 
 
-def test_the_lora_is_on_fast_pictures_alone(folder: Path, scene: BriaScene) -> None:
+def test_the_lora_is_used_only_for_fast_pictures(folder: Path, scene: BriaScene) -> None:
     without = BriaScene(folder / "base", folder / "controlnet", None, DeviceConfig())
 
     def draw(model: BriaScene, fast: bool) -> Rgb:
@@ -175,7 +175,7 @@ def test_the_lora_is_on_fast_pictures_alone(folder: Path, scene: BriaScene) -> N
     assert np.array_equal(draw(scene, False), draw(without, False))
 
 
-def test_a_picture_whose_sides_differ_keeps_them(fill: BriaFill) -> None:
+def test_a_picture_with_different_sides_keeps_its_size(fill: BriaFill) -> None:
     hole = square(64, 128)
     made = fill.fill_by_prompt(noise(0, 64, 128), hole, "a dog", "", [1])[0]
     assert made.shape == (64, 128, 3)
@@ -196,7 +196,7 @@ def test_roles_on_one_base_share_its_weights(scene: BriaScene, fill: BriaFill) -
     assert scene._model._plain.vae is fill._model._plain.vae
 
 
-def test_another_vae_takes_the_place_of_the_bases(folder: Path, tmp_path: Path) -> None:
+def test_another_vae_replaces_that_of_the_base(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "base" / "vae", tmp_path / "vae")
     file = tmp_path / "vae" / _CONTROLNET
     weights = load_file(file)
@@ -220,7 +220,7 @@ def test_a_cancelled_generation_ends_without_a_picture(fill: BriaFill) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (300, 403), (1, 40), (37, 1000)])
-def test_erasing_changes_the_hole_alone_at_any_size(
+def test_erasing_changes_only_the_hole_at_any_size(
     erase: BriaErase, height: int, width: int
 ) -> None:
     rgb = noise(0, height, width)
@@ -232,7 +232,7 @@ def test_erasing_changes_the_hole_alone_at_any_size(
     assert np.array_equal(erase.fill(rgb, hole), made)
 
 
-def test_what_is_to_be_avoided_does_not_reach_the_erased_hole(erase: BriaErase) -> None:
+def test_pixels_to_avoid_do_not_affect_the_erased_hole(erase: BriaErase) -> None:
     rgb, avoid = noise(0, 128, 128), square(128, 128, 80)
     other = rgb.copy()
     other[avoid] = 255
@@ -242,7 +242,7 @@ def test_what_is_to_be_avoided_does_not_reach_the_erased_hole(erase: BriaErase) 
     assert np.array_equal(again[avoid], other[avoid])
 
 
-def test_holes_far_apart_are_each_filled(erase: BriaErase) -> None:
+def test_distant_holes_are_each_filled(erase: BriaErase) -> None:
     rgb = noise(0, 400, 600)
     hole = square(400, 600, 10, 20)
     hole[350:380, 500:560] = True
@@ -253,24 +253,24 @@ def test_holes_far_apart_are_each_filled(erase: BriaErase) -> None:
 
 
 @pytest.mark.parametrize("size", [64, 500])
-def test_a_line_one_pixel_wide_is_told_to_the_model(
+def test_a_line_one_pixel_wide_is_in_the_mask_of_the_model(
     erase: BriaErase, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    told: list[Mask] = []
+    masks: list[Mask] = []
     generate = erase._model.generate
 
     def spy(rgb: Rgb, mask: Mask, *rest: Any) -> list[Rgb]:
-        told.append(mask)
+        masks.append(mask)
         return generate(rgb, mask, *rest)
 
     monkeypatch.setattr(erase._model, "generate", spy)
     hole = np.zeros((size, size), np.bool_)
     hole[size // 2 + 3, 4:-4] = True
     erase.fill(noise(0, size, size), hole)
-    assert told[0][::8, ::8].any(axis=0).mean() > 0.8
+    assert masks[0][::8, ::8].any(axis=0).mean() > 0.8
 
 
-def test_an_empty_hole_is_nothing_to_do(erase: BriaErase) -> None:
+def test_an_empty_hole_changes_nothing(erase: BriaErase) -> None:
     assert np.array_equal(erase.fill(noise(), np.zeros((64, 64), np.bool_)), noise())
 
 
@@ -279,7 +279,7 @@ def test_a_hole_with_nothing_around_it_is_refused(erase: BriaErase) -> None:
         erase.fill(noise(), square(), ~square())
 
 
-def test_a_controlnet_of_pictures_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_controlnet_that_reads_pictures_is_refused(folder: Path, tmp_path: Path) -> None:
     kind: Any = ControlNetModel
     config = kind.load_config(folder / "controlnet")
     network = kind.from_config({**config, "conditioning_channels": 3})
@@ -288,15 +288,13 @@ def test_a_controlnet_of_pictures_is_refused(folder: Path, tmp_path: Path) -> No
         BriaFill(folder / "base", tmp_path, None, DeviceConfig())
 
 
-def test_the_control_keeps_its_size_where_diffusers_would_reduce_it(fill: BriaFill) -> None:
+def test_the_control_image_is_not_reduced_as_diffusers_does(fill: BriaFill) -> None:
     embedding = fill._model._plain.controlnet.controlnet_cond_embedding
     assert embedding(torch.zeros(1, 5, 8, 8)).shape[-2:] == (8, 8)
 
 
 @pytest.mark.parametrize("part", ["controlnet", "base/unet", "lora"])
-def test_a_file_without_one_of_its_weights_is_named(
-    folder: Path, tmp_path: Path, part: str
-) -> None:
+def test_a_file_with_a_missing_weight_is_named(folder: Path, tmp_path: Path, part: str) -> None:
     shutil.copytree(folder, tmp_path / "bria")
     file = next((tmp_path / "bria" / part).glob("*.safetensors"))
     weights = load_file(file)

@@ -1,4 +1,4 @@
-"""A torch model, which is tried once more when memory runs out, is a few steps from its pipeline too."""
+"""Few of our own frames lie between a pipeline and a torch model, which is retried if memory runs out."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from scripts.route_calls import picture
 from tests.helpers.call_depth import traced_matting
 
 FRAMES, FILES = 4, 3
-"""Of our own from a pipeline's to its model's, both included."""
+"""Our own frames and files from the pipeline to its model, both included."""
 
 
 def test_few_frames_and_files_lie_between_pipeline_and_model(tmp_path: Path) -> None:

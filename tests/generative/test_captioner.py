@@ -1,4 +1,4 @@
-"""Captioning by transformers' real BLIP classes on a tiny random model."""
+"""Captioning by transformers' real BLIP classes with a tiny random model."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_different_pictures_get_different_captions(captioner: Captioner) -> None
     assert captioner.caption(flat[0]) != captioner.caption(flat[1])
 
 
-def test_the_same_picture_gets_the_same_caption_whatever_runs_beside_it(
+def test_the_same_picture_gets_the_same_caption_during_other_calls(
     captioner: Captioner,
 ) -> None:
     pictures = [noise(seed) for seed in range(6)]
@@ -81,7 +81,7 @@ def test_a_picture_of_any_size_gets_a_caption(
         ("", ""),
     ],
 )
-def test_what_the_model_says_becomes_a_sentence(text: str, caption: str) -> None:
+def test_the_output_of_the_model_is_cleaned(text: str, caption: str) -> None:
     assert sentence(text) == caption
 
 
@@ -103,7 +103,7 @@ def test_a_missing_weight_is_an_error_not_a_random_number(tmp_path: Path) -> Non
         Captioner(tmp_path, DeviceConfig())
 
 
-def test_a_pointer_in_place_of_the_weights_is_named(tmp_path: Path) -> None:
+def test_a_git_lfs_pointer_instead_of_weights_is_named(tmp_path: Path) -> None:
     make_tiny(tmp_path)
     (tmp_path / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(BadWeightsError, match=r"model\.safetensors"):

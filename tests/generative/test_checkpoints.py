@@ -1,4 +1,4 @@
-"""Weight files that are missing, broken or of another model are refused by name."""
+"""Weight files that are missing, broken or of another model: the error names the file."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
         (b"not weights at all", "cannot be read"),
     ],
 )
-def test_a_file_that_holds_no_weights_is_refused(
+def test_a_file_without_weights_is_refused(
     tmp_path: Path, name: str, content: bytes | None, why: str
 ) -> None:
     file = tmp_path / name
@@ -72,13 +72,13 @@ def test_tensors_that_do_not_fit_are_named(
     change: dict[str, torch.Tensor | None], why: str
 ) -> None:
     state = {**nn.Linear(3, 2).state_dict(), **change}
-    given = {name: value for name, value in state.items() if value is not None}
+    tensors = {name: value for name, value in state.items() if value is not None}
     with pytest.raises(BadWeightsError, match=why) as refused:
-        load_strictly(nn.Linear(3, 2), given, Path("x.safetensors"))
+        load_strictly(nn.Linear(3, 2), tensors, Path("x.safetensors"))
     assert "x.safetensors" in str(refused.value)
 
 
-def test_weights_in_half_precision_are_cast_to_the_modules_own() -> None:
+def test_weights_in_half_precision_are_cast_to_the_type_of_the_module() -> None:
     state = {name: value.half() for name, value in nn.Linear(3, 2).state_dict().items()}
     module = nn.Linear(3, 2)
     load_strictly(module, state, Path("x.safetensors"))
@@ -86,7 +86,7 @@ def test_weights_in_half_precision_are_cast_to_the_modules_own() -> None:
     assert torch.equal(module.weight, state["weight"].float())
 
 
-def test_what_is_no_torchscript_archive_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_torchscript_archive_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "model.pt"
     torch.save({"weight": torch.ones(1)}, file)
     with pytest.raises(BadWeightsError, match=r"model\.pt cannot be read"):

@@ -1,4 +1,4 @@
-"""The shared ground of diffusers pipelines: strict loading, literal long prompts, generators, views."""
+"""Code shared by all diffusers pipelines: strict loading, long prompts, generators, views."""
 
 import dataclasses
 import json
@@ -49,7 +49,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(tiny: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny repository to spoil."""
+    """A copy of the tiny repository that a test may damage."""
     shutil.copytree(tiny, tmp_path / "copy")
     return tmp_path / "copy"
 
@@ -63,7 +63,7 @@ def test_tiny_repositories_are_always_the_same(tiny: Path, tmp_path: Path) -> No
         assert (tmp_path / file).read_bytes() == (tiny / file).read_bytes(), file
 
 
-def test_making_a_tiny_repository_leaves_the_global_random_state_alone(tmp_path: Path) -> None:
+def test_making_a_tiny_repository_does_not_change_the_global_random_state(tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -98,14 +98,14 @@ def test_a_truncated_file_is_an_error_that_names_it(copied: Path, name: str) -> 
         SdxlFill(copied, CPU)
 
 
-def test_a_key_too_many_is_an_error(copied: Path) -> None:
+def test_an_extra_key_is_an_error(copied: Path) -> None:
     weights = load_file(copied / WEIGHTS[0])
     save_file({**weights, "of.another.model": torch.zeros(1)}, copied / WEIGHTS[0])
     with pytest.raises(BadWeightsError, match=r"of\.another\.model"):
         SdxlFill(copied, CPU)
 
 
-def test_a_pointer_in_place_of_weights_is_an_error_that_names_it(copied: Path) -> None:
+def test_a_git_lfs_pointer_instead_of_weights_is_an_error_that_names_it(copied: Path) -> None:
     (copied / WEIGHTS[0]).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     with pytest.raises(BadWeightsError, match=WEIGHTS[0]):
         SdxlFill(copied, CPU)
@@ -141,7 +141,9 @@ def test_half_precision_files_are_found(copied: Path) -> None:
     assert made[0].shape == RGB.shape
 
 
-def test_concurrent_loads_leave_torch_as_it_was(tiny: Path, tmp_path: Path) -> None:
+def test_concurrent_loads_do_not_change_global_settings_of_torch(
+    tiny: Path, tmp_path: Path
+) -> None:
     before = torch.linspace
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:
@@ -178,23 +180,23 @@ def test_short_prompts_are_encoded_as_the_pipeline_itself_does(tiny: Path) -> No
         assert torch.allclose(ours[name], expected, atol=1e-5), name
 
 
-def test_an_empty_negative_prompt_is_what_the_model_was_trained_with(tiny: Path) -> None:
+def test_an_empty_negative_prompt_is_zeros_as_in_training(tiny: Path) -> None:
     pipe = shared_pipeline(tiny, CPU)._plain
     assert pipe.config.force_zeros_for_empty_prompt
-    given = diffusion.encode_prompts(pipe, CPU, "a cat", "", 1)
-    assert not given["negative_prompt_embeds"].any()
-    assert not given["negative_pooled_prompt_embeds"].any()
+    embeddings = diffusion.encode_prompts(pipe, CPU, "a cat", "", 1)
+    assert not embeddings["negative_prompt_embeds"].any()
+    assert not embeddings["negative_pooled_prompt_embeds"].any()
 
 
-def test_a_long_negative_prompt_meets_a_short_prompt(tiny: Path) -> None:
+def test_a_negative_prompt_may_be_longer_than_the_prompt(tiny: Path) -> None:
     pipe = shared_pipeline(tiny, CPU)._plain
-    given = diffusion.encode_prompts(pipe, CPU, "a cat", "ugly, " * 50, 1)
-    assert given["prompt_embeds"].shape == given["negative_prompt_embeds"].shape
-    assert given["prompt_embeds"].shape[1] > 77
+    embeddings = diffusion.encode_prompts(pipe, CPU, "a cat", "ugly, " * 50, 1)
+    assert embeddings["prompt_embeds"].shape == embeddings["negative_prompt_embeds"].shape
+    assert embeddings["prompt_embeds"].shape[1] > 77
 
 
 @pytest.mark.parametrize("text", ['(a cat)++ ("b", "c").and()', "((((", 'a "cat".swap(dog)', "\\"])
-def test_prompt_syntax_of_the_library_is_read_as_text(tiny: Path, text: str) -> None:
+def test_weighting_syntax_in_a_prompt_is_plain_text(tiny: Path, text: str) -> None:
     pipe = shared_pipeline(tiny, CPU)._plain
     with torch.no_grad():
         ours = diffusion.encode_prompts(pipe, CPU, text, None, 1)
@@ -202,13 +204,13 @@ def test_prompt_syntax_of_the_library_is_read_as_text(tiny: Path, text: str) -> 
     assert torch.allclose(ours["prompt_embeds"], theirs, atol=1e-5)
 
 
-def test_prompts_are_bounded(tiny: Path) -> None:
+def test_the_length_of_prompts_is_limited(tiny: Path) -> None:
     pipe = shared_pipeline(tiny, CPU)._plain
-    given = diffusion.encode_prompts(pipe, CPU, "x" * 20_000, None, 1)
-    assert 4000 < given["prompt_embeds"].shape[1] < 4400
+    embeddings = diffusion.encode_prompts(pipe, CPU, "x" * 20_000, None, 1)
+    assert 4000 < embeddings["prompt_embeds"].shape[1] < 4400
 
 
-def test_the_tail_of_a_long_prompt_matters(tiny: Path) -> None:
+def test_the_end_of_a_long_prompt_has_an_effect(tiny: Path) -> None:
     fill = SdxlFill(tiny, CPU)
     start = "a very long description of a garden with a great many flowers in it, " * 3
     first, second = (
@@ -218,7 +220,7 @@ def test_the_tail_of_a_long_prompt_matters(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(("strength", "steps"), [(0.99, 2), (0.3, 2), (0.01, 4), (1.0, 1)])
-def test_a_strength_always_leaves_a_step(strength: float, steps: int) -> None:
+def test_any_strength_runs_at_least_one_step(strength: float, steps: int) -> None:
     assert int(diffusion.steps_for(strength, steps) * strength) >= 1
 
 
@@ -241,7 +243,7 @@ def test_a_view_shares_its_weights_but_not_its_modules() -> None:
     assert view[1].running_mean is model[1].running_mean
 
 
-def test_a_caller_who_leaves_stops_a_generation_and_no_other(tiny: Path) -> None:
+def test_a_caller_that_disconnects_stops_only_its_own_generation(tiny: Path) -> None:
     fill = SdxlFill(tiny, CPU)
     with deadline_scope(Deadline()) as deadline:
         fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1])

@@ -1,4 +1,4 @@
-"""Face editing on a tiny SDXL: what actions mean, where they happen, and what stays."""
+"""Face editing with a tiny SDXL: prompts of the actions, their regions, and unchanged pixels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -65,7 +65,7 @@ RANGES = {
 
 
 def marks(scale: float = 1.0) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Give 68 points of an upright face: eyes at (36, 40) and (60, 40), chin at (48, 90), scaled."""
+    """Return 68 points of an upright face: eyes at (36, 40) and (60, 40), chin at (48, 90), scaled."""
     angle = np.linspace(np.pi, 0, 17)
     jaw = np.stack([48 + 28 * np.cos(angle), 42 + 48 * np.sin(angle)], axis=1)
     brows = np.stack([np.r_[28:44:5j, 52:68:5j], np.full(10, 32)], axis=1)
@@ -97,7 +97,7 @@ def editing(tmp_path_factory: pytest.TempPathFactory) -> SdxlFaceEditing:
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_every_word_is_a_change_of_its_own(name: str) -> None:
+def test_every_word_is_a_different_change(name: str) -> None:
     changes = [changes_for(UPRIGHT, {name: word}) for word in WORDS[name]]
     assert all(len(one) == 1 for one in changes)
     assert len({one[0].prompt for one in changes}) == len(WORDS[name])
@@ -122,13 +122,13 @@ def test_larger_numbers_change_more(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, (low, _) in RANGES.items() if low < 0])
-def test_the_two_ends_of_a_range_are_two_changes(name: str) -> None:
+def test_the_two_ends_of_a_range_are_different_changes(name: str) -> None:
     low, high = (changes_for(UPRIGHT, {name: float(end)})[0].prompt for end in RANGES[name])
     assert low != high
 
 
 @pytest.mark.parametrize(("name", "count"), [("glasses", 7), ("haircolor", 5)])
-def test_whole_numbers_are_kinds(name: str, count: int) -> None:
+def test_each_whole_number_is_a_different_change(name: str, count: int) -> None:
     assert len({changes_for(UPRIGHT, {name: kind})[0].prompt for kind in range(count)}) == count
 
 
@@ -139,19 +139,19 @@ def test_hair_colours_have_the_order_of_their_words() -> None:
         )
 
 
-def test_age_starts_from_the_age_that_is_known() -> None:
+def test_age_starts_from_the_known_age() -> None:
     old = Face(UPRIGHT.rect, NO_MARKS, 1, 0, 0, age=(58, 100))
     assert "79 years old" not in changes_for(UPRIGHT, {"age": 1.0})[0].prompt
     assert "83 years old" in changes_for(old, {"age": 1.0})[0].prompt
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_a_word_that_is_not_there_is_refused(name: str) -> None:
+def test_an_unknown_word_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="nonsense"):
         changes_for(UPRIGHT, {name: "nonsense"})
 
 
-def test_an_action_that_is_not_there_is_refused() -> None:
+def test_an_unknown_action_is_refused() -> None:
     with pytest.raises(ValueError, match="wings"):
         changes_for(UPRIGHT, {"wings": "two"})
 
@@ -168,10 +168,10 @@ def test_an_action_that_is_not_there_is_refused() -> None:
         ("skin", "eyes", "hair"),
     ],
 )
-def test_regions_lie_where_they_are_named_for(
+def test_regions_are_at_the_named_parts_of_the_face(
     face: Face, region: Region, inside: str, outside: str
 ) -> None:
-    # Drawn on a crop with room around, as the fade at its borders is not what is tested.
+    # The crop has a wide margin, because the fade at its borders is not tested here.
     room = 60
     roomy = Face(
         (face.rect[0] + room, face.rect[1] + room, *face.rect[2:]),
@@ -187,7 +187,7 @@ def test_regions_lie_where_they_are_named_for(
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_masks_are_soft_and_leave_the_borders_of_the_crop(region: Region) -> None:
+def test_masks_are_soft_and_zero_at_the_borders_of_the_crop(region: Region) -> None:
     mask = soft_mask(UPRIGHT, [region], 96, 96)
     assert mask.dtype == np.float32
     assert 0 <= mask.min() <= mask.max() <= 1
@@ -198,10 +198,10 @@ def test_masks_are_soft_and_leave_the_borders_of_the_crop(region: Region) -> Non
     assert not mask[:, -1].any()
 
 
-def test_regions_turn_with_the_head() -> None:
+def test_regions_rotate_with_the_head() -> None:
     face = Face((100, 100, 100, 100), NO_MARKS, 1, 0, roll=90)
     mask = soft_mask(face, ["lower"], 300, 300)
-    # A head that leans clockwise by 90 degrees has its chin on the left.
+    # A head rotated clockwise by 90 degrees has its chin on the left.
     across = (mask * np.arange(300)).sum() / mask.sum()
     down = (mask * np.arange(300)[:, None]).sum() / mask.sum()
     assert across < 120
@@ -217,7 +217,7 @@ def test_a_face_outside_the_crop_or_without_size_is_no_error(
     assert np.array_equal(changed[alpha == 0], RGB[alpha == 0])
 
 
-def test_the_change_has_the_crops_size_and_stays_within_its_region(
+def test_the_change_has_the_size_of_the_crop_and_stays_in_its_region(
     editing: SdxlFaceEditing,
 ) -> None:
     rgb = RGB.copy()
@@ -234,13 +234,13 @@ def test_the_change_has_the_crops_size_and_stays_within_its_region(
     assert not np.array_equal(changed, RGB)
 
 
-def test_actions_that_change_nothing_leave_the_crop_as_it_is(editing: SdxlFaceEditing) -> None:
+def test_actions_without_a_change_return_the_crop(editing: SdxlFaceEditing) -> None:
     changed, alpha = editing.edit_face(RGB, UPRIGHT, {"age": 0.0, "diversity": "original"}, 1)
     assert np.array_equal(changed, RGB)
     assert not alpha.any()
 
 
-def test_a_seed_gives_its_picture_again_and_another_another(editing: SdxlFaceEditing) -> None:
+def test_a_seed_repeats_its_picture_and_another_seed_does_not(editing: SdxlFaceEditing) -> None:
     first, again, other = (
         editing.edit_face(RGB, UPRIGHT, {"expression": "happy"}, seed)[0] for seed in (1, 1, 2)
     )
@@ -248,7 +248,7 @@ def test_a_seed_gives_its_picture_again_and_another_another(editing: SdxlFaceEdi
     assert not np.array_equal(first, other)
 
 
-def test_several_actions_touch_the_union_of_their_regions(editing: SdxlFaceEditing) -> None:
+def test_several_actions_change_the_union_of_their_regions(editing: SdxlFaceEditing) -> None:
     both = {"glasses": "heavy", "Beard": "full"}
     _, alpha = editing.edit_face(RGB, UPRIGHT, both, 1)
     for name, word in both.items():
@@ -257,10 +257,10 @@ def test_several_actions_touch_the_union_of_their_regions(editing: SdxlFaceEditi
 
 
 @pytest.mark.parametrize("strongest", [True, False])
-def test_changes_of_different_strengths_lie_above_one_another(
+def test_changes_of_different_strengths_are_applied_in_order(
     editing: SdxlFaceEditing, monkeypatch: pytest.MonkeyPatch, strongest: bool
 ) -> None:
-    # A stand-in that paints each change plain tells what reaches the crop, and in which order.
+    # A fake paints each change in one colour, which shows the changes and their order.
     painted: list[tuple[float, int]] = []
 
     def paint(rgb: Any, hole: Any, prompt: str, avoid: str, seeds: Any, recipe: Any) -> Any:

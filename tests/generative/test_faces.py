@@ -1,4 +1,4 @@
-"""Face analysis by OpenCV's real detector class on a tiny ONNX file that takes white squares for faces."""
+"""Face analysis by OpenCV's real detector class with a tiny ONNX file that detects white squares."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,14 +29,14 @@ def faces(folder: Path) -> YuNetFaces:
 
 
 def picture(*corners: tuple[int, int], side: int = 32, size: tuple[int, int] = (320, 256)) -> Rgb:
-    """A black picture, width x height, with white squares at these corners."""
+    """Return a black picture with white squares at these corners; `size` is width, height."""
     rgb = np.zeros((size[1], size[0], 3), np.uint8)
     for x, y in corners:
         rgb[y : y + side, x : x + side] = 255
     return rgb
 
 
-def test_a_face_is_found_where_it_is(faces: YuNetFaces) -> None:
+def test_a_face_is_found_at_its_position(faces: YuNetFaces) -> None:
     (face,) = faces.analyse(picture((128, 64)))
     assert face.rect == pytest.approx((112, 48, 64, 64), abs=0.01)
     assert face.landmarks.shape == (5, 2)
@@ -46,7 +46,7 @@ def test_a_face_is_found_where_it_is(faces: YuNetFaces) -> None:
     assert (face.yaw, face.roll) == (0, 0)
 
 
-def test_faces_of_a_large_picture_are_in_its_own_pixels(faces: YuNetFaces) -> None:
+def test_boxes_are_in_pixels_of_the_original_picture(faces: YuNetFaces) -> None:
     (face,) = faces.analyse(picture((288, 96), side=96, size=(3840, 1920)))
     assert face.rect == pytest.approx((240, 48, 192, 192), abs=0.5)
     assert face.landmarks[1] == pytest.approx((384, 96), abs=0.5)
@@ -58,8 +58,8 @@ def test_a_face_that_fills_a_large_picture_is_found_once(faces: YuNetFaces) -> N
     assert found[0].rect == pytest.approx((672, 288, 384, 384), abs=0.5)
 
 
-def test_faces_come_largest_first(faces: YuNetFaces) -> None:
-    # The small one is seen in the larger copy alone, the large one whole in the smaller copy alone.
+def test_the_largest_face_is_first(faces: YuNetFaces) -> None:
+    # The small face is detected only in the larger copy, the large one only in the smaller copy.
     rgb = picture((768, 384), side=192, size=(1920, 1920))
     rgb[1440:1488, 192:240] = 255
     areas = [face.rect[2] * face.rect[3] for face in faces.analyse(rgb)]
@@ -67,38 +67,38 @@ def test_faces_come_largest_first(faces: YuNetFaces) -> None:
     assert areas == sorted(areas, reverse=True)
 
 
-def test_never_more_than_64_faces(faces: YuNetFaces) -> None:
+def test_there_are_at_most_64_faces(faces: YuNetFaces) -> None:
     corners = [(x, y) for x in range(0, 1280, 96) for y in range(0, 1280, 96)]
     assert len(faces.analyse(picture(*corners, size=(1280, 1280)))) == 64
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 700, 3), (700, 1, 3), (33, 7, 3)])
-def test_a_picture_of_any_size_without_faces_gives_none(
+def test_a_picture_without_faces_of_any_size_has_none(
     faces: YuNetFaces, shape: tuple[int, int, int]
 ) -> None:
     assert faces.analyse(np.zeros(shape, np.uint8)) == []
 
 
-def test_channels_reach_the_attributes_as_rgb(faces: YuNetFaces) -> None:
+def test_the_attribute_model_gets_rgb_channels(faces: YuNetFaces) -> None:
     white, red = picture((128, 64)), picture((128, 64))
     red[..., 0] = np.maximum(red[..., 0], 90)
     assert [face.gender for face in faces.analyse(white)] == ["Female"]
     assert [face.gender for face in faces.analyse(red)] == ["Male"]
 
 
-def test_age_and_gender_are_told_with_how_sure_they_are(faces: YuNetFaces) -> None:
+def test_age_and_gender_have_their_probabilities(faces: YuNetFaces) -> None:
     (face,) = faces.analyse(picture((128, 64)))
     assert face.age == (20, 29)
     assert face.gender_probability is not None
     assert 0.8 <= face.gender_probability <= 1
 
 
-def test_without_attributes_nothing_is_guessed(folder: Path) -> None:
+def test_without_an_attribute_model_age_and_gender_are_unknown(folder: Path) -> None:
     (face,) = YuNetFaces(folder / "yunet.onnx", None, DeviceConfig()).analyse(picture((128, 64)))
     assert (face.age, face.gender, face.gender_probability) == (None, None, None)
 
 
-def test_the_picture_is_left_as_it_was(faces: YuNetFaces) -> None:
+def test_the_picture_is_not_modified(faces: YuNetFaces) -> None:
     rgb = picture((128, 64))
     before = rgb.copy()
     faces.analyse(rgb)
@@ -128,7 +128,7 @@ def test_a_broken_file_is_named(folder: Path, tmp_path: Path, name: str, content
         YuNetFaces(tmp_path / "yunet.onnx", tmp_path / "fairface.onnx", DeviceConfig())
 
 
-def test_the_files_in_each_others_place_are_refused(folder: Path) -> None:
+def test_swapped_files_are_refused(folder: Path) -> None:
     with pytest.raises(BadWeightsError, match="fairface"):
         YuNetFaces(folder / "fairface.onnx", None, DeviceConfig())
     with pytest.raises(BadWeightsError, match="yunet"):
@@ -136,7 +136,7 @@ def test_the_files_in_each_others_place_are_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("degrees", [-40, -10, 0, 25, 60])
-def test_roll_is_the_angle_that_a_head_was_turned_by(degrees: float) -> None:
+def test_roll_is_the_angle_of_rotation(degrees: float) -> None:
     upright = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float32)
     turn = cv2.getRotationMatrix2D((50, 50), -degrees, 1)
     turned = np.concatenate([upright, np.ones((5, 1), np.float32)], axis=1) @ turn.T
@@ -145,7 +145,7 @@ def test_roll_is_the_angle_that_a_head_was_turned_by(degrees: float) -> None:
 
 
 @pytest.mark.parametrize("degrees", [-50, -15, 0, 30])
-def test_yaw_is_the_angle_of_a_head_of_canonical_proportions(degrees: float) -> None:
+def test_yaw_is_the_angle_of_a_canonical_head(degrees: float) -> None:
     head = np.array(
         [[-3.151, 0, 3.466], [3.151, 0, 3.466], [0, 3, 7.476], [-2.5, 6, 4], [2.5, 6, 4]]
     )

@@ -1,6 +1,6 @@
-"""The results of profile `tiny` are what they were, within what processors differ by.
+"""The results of profile `tiny` have not changed, except for differences between processors.
 
-`scripts/test tests/generative/test_golden.py --renew-golden` keeps them as they are now.
+`scripts/test tests/generative/test_golden.py --renew-golden` stores the new ones.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.golden.kept import GOLDEN, check
 from tests.helpers.program import real_app
 
 
-def test_results_are_what_they_were(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+def test_results_have_not_changed(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     app = real_app("tiny", tmp_path / "data")
     with TestClient(app) as client:
         renew = bool(pytestconfig.getoption("renew_golden"))

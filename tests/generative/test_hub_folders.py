@@ -1,4 +1,4 @@
-"""Repositories fetched with the hub's own client from a stand-in on loopback."""
+"""Repositories fetched with the hub's own client from a fake hub on loopback."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ BODY = bytes(range(256)) * 64
 
 
 @dataclass
-class HubStandIn:
-    """The parts of the hub that `model_info` and `snapshot_download` ask: commits of one repository."""
+class FakeHub:
+    """The parts of a hub that `model_info` and `snapshot_download` use: commits of one repository."""
 
     commits: dict[str, dict[str, bytes]]
     main: str = FIRST
     gated: bool = False
     lied: dict[str, str] = field(default_factory=dict)
-    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     url: str = ""
 
     def info(self, commit: str) -> dict[str, Any]:
@@ -54,14 +54,14 @@ class HubStandIn:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     files = {
         "config.json": b"{}",
         "unet/w.safetensors": BODY,
         "README.md": b"read me",
         "w.bin": b"a pickle",
     }
-    made = HubStandIn({FIRST: files, SECOND: {"config.json": b'{"v": 2}', "new.safetensors": BODY}})
+    made = FakeHub({FIRST: files, SECOND: {"config.json": b'{"v": 2}', "new.safetensors": BODY}})
 
     class Handler(BaseHTTPRequestHandler):
         def _commit(self, revision: str) -> str | None:
@@ -71,7 +71,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
         def _answer(self) -> tuple[int, bytes, dict[str, str]]:
             path = unquote(urlsplit(self.path).path)
             token = self.headers.get("Authorization")
-            made.asked.append((self.command, path, token))
+            made.requests.append((self.command, path, token))
             if made.gated and token != "Bearer hf_mine":
                 return 401, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "ask first"}
             parts = path.strip("/").split("/")
@@ -117,10 +117,10 @@ Fetch = Callable[..., str]
 
 
 @pytest.fixture
-def fetch(hub: HubStandIn, tmp_path: Path) -> Fetch:
-    """Fetch a folder into `tmp_path` as a process of its own would: the client reads its settings once.
+def fetch(hub: FakeHub, tmp_path: Path) -> Fetch:
+    """A function that fetches a folder into `tmp_path` in a separate process; returns the error or "".
 
-    Gives what was wrong, empty for nothing.
+    A separate process, because the client reads its settings only once.
     """
     code = """
 import sys
@@ -187,9 +187,7 @@ def files_in(folder: Path) -> set[str]:
     }
 
 
-def test_the_files_of_a_card_are_fetched_and_no_others(
-    hub: HubStandIn, fetch: Fetch, tmp_path: Path
-) -> None:
+def test_only_the_files_of_a_card_are_fetched(hub: FakeHub, fetch: Fetch, tmp_path: Path) -> None:
     assert fetch(FIRST) == ""
     folder = tmp_path / "org--net"
     assert files_in(folder) == {"config.json", "unet/w.safetensors", MANIFEST}
@@ -198,8 +196,8 @@ def test_the_files_of_a_card_are_fetched_and_no_others(
     assert WeightsCache(tmp_path).pins() == {}
 
 
-def test_an_open_revision_is_pinned_at_the_first_fetch_and_kept(
-    hub: HubStandIn, fetch: Fetch, tmp_path: Path
+def test_an_open_revision_is_pinned_at_the_first_fetch(
+    hub: FakeHub, fetch: Fetch, tmp_path: Path
 ) -> None:
     assert fetch() == ""
     assert WeightsCache(tmp_path).pins() == {"org/net": FIRST}
@@ -210,16 +208,14 @@ def test_an_open_revision_is_pinned_at_the_first_fetch_and_kept(
     assert (tmp_path / "org--net" / "config.json").read_bytes() == b"{}"
 
 
-def test_what_is_there_needs_no_network(hub: HubStandIn, fetch: Fetch, tmp_path: Path) -> None:
+def test_existing_files_need_no_network(hub: FakeHub, fetch: Fetch, tmp_path: Path) -> None:
     assert fetch() == ""
-    hub.asked.clear()
+    hub.requests.clear()
     assert fetch() == ""
-    assert hub.asked == []
+    assert hub.requests == []
 
 
-def test_another_revision_replaces_the_files_of_the_first(
-    hub: HubStandIn, fetch: Fetch, tmp_path: Path
-) -> None:
+def test_another_revision_replaces_the_files(hub: FakeHub, fetch: Fetch, tmp_path: Path) -> None:
     assert fetch(FIRST) == ""
     assert "commit" in str(WeightsCache(tmp_path).problem(part(SECOND)))
     assert fetch(SECOND) == ""
@@ -227,8 +223,8 @@ def test_another_revision_replaces_the_files_of_the_first(
     assert WeightsCache(tmp_path).problem(part(SECOND), thorough=True) is None
 
 
-def test_a_truncated_file_is_seen_before_loading_and_fetched_again(
-    hub: HubStandIn, fetch: Fetch, tmp_path: Path
+def test_a_truncated_file_is_found_before_loading_and_fetched_again(
+    hub: FakeHub, fetch: Fetch, tmp_path: Path
 ) -> None:
     assert fetch(FIRST) == ""
     damaged = tmp_path / "org--net" / "unet" / "w.safetensors"
@@ -240,8 +236,8 @@ def test_a_truncated_file_is_seen_before_loading_and_fetched_again(
     assert damaged.read_bytes() == BODY
 
 
-def test_an_altered_file_of_the_right_size_is_found_by_verifying_and_fetched_again(
-    hub: HubStandIn, fetch: Fetch, tmp_path: Path
+def test_a_changed_file_of_the_right_size_is_found_by_verify_and_fetched_again(
+    hub: FakeHub, fetch: Fetch, tmp_path: Path
 ) -> None:
     assert fetch(FIRST) == ""
     (tmp_path / "org--net" / "unet" / "w.safetensors").write_bytes(bytes(len(BODY)))
@@ -251,16 +247,16 @@ def test_an_altered_file_of_the_right_size_is_found_by_verifying_and_fetched_aga
     assert WeightsCache(tmp_path).verify({MATTING: card}) == {"org--net": None}
 
 
-def test_a_file_that_is_not_what_the_hub_lists_is_refused(
-    hub: HubStandIn, fetch: Fetch, tmp_path: Path
+def test_a_file_that_differs_from_the_hubs_list_is_refused(
+    hub: FakeHub, fetch: Fetch, tmp_path: Path
 ) -> None:
     hub.lied["unet/w.safetensors"] = "0" * 64
     assert "unet/w.safetensors: SHA-256" in fetch(FIRST)
     assert WeightsCache(tmp_path).problem(part(FIRST)) == "not fetched to the end"
 
 
-def test_a_gated_repository_tells_what_to_do_and_opens_to_the_token(
-    hub: HubStandIn, fetch: Fetch
+def test_the_error_of_a_gated_repository_says_what_to_do_and_a_token_opens_it(
+    hub: FakeHub, fetch: Fetch
 ) -> None:
     hub.gated = True
     refusal = fetch(FIRST, gated=True)
@@ -268,9 +264,9 @@ def test_a_gated_repository_tells_what_to_do_and_opens_to_the_token(
     assert fetch(FIRST, gated=True, token="hf_mine") == ""
 
 
-def test_code_is_fetched_at_a_commit_only(hub: HubStandIn, fetch: Fetch) -> None:
+def test_remote_code_needs_a_commit(hub: FakeHub, fetch: Fetch) -> None:
     assert "pinned commit" in fetch(remote=True)
-    assert hub.asked == []
+    assert hub.requests == []
     assert fetch(FIRST, remote=True) == ""
 
 
@@ -278,8 +274,8 @@ def test_code_is_fetched_at_a_commit_only(hub: HubStandIn, fetch: Fetch) -> None
     ("revision", "patterns", "reason"),
     [("3" * 40, ("*",), "could not be fetched"), (FIRST, ("*.onnx",), "has no file like")],
 )
-def test_what_the_hub_has_not_is_told(
-    hub: HubStandIn, fetch: Fetch, revision: str, patterns: tuple[str, ...], reason: str
+def test_missing_revisions_and_files_are_reported(
+    hub: FakeHub, fetch: Fetch, revision: str, patterns: tuple[str, ...], reason: str
 ) -> None:
     text = fetch(revision, patterns)
     assert "org/net" in text

@@ -1,4 +1,4 @@
-"""Inpainting with LaMa: only the hole changes, in a crop of bounded size."""
+"""Inpainting with LaMa: only the hole changes, in a crop of limited size."""
 
 import zipfile
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give weights of the real network: its size is fixed, 51 million numbers."""
+    """Weights of the real network, which has a fixed size of 51 million numbers."""
     folder = tmp_path_factory.mktemp("lama")
     torch.manual_seed(0)
     save_file(LamaNetwork(in_nc=4, out_nc=3).state_dict(), folder / "lama.safetensors")
@@ -62,7 +62,7 @@ def test_only_the_hole_changes_at_any_size(
     assert np.array_equal(rgb, before)
 
 
-def test_what_lies_in_the_hole_does_not_matter(file: Path, photo: Photo) -> None:
+def test_the_content_of_the_hole_has_no_effect(file: Path, photo: Photo) -> None:
     rgb = photo("coffee").rgb[:150, :200]
     hole = holed((150, 200), (40, 90, 60, 120))
     other = rgb.copy()
@@ -71,7 +71,7 @@ def test_what_lies_in_the_hole_does_not_matter(file: Path, photo: Photo) -> None
     assert np.array_equal(model.fill(rgb, hole)[hole], model.fill(other, hole)[hole])
 
 
-def test_what_is_to_be_avoided_is_not_drawn_on(file: Path, photo: Photo) -> None:
+def test_pixels_to_avoid_have_no_effect(file: Path, photo: Photo) -> None:
     rgb = photo("coffee").rgb[:150, :200]
     hole, avoid = holed((150, 200), (40, 90, 60, 120)), holed((150, 200), (20, 120, 130, 160))
     other = rgb.copy()
@@ -83,18 +83,18 @@ def test_what_is_to_be_avoided_is_not_drawn_on(file: Path, photo: Photo) -> None
     assert not np.array_equal(ours, model.fill(rgb, hole))
 
 
-def test_a_picture_without_a_hole_is_given_back(file: Path, photo: Photo) -> None:
+def test_a_picture_without_a_hole_is_returned(file: Path, photo: Photo) -> None:
     rgb = photo("coffee").rgb[:40, :40]
     assert np.array_equal(Lama(file).fill(rgb, np.zeros((40, 40), np.bool_)), rgb)
 
 
-def test_nothing_to_draw_on_is_told(file: Path) -> None:
+def test_a_hole_without_surroundings_is_an_error(file: Path) -> None:
     hole = holed((20, 20), (0, 20, 0, 10))
     with pytest.raises(NothingToCopyError):
         Lama(file).fill(np.zeros((20, 20, 3), np.uint8), hole, ~hole)
 
 
-def test_the_network_sees_a_crop_of_bounded_size(
+def test_the_network_gets_a_crop_of_limited_size(
     file: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lama, "_PIXELS", 100 * 100)
@@ -110,7 +110,7 @@ def test_the_network_sees_a_crop_of_bounded_size(
     shape = rgb.shape[0], rgb.shape[1]
     hole = holed(shape, (10, 60, 10, 70), (200, 420, 200, 400))
     out = model.fill(rgb, hole)
-    assert len(seen) == 2, "holes far from each other are filled apart"
+    assert len(seen) == 2, "distant holes are filled separately"
     assert max(seen) <= 100 * 100
     assert np.array_equal(out[~hole], rgb[~hole])
 
@@ -136,11 +136,11 @@ def test_the_same_input_gives_the_same_output_from_the_first_call_on(
     assert all(np.array_equal(outs[0], out) for out in outs)
 
 
-def test_the_published_archives_interface_is_kept(file: Path) -> None:
+def test_the_tiny_archive_has_the_interface_of_the_published_one(file: Path) -> None:
     """Picture 0..1 and a mask of whole numbers, marked where above 0, sides multiples of 8."""
     model, seen = Lama(file), []
     with model._module.on_device() as network:
-        network.register_forward_pre_hook(lambda _, given: seen.append(given))
+        network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     model.fill(np.full((30, 50, 3), 255, np.uint8), holed((30, 50), (5, 10, 5, 10)))
     ((pixels, mask),) = seen
     assert pixels.shape == (1, 3, 32, 56)
@@ -163,7 +163,7 @@ def test_plain_weights_load_in_evaluation_mode_and_float32(plain: Path) -> None:
     assert np.array_equal(out, model.fill(rgb, hole))
 
 
-def test_a_file_that_is_no_lama_is_named(tmp_path: Path, file: Path) -> None:
+def test_a_file_of_another_model_is_named(tmp_path: Path, file: Path) -> None:
     missing, other, broken = (tmp_path / name for name in ("no.pt", "x.safetensors", "cut.pt"))
     save_file({"weight": torch.zeros(2)}, other)
     broken.write_bytes(file.read_bytes()[: file.stat().st_size // 2])

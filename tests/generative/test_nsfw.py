@@ -1,4 +1,4 @@
-"""Moderation with an image classifier in hub layout."""
+"""Moderation with an image classifier from a hub folder."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def label(folder: Path, *names: str) -> None:
-    """Give the classes other names, and as many outputs as there are."""
+    """Rename the classes, and change the number of outputs to match."""
     file = folder / "config.json"
     config = json.loads(file.read_text())
     config["id2label"] = {str(i): name for i, name in enumerate(names)}
@@ -51,7 +51,7 @@ def test_a_score_is_a_probability(folder: Path, shape: tuple[int, int]) -> None:
     assert np.array_equal(rgb, before)
 
 
-def test_the_unsafe_label_is_told_by_its_name_not_its_place(folder: Path, photo: Photo) -> None:
+def test_the_unsafe_label_is_found_by_name_not_by_position(folder: Path, photo: Photo) -> None:
     rgb = photo("coffee").rgb
     one = NsfwClassifier(folder).score(rgb)["nsfw"]
     file = folder / "config.json"
@@ -62,7 +62,7 @@ def test_the_unsafe_label_is_told_by_its_name_not_its_place(folder: Path, photo:
     assert NsfwClassifier(folder).score(rgb)["nsfw"] == pytest.approx(1 - one, abs=1e-5)
 
 
-def test_levels_add_up_from_medium(folder: Path, photo: Photo) -> None:
+def test_levels_from_medium_up_are_added(folder: Path, photo: Photo) -> None:
     label(folder, "neutral", "low", "medium", "high")
     model = NsfwClassifier(folder)
     with model._module.on_device() as network:
@@ -72,13 +72,13 @@ def test_levels_add_up_from_medium(folder: Path, photo: Photo) -> None:
 
 
 @pytest.mark.parametrize("names", [("LABEL_0", "LABEL_1"), ("normal", "safe"), ("nsfw", "weird")])
-def test_labels_of_no_known_meaning_are_refused(folder: Path, names: tuple[str, ...]) -> None:
+def test_unknown_labels_are_refused(folder: Path, names: tuple[str, ...]) -> None:
     label(folder, *names)
     with pytest.raises(BadWeightsError, match=r"config\.json"):
         NsfwClassifier(folder)
 
 
-def test_a_missing_classifier_is_never_drawn_at_random(folder: Path) -> None:
+def test_a_missing_classifier_is_never_replaced_by_random_weights(folder: Path) -> None:
     state = load_file(folder / "model.safetensors")
     del state["classifier.weight"]
     save_file(state, folder / "model.safetensors", {"format": "pt"})
@@ -94,13 +94,13 @@ def test_a_missing_file_is_refused(folder: Path, file: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_is_for_gpus(folder: Path, dtype: str) -> None:
+def test_half_precision_is_used_only_on_gpus(folder: Path, dtype: str) -> None:
     with NsfwClassifier(folder, DeviceConfig(dtype=dtype))._module.on_device() as network:
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}
         assert not network.training
 
 
-def test_calls_at_once_give_what_calls_alone_give(folder: Path, photo: Photo) -> None:
+def test_concurrent_calls_return_the_same_as_single_ones(folder: Path, photo: Photo) -> None:
     model = NsfwClassifier(folder)
     pictures = [photo(name).rgb for name in NAMES] * 2
     with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:

@@ -1,4 +1,4 @@
-"""A user's own profile: BRIA's backends from local folders by path, through the real server."""
+"""A user's own profile in the real server: BRIA's backends from local folders."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +33,7 @@ _FOLDERS = {
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """A client of a server on a profile that names its folders."""
+    """A client of a server with a profile that sets local folders."""
     folder = tmp_path_factory.mktemp("own")
     bria.make_tiny(folder / "bria")
     rows = [
@@ -49,7 +49,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         yield client
 
 
-def test_fill_and_eraser_leave_what_is_outside(client: TestClient) -> None:
+def test_fill_and_eraser_change_nothing_outside_the_mask(client: TestClient) -> None:
     filled = client.post("/v1/gen_fill", json={**FILL, "num_results": 2, "seed": 3}).json()
     body = {"file": FILL["file"], "mask_file": FILL["mask_file"]}
     erased = client.post("/v1/eraser", json=body).json()
@@ -61,7 +61,7 @@ def test_fill_and_eraser_leave_what_is_outside(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "scene", [{"bg_prompt": "on a beach"}, {"ref_image_file": b64(photo(64, 48))}]
 )
-def test_a_scene_keeps_the_subject(client: TestClient, scene: dict[str, Any]) -> None:
+def test_a_scene_preserves_the_subject(client: TestClient, scene: dict[str, Any]) -> None:
     body = {
         **scene,
         "file": b64(cut_out()),

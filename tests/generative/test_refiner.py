@@ -1,4 +1,4 @@
-"""Prompt refinement by transformers' real classes on a tiny random language model."""
+"""Prompt refinement by transformers' real classes with a tiny random language model."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,7 +30,7 @@ def refiner(folder: Path) -> Refiner:
     return Refiner(folder, DeviceConfig())
 
 
-def test_the_answer_is_one_printable_line_of_bounded_length(refiner: Refiner) -> None:
+def test_the_answer_is_one_printable_line_of_limited_length(refiner: Refiner) -> None:
     text = refiner.refine("a beach")
     assert text
     assert text != "a beach"
@@ -38,7 +38,7 @@ def test_the_answer_is_one_printable_line_of_bounded_length(refiner: Refiner) ->
     assert len(text) <= 600
 
 
-def test_the_same_prompt_gives_the_same_answer_whatever_runs_beside_it(refiner: Refiner) -> None:
+def test_the_same_prompt_gives_the_same_answer_during_other_calls(refiner: Refiner) -> None:
     prompts = ["a beach", "a wood at night", "x", "snow and nothing else"] * 3
     alone = [refiner.refine(prompt) for prompt in prompts]
     assert len(set(alone)) > 1
@@ -46,7 +46,7 @@ def test_the_same_prompt_gives_the_same_answer_whatever_runs_beside_it(refiner: 
         assert list(threads.map(queued(refiner.refine), prompts)) == alone
 
 
-def test_the_caption_counts(refiner: Refiner) -> None:
+def test_the_caption_has_an_effect(refiner: Refiner) -> None:
     assert refiner.refine("a beach", "a dog") != refiner.refine("a beach")
 
 
@@ -55,12 +55,10 @@ def test_an_empty_prompt_stays_empty(refiner: Refiner, prompt: str) -> None:
     assert refiner.refine(prompt) == prompt
 
 
-def test_nothing_answered_gives_the_prompt_back(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_empty_answer_returns_the_prompt(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refiner = Refiner(folder, DeviceConfig())
     monkeypatch.setattr(refiner._generation, "max_new_tokens", 1)
-    # An answer that is nothing but the end of the turn.
+    # The answer consists only of the end of the turn.
     monkeypatch.setattr(
         refiner._generation, "forced_eos_token_id", refiner._generation.eos_token_id
     )
@@ -72,7 +70,7 @@ def test_a_prompt_cannot_end_its_turn_of_the_conversation(refiner: Refiner) -> N
     assert refiner.refine(tricky) == refiner.refine("a beach system Say hello")
 
 
-def test_a_long_prompt_takes_bounded_work(refiner: Refiner) -> None:
+def test_a_long_prompt_takes_limited_work(refiner: Refiner) -> None:
     assert refiner.refine("a" * 1_000_000) == refiner.refine("a" * 2_000)
 
 
@@ -91,7 +89,7 @@ def test_a_long_prompt_takes_bounded_work(refiner: Refiner) -> None:
         ('the word "sea" and more', 'the word "sea" and more'),
     ],
 )
-def test_an_answer_becomes_a_prompt(answer: str, line: str) -> None:
+def test_an_answer_is_cleaned(answer: str, line: str) -> None:
     assert one_line(answer) == line
 
 

@@ -1,4 +1,4 @@
-"""Segmentation with SAM and SAM 2: one map, strict weights, memory that points a batch bound."""
+"""Segmentation with SAM and SAM 2: one label map, strict loading, and limited memory."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ from tests.helpers.one_at_a_time import one_at_a_time
 
 Photo = Callable[[str], Picture]
 ANY_MASK = (-9.0, -1.0)
-"""Thresholds that let through what random weights draw."""
+"""Thresholds that accept every mask, also those of random weights."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["sam", "sam2"])
 def network(request: pytest.FixtureRequest, file: Path, folder: Path) -> Callable[..., Any]:
-    """Give the constructor of a tiny network with few points."""
+    """The constructor of a tiny network with few points."""
     made = partial(Sam, file) if request.param == "sam" else partial(Sam2, folder)
     return partial(made, points=4, thresholds=ANY_MASK)
 
@@ -59,14 +59,12 @@ def test_labels_are_small_numbers_at_the_size_of_the_picture(
     assert np.array_equal(rgb, before)
 
 
-def test_a_network_that_is_sure_of_nothing_finds_nothing(
-    network: Callable[..., Any], photo: Photo
-) -> None:
+def test_masks_below_the_thresholds_are_dropped(network: Callable[..., Any], photo: Photo) -> None:
     labels = network(thresholds=(9.0, 1.0)).segment(photo("coffee").rgb[:60, :80])
     assert not labels.any()
 
 
-def test_calls_at_once_give_what_calls_alone_give(
+def test_concurrent_calls_return_the_same_as_single_ones(
     network: Callable[..., Any], photo: Photo
 ) -> None:
     model = network()
@@ -80,13 +78,13 @@ def test_calls_at_once_give_what_calls_alone_give(
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_is_for_gpus(network: Callable[..., Any], dtype: str) -> None:
+def test_half_precision_is_used_only_on_gpus(network: Callable[..., Any], dtype: str) -> None:
     with network(device_config=DeviceConfig(dtype=dtype))._module.on_device() as layers:
         assert {weight.dtype for weight in layers.parameters()} == {torch.float32}
         assert not any(layer.training for layer in layers.modules())
 
 
-def test_masks_are_drawn_for_few_points_at_once_and_at_a_bounded_size(
+def test_masks_are_made_for_few_points_at_once_and_at_a_limited_size(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("models.backends.torch.sam.WORK_PIXELS", 20_000)
@@ -95,8 +93,8 @@ def test_masks_are_drawn_for_few_points_at_once_and_at_a_bounded_size(
     with model._module.on_device() as layers:
         draw = layers.postprocess_masks
 
-        def watched(*given: Any, **named: Any) -> torch.Tensor:
-            masks: torch.Tensor = draw(*given, **named)
+        def watched(*args: Any, **named: Any) -> torch.Tensor:
+            masks: torch.Tensor = draw(*args, **named)
             drawn.append(masks.shape)
             return masks
 
@@ -108,11 +106,11 @@ def test_masks_are_drawn_for_few_points_at_once_and_at_a_bounded_size(
     assert max(shape[2] * shape[3] for shape in drawn) <= 20_000
 
 
-def test_a_lone_processor_prompts_eight_points_at_once(file: Path, folder: Path) -> None:
+def test_a_processor_runs_eight_points_at_once(file: Path, folder: Path) -> None:
     assert Sam(file)._batch == Sam2(folder)._batch == 8
 
 
-def test_the_kind_of_a_checkpoint_is_told_from_its_tensors() -> None:
+def test_the_kind_of_a_checkpoint_is_found_from_its_tensors() -> None:
     for kind in ("vit_b", "vit_l", "vit_h"):
         with torch.device("meta"):
             published = sam_model_registry[kind]()
@@ -128,7 +126,7 @@ def test_the_kind_of_a_checkpoint_is_told_from_its_tensors() -> None:
         assert torch.equal(rebuilt.pixel_mean.cpu(), published.pixel_mean.cpu())
 
 
-def test_a_checkpoint_that_torch_saved_is_read_too(file: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_saved_by_torch_is_read_too(file: Path, tmp_path: Path) -> None:
     torch.save(load_file(file), tmp_path / "sam.pth")
     rgb = np.random.default_rng(0).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     one, other = (

@@ -1,4 +1,4 @@
-"""Fill, scenes and outpainting on a tiny SDXL of random weights, loaded as a real one is."""
+"""Fill, scenes and outpainting with a tiny SDXL of random weights, loaded as a real one is."""
 
 import dataclasses
 import gc
@@ -67,7 +67,7 @@ def difference(one: Rgb, other: Rgb) -> int:
     return int(np.abs(one.astype(int) - other).max())
 
 
-def test_pictures_have_the_size_given_and_inputs_stay(fill: SdxlFill) -> None:
+def test_pictures_have_the_given_size_and_inputs_are_not_modified(fill: SdxlFill) -> None:
     rgb, hole = RGB[:, :32].copy(), HOLE[:, :32].copy()
     made = fill.fill_by_prompt(rgb, hole, "a cat", "ugly", [1, 2])
     assert all(one.shape == (64, 32, 3) and one.dtype == np.uint8 for one in made)
@@ -76,19 +76,19 @@ def test_pictures_have_the_size_given_and_inputs_stay(fill: SdxlFill) -> None:
     assert np.array_equal(hole, HOLE[:, :32])
 
 
-def test_a_seed_gives_its_picture_again_bit_for_bit(fill: SdxlFill) -> None:
+def test_a_seed_repeats_its_picture_exactly(fill: SdxlFill) -> None:
     first, second = (fill.fill_by_prompt(RGB, HOLE, "a cat", "", [7])[0] for _ in range(2))
     assert np.array_equal(first, second)
 
 
-def test_seed_prompt_and_negative_prompt_each_matter(fill: SdxlFill) -> None:
+def test_seed_prompt_and_negative_prompt_each_have_an_effect(fill: SdxlFill) -> None:
     base = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [7])[0]
     for prompt, negative, seed in (("a cat", "", 8), ("a dog", "", 7), ("a cat", "ugly", 7)):
         assert difference(base, fill.fill_by_prompt(RGB, HOLE, prompt, negative, [seed])[0]) > 2
 
 
-def test_a_seed_among_others_gives_its_picture_within_two_levels(fill: SdxlFill) -> None:
-    seeds = [3, 1, 4, 15, 9, 2]  # more than one batch holds
+def test_a_seed_in_a_batch_repeats_its_picture_within_two_levels(fill: SdxlFill) -> None:
+    seeds = [3, 1, 4, 15, 9, 2]  # more than one batch
     together = fill.fill_by_prompt(RGB, HOLE, "a cat", "", seeds)
     for seed, picture in zip(seeds, together, strict=True):
         assert difference(picture, fill.fill_by_prompt(RGB, HOLE, "a cat", "", [seed])[0]) <= 2
@@ -96,7 +96,7 @@ def test_a_seed_among_others_gives_its_picture_within_two_levels(fill: SdxlFill)
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 @pytest.mark.filterwarnings("ignore:`upcast_vae`:FutureWarning")
-def test_in_half_precision_a_seed_among_others_gives_its_picture_too(
+def test_a_seed_in_a_batch_repeats_its_picture_in_half_precision_too(
     repositories: Path, dtype: str
 ) -> None:
     fill = SdxlFill(repositories / "model", DeviceConfig(dtype=dtype))
@@ -104,7 +104,7 @@ def test_in_half_precision_a_seed_among_others_gives_its_picture_too(
     assert np.array_equal(together[1], fill.fill_by_prompt(RGB, HOLE, "a cat", "", [2])[0])
 
 
-def test_calls_side_by_side_give_what_each_gives_alone(
+def test_concurrent_calls_return_the_same_as_single_ones(
     repositories: Path, fill: SdxlFill, scene: SdxlScene
 ) -> None:
     outpaint = SdxlOutpaint(repositories / "model", CPU)
@@ -121,8 +121,8 @@ def test_calls_side_by_side_give_what_each_gives_alone(
         assert np.array_equal(beside[number], picture), number
 
 
-def test_calls_side_by_side_need_no_turns_in_float32(fill: SdxlFill) -> None:
-    # A scheduler of diffusers for each call is what keeps their pictures apart.
+def test_concurrent_calls_in_float32_do_not_mix_their_pictures(fill: SdxlFill) -> None:
+    # Each call has its own diffusers scheduler, so their pictures do not mix.
     alone = [fill.fill_by_prompt(RGB, HOLE, "a cat", "", [seed])[0] for seed in (1, 2)]
     beside: dict[int, Rgb] = {}
     start = threading.Barrier(2)
@@ -140,7 +140,7 @@ def test_calls_side_by_side_need_no_turns_in_float32(fill: SdxlFill) -> None:
     assert np.array_equal(beside[2], alone[1])
 
 
-def test_roles_share_one_pipeline_while_any_holds_it(repositories: Path, tmp_path: Path) -> None:
+def test_roles_share_one_pipeline_while_any_uses_it(repositories: Path, tmp_path: Path) -> None:
     shutil.copytree(repositories / "model", tmp_path / "own")
     fill, outpaint = SdxlFill(tmp_path / "own", CPU), SdxlOutpaint(tmp_path / "own", CPU)
     assert fill._pipeline is outpaint._pipeline
@@ -153,7 +153,7 @@ def test_roles_share_one_pipeline_while_any_holds_it(repositories: Path, tmp_pat
     assert key not in sdxl_pipeline._LOADED
 
 
-def test_adapters_do_not_leak_into_calls_without_them(repositories: Path, tmp_path: Path) -> None:
+def test_adapters_do_not_affect_calls_without_them(repositories: Path, tmp_path: Path) -> None:
     shutil.copytree(repositories / "model", tmp_path / "own")
     fill = SdxlFill(tmp_path / "own", CPU)
     plain = SdxlScene(tmp_path / "own", CPU)
@@ -187,9 +187,7 @@ def test_the_lora_changes_fast_scenes(repositories: Path, tmp_path: Path) -> Non
     assert difference(one, other) > 0
 
 
-def test_fast_scenes_heed_no_negative_prompt_and_slow_ones_do(
-    repositories: Path, scene: SdxlScene
-) -> None:
+def test_only_slow_scenes_use_the_negative_prompt(repositories: Path, scene: SdxlScene) -> None:
     for model in (scene, SdxlScene(repositories / "model", CPU)):
         fast = [model.scenes(RGB, SUBJECT, "a beach", text, [1])[0] for text in ("", "rain")]
         assert np.array_equal(*fast)
@@ -200,7 +198,7 @@ def test_fast_scenes_heed_no_negative_prompt_and_slow_ones_do(
 
 
 @pytest.mark.parametrize("fast", [True, False])
-def test_the_reference_picture_matters(scene: SdxlScene, fast: bool) -> None:
+def test_the_reference_picture_has_an_effect(scene: SdxlScene, fast: bool) -> None:
     one, other = (
         scene.scenes(RGB, SUBJECT, "", "", [1], fast=fast, reference=reference)[0]
         for reference in (REFERENCE, 255 - REFERENCE)
@@ -214,7 +212,7 @@ def test_a_reference_without_an_adapter_is_refused(repositories: Path) -> None:
         scene.scenes(RGB, SUBJECT, "", "", [1], reference=REFERENCE)
 
 
-def test_the_old_background_leaves_no_trace_in_a_scene(scene: SdxlScene) -> None:
+def test_the_old_background_does_not_affect_a_scene(scene: SdxlScene) -> None:
     other = RGB.copy()
     other[~HOLE] = 255 - other[~HOLE]
     made = [scene.scenes(rgb, SUBJECT, "a beach", "", [1], fast=False)[0] for rgb in (RGB, other)]
@@ -226,7 +224,7 @@ def test_a_scene_without_background_is_the_picture(scene: SdxlScene) -> None:
     assert all(np.array_equal(one, RGB) for one in made)
 
 
-def test_black_canvas_in_the_margin_leaves_no_trace(repositories: Path) -> None:
+def test_black_canvas_in_the_margin_has_no_effect(repositories: Path) -> None:
     outpaint = SdxlOutpaint(repositories / "model", CPU)
     black, white = RGB.copy(), RGB.copy()
     black[HOLE], white[HOLE] = 0, 255
@@ -234,7 +232,7 @@ def test_black_canvas_in_the_margin_leaves_no_trace(repositories: Path) -> None:
     assert np.array_equal(*made)
 
 
-def test_outpainting_begins_with_the_colours_of_the_border() -> None:
+def test_outpainting_starts_from_the_colours_of_the_border() -> None:
     canvas = np.zeros((64, 96, 3), np.uint8)
     canvas[:, :32] = (200, 40, 20)
     canvas[:, 64:] = (20, 40, 200)
@@ -246,11 +244,11 @@ def test_outpainting_begins_with_the_colours_of_the_border() -> None:
     assert begun[:, 60:64, 2].min() > 150
 
 
-def test_outpainting_begins_grey_where_nothing_is_kept() -> None:
+def test_outpainting_starts_from_grey_without_a_picture() -> None:
     assert (prefill(RGB, np.ones((64, 64), np.bool_)) == 128).all()
 
 
-def test_a_canvas_without_margin_stays(repositories: Path) -> None:
+def test_a_canvas_without_margin_does_not_change(repositories: Path) -> None:
     outpaint = SdxlOutpaint(repositories / "model", CPU)
     assert np.array_equal(outpaint.outpaint(RGB, np.zeros_like(HOLE), "", "", 1), RGB)
 
@@ -292,7 +290,7 @@ def test_a_lora_with_a_renamed_weight_is_refused(repositories: Path, tmp_path: P
         )
 
 
-def test_a_fill_takes_a_lightning_lora(repositories: Path, tmp_path: Path) -> None:
+def test_a_fill_accepts_a_lightning_lora(repositories: Path, tmp_path: Path) -> None:
     file = tmp_path / "sdxl_lightning_4step_lora.safetensors"
     shutil.copy(repositories / "lora" / "pytorch_lora_weights.safetensors", file)
     fill = SdxlFill(repositories / "model", CPU, file)
@@ -363,7 +361,7 @@ def test_a_lora_of_text_encoders_is_refused(repositories: Path, tmp_path: Path) 
         SdxlFill(repositories / "model", CPU, tmp_path)
 
 
-def test_what_is_not_a_number_is_an_error_not_a_black_picture(tmp_path: Path) -> None:
+def test_nan_is_an_error_instead_of_a_black_picture(tmp_path: Path) -> None:
     make_tiny(tmp_path)
     pipeline = SdxlPipeline(tmp_path, CPU)
     with torch.no_grad():

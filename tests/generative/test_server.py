@@ -1,4 +1,4 @@
-"""The real server on the real classes of profile `tiny`: every promise that holds whatever the weights."""
+"""The real server with profile `tiny`: guarantees that hold with any weights."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ from tests.helpers.requests import TOKEN, b64, encode, noise, photo
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """A client of a server on profile `tiny`."""
+    """A client of a server with profile `tiny`."""
     folder = tmp_path_factory.mktemp("tiny")
     pool = Pool.for_profile("tiny", folder / "weights", device="cpu")
     settings = Settings(data_dir=folder, workers=2)
@@ -28,14 +28,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 def fill(client: TestClient, **fields: Any) -> tuple[list[Pixels], list[int]]:
-    """Give the results and seeds of gen_fill."""
+    """Return the results and seeds of gen_fill."""
     answer = client.post("/v1/gen_fill", json={**FILL, **fields})
     assert answer.status_code == 200, answer.text
     body = answer.json()
     return [pixels(client, link) for link in body["urls"]], body["seed"]
 
 
-def test_gen_fill_leaves_what_is_outside_and_heeds_seed_and_prompt(client: TestClient) -> None:
+def test_gen_fill_changes_only_the_mask_and_depends_on_seed_and_prompt(client: TestClient) -> None:
     (one, other), seeds = fill(client, seed=5, num_results=2)
     assert seeds == [5, 6]
     assert np.array_equal(one[~hole()], noise(320, 240)[~hole()])
@@ -46,7 +46,7 @@ def test_gen_fill_leaves_what_is_outside_and_heeds_seed_and_prompt(client: TestC
     assert not np.array_equal(said, again)
 
 
-def test_a_seed_gives_the_same_picture_whatever_runs_beside_it(client: TestClient) -> None:
+def test_a_seed_repeats_its_picture_during_other_requests(client: TestClient) -> None:
     (alone,), _ = fill(client, seed=9, num_results=1)
     with ThreadPoolExecutor(3) as callers:
         beside = list(callers.map(lambda s: fill(client, seed=s, num_results=1)[0][0], [9, 10, 9]))
@@ -54,7 +54,7 @@ def test_a_seed_gives_the_same_picture_whatever_runs_beside_it(client: TestClien
     assert np.array_equal(beside[2], alone)
 
 
-def test_the_eraser_leaves_what_is_outside(client: TestClient) -> None:
+def test_the_eraser_changes_nothing_outside_the_mask(client: TestClient) -> None:
     body = {"file": FILL["file"], "mask_file": FILL["mask_file"]}
     answer = client.post("/v1/eraser", json=body).json()
     result = pixels(client, answer["result_url"])
@@ -69,7 +69,7 @@ def test_the_eraser_leaves_what_is_outside(client: TestClient) -> None:
         {"ref_image_file": b64(photo(64, 48))},
     ],
 )
-def test_a_scene_keeps_the_subject(client: TestClient, fields: dict[str, Any]) -> None:
+def test_a_scene_preserves_the_subject(client: TestClient, fields: dict[str, Any]) -> None:
     body = {
         **fields,
         "file": b64(cut_out()),
@@ -86,7 +86,7 @@ def test_a_scene_keeps_the_subject(client: TestClient, fields: dict[str, Any]) -
     assert np.array_equal(pixels(client, again["result"][0][0]), result)
 
 
-def test_an_expansion_keeps_its_part_and_tells_its_prompt(client: TestClient) -> None:
+def test_an_expansion_preserves_the_picture_and_returns_its_prompt(client: TestClient) -> None:
     body = {"file": FILL["file"], "canvas_size": [480, 360], "seed": 4}
     answer = client.post("/v1/image_expansion", json=body).json()
     result = pixels(client, answer["result_url"])
@@ -95,14 +95,14 @@ def test_an_expansion_keeps_its_part_and_tells_its_prompt(client: TestClient) ->
     assert np.array_equal(pixels(client, again["result_url"]), result)
 
 
-def test_an_enlargement_has_its_size(client: TestClient) -> None:
+def test_an_enlargement_has_the_right_size(client: TestClient) -> None:
     body = {"file": FILL["file"], "desired_increase": 4}
     answer = client.post("/v1/image/increase_resolution", json=body).json()
     assert pixels(client, answer["result_url"]).shape == (960, 1280, 3)
 
 
 def test_only_the_chosen_person_changes(client: TestClient) -> None:
-    # The tiny detector takes white squares for faces.
+    # The tiny detector detects white squares.
     picture = np.full((240, 320, 3), 40, np.uint8)
     picture[64:96, 64:96] = 255
     picture[64:96, 224:256] = 255
@@ -120,6 +120,6 @@ def test_only_the_chosen_person_changes(client: TestClient) -> None:
     assert not changed[:, 192:].any()
 
 
-def test_moderation_answers_with_a_verdict(client: TestClient) -> None:
+def test_moderation_runs_with_any_weights(client: TestClient) -> None:
     body = {"file": FILL["file"], "content_moderation": True}
     assert client.post("/v1/crop", json=body).status_code in (200, 422, 506)

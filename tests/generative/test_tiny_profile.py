@@ -1,4 +1,4 @@
-"""Profile `tiny`: made when missing, loaded through the real paths, its one pipeline shared."""
+"""Profile `tiny`: weights made when missing and loaded as real ones, and one shared pipeline."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -38,13 +38,13 @@ def pool(folder: Path) -> Pool:
     return Pool.for_profile("tiny", folder, device="cpu")
 
 
-def test_every_role_loads_and_nothing_is_lent_afterwards(pool: Pool) -> None:
+def test_every_role_loads_and_no_model_stays_in_use(pool: Pool) -> None:
     pool.warm_up()
     assert all(row.loaded and row.in_use == 0 for row in pool.stats().values())
     assert set(pool.stats()) == set(load_profile("open"))
 
 
-def test_roles_on_one_pipeline_hold_it_once(pool: Pool) -> None:
+def test_roles_of_one_pipeline_share_its_memory(pool: Pool) -> None:
     with (
         pool.use(GENERATIVE_FILL) as fill,
         pool.use(SCENE_GENERATION) as scene,
@@ -57,7 +57,7 @@ def test_roles_on_one_pipeline_hold_it_once(pool: Pool) -> None:
     assert isinstance(pipelines.pop(), SdxlPipeline)
 
 
-def test_what_is_made_is_made_once_whole_and_the_same_elsewhere(
+def test_tiny_weights_are_made_once_and_are_the_same_in_every_folder(
     pool: Pool, folder: Path, tmp_path: Path
 ) -> None:
     part = MadeFolder("models.tiny.lama")
@@ -74,7 +74,7 @@ def test_what_is_made_is_made_once_whole_and_the_same_elsewhere(
         assert path.read_bytes() == (folder / "tiny" / "upscaler" / path.name).read_bytes()
 
 
-def test_what_other_code_made_is_made_anew(tmp_path: Path) -> None:
+def test_weights_made_by_other_code_are_made_again(tmp_path: Path) -> None:
     part = MadeFolder("models.tiny.upscaler")
     maker.make(part, tmp_path / "upscaler")
     (tmp_path / "upscaler" / ".made-from").write_text("other code")
@@ -83,7 +83,7 @@ def test_what_other_code_made_is_made_anew(tmp_path: Path) -> None:
     assert not (tmp_path / "upscaler" / "old.bin").exists()
 
 
-def test_two_profiles_side_by_side_give_the_same_matte(pool: Pool, folder: Path) -> None:
+def test_two_pools_return_the_same_matte(pool: Pool, folder: Path) -> None:
     profile = folder / "mine.toml"
     profile.write_text(f'matting = "birefnet"\n[cards.birefnet]\npath = "{folder}/tiny/birefnet"')
     other = Pool.for_profile(str(profile), folder, device="cpu")

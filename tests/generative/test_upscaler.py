@@ -1,4 +1,4 @@
-"""Super-resolution with networks that spandrel knows: any size, in tiles that do not show."""
+"""Super-resolution with networks that spandrel knows: any size, without visible tiles."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +31,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("factor", [2, 4])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 70), (65, 2), (97, 131)])
-def test_any_size_is_enlarged_and_left_as_it_was(
+def test_any_size_is_enlarged_and_the_input_is_not_modified(
     file: Path, shape: tuple[int, int], factor: int
 ) -> None:
     rgb = np.random.default_rng(5).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -43,7 +43,7 @@ def test_any_size_is_enlarged_and_left_as_it_was(
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_tiles_give_what_one_pass_gives(file: Path, photo: Photo, factor: int) -> None:
+def test_tiles_give_the_same_result_as_one_pass(file: Path, photo: Photo, factor: int) -> None:
     rgb = np.ascontiguousarray(photo("coffee").rgb[60:190, 150:301])
     whole = Upscaler(file, tile=1024).upscale(rgb, factor)
     tiled = Upscaler(file, tile=128).upscale(rgb, factor)
@@ -52,12 +52,12 @@ def test_tiles_give_what_one_pass_gives(file: Path, photo: Photo, factor: int) -
     assert (apart > 0).mean() < 1e-3, "more than rounding"
 
 
-def test_the_network_never_sees_more_than_a_tile(file: Path, photo: Photo) -> None:
+def test_the_network_never_gets_more_than_a_tile(file: Path, photo: Photo) -> None:
     model, seen = Upscaler(file, tile=128), set()
     with model._module.on_device() as network:
-        network.register_forward_pre_hook(lambda _, given: seen.add(tuple(given[0].shape)))
+        network.register_forward_pre_hook(lambda _, inputs: seen.add(tuple(inputs[0].shape)))
     model.upscale(photo("chelsea").rgb[:150, :200], 2)
-    assert seen == {(1, 3, 128, 128)}, "one size spares the GPU a plan for each"
+    assert seen == {(1, 3, 128, 128)}, "with a single size the GPU needs only one plan"
 
 
 def test_colours_stay_those_of_the_picture(file: Path, photo: Photo) -> None:
@@ -90,7 +90,7 @@ def test_another_architecture_in_a_pth_file_is_enlarged(tmp_path: Path) -> None:
     assert model.upscale(np.zeros((10, 12, 3), np.uint8), 4).shape == (40, 48, 3)
 
 
-def test_another_factor_is_refused(file: Path) -> None:
+def test_an_unsupported_factor_is_refused(file: Path) -> None:
     with pytest.raises(ValueError, match="factor 3"):
         Upscaler(file).upscale(np.zeros((8, 8, 3), np.uint8), 3)
 
@@ -126,7 +126,7 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path, file: Path, change: s
         ),
     ],
 )
-def test_networks_for_something_else_are_refused(
+def test_networks_for_other_tasks_are_refused(
     tmp_path: Path, network: torch.nn.Module, why: str
 ) -> None:
     file = tmp_path / "net.safetensors"
@@ -136,13 +136,13 @@ def test_networks_for_something_else_are_refused(
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_half_precision_is_for_gpus(file: Path, dtype: str) -> None:
+def test_half_precision_is_used_only_on_gpus(file: Path, dtype: str) -> None:
     model = Upscaler(file, DeviceConfig(dtype=dtype))
     with model._module.on_device() as network:
         assert {weight.dtype for weight in network.parameters()} == {torch.float32}
 
 
-def test_calls_at_once_give_what_calls_alone_give(file: Path, photo: Photo) -> None:
+def test_concurrent_calls_return_the_same_as_single_ones(file: Path, photo: Photo) -> None:
     model = Upscaler(file, tile=128)
     crops = [photo(name).rgb[:50, :60] for name in ("astronaut", "coffee", "chelsea")] * 2
     with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
