@@ -1,4 +1,4 @@
-"""Measures this server beside rembg's, IOPaint's and bare onnxruntime, and writes docs/performance.md."""
+"""Compares this server with rembg's, IOPaint's and plain onnxruntime; writes docs/performance.md."""
 
 import argparse
 import contextlib
@@ -36,7 +36,7 @@ PLOT = ROOT / "docs" / "images" / "benchmark.svg"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 SECTIONS = ("remove", "photographs", "eraser", "routes", "growth")
 _LEAST_REQUESTS = {2: 8, 12: 6}
-"""Requests of one cell at least, by megapixels; no fewer than callers."""
+"""The least number of requests of one measurement, by megapixels; never fewer than callers."""
 _OTHER_ROUTES = {
     "background/blur": {},
     "background/replace": {"bg_prompt": "#c8d8e8", "num_results": "1"},
@@ -48,15 +48,15 @@ _OTHER_ROUTES = {
     "image/increase_resolution?desired_increase=2": {},
 }
 _SOAK_CALLERS = 16
-_LEAST_SAMPLES = 3
-"""Of memory, for a slope."""
+_MIN_SAMPLES = 3
+"""The least number of memory samples for a slope."""
 _SMALL_ROUTES = {"image/increase_resolution?desired_increase=2": 0.25}
-"""Routes measured on smaller pictures, in megapixels: at 2 they take minutes."""
+"""Routes that are measured with smaller pictures, in megapixels: with 2 they take minutes."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """The extent of a run."""
 
     sizes: tuple[int, ...] = (2, 12)
     callers: tuple[int, ...] = (1, 4, 8, 16)
@@ -72,21 +72,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, and write them into the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smoke run; writes only with --into")
-    parser.add_argument("--only", nargs="*", choices=SECTIONS, help="these sections, or none")
-    parser.add_argument("--alone", action="store_true", help="this server without its peers")
-    parser.add_argument("--rounds", type=int, help="turns of each server (default: 2)")
-    parser.add_argument("--photos", type=Path, help="folder of photographs of your own")
+    parser.add_argument("--only", nargs="*", choices=SECTIONS, help="only these sections")
+    parser.add_argument("--alone", action="store_true", help="measure only this server")
+    parser.add_argument("--rounds", type=int, help="rounds of each server (default: 2)")
+    parser.add_argument("--photos", type=Path, help="folder with your own photographs")
     parser.add_argument(
-        "--soak", type=float, default=0, metavar="MINUTES", help="watch memory as well"
+        "--soak", type=float, default=0, metavar="MINUTES", help="also measure memory under load"
     )
     parser.add_argument("--into", type=Path, help="page to write into")
-    parser.add_argument("--python", default=sys.executable, help="what runs this server")
+    parser.add_argument("--python", default=sys.executable, help="the Python that runs this server")
     parser.add_argument("--weights", type=Path, default=ROOT / "data" / "weights")
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "benchmark")
     chosen = parser.parse_args(arguments)
     page = chosen.into or (None if chosen.quick or chosen.only is not None else PAGE)
     if page is not None:
-        try:  # now, not after minutes of measuring
+        try:  # fail now, not after minutes of measuring
             between_markers(page.read_text(), "", BEGIN, END)
         except (OSError, ValueError) as error:
             parser.error(f"{page}: {error}")
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure_remove(
     found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
 ) -> None:
-    """Background removal by ours and rembg, by turns; both start anew for each size."""
+    """Measure background removal by ours and rembg in turns; both are restarted for each size."""
     photos = [photo for photo in photos if photo.name != "small subject"]
     for size in plan.sizes:
         jpegs = [photo.jpeg(size) for photo in photos]
@@ -137,7 +137,7 @@ def measure_remove(
 def measure_photographs(
     found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
 ) -> None:
-    """Processor time of each photograph, beside bare inference with decoding, by turns."""
+    """Measure the processor time of each photograph, and of plain inference with decoding, in turns."""
     count = 1 if plan.rounds == 1 else 4
     with installation.retouch() as server, tempfile.TemporaryDirectory() as folder:
         for size in plan.sizes:
@@ -157,7 +157,7 @@ def measure_photographs(
 def measure_eraser(
     found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
 ) -> None:
-    """The eraser at 1024 x 1024 as PNG, with OpenCV's fill on both sides."""
+    """Measure the eraser at 1024 x 1024 as PNG, with OpenCV's fill in both servers."""
     pictures = [square(photo, 1024) for photo in photos[:3]]
     with contextlib.ExitStack() as stack:
         asked = {
@@ -175,7 +175,7 @@ def measure_eraser(
 def measure_routes(
     found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
 ) -> None:
-    """Every other route of profile `lite`, one caller."""
+    """Measure every other route of profile `lite` with one caller."""
     with installation.retouch() as server:
         for route, fields in _OTHER_ROUTES.items():
             size = _SMALL_ROUTES.get(route, 0.25 if plan.rounds == 1 else 2)
@@ -187,7 +187,7 @@ def measure_routes(
 def measure_growth(
     found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
 ) -> None:
-    """Background removal from small pictures to large ones."""
+    """Measure background removal with small to large pictures."""
     for megapixels in plan.growth:
         request = ask_retouch("background/remove", photos[0].jpeg(megapixels))
         with installation.retouch() as server:
@@ -207,7 +207,7 @@ _MEASURES = {
 def soak(
     installation: Installation, photos: Sequence[Photograph], sizes: Sequence[int], seconds: float
 ) -> str:
-    """Keep 16 callers busy and tell how memory moves, after a quarter of the time to warm up."""
+    """Measure memory under 16 callers; return peak and slope, the first quarter of the time excluded."""
     requests = [
         ask_retouch("background/remove", photo.jpeg(size)) for photo in photos for size in sizes
     ]
@@ -217,7 +217,7 @@ def soak(
     with installation.retouch() as server:
         start = time.monotonic()
         at = 0.0
-        while at < seconds or len(warm) < _LEAST_SAMPLES:
+        while at < seconds or len(warm) < _MIN_SAMPLES:
             peak = max(peak, drive(server, batch, _SOAK_CALLERS).peak)
             at = time.monotonic() - start
             if at > seconds / 4:
@@ -241,7 +241,7 @@ def _by_turns(
     """Measure all servers on the same requests: one round each, then the next."""
     callers = callers or plan.callers
     for server, requests in asked.items():
-        drive(server, requests, 1)  # models loaded, buffers grown
+        drive(server, requests, 1)  # loads models and buffers
         print(f"  {picture}: {server.name} is warm", file=sys.stderr, flush=True)
     for _ in range(plan.rounds):
         for count in callers:
@@ -255,7 +255,7 @@ def _by_turns(
 
 
 def _bare(installation: Installation, file: Path, count: int) -> float:
-    """Return processor seconds of decoding and bare inference."""
+    """Return processor seconds of decoding and plain inference."""
     module = "scripts.benchmarking.bare"
     command = [sys.executable, "-m", module, str(installation.weights / "u2netp.onnx"), str(count)]
     out = subprocess.run(  # noqa: S603 - this interpreter
@@ -265,7 +265,7 @@ def _bare(installation: Installation, file: Path, count: int) -> float:
 
 
 def _filled(route: str, jpeg: bytes, fields: dict[str, str]) -> Request:
-    """Build a request, with what depends on the picture filled in."""
+    """Return a request, with the fields that depend on the picture."""
     given: dict[str, bytes | str] = {"sync": "true", **fields}
     if "mask_file" in fields:
         given["mask_file"] = mask_for(jpeg)

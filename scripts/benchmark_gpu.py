@@ -1,7 +1,7 @@
-"""Times each torch backend against the package as shipped, and checks it against float32.
+"""Compares the time of each torch backend with that of the original package, and its result with float32.
 
-Random weights: times are those of trained ones, pictures are noise, and SAM finds no mask to refine.
-Both ways take turns in one run, so that what else the machine does falls on both.
+The weights are random: times are as with trained ones, pictures are noise, and SAM finds no mask to refine.
+Both run in turns, so that other load of the machine affects both.
 """
 
 import argparse
@@ -40,12 +40,12 @@ _HEAD = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure the chosen backends, print the table, and write it into a page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="calls of each way (default: 7)")
+    parser.add_argument("--rounds", type=int, default=7, help="calls of each (default: 7)")
     parser.add_argument("--only", nargs="*", metavar="BACKEND", help="rows to measure, by name")
     parser.add_argument(
         "--into", type=Path, help="page to write into (default with a GPU: docs/performance.md)"
     )
-    parser.add_argument("--folder", type=Path, help="where weights lie meanwhile: 30 GB free")
+    parser.add_argument("--folder", type=Path, help="folder for the weights: needs 30 GB")
     chosen = parser.parse_args(arguments)
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
@@ -71,12 +71,12 @@ def _machine(full: bool, rounds: int) -> str:
         return f"**{NOT_A_MEASUREMENT}.** Every row is of 64x64 pixels and random weights."
     return (
         f"Measured on {torch.cuda.get_device_name()}, torch {torch.__version__}, random weights of full"
-        f" size, medians of {rounds} calls, both ways by turns; float32 in levels of 255."
+        f" size, medians of {rounds} calls, both in turns; float32 in levels of 255."
     )
 
 
 def _measure(cases: Sequence[Case], folder: Path, full: bool, rounds: int) -> Iterator[str]:
-    """Return one row of the table for each case; parts are made when first and removed when last used."""
+    """Yield one row of the table for each case; weights exist from their first use to their last."""
     for number, case in enumerate(cases):
         why = next((PARTS[name].why for name in case.names() if PARTS[name].full is None), "")
         if full and why:
@@ -119,7 +119,7 @@ def _row(case: Case, paths: Sequence[Path], full: bool, rounds: int) -> str:
 def _against_float32(
     case: Case, paths: Sequence[Path], device_config: DeviceConfig, sample: Sample
 ) -> str:
-    """Tell how far an answer is from the same backend's in float32, one model in memory at a time."""
+    """Return the difference to the same backend in float32, with one model in memory at a time."""
     answers = []
     for form in (device_config, replace(device_config, dtype="float32")):
         answers.append(case.call(case.build(paths, form), sample))
@@ -160,11 +160,13 @@ def _timed(way: Work, sample: Sample, gpu: bool) -> float:
 
 
 def difference(one: object, other: object) -> str:
-    """Tell how far apart two answers are: arrays and scores by numbers, all else by equality."""
+    """Return the difference of two results: of arrays and scores by numbers, of others by equality."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return difference(np.array(list(one.values())), np.array(list(other.values())))
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        if one.ndim == 2 and one.dtype == np.uint8:  # parts, whose numbers are names
+        if (
+            one.ndim == 2 and one.dtype == np.uint8
+        ):  # label maps: differences of labels mean nothing
             return f"{np.mean(one != other):.2%} of pixels in another part"
         apart = np.abs(one.astype(np.float64) - other.astype(np.float64))
         return f"{apart.max():.3g} / {apart.mean():.3g}"
@@ -180,7 +182,7 @@ def _sample(side: int) -> Sample:
 
 
 def _release() -> None:
-    """Give back the memory of models that nobody holds any more."""
+    """Free the memory of unused models."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Compares what every route gives at two commits: each serves the same calls, byte for byte the same files."""
+"""Compares the results of every route at two commits: both servers get the same calls."""
 
 import argparse
 import os
@@ -23,17 +23,17 @@ from scripts.result_differences import differences
 from scripts.route_calls import Recorder, every_route
 
 ROOT = Path(__file__).resolve().parents[1]
-_PATIENCE_S = 600
+_TIMEOUT_S = 600
 _LISTENS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 
 def main() -> int:
-    """Report the differences; 1 where there are any."""
+    """Report the differences; return 1 if there are any."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("base", help="the commit to compare with")
-    parser.add_argument("head", nargs="?", help="the working tree where it is left out")
+    parser.add_argument("head", nargs="?", help="the other commit (default: the working tree)")
     parser.add_argument("--profile", choices=["lite", "tiny"], default="lite")
-    parser.add_argument("--only", default="", help="calls whose name has this in it")
+    parser.add_argument("--only", default="", help="only calls with this text in their name")
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "compare")
     chosen = parser.parse_args()
     folder = chosen.folder / chosen.profile
@@ -44,7 +44,7 @@ def main() -> int:
         with checkout(commit) as tree, served(tree, chosen.profile, log) as address:
             record(address, folder / side, chosen.only)
 
-    # Side by side: the calls of one come one after the other, which leaves most processors idle.
+    # Both at the same time: each sends its calls one after the other, which uses few processors.
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(serve_and_record, ("base", "head"), (chosen.base, chosen.head)))
     return report(folder / "base", folder / "head")
@@ -52,7 +52,7 @@ def main() -> int:
 
 @contextmanager
 def checkout(commit: str | None) -> Iterator[Path]:
-    """Return a folder with the files of a commit; the working tree for None."""
+    """Yield a folder with the files of a commit; the working tree for None."""
     if commit is None:
         yield ROOT
         return
@@ -66,9 +66,9 @@ def checkout(commit: str | None) -> Iterator[Path]:
 
 @contextmanager
 def served(tree: Path, profile: str, log: Path) -> Iterator[str]:
-    """Start the server of a source tree on a free port and data of its own; yields its address.
+    """Start the server of a source tree on a free port with its own data; yield its address.
 
-    The weights of `lite` are the checkout's own, fetched once; those of `tiny` are made anew, by
+    The weights of `lite` are those of the checkout, fetched once; those of `tiny` are made again, with
     fixed seeds.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -88,30 +88,30 @@ def served(tree: Path, profile: str, log: Path) -> Iterator[str]:
         )
         command = [sys.executable, "-m", "server"]
         with log.open("wb") as out:
-            process = subprocess.Popen(  # noqa: S603 - this very program, another state of it
+            process = subprocess.Popen(  # noqa: S603 - another version of this program
                 command, cwd=tree, env=environment, stdout=out, stderr=out
             )
         try:
             yield _address(process, log)
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(_PATIENCE_S)
+            process.wait(_TIMEOUT_S)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Wait until the server is ready; return its address."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
         found = _LISTENS.search(log.read_text())
-        if found and httpx.get(f"{found[1]}/readyz", timeout=_PATIENCE_S).is_success:
+        if found and httpx.get(f"{found[1]}/readyz", timeout=_TIMEOUT_S).is_success:
             return found[1]
         time.sleep(0.2)
     raise SystemExit(f"the server did not start:\n{log.read_text()}")
 
 
 def record(address: str, folder: Path, only: str) -> None:
-    """Make all calls and keep what they give."""
-    with httpx.Client(base_url=address, timeout=_PATIENCE_S) as client:
+    """Make all calls and store their results."""
+    with httpx.Client(base_url=address, timeout=_TIMEOUT_S) as client:
         recorder = Recorder(client, folder)
         for calls in every_route():
             if any(only in call.name for call in calls):

@@ -1,4 +1,4 @@
-"""The backends that the GPU benchmark measures: how each is built, what it is asked, and its rival."""
+"""The backends of the GPU benchmark: how each is built, its work, and what it is compared with."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,10 +29,10 @@ _BRIA = ("bria/base", "bria/controlnet", "bria/lora")
 
 @dataclass(frozen=True)
 class Case:
-    """One row: a backend as its card builds it, and the same work by the package as shipped.
+    """One row: a backend as its card builds it, and the same work by the original package.
 
-    parts: of `gpu_weights.PARTS`, in the order that `build` takes, or folders in them. side: of the
-    picture in pixels, at full size. dtype: of the weights on a GPU.
+    parts: names in `gpu_weights.PARTS`, or folders in them, in the order of `build`. side: of the picture in
+    pixels, at full size. dtype: of the weights on a GPU.
     """
 
     name: str

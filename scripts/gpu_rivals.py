@@ -1,4 +1,4 @@
-"""The same work by the packages as shipped: what a careful reader of their front pages would write."""
+"""The same work by the original packages, as their documentation recommends."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from models.device import DeviceConfig
 
 @dataclass(frozen=True)
 class Sample:
-    """What each backend works on: a photograph, a hole in its middle, a prompt and a seed."""
+    """The input of each backend: a photograph, a hole in its middle, a prompt and a seed."""
 
     rgb: Rgb
     hole: Mask
@@ -33,7 +33,7 @@ class Sample:
 
 
 def points(device_config: DeviceConfig) -> int:
-    """Points that SAM is prompted with along each side; few on the processor, where nothing is measured."""
+    """Return the number of SAM's points along each side; small on the processor, which is not measured."""
     return 4 if device_config.device == "cpu" else 32
 
 
@@ -44,7 +44,7 @@ Rival = Callable[[Sequence[Path], DeviceConfig], Work]
 def inpainting_pipeline(
     steps: int = 20, guidance: float = 8.0, strength: float = 0.99, lora: int | None = None
 ) -> Rival:
-    """diffusers' SDXL inpainting pipeline; lora: which of the paths is an LCM LoRA."""
+    """Return a loader of diffusers' SDXL inpainting pipeline; lora: which of the paths is an LCM LoRA."""
 
     def load(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
         kind: Any = diffusers.StableDiffusionXLInpaintPipeline
@@ -69,7 +69,7 @@ def inpainting_pipeline(
 
 
 def controlnet_pipeline(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
-    """diffusers' SDXL ControlNet pipeline with an LCM LoRA, its control at the picture's size."""
+    """Load diffusers' SDXL ControlNet pipeline with an LCM LoRA, the control at the picture's size."""
     base, controlnet, lora = paths[:3]
     with LOADING:
         network = diffusers.ControlNetModel.from_pretrained(
@@ -84,7 +84,7 @@ def controlnet_pipeline(paths: Sequence[Path], device_config: DeviceConfig) -> W
         mask = torch.from_numpy(sample.hole)[None, None].float()
         return pipe(
             prompt=sample.prompt,
-            # Latents have four channels, pixels three: the fifth is the green once more.
+            # The decoder expects latents of four channels and pixels have three: green is repeated.
             image=torch.cat([pixels, pixels[:, 1:2], mask], dim=1),
             height=sample.rgb.shape[0],
             width=sample.rgb.shape[1],
@@ -112,7 +112,7 @@ def _use_lcm(pipe: Any, lora: Path) -> None:
 
 
 def whole_picture_lama(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
-    """LaMa on the whole picture, as its archive or spandrel gives it."""
+    """Load LaMa from its archive or by spandrel, to run on the whole picture."""
     file = only_file(paths[0])
     jit: Any = torch.jit
     script = file.suffix == ".pt"
@@ -133,7 +133,7 @@ def whole_picture_lama(paths: Sequence[Path], device_config: DeviceConfig) -> Wo
 
 
 def whole_picture_upscaler(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
-    """spandrel's network on the whole picture."""
+    """Load spandrel's network, to run on the whole picture."""
     with LOADING:
         network = ModelLoader(device_config.device).load_from_file(only_file(paths[0])).eval()
     network.to(torch_dtype(device_config))
@@ -148,7 +148,7 @@ def whole_picture_upscaler(paths: Sequence[Path], device_config: DeviceConfig) -
 
 
 def mask_generator(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
-    """segment-anything's automatic generator at its defaults."""
+    """Load segment-anything's automatic generator with its defaults."""
     file = only_file(paths[0])
     state = read_state(file)
     network = sam.build(state, file)
@@ -159,7 +159,7 @@ def mask_generator(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
 
 
 def hub_pipeline(task: str) -> Rival:
-    """A pipeline of transformers: mask-generation or image-classification."""
+    """Return a loader of a transformers pipeline: mask-generation or image-classification."""
 
     def load(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
         make: Any = transformers.pipeline
@@ -174,7 +174,7 @@ def hub_pipeline(task: str) -> Rival:
 
 
 def blip(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
-    """BLIP with three beams, as its model card runs it."""
+    """Load BLIP, to run with three beams as its model card does."""
     kinds: Any = transformers
     dtype = torch_dtype(device_config)
     with LOADING:
@@ -192,7 +192,7 @@ def blip(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
 
 
 def chat(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
-    """An instruct model asked to rewrite a prompt, greedily."""
+    """Load an instruct model, to rewrite a prompt by greedy decoding."""
     kinds: Any = transformers
     with LOADING:
         tokenizer = kinds.AutoTokenizer.from_pretrained(paths[0])

@@ -1,8 +1,8 @@
-"""Weights to measure with: the real architectures at full size, or tiny, random, as backends load them.
+"""Random weights for the GPU benchmark: real architectures, at full size or tiny, as backends load them.
 
 The sizes are those of the published repositories' config.json files; `tests/generative` counts their
 parameters. Random weights take as long as trained ones. A part that cannot be built at full size
-without the publisher's own files says why.
+without files of its publisher gives the reason.
 """
 
 import shutil
@@ -123,22 +123,22 @@ LORA_TARGETS = [
     "time_emb_proj",
 ]
 _KINDS: Any = diffusers
-"""Its constructors are not typed."""
+"""diffusers as Any, because its constructors are not typed."""
 _IP_WORDS, _IP_WIDTH = 4, 1024
 
 
 def unet(channels: int = 9) -> Any:
-    """SDXL's UNet; 9 channels for inpainting, 4 otherwise."""
+    """Return SDXL's UNet; 9 channels for inpainting, else 4."""
     return _KINDS.UNet2DConditionModel(**UNET, in_channels=channels)
 
 
 def vae(force_upcast: bool = True) -> Any:
-    """SDXL's VAE."""
+    """Return SDXL's VAE."""
     return _KINDS.AutoencoderKL(**VAE, force_upcast=force_upcast)
 
 
 def controlnet() -> Any:
-    """A ControlNet of SDXL that reads latents and a mask."""
+    """Return a ControlNet of SDXL that reads latents and a mask."""
     shared = {k: v for k, v in UNET.items() if k not in ("sample_size", "up_block_types")}
     return _KINDS.ControlNetModel(
         **shared,
@@ -148,7 +148,7 @@ def controlnet() -> Any:
 
 
 def blip() -> Any:
-    """BLIP-large's configuration."""
+    """Return BLIP-large's configuration."""
     kinds: Any = transformers
     return kinds.BlipConfig(
         text_config=BLIP_TEXT, vision_config=BLIP_VISION, image_text_hidden_size=256
@@ -156,7 +156,7 @@ def blip() -> Any:
 
 
 def sam2_config() -> Any:
-    """SAM 2.1 hiera-large's configuration."""
+    """Return SAM 2.1 hiera-large's configuration."""
     kinds: Any = transformers
     backbone = kinds.Sam2HieraDetConfig(**HIERA_LARGE)
     vision = kinds.Sam2VisionConfig(
@@ -166,7 +166,7 @@ def sam2_config() -> Any:
 
 
 def random(build: Callable[[], Any], device: str) -> Any:
-    """Build a module with random weights on a device; layers that start at zero get some too."""
+    """Return a module with random weights on a device, also in layers that are initialised to zero."""
     with LOADING, torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(0)
         module = build()
@@ -182,7 +182,7 @@ def _save(build: Callable[[], Any], folder: Path, device: str, dtype: Any = torc
 
 
 def make_sdxl(folder: Path, device: str, channels: int = 9, force_upcast: bool = True) -> None:
-    """Write an SDXL repository in float16, 7 GB: a tiny one whose networks grow to full size."""
+    """Write an SDXL repository in float16, 7 GB: the tiny one, with networks of full size."""
     kinds: Any = transformers
     sdxl.make_tiny(folder, channels)
     first = kinds.CLIPTextConfig.from_pretrained(folder / "text_encoder", **TEXT)
@@ -208,7 +208,7 @@ def make_lora(folder: Path, device: str, channels: int = 9) -> None:
 
 
 def make_ip_adapter(folder: Path, device: str) -> None:
-    """Write an IP-Adapter for SDXL with its ViT-H, as h94/IP-Adapter lays them out."""
+    """Write an IP-Adapter for SDXL with its ViT-H, in the layout of h94/IP-Adapter."""
     kinds: Any = transformers
     build = partial(kinds.CLIPVisionModelWithProjection, kinds.CLIPVisionConfig(**VISION))
     _save(build, folder / "models" / "image_encoder", device)
@@ -232,7 +232,7 @@ def make_ip_adapter(folder: Path, device: str) -> None:
 
 
 def make_bria(folder: Path, device: str) -> None:
-    """Write what BRIA 2.3's roles load: `base`, `controlnet` and `lora` in `folder`, 10 GB."""
+    """Write the weights of BRIA 2.3's roles: `base`, `controlnet` and `lora` in `folder`, 10 GB."""
     make_sdxl(folder / "base", device, channels=4, force_upcast=False)
     make_lora(folder / "lora", device, channels=4)
     _save(controlnet, folder / "controlnet", device)
@@ -267,7 +267,7 @@ def make_sam2(folder: Path, device: str) -> None:
 
 
 def make_captioner(folder: Path, device: str) -> None:
-    """Write BLIP-large; its tokenizer knows single letters."""
+    """Write BLIP-large; its tokenizer has single letters."""
     kinds: Any = transformers
     captioner.make_tiny(folder)
     tokenizer = kinds.BertTokenizer.from_pretrained(folder)
@@ -279,7 +279,7 @@ def make_captioner(folder: Path, device: str) -> None:
 
 
 def make_refiner(folder: Path, device: str) -> None:
-    """Write Qwen3-4B; its tokenizer knows single bytes."""
+    """Write Qwen3-4B; its tokenizer has single bytes."""
     kinds: Any = transformers
     refiner.make_tiny(folder)
     tokenizer = kinds.AutoTokenizer.from_pretrained(folder)
@@ -299,7 +299,10 @@ def make_nsfw(folder: Path, device: str) -> None:
 
 @dataclass(frozen=True)
 class Part:
-    """A folder of weights and its makers; full: given a folder and a device, None where `why` says."""
+    """The functions that make a folder of weights.
+
+    full: gets a folder and a device; None for the reason in `why`.
+    """
 
     tiny: Callable[[Path], None]
     full: Callable[[Path, str], None] | None = None
@@ -307,12 +310,14 @@ class Part:
 
 
 PARTS = {
-    "birefnet": Part(birefnet.make_tiny, why="its network comes as code beside the weights"),
+    "birefnet": Part(
+        birefnet.make_tiny, why="the code of its network is in the folder of the weights"
+    ),
     "lama": Part(lama.make_tiny, make_lama),
     "upscaler": Part(upscaler.make_tiny, make_upscaler),
     "sam": Part(sam.make_tiny, make_sam),
     "sam2": Part(sam2.make_tiny, make_sam2),
-    "faces": Part(faces.make_tiny, why="ONNX files, run on the processor on any machine"),
+    "faces": Part(faces.make_tiny, why="ONNX files, which always run on the processor"),
     "nsfw": Part(nsfw.make_tiny, make_nsfw),
     "captioner": Part(captioner.make_tiny, make_captioner),
     "refiner": Part(refiner.make_tiny, make_refiner),

@@ -1,4 +1,4 @@
-"""Writes docs/openapi.json, the committed description of the API, from the application."""
+"""Writes docs/openapi.json, the OpenAPI document of the application."""
 
 import json
 import tempfile
@@ -13,14 +13,14 @@ FILE = Path(__file__).resolve().parents[1] / "docs" / "openapi.json"
 
 
 def document() -> dict[str, Any]:
-    """Return the document of the application; it depends on no setting and no model."""
+    """Return the document of the application, which depends on no setting and no model."""
     with tempfile.TemporaryDirectory() as folder:
         return create_app(Settings(data_dir=Path(folder)), FakeModels()).openapi()
 
 
-def as_text(told: dict[str, Any]) -> str:
-    """Write a document so that two of the same content are the same text."""
-    return json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def as_text(openapi: dict[str, Any]) -> str:
+    """Return a document as text; the same content always makes the same text."""
+    return json.dumps(openapi, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

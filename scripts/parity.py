@@ -65,14 +65,14 @@ class Row:
     status: str
 
 
-def rows(laboratory: Laboratory, told: Schema) -> Iterator[Row]:
-    """Return a line for each route, then for each of its fields. told: the OpenAPI document."""
+def rows(laboratory: Laboratory, openapi: Schema) -> Iterator[Row]:
+    """Yield a line for each route, then for each of its fields. openapi: the OpenAPI document."""
     for route in ROUTES:
         found = {field: laboratory.findings(route, field) for field in route.fields}
         name = f"`{route.method} {route.path}`"
         yield Row(name, "", "", "", _of_route([f for some in found.values() for f in some]))
         for field, findings in found.items():
-            yield _of_field(field, ours(told, route, field), findings)
+            yield _of_field(field, ours(openapi, route, field), findings)
 
 
 def _of_route(findings: Sequence[Finding]) -> str:
@@ -128,7 +128,7 @@ def _our_bound(schema: Schema) -> str:
 
 
 def differences(field: Field, schema: Schema) -> list[str]:
-    """Tell where our description of a field contradicts the published one."""
+    """Return where our description of a field contradicts the published one."""
     kinds = _alternatives(schema)
     words = {str(word) for kind in kinds for word in kind.get("enum", ())}
     found = []
@@ -152,9 +152,9 @@ def _alternatives(schema: Schema) -> list[Schema]:
     return [schema, *schema.get("anyOf", ())]
 
 
-def ours(told: Schema, route: Route, field: Field) -> Schema | None:
-    """Find a field in our document; None where it is missing, be it from one body type of three."""
-    operation = told["paths"].get(f"/v1{route.path}", {}).get(route.method.lower())
+def ours(openapi: Schema, route: Route, field: Field) -> Schema | None:
+    """Return a field of our document; None if it is missing from any of the three body types."""
+    operation = openapi["paths"].get(f"/v1{route.path}", {}).get(route.method.lower())
     if operation is None:
         return None
     if field.place != "body":
@@ -163,25 +163,25 @@ def ours(told: Schema, route: Route, field: Field) -> Schema | None:
                 return dict(parameter["schema"])
         return None
     bodies = operation.get("requestBody", {}).get("content", {}).values()
-    found = [_within(told, body["schema"], field.path) for body in bodies]
+    found = [_within(openapi, body["schema"], field.path) for body in bodies]
     if len(found) != 3 or None in found:
         return None
     return found[0]
 
 
-def _within(told: Schema, schema: Schema, path: str) -> Schema | None:
-    """Follow the path of a field through objects and lists."""
+def _within(openapi: Schema, schema: Schema, path: str) -> Schema | None:
+    """Return the schema of a field by its path through objects and lists."""
     here: Schema | None = schema
     for step in ("", *path.replace("[]", ".[]").split(".")):
         if step and here is not None:
             here = here.get("items") if step == "[]" else here.get("properties", {}).get(step)
         if here is not None and "$ref" in here:
-            here = told["components"]["schemas"][here["$ref"].rpartition("/")[2]]
+            here = openapi["components"]["schemas"][here["$ref"].rpartition("/")[2]]
     return here
 
 
 def table() -> str:
-    """Compute the table, in Markdown."""
+    """Return the computed table in Markdown."""
     with tempfile.TemporaryDirectory() as folder, laboratory(Path(folder)) as trials:
         lines = [
             f"| {row.route} | {row.field} | {row.default} | {row.bound} | {row.status} |"
@@ -197,14 +197,14 @@ def page(body: str) -> str:
 
 
 def between_markers(text: str, body: str) -> str:
-    """Put the table between the markers of a text; without markers it stays as it is."""
+    """Return a text with the table between its markers; without markers the text does not change."""
     head, start, rest = text.partition(START)
     _, end, tail = rest.partition(END)
     return f"{head}{START}\n{body}{END}{tail}" if start and end else text
 
 
 def main() -> None:
-    """Write docs/parity.md, and README.md when asked."""
+    """Write docs/parity.md, and README.md with --readme."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--readme", action="store_true", help="write into README.md as well")
     arguments = parser.parse_args()

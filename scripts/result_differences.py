@@ -1,4 +1,4 @@
-"""How two files of results differ: pictures by their levels, archives by their members, text by its lines."""
+"""The differences of two result files: pictures by levels, archives by members, texts by lines."""
 
 import difflib
 import zipfile
@@ -20,10 +20,10 @@ _RGBA = 4
 
 @dataclass(frozen=True)
 class Difference:
-    """One way in which two results differ.
+    """One difference of two results.
 
-    mean, worst: of pictures of one size, the difference in levels, 0..255; a colour counts as much as
-    it is opaque. Anything else that differs has none: it is structure.
+    mean, worst: for pictures of the same size, the difference in levels, 0..255; colours are weighted by
+    opacity. None for any other difference, which is one of structure.
     """
 
     where: str
@@ -36,7 +36,7 @@ class Difference:
 
 
 def differences(extension: str, first: bytes, second: bytes) -> list[Difference]:
-    """Return how two files of one kind differ; none where their bytes are the same."""
+    """Return the differences of two files of one kind; none if their bytes are the same."""
     if first == second:
         return []
     found = list(_KINDS.get(extension, _of_pictures)(first, second))
@@ -93,7 +93,7 @@ def _of_psds(first: bytes, second: bytes) -> Iterator[Difference]:
 
 
 def _layers(data: bytes) -> Mapping[str, tuple[Any, Pixels]]:
-    """Return where each layer lies and its pixels, the merged picture among them."""
+    """Return the position and the pixels of each layer, and of the merged picture."""
     document = PSDImage.open(BytesIO(data))
     layers = {layer.name: (layer.bbox, np.asarray(layer.topil())) for layer in document}
     return {**layers, "(merged)": (document.size, np.asarray(document.topil()))}

@@ -1,6 +1,6 @@
-"""Calls of every route with fixed pictures, fields and seeds; each answer and result is kept as a file.
+"""Calls of every route with fixed pictures, fields and seeds; each answer and result is stored as a file.
 
-Nothing of the server is imported: the same calls run against any commit of it.
+Imports nothing of the server, so that the same calls run against any commit.
 """
 
 import base64
@@ -23,16 +23,16 @@ NAMES = ("astronaut", "coffee", "chelsea")
 _PENDING = 404
 _LINK = re.compile(r"https?://[^/]+/results/[^\"]+")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_PATIENCE_S = 120
+_TIMEOUT_S = 120
 
 
 @dataclass(frozen=True)
 class Call:
     """One request.
 
-    route: below the server's root; {visual_id}, {sid} and {person} stand for what earlier calls of
-    the same `Sequence` were told. files: base64 fields, each the name of a picture. query: fields of
-    the address. form: sent as multipart rather than JSON.
+    route: below the server's root; {visual_id}, {sid} and {person} are replaced by values from answers to
+    earlier calls of the same `Sequence`. files: base64 fields, each the name of a picture. query: fields
+    of the query. form: sent as multipart instead of JSON.
     """
 
     name: str
@@ -100,7 +100,7 @@ def _changed(image: Image.Image, change: str | None) -> Image.Image:
 
 
 def _faces() -> Image.Image:
-    """Draw what the detector of profile `tiny` takes for two faces."""
+    """Return a picture in which the detector of profile `tiny` finds two faces."""
     image = Image.new("RGB", (320, 240), (40, 40, 40))
     for left in (64, 224):
         image.paste((255, 255, 255), (left, 64, left + 32, 96))
@@ -108,10 +108,10 @@ def _faces() -> Image.Image:
 
 
 class Recorder:
-    """Makes calls of one server and keeps what comes back in a folder.
+    """Makes calls of one server and stores the answers and results in a folder.
 
-    client: of httpx2, or one like it; its base address is the server's. pictures: the file of each
-    picture by its name.
+    client: an httpx2 client or a similar one, with the base address of the server. pictures: returns the
+    file of a picture by its name.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class Recorder:
         folder.mkdir(parents=True, exist_ok=True)
 
     def record(self, calls: Sequence[Call]) -> None:
-        """Make calls in turn; the later ones may name what the earlier ones were told."""
+        """Make calls in order; later ones may use values from answers to earlier ones."""
         known: dict[str, str] = {}
         for call in calls:
             answer = self._send(call, known)
@@ -136,7 +136,7 @@ class Recorder:
             shown = _UUID.sub("UUID", _LINK.sub(_without_name, text))
             self._write(call.name, "json", f"{answer.status_code}\n{shown}\n".encode())
             for index, link in enumerate(links):
-                self._keep(f"{call.name}-{index}", link)
+                self._store(f"{call.name}-{index}", link)
 
     def _send(self, call: Call, known: Mapping[str, str]) -> Any:
         route = call.route.format_map(known)
@@ -154,12 +154,12 @@ class Recorder:
         }
         return self._client.request(call.method, route, json={**body, **fields}, headers=call.token)
 
-    def _keep(self, name: str, link: str) -> None:
-        """Read a result, once it is there."""
-        deadline = time.monotonic() + _PATIENCE_S
+    def _store(self, name: str, link: str) -> None:
+        """Read a result as soon as it exists, and store it."""
+        deadline = time.monotonic() + _TIMEOUT_S
         while (answer := self._client.get(link)).status_code == _PENDING:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{name}: no result after {_PATIENCE_S} s")
+                raise TimeoutError(f"{name}: no result after {_TIMEOUT_S} s")
             time.sleep(0.1)
         kind = answer.headers["content-type"].partition(";")[0].rpartition("/")[2]
         extension = {"vnd.adobe.photoshop": "psd"}.get(kind, kind)
@@ -261,7 +261,7 @@ def _of_picture(name: str) -> Iterator[Sequence[Call]]:
 
 
 def _of_visual(name: str) -> Sequence[Call]:
-    """Return all that can be done with a registered picture, and its end."""
+    """Return the calls of all routes of a visual, its removal last."""
     image = f"{name}@340.jpeg" if name in NAMES else f"{name}.png"
     mask = base64.b64encode(picture(f"{name}:mask@340.png")).decode()
     drawn = f"data:image/png;base64,{mask}"
@@ -322,7 +322,7 @@ def _of_visual(name: str) -> Sequence[Call]:
 
 
 def _generated() -> Iterator[Sequence[Call]]:
-    """Yield calls that need a model that generates; `lite` refuses them."""
+    """Yield calls that need a generative model; `lite` refuses them."""
     for name in NAMES:
         small, mask = f"{name}@400.png", f"{name}:mask@400.png"
         prompt = {"prompt": "a red kite", "sync": True, "seed": 5}
@@ -362,7 +362,7 @@ def _generated() -> Iterator[Sequence[Call]]:
 
 
 def _own_alpha() -> Iterator[Sequence[Call]]:
-    """Yield calls with a picture that brings its own alpha."""
+    """Yield calls with a picture that has an alpha channel."""
     cut = "astronaut:cut@320.png"
     yield edit("alpha_remove", "background/remove", cut)
     yield edit("alpha_crop", "crop", cut, padding=7, content_moderation=True)
@@ -389,7 +389,7 @@ def _own_alpha() -> Iterator[Sequence[Call]]:
 
 
 def _large() -> Iterator[Sequence[Call]]:
-    """Yield calls with a picture that is worked on in windows, tiles and at reduced sizes."""
+    """Yield calls with a picture so large that it is processed in windows, in tiles and at reduced size."""
     large = "astronaut@1400.jpeg"
     small = "coffee@330.png"
     yield edit("increase_4", "image/increase_resolution", small, desired_increase=4)
@@ -411,7 +411,7 @@ def _large() -> Iterator[Sequence[Call]]:
 
 
 def _file_formats() -> Iterator[Sequence[Call]]:
-    """Yield calls that give each format of file back as it was decoded, and ways to send one."""
+    """Yield calls that return each file format as decoded, and all ways to send one."""
     for image in (
         "coffee:grey.jpeg",
         "coffee:cmyk.jpeg",

@@ -1,4 +1,4 @@
-"""Calls every route of a running server once and keeps what it gives, with a sheet of all pictures."""
+"""Calls every route of a running server once and stores the results, with a sheet of all pictures."""
 
 import argparse
 import sys
@@ -15,12 +15,12 @@ PHOTOS = Path(__file__).parents[1] / "docs" / "photos"
 THUMBNAIL = 320
 PENDING = 404
 CANNOT = 506
-"""What the profile or the picture does not allow: said plainly, it is no fault."""
+"""The status if profile or picture do not allow the request, which is not a failure."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request: where, with which photograph, with which fields."""
+    """One request: its route, photograph and fields."""
 
     name: str
     route: str
@@ -88,7 +88,7 @@ def send(client: httpx.Client, call: Call) -> httpx.Response:
 
 
 def link_in(answer: Any) -> str | None:
-    """Find the first link of an answer, whatever its shape."""
+    """Return the first link in an answer of any shape."""
     if isinstance(answer, str):
         return answer if answer.startswith("http") else None
     parts = answer.values() if isinstance(answer, dict) else answer
@@ -98,7 +98,7 @@ def link_in(answer: Any) -> str | None:
 
 
 def read(link: str) -> httpx.Response:
-    """Read a result, a minute at most from now."""
+    """Read a result; wait for it one minute at most."""
     for _ in range(120):
         answer = httpx.get(link)
         if answer.status_code != PENDING:
@@ -108,7 +108,7 @@ def read(link: str) -> httpx.Response:
 
 
 def thumbnail(data: bytes, title: str) -> Image.Image:
-    """Draw a result small, transparent parts over a chequerboard, its title above."""
+    """Return a small picture of a result on a chequerboard, with its title above."""
     image = Image.open(BytesIO(data)).convert("RGBA")
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     card = Image.new("RGBA", (THUMBNAIL, THUMBNAIL + 16), "white")
@@ -122,7 +122,7 @@ def thumbnail(data: bytes, title: str) -> Image.Image:
 
 
 def main() -> int:
-    """Make every call; the exit status is the number of those that did not answer as they should."""
+    """Make every call; return the number of failed ones."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("address", nargs="?", default="http://127.0.0.1:8000")
     parser.add_argument("token", nargs="?", default="smoke")
@@ -138,9 +138,9 @@ def main() -> int:
         answer = send(client, call)
         link = link_in(answer.json()) if answer.is_success else None
         seconds = time.monotonic() - start
-        sound = answer.status_code in (httpx.codes.OK, CANNOT)
-        failed += not sound
-        print(f"{'ok ' if sound else 'BAD'} {answer.status_code} {seconds:6.2f} s  {call.name}")
+        succeeded = answer.status_code in (httpx.codes.OK, CANNOT)
+        failed += not succeeded
+        print(f"{'ok ' if succeeded else 'BAD'} {answer.status_code} {seconds:6.2f} s  {call.name}")
         if not answer.is_success:
             print(answer.text, file=sys.stderr)
         if link:

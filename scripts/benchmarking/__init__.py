@@ -1,1 +1,1 @@
-"""The benchmark: this server beside rembg's, IOPaint's and bare onnxruntime, by turns, on one machine."""
+"""The benchmark: this server, rembg's, IOPaint's and plain onnxruntime in turns on one machine."""

@@ -1,7 +1,7 @@
-"""The floor: a photograph decoded, squeezed to the network's square, and the network run by onnxruntime.
+"""The lower bound: decodes a photograph, resizes it and runs the network by onnxruntime, nothing else.
 
-A process of its own: `python -m scripts.benchmarking.bare WEIGHTS COUNT PHOTOGRAPH...` prints a line of
-JSON for each photograph, `[processor seconds, elapsed seconds]` of one.
+Runs as a separate process: `python -m scripts.benchmarking.bare WEIGHTS COUNT PHOTOGRAPH...` prints one line
+of JSON for each photograph: `[processor seconds, elapsed seconds]` of one run.
 """
 
 import json
@@ -21,7 +21,7 @@ _STD = np.array((0.229, 0.224, 0.225), np.float32)
 
 
 def main() -> int:
-    """Run each photograph COUNT times on one thread, after one run that does not count."""
+    """Run each photograph COUNT times on one thread, after one run that is not counted."""
     cv2.setNumThreads(1)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1

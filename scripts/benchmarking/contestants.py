@@ -1,4 +1,4 @@
-"""Who is measured: how each server is started, and how it is asked for the same work."""
+"""The measured servers: how each is started, and its requests for the same work."""
 
 import base64
 import contextlib
@@ -12,14 +12,14 @@ from scripts.benchmarking.load import Request, multipart
 from scripts.benchmarking.servers import Server, running
 
 ROOT = Path(__file__).parents[2]
-TOKEN = "benchmark-token"  # noqa: S105 - of a server on loopback that lives for minutes
+TOKEN = "benchmark-token"  # noqa: S105 - of a server on loopback that runs for minutes
 EQUAL_FILL = 'base = "lite"\ninpainting = "cv2-inpaint"\n'
 
 
 class Installation:
-    """Where the contestants live: environments, weights, logs and what our server stores.
+    """The folders of the measured servers: environments, weights, logs and our server's data.
 
-    folder: holds `rembg` and `iopaint`, virtual environments. python: what runs our server. weights:
+    folder: contains the virtual environments `rembg` and `iopaint`. python: runs our server. weights:
     the folder of `u2netp.onnx`.
     """
 
@@ -31,7 +31,7 @@ class Installation:
 
     @contextlib.contextmanager
     def retouch(self, *, equal_fill: bool = False) -> Iterator[Server]:
-        """Run this server with tokens, links and a store on disk, emptied afterwards."""
+        """Run this server with tokens, links and a store on disk; its data is removed afterwards."""
         data = self.folder / ("data-equal-fill" if equal_fill else "data")
         shutil.rmtree(data, ignore_errors=True)
         data.mkdir()
@@ -52,14 +52,14 @@ class Installation:
         shutil.rmtree(data, ignore_errors=True)
 
     def rembg(self) -> AbstractContextManager[Server]:
-        """Run rembg's server with the same weights, which it takes from a folder."""
+        """Run rembg's server with the same weights, from a folder."""
         program = str(self.folder / "rembg" / "bin" / "rembg")
         command = [program, "s", "--no-ui", "--host", "127.0.0.1", "--port", "{port}"]
         settings = {"U2NET_HOME": str(self.weights), "MODEL_CHECKSUM_DISABLED": "1"}
         return self._running("rembg", command, "/openapi.json", settings)
 
     def iopaint(self) -> AbstractContextManager[Server]:
-        """Run IOPaint's server with its model without weights."""
+        """Run IOPaint's server with its model that needs no weights."""
         program = str(self.folder / "iopaint" / "bin" / "iopaint")
         command = [program, "start", "--model=cv2", "--device=cpu", "--host=127.0.0.1"]
         command += ["--port={port}", f"--model-dir={self.folder / 'iopaint-models'}"]
@@ -79,17 +79,17 @@ class Installation:
 
 
 def ask_retouch(route: str, photo: bytes, **fields: bytes | str) -> Request:
-    """Build a request of one of our routes; the result is fetched by its link."""
+    """Return a request of one of our routes; its result is fetched by its link."""
     return multipart(f"/v1/{route}", {"file": photo, **fields}, TOKEN)
 
 
 def ask_rembg(photo: bytes) -> Request:
-    """Build a request of rembg."""
+    """Return a request of rembg."""
     return multipart("/api/remove", {"file": photo, "model": "u2netp"})
 
 
 def ask_iopaint(picture: bytes, mask: bytes) -> Request:
-    """Build a request of IOPaint, all else as its page sends it by default."""
+    """Return a request of IOPaint, with the defaults of its web page."""
     fields = {"image": picture, "mask": mask}
     body = json.dumps({name: base64.b64encode(data).decode() for name, data in fields.items()})
     return Request("/api/v1/inpaint", body.encode(), {"Content-Type": "application/json"})

@@ -1,4 +1,4 @@
-"""Drives a server with a number of callers who each wait for their answer before they ask again."""
+"""Load on a server: a number of callers that each wait for an answer before the next request."""
 
 import http.client
 import json
@@ -20,9 +20,9 @@ Answer = tuple[int, bytes]
 
 @dataclass(frozen=True)
 class Request:
-    """One request, built ahead so that the driver has little to do meanwhile.
+    """One request, built in advance so that the load generator itself uses little processor time.
 
-    follow: the answer is JSON that names the result's link, which is read as well.
+    follow: the answer is JSON with the link of the result, which is read too.
     """
 
     path: str
@@ -33,10 +33,10 @@ class Request:
 
 @dataclass
 class Cost:
-    """What a number of requests took; several rounds of the same are added up.
+    """The cost of a number of requests; several rounds are added.
 
     seconds: of each. cpu_s: of the server's processes. elapsed_s: from the first to the last. peak:
-    bytes of the server's memory. health: seconds of each call of /healthz meanwhile.
+    bytes of the server's memory. health: seconds of each call of /healthz in the same time.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Cost:
     health: list[float] = field(default_factory=list)
 
     def add(self, other: "Cost") -> None:
-        """Count another round in."""
+        """Add another round."""
         self.seconds += other.seconds
         self.cpu_s += other.cpu_s
         self.elapsed_s += other.elapsed_s
@@ -65,14 +65,14 @@ class Cost:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value that `share` of all are at most, interpolated."""
+    """Return the interpolated quantile of values; share: 0..1."""
     if len(values) == 1:
         return values[0]
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
 def multipart(path: str, parts: Mapping[str, bytes | str], token: str = "") -> Request:
-    """Build a form with files (bytes) and fields (text)."""
+    """Return a multipart request with files (bytes) and fields (text)."""
     boundary = uuid.uuid4().hex
     pieces = []
     for name, value in parts.items():
@@ -88,7 +88,7 @@ def multipart(path: str, parts: Mapping[str, bytes | str], token: str = "") -> R
 def drive(
     server: Server, requests: Sequence[Request], callers: int, *, probe: bool = False
 ) -> Cost:
-    """Send all requests by `callers` at once; raises RuntimeError on an answer that is not 200."""
+    """Send all requests by `callers` threads; raises RuntimeError if an answer is not 200."""
     waiting = iter(requests)
     lock = threading.Lock()
     cost, faults = Cost(), list[str]()

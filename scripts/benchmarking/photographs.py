@@ -1,4 +1,4 @@
-"""The photographs that the benchmark sends: the sample ones at a given size, or the user's own."""
+"""The photographs of the benchmark: the samples at a given size, or the user's own."""
 
 from dataclasses import dataclass
 from io import BytesIO
@@ -10,19 +10,19 @@ from PIL import Image, ImageFilter
 
 _QUALITY = 92
 _SMALL = 0.3
-"""Side of the subject of `small_subject`, of its picture's."""
+"""Side of the subject of `small_subject`, as a share of the side of the picture."""
 Rgb = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """A picture, held as what it looks like; `jpeg` makes one of any size of it."""
+    """A photograph; `jpeg` returns it at any size."""
 
     name: str
     image: Image.Image
 
     def at(self, megapixels: float) -> Image.Image:
-        """Return it at a size, with the grain of the original: enlarging alone would leave it bare."""
+        """Return it at a size, with the grain of the original, which enlarging would remove."""
         width = round((megapixels * 1e6 * self.image.width / self.image.height) ** 0.5)
         height = round(megapixels * 1e6 / width)
         large = self.image.resize((width, height), Image.Resampling.LANCZOS)
@@ -36,13 +36,13 @@ class Photograph:
 
 
 def sample_photographs(folder: Path) -> list[Photograph]:
-    """Read `docs/photos`, and make one more whose subject is small."""
+    """Return those in `docs/photos`, and one more with a small subject."""
     photos = [_read(folder / f"{name}.jpg") for name in ("astronaut", "chelsea", "coffee")]
     return [*photos, small_subject(photos[0], photos[1])]
 
 
 def own_photographs(folder: Path) -> list[Photograph]:
-    """Read every picture of a folder; raises ValueError where there is none."""
+    """Return every picture of a folder; raises ValueError if there is none."""
     files = [
         file
         for file in sorted(folder.iterdir())
@@ -54,7 +54,7 @@ def own_photographs(folder: Path) -> list[Photograph]:
 
 
 def small_subject(subject: Photograph, surroundings: Photograph) -> Photograph:
-    """Put one photograph, small, on the blurred surroundings of another."""
+    """Return one photograph, small, on the blurred other one."""
     canvas = surroundings.image.resize((900, 600)).filter(ImageFilter.GaussianBlur(40))
     side = round(_SMALL * canvas.height)
     canvas.paste(subject.image.resize((side, side)), (canvas.width // 2, canvas.height // 2))
@@ -92,7 +92,7 @@ def _read(file: Path) -> Photograph:
 
 
 def _grain(image: Image.Image) -> NDArray[np.int16]:
-    """Return what a blur takes away, -255..255, mirrored so that it can be laid side by side."""
+    """Return the detail that a blur removes, -255..255, mirrored so that it can be tiled."""
     soft = image.filter(ImageFilter.GaussianBlur(2))
     grain = np.asarray(image, np.int16) - np.asarray(soft, np.int16)
     grain = np.concatenate([grain, grain[::-1]])

@@ -1,4 +1,4 @@
-"""The tables and the plot of the benchmark, from what was measured."""
+"""The tables and the plot of the benchmark."""
 
 import os
 import platform
@@ -11,16 +11,16 @@ from scripts.benchmarking.servers import MIB
 
 OURS = "Retouch"
 Row = tuple[str, int]
-"""Picture, callers at once."""
+"""Picture, number of callers."""
 
 
 @dataclass
 class Findings:
-    """All that was measured.
+    """All measurements.
 
     remove: by picture and callers, then by server. photographs: by photograph and size, of ours and
-    of bare inference. eraser: as remove. routes: of ours. growth: of ours by megapixels. soak: what
-    `--soak` tells.
+    of plain inference. eraser: as remove. routes: of ours. growth: of ours by megapixels. soak: the text
+    of `--soak`.
     """
 
     remove: dict[Row, dict[str, Cost]] = field(default_factory=dict)
@@ -90,7 +90,7 @@ def _times(cost: Cost) -> str:
 
 
 def _health(cells: Mapping[Row, Mapping[str, Cost]]) -> list[str]:
-    """Tell how long /healthz took while the most callers were served."""
+    """Return the times of /healthz under the largest number of callers."""
     lines = []
     for (picture, callers), by_server in cells.items():
         if health := by_server[OURS].health:

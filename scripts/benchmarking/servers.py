@@ -1,4 +1,4 @@
-"""Starts a server as a process of its own and reads what it costs: processor time and memory."""
+"""Starts a server as a separate process and measures its processor time and memory."""
 
 import contextlib
 import os
@@ -19,9 +19,9 @@ MIB = 2**20
 
 @dataclass(eq=False)
 class Server:
-    """A server under measurement; `process` and all that it starts count.
+    """A measured server: `process` and all its child processes.
 
-    name: in the table. port: on loopback. peak: the most memory (resident, bytes) since `forget_peak`.
+    name: in the table. port: on loopback. peak: the most resident memory in bytes since `forget_peak`.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Server:
         return total
 
     def memory(self) -> int:
-        """DeviceModule memory now, in bytes."""
+        """Resident memory now, in bytes."""
         total = 0
         for process in self._family():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -48,20 +48,20 @@ class Server:
         return total
 
     def forget_peak(self) -> None:
-        """Start anew with the peak."""
+        """Reset the peak."""
         self.peak = self.memory()
 
     def _family(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
 
     def watch(self) -> None:
-        """Sample memory 50 times a second, until the server is stopped."""
+        """Measure memory 50 times a second until `stop_watching` is called."""
         while not self._stop.wait(_SAMPLE_S):
             with contextlib.suppress(psutil.NoSuchProcess):
                 self.peak = max(self.peak, self.memory())
 
     def stop_watching(self) -> None:
-        """End `watch`."""
+        """Stop `watch`."""
         self._stop.set()
 
 
@@ -75,18 +75,18 @@ def running(
     folder: Path,
     settings: Mapping[str, str],
 ) -> Iterator[Server]:
-    """Start `command` in `folder`, with {port} in it, until the block ends.
+    """Run `command` in `folder`, its {port} replaced, until the context ends.
 
-    ready: the path that answers 200 once it serves. settings: more environment variables. Raises
-    RuntimeError with the end of its log where it does not come up.
+    ready: the path that answers 200 when it is ready. settings: more environment variables. Raises
+    RuntimeError with the end of its log if it does not start.
     """
     port = _free_port()
     inherited = {n: v for n, v in os.environ.items() if not n.startswith("RETOUCH_")}
-    # Nobody answers there: a server that would reach beyond this machine fails instead.
+    # Nothing listens there: a server that tries to use the network fails instead.
     closed = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
     own = {name: value.replace("{port}", str(port)) for name, value in settings.items()}
     with log.open("wb") as out:
-        process = subprocess.Popen(  # noqa: S603 - programs of our own choice
+        process = subprocess.Popen(  # noqa: S603 - trusted programs
             [part.replace("{port}", str(port)) for part in command],
             cwd=folder,
             env={**inherited, **closed, "no_proxy": "127.0.0.1", **own},
