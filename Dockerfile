@@ -1,11 +1,11 @@
-# Two images from one file: `--target cpu` (profile lite, its weights built in: a container needs no network to
-# start) and `--target cuda` (profiles open and bria; their weights are mounted). BuildKit is needed.
+# Two images from one file: `--target cpu` (profile lite; contains its weights, so a container starts without
+# network) and `--target cuda` (profiles open and bria; weights are mounted). Needs BuildKit.
 #
-# One slim base for both. Torch's wheels bring their own CUDA libraries, so that NVIDIA's CUDA images would
-# bring them twice; the driver comes from the host, by way of NVIDIA's container toolkit.
+# Both use one slim base. Torch's wheels contain the CUDA libraries, so NVIDIA's CUDA images would add a second
+# copy; NVIDIA's container toolkit provides the driver of the host.
 FROM python:3.12.13-slim-bookworm@sha256:8a7e7cc04fd3e2bd787f7f24e22d5d119aa590d429b50c95dfe12b3abe52f48b AS base
-# The weights lie beside /data, which a volume covers: a new image's weights are seen by an old volume too.
-# KubeRay starts Ray with a login shell, which knows /usr/local/bin alone.
+# The weights are outside /data, which is a volume, so that an old volume uses the weights of a new image.
+# KubeRay starts Ray with a login shell, which has only /usr/local/bin in its path.
 RUN groupadd --system --gid 10001 retouch \
     && useradd --system --uid 10001 --gid 10001 --create-home retouch \
     && install -d -o retouch -g retouch /data /opt/retouch/weights \
@@ -21,7 +21,7 @@ ENV PATH=/venv/bin:$PATH \
 FROM base AS sources
 WORKDIR /src
 RUN python -m venv /venv
-# The dependencies without the program: this layer, up to 6 GB, is built and shipped anew only when they change.
+# The dependencies without the program: this layer of up to 6 GB is built again only when they change.
 COPY deploy/requirements ./requirements
 
 FROM sources AS cpu-dependencies
@@ -50,10 +50,10 @@ USER 10001:10001
 VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# A port that is no number is as if unset, for the server too: empty, or what Kubernetes sets for a Service.
+# A port that is not a number counts as unset, as in the server: empty, or set by Kubernetes for a Service.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["/venv/bin/python", "-c", "import os, urllib.request as u; p = os.environ.get('RETOUCH_PORT', '').strip(); u.urlopen('http://127.0.0.1:' + (p if p.isdecimal() else '8000') + '/readyz', timeout=2)"]
-# A container's address is no loopback: RETOUCH_API_TOKENS must be given.
+# A container does not listen on loopback, so RETOUCH_API_TOKENS is required.
 CMD ["/venv/bin/python", "-m", "server"]
 
 FROM runtime AS cuda
