@@ -1,4 +1,4 @@
-"""Every error of the layers below is either a refusal or named here as one that no caller meets."""
+"""Every error of the lower layers either becomes a refusal or is listed here as internal."""
 
 import ast
 import inspect
@@ -28,7 +28,7 @@ TREES: tuple[ModuleType, ...] = (
     server.errors,
 )
 BASES = {"ImagingError", "PictureError", "PipelineError", "StorageError"}
-"""Only raised as one of their subclasses."""
+"""Classes of which only subclasses are raised."""
 TRANSLATED_WHERE_CAUGHT = {
     "EmptyPictureError": "server/http/uploads.py",
     "NotAPictureError": "server/http/uploads.py",
@@ -40,7 +40,7 @@ TRANSLATED_WHERE_CAUGHT = {
     "SchedulerClosedError": "server/endpoints.py",
     "CallerDisconnectedError": "server/endpoints.py",
 }
-"""Errors that become refusals with words of their own, and the file that catches them."""
+"""Errors that become refusals with another message, and the file that catches them."""
 INTERNAL = {
     "WeightsUnavailableError": "models are loaded as ModelUnavailableError",
     "BadWeightsError": "the same",
@@ -51,15 +51,15 @@ INTERNAL = {
     "InvalidSettingsError": "the same",
     "RayNotInstalledError": "the same",
     "FolderInUseError": "the same",
-    "BundleError": "the command retouch weights alone",
-    "WorkCancelledError": "raised as one of its subclasses alone",
-    "InvalidKeyError": "in the file system store, which answers that there is no such object",
+    "BundleError": "only the command retouch weights",
+    "WorkCancelledError": "only its subclasses are raised",
+    "InvalidKeyError": "in the file system store, which reports that the object does not exist",
 }
-"""Errors that no caller of the API meets, and why."""
+"""Errors that no caller of the API gets, and why."""
 
 
 def errors_of(tree: ModuleType) -> list[type[Exception]]:
-    """Return the classes that a tree defines."""
+    """Return the error classes of a module."""
     return [
         member
         for member in vars(tree).values()
@@ -70,7 +70,7 @@ def errors_of(tree: ModuleType) -> list[type[Exception]]:
 
 
 @pytest.mark.parametrize("tree", TREES, ids=lambda tree: tree.__name__)
-def test_a_tree_is_drawn_in_its_docstring_with_every_class_below_its_base(tree: ModuleType) -> None:
+def test_the_docstring_shows_the_tree_of_all_error_classes(tree: ModuleType) -> None:
     drawn: dict[str, str] = {}
     above: list[tuple[int, str]] = []
     for line in (tree.__doc__ or "").splitlines():
@@ -92,7 +92,7 @@ def test_a_tree_is_drawn_in_its_docstring_with_every_class_below_its_base(tree: 
 
 
 @pytest.mark.parametrize("tree", TREES[:-1], ids=lambda tree: tree.__name__)
-def test_every_error_below_is_a_refusal_or_internal(tree: ModuleType) -> None:
+def test_every_error_is_mapped_to_a_refusal_or_internal(tree: ModuleType) -> None:
     mapped = set(GENERAL_REFUSALS) | {e for o in OPERATIONS for e in o.refusals}
     for error in errors_of(tree):
         known = [error.__name__ in names for names in (TRANSLATED_WHERE_CAUGHT, INTERNAL, BASES)]
@@ -174,7 +174,7 @@ def test_an_unavailable_store_or_database_is_503_without_its_reason(
     assert "retry-after" in answer.headers
 
 
-def test_the_errors_of_the_server_import_the_trees_below_alone() -> None:
+def test_server_errors_imports_only_error_modules_of_lower_layers() -> None:
     imported = {
         node.module
         for node in ast.walk(ast.parse(Path(server.errors.__file__).read_text()))

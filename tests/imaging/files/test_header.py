@@ -229,7 +229,7 @@ def test_too_many_small_chunks_are_damage(flood: bytes) -> None:
         probe(flood)
 
 
-def test_a_jpeg_may_have_a_hundred_scans() -> None:
+def test_a_jpeg_may_have_up_to_a_hundred_scans() -> None:
     progressive = save(PHOTO, "JPEG", progressive=True)
     last = progressive.rindex(b"\xff\xda")
     scans = progressive.count(b"\xff\xda")

@@ -1,4 +1,4 @@
-"""How little libvips may do: one loader, one thread for a picture, nothing kept, nothing said."""
+"""Limits of libvips: one loader, one thread per picture, no cache, no output."""
 
 import io
 import logging
@@ -66,7 +66,7 @@ def test_a_forged_signature_reaches_no_other_loader(name: str) -> None:
         load_png(OTHERS[name])
 
 
-def test_nothing_is_kept() -> None:
+def test_nothing_is_cached() -> None:
     for _ in range(3):
         load_png(save("PNG"))
     assert pyvips.cache_get_max() == 0
@@ -77,7 +77,7 @@ def test_a_picture_has_one_thread() -> None:
     assert pyvips.voperation.concurrency_get() == 1
 
 
-def test_damage_is_no_event_for_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_damage_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     data = bytearray(save("PNG"))
     data[data.index(b"IDAT") + 40] ^= 1

@@ -1,4 +1,4 @@
-"""PNG files of every kind, sound, odd and damaged: the pixels, and what is refused."""
+"""Decoding PNG files of every kind: valid, unusual and damaged ones."""
 
 import io
 import itertools
@@ -49,7 +49,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 def filtered(
     width: int, height: int, colour: int, depth: int, filters: tuple[int, ...] = (0, 1, 2, 3, 4)
 ) -> bytes:
-    """Make rows of random bytes, each behind the number of its filter."""
+    """Return rows of random bytes, each preceded by the number of its filter."""
     row = -(-width * CHANNELS[colour] * depth // 8)
     rows = RNG.integers(0, 256, (height, 1 + row), np.uint8)
     rows[:, 0] = np.resize(filters, height)
@@ -57,7 +57,7 @@ def filtered(
 
 
 def interlaced(width: int, height: int, colour: int, depth: int) -> bytes:
-    """Make the rows of the seven pictures in an interlaced one."""
+    """Return the rows of the seven passes of an interlaced picture."""
     return b"".join(
         filtered(-(-(width - left) // right), -(-(height - top) // down), colour, depth)
         for left, top, right, down in ADAM7
@@ -75,7 +75,7 @@ def file_of(
     pieces: int = 1,
     end: bool = True,
 ) -> bytes:
-    """Write a PNG around a deflated stream, in as many chunks as asked."""
+    """Return a PNG that contains a deflated stream, in `pieces` chunks."""
     step = max(1, -(-len(stream) // pieces))
     cut = [stream[start : start + step] for start in range(0, len(stream), step)]
     parts = [(b"IHDR", struct.pack(">IIBBBBB", *size, depth, colour, 0, 0, interlace)), *chunks]
@@ -94,7 +94,7 @@ def by_pillow(data: bytes, mode: str) -> NDArray[np.uint8]:
 
 
 def assert_as_pillow(data: bytes) -> None:
-    """Assert that 8 bits a sample are decoded as Pillow does."""
+    """Check that a file is decoded as by Pillow, 8 bits per sample."""
     picture = decode(data)
     if picture.alpha is None:
         assert np.array_equal(picture.rgb, by_pillow(data, "RGB"))
@@ -105,20 +105,20 @@ def assert_as_pillow(data: bytes) -> None:
 
 @pytest.mark.parametrize(("colour", "depth"), KINDS)
 @pytest.mark.parametrize("interlace", [0, 1])
-def test_every_kind_is_decoded_as_pillow_does(colour: int, depth: int, interlace: int) -> None:
+def test_every_kind_is_decoded_as_by_pillow(colour: int, depth: int, interlace: int) -> None:
     rows = (interlaced if interlace else filtered)(WIDTH, HEIGHT, colour, depth)
     chunks = [palette(depth)] if colour == PALETTE else []
     data = file_of(zlib.compress(rows), *chunks, colour=colour, depth=depth, interlace=interlace)
     picture = decode(data)
     assert (picture.alpha is not None) == (colour in (GREY_ALPHA, RGBA)) == probe(data).alpha
-    if (colour, depth) != (GREY, 16):  # which Pillow clips instead
+    if (colour, depth) != (GREY, 16):  # Pillow clips these
         assert_as_pillow(data)
 
 
 @pytest.mark.parametrize("colour", [GREY, RGB, RGBA])
 @pytest.mark.parametrize("filters", [(0,), (1,), (2,), (3,), (4,), (4, 0, 3, 1, 2)])
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (301, 203)])
-def test_every_filter_and_shape_is_decoded_as_pillow_does(
+def test_every_filter_and_shape_is_decoded_as_by_pillow(
     colour: int, filters: tuple[int, ...], size: tuple[int, int]
 ) -> None:
     rows = filtered(*size, colour, 8, filters)
@@ -128,7 +128,9 @@ def test_every_filter_and_shape_is_decoded_as_pillow_does(
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
 @pytest.mark.parametrize("interlace", [0, 1])
 @pytest.mark.parametrize("opacities", [b"\0", b"\x05\x80"])
-def test_a_palettes_opacities_become_alpha(depth: int, interlace: int, opacities: bytes) -> None:
+def test_the_opacities_of_a_palette_become_alpha(
+    depth: int, interlace: int, opacities: bytes
+) -> None:
     rows = (interlaced if interlace else filtered)(WIDTH, HEIGHT, PALETTE, depth)
     data = file_of(
         zlib.compress(rows),
@@ -149,7 +151,7 @@ def test_a_stream_of_many_stored_blocks_is_decoded() -> None:
     assert np.array_equal(found, np.dstack([rgb, alpha]))
 
 
-def test_sixteen_bits_of_colour_and_alpha_keep_their_upper_half() -> None:
+def test_sixteen_bits_of_colour_and_alpha_become_their_upper_eight() -> None:
     samples = struct.pack(">8H", 0x01FF, 0x0200, 0xFFFF, 0x80FF, 0xFE00, 0x7FFF, 0, 0x00FF)
     data = file_of(zlib.compress(b"\0" + samples), colour=RGBA, depth=16, size=(2, 1))
     picture = decode(data)
@@ -158,7 +160,7 @@ def test_sixteen_bits_of_colour_and_alpha_keep_their_upper_half() -> None:
     assert picture.alpha.tolist() == [[0x80, 0]]
 
 
-def test_a_colour_key_of_sixteen_bits_counts_to_its_last_bit() -> None:
+def test_all_sixteen_bits_of_a_colour_key_are_compared() -> None:
     row = b"\0" + struct.pack(">6H", 0x0100, 0x0200, 0x0300, 0x0100, 0x0200, 0x0301)
     key = (b"tRNS", struct.pack(">3H", 0x0100, 0x0200, 0x0300))
     picture = decode(file_of(zlib.compress(row), key, depth=16, size=(2, 1)))
@@ -178,7 +180,7 @@ ROW_BYTES = len(ROWS) // HEIGHT
 SOUND = file_of(STREAM)
 
 
-def test_chunks_beside_the_pixels_do_not_change_them() -> None:
+def test_other_chunks_do_not_change_the_pixels() -> None:
     others = [
         (b"gAMA", struct.pack(">I", 100_000)),
         (b"cICP", bytes((1, 13, 0, 1))),
@@ -200,7 +202,7 @@ def test_pixels_in_many_chunks_are_decoded(pieces: int) -> None:
     assert np.array_equal(decode(file_of(STREAM, pieces=pieces)).rgb, decode(SOUND).rgb)
 
 
-def test_as_many_chunks_as_are_taken_are_decoded() -> None:
+def test_the_largest_allowed_number_of_chunks_is_decoded() -> None:
     empty = chunk(b"IDAT", b"") * 49_000
     assert np.array_equal(decode(SOUND[:33] + empty + SOUND[33:]).rgb, decode(SOUND).rgb)
 
@@ -216,7 +218,7 @@ def test_a_file_that_ends_after_its_last_row_is_decoded(interlace: int) -> None:
 
 
 @pytest.mark.parametrize("interlace", [0, 1])
-def test_a_file_cut_within_its_rows_is_damage(interlace: int) -> None:
+def test_a_file_truncated_in_its_rows_is_damage(interlace: int) -> None:
     rows = (interlaced if interlace else filtered)(WIDTH, HEIGHT, RGB, 8)
     whole = file_of(zlib.compress(rows), interlace=interlace)
     for end in range(33, len(whole) - 24, 61):
@@ -224,7 +226,7 @@ def test_a_file_cut_within_its_rows_is_damage(interlace: int) -> None:
             decode(whole[:end])
 
 
-def test_what_follows_the_picture_is_left_out() -> None:
+def test_bytes_after_the_picture_are_ignored() -> None:
     for after in (b"trailing bytes", chunk(b"IEND", b""), chunk(b"IDAT", STREAM)):
         assert np.array_equal(decode(SOUND + after).rgb, decode(SOUND).rgb)
     for more in (zlib.compress(ROWS + ROWS), STREAM + b"trailing bytes"):
@@ -256,13 +258,13 @@ def test_what_follows_the_picture_is_left_out() -> None:
         "nothing",
     ],
 )
-def test_rows_that_are_wrong_or_missing_are_damage(stream: bytes) -> None:
+def test_wrong_or_missing_rows_are_damage(stream: bytes) -> None:
     with pytest.raises(DamagedPictureError):
         decode(file_of(stream))
 
 
 def with_wrong_checksum(data: bytes, kind: bytes) -> bytes:
-    """Change the checksum of the first chunk of a kind."""
+    """Return a file with a wrong checksum in the first chunk of a kind."""
     wrong = bytearray(data)
     at = wrong.index(kind)
     (length,) = struct.unpack_from(">I", wrong, at - 4)
@@ -270,26 +272,26 @@ def with_wrong_checksum(data: bytes, kind: bytes) -> bytes:
     return bytes(wrong)
 
 
-def test_the_checksum_of_a_chunk_counts_but_for_the_rows() -> None:
+def test_only_checksums_of_header_palette_and_transparency_are_checked() -> None:
     rows = zlib.compress(filtered(WIDTH, HEIGHT, PALETTE, 8))
     data = file_of(rows, palette(8), (b"tRNS", b"\0\x80"), (b"tEXt", b"a\0b"), colour=PALETTE)
     for kind in (b"IHDR", b"PLTE", b"tRNS"):
         with pytest.raises(DamagedPictureError):
             decode(with_wrong_checksum(data, kind))
-    for kind in (b"IDAT", b"tEXt", b"IEND"):  # zlib has a checksum over all rows
+    for kind in (b"IDAT", b"tEXt", b"IEND"):  # zlib has a checksum of all rows
         found = decode(with_wrong_checksum(data, kind))
         assert np.array_equal(found.rgb, decode(data).rgb)
         assert np.array_equal(found.alpha, decode(data).alpha)
 
 
-def test_a_palette_that_is_missing_or_no_palette_is_damage() -> None:
+def test_a_missing_or_invalid_palette_is_damage() -> None:
     stream = zlib.compress(filtered(WIDTH, HEIGHT, PALETTE, 8))
     for chunks in ([], [(b"PLTE", b"four")], [(b"PLTE", b"")]):
         with pytest.raises(DamagedPictureError):
             decode(file_of(stream, *chunks, colour=PALETTE))
 
 
-def test_transparency_too_long_or_out_of_place_is_read() -> None:
+def test_transparency_that_is_too_long_or_misplaced_is_read() -> None:
     stream = zlib.compress(b"\0\0\1\2")
     colours, opacities = (b"PLTE", bytes(range(9))), (b"tRNS", b"\0\x80\xff")
     longer = (b"tRNS", b"\0\x80\xff\x11\x22")
@@ -306,7 +308,7 @@ def test_transparency_too_long_or_out_of_place_is_read() -> None:
         assert picture.alpha.tolist() == [[0, 255]]
 
 
-def test_transparency_that_says_nothing_is_none() -> None:
+def test_empty_transparency_is_ignored() -> None:
     stream = zlib.compress(b"\0\0\1\2")
     chunks = (b"PLTE", bytes(range(9))), (b"tRNS", b"")
     data = file_of(stream, *chunks, colour=PALETTE, size=(3, 1))
@@ -314,7 +316,7 @@ def test_transparency_that_says_nothing_is_none() -> None:
     assert not probe(data).alpha
 
 
-def test_no_more_is_unpacked_than_the_header_promises() -> None:
+def test_no_more_is_decompressed_than_the_header_declares() -> None:
     found = read_container(file_of(zlib.compress(bytes(200_000_000))[:-4], size=(10, 10)))
     tracemalloc.start()
     try:
@@ -324,7 +326,7 @@ def test_no_more_is_unpacked_than_the_header_promises() -> None:
         tracemalloc.stop()
 
 
-def test_several_threads_decode_at_once() -> None:
+def test_several_threads_can_decode_at_once() -> None:
     sources = [RNG.integers(0, 256, (120, 90 + 7 * n, 3), np.uint8) for n in range(8)]
     files = [encode_png(Picture(rgb, None)) for rgb in sources]
     files = [file[:-30] if n % 4 == 3 else file for n, file in enumerate(files)]

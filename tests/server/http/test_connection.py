@@ -1,6 +1,6 @@
-"""Connections that are kept without being used end; others are left alone.
+"""Idle and stalled connections are closed; others stay open.
 
-The connection's timers run on a clock that the tests move, so that no test depends on the machine.
+The timers of the connection use a clock that the tests advance, so no test depends on the machine.
 """
 
 import asyncio
@@ -21,15 +21,15 @@ from server.http.connection import PatientConnection
 
 LARGE = 8 * 2**20
 SMALL_WINDOW = 32 * 2**10
-"""Receive buffer of the callers, so that most of an answer waits on the server's side."""
-PATIENCE_S = 10
-"""Longest real time for what happens at once on an idle machine."""
+"""Receive buffer of the callers: small, so that the server buffers most of an answer."""
+TIMEOUT_S = 10
+"""Timeout, in real time, of anything that happens at once on an idle machine."""
 KEEP_ALIVE_S = 5
 HEAD = b"GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n"
 
 
 class Timer:
-    """A call that is due at some time, unless it is cancelled."""
+    """A scheduled call that can be cancelled."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self.call: Callable[[], object] | None = call
@@ -39,7 +39,7 @@ class Timer:
 
 
 class Clock:
-    """The event loop as a connection sees it, with timers that run when the test moves the time."""
+    """The event loop of a connection, but its timers run when the test advances the time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -69,10 +69,10 @@ class Clock:
         self._now = until
 
 
-class Timed(PatientConnection):
-    """A connection whose timers a test moves; the newest one of a test is `latest`."""
+class TimedConnection(PatientConnection):
+    """A connection with a `Clock`; `latest` is the newest one of the test."""
 
-    latest: "Timed"
+    latest: "TimedConnection"
     clock: Clock
 
     def __init__(self, **known: Any) -> None:
@@ -80,7 +80,7 @@ class Timed(PatientConnection):
         self.clock = Clock(self.loop)
         self.loop = self.clock  # type: ignore[assignment]
         self.lost = asyncio.Event()
-        Timed.latest = self
+        TimedConnection.latest = self
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -91,7 +91,7 @@ class Timed(PatientConnection):
 
 
 class Application:
-    """Answers with as many bytes as the path says, once the test lets it; the body is read first."""
+    """Reads the body, waits for `may_answer`, then sends as many bytes as the path says."""
 
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
@@ -122,9 +122,9 @@ class Caller:
         await asyncio.get_running_loop().sock_sendall(self._socket, data)
 
     async def read(self, most: int = 2**16) -> bytes:
-        """Return what is there, once something is; no bytes at the connection's end."""
+        """Wait for bytes and return them; return none at the end of the connection."""
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(TIMEOUT_S):
             try:
                 data = await loop.sock_recv(self._socket, most)
             except ConnectionError:
@@ -133,7 +133,7 @@ class Caller:
         return data
 
     async def read_answer(self, body: int) -> bool:
-        """Read the rest of an answer with a body of so many bytes; False where it breaks off."""
+        """Read an answer with a body of this length; return False if the connection ends before."""
         answer = b""
         while not (parted := answer.partition(b"\r\n\r\n"))[1] or len(parted[2]) < body:
             data = await self.read()
@@ -144,7 +144,7 @@ class Caller:
         return len(parted[2]) == body
 
     async def rest(self) -> int:
-        """Read to the end of the connection; returns all the bytes that came."""
+        """Read to the end of the connection; return the number of all bytes received."""
         while await self.read():
             pass
         return self.received
@@ -162,7 +162,7 @@ async def served(application: Application) -> AsyncIterator[Caller]:
     )
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(
-        lambda: Timed(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: TimedConnection(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
@@ -173,14 +173,14 @@ async def served(application: Application) -> AsyncIterator[Caller]:
             yield Caller(connection)
         finally:
             server.close()
-            for left in list(state.connections):
-                left.transport.abort()
+            for protocol in list(state.connections):
+                protocol.transport.abort()
             await until(lambda: not state.connections and not state.tasks)
 
 
 @pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Run a scenario on the event loop that the server uses, and on Python's own."""
+    """A function that runs a scenario on uvloop, as in the server, or on asyncio's own event loop."""
 
     async def whole(scenario: Scenario) -> None:
         application = Application()
@@ -191,23 +191,23 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         yield lambda scenario: runner.run(whole(scenario))
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait, in real time, for what happens soon."""
-    for _ in range(PATIENCE_S * 1000):
-        if holds():
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait, in real time, until a condition condition."""
+    for _ in range(TIMEOUT_S * 1000):
+        if condition():
             return
         await asyncio.sleep(0.001)
     raise TimeoutError
 
 
-async def lost(connection: Timed) -> None:
-    """Wait until the server has no connection any more."""
-    async with asyncio.timeout(PATIENCE_S):
+async def lost(connection: TimedConnection) -> None:
+    """Wait until the server has closed the connection."""
+    async with asyncio.timeout(TIMEOUT_S):
         await connection.lost.wait()
 
 
-async def answer_is_written(connection: Timed) -> None:
-    """Wait until the application has written all that it may and some of it lies unread."""
+async def answer_is_written(connection: TimedConnection) -> None:
+    """Wait until the application has written all it can and some bytes are unread."""
     await until(
         lambda: (
             connection.unread() > 0
@@ -216,19 +216,19 @@ async def answer_is_written(connection: Timed) -> None:
     )
 
 
-async def read_slowly(caller: Caller, connection: Timed) -> None:
-    """Read what lies unread in pieces, each nearly as late as a piece may be read."""
+async def read_slowly(caller: Caller, connection: TimedConnection) -> None:
+    """Read the unread bytes in pieces, each shortly before the timeout."""
     while before := connection.unread():
         await connection.clock.advance(0.8 * connection.reading_timeout_s)
-        # However small the pieces are that the caller's system makes room for.
+        # The caller's system may accept only small pieces.
         while connection.unread() >= before:
-            assert await caller.read(), "the connection broke off"
+            assert await caller.read(), "the connection was closed"
             await asyncio.sleep(0)
 
 
-def test_a_connection_that_asks_nothing_ends(run: Run) -> None:
+def test_a_connection_without_a_request_is_closed(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
+        connection = TimedConnection.latest
         await connection.clock.advance(0.9 * connection.request_timeout_s)
         assert not connection.transport.is_closing()
         await connection.clock.advance(0.4 * connection.request_timeout_s)
@@ -237,18 +237,18 @@ def test_a_connection_that_asks_nothing_ends(run: Run) -> None:
     run(scenario)
 
 
-@pytest.mark.parametrize("drops", [b"x: y\r\n", b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n"])
-def test_only_a_whole_head_prolongs_the_time_for_it(run: Run, drops: bytes) -> None:
-    is_whole = drops.startswith(b"GET")
+@pytest.mark.parametrize("piece", [b"x: y\r\n", b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_only_a_complete_head_restarts_its_timeout(run: Run, piece: bytes) -> None:
+    is_whole = piece.startswith(b"GET")
 
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
+        connection = TimedConnection.latest
         if not is_whole:
             await caller.send(b"GET /2 HTTP/1.1\r\n")
         for _ in range(10):
             if connection.lost.is_set():
                 break
-            await caller.send(drops)
+            await caller.send(piece)
             if is_whole:
                 assert await caller.read_answer(2)
             else:
@@ -262,9 +262,9 @@ def test_only_a_whole_head_prolongs_the_time_for_it(run: Run, drops: bytes) -> N
     run(scenario)
 
 
-def test_a_body_after_its_answer_ends_the_connection(run: Run) -> None:
+def test_bytes_after_an_answer_do_not_keep_the_connection_open(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
+        connection = TimedConnection.latest
         await caller.send(HEAD % (b"/2", b""))
         assert await caller.read_answer(2)
         await caller.send(b"\r\n")  # uvicorn's own timer stops at any byte
@@ -275,9 +275,9 @@ def test_a_body_after_its_answer_ends_the_connection(run: Run) -> None:
     run(scenario)
 
 
-def test_a_request_that_takes_longer_is_answered_and_so_is_the_next(run: Run) -> None:
+def test_a_slow_request_is_answered_and_so_is_the_next(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
+        connection = TimedConnection.latest
         for _ in range(2):
             application.may_answer.clear()
             await caller.send(b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
@@ -301,17 +301,17 @@ def test_a_request_that_takes_longer_is_answered_and_so_is_the_next(run: Run) ->
         ("fails", b""),
     ],
 )
-def test_a_caller_who_stops_reading_is_cut_off(run: Run, head: bytes, body: int | str) -> None:
+def test_a_caller_who_stops_reading_is_disconnected(run: Run, head: bytes, body: int | str) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
+        connection = TimedConnection.latest
         await caller.send(HEAD % (f"/{body}".encode(), head))
         await until(lambda: connection.unread() > 0)
-        for _ in range(3):  # what was read before does not save it
+        for _ in range(3):  # reading some bytes first does not help
             await caller.read()
         await asyncio.sleep(0.05)
         await connection.clock.advance(2 * connection.reading_timeout_s)
         await lost(connection)
-        if body != 200_000:  # which may lie in the kernel, and so arrive in spite of it
+        if body != 200_000:  # those may be in the kernel's buffer and still arrive
             assert 0 < await caller.rest() < LARGE
 
     run(scenario)
@@ -330,8 +330,8 @@ def test_a_caller_who_stops_reading_is_cut_off(run: Run, head: bytes, body: int 
 )
 def test_a_caller_who_reads_slowly_gets_all(run: Run, head: bytes) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
-        connection.timeout_keep_alive = 10**6  # it has a test of its own
+        connection = TimedConnection.latest
+        connection.timeout_keep_alive = 10**6  # tested separately
         await caller.send(head)
         await answer_is_written(connection)
         await read_slowly(caller, connection)
@@ -340,15 +340,15 @@ def test_a_caller_who_reads_slowly_gets_all(run: Run, head: bytes) -> None:
             assert await caller.rest() > LARGE
         else:
             await caller.send(HEAD % (b"/2", b""))
-            asked = head.count(b"GET") + 1
-            await until(lambda: connection.server_state.total_requests == asked)
+            request_count = head.count(b"GET") + 1
+            await until(lambda: connection.server_state.total_requests == request_count)
 
     run(scenario)
 
 
-def test_the_time_for_the_next_request_begins_when_the_answer_is_read(run: Run) -> None:
+def test_the_timeout_of_the_next_request_starts_when_the_answer_is_read(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
+        connection = TimedConnection.latest
         await caller.send(HEAD % (b"/%d" % LARGE, b""))
         assert await caller.read(10)
         await answer_is_written(connection)
@@ -365,9 +365,9 @@ def test_the_time_for_the_next_request_begins_when_the_answer_is_read(run: Run) 
 
 
 @pytest.mark.parametrize("kept_alive", [True, False])
-def test_what_is_unread_at_the_shutdown_is_still_read(run: Run, kept_alive: bool) -> None:
+def test_unread_bytes_at_the_shutdown_can_still_be_read(run: Run, kept_alive: bool) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
+        connection = TimedConnection.latest
         if not kept_alive:  # the shutdown comes before the answer
             application.may_answer.clear()
         await caller.send(HEAD % (b"/%d" % LARGE, b""))
@@ -386,9 +386,9 @@ def test_what_is_unread_at_the_shutdown_is_still_read(run: Run, kept_alive: bool
     run(scenario)
 
 
-def test_an_answer_to_head_has_no_body_and_keeps_the_connection(run: Run) -> None:
+def test_an_answer_to_head_has_no_body_and_the_connection_stays_open(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = Timed.latest
+        connection = TimedConnection.latest
         await caller.send((HEAD % (b"/%d" % LARGE, b"")).replace(b"GET", b"HEAD"))
         assert await caller.read_answer(0)
         await until(lambda: connection.unread() == 0)

@@ -1,4 +1,4 @@
-"""What callers are told of wrong fields: plain English, and no word of Python's or pydantic's."""
+"""Messages about wrong fields: plain English, without terms of Python or pydantic."""
 
 import re
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ NESTED: dict[tuple[type[BaseModel], str], list[tuple[str, Any]]] = {
         ("actions", {"remove": True}),
     ],
 }
-"""Fields within the items of a list, each with a right value."""
+"""Fields of the items of a list, each with a valid value."""
 
 
 def right(model: type[BaseModel]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def right(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def wrong_bodies(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return bodies with one wrong value each, and the name of the field."""
+    """Yield bodies with one wrong value each, and the name of the field."""
     for name in model.model_fields:
         for value in WRONG:
             yield name, {**right(model), name: value}
@@ -82,12 +82,12 @@ def wrong_bodies(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]
         for inner, _ in fields if issubclass(model, owner) else ():
             for value in WRONG:
                 yield name, {**right(model), name: [{**dict(fields), inner: value}]}
-            without = {key: kept for key, kept in fields if key != inner}
+            without = {key: right_value for key, right_value in fields if key != inner}
             yield name, {**right(model), name: [without]}
 
 
 def refusal(model: type[BaseModel], body: dict[str, Any]) -> BadRequestError | None:
-    """Return what a body is refused with; None where it is taken."""
+    """Return the error of a body; None if it is valid."""
     try:
         validate(model, body)
     except BadRequestError as error:
@@ -98,9 +98,9 @@ def refusal(model: type[BaseModel], body: dict[str, Any]) -> BadRequestError | N
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_a_wrong_field_is_refused_in_plain_english(model: type[BaseModel]) -> None:
     refusals = [(name, refusal(model, body)) for name, body in wrong_bodies(model)]
-    told = [(name, error) for name, error in refusals if error is not None]
-    assert len(told) > len(WRONG) / 2
-    for name, error in told:
+    errors = [(name, error) for name, error in refusals if error is not None]
+    assert len(errors) > len(WRONG) / 2
+    for name, error in errors:
         assert (error.parameter or "").partition(".")[0] == name
         assert error.text.startswith(name), error.text
         assert error.text.endswith("."), error.text
@@ -110,7 +110,7 @@ def test_a_wrong_field_is_refused_in_plain_english(model: type[BaseModel]) -> No
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
-def test_what_is_required_is_named(model: type[BaseModel]) -> None:
+def test_a_missing_field_is_named(model: type[BaseModel]) -> None:
     for name in right(model):
         with pytest.raises(BadRequestError) as caught:
             validate(model, {n: v for n, v in right(model).items() if n != name})
@@ -165,7 +165,7 @@ def test_what_is_required_is_named(model: type[BaseModel]) -> None:
         ),
     ],
 )
-def test_a_refusal_says_what_the_field_must_be(
+def test_the_message_says_what_the_field_must_be(
     model: type[BaseModel], fields: dict[str, Any], text: str
 ) -> None:
     with pytest.raises(BadRequestError) as caught:
@@ -176,7 +176,7 @@ def test_a_refusal_says_what_the_field_must_be(
 @pytest.mark.parametrize(
     "operation", [o for o in OPERATIONS if not o.of_visual], ids=lambda operation: operation.name
 )
-def test_a_route_says_so_too(client: TestClient, operation: Operation[Any]) -> None:
+def test_a_route_returns_the_same_message(client: TestClient, operation: Operation[Any]) -> None:
     body = {"file": b64(photo()), **right(operation.body), "sync": {"a": 1}}
     answer = client.post(f"/v1{operation.path}", json=body)
     assert answer.status_code == 400
@@ -185,7 +185,7 @@ def test_a_route_says_so_too(client: TestClient, operation: Operation[Any]) -> N
 
 
 @pytest.mark.parametrize("value", [value for value in WRONG if value not in ("", b"\xff\xfe")])
-def test_the_value_of_an_action_is_refused_in_plain_english(value: Any) -> None:
+def test_a_wrong_value_of_an_action_is_refused_in_plain_english(value: Any) -> None:
     with pytest.raises(BadActionError) as caught:
         check_action("smile", value, {"smile": []})
     assert not JARGON.search(str(caught.value)), str(caught.value)

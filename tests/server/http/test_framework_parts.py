@@ -1,6 +1,6 @@
-"""What the server uses of uvicorn and its like beyond their documented interfaces, by name.
+"""The undocumented parts of uvicorn, starlette and FastAPI that the server uses.
 
-An upgrade that moves or renames one of these parts fails here, with that name.
+If an upgrade moves or renames one of them, a test here fails and names it.
 """
 
 import importlib.metadata
@@ -27,7 +27,7 @@ OVERRIDDEN = [
     (ResultFile, FileResponse),
 ]
 NEW = {"_is_idle", "_unread", "_wait", "_watch", "_refuse_connections", "_hold_signals"}
-"""Methods that are the server's own."""
+"""Methods that the server adds."""
 
 
 def signature(of: Any) -> list[tuple[str, Any]]:
@@ -35,18 +35,18 @@ def signature(of: Any) -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(("own", "base"), OVERRIDDEN)
-def test_every_overridden_method_is_one_of_the_framework(own: type, base: type) -> None:
+def test_every_overridden_method_exists_in_the_framework(own: type, base: type) -> None:
     methods = {name for name, member in vars(own).items() if inspect.isfunction(member)}
     for name in methods - NEW - {"__init__"}:
         assert hasattr(base, name), f"{base.__name__}.{name}"
         assert signature(getattr(own, name)) == signature(getattr(base, name)), name
     for name in methods & NEW:
-        assert not hasattr(base, name), f"{base.__name__} has a {name} of its own now"
+        assert not hasattr(base, name), f"{base.__name__} now has its own {name}"
 
 
 def made_connection() -> h11_impl.H11Protocol:
     config = uvicorn.Config(FastAPI(), ws="none", lifespan="off", log_config=None)
-    # A loop is only kept, not used, until a connection is made.
+    # The loop is not used before a connection is made.
     return h11_impl.H11Protocol(config, ServerState(), {}, _loop=object())
 
 
@@ -82,8 +82,8 @@ def test_the_framework_still_uses(owner: Any, parts: list[str]) -> None:
         assert part in source, f"{owner.__qualname__}: {part}"
 
 
-def test_uvicorn_is_bounded_to_the_minor_version_that_is_tested() -> None:
-    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+def test_uvicorn_is_limited_to_the_tested_minor_version() -> None:
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     major, minor, *_ = importlib.metadata.version("uvicorn").split(".")
-    bound = next(line for line in told if line.startswith("uvicorn"))
+    bound = next(line for line in dependencies if line.startswith("uvicorn"))
     assert bound == f"uvicorn[standard]>={major}.{minor},<{major}.{int(minor) + 1}"
