@@ -1,4 +1,4 @@
-"""The lock: from the public index alone, with a hash for each file, of this pyproject.toml, exported as it is."""
+"""The lock: only public addresses, a hash for each file, and the same packages as pyproject.toml and exports."""
 
 import re
 import tomllib
@@ -35,7 +35,7 @@ def extras_of(export: Path) -> list[str]:
 
 
 def wanted(requirement: str) -> tuple[str, tuple[str, ...], str]:
-    """Return the name, the extras and the versions that a requirement asks for."""
+    """Return the name, the extras and the version range of a requirement."""
     read = Requirement(requirement)
     return canonicalize_name(read.name), tuple(sorted(read.extras)), str(read.specifier)
 
@@ -55,7 +55,7 @@ def pins(export: Path) -> dict[Pin, set[str]]:
 
 
 def needed(extras: list[str]) -> set[Pin]:
-    """Return what the project needs with these extras, by the lock's own graph, on any of its platforms."""
+    """Return all dependencies of the project with these extras on all platforms, from the lock."""
 
     def packages(link: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for package in LOCK["package"]:
@@ -82,7 +82,7 @@ def needed(extras: list[str]) -> set[Pin]:
     return {(name, version) for name, version, _ in seen if name != OWN["name"]}
 
 
-def test_every_address_is_of_the_public_index() -> None:
+def test_every_address_belongs_to_the_public_index() -> None:
     text = (ROOT / "uv.lock").read_text() + "".join(export.read_text() for export in EXPORTS)
     hosts = {urlsplit(address).hostname for address in re.findall(r'\w+://[^"\s]+', text)}
     assert hosts == {"pypi.org", "files.pythonhosted.org"}
@@ -95,7 +95,7 @@ def test_every_address_is_of_the_public_index() -> None:
 
 def test_every_file_has_a_hash_and_every_package_a_wheel() -> None:
     for package in OTHERS:
-        # pyvips is Python alone, which pip builds anywhere; its library is the wheel of pyvips-binary.
+        # pyvips is pure Python and can be built anywhere; its library is in the wheel of pyvips-binary.
         assert package.get("wheels") or package["name"] == "pyvips", package["name"]
         for file in files(package):
             assert re.fullmatch(r"sha256:[0-9a-f]{64}", file["hash"])
@@ -118,7 +118,7 @@ def test_the_lock_is_of_this_pyproject() -> None:
     assert limits == set(PYPROJECT["tool"]["uv"]["constraint-dependencies"])
 
 
-def test_locked_versions_are_those_that_pyproject_allows() -> None:
+def test_pyproject_allows_the_locked_versions() -> None:
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     for requirement in map(Requirement, [text for group in groups for text in group]):
         name = canonicalize_name(requirement.name)
@@ -128,7 +128,7 @@ def test_locked_versions_are_those_that_pyproject_allows() -> None:
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.stem)
-def test_an_exported_file_is_the_lock(export: Path) -> None:
+def test_an_exported_file_has_the_packages_of_the_lock(export: Path) -> None:
     found = pins(export)
     assert set(found) == needed(extras_of(export))
     hashes = {

@@ -1,4 +1,4 @@
-"""The parts are those of the paper's algorithm, done edge by edge."""
+"""Graph segmentation: the same parts as a simple implementation of the paper."""
 
 from collections.abc import Callable
 from itertools import product
@@ -15,7 +15,7 @@ SIGMA = 0.8
 
 
 def plain_segments(rgb: Rgb, scale: float, smallest: int) -> NDArray[np.int64]:
-    """Segment as the paper writes it: each edge in turn, each part a list of its pixels."""
+    """Segment as in the paper: edge by edge, with a list of pixels for each part."""
     smooth = cv2.GaussianBlur(
         rgb.astype(np.float64) / 255, (7, 7), SIGMA, borderType=cv2.BORDER_REFLECT
     ).reshape(rgb.shape)
@@ -59,7 +59,7 @@ def noise(height: int, width: int, seed: int = 0) -> Rgb:
 
 @pytest.mark.parametrize("smallest", [1, 12])
 @pytest.mark.parametrize("scale", [30, 300, 3000])
-def test_parts_of_a_photograph_are_the_papers(
+def test_parts_of_a_photograph_are_those_of_the_paper(
     photo: Callable[[str], Picture], scale: int, smallest: int
 ) -> None:
     rgb = np.ascontiguousarray(photo("coffee").rgb[60:260:3, 150:350:3])
@@ -82,13 +82,13 @@ def test_parts_of_a_photograph_are_the_papers(
     ],
     ids=["noise", "smooth", "tiles", "slope", "plain", "pixel", "row", "column"],
 )
-def test_parts_of_any_picture_are_the_papers(rgb: Rgb) -> None:
+def test_parts_of_any_picture_are_those_of_the_paper(rgb: Rgb) -> None:
     for smallest in (1, 5, 10_000):
         parts = graph_segments(rgb, 300, SIGMA, smallest)
         assert parts.shape == rgb.shape[:2]
         assert np.array_equal(parts, plain_segments(rgb, 300, smallest))
 
 
-def test_no_part_is_smaller_than_asked(photo: Callable[[str], Picture]) -> None:
+def test_no_part_is_smaller_than_the_minimum(photo: Callable[[str], Picture]) -> None:
     parts = graph_segments(photo("astronaut").rgb, 100, SIGMA, 300)
     assert np.bincount(parts.ravel()).min() >= 300

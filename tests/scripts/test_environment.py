@@ -1,4 +1,4 @@
-"""The environments of the scripts: two scripts that share a folder want the same packages in it."""
+"""The environments of the scripts: scripts that share a folder need the same packages in it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A file whose download broke off is gone on with where it stopped, from a real web server on loopback."""
+"""Interrupted downloads are resumed, from a real web server on loopback."""
 
 import hashlib
 import multiprocessing
@@ -22,20 +22,20 @@ HALF = 2 * CHUNK + 77
 
 @dataclass
 class Site:
-    """A web server that breaks off where it is told to; keeps each request's Range and the bytes served."""
+    """A web server that interrupts answers; it records the Range of each request and the bytes sent."""
 
     body: bytes = BODY
     breaks: list[int] = field(default_factory=list)
-    """After how many bytes of each of the next answers the connection is closed."""
+    """For each of the next answers: the number of bytes after which the connection is closed."""
     ranges: bool = True
     versions: bool = True
     """Whether answers have an ETag."""
     content_range: str = ""
-    """What a 206 says instead of the truth."""
+    """A false Content-Range for 206 answers."""
     statuses: list[int] = field(default_factory=list)
-    """What the next requests are answered with; all but 200 without a body."""
+    """The status codes of the next answers; all except 200 have no body."""
     chunked: bool = False
-    asked: list[str | None] = field(default_factory=list)
+    requests: list[str | None] = field(default_factory=list)
     served: int = 0
     url: str = ""
 
@@ -45,20 +45,20 @@ class Site:
 
 
 def handler(site: Site) -> type[BaseHTTPRequestHandler]:
-    """Return a handler that answers as `site` says, and notes there what is asked for."""
+    """Return a handler that answers as `site` says and records the requests there."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             self.close_connection = True
-            wanted = self.headers.get("Range")
-            site.asked.append(wanted)
+            requested = self.headers.get("Range")
+            site.requests.append(requested)
             assert self.headers.get("Accept-Encoding") == "identity"
             status = site.statuses.pop(0) if site.statuses else 200
             start = 0
-            if wanted and site.ranges and self.headers.get("If-Range") == site.etag:
-                start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            if requested and site.ranges and self.headers.get("If-Range") == site.etag:
+                start = int(requested.removeprefix("bytes=").removesuffix("-"))
             if status != 200:
                 self.send_empty(status)
             elif start >= len(site.body):
@@ -124,79 +124,81 @@ def file_at(url: str, *, size: int | None = len(BODY)) -> WeightFile:
     return WeightFile("net.bin", hashlib.sha256(BODY).hexdigest(), size, (Address(url),))
 
 
-def break_off(site: Site, folder: Path) -> None:
-    """Leave the first HALF bytes in `folder`, as a run leaves them that failed."""
+def interrupt_download(site: Site, folder: Path) -> None:
+    """Leave the first HALF bytes in `folder`, as a failed run does."""
     site.breaks, site.statuses = [HALF], [200, 404]
     with pytest.raises(WeightsUnavailableError, match="404"):
         fetch(file_at(site.url), folder)
     assert sum(path.stat().st_size for path in folder.glob("*.part")) == HALF
-    site.asked.clear()
+    site.requests.clear()
     site.served = 0
 
 
-def whole(folder: Path) -> bool:
-    """Whether the file is there as it should be, and nothing else."""
+def is_complete(folder: Path) -> bool:
+    """Whether the folder contains the complete file and nothing else."""
     names = [path.name for path in folder.iterdir()]
     return names == ["net.bin"] and (folder / "net.bin").read_bytes() == BODY
 
 
 @pytest.mark.parametrize("chunked", [False, True])
 @pytest.mark.parametrize("size", [len(BODY), None])
-def test_a_break_is_gone_on_with_in_the_same_run(
+def test_an_interrupted_download_is_resumed_in_the_same_run(
     tmp_path: Path, site: Site, size: int | None, chunked: bool
 ) -> None:
     site.breaks, site.chunked = [HALF, CHUNK], chunked
     fetch(file_at(site.url, size=size), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == [None, f"bytes={HALF}-", f"bytes={HALF + CHUNK}-"]
+    assert is_complete(tmp_path)
+    assert site.requests == [None, f"bytes={HALF}-", f"bytes={HALF + CHUNK}-"]
     assert site.served == len(BODY)
 
 
-def test_the_next_run_goes_on_where_one_failed(tmp_path: Path, site: Site) -> None:
-    break_off(site, tmp_path)
-    told: list[tuple[int, int]] = []
-    fetch(file_at(site.url), tmp_path, lambda _, done, total: told.append((done, total)))
-    assert whole(tmp_path)
-    assert site.asked == [f"bytes={HALF}-"]
+def test_the_next_run_resumes_a_failed_one(tmp_path: Path, site: Site) -> None:
+    interrupt_download(site, tmp_path)
+    progress: list[tuple[int, int]] = []
+    fetch(file_at(site.url), tmp_path, lambda _, done, total: progress.append((done, total)))
+    assert is_complete(tmp_path)
+    assert site.requests == [f"bytes={HALF}-"]
     assert site.served == len(BODY) - HALF
-    assert told[0] == (HALF, len(BODY))
-    assert told[-1] == (len(BODY), len(BODY))
+    assert progress[0] == (HALF, len(BODY))
+    assert progress[-1] == (len(BODY), len(BODY))
 
 
-def test_a_server_without_ranges_is_asked_for_all_of_it_anew(tmp_path: Path, site: Site) -> None:
+def test_without_range_support_the_download_restarts(tmp_path: Path, site: Site) -> None:
     site.ranges, site.breaks = False, [HALF]
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
+    assert is_complete(tmp_path)
     assert site.served == HALF + len(BODY)
 
 
-def test_a_file_without_a_version_is_never_gone_on_with(tmp_path: Path, site: Site) -> None:
+def test_without_an_etag_the_download_restarts(tmp_path: Path, site: Site) -> None:
     site.versions, site.breaks = False, [HALF]
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == [None, None]
+    assert is_complete(tmp_path)
+    assert site.requests == [None, None]
 
 
-def test_a_file_that_changed_between_two_tries_is_fetched_anew(tmp_path: Path, site: Site) -> None:
+def test_a_file_that_changed_between_attempts_is_downloaded_again(
+    tmp_path: Path, site: Site
+) -> None:
     site.body = bytes(len(BODY))
-    break_off(site, tmp_path)
+    interrupt_download(site, tmp_path)
     site.body = BODY
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == [f"bytes={HALF}-"]
+    assert is_complete(tmp_path)
+    assert site.requests == [f"bytes={HALF}-"]
     assert site.served == len(BODY)
 
 
-def test_a_server_that_refuses_the_range_is_asked_for_all_of_it(tmp_path: Path, site: Site) -> None:
-    break_off(site, tmp_path)
+def test_if_the_server_refuses_the_range_the_download_restarts(tmp_path: Path, site: Site) -> None:
+    interrupt_download(site, tmp_path)
     site.statuses = [416]
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == [f"bytes={HALF}-", None]
+    assert is_complete(tmp_path)
+    assert site.requests == [f"bytes={HALF}-", None]
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "false_range",
     [
         "",
         f"bytes 0-{len(BODY) - 1}/{len(BODY)}",
@@ -207,96 +209,96 @@ def test_a_server_that_refuses_the_range_is_asked_for_all_of_it(tmp_path: Path, 
         "none",
     ],
 )
-def test_an_answer_for_another_range_is_not_believed(tmp_path: Path, site: Site, lie: str) -> None:
-    break_off(site, tmp_path)
-    site.content_range = lie or "bytes"
+def test_an_answer_with_a_wrong_range_is_not_used(
+    tmp_path: Path, site: Site, false_range: str
+) -> None:
+    interrupt_download(site, tmp_path)
+    site.content_range = false_range or "bytes"
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == [f"bytes={HALF}-", None]
+    assert is_complete(tmp_path)
+    assert site.requests == [f"bytes={HALF}-", None]
 
 
-def test_a_part_that_was_spoilt_on_disk_is_fetched_anew(tmp_path: Path, site: Site) -> None:
-    break_off(site, tmp_path)
+def test_a_part_damaged_on_disk_is_downloaded_again(tmp_path: Path, site: Site) -> None:
+    interrupt_download(site, tmp_path)
     (part,) = tmp_path.glob("*.part")
     part.write_bytes(bytes(HALF))
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == [f"bytes={HALF}-", None]
+    assert is_complete(tmp_path)
+    assert site.requests == [f"bytes={HALF}-", None]
 
 
-def test_a_part_larger_than_the_file_is_fetched_anew(tmp_path: Path, site: Site) -> None:
-    break_off(site, tmp_path)
+def test_a_part_larger_than_the_file_is_downloaded_again(tmp_path: Path, site: Site) -> None:
+    interrupt_download(site, tmp_path)
     (part,) = tmp_path.glob("*.part")
     part.write_bytes(BODY + b"more")
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == [None]
+    assert is_complete(tmp_path)
+    assert site.requests == [None]
 
 
-def test_a_whole_part_needs_no_request(tmp_path: Path, site: Site) -> None:
-    break_off(site, tmp_path)
+def test_a_complete_part_needs_no_request(tmp_path: Path, site: Site) -> None:
+    interrupt_download(site, tmp_path)
     (part,) = tmp_path.glob("*.part")
     part.write_bytes(BODY)
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == []
+    assert is_complete(tmp_path)
+    assert site.requests == []
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_is_too_long_is_given_up_and_nothing_is_left(
+def test_a_body_that_is_too_long_is_refused_and_leaves_no_file(
     tmp_path: Path, site: Site, chunked: bool
 ) -> None:
     site.body, site.chunked = BODY + bytes(8 * CHUNK), chunked
     with pytest.raises(WeightsUnavailableError, match=f"more than the expected {len(BODY)} bytes"):
         fetch(file_at(site.url), tmp_path)
     assert list(tmp_path.iterdir()) == []
-    assert site.asked == [None]
+    assert site.requests == [None]
 
 
-def test_a_busy_server_is_asked_again_and_an_absent_file_is_not(tmp_path: Path, site: Site) -> None:
+def test_a_busy_server_is_retried_and_a_missing_file_is_not(tmp_path: Path, site: Site) -> None:
     site.statuses = [503, 429]
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
-    assert len(site.asked) == 3
+    assert is_complete(tmp_path)
+    assert len(site.requests) == 3
 
     (tmp_path / "net.bin").unlink()
-    site.asked.clear()
+    site.requests.clear()
     site.statuses = [404]
     with pytest.raises(WeightsUnavailableError, match="404"):
         fetch(file_at(site.url), tmp_path)
-    assert len(site.asked) == 1
+    assert len(site.requests) == 1
 
 
-def test_a_server_that_gives_little_is_given_up_and_what_came_is_kept(
-    tmp_path: Path, site: Site
-) -> None:
+def test_retries_are_limited_and_the_received_bytes_stay(tmp_path: Path, site: Site) -> None:
     site.breaks = [10] * 100
     with pytest.raises(WeightsUnavailableError):
         fetch(file_at(site.url), tmp_path)
-    assert len(site.asked) == RETRIES + 1
+    assert len(site.requests) == RETRIES + 1
     assert sum(path.stat().st_size for path in tmp_path.glob("*.part")) == 10 * (RETRIES + 1)
     site.breaks = []
     fetch(file_at(site.url), tmp_path)
-    assert whole(tmp_path)
+    assert is_complete(tmp_path)
     assert site.served == len(BODY)
 
 
-def test_what_another_source_broke_off_goes_when_the_file_is_there(
+def test_the_part_of_another_source_is_removed_when_the_file_is_complete(
     tmp_path: Path, site: Site
 ) -> None:
-    break_off(site, tmp_path)
+    interrupt_download(site, tmp_path)
     other = site.url.replace("net.bin", "mirror.bin")
     fetch(file_at(other), tmp_path)
-    assert whole(tmp_path)
-    assert site.asked == [None]
+    assert is_complete(tmp_path)
+    assert site.requests == [None]
 
 
 def _fetch_in_process(url: str, folder: Path) -> None:
     fetch(file_at(url), folder)
 
 
-def test_two_processes_at_once_fetch_it_once(tmp_path: Path, site: Site) -> None:
-    break_off(site, tmp_path)
+def test_two_concurrent_processes_download_the_file_once(tmp_path: Path, site: Site) -> None:
+    interrupt_download(site, tmp_path)
     context = multiprocessing.get_context("spawn")
     workers = [
         context.Process(target=_fetch_in_process, args=(site.url, tmp_path)) for _ in range(2)
@@ -306,5 +308,5 @@ def test_two_processes_at_once_fetch_it_once(tmp_path: Path, site: Site) -> None
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]
-    assert whole(tmp_path)
+    assert is_complete(tmp_path)
     assert site.served == len(BODY) - HALF
