@@ -1,7 +1,7 @@
-"""Felzenszwalb and Huttenlocher's graph segmentation: pixels of like colour grouped into parts.
+"""Felzenszwalb and Huttenlocher's graph segmentation: groups pixels of similar colour into parts.
 
 P. Felzenszwalb and D. Huttenlocher, Efficient Graph-Based Image Segmentation, IJCV 2004. The result
-is the one of scikit-image's `felzenszwalb`, part numbers included.
+is the same as that of scikit-image's `felzenszwalb`, including the numbers of the parts.
 """
 
 from typing import NamedTuple, Self
@@ -16,23 +16,24 @@ _Indices = NDArray[np.int32]
 _Costs = NDArray[np.float64]
 
 _ROUNDS = 5
-"""Vectorised rounds before the loop. Each costs about as much and leaves less to join than the one before."""
+"""Vectorised rounds before the loop. Each costs about the same, and each joins fewer parts than the last."""
 
 
-def graph_segments(rgb: Rgb, scale: float, sigma: float, smallest: int) -> _Indices:
-    """Return the part of each pixel: height x width, from 0, by the first pixel in reading order.
+def graph_segments(rgb: Rgb, scale: float, sigma: float, min_size: int) -> _Indices:
+    """Return the part number of each pixel: height x width, from 0, in the order of their first pixels.
 
-    scale: the paper's k, for colours 0..255; larger gives fewer, larger parts. sigma: pixels of the
-    smoothing beforehand. smallest: pixels of a part; smaller ones are joined to a neighbour.
+    scale: k in the paper, for colours 0..255; larger values give fewer, larger parts. sigma: of the
+    Gaussian blur that is applied first, in pixels. min_size: in pixels; smaller parts are joined to a
+    neighbour.
     """
     height, width = rgb.shape[:2]
     edges = _grid(rgb, sigma)
-    labels = _join_small(edges, _join_alike(edges, height * width, scale / 255), smallest)
+    labels = _join_small(edges, _join_similar(edges, height * width, scale / 255), min_size)
     return labels.reshape(height, width)
 
 
 class _Edges(NamedTuple):
-    """Pairs of pixels or parts, the cheapest first. An earlier one counts as cheaper than an equal one."""
+    """Pairs of pixels or parts, in the order of their costs. Of equal costs, the earlier edge counts as lower."""
 
     a: _Indices
     b: _Indices
@@ -42,7 +43,7 @@ class _Edges(NamedTuple):
         return type(self)(self.a[which], self.b[which], self.costs[which])
 
     def between(self, labels: _Indices) -> Self:
-        """Return the edges between the parts that `labels` gives for the ends."""
+        """Return the edges between different parts. labels: the part of each end."""
         edges = type(self)(labels[self.a], labels[self.b], self.costs)
         return edges.select(edges.a != edges.b)
 
@@ -50,11 +51,11 @@ class _Edges(NamedTuple):
 class _Parts(NamedTuple):
     sizes: NDArray[np.int64]
     limits: _Costs
-    """What an edge must cost less than to join a part: its costliest edge inside + scale / its size."""
+    """An edge joins a part only if it costs less: the highest cost of an edge inside + scale / size."""
 
 
 def _grid(rgb: Rgb, sigma: float) -> _Edges:
-    """Return the edges between each pixel and its eight neighbours; costs: distances in RGB of 0..1."""
+    """Return the edges between each pixel and its eight neighbours. Costs are distances in RGB, 0..1."""
     side = 2 * int(4 * sigma + 0.5) + 1
     smooth = cv2.GaussianBlur(
         rgb.astype(np.float64) / 255, (side, side), sigma, borderType=cv2.BORDER_REFLECT
@@ -75,21 +76,21 @@ def _grid(rgb: Rgb, sigma: float) -> _Edges:
     return edges.select(np.argsort(edges.costs, kind="stable"))
 
 
-def _join_alike(edges: _Edges, count: int, scale: float) -> _Indices:
-    """Return the part of each of `count` pixels: an edge joins two parts that it costs little beside."""
+def _join_similar(edges: _Edges, count: int, scale: float) -> _Indices:
+    """Return the part of each of `count` pixels. An edge joins two parts if it is below both limits."""
     labels = np.arange(count, dtype=np.int32)
     parts = _Parts(np.ones(count, np.int64), np.full(count, scale))
     for _ in range(_ROUNDS):
         joined, parts = _join_pairs(edges, parts, scale)
         labels, edges = joined[labels], edges.between(joined)
-    # Of the edges between two parts, the cheapest joins them or none does.
+    # Only the edge of lowest cost between two parts can join them.
     pairs = np.minimum(edges.a, edges.b) * np.int64(len(parts.sizes)) + np.maximum(edges.a, edges.b)
     edges = edges.select(np.sort(np.unique(pairs, return_index=True)[1]))
 
     parents, sizes = list(range(len(parts.sizes))), parts.sizes.tolist()
     limits = parts.limits.tolist()
     for a, b, cost in zip(edges.a.tolist(), edges.b.tolist(), edges.costs.tolist(), strict=True):
-        # `_root` written out: its calls would take a third of the time here.
+        # `_root`, inlined: its calls would take a third of the time here.
         while (parent := parents[a]) != a:
             parents[a] = a = parents[parent]
         while (parent := parents[b]) != b:
@@ -99,13 +100,13 @@ def _join_alike(edges: _Edges, count: int, scale: float) -> _Indices:
             parents[high] = low
             sizes[low] += sizes[high]
             limits[low] = cost + scale / sizes[low]
-    return _numbered(parents)[labels]
+    return _root_numbers(parents)[labels]
 
 
 def _join_pairs(edges: _Edges, parts: _Parts, scale: float) -> tuple[_Indices, _Parts]:
-    """Join at once all pairs of parts of which each is the other's cheapest; return the new part of each.
+    """Join all pairs of parts that have their lowest edge in common; return the new part of each.
 
-    No other edge of either comes before theirs, so that the result is the one of joining in turn.
+    Every other edge of the two parts costs more, so the order of the joins does not change the result.
     """
     order = np.arange(len(edges.a), dtype=np.int32)
     cheapest = np.full(len(parts.sizes), len(order), np.int32)
@@ -120,33 +121,33 @@ def _join_pairs(edges: _Edges, parts: _Parts, scale: float) -> tuple[_Indices, _
     parents[high] = low
     parts.sizes[low] += parts.sizes[high]
     parts.limits[low] = pairs.costs + scale / parts.sizes[low]
-    kept = parents == np.arange(len(parents))
-    return _numbered(parents), _Parts(parts.sizes[kept], parts.limits[kept])
+    is_root = parents == np.arange(len(parents))
+    return _root_numbers(parents), _Parts(parts.sizes[is_root], parts.limits[is_root])
 
 
-def _join_small(edges: _Edges, labels: _Indices, smallest: int) -> _Indices:
-    """Join each part of less than `smallest` pixels along its cheapest edge; return each pixel's part."""
+def _join_small(edges: _Edges, labels: _Indices, min_size: int) -> _Indices:
+    """Join each part of less than `min_size` pixels along its lowest edge; return the part of each pixel."""
     areas = np.bincount(labels)
     edges = edges.between(labels)
-    edges = edges.select((areas[edges.a] < smallest) | (areas[edges.b] < smallest))
+    edges = edges.select((areas[edges.a] < min_size) | (areas[edges.b] < min_size))
     parents, sizes = list(range(len(areas))), areas.tolist()
     for a, b in zip(edges.a.tolist(), edges.b.tolist(), strict=True):
         low, high = sorted((_root(parents, a), _root(parents, b)))
-        if low != high and (sizes[low] < smallest or sizes[high] < smallest):
+        if low != high and (sizes[low] < min_size or sizes[high] < min_size):
             parents[high] = low
             sizes[low] += sizes[high]
-    return _numbered(parents)[labels]
+    return _root_numbers(parents)[labels]
 
 
 def _root(parents: list[int], part: int) -> int:
-    """Return the part that `part` was joined to; shorten the way to it."""
+    """Return the root of `part`; shorten the path to it."""
     while (parent := parents[part]) != part:
         parents[part] = part = parents[parent]
     return part
 
 
-def _numbered(parents: list[int] | _Indices) -> _Indices:
-    """Return the number of each part's root among the roots, from 0."""
+def _root_numbers(parents: list[int] | _Indices) -> _Indices:
+    """Return the number of each part's root, from 0 in the order of the roots."""
     roots = np.array(parents, np.int32)
     numbers = np.cumsum(roots == np.arange(len(roots)), dtype=np.int32) - np.int32(1)
     while not np.array_equal(further := roots[roots], roots):

@@ -223,7 +223,7 @@ class Models(Protocol):
     """The models of a profile, by role. Threads may share it."""
 
     def use(self, role: Role[P]) -> AbstractContextManager[P]:
-        """Return a context in which the model of a role can be called. It is not evicted meanwhile.
+        """Return a context in which the model of a role can be called. It is not evicted there.
 
         The context or the first call raises ModelUnavailableError if there is no such model, or if
         it cannot be loaded. Calls raise the errors in `models.errors`.

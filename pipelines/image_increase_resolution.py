@@ -37,7 +37,7 @@ def _enlarge_alpha(alpha: Alpha8, factor: int) -> Alpha8:
 
 
 def _spread_visible(rgb: Rgb, alpha: Alpha8) -> Rgb:
-    """Give fully transparent pixels the colour of the nearest visible pixel.
+    """Set fully transparent pixels to the colour of the nearest visible pixel.
 
     Programs store any colour there, often black, which would show as a fringe along the edge.
     Farther than REACH from every visible pixel the colour is constant, which is fast to enlarge.

@@ -1,15 +1,16 @@
-"""Files of pictures: reads and writes JPEG, PNG and WebP.
+"""Reads and writes picture files: JPEG, PNG and WebP.
 
-A file is read in two steps, because the first decides whether the second is worth its cost:
+A file is read in two steps. The first is cheap and decides whether to do the second:
 
-1. `header` says what a file is (format, size, alpha, frames, orientation, ICC profile) and which of
-   its parts make the pixels. It is our own code, bounded whatever a file claims; `exif` belongs to it.
-2. `decode` hands those parts alone to one decoder for each format, and makes the result a picture:
-   upright, sRGB (`icc`), 8 bits a sample.
+1. `header` reads the format, size, alpha, frames, orientation and ICC profile of a file, and finds
+   the parts that hold its pixels. It is our own code. Its cost is bounded for every file. It uses `exif`.
+2. `decode` passes only those parts to the decoder of the format. It turns the result into a picture:
+   upright, sRGB (`icc`), 8 bits per sample.
 
-       PNG    libvips (`libvips` limits what it may do, `png_decoder` uses it)
-       JPEG   simplejpeg; Pillow for inks and for harmless oddities
+       PNG    libvips (`libvips` restricts it, `png_decoder` calls it)
+       JPEG   simplejpeg; Pillow for CMYK and for files with harmless errors
        WebP   OpenCV
 
-`encode` writes, PNG with `png_writer`. Why this division: docs/decisions/0012-libvips-decodes-png.md.
+`encode` writes files; `png_writer` writes PNG. The reasons are in
+docs/decisions/0012-libvips-decodes-png.md.
 """

@@ -1,4 +1,4 @@
-"""Decodes JPEG, PNG and WebP files to pictures and masks at 8 bits a sample, whatever their kind."""
+"""Decodes all kinds of JPEG, PNG and WebP files to pictures and masks with 8 bits per sample."""
 
 import struct
 from io import BytesIO
@@ -15,19 +15,19 @@ from imaging.files.icc import Samples, to_srgb
 from imaging.files.png_decoder import decode_png
 from imaging.picture import Alpha8, Picture
 
-# What decoders raise on damaged files. Pillow turns a reader's IndexError, KeyError, TypeError and
-# struct.error into SyntaxError while it opens a file and into OSError while it decodes; OSError is
-# also its word for truncated and broken streams, ValueError for fields out of range; struct.error
-# and EOFError come from chunks after the pixels.
-_DECODER_FAULTS = (OSError, SyntaxError, ValueError, struct.error, EOFError, cv2.error)
+# What decoders raise on damaged files. In Pillow, a reader's IndexError, KeyError, TypeError and
+# struct.error become SyntaxError while it opens a file, and OSError while it decodes. It also raises
+# OSError for truncated and corrupt streams, and ValueError for fields out of range. struct.error and
+# EOFError come from chunks after the pixels.
+_DECODER_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, cv2.error)
 # Rounds a 16-bit sample to the nearest of 256 levels: white is 65535 = 255 * 257.
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
-# An opaque enough pixel keeps its colour through a canvas, which stores it multiplied by alpha.
+# A canvas stores colours multiplied by alpha, so only pixels with enough alpha keep their colour.
 _STROKE_ALPHA = 128
 _STROKE_SPREAD = 4
-# EXIF orientations: mirrored ones are first mirrored back left to right, then all turned.
+# EXIF orientations. Mirrored ones are first flipped left to right; then all are rotated.
 _MIRRORED = frozenset({2, 4, 5, 7})
-_TURNS = {
+_ROTATIONS = {
     3: cv2.ROTATE_180,
     4: cv2.ROTATE_180,
     5: cv2.ROTATE_90_COUNTERCLOCKWISE,
@@ -38,10 +38,10 @@ _TURNS = {
 
 
 def decode(data: bytes) -> Picture:
-    """Decode a picture file: upright, sRGB, 8 bits a sample; of an animation the first frame.
+    """Return the picture in a file: upright, sRGB, 8 bits per sample, the first frame of an animation.
 
-    An embedded ICC profile is converted to sRGB, inks and greys become RGB, a colour key becomes
-    alpha. The caller has checked the size with `probe`: this takes 3 to 8 bytes a pixel.
+    Colours are converted from an embedded ICC profile to sRGB. CMYK and grey become RGB, a colour key
+    becomes alpha. Check the size with `probe` first: decoding takes 3 to 8 bytes per pixel.
     Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
     """
     found = read_container(data)
@@ -51,15 +51,15 @@ def decode(data: bytes) -> Picture:
 
 
 def decode_mask(data: bytes) -> NDArray[np.uint8]:
-    """Decode a mask to greys: height x width, 255 where it asks for an edit, 0 where not.
+    """Return the mask in a file as grey, height x width: 255 means edit, 0 means keep.
 
-    Colours count by their luminance (ITU-R BT.601), transparent pixels as black. Where everything
-    visible has one colour, the strokes of a brush on an empty canvas, alpha is the mask and the
-    colour means nothing. Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
+    A colour counts by its luminance (ITU-R BT.601), and a transparent pixel as black. If all visible
+    pixels have one colour, as brush strokes on an empty canvas have, alpha is the mask and the colour
+    is ignored. Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
     """
     found = read_container(data)
     samples, alpha = decode_samples(found)
-    # Profiles are left out: a mask's numbers are no colours.
+    # The profile is not applied: the numbers of a mask are not colours.
     grey = samples if samples.ndim == 2 else _luminance(to_srgb(samples, None))
     if alpha is not None and not _is_one_stroke(samples, alpha):
         grey = np.asarray(cv2.multiply(grey, alpha, scale=1 / 255), np.uint8)
@@ -69,21 +69,21 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo an EXIF orientation (CIPA DC-008, tag 274)."""
+    """Return pixels turned upright by their EXIF orientation (CIPA DC-008, tag 274)."""
     if orientation in _MIRRORED:
         pixels = np.asarray(cv2.flip(pixels, 1), np.uint8)
-    if orientation in _TURNS:
-        pixels = np.asarray(cv2.rotate(pixels, _TURNS[orientation]), np.uint8)
+    if orientation in _ROTATIONS:
+        pixels = np.asarray(cv2.rotate(pixels, _ROTATIONS[orientation]), np.uint8)
     return pixels
 
 
 def _luminance(rgb: Samples) -> NDArray[np.uint8]:
-    """Return the grey of RGB, height x width, by ITU-R BT.601, rounded to nearest."""
+    """Return the luminance of RGB (ITU-R BT.601), height x width, rounded to nearest."""
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _is_one_stroke(samples: Samples, alpha: Alpha8) -> bool:
-    """Whether a mask is painted with one colour on an empty canvas."""
+    """Whether a mask is painted in one colour on an empty canvas."""
     painted = alpha >= _STROKE_ALPHA
     if painted.all() or not painted.any():
         return False
@@ -92,33 +92,36 @@ def _is_one_stroke(samples: Samples, alpha: Alpha8) -> bool:
 
 
 def decode_samples(found: Container) -> tuple[Samples, Alpha8 | None]:
-    """Decode a file's pixels as stored, but at 8 bits a sample and without a palette."""
+    """Return a file's pixels as stored, but with 8 bits per sample and without a palette.
+
+    Raises DamagedPictureError.
+    """
     decoders = {"JPEG": _decode_jpeg, "PNG": _decode_png, "WEBP": _decode_webp}
     try:
         samples, alpha = decoders[found.format](found)
-    except _DECODER_FAULTS as fault:
-        raise DamagedPictureError(found.format) from fault
+    except _DECODER_ERRORS as error:
+        raise DamagedPictureError(found.format) from error
     if samples.shape[:2] != (found.height, found.width):
         raise DamagedPictureError(found.format)
     return samples, alpha
 
 
 def _decode_jpeg(found: Container) -> tuple[Samples, None]:
-    """Decode a JPEG's grey, RGB or CMYK samples; it has no alpha."""
+    """Return the grey, RGB or CMYK samples of a JPEG. It has no alpha."""
     file = found.pixel_file()
     if found.mode != "CMYK":
         try:
-            # Twice as fast as Pillow, the same libjpeg-turbo and the same pixels.
+            # Twice as fast as Pillow, with the same libjpeg-turbo and the same pixels.
             decoded = simplejpeg.decode_jpeg(file, "GRAY" if found.mode == "L" else "RGB")
             return decoded[..., 0] if found.mode == "L" else decoded, None
         except ValueError:
-            pass  # it refuses on any warning; Pillow tells harmless ones from lost pixels
+            pass  # it fails on every warning; Pillow fails only if pixels are lost
     with JpegImagePlugin.JpegImageFile(BytesIO(file)) as image:
         return np.asarray(image), None
 
 
 def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
-    """Decode a PNG of any kind; a colour key and a palette's transparency become alpha."""
+    """Return the samples and alpha of a PNG. A colour key and a palette's transparency become alpha."""
     stored = decode_png(found)
     samples = (
         _TO_8_BITS[stored] if stored.dtype == np.uint16 else stored.astype(np.uint8, copy=False)
@@ -127,7 +130,7 @@ def _decode_png(found: Container) -> tuple[Samples, Alpha8 | None]:
 
 
 def _decode_webp(found: Container) -> tuple[Samples, Alpha8 | None]:
-    """Decode a WebP, the first frame of an animation."""
+    """Return the samples and alpha of a WebP, or of the first frame of an animation."""
     file = np.frombuffer(found.pixel_file(), np.uint8)
     decoded = cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
     if decoded is None:
@@ -138,7 +141,7 @@ def _decode_webp(found: Container) -> tuple[Samples, Alpha8 | None]:
 
 
 def _split_alpha(samples: Samples) -> tuple[Samples, Alpha8 | None]:
-    """Part the last channel of grey or RGB with alpha from the others."""
+    """Return the colour and the alpha of samples; alpha is None if they have none."""
     if samples.ndim == 2 or samples.shape[2] == 3:
         return samples, None
     alpha = cv2.extractChannel(samples, samples.shape[2] - 1)

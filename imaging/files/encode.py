@@ -17,26 +17,25 @@ _QUALITY = 95
 
 
 def encode(picture: Picture, format: Format) -> bytes:
-    """Encode a picture without any metadata.
+    """Return a picture as a file without metadata.
 
-    PNG keeps every pixel; JPEG has quality 95 without chroma subsampling; WEBP keeps every pixel of
-    a picture with alpha and has quality 95 else. Raises ValueError for JPEG with alpha and for a
-    side over MAX_SIDE.
+    PNG is lossless. JPEG has quality 95 without chroma subsampling. WEBP is lossless with alpha, and
+    has quality 95 without. Raises ValueError for JPEG with alpha and for a side over MAX_SIDE.
     """
     if max(picture.width, picture.height) > MAX_SIDE[format]:
-        raise ValueError(f"a {format} file holds at most {MAX_SIDE[format]} pixels a side")
+        raise ValueError(f"a side of a {format} file has at most {MAX_SIDE[format]} pixels")
     if format == "PNG":
         return encode_png(picture)
     if format == "WEBP":
         return _encode_webp(picture)
     if picture.alpha is not None:
-        raise ValueError("a JPEG file holds no alpha")
+        raise ValueError("a JPEG file has no alpha")
     rgb = np.ascontiguousarray(picture.rgb)
     return bytes(simplejpeg.encode_jpeg(rgb, _QUALITY, "RGB", "444", fastdct=False))
 
 
 def _encode_webp(picture: Picture) -> bytes:
-    """Encode a WebP: without loss where there is alpha, else at quality 95."""
+    """Return a WebP: lossless with alpha, quality 95 without."""
     out = BytesIO()
     if picture.alpha is None:
         Image.fromarray(picture.rgb).save(out, "WEBP", quality=_QUALITY, method=0)

@@ -1,4 +1,4 @@
-"""Reads the orientation from EXIF (CIPA DC-008), and nothing else of it."""
+"""Reads the orientation from EXIF (CIPA DC-008)."""
 
 import struct
 
@@ -6,7 +6,7 @@ _ORIENTATION_TAG = 0x0112
 
 
 def orientation(tiff: memoryview) -> int:
-    """Find the orientation in the first directory of an EXIF block: 1 (upright) to 8; 1 if unclear."""
+    """Return the orientation in the first directory of an EXIF block: 1 (upright) to 8; 1 if unknown."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(tiff[:4]))
     if order is None:
         return 1
@@ -18,6 +18,6 @@ def orientation(tiff: memoryview) -> int:
             if tag == _ORIENTATION_TAG:
                 (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), tiff, entry + 8)
                 return value if 1 <= value <= 8 else 1
-    except struct.error:  # damaged EXIF is no reason to refuse the picture
+    except struct.error:  # a picture with damaged EXIF is still usable
         pass
     return 1

@@ -1,9 +1,9 @@
-"""Reads JPEG, PNG and WebP files as far as their headers go, without decoding a pixel.
+"""Reads the headers of JPEG, PNG and WebP files without decoding pixels.
 
-Libraries read these headers too, but unpack texts and parse metadata that nobody asked for: 4 MB of
-packed text cost libvips 13 seconds (decision 0012). Here a file is walked marker by marker (ITU-T
-T.81, annex B) or chunk by chunk (PNG, third edition; RFC 9649 for WebP), every count and length has
-a bound, and the decoders are handed only the parts that make the pixels.
+Libraries read these headers too, but they also decompress texts and parse metadata that we do not
+need: 4 MB of compressed text cost libvips 13 seconds (decision 0012). This module reads a file marker
+by marker (ITU-T T.81, annex B) or chunk by chunk (PNG, third edition; RFC 9649 for WebP). Every count
+and length has a bound. The decoders get only the parts that hold the pixels.
 """
 
 import re
@@ -19,17 +19,17 @@ from imaging.files.exif import orientation
 Format = Literal["JPEG", "PNG", "WEBP"]
 EXTENSIONS: dict[Format, str] = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp"}
 
-# Writers split files into hundreds of parts; many thousands of tiny ones would only cost time.
+# Real files have hundreds of parts. Many thousands of tiny parts would only cost time.
 _MAX_PARTS = 50_000
-# A progressive file needs about ten scans. Each costs a pass over the whole picture, so a small
-# file of thousands of empty scans would keep a core busy for minutes.
+# A progressive file needs about ten scans. Each scan costs a pass over the whole picture, so a small
+# file with thousands of empty scans would use a core for minutes.
 _MAX_SCANS = 100
-# The largest profiles in use, of printing presses, have 2 to 3 MB.
+# The largest profiles in use, those of printing presses, have 2 to 3 MB.
 _MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-# Colour type: Pillow's mode, and the bit depths it may have.
+# By colour type: Pillow's mode, and the allowed bit depths.
 _PNG_MODES = {
     0: ("L", (1, 2, 4, 8, 16)),
     2: ("RGB", (8, 16)),
@@ -38,18 +38,18 @@ _PNG_MODES = {
     6: ("RGBA", (8, 16)),
 }
 _JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
-# All but 0xFF00 (a data byte within a scan), restart markers (no length) and fill bytes.
+# All markers except 0xFF00 (a data byte in a scan), restart markers (no length) and fill bytes.
 _JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _JPEG_NOT_FRAMES = frozenset({0xC4, 0xC8, 0xCC})
 
 
 @dataclass
 class Container:
-    """What a file says about its picture."""
+    """The contents of a file: its header, and the parts that hold its pixels."""
 
     format: Format
     width: int = 0
-    """As stored, before the EXIF orientation is applied; likewise the height."""
+    """As stored, before the EXIF orientation is applied. The same holds for the height."""
     height: int = 0
     mode: str = ""
     """Pillow's name for the kind of pixels in the file."""
@@ -59,33 +59,33 @@ class Container:
     orientation: int = 1
     """EXIF orientation: 1 (upright) to 8."""
     profile: bytes | None = None
-    """The embedded ICC profile, unread."""
+    """The embedded ICC profile, not parsed."""
     parts: list[memoryview] = field(default_factory=list)
-    """What the decoder needs of the file, in order: no profile, no EXIF, no text."""
+    """The parts that the decoder needs, in order: no profile, no EXIF, no text."""
 
     def pixel_file(self) -> bytes:
-        """Return the file again with only what makes its pixels."""
+        """Return a file with only the parts that hold the pixels."""
         return b"".join(self.parts)
 
 
 @dataclass(frozen=True)
 class Probe:
-    """What the header of a picture file says."""
+    """The contents of the header of a picture file."""
 
     format: Format
     width: int
-    """Of the picture held upright, as the EXIF orientation asks; likewise the height."""
+    """Of the upright picture, after the EXIF orientation is applied. The same holds for the height."""
     height: int
     mode: str
     """Pillow's name for the pixels in the file: 1, L, LA, I;16, P, RGB, RGBA, CMYK."""
     animated: bool
-    """The file has more than one frame; the previews of a phone's JPEG are none."""
+    """The file has more than one frame; the previews in a phone's JPEG do not count."""
     alpha: bool
     """Some pixels may be transparent."""
 
 
 def probe(data: bytes) -> Probe:
-    """Read the header of a picture file, told by its bytes, without decoding a pixel.
+    """Return the header of a picture file; its first bytes decide the format. No pixel is decoded.
 
     Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
     """
@@ -97,10 +97,10 @@ def probe(data: bytes) -> Probe:
 
 
 def read_container(data: bytes) -> Container:
-    """Read the headers of a JPEG, PNG or WebP file, told apart by its bytes.
+    """Return the header and the pixel parts of a file; its first bytes decide the format.
 
-    Raises EmptyPictureError, NotAPictureError or DamagedPictureError. Pixels that are cut short or garbled are not
-    found out here.
+    Raises EmptyPictureError, NotAPictureError or DamagedPictureError. It does not notice pixels that
+    are truncated or corrupt.
     """
     if not data:
         raise EmptyPictureError
@@ -127,10 +127,10 @@ def _format_of(data: bytes) -> Format:
 
 
 def _read_jpeg(data: memoryview) -> Container:
-    """Walk the markers to the end of the image; what follows it (previews, video) is left out."""
+    """Read the markers up to the end of the image. What follows (previews, video) is left out."""
     found = Container("JPEG")
     profile: dict[int, tuple[int, bytes]] = {}
-    kept = [data[:2]]
+    parts = [data[:2]]
     first_scan = scans = 0
     end = len(data)
     for marker, at, body in _jpeg_segments(data):
@@ -150,16 +150,16 @@ def _read_jpeg(data: memoryview) -> Container:
         elif marker == 0xE2 and bytes(body[:12]) == b"ICC_PROFILE\0":
             profile[body[12]] = body[13], bytes(body[14:])
         if not first_scan and (marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE):
-            kept.append(data[at : at + 4 + len(body)])
+            parts.append(data[at : at + 4 + len(body)])
         if scans > _MAX_SCANS:
             raise DamagedPictureError("JPEG")
     found.profile = _join_profile(profile)
-    found.parts = [*kept, data[first_scan:end]] if first_scan else []
+    found.parts = [*parts, data[first_scan:end]] if first_scan else []
     return found
 
 
 def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
-    """Yield each marker that has a length, and the end mark: its code, offset and body."""
+    """Yield the code, offset and body of each marker that has a length, and of the end marker."""
     position = 2
     for _ in range(_MAX_PARTS):
         mark = _JPEG_MARKER.search(data, position)
@@ -180,7 +180,7 @@ def _jpeg_segments(data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
 
 
 def _join_profile(pieces: dict[int, tuple[int, bytes]]) -> bytes | None:
-    """Put together a profile split over APP2 segments (ICC.1:2022, annex B.4): all or nothing."""
+    """Return the profile that APP2 segments hold in pieces (ICC.1:2022, annex B.4); None if incomplete."""
     joined = b"".join(pieces[number][1] for number in sorted(pieces))
     numbered = list(range(1, len(pieces) + 1))
     whole = sorted(pieces) == numbered and all(n == len(pieces) for n, _ in pieces.values())
@@ -188,7 +188,7 @@ def _join_profile(pieces: dict[int, tuple[int, bytes]]) -> bytes | None:
 
 
 def _read_png(data: memoryview) -> Container:
-    """Walk the chunks of a PNG to IEND; only those that make its pixels are kept."""
+    """Read the chunks of a PNG up to IEND; keep only those that hold its pixels."""
     found = Container("PNG", parts=[data[:8]])
     for kind, body, chunk in _chunks(data, 8, found.format):
         if (len(found.parts) == 1) != (kind == b"IHDR"):
@@ -213,7 +213,7 @@ def _read_png(data: memoryview) -> Container:
 def _chunks(
     data: memoryview, position: int, format: Format
 ) -> Iterator[tuple[bytes, memoryview, memoryview]]:
-    """Yield kind, body and the whole of each chunk of a PNG or WebP; the last may be cut short."""
+    """Yield the kind, the body and all bytes of each chunk of a PNG or WebP. The last may be truncated."""
     for _ in range(_MAX_PARTS):
         if position + 8 > len(data):
             return
@@ -229,7 +229,7 @@ def _chunks(
 
 
 def _read_png_header(body: memoryview, found: Container) -> None:
-    """Read size and mode from IHDR; raises DamagedPictureError for what PNG does not know."""
+    """Read size and mode from IHDR; raises DamagedPictureError for values that PNG does not define."""
     found.width, found.height, bits, kind, *methods = struct.unpack(">IIBBBBB", body)
     mode, depths = _PNG_MODES.get(kind, ("", ()))
     if bits not in depths or methods[:2] != [0, 0] or methods[2] > 1:
@@ -239,7 +239,7 @@ def _read_png_header(body: memoryview, found: Container) -> None:
 
 
 def _inflate_profile(body: memoryview) -> bytes | None:
-    """Unpack an iCCP chunk: a name, a zero, the method 0, a zlib stream."""
+    """Return the profile in an iCCP chunk: a name, a zero byte, the method 0, a zlib stream."""
     name, _, packed = bytes(body).partition(b"\0")
     try:
         inflater = zlib.decompressobj()
@@ -250,7 +250,7 @@ def _inflate_profile(body: memoryview) -> bytes | None:
 
 
 def _read_webp(data: memoryview) -> Container:
-    """Walk the chunks of a WebP; the whole file is kept."""
+    """Read the chunks of a WebP; the decoder gets the whole file."""
     found = Container("WEBP", frames=0, parts=[data])
     extended = False
     for kind, body, _ in _chunks(data, 12, found.format):

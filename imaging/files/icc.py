@@ -1,4 +1,4 @@
-"""Brings pixels of any ICC profile, greys and printing inks to sRGB."""
+"""Converts pixels with any ICC profile, grey and CMYK to sRGB."""
 
 from io import BytesIO
 
@@ -14,13 +14,13 @@ Samples = NDArray[np.uint8]
 
 _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
-# A profile that moves no colour of the ramp by more than this is sRGB under another name, as most
-# embedded profiles are; its pixels stay untouched. 2 levels cannot be seen.
+# A profile that changes no colour of the ramp by more than this is sRGB under another name, as most
+# embedded profiles are. Its pixels stay unchanged. A difference of 2 levels is invisible.
 _SAME_WITHIN = 2
 _STRIP_PIXELS = 1 << 20
 _GREYS = np.arange(256, dtype=np.uint8)[None]
 _FLAGS = {
-    # Little CMS would sample a grey curve too coarsely for shadows. Only 256 levels go through it.
+    # Otherwise Little CMS samples a grey curve too coarsely in the shadows. Only 256 levels are converted.
     "L": ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE,
     "RGB": ImageCms.Flags.BLACKPOINTCOMPENSATION,
     "CMYK": ImageCms.Flags.BLACKPOINTCOMPENSATION,
@@ -28,10 +28,10 @@ _FLAGS = {
 
 
 def to_srgb(samples: Samples, profile: bytes | None) -> Rgb:
-    """Return `samples` as sRGB by their ICC profile; without one, grey and RGB are sRGB already.
+    """Return `samples` converted from their ICC profile to sRGB. Without one, grey and RGB count as sRGB.
 
     The intent is relative colorimetric with black point compensation, as browsers and Photoshop
-    convert photographs. A profile that is damaged or of another colour space is ignored.
+    convert photographs. A profile that is damaged or for another colour space is ignored.
     """
     mode = _MODES[1 if samples.ndim == 2 else samples.shape[2]]
     transform = _transform(profile, mode) if profile else None
@@ -63,7 +63,7 @@ def _convert(image: Image.Image, transform: ImageCms.ImageCmsTransform | None) -
 
 
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Build the way from `profile` to sRGB; None when there is none or nothing to do."""
+    """Return the transform from `profile` to sRGB; None if it is not usable or changes nothing."""
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if source.profile.xcolor_space.strip() != _SPACES[mode]:
@@ -77,13 +77,13 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             _FLAGS[mode],
         )
     except (OSError, ValueError, ImageCms.PyCMSError):
-        # Not a profile, one whose colour space is no text, or one without the tables it needs.
+        # Not a profile, or one whose colour space is not text, or one that lacks a table.
         return None
     return None if _changes_nothing(transform, mode) else transform
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a ramp of greys, primaries and mixtures comes out as it went in."""
+    """Whether a ramp of greys, primaries and mixtures stays the same."""
     if mode == "CMYK":
         return False
     if mode == "RGB":

@@ -1,4 +1,4 @@
-"""Decodes PNG files with libvips, also those that libpng refuses though all their rows are there."""
+"""Decodes PNG files with libvips, including files that libpng rejects although they have all rows."""
 
 import struct
 import zlib
@@ -13,17 +13,17 @@ from imaging.files.libvips import load_png
 from imaging.files.png_writer import SIGNATURE, write_chunk
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Samples of a pixel, by colour type."""
+"""Samples per pixel, by colour type."""
 _KEY_BYTES = {0: 2, 2: 6}
-"""Length of tRNS, by colour type; with a palette one byte for each of its colours at most."""
+"""Length of tRNS, by colour type. With a palette it has at most one byte for each colour."""
 _PIECE = 1 << 20
 
 
 def decode_png(found: Container) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Decode a PNG to height x width x channels: uint8, or uint16 for greys of 16 bits (I;16).
+    """Return the samples of a PNG, height x width x channels: uint8, or uint16 for 16-bit grey (I;16).
 
-    Channels are grey, grey and alpha, RGB, or RGBA; of 16-bit colours the upper half is taken.
-    Raises DamagedPictureError where rows are missing or a checksum contradicts them.
+    Channels are grey, grey and alpha, RGB, or RGBA; 16-bit colours are reduced to their upper
+    8 bits. Raises DamagedPictureError if rows are missing or do not match a checksum.
     """
     try:
         return _load(found.pixel_file(), found)
@@ -32,7 +32,7 @@ def decode_png(found: Container) -> NDArray[np.uint8] | NDArray[np.uint16]:
 
 
 def _load(file: bytes | memoryview, found: Container) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Decode `file`, which holds what was found; libpng skips a tRNS that it finds wrong."""
+    """Return the samples of `file`. Raises DamagedPictureError if libpng has skipped a wrong tRNS."""
     stored = load_png(file, keep_16_bits=found.mode == "I;16")
     if (stored.shape[2] in (2, 4)) != found.alpha:
         raise DamagedPictureError("PNG")
@@ -40,10 +40,11 @@ def _load(file: bytes | memoryview, found: Container) -> NDArray[np.uint8] | NDA
 
 
 def _rewritten(found: Container) -> memoryview:
-    """Return the file with its rows in new chunks, behind PLTE and a tRNS of the right length.
+    """Return the file with its rows in new chunks, after PLTE and a tRNS of the right length.
 
-    libpng refuses what ends right after the last row, and what has a wrong checksum over an IDAT
-    chunk alone. Rows that contradict zlib's checksum, where it is there, raise DamagedPictureError.
+    libpng rejects a file that ends right after the last row, and one in which only the checksum of
+    an IDAT chunk is wrong. Raises DamagedPictureError if the rows do not match zlib's checksum. That
+    checksum may be missing.
     """
     chunks = {bytes(part[4:8]): part for part in found.parts}
     width, height, bits, colour_type = struct.unpack_from(">IIBB", chunks[b"IHDR"], 8)
@@ -57,8 +58,8 @@ def _rewritten(found: Container) -> memoryview:
     try:
         # An interlaced file has up to 1.875 times the rows and 7 more, each up to 2 bytes longer.
         rows = memoryview(zlib.decompressobj().decompress(packed, height * (row + 4) + 14))
-    except zlib.error as fault:
-        raise DamagedPictureError("PNG") from fault
+    except zlib.error as error:
+        raise DamagedPictureError("PNG") from error
     deflater = zlib.compressobj(0)
     for start in range(0, len(rows), _PIECE):
         write_chunk(file, b"IDAT", deflater.compress(rows[start : start + _PIECE]))
@@ -68,13 +69,13 @@ def _rewritten(found: Container) -> memoryview:
 
 
 def _body(chunk: memoryview) -> memoryview:
-    """Return what a chunk holds; less where the file ends within it."""
+    """Return the body of a chunk; a shorter one if the file ends within it."""
     (length,) = struct.unpack_from(">I", chunk)
     return chunk[8 : 8 + length]
 
 
 def _write_cut(file: BytesIO, chunk: memoryview, length: int) -> None:
-    """Write a chunk cut to `length`; its checksum is its own where nothing is cut."""
+    """Write a chunk, cut to `length` with a new checksum if it is longer."""
     body = _body(chunk)
     if len(body) > length:
         write_chunk(file, bytes(chunk[4:8]), bytes(body[:length]))

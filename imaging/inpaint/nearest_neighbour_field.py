@@ -118,7 +118,7 @@ class _Search:
     def _try_sources(
         self, pixels: NDArray[np.int64], y: NDArray[np.int32], x: NDArray[np.int32], factor: float
     ) -> None:
-        """Give pixels of the hole (by index) a new source if its cost is under `factor` times the old cost."""
+        """Set a new source for pixels of the hole (by index) if its cost is under `factor` times the old cost."""
         new = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
         new &= (y != self.source_y[pixels]) | (x != self.source_x[pixels])
         pixels, y, x = pixels[new], y[new], x[new]

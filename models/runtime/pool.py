@@ -174,7 +174,7 @@ class Pool:
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Yield the model of a role, and keep it loaded meanwhile; raises ModelUnavailableError."""
+        """Yield the model of a role, and keep it loaded until the end; raises ModelUnavailableError."""
         slot = self._slots.get(role)
         if slot is None:
             raise ModelUnavailableError(f"this profile has no model for {role}")

