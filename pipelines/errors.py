@@ -1,23 +1,23 @@
-"""Every error of pipelines/: a sound request that this picture, or this visual, cannot serve.
+"""Every error of pipelines/: a request is valid, but it cannot be done with this picture or visual.
 
 PipelineError
-|- NoForegroundError     the picture has no subject to work on
+|- NoForegroundError     the picture has no subject
 |- CropTooLargeError     the crop with its padding would have too many pixels
-|- OutsideCanvasError    the picture's place lies wholly outside the canvas
+|- OutsideCanvasError    the picture is completely outside the canvas
 |- CanvasTooLongError    a side of the picture is longer than a PSD file can hold
 |- NoSuchMaskError       a mask's id is not in the panoptic map
-`- BadActionError        a person does not offer an action, or not with this value
+`- BadActionError        a person does not support an action, or not this value of it
 
 Errors of imaging/ and models/ pass through pipelines unchanged.
 """
 
 
 class PipelineError(Exception):
-    """A request that its picture cannot serve; the text, where there is one, is for the caller."""
+    """A request that cannot be done with its picture. A message, if there is one, is for the caller."""
 
 
 class NoForegroundError(PipelineError):
-    """The picture has no subject to work on."""
+    """The picture has no subject."""
 
 
 class CropTooLargeError(PipelineError):
@@ -25,7 +25,7 @@ class CropTooLargeError(PipelineError):
 
 
 class OutsideCanvasError(PipelineError):
-    """The picture's place lies wholly outside the canvas."""
+    """The picture is completely outside the canvas."""
 
 
 class CanvasTooLongError(PipelineError):
@@ -33,8 +33,8 @@ class CanvasTooLongError(PipelineError):
 
 
 class NoSuchMaskError(PipelineError):
-    """A mask's id is not in the panoptic map; the text names it."""
+    """A mask's id is not in the panoptic map. The message names it."""
 
 
 class BadActionError(PipelineError):
-    """An action that a person does not offer or a value it does not take; the text says which."""
+    """An action that a person does not support, or an invalid value. The message says which."""

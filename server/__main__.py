@@ -23,7 +23,7 @@ from models.runtime.ray.opening import open_cluster
 from models.settings import read_settings, warn_of_unknown_names
 from server.app import create_app
 from server.context import WarmModels
-from server.http.connection import PatientConnection
+from server.http.connection import TimeoutConnection
 from server.http.shutdown import GracefulServer, Shutdown
 from server.settings import Settings
 from storage.errors import DatabaseUnavailableError, FolderInUseError, StoreUnavailableError
@@ -90,7 +90,7 @@ def _uvicorn_config(settings: Settings, app: FastAPI) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http=PatientConnection,
+        http=TimeoutConnection,
         ws="none",
         log_level=settings.log_level,
         log_config=None,

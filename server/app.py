@@ -152,14 +152,14 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
             await anyio.to_thread.run_sync(models.warm_up)
         except EngineUnavailableError as error:
             log.warning("loading the models waits for the engine: %s", error)
-            readiness.fault = str(error)
+            readiness.error = str(error)
             await asyncio.sleep(_ENGINE_RETRY_S)
         except Exception as error:
             log.exception("the models could not be loaded")
-            readiness.fault = str(error)
+            readiness.error = str(error)
             return
         else:
-            readiness.fault = None
+            readiness.error = None
             readiness.awaited.discard("models")
             log.info("the models are loaded: ready")
             return

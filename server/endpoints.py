@@ -15,7 +15,7 @@ from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, SchedulerClosedError
 from models.runtime.scheduler import Priority, Scheduler
 from server.dependencies import Dependencies
-from server.errors import ShuttingDownError, translated
+from server.errors import ShuttingDownError, map_errors
 from server.http.fields import read_fields, validate
 from server.http.results import new_key
 from server.http.uploads import Encoded
@@ -88,7 +88,7 @@ class Endpoints:
             if (picture := await self._dependencies.intake.picture(fields, rule)) is not None:
                 pictures[rule.name] = picture
         pictures.update(await operation.gather(body, self._dependencies.intake))
-        with translated(operation.refusals):
+        with map_errors(operation.refusals):
             operation.check(body, pictures)
         result_format = self._dependencies.settings.result_format
         extension = result_extension(result_format, operation, body, pictures["image"])

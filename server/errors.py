@@ -1,32 +1,32 @@
-"""Every error of server/, the one table of status codes, and the one error body of every refusal.
+"""Every error of server/, their status codes, and the body of all error answers.
 
 ApiError                    code  when
 |- BadRequestError          400   a field is missing, malformed or out of bounds
-|- InvalidTokenError        401   no api_token header, or one that nobody has
-|- LinkRefusedError         403   a result link that is expired or not ours
+|- InvalidTokenError        401   the api_token header is missing or unknown
+|- LinkRefusedError         403   a result link has expired or has no valid signature
 |- NotFoundError            404   no such route, visual or result
 |- SideTooSmallError        406   increase_resolution below 216 px
 |- BodyTimeoutError         408   the body took too long to arrive
 |- TooLargeError            413   more bytes or pixels than allowed
-|- UnsupportedPictureError  415   a format or colour mode that the route does not take
+|- UnsupportedPictureError  415   the route does not accept the format or colour mode
 |- BlockedError             422   content moderation refused a picture
-|- BusyError                429   the server is at its limit; Retry-After says when to try again
+|- BusyError                429   the server is at its limit; Retry-After says when to retry
 |- FetchRefusedError        460   the picture at an address could not be fetched
 |- UnavailableError         503   a model, the store or the database is unavailable
-|  |- RequestTimeoutError   503   the work took longer than it may
-|  `- ShuttingDownError     503   the process ends before the work is done
-|- CannotWorkError          506   a sound request that this input or this profile cannot serve
-`- JobFailedError           any   what a job of sync=false failed with, told at its link
+|  |- RequestTimeoutError   503   the work took longer than its timeout
+|  `- ShuttingDownError     503   the process shuts down before the work is done
+|- CannotWorkError          506   a valid request that is impossible with this input or profile
+`- JobFailedError           any   a job of sync=false failed; its link answers with its code
 
 Exception
 |- FetchFailedError               a picture could not be fetched; becomes FetchRefusedError
 `- FetchTooLargeError             the file at an address is too large; becomes TooLargeError
 
 BaseException
-`- JobInterruptedError            the process ends with a job undone; the job runs again later
+`- JobInterruptedError            the process shuts down before a job is done; the job runs again later
 
-Errors of the layers below become an ApiError in `translated`: those of one operation as its
-`Operation.refusals` says, the others as `GENERAL_REFUSALS` says. Everything else is answered with 500.
+`map_errors` turns errors of lower layers into an ApiError: by `Operation.refusals` if only one
+operation raises them, else by `GENERAL_REFUSALS`. All other errors are answered with 500.
 """
 
 import http
@@ -55,14 +55,14 @@ log = logging.getLogger("retouch")
 _STATUS_WORDS = {460: "IMAGE_FETCH_FAILED", 506: "INSUFFICIENT_DATA", 422: "CONTENT_BLOCKED"}
 
 
-_COME_AGAIN_S = 5
-"""Retry-After of 503: what is unavailable is back in seconds, or after a time that nobody knows."""
+_RETRY_AFTER_S = 5
+"""Retry-After of 503, in seconds. Most such faults end within seconds; the length of others is unknown."""
 
 
 class ApiError(Exception):
-    """A refusal whose text the caller may read.
+    """An error answer. Its text is for the caller.
 
-    parameter: the field at fault, where one is. headers: further response headers.
+    parameter: the wrong field, if there is one. headers: additional response headers.
     """
 
     code = 500
@@ -83,13 +83,13 @@ class BadRequestError(ApiError):
 
 
 class InvalidTokenError(ApiError):
-    """401: no api_token header, or one that nobody has."""
+    """401: the api_token header is missing or unknown."""
 
     code = 401
 
 
 class LinkRefusedError(ApiError):
-    """403: a result link that is expired or not ours."""
+    """403: a result link has expired or has no valid signature."""
 
     code = 403
 
@@ -101,7 +101,7 @@ class NotFoundError(ApiError):
 
 
 class SideTooSmallError(ApiError):
-    """406: a side under the least that increase_resolution takes."""
+    """406: a side is shorter than increase_resolution accepts."""
 
     code = 406
 
@@ -119,7 +119,7 @@ class TooLargeError(ApiError):
 
 
 class UnsupportedPictureError(ApiError):
-    """415: a format or colour mode that the route does not take."""
+    """415: the route does not accept the format or colour mode."""
 
     code = 415
 
@@ -150,28 +150,28 @@ class UnavailableError(ApiError):
     def __init__(
         self, text: str, parameter: str | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(text, parameter, {"Retry-After": str(_COME_AGAIN_S), **(headers or {})})
+        super().__init__(text, parameter, {"Retry-After": str(_RETRY_AFTER_S), **(headers or {})})
 
 
 class RequestTimeoutError(UnavailableError):
-    """503: the work took longer than it may."""
+    """503: the work took longer than its timeout."""
 
 
 class ShuttingDownError(UnavailableError):
-    """503: the process ends before the work is done."""
+    """503: the process shuts down before the work is done."""
 
     def __init__(self) -> None:
-        super().__init__("The server is ending; another may answer.")
+        super().__init__("The server is shutting down; another may answer.")
 
 
 class CannotWorkError(ApiError):
-    """506: a sound request that this input or this profile cannot serve."""
+    """506: a valid request that is impossible with this input or profile."""
 
     code = 506
 
 
 class JobFailedError(ApiError):
-    """The code that a job of sync=false failed with, told at its link."""
+    """A job of sync=false failed; its link answers with this code."""
 
     def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
@@ -179,7 +179,7 @@ class JobFailedError(ApiError):
 
 
 class FetchFailedError(Exception):
-    """The picture could not be fetched; the reason is fit for the caller to read."""
+    """The picture could not be fetched. The reason is for the caller."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -187,55 +187,55 @@ class FetchFailedError(Exception):
 
 
 class FetchTooLargeError(Exception):
-    """The file at the URL is larger than the limit."""
+    """The file at an address is larger than the limit."""
 
 
 class JobInterruptedError(BaseException):
-    """The process ends with this job undone; no Exception, so that its workflow stays pending."""
+    """The process shuts down before this job is done. Not an Exception: its workflow must stay pending."""
 
 
 Refusals = Mapping[type[Exception], tuple[type[ApiError], str]]
-"""Errors of the layers below, and the refusal each becomes: its class, and the start of its text."""
+"""By class of an error in a lower layer: the class of the ApiError, and the start of its text."""
 
 GENERAL_REFUSALS: Refusals = {
     MaskRatioError: (BadRequestError, "The mask and the image must have the same aspect ratio"),
     NothingToCopyError: (CannotWorkError, "Nothing of the image is left to fill the area from"),
     ModelUnavailableError: (UnavailableError, "A model cannot be loaded"),
     EngineUnavailableError: (UnavailableError, "The models are unavailable"),
-    DeadlineExceededError: (RequestTimeoutError, "The request was given up"),
-    MemoryError: (UnavailableError, "There is not enough memory for this just now"),
+    DeadlineExceededError: (RequestTimeoutError, "The request timed out"),
+    MemoryError: (UnavailableError, "There is not enough memory for this at the moment"),
 }
-"""What more than one operation may meet; what one alone raises is in its `Operation.refusals`."""
+"""Errors that several operations can raise. Errors of only one are in its `Operation.refusals`."""
 
 
 @contextmanager
-def translated(refusals: Refusals = MappingProxyType({})) -> Iterator[None]:
-    """Turn errors of the layers below into refusals; `refusals` are those of one operation."""
+def map_errors(refusals: Refusals = MappingProxyType({})) -> Iterator[None]:
+    """Turn errors of lower layers into an ApiError. refusals: of one operation, before the general ones."""
     known = {**GENERAL_REFUSALS, **refusals}
     try:
         yield
     except EngineBusyError as error:
-        raise busy(str(error), error.retry_after) from error
+        raise busy_error(str(error), error.retry_after) from error
     except tuple(known) as error:
         kind, text = next(known[cls] for cls in type(error).__mro__ if cls in known)
         detail = str(error)
         raise kind(f"{text}: {detail}." if detail else f"{text}.") from error
 
 
-def busy(text: str, seconds: int) -> BusyError:
-    """Make the refusal of a server at its limit, which says when to try again."""
+def busy_error(text: str, seconds: int) -> BusyError:
+    """Return the error of a server at its limit. seconds: when the caller should retry."""
     return BusyError(f"{text}; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
 
 
 def status_word(code: int) -> str:
-    """Return the word for a status code, as `BAD_REQUEST`."""
+    """Return the name of a status code, such as `BAD_REQUEST`."""
     if code in _STATUS_WORDS:
         return _STATUS_WORDS[code]
     return http.HTTPStatus(code).name
 
 
 def error_body(code: int, text: str, parameter: str | None = None) -> dict[str, Any]:
-    """Build the one error body; callers read the text under any of three names."""
+    """Return the body of an error answer. It has the text under three names, for different clients."""
     body: dict[str, Any] = {
         "code": code,
         "description": text,
@@ -249,14 +249,14 @@ def error_body(code: int, text: str, parameter: str | None = None) -> dict[str, 
 
 
 def error_response(error: ApiError) -> Response:
-    """Answer a refusal."""
+    """Return the answer for an error."""
     return JSONResponse(
         error_body(error.code, error.text, error.parameter), error.code, headers=error.headers
     )
 
 
 def install(app: FastAPI) -> None:
-    """Answer every refusal of `app` with the one error body."""
+    """Make `app` answer every error with the same kind of body."""
 
     @app.exception_handler(ApiError)
     async def refusal(_: Request, error: ApiError) -> Response:
@@ -281,6 +281,6 @@ def install(app: FastAPI) -> None:
 
 
 def _unavailable(what: str, request: Request, error: StorageError) -> Response:
-    """Answer that the store or the database is unavailable; the reason is for the log alone."""
+    """Return the answer for an unavailable store or database. The reason goes only to the log."""
     log.error("%s %s: %s", request.method, request.url.path, error)
     return error_response(UnavailableError(f"The {what} is unavailable; try again."))

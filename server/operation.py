@@ -1,4 +1,4 @@
-"""What every editing route is made of: its fields, its pictures, its work and its answer."""
+"""The parts of every editing route: its fields, its pictures, its work and its answer."""
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from server.http.uploads import Encoded, Intake, PictureRule
 
 
 class EditBody(BaseModel):
-    """The fields that every editing route takes, its pictures aside."""
+    """The fields that every editing route takes, besides its pictures."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class EditBody(BaseModel):
 
 
 class ResultUrl(BaseModel):
-    """The answer of every route that gives one picture."""
+    """The answer of every route with one picture as its result."""
 
     result_url: str = Field(description="Address of the result; it expires.")
 
@@ -40,32 +40,32 @@ B = TypeVar("B", bound=EditBody)
 Seed = int
 
 MAX_RESULT_PIXELS = 8192 * 8192
-"""Largest result of any route, in pixels; the published page's bound of increase_resolution."""
+"""Largest result of any route, in pixels. The published page has this limit for increase_resolution."""
 
 
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 8
-"""Seeds are 64-bit integers; the results of one request take up to four in a row."""
+"""Seeds are 64-bit integers. One request uses up to four consecutive ones."""
 
 
 def seeds_of(seed: Seed, count: int) -> Sequence[Seed]:
-    """Return the seed of each result: the request's own, then the next ones."""
+    """Return the seed of each result: first the request's seed, then the following numbers."""
     return range(seed, seed + count)
 
 
 def random_seed() -> Seed:
-    """Draw a seed for a caller who sent none; within 31 bits, so that every client reads it back."""
+    """Return a random seed for a request without one. It has 31 bits, so that every client can read it."""
     return secrets.randbelow(2**31)
 
 
 class Preserve(Enum):
-    """What a result must not lose, which decides its format."""
+    """What the format of a result must preserve."""
 
     PIXELS = "pixels"
-    """Pixels promised identical: a lossless format."""
+    """Some pixels stay identical to the input: a lossless format."""
     ALPHA = "alpha"
-    """An alpha channel that the work makes: a lossless format that has one."""
+    """The result has an alpha channel: a lossless format with alpha."""
     FORMAT = "format"
-    """The input's format serves."""
+    """The format of the input."""
 
 
 class VisualBody(EditBody):
@@ -87,8 +87,8 @@ class ImageRes(BaseModel):
 class Delivered:
     """Where the results of a request are.
 
-    links: None where moderation blocked the result. keys: their names in the store. sid: of a result
-    of a visual.
+    links: of each result; None if moderation blocked it. keys: their names in the store. sid: the
+    session id of an edited visual.
     """
 
     links: Sequence[str | None]
@@ -97,37 +97,37 @@ class Delivered:
 
 
 def result_url(_: Any, delivered: Delivered) -> BaseModel:
-    """Answer with the one link."""
+    """Return an answer with the only link."""
     return ResultUrl(result_url=str(delivered.links[0]))
 
 
 def image_res(_: Any, delivered: Delivered) -> BaseModel:
-    """Answer with the one link and the name of the result."""
+    """Return an answer with the only link and the sid."""
     return ImageRes(image_res=str(delivered.links[0]), sid=delivered.sid)
 
 
 async def gather_none(_: Any, __: Intake) -> Mapping[str, Encoded]:
-    """Bring in nothing."""
+    """Return no additional pictures."""
     return {}
 
 
 def no_labels() -> Labels:
-    """Stand for the map of an operation that has no visual."""
+    """Raise LookupError: without a visual there is no map."""
     raise LookupError("this operation has no visual")
 
 
 def no_original() -> Picture:
-    """Stand for the own picture of an operation that has no visual."""
+    """Raise LookupError: without a visual there is no original picture."""
     raise LookupError("this operation has no visual")
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an operation works on, decoded.
+    """The decoded input of an operation.
 
-    pictures and masks (height x width, uint8) by the name of their rule. Of operations on a visual
-    alone: visual_id; labels, which gives the panoptic map of the visual's own picture; original, which
-    gives that picture; changed, the ids of the people whom earlier edits, on the way to `sid`, changed.
+    pictures, masks (height x width, uint8): by the name of their rule. Only operations on a visual have
+    the rest. visual_id: of the visual. labels: returns the panoptic map of the visual's own picture.
+    original: returns that picture. changed: ids of the people that the earlier edits of `sid` changed.
     """
 
     pictures: Mapping[str, Picture]
@@ -139,7 +139,7 @@ class Inputs:
 
     @property
     def image(self) -> Picture:
-        """The picture that is edited."""
+        """The picture to edit."""
         return self.pictures["image"]
 
 
@@ -147,26 +147,30 @@ class Inputs:
 class Operation(Generic[B]):
     """One editing route.
 
-    path: below /v1; with {visual_id} in it, the image is that of a visual, or of its result `sid`.
-    body: its fields and their bounds. pictures: which pictures it takes. registers: whether its image
-    becomes a visual by itself. method: of HTTP. in_query: the fields that callers put into the query,
-    as the OpenAPI document tells; every field is taken from query and body alike.
-    gather: brings in pictures that the rules cannot name. check: refuses what only fields and picture
-    headers together show. prepare: refuses what only decoding shows, and gives the body with what only
-    the picture can tell filled in. All three run before any work.
-    perform: the pipeline. refusals: what errors that this operation alone raises become, in all of the
-    above and in jobs. further_codes: codes that the OpenAPI document names beyond those that follow from
-    the fields and pictures. count: how many results it gives. changes: ids of the people it changes.
-    longest_side: of its results, in pixels, which not every format can hold. extension: of results that
-    are no pictures. result_name: from the visual_id, what the file of a result is called; empty for a
-    name that nobody can guess. response: the type of the answer. respond: makes the answer out of the
-    body and where the results are.
+    path: below /v1. With {visual_id} in it, the image is that of a visual, or its result `sid`.
+    summary: for the OpenAPI document. body: its fields and their bounds. preserves: what the format of
+    the results must preserve. pictures: rules for the pictures that it takes. registers: whether its
+    image also becomes a visual. method: of HTTP. in_query: fields that the OpenAPI document lists as
+    query parameters; the server accepts every field in query and body.
+
+    gather: returns pictures that the rules do not cover, by name. check: raises ApiError for problems
+    that fields and picture headers show together. prepare: raises ApiError for problems that only the
+    decoded pictures show; returns the body, with the values filled in that depend on the pictures. All
+    three run before any work.
+
+    perform: the pipeline. refusals: maps the errors that only this operation raises, in all of the
+    functions above and in jobs. further_codes: codes for the OpenAPI document that do not follow from
+    the fields and pictures. count: returns the number of results. changes: returns the ids of the
+    people that it changes. longest_side: returns the longest side of its results in pixels; some
+    formats are too small for it. extension: of results that are not pictures. result_name: returns
+    the file name of a result from the visual_id; empty means a random name. response: the type of the
+    answer. respond: makes the answer from the body and the links.
     """
 
     path: str
     summary: str
     body: type[B]
-    keeps: Preserve
+    preserves: Preserve
     perform: Callable[[B, Inputs, Models], Sequence[Picture | bytes]]
     pictures: tuple[PictureRule, ...] = ()
     registers: bool = False
@@ -187,7 +191,7 @@ class Operation(Generic[B]):
 
     @property
     def name(self) -> str:
-        """The operation's one name in every layer: `background_remove` for /background/remove."""
+        """The name of the operation in every layer: `background_remove` for /background/remove."""
         return operation_name(self.path)
 
     @property
@@ -203,9 +207,9 @@ class Operation(Generic[B]):
 
 @dataclass(frozen=True)
 class VisualQuery:
-    """One route that tells something of a visual.
+    """One route that returns information about a visual.
 
-    answer: gives what is sent as JSON. response: its type, for the OpenAPI document.
+    answer: returns what is sent as JSON. response: its type, for the OpenAPI document.
     """
 
     path: str
@@ -215,10 +219,10 @@ class VisualQuery:
 
     @property
     def name(self) -> str:
-        """The query's one name in every layer."""
+        """The name of the query in every layer."""
         return operation_name(self.path)
 
 
 def operation_name(path: str) -> str:
-    """Name a route: `objects_remove` for /{visual_id}/objects/remove."""
+    """Return the name of a route: `objects_remove` for /{visual_id}/objects/remove."""
     return path.replace("{visual_id}", "").strip("/").replace("/", "_")

@@ -1,33 +1,33 @@
-"""Every error of storage/. Each is a built-in error as well, which is named in parentheses.
+"""Every error of storage/. Each is also the built-in error in parentheses.
 
 StorageError
 |- StoreUnavailableError       the object store cannot be reached, or denies access (OSError)
 |- DatabaseUnavailableError    the database cannot be reached (OSError)
-|- ObjectMissingError          no object lies under the key (KeyError)
+|- ObjectMissingError          the store has no object under the key (KeyError)
 |- InvalidKeyError             the text is not a key (ValueError)
-`- FolderInUseError            another process keeps its data in the folder (RuntimeError)
+`- FolderInUseError            another process uses the data folder (RuntimeError)
 """
 
 
 class StorageError(Exception):
-    """What went wrong with bytes or rows at rest."""
+    """An error of the object store or the database."""
 
 
 class StoreUnavailableError(StorageError, OSError):
-    """The store cannot be reached, or denies access, at present."""
+    """The store cannot be reached at the moment, or it denies access."""
 
 
 class DatabaseUnavailableError(StorageError, OSError):
-    """The database cannot be reached at present."""
+    """The database cannot be reached at the moment."""
 
 
 class ObjectMissingError(StorageError, KeyError):
-    """No object lies under the key."""
+    """The store has no object under the key."""
 
 
 class InvalidKeyError(StorageError, ValueError):
-    """The text is not a key; no store ever holds an object under it."""
+    """The text is not a valid key: no store can have an object under it."""
 
 
 class FolderInUseError(StorageError, RuntimeError):
-    """Another process keeps its data in this folder."""
+    """Another process uses this data folder."""

@@ -3,7 +3,7 @@
 import math
 from types import TracebackType
 
-from server.errors import busy
+from server.errors import busy_error
 
 
 class ConcurrencyLimit:
@@ -22,7 +22,7 @@ class ConcurrencyLimit:
         """Admit a request; raises BusyError if the limit is reached."""
         if self._active >= self._limit:
             wait = max(1, math.ceil(self._active * self._mean_s / self._workers))
-            raise busy(f"The server already handles {self._limit} requests, its limit", wait)
+            raise busy_error(f"The server already handles {self._limit} requests, its limit", wait)
         self._active += 1
 
     async def __aexit__(

@@ -1,4 +1,4 @@
-"""One connection of a caller, with bounds on how long it may keep the server waiting."""
+"""One connection of a caller, with timeouts for its requests and its reading."""
 
 import asyncio
 import fcntl
@@ -12,72 +12,72 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 class _Wait(Enum):
     """What a connection waits for."""
 
-    REQUEST = "the head of the next request, once the last answer is read"
+    REQUEST = "the head of the next request, after the last answer is read"
     READER = "the caller to read what was written"
-    NOTHING = "no act of the caller: the answer is being made"
+    NOTHING = "nothing from the caller: the server works on the answer"
 
 
-class PatientConnection(H11Protocol):
-    """uvicorn's connection over h11, with bounds on what it waits for.
+class TimeoutConnection(H11Protocol):
+    """uvicorn's connection over h11, with more timeouts.
 
-    uvicorn closes a connection that is idle after an answer, but waits without limit for the first
-    request, for a head that arrives byte by byte, and for a caller who does not read: enough of those
-    and no file descriptor is left. h11 itself bounds a head to 64 KiB, and unlike httptools reads the
+    uvicorn closes a connection that is idle after an answer. But it waits without limit for the first
+    request, for a head that arrives byte by byte, and for a caller who does not read. With enough such
+    connections, no file descriptor is left. h11 limits a head to 64 KiB. Unlike httptools, it reads the
     body of a request that offers an upgrade to HTTP/2, as Java's client does.
 
-    An answer counts as read once it has left the transport's buffer and the caller's system has
-    acknowledged what the kernel sent. Only then does the time for the next request begin. A caller
-    who reads slowly is never cut off as long as some byte leaves within `reading_timeout_s`; the same
-    holds after the connection is closed for further requests, whatever the reason.
+    An answer counts as read when it has left the transport's buffer and the caller's system has
+    acknowledged what the kernel sent. The timeout for the next request starts then. A caller who reads
+    slowly is never disconnected as long as some byte leaves within `reading_timeout_s`. This also
+    holds when the connection accepts no further requests, for any reason.
 
-    Each limit is checked eight times within its length, so it may take up to a quarter longer.
+    Each timeout is checked eight times within its length, so it can take up to a quarter longer.
     """
 
     request_timeout_s = 60.0
-    """Longest time until a request's head is complete, from the connection or the last answer on."""
+    """Timeout for the complete head of a request, from the start of the connection or the last answer."""
     reading_timeout_s = 60.0
-    """Longest time in which a caller reads nothing of what was written."""
+    """Timeout while a caller reads nothing of what was written."""
     first_request_s = 1.0
-    """Longest time that a new connection has for its request once the process is shutting down."""
+    """Timeout for the first request of a connection when the process shuts down."""
 
     _new = True
-    _leaving: asyncio.TimerHandle | None = None
-    _watcher: asyncio.TimerHandle | None = None
+    _shutdown_timer: asyncio.TimerHandle | None = None
+    _watch_timer: asyncio.TimerHandle | None = None
     _waits_for: tuple[_Wait, RequestResponseCycle | None] | None = None
     _waits_since = 0.0
     _unread_before = 0
     _read_lately = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to watch the connection."""
+        """Start the timeouts."""
         super().connection_made(transport)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Process what arrived."""
+        """Process bytes that arrived."""
         super().data_received(data)
         if not self._is_idle():
             self._new = False
-            if self._leaving is not None:
+            if self._shutdown_timer is not None:
                 self.cycle.keep_alive = False
 
     def resume_writing(self) -> None:
-        """Let the application write; the caller reads."""
+        """Let the application write again: the caller reads."""
         super().resume_writing()
-        self._waits_for = None  # a wait that begins after this is another one
+        self._waits_for = None  # a later wait starts a new timeout
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all timers."""
         super().connection_lost(exc)
-        for timer in (self._watcher, self._leaving, self.timeout_keep_alive_task):
+        for timer in (self._watch_timer, self._shutdown_timer, self.timeout_keep_alive_task):
             if timer is not None:
                 timer.cancel()
 
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection once it has been idle for uvicorn's keep-alive timeout.
 
-        uvicorn starts this timer when an answer is written. While the caller still reads, it starts
-        again, so that the next request has its full time.
+        uvicorn starts this timer when an answer is written. It restarts while the caller still reads,
+        so that the next request has its full time.
         """
         if self.transport.is_closing():
             return
@@ -91,24 +91,24 @@ class PatientConnection(H11Protocol):
             super().timeout_keep_alive_handler()
 
     def shutdown(self) -> None:
-        """Close once the current request is answered and read; a first request may still arrive.
+        """Close when the current answer is complete and read; a first request can still arrive.
 
-        uvicorn closes at once the connection of a caller whose first request it has not read yet.
+        uvicorn would close a connection at once if it had not read the first request yet.
         """
-        if self._new and self._leaving is None:
-            self._leaving = self.loop.call_later(self.first_request_s, super().shutdown)
+        if self._new and self._shutdown_timer is None:
+            self._shutdown_timer = self.loop.call_later(self.first_request_s, super().shutdown)
         else:
             super().shutdown()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Log nothing: to offer an upgrade that is not taken up is no fault."""
+        """Log nothing: a client may offer an upgrade that the server ignores."""
 
     def _is_idle(self) -> bool:
         """Whether no request is in progress."""
         return self.cycle is None or self.cycle.response_complete
 
     def _unread(self) -> int:
-        """Return the bytes written that the caller's system has not acknowledged."""
+        """Return the number of written bytes that the caller's system has not acknowledged."""
         return self.transport.get_write_buffer_size() + _unacknowledged(self.transport)
 
     def _wait(self) -> _Wait:
@@ -120,9 +120,9 @@ class PatientConnection(H11Protocol):
         return _Wait.READER if self._unread() else _Wait.REQUEST
 
     def _watch(self) -> None:
-        """Abort the connection if its wait is too long; otherwise look again later.
+        """Abort the connection if its timeout has passed; otherwise check again later.
 
-        While a connection waits for its reader nothing is written, so what is unread only shrinks.
+        While a connection waits for its reader, nothing is written, so fewer unread bytes mean progress.
         """
         now = self.loop.time()
         waits_for, unread = (self._wait(), self.cycle), self._unread()
@@ -134,16 +134,16 @@ class PatientConnection(H11Protocol):
         if limit is not None and now - self._waits_since >= limit:
             self.transport.abort()
             return
-        self._watcher = self.loop.call_later(min(limits.values()) / 8, self._watch)
+        self._watch_timer = self.loop.call_later(min(limits.values()) / 8, self._watch)
 
 
 def _unacknowledged(transport: asyncio.BaseTransport) -> int:
-    """Return the bytes in the kernel's send queue; 0 where the system does not tell."""
+    """Return the number of bytes in the kernel's send queue; 0 if the system does not report it."""
     descriptor = transport.get_extra_info("socket").fileno()
     if descriptor < 0:  # closed
         return 0
     try:
-        told = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
-    except OSError:  # not Linux: then only the transport's own buffer counts
+        unsent = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+    except OSError:  # not Linux: only the transport's own buffer counts
         return 0
-    return int(struct.unpack("i", told)[0])
+    return int(struct.unpack("i", unsent)[0])

@@ -1,4 +1,4 @@
-"""From a request to its fields, whichever of the three body types the caller chose."""
+"""Reads the fields of a request, from its query and from all three body types."""
 
 import codecs
 import re
@@ -14,16 +14,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from server.errors import BadRequestError, UnsupportedPictureError
-from server.http.field_errors import explain, place_name
+from server.http.field_errors import explain, field_name
 
 Fields = dict[str, Any]
-"""Field name to text, number, flag, list, mapping, or bytes where a file was uploaded. Absent, null and
-empty fields are not in it."""
+"""By field name: text, a number, a boolean, a list, a mapping, or the bytes of an uploaded file. Null and
+empty fields are left out."""
 
 B = TypeVar("B", bound=BaseModel)
 
 _MAX_FIELDS = 64
-# Commas and opening brackets: a list of nothing takes 3 bytes of a body and 60 of memory.
+# Commas and opening brackets. An empty list takes 3 bytes of a body, but 60 bytes of memory.
 _MAX_VALUES = 100_000
 _PIECE = 1 << 16
 _PICTURE_SIGNATURES = ("\x89PNG", "\xff\xd8\xff", "RIFF")
@@ -44,20 +44,20 @@ def _read_text(value: Any) -> Any:
         read = _load_json(value.encode() if isinstance(value, str) else value)
     except ValueError:
         return value
-    if not _is_text(read):  # an escape may hide what `validate` looks for
+    if not _is_text(read):  # JSON escapes can hide characters from the check in `validate`
         raise ValueError("it holds characters that are not text")
     return read
 
 
 FormList = BeforeValidator(_read_list)
-"""Reads a list of objects that a form brought as JSON text, whole or one part for each object."""
+"""Parses a list of objects from the JSON text in a form: one field for the list, or one for each object."""
 
 
 async def read_fields(request: Request, max_bytes: int) -> Fields:
-    """Read query and body into fields; the body wins.
+    """Return the fields of query and body. If both have a field, the body's value is used.
 
-    max_bytes: bound of a single part; the whole body is bounded by the middleware.
-    Raises BadRequestError for a body that cannot be read, UnsupportedPictureError for another body type.
+    max_bytes: limit of a single part; the middleware limits the whole body. Raises BadRequestError for a
+    malformed body, UnsupportedPictureError for another body type.
     """
     query = request.query_params
     if len(query) > _MAX_FIELDS:
@@ -67,7 +67,7 @@ async def read_fields(request: Request, max_bytes: int) -> Fields:
     if kind == "multipart/form-data":
         fields |= await _multipart(request, max_bytes)
     else:
-        # Parsing tens of megabytes takes long enough to be kept off the event loop.
+        # Parsing tens of megabytes would block the event loop for too long.
         fields |= await anyio.to_thread.run_sync(_parse, kind, await request.body())
     return {n: value for n, value in fields.items() if value is not None and value not in ("", [])}
 
@@ -83,13 +83,13 @@ async def _multipart(request: Request, max_bytes: int) -> Fields:
             ]
     except HTTPException as error:
         raise BadRequestError(f"The multipart body cannot be read: {error.detail}") from error
-    except ValueError as error:  # a charset that is not one, a part that is not in it
+    except ValueError as error:  # an unknown charset, or a part that is not in it
         raise BadRequestError("The multipart body cannot be read.") from error
     return _gather(pairs)
 
 
 def _unmask(value: str) -> str | bytes:
-    """Give back the bytes of a picture whose part had no filename, so that it was read as Latin-1 text."""
+    """Return the bytes of a picture if its part had no filename and was read as Latin-1 text."""
     if value.startswith(_PICTURE_SIGNATURES):
         try:
             return value.encode("latin-1")
@@ -102,7 +102,7 @@ def _parse(kind: str, body: bytes) -> Fields:
     if not body.strip():
         return {}
     braced = body.lstrip()[:1] == b"{"
-    # curl -d sends JSON under the urlencoded type unless told otherwise; no form begins with a brace.
+    # curl -d sends JSON with the urlencoded type by default. No form begins with a brace.
     if kind.endswith("json") or (braced and kind in ("", "application/x-www-form-urlencoded")):
         return _parse_json(body)
     if kind == "application/x-www-form-urlencoded":
@@ -126,9 +126,9 @@ def _parse_json(body: bytes) -> Fields:
 
 
 def _load_json(text: bytes) -> Any:
-    """Read JSON in UTF-8; raises ValueError, also for more than 200 levels or 100,000 values.
+    """Return the value of JSON in UTF-8; raises ValueError, also for over 200 levels or 100,000 values.
 
-    Twice as fast as the json module on pictures in base64, while no other thread can run.
+    Twice as fast as the json module on pictures in base64. It holds the interpreter lock.
     """
     if sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
         raise ValueError("too many values")
@@ -143,16 +143,16 @@ def _parse_urlencoded(body: bytes) -> Fields:
 
 
 def _unquote(text: bytes) -> str:
-    """Decode one name or value; bytes that are no UTF-8 become U+FFFD.
+    """Return a decoded name or value; bytes that are not UTF-8 become U+FFFD.
 
-    In pieces, because the decoder makes an object of 40 bytes of each escape of 3.
+    In pieces, because the decoder makes an object of 40 bytes for each escape of 3 bytes.
     """
     decoded = bytearray()
     at = 0
     while at < len(text):
         end = at + _PIECE
         escape = text.rfind(b"%", end - 2, end)
-        if escape >= 0:  # it may reach beyond the piece
+        if escape >= 0:  # it can continue after the end of the piece
             end = escape
         decoded += unquote_to_bytes(text[at:end].replace(b"+", b" "))
         at = end
@@ -160,7 +160,7 @@ def _unquote(text: bytes) -> str:
 
 
 def _gather(pairs: list[tuple[str, Any]]) -> Fields:
-    """Bring repeated names, and names that end in `[]`, together into lists."""
+    """Return the fields; repeated names and names that end in `[]` become lists."""
     fields: Fields = {}
     for name, value in pairs:
         key = name.removesuffix("[]")
@@ -173,9 +173,9 @@ def _gather(pairs: list[tuple[str, Any]]) -> Fields:
 
 
 def validate(model: type[B], fields: Mapping[str, Any]) -> B:
-    """Check fields against a body model; a field that the model does not know is ignored.
+    """Return a body model with these fields; unknown fields are ignored.
 
-    Raises BadRequestError that names the first field at fault and what it must be.
+    Raises BadRequestError, which names the first wrong field and what it must be.
     """
     known = {name: value for name, value in fields.items() if name in model.model_fields}
     for name, value in known.items():
@@ -185,11 +185,11 @@ def validate(model: type[B], fields: Mapping[str, Any]) -> B:
         return model.model_validate(known)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise BadRequestError(explain(model, first), place_name(first["loc"])) from error
+        raise BadRequestError(explain(model, first), field_name(first["loc"])) from error
 
 
 def _is_text(value: Any) -> bool:
-    """Whether every text within a value can be encoded, stored and sent back."""
+    """Whether every text in a value can be encoded, stored and sent back."""
     if isinstance(value, str):
         return not _SURROGATE.search(value) and "\0" not in value
     if isinstance(value, list):

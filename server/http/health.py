@@ -14,12 +14,12 @@ router = APIRouter(tags=["health"])
 class Readiness:
     """What the server still waits for before it is ready.
 
-    awaited: names of what is not ready yet. fault: why loading the models failed, or None.
+    awaited: names of what is not ready yet. error: why loading the models failed, or None.
     """
 
     shutdown: Shutdown
     awaited: set[str] = field(default_factory=set)
-    fault: str | None = None
+    error: str | None = None
 
 
 @router.get("/healthz", summary="The process lives")
@@ -38,8 +38,8 @@ async def readyz(request: Request) -> JSONResponse:
     readiness: Readiness = request.app.state.readiness
     if readiness.shutdown.begun:
         return JSONResponse({"status": "ending"}, 503)
-    if readiness.fault is not None:
-        return JSONResponse({"status": "failed", "reason": readiness.fault}, 503)
+    if readiness.error is not None:
+        return JSONResponse({"status": "failed", "reason": readiness.error}, 503)
     if readiness.awaited:
         return JSONResponse({"status": "starting", "awaited": sorted(readiness.awaited)}, 503)
     return JSONResponse({"status": "ready"})

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says that FastAPI cannot know: bodies of three types, the token, refusals."""
+"""Completes the OpenAPI document with what FastAPI does not know: body types, the token, error codes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -23,21 +23,21 @@ Schema = dict[str, Any]
 
 
 class Described(Protocol):
-    """What the document tells of an operation (`server.operation.Operation` is one)."""
+    """What the document contains about an operation. `server.operation.Operation` implements it."""
 
     @property
     def path(self) -> str:
-        """Below /v1."""
+        """The path below /v1."""
         ...
 
     @property
     def method(self) -> str:
-        """Of HTTP."""
+        """The HTTP method."""
         ...
 
     @property
     def of_visual(self) -> bool:
-        """Whether a registered picture's id stands in the path."""
+        """Whether the path contains the id of a visual."""
         ...
 
     @property
@@ -47,7 +47,7 @@ class Described(Protocol):
 
     @property
     def in_query(self) -> Sequence[str]:
-        """The fields that callers put into the query."""
+        """The fields that the document lists as query parameters."""
         ...
 
     @property
@@ -57,12 +57,12 @@ class Described(Protocol):
 
     @property
     def refusals(self) -> Refusals:
-        """What errors that it alone raises become."""
+        """The errors that only this operation raises, and what they become."""
         ...
 
     @property
     def further_codes(self) -> Sequence[int]:
-        """Codes beyond those that follow from its fields and pictures."""
+        """Codes that do not follow from its fields and pictures."""
         ...
 
 
@@ -70,17 +70,17 @@ _TOKEN = {
     "type": "apiKey",
     "in": "header",
     "name": "api_token",
-    "description": "Stands for an organisation; each has visuals of its own.",
+    "description": "Identifies an organisation; each organisation has its own visuals.",
 }
 JOB_REFUSAL = "default"
-"""Stands for whichever code a job of sync=false failed with."""
+"""Means the code with which a job of sync=false failed."""
 _CODES = "x-codes"
-"""Under this name a route tells its codes until the document is complete."""
+"""The key for a route's error codes, which is removed when the document is complete."""
 _TOKEN_CODES = {401, 500}
 _WORK_CODES = {429, 503, 506}
 _BODY_CODES = {400, 408, 413, 415}
 VISUAL_CODES = _TOKEN_CODES | {404}
-"""Codes of a route of a visual that does no work."""
+"""Codes of a route of a visual that runs no model."""
 QUERY_CODES = VISUAL_CODES | _WORK_CODES
 """Codes of a query about a visual."""
 UPLOAD_CODES = _TOKEN_CODES | _WORK_CODES | _BODY_CODES | {460}
@@ -88,12 +88,12 @@ UPLOAD_CODES = _TOKEN_CODES | _WORK_CODES | _BODY_CODES | {460}
 
 
 def refused_with(*codes: int | str) -> Schema:
-    """Return what a route passes as `openapi_extra`: the codes with which it may refuse."""
+    """Return the `openapi_extra` of a route that can answer with these error codes."""
     return {_CODES: [str(code) for code in codes]}
 
 
 def install(app: FastAPI, operations: Sequence[Described]) -> None:
-    """Have `app` tell the whole of its document, made at the first call and kept."""
+    """Make `app.openapi` return the complete document, made at the first call and then cached."""
     plain: Callable[[], Schema] = app.openapi
 
     def document() -> Schema:
@@ -105,7 +105,7 @@ def install(app: FastAPI, operations: Sequence[Described]) -> None:
 
 
 def picture_body(body: type[BaseModel], pictures: Sequence[PictureRule]) -> Schema:
-    """Describe a body of fields and pictures for all three content types."""
+    """Return the description of a body with fields and pictures, for all three content types."""
     text = _schema(body, pictures, {"type": "string"}, " in base64")
     file = _schema(body, pictures, {"type": "string", "format": "binary"}, "")
     return {
@@ -125,20 +125,20 @@ def _schema(
         (address, *_), (name, *_) = rule.url_fields, rule.file_fields
         formats = ", ".join(sorted(rule.formats))
         about = f"The {rule.name.replace('_', ' ')}'s"
-        white = " White is what is edited." if rule.is_mask else ""
+        white = " White areas are edited." if rule.is_mask else ""
         properties[address] = {
             "type": "string",
-            "description": f"{about} address; a data: URL serves too. {formats}.{white}",
+            "description": f"{about} address; a data: URL works too. {formats}.{white}",
         }
         properties[name] = file | {
-            "description": f"{about} file{coding}, where no {address} is sent. {formats}.{white}"
+            "description": f"{about} file{coding}, if no {address} is sent. {formats}.{white}"
         }
     schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
     return schema | {"properties": properties | schema.get("properties", {})}
 
 
 def describe(operation: Described) -> Schema:
-    """Describe what an operation takes, in its path, its query or its body."""
+    """Return the description of an operation: its parameters, its body and its error codes."""
     is_get = operation.method == "GET"
     parameters: list[Schema] = []
     if operation.of_visual:
@@ -147,23 +147,23 @@ def describe(operation: Described) -> Schema:
                 "name": "visual_id",
                 "in": "path",
                 "required": True,
-                "description": "Of a picture registered before.",
+                "description": "The visual_id of a registered picture.",
                 "schema": {"type": "string"},
             }
         )
     for name, schema in operation.body.model_json_schema()["properties"].items():
         if is_get or name in operation.in_query:
             parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
-    told = refused_with(*codes_of(operation))
+    described = refused_with(*codes_of(operation))
     if parameters:
-        told["parameters"] = parameters
+        described["parameters"] = parameters
     if not is_get:
-        told["requestBody"] = picture_body(operation.body, operation.pictures)
-    return told
+        described["requestBody"] = picture_body(operation.body, operation.pictures)
+    return described
 
 
 def codes_of(operation: Described) -> set[int]:
-    """Return the codes with which an operation may refuse."""
+    """Return the error codes with which an operation can answer."""
     codes = _TOKEN_CODES | _WORK_CODES | {400, *operation.further_codes}
     codes |= {kind.code for kind, _ in operation.refusals.values()}
     if operation.method != "GET":
@@ -180,18 +180,22 @@ def codes_of(operation: Described) -> set[int]:
 def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     paths, schemas = document["paths"], document["components"]["schemas"]
     for operation in operations:
-        # After FastAPI, which would turn the bounds of a seed into inexact floats.
+        # FastAPI would turn the bounds of a seed into inexact floats, so this comes after it.
         paths[f"/v1{operation.path}"][operation.method.lower()] |= describe(operation)
     codes = set()
     for methods in paths.values():
-        for told in methods.values():
-            refusals = sorted(told.pop(_CODES, ()))
+        for route in methods.values():
+            refusals = sorted(route.pop(_CODES, ()))
             codes |= set(refusals)
-            successes = {code: told["responses"][code] for code in told["responses"] if code < "3"}
-            told["responses"] = successes | {code: _to("responses", code) for code in refusals}
+            successes = {
+                code: route["responses"][code] for code in route["responses"] if code < "3"
+            }
+            route["responses"] = successes | {
+                code: _reference("responses", code) for code in refusals
+            }
             if str(InvalidTokenError.code) in refusals:
-                told["security"] = [{"api_token": []}]
-            _name_bodies(told, schemas)
+                route["security"] = [{"api_token": []}]
+            _name_bodies(route, schemas)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["Error"] = _error_schema()
@@ -202,49 +206,49 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     return document
 
 
-def _name_bodies(told: Schema, schemas: Schema) -> None:
-    """Move the schemas of a body to where all are; JSON and urlencoded share one."""
-    for kind, body in told.get("requestBody", {}).get("content", {}).items():
+def _name_bodies(route: Schema, schemas: Schema) -> None:
+    """Move the schemas of a body to the common schemas; JSON and urlencoded share one."""
+    for kind, body in route.get("requestBody", {}).get("content", {}).items():
         schema = body["schema"]
         schemas |= schema.pop("$defs", {})
-        name = told["operationId"] + ("_form" if kind.startswith("multipart") else "_body")
+        name = route["operationId"] + ("_form" if kind.startswith("multipart") else "_body")
         schemas[name] = {key: schema[key] for key in schema if key not in ("title", "description")}
-        body["schema"] = _to("schemas", name)
+        body["schema"] = _reference("schemas", name)
 
 
-def _to(kind: str, name: str) -> Schema:
+def _reference(kind: str, name: str) -> Schema:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
 def _response(code: str) -> Schema:
-    told: Schema = {
+    response: Schema = {
         "description": _description(code),
-        "content": {"application/json": {"schema": _to("schemas", "Error")}},
+        "content": {"application/json": {"schema": _reference("schemas", "Error")}},
     }
     if code == str(BusyError.code):
-        told["headers"] = {
+        response["headers"] = {
             "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
         }
-    return told
+    return response
 
 
 def _description(code: str) -> str:
-    """Return what a code stands for, in the words of its class in `server.errors`."""
+    """Return the meaning of a code, from the docstring of its class in `server.errors`."""
     if code == JOB_REFUSAL:
-        return "What a job of sync=false failed with, under the code it failed with."
+        return "The error of a failed job of sync=false, with its status code."
     for kind in ApiError.__subclasses__():
         if str(kind.code) == code and (kind.__doc__ or "").startswith(f"{code}: "):
             text = str(kind.__doc__).partition(": ")[2]
             return text[0].upper() + text[1:]
-    return "A fault of the server; its log tells more."
+    return "An error of the server; its log has the details."
 
 
 def _error_schema() -> Schema:
-    """Describe the one error body, in the order in which its builder gives it."""
+    """Return the schema of the error body, with its fields in their order."""
     about = {
         "code": {"type": "integer", "description": "The HTTP status."},
-        "status": {"type": "string", "description": f"A word for it: {status_word(400)}, ..."},
-        "parameter": {"type": "string", "description": "The field at fault, where one is."},
+        "status": {"type": "string", "description": f"Its name: {status_word(400)}, ..."},
+        "parameter": {"type": "string", "description": "The wrong field, if there is one."},
     }
     text = {"type": "string", "description": "What was wrong; the same under all three names."}
     return {

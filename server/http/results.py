@@ -83,7 +83,7 @@ class Delivery:
     "/results/{key:path}",
     summary="Read a result",
     response_class=FileResponse,
-    responses={206: {"description": "The range that was asked for."}},
+    responses={206: {"description": "The requested range."}},
     openapi_extra=refused_with(LinkRefusedError.code, NotFoundError.code, JOB_REFUSAL),
 )
 def read_result(request: Request, key: str, expires: str = "", signature: str = "") -> Response:

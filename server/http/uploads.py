@@ -1,4 +1,4 @@
-"""Read the pictures of a request, from files, base64 or addresses, and validate their headers."""
+"""Reads the pictures of a request, from files, base64 or addresses, and validates their headers."""
 
 import binascii
 import re
@@ -25,7 +25,7 @@ from server.settings import Settings
 ALL_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 PHOTO_MODES = frozenset({"RGB", "RGBA", "CMYK"})
 
-# More than any JPEG or WebP has. A picture of 60 million x 1 pixels would take minutes on every route.
+# More than any JPEG or WebP has. On every route, a picture of 60 million x 1 pixels would take minutes.
 _MAX_SIDE = 100_000
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _WEB_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
@@ -33,7 +33,7 @@ _TO_STANDARD_ALPHABET = bytes.maketrans(b"-_ ", b"+/+")
 """Converts to standard base64: the URL alphabet, and spaces that form decoding made from plus signs."""
 _IGNORED_CHARACTERS = b"\r\n\t="
 _ALPHABET = string.ascii_letters.encode() + string.digits.encode() + b"+/"
-# Decoded in chunks, because decoding holds the interpreter lock and the event loop must not wait long.
+# Decoded in chunks: decoding holds the interpreter lock, and the event loop must not wait long.
 _CHUNK_BYTES = 1 << 20
 
 

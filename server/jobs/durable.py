@@ -5,7 +5,7 @@ import time
 import uuid
 from datetime import datetime
 
-from server.errors import busy
+from server.errors import busy_error
 from server.jobs.executor import Job
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
@@ -43,7 +43,9 @@ class DurableJobs:
         name = str(uuid.uuid4())
         with self._lock:
             if len(self._unfinished) >= self._limit:
-                raise busy(f"{self._limit} jobs are waiting already, the limit", _RETRY_AFTER_S)
+                raise busy_error(
+                    f"{self._limit} jobs are waiting already, the limit", _RETRY_AFTER_S
+                )
             self._unfinished.add(name)
         try:
             serialized = self._serializer.dump(name, job)

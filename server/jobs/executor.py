@@ -17,7 +17,7 @@ from imaging.files.header import EXTENSIONS, Format
 from imaging.picture import Picture
 from models.roles import Models
 from pipelines.common.moderation import is_blocked
-from server.errors import BadRequestError, BlockedError, UnavailableError, translated
+from server.errors import BadRequestError, BlockedError, UnavailableError, map_errors
 from server.http.uploads import Encoded
 from server.operation import EditBody, Inputs, Operation, Preserve, VisualQuery
 from server.visuals import Visuals
@@ -77,7 +77,7 @@ class JobExecutor:
         Raises ApiError, and BlockedError if moderation blocks all results; then nothing is stored.
         """
         start = time.monotonic()
-        with translated(job.operation.refusals):
+        with map_errors(job.operation.refusals):
             inputs, body = self._prepare_inputs(job)
             results = job.operation.perform(body, inputs, self._models)
             blocked = [self._blocks(job, result) for result in results]
@@ -125,14 +125,14 @@ class JobExecutor:
 
         Returns the job with the values filled in that depend on the picture. Raises ApiError.
         """
-        with translated(job.operation.refusals):
+        with map_errors(job.operation.refusals):
             return replace(job, body=self._prepare_inputs(job)[1])
 
     def query(self, query: VisualQuery, visual: Visual) -> Any:
         """Return the answer to a query about a visual."""
         image = decode_picture_field("image", self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
-        with translated():
+        with map_errors():
             inputs = Inputs({"image": image}, {}, visual.visual_id, labels)
             return query.answer(inputs, self._models)
 
@@ -181,11 +181,11 @@ def result_extension(
     """
     if operation.extension is not None:
         return operation.extension
-    carries_alpha = operation.keeps is Preserve.ALPHA or image.probe.alpha
+    carries_alpha = operation.preserves is Preserve.ALPHA or image.probe.alpha
     format_: Format = "PNG"
     if result_format is not None:
         format_ = _FORMATS[result_format]
-    elif operation.keeps is Preserve.FORMAT:
+    elif operation.preserves is Preserve.FORMAT:
         format_ = image.probe.format
     if format_ == "JPEG" and carries_alpha:
         format_ = "PNG"

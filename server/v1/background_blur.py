@@ -21,7 +21,7 @@ OPERATION = Operation(
     summary="Blur the background",
     body=BackgroundBlurBody,
     pictures=(IMAGE,),
-    keeps=Preserve.FORMAT,
+    preserves=Preserve.FORMAT,
     perform=lambda body, inputs, models: [
         background_blur(inputs.image, models, body.scale, body.force_rmbg)
     ],

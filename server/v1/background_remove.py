@@ -9,6 +9,6 @@ OPERATION = Operation(
     summary="Remove the background",
     body=EditBody,
     pictures=(PHOTO,),
-    keeps=Preserve.ALPHA,
+    preserves=Preserve.ALPHA,
     perform=lambda body, inputs, models: [background_remove(inputs.image, models)],
 )

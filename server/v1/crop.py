@@ -36,7 +36,7 @@ OPERATION = Operation(
     summary="Crop out the foreground",
     body=CropBody,
     pictures=(IMAGE,),
-    keeps=Preserve.ALPHA,
+    preserves=Preserve.ALPHA,
     perform=lambda body, inputs, models: [
         crop(inputs.image, models, body.padding, body.force_rmbg)
     ],

@@ -9,6 +9,6 @@ OPERATION = Operation(
     summary="Erase the foreground",
     body=EditBody,
     pictures=(IMAGE,),
-    keeps=Preserve.PIXELS,
+    preserves=Preserve.PIXELS,
     perform=lambda body, inputs, models: [erase_foreground(inputs.image, models)],
 )

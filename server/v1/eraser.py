@@ -30,7 +30,7 @@ OPERATION = Operation(
     summary="Erase what a mask marks",
     body=EraserBody,
     pictures=(IMAGE, MASK),
-    keeps=Preserve.PIXELS,
+    preserves=Preserve.PIXELS,
     perform=lambda body, inputs, models: [
         eraser(inputs.image, inputs.masks["mask"], models, body.mask_type)
     ],

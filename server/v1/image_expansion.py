@@ -134,7 +134,7 @@ OPERATION = Operation(
     summary="Expand the image",
     body=ImageExpansionBody,
     pictures=(IMAGE,),
-    keeps=Preserve.PIXELS,
+    preserves=Preserve.PIXELS,
     perform=lambda body, inputs, models: [
         image_expansion(
             inputs.image,

@@ -51,7 +51,7 @@ OPERATION = Operation(
     body=ImageIncreaseResolutionBody,
     pictures=(PHOTO,),
     in_query=("desired_increase",),
-    keeps=Preserve.FORMAT,
+    preserves=Preserve.FORMAT,
     perform=lambda body, inputs, models: [
         image_increase_resolution(inputs.image, models, body.desired_increase)
     ],

@@ -35,7 +35,7 @@ class Registered(BaseModel):
     visual_id: str
 
 
-_TOLD = {
+_OPENAPI = {
     "requestBody": picture_body(RegisterBody, (IMAGE,)),
     **refused_with(*UPLOAD_CODES),
 }
@@ -47,14 +47,14 @@ _TOLD = {
     name="register",
     summary="Register a picture",
     response_model=Registered,
-    openapi_extra=_TOLD,
+    openapi_extra=_OPENAPI,
 )
 @router.post(
     "/upload",
     name="upload",
     summary="Upload a picture",
     response_model=Registered,
-    openapi_extra=_TOLD,
+    openapi_extra=_OPENAPI,
 )
 async def register(request: Request) -> Registered:
     """Store a picture; the same picture of an organisation always has the same visual_id."""

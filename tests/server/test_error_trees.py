@@ -1,4 +1,4 @@
-"""Every error of the lower layers either becomes a refusal or is listed here as internal."""
+"""Every error of the lower layers becomes an ApiError or is listed here as internal."""
 
 import ast
 import inspect
@@ -15,7 +15,7 @@ import models.errors
 import pipelines.errors
 import server.errors
 import storage.errors
-from server.errors import GENERAL_REFUSALS, ApiError, Refusals, install, translated
+from server.errors import GENERAL_REFUSALS, ApiError, Refusals, install, map_errors
 from server.operation import Operation
 from server.v1 import OPERATIONS
 from tests.helpers.places import ROOT
@@ -29,7 +29,7 @@ TREES: tuple[ModuleType, ...] = (
 )
 BASES = {"ImagingError", "PictureError", "PipelineError", "StorageError"}
 """Classes of which only subclasses are raised."""
-TRANSLATED_WHERE_CAUGHT = {
+MAPPED_WHERE_CAUGHT = {
     "EmptyPictureError": "server/http/uploads.py",
     "NotAPictureError": "server/http/uploads.py",
     "DamagedPictureError": "server/http/uploads.py",
@@ -40,7 +40,7 @@ TRANSLATED_WHERE_CAUGHT = {
     "SchedulerClosedError": "server/endpoints.py",
     "CallerDisconnectedError": "server/endpoints.py",
 }
-"""Errors that become refusals with another message, and the file that catches them."""
+"""Errors that become an ApiError with another message, and the file that catches them."""
 INTERNAL = {
     "WeightsUnavailableError": "models are loaded as ModelUnavailableError",
     "BadWeightsError": "the same",
@@ -95,12 +95,12 @@ def test_the_docstring_shows_the_tree_of_all_error_classes(tree: ModuleType) -> 
 def test_every_error_is_mapped_to_a_refusal_or_internal(tree: ModuleType) -> None:
     mapped = set(GENERAL_REFUSALS) | {e for o in OPERATIONS for e in o.refusals}
     for error in errors_of(tree):
-        known = [error.__name__ in names for names in (TRANSLATED_WHERE_CAUGHT, INTERNAL, BASES)]
+        known = [error.__name__ in names for names in (MAPPED_WHERE_CAUGHT, INTERNAL, BASES)]
         is_mapped = any(issubclass(error, known) for known in mapped)
         assert [is_mapped, *known].count(True) == 1, error
 
 
-@pytest.mark.parametrize(("name", "file"), TRANSLATED_WHERE_CAUGHT.items())
+@pytest.mark.parametrize(("name", "file"), MAPPED_WHERE_CAUGHT.items())
 def test_the_file_catches_it(name: str, file: str) -> None:
     assert name in (ROOT / file).read_text()
 
@@ -145,7 +145,7 @@ def test_a_mapped_error_becomes_its_refusal(
     error: type[Exception], refusal: tuple[type[ApiError], str], refusals: Refusals, detail: str
 ) -> None:
     kind, text = refusal
-    with pytest.raises(kind) as caught, translated(refusals):
+    with pytest.raises(kind) as caught, map_errors(refusals):
         raise error(detail)
     assert caught.value.text == (f"{text}: why." if detail else f"{text}.")
 

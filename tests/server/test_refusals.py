@@ -22,7 +22,7 @@ from tests.helpers.requests import ROUTES, TOKEN, b64, encode, fields, mask, noi
 def nothing_left_behind(settings: Settings, fakes: FakeModels) -> Any:
     """Check that no refused request starts work or stores a result."""
     yield
-    assert fakes.lent == 0
+    assert fakes.use_count == 0
     assert [path for path in (settings.data_dir / "results").rglob("*") if path.is_file()] == []
 
 

@@ -17,7 +17,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from server.http.connection import PatientConnection
+from server.http.connection import TimeoutConnection
 
 LARGE = 8 * 2**20
 SMALL_WINDOW = 32 * 2**10
@@ -39,7 +39,7 @@ class Timer:
 
 
 class Clock:
-    """The event loop of a connection, but its timers run when the test advances the time."""
+    """The event loop of a connection. Its timers run only when the test advances the time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -69,18 +69,18 @@ class Clock:
         self._now = until
 
 
-class TimedConnection(PatientConnection):
+class FakeClockConnection(TimeoutConnection):
     """A connection with a `Clock`; `latest` is the newest one of the test."""
 
-    latest: "TimedConnection"
+    latest: "FakeClockConnection"
     clock: Clock
 
-    def __init__(self, **known: Any) -> None:
-        super().__init__(**known)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.clock = Clock(self.loop)
         self.loop = self.clock  # type: ignore[assignment]
         self.lost = asyncio.Event()
-        TimedConnection.latest = self
+        FakeClockConnection.latest = self
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -133,7 +133,7 @@ class Caller:
         return data
 
     async def read_answer(self, body: int) -> bool:
-        """Read an answer with a body of this length; return False if the connection ends before."""
+        """Read an answer with a body of this length; return False if the connection ends first."""
         answer = b""
         while not (parted := answer.partition(b"\r\n\r\n"))[1] or len(parted[2]) < body:
             data = await self.read()
@@ -143,8 +143,8 @@ class Caller:
         assert answer.startswith(b"HTTP/1.1 200 ")
         return len(parted[2]) == body
 
-    async def rest(self) -> int:
-        """Read to the end of the connection; return the number of all bytes received."""
+    async def read_to_end(self) -> int:
+        """Read to the end of the connection; return the total number of bytes received."""
         while await self.read():
             pass
         return self.received
@@ -162,7 +162,7 @@ async def served(application: Application) -> AsyncIterator[Caller]:
     )
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(
-        lambda: TimedConnection(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: FakeClockConnection(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
@@ -180,19 +180,19 @@ async def served(application: Application) -> AsyncIterator[Caller]:
 
 @pytest.fixture(params=[uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"])
 def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """A function that runs a scenario on uvloop, as in the server, or on asyncio's own event loop."""
+    """A function that runs a scenario on uvloop, as the server does, or on asyncio's own event loop."""
 
-    async def whole(scenario: Scenario) -> None:
+    async def serve_and_run(scenario: Scenario) -> None:
         application = Application()
         async with served(application) as caller:
             await scenario(application, caller)
 
     with asyncio.Runner(loop_factory=request.param) as runner:
-        yield lambda scenario: runner.run(whole(scenario))
+        yield lambda scenario: runner.run(serve_and_run(scenario))
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait, in real time, until a condition condition."""
+    """Wait, in real time, until a condition is true."""
     for _ in range(TIMEOUT_S * 1000):
         if condition():
             return
@@ -200,13 +200,13 @@ async def until(condition: Callable[[], bool]) -> None:
     raise TimeoutError
 
 
-async def lost(connection: TimedConnection) -> None:
+async def lost(connection: FakeClockConnection) -> None:
     """Wait until the server has closed the connection."""
     async with asyncio.timeout(TIMEOUT_S):
         await connection.lost.wait()
 
 
-async def answer_is_written(connection: TimedConnection) -> None:
+async def answer_is_written(connection: FakeClockConnection) -> None:
     """Wait until the application has written all it can and some bytes are unread."""
     await until(
         lambda: (
@@ -216,8 +216,8 @@ async def answer_is_written(connection: TimedConnection) -> None:
     )
 
 
-async def read_slowly(caller: Caller, connection: TimedConnection) -> None:
-    """Read the unread bytes in pieces, each shortly before the timeout."""
+async def read_slowly(caller: Caller, connection: FakeClockConnection) -> None:
+    """Read all bytes in pieces, each shortly before the timeout."""
     while before := connection.unread():
         await connection.clock.advance(0.8 * connection.reading_timeout_s)
         # The caller's system may accept only small pieces.
@@ -228,43 +228,43 @@ async def read_slowly(caller: Caller, connection: TimedConnection) -> None:
 
 def test_a_connection_without_a_request_is_closed(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
+        connection = FakeClockConnection.latest
         await connection.clock.advance(0.9 * connection.request_timeout_s)
         assert not connection.transport.is_closing()
         await connection.clock.advance(0.4 * connection.request_timeout_s)
-        assert await caller.rest() == 0
+        assert await caller.read_to_end() == 0
 
     run(scenario)
 
 
 @pytest.mark.parametrize("piece", [b"x: y\r\n", b"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n"])
 def test_only_a_complete_head_restarts_its_timeout(run: Run, piece: bytes) -> None:
-    is_whole = piece.startswith(b"GET")
+    is_complete = piece.startswith(b"GET")
 
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
-        if not is_whole:
+        connection = FakeClockConnection.latest
+        if not is_complete:
             await caller.send(b"GET /2 HTTP/1.1\r\n")
         for _ in range(10):
             if connection.lost.is_set():
                 break
             await caller.send(piece)
-            if is_whole:
+            if is_complete:
                 assert await caller.read_answer(2)
             else:
                 await asyncio.sleep(0.01)
             await until(lambda: connection.unread() == 0)
             await connection.clock.advance(0.9 * KEEP_ALIVE_S)
-            if not is_whole:
+            if not is_complete:
                 await connection.clock.advance(0.2 * connection.request_timeout_s)
-        assert connection.lost.is_set() is not is_whole
+        assert connection.lost.is_set() is not is_complete
 
     run(scenario)
 
 
 def test_bytes_after_an_answer_do_not_keep_the_connection_open(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
+        connection = FakeClockConnection.latest
         await caller.send(HEAD % (b"/2", b""))
         assert await caller.read_answer(2)
         await caller.send(b"\r\n")  # uvicorn's own timer stops at any byte
@@ -277,14 +277,14 @@ def test_bytes_after_an_answer_do_not_keep_the_connection_open(run: Run) -> None
 
 def test_a_slow_request_is_answered_and_so_is_the_next(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
+        connection = FakeClockConnection.latest
         for _ in range(2):
             application.may_answer.clear()
             await caller.send(b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n")
             await until(lambda: connection.scope is not None and not connection._is_idle())
-            await connection.clock.advance(3 * connection.request_timeout_s)  # of the body
+            await connection.clock.advance(3 * connection.request_timeout_s)  # the body takes long
             await caller.send(b"ok")
-            await connection.clock.advance(3 * connection.request_timeout_s)  # of the work
+            await connection.clock.advance(3 * connection.request_timeout_s)  # the work takes long
             application.may_answer.set()
             assert await caller.read_answer(2)
             await connection.clock.advance(0.9 * KEEP_ALIVE_S)
@@ -303,7 +303,7 @@ def test_a_slow_request_is_answered_and_so_is_the_next(run: Run) -> None:
 )
 def test_a_caller_who_stops_reading_is_disconnected(run: Run, head: bytes, body: int | str) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
+        connection = FakeClockConnection.latest
         await caller.send(HEAD % (f"/{body}".encode(), head))
         await until(lambda: connection.unread() > 0)
         for _ in range(3):  # reading some bytes first does not help
@@ -311,8 +311,8 @@ def test_a_caller_who_stops_reading_is_disconnected(run: Run, head: bytes, body:
         await asyncio.sleep(0.05)
         await connection.clock.advance(2 * connection.reading_timeout_s)
         await lost(connection)
-        if body != 200_000:  # those may be in the kernel's buffer and still arrive
-            assert 0 < await caller.rest() < LARGE
+        if body != 200_000:  # so few bytes can be in the kernel's buffer and still arrive
+            assert 0 < await caller.read_to_end() < LARGE
 
     run(scenario)
 
@@ -330,14 +330,14 @@ def test_a_caller_who_stops_reading_is_disconnected(run: Run, head: bytes, body:
 )
 def test_a_caller_who_reads_slowly_gets_all(run: Run, head: bytes) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
+        connection = FakeClockConnection.latest
         connection.timeout_keep_alive = 10**6  # tested separately
         await caller.send(head)
         await answer_is_written(connection)
         await read_slowly(caller, connection)
         assert connection.clock.time() > 4 * connection.request_timeout_s
         if b"1.0" in head or b"close" in head:
-            assert await caller.rest() > LARGE
+            assert await caller.read_to_end() > LARGE
         else:
             await caller.send(HEAD % (b"/2", b""))
             request_count = head.count(b"GET") + 1
@@ -348,7 +348,7 @@ def test_a_caller_who_reads_slowly_gets_all(run: Run, head: bytes) -> None:
 
 def test_the_timeout_of_the_next_request_starts_when_the_answer_is_read(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
+        connection = FakeClockConnection.latest
         await caller.send(HEAD % (b"/%d" % LARGE, b""))
         assert await caller.read(10)
         await answer_is_written(connection)
@@ -364,14 +364,14 @@ def test_the_timeout_of_the_next_request_starts_when_the_answer_is_read(run: Run
     run(scenario)
 
 
-@pytest.mark.parametrize("kept_alive", [True, False])
-def test_unread_bytes_at_the_shutdown_can_still_be_read(run: Run, kept_alive: bool) -> None:
+@pytest.mark.parametrize("answered", [True, False])
+def test_unread_bytes_at_the_shutdown_can_still_be_read(run: Run, answered: bool) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
-        if not kept_alive:  # the shutdown comes before the answer
+        connection = FakeClockConnection.latest
+        if not answered:  # the shutdown begins before the answer
             application.may_answer.clear()
         await caller.send(HEAD % (b"/%d" % LARGE, b""))
-        if kept_alive:
+        if answered:
             await answer_is_written(connection)
         else:
             await until(lambda: connection.cycle is not None)
@@ -380,7 +380,7 @@ def test_unread_bytes_at_the_shutdown_can_still_be_read(run: Run, kept_alive: bo
         connection.timeout_keep_alive = 10**6
         await answer_is_written(connection)
         await read_slowly(caller, connection)
-        assert await caller.rest() > LARGE
+        assert await caller.read_to_end() > LARGE
         await lost(connection)
 
     run(scenario)
@@ -388,7 +388,7 @@ def test_unread_bytes_at_the_shutdown_can_still_be_read(run: Run, kept_alive: bo
 
 def test_an_answer_to_head_has_no_body_and_the_connection_stays_open(run: Run) -> None:
     async def scenario(application: Application, caller: Caller) -> None:
-        connection = TimedConnection.latest
+        connection = FakeClockConnection.latest
         await caller.send((HEAD % (b"/%d" % LARGE, b"")).replace(b"GET", b"HEAD"))
         assert await caller.read_answer(0)
         await until(lambda: connection.unread() == 0)

@@ -61,11 +61,11 @@ NESTED: dict[tuple[type[BaseModel], str], list[tuple[str, Any]]] = {
         ("actions", {"remove": True}),
     ],
 }
-"""Fields of the items of a list, each with a valid value."""
+"""By model and list field: the fields of an item, each with a valid value."""
 
 
-def right(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the required fields of a model, filled in."""
+def valid_fields(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the required fields of a model, with valid values."""
     values: dict[str, Any] = {"prompt": "a cat"}
     for (owner, name), fields in NESTED.items():
         if issubclass(model, owner):
@@ -74,16 +74,16 @@ def right(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def wrong_bodies(model: type[BaseModel]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield bodies with one wrong value each, and the name of the field."""
+    """Yield the name of a field, and a body in which its value is wrong."""
     for name in model.model_fields:
         for value in WRONG:
-            yield name, {**right(model), name: value}
+            yield name, {**valid_fields(model), name: value}
     for (owner, name), fields in NESTED.items():
         for inner, _ in fields if issubclass(model, owner) else ():
             for value in WRONG:
-                yield name, {**right(model), name: [{**dict(fields), inner: value}]}
-            without = {key: right_value for key, right_value in fields if key != inner}
-            yield name, {**right(model), name: [without]}
+                yield name, {**valid_fields(model), name: [{**dict(fields), inner: value}]}
+            without = {key: valid for key, valid in fields if key != inner}
+            yield name, {**valid_fields(model), name: [without]}
 
 
 def refusal(model: type[BaseModel], body: dict[str, Any]) -> BadRequestError | None:
@@ -111,9 +111,9 @@ def test_a_wrong_field_is_refused_in_plain_english(model: type[BaseModel]) -> No
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_a_missing_field_is_named(model: type[BaseModel]) -> None:
-    for name in right(model):
+    for name in valid_fields(model):
         with pytest.raises(BadRequestError) as caught:
-            validate(model, {n: v for n, v in right(model).items() if n != name})
+            validate(model, {n: v for n, v in valid_fields(model).items() if n != name})
         assert caught.value.text == f"{name} is required."
 
 
@@ -177,7 +177,7 @@ def test_the_message_says_what_the_field_must_be(
     "operation", [o for o in OPERATIONS if not o.of_visual], ids=lambda operation: operation.name
 )
 def test_a_route_returns_the_same_message(client: TestClient, operation: Operation[Any]) -> None:
-    body = {"file": b64(photo()), **right(operation.body), "sync": {"a": 1}}
+    body = {"file": b64(photo()), **valid_fields(operation.body), "sync": {"a": 1}}
     answer = client.post(f"/v1{operation.path}", json=body)
     assert answer.status_code == 400
     assert answer.json()["description"] == "sync must be true or false."

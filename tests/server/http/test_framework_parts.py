@@ -16,13 +16,13 @@ from uvicorn.protocols.http import h11_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
-from server.http.connection import PatientConnection
+from server.http.connection import TimeoutConnection
 from server.http.results import ResultFile
 from server.http.shutdown import GracefulServer
 from tests.helpers.places import ROOT
 
 OVERRIDDEN = [
-    (PatientConnection, h11_impl.H11Protocol),
+    (TimeoutConnection, h11_impl.H11Protocol),
     (GracefulServer, uvicorn.Server),
     (ResultFile, FileResponse),
 ]
