@@ -122,16 +122,16 @@ def measure_remove(
     for size in plan.sizes:
         jpegs = [photo.jpeg(size) for photo in photos]
         with contextlib.ExitStack() as stack:
-            asked = {
+            requests_to = {
                 stack.enter_context(installation.retouch()): [
                     ask_retouch("background/remove", jpeg) for jpeg in jpegs
                 ]
             }
             if plan.peers:
-                asked[stack.enter_context(installation.rembg())] = [
+                requests_to[stack.enter_context(installation.rembg())] = [
                     ask_rembg(jpeg) for jpeg in jpegs
                 ]
-            _by_turns(found.remove, f"{size} MP", asked, plan, _LEAST_REQUESTS[size])
+            _by_turns(found.remove, f"{size} MP", requests_to, plan, _LEAST_REQUESTS[size])
 
 
 def measure_photographs(
@@ -160,16 +160,16 @@ def measure_eraser(
     """Measure the eraser at 1024 x 1024 as PNG, with OpenCV's fill in both servers."""
     pictures = [square(photo, 1024) for photo in photos[:3]]
     with contextlib.ExitStack() as stack:
-        asked = {
+        requests_to = {
             stack.enter_context(installation.retouch(equal_fill=True)): [
                 ask_retouch("eraser", picture, mask_file=mask) for picture, mask in pictures
             ]
         }
         if plan.peers:
-            asked[stack.enter_context(installation.iopaint())] = [
+            requests_to[stack.enter_context(installation.iopaint())] = [
                 ask_iopaint(picture, mask) for picture, mask in pictures
             ]
-        _by_turns(found.eraser, "1024x1024 PNG", asked, plan, 12, plan.callers[:2])
+        _by_turns(found.eraser, "1024x1024 PNG", requests_to, plan, 12, plan.callers[:2])
 
 
 def measure_routes(
@@ -233,21 +233,21 @@ def soak(
 def _by_turns(
     cells: dict[tuple[str, int], dict[str, Cost]],
     picture: str,
-    asked: dict[Server, list[Request]],
+    requests_to: dict[Server, list[Request]],
     plan: Plan,
     least: int,
     callers: Sequence[int] = (),
 ) -> None:
     """Measure all servers on the same requests: one round each, then the next."""
     callers = callers or plan.callers
-    for server, requests in asked.items():
+    for server, requests in requests_to.items():
         drive(server, requests, 1)  # loads models and buffers
         print(f"  {picture}: {server.name} is warm", file=sys.stderr, flush=True)
     for _ in range(plan.rounds):
         for count in callers:
             row = cells.setdefault((picture, count), {})
             number = max(least if plan.rounds > 1 else 1, count)
-            for server, requests in asked.items():
+            for server, requests in requests_to.items():
                 sent = [requests[index % len(requests)] for index in range(number)]
                 probe = server.name == OURS and count == max(plan.callers)
                 cost = drive(server, sent, count, probe=probe)

@@ -14,9 +14,9 @@ from scripts.openapi import document
 from tests.contract.published import ROUTES, Field, Route
 from tests.contract.trials import (
     DONE,
+    ECHOED,
     IDLE,
     REFUSED,
-    TOLD_BACK,
     Finding,
     Laboratory,
     laboratory,
@@ -38,7 +38,7 @@ the field and one without. Where the published page gives no default or bound, t
 - "{DONE}": the field changes the result or the answer as published.
 - "{REFUSED}": the server checks the request as published and then answers 506. The text of the answer names the
   profiles that can serve the request.
-- "{TOLD_BACK}": the server checks the field and returns its value, but the result is the same.
+- "{ECHOED}": the server checks the field and returns its value, but the result is the same.
 - "{IDLE}": the server checks the field, but the answer and the result are the same.
 """
 

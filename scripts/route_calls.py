@@ -366,9 +366,9 @@ def _own_alpha() -> Iterator[Sequence[Call]]:
     cut = "astronaut:cut@320.png"
     yield edit("alpha_remove", "background/remove", cut)
     yield edit("alpha_crop", "crop", cut, padding=7, content_moderation=True)
-    yield edit("alpha_crop_anew", "crop", cut, force_rmbg=True)
+    yield edit("alpha_crop_forced", "crop", cut, force_rmbg=True)
     yield edit("alpha_blur", "background/blur", cut, scale=4)
-    yield edit("alpha_blur_anew", "background/blur", "astronaut:cut@320.webp", force_rmbg=True)
+    yield edit("alpha_blur_forced", "background/blur", "astronaut:cut@320.webp", force_rmbg=True)
     yield edit("alpha_eraser", "eraser", cut, mask_file="astronaut:mask@320.png")
     yield edit("alpha_erase_foreground", "erase_foreground", cut)
     yield edit("alpha_masks", "objects/mask_generator", cut)

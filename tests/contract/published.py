@@ -39,7 +39,7 @@ class Field:
 class Route:
     """One published route.
 
-    body: the content type of its example, None without a body. example: its fields; `URL` stands for the
+    body: the content type of its example, None without a body. example: its fields; `URL` means the
     URL of a picture. answer: the documented keys and the kind of each value; a list of one kind means any
     number of them. needs_prompt_model: whether its example needs a generative model.
     """

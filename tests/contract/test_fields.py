@@ -7,9 +7,9 @@ import pytest
 from tests.contract.published import ROUTES, Field, Route
 from tests.contract.trials import (
     DONE,
+    ECHOED,
     IDLE,
     REFUSED,
-    TOLD_BACK,
     Laboratory,
     address,
     laboratory,
@@ -21,9 +21,9 @@ WITHOUT_EFFECT = {
     ("/background/replace", "refine_prompt"): IDLE,
     ("/background/replace", "enhance_ref_image"): IDLE,
     ("/background/replace", "negative_prompt"): IDLE,
-    ("/background/replace", "seed"): TOLD_BACK,
+    ("/background/replace", "seed"): ECHOED,
     ("/image_expansion", "negative_prompt"): IDLE,
-    ("/image_expansion", "prompt"): TOLD_BACK,
+    ("/image_expansion", "prompt"): ECHOED,
 }
 """These have no effect on a plain colour, and `lite` expands a picture without a prompt."""
 

@@ -29,7 +29,7 @@ from tests.helpers.fake_models import FakeModels
 
 DONE = "done"
 REFUSED = "506 in `lite`"
-TOLD_BACK = "returned, no effect in `lite`"
+ECHOED = "returned, no effect in `lite`"
 IDLE = "checked, no effect in `lite`"
 _LINK = re.compile(r'https?://[^"]+')
 _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
@@ -244,7 +244,7 @@ def _word(before: Outcome, after: Outcome) -> str:
         return REFUSED
     if (before.status, before.results) != (after.status, after.results):
         return DONE
-    return IDLE if before.text == after.text else TOLD_BACK
+    return IDLE if before.text == after.text else ECHOED
 
 
 @contextmanager

@@ -101,10 +101,10 @@ def test_the_health_check_uses_the_port_of_the_server(
     monkeypatch.delenv("RETOUCH_PORT", raising=False)
     if text is not None:
         monkeypatch.setenv("RETOUCH_PORT", text)
-    asked: list[str] = []
-    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: asked.append(url))
+    urls: list[str] = []
+    monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: urls.append(url))
     exec(instruction("HEALTHCHECK")[-1], {})
-    assert asked == [f"http://127.0.0.1:{port}/readyz"]
+    assert urls == [f"http://127.0.0.1:{port}/readyz"]
     assert Settings().port == port
 
 

@@ -1,4 +1,4 @@
-"""The lock: only public addresses, a hash for each file, and the same packages as pyproject.toml and exports."""
+"""The lock: only the public index, a hash for each file, in agreement with pyproject.toml and its exports."""
 
 import re
 import tomllib
@@ -22,11 +22,11 @@ OTHERS = [package for package in LOCK["package"] if package is not OWN]
 EXPORTS = sorted((ROOT / "deploy" / "requirements").glob("*.txt"))
 
 Pin = tuple[str, str]
-"""A package's name and version."""
+"""The name and version of a package."""
 
 
 def files(package: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the wheels of a locked package and its source archive."""
+    """Return the wheels and the source archive of a locked package."""
     return [*package.get("wheels", []), *([package["sdist"]] if "sdist" in package else [])]
 
 
@@ -34,14 +34,14 @@ def extras_of(export: Path) -> list[str]:
     return [] if export.stem == "lite" else export.stem.split("-")
 
 
-def wanted(requirement: str) -> tuple[str, tuple[str, ...], str]:
-    """Return the name, the extras and the version range of a requirement."""
+def parsed(requirement: str) -> tuple[str, tuple[str, ...], str]:
+    """Return the name, the extras and the versions of a requirement."""
     read = Requirement(requirement)
     return canonicalize_name(read.name), tuple(sorted(read.extras)), str(read.specifier)
 
 
 def pins(export: Path) -> dict[Pin, set[str]]:
-    """Return the hashes of each package and version of a requirement file."""
+    """Return the hashes of each package in a requirement file."""
     text = export.read_text().replace("\\\n", " ")
     found: dict[Pin, set[str]] = {}
     for line in text.splitlines():
@@ -55,7 +55,7 @@ def pins(export: Path) -> dict[Pin, set[str]]:
 
 
 def needed(extras: list[str]) -> set[Pin]:
-    """Return all dependencies of the project with these extras on all platforms, from the lock."""
+    """Return the packages that the project needs with these extras on any platform, by the lock's graph."""
 
     def packages(link: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for package in LOCK["package"]:
@@ -78,11 +78,11 @@ def needed(extras: list[str]) -> set[Pin]:
         )
         for link in links:
             for linked in packages(link):
-                todo += [(linked, wish) for wish in ("", *link.get("extra", []))]
+                todo += [(linked, linked_extra) for linked_extra in ("", *link.get("extra", []))]
     return {(name, version) for name, version, _ in seen if name != OWN["name"]}
 
 
-def test_every_address_belongs_to_the_public_index() -> None:
+def test_every_address_is_in_the_public_index() -> None:
     text = (ROOT / "uv.lock").read_text() + "".join(export.read_text() for export in EXPORTS)
     hosts = {urlsplit(address).hostname for address in re.findall(r'\w+://[^"\s]+', text)}
     assert hosts == {"pypi.org", "files.pythonhosted.org"}
@@ -95,30 +95,30 @@ def test_every_address_belongs_to_the_public_index() -> None:
 
 def test_every_file_has_a_hash_and_every_package_a_wheel() -> None:
     for package in OTHERS:
-        # pyvips is pure Python and can be built anywhere; its library is in the wheel of pyvips-binary.
+        # pyvips is pure Python, which pip builds on every platform. Its library is in the wheel of pyvips-binary.
         assert package.get("wheels") or package["name"] == "pyvips", package["name"]
         for file in files(package):
             assert re.fullmatch(r"sha256:[0-9a-f]{64}", file["hash"])
 
 
-def test_the_lock_is_of_this_pyproject() -> None:
-    asked = {("", *wanted(text)) for text in PROJECT["dependencies"]}
+def test_the_lock_matches_pyproject() -> None:
+    requested = {("", *parsed(text)) for text in PROJECT["dependencies"]}
     for extra, requirements in PROJECT["optional-dependencies"].items():
-        asked |= {(extra, *wanted(text)) for text in requirements}
+        requested |= {(extra, *parsed(text)) for text in requirements}
     locked = set()
     for row in OWN["metadata"]["requires-dist"]:
         marker = re.fullmatch(r"(?:extra == '(\w+)')?", row.get("marker", ""))
         assert marker, row
         text = f"{row['name']}[{','.join(row.get('extras', []))}]{row.get('specifier', '')}"
-        locked.add((marker[1] or "", *wanted(text)))
-    assert locked == asked
+        locked.add((marker[1] or "", *parsed(text)))
+    assert locked == requested
     assert OWN["metadata"]["provides-extras"] == list(PROJECT["optional-dependencies"])
     assert LOCK["requires-python"] == PROJECT["requires-python"]
     limits = {f"{row['name']}{row['specifier']}" for row in LOCK["manifest"].get("constraints", [])}
     assert limits == set(PYPROJECT["tool"]["uv"]["constraint-dependencies"])
 
 
-def test_pyproject_allows_the_locked_versions() -> None:
+def test_pyproject_allows_every_locked_version() -> None:
     groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
     for requirement in map(Requirement, [text for group in groups for text in group]):
         name = canonicalize_name(requirement.name)
@@ -128,25 +128,25 @@ def test_pyproject_allows_the_locked_versions() -> None:
 
 
 @pytest.mark.parametrize("export", EXPORTS, ids=lambda export: export.stem)
-def test_an_exported_file_has_the_packages_of_the_lock(export: Path) -> None:
+def test_an_exported_file_matches_the_lock(export: Path) -> None:
     found = pins(export)
     assert set(found) == needed(extras_of(export))
     hashes = {
         (package["name"], package["version"]): {file["hash"] for file in files(package)}
         for package in OTHERS
     }
-    for pin, told in found.items():
-        assert told == hashes[pin], pin
+    for pin, file_hashes in found.items():
+        assert file_hashes == hashes[pin], pin
 
 
-def test_what_is_served_and_tested_is_exported() -> None:
-    asked = set()
+def test_every_environment_has_an_exported_file() -> None:
+    requested = set()
     for script in (ROOT / "scripts").iterdir():
         if script.is_file():
-            asked |= set(re.findall(r"scripts/environment \.\S+ ([\w,-]+)", script.read_text()))
-    asked -= {"benchmark"}  # what draws the figures is not what is served
-    asked |= {"-", "gpu", "cluster", "gpu,cluster"}  # of scripts/profile-environment
-    names = {extras.replace(",", "-") if extras != "-" else "lite" for extras in asked}
+            requested |= set(re.findall(r"scripts/environment \.\S+ ([\w,-]+)", script.read_text()))
+    requested -= {"benchmark"}  # only for the figures, not for a server
+    requested |= {"-", "gpu", "cluster", "gpu,cluster"}  # from scripts/profile-environment
+    names = {extras.replace(",", "-") if extras != "-" else "lite" for extras in requested}
     assert {export.stem for export in EXPORTS} == names
 
 

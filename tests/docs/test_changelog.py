@@ -1,4 +1,4 @@
-"""One version everywhere: in the changelog, the package, the API's description and the images."""
+"""The version is the same in the changelog, the package, the API description and the images."""
 
 import re
 import tomllib
@@ -15,11 +15,11 @@ TEXT = (ROOT / "CHANGELOG.md").read_text()
 
 
 def number(version: str) -> tuple[int, ...]:
-    """Return the numbers of a version, to compare them."""
+    """Return the numbers of a version, for comparison."""
     return tuple(map(int, version.split(".")))
 
 
-def test_the_changelog_keeps_its_form() -> None:
+def test_the_changelog_has_the_right_format() -> None:
     (first, undated), *released = HEADING.findall(TEXT)
     assert (first, undated) == ("Unreleased", "")
     for (newer, later), (older, earlier) in pairwise(released):
@@ -29,13 +29,13 @@ def test_the_changelog_keeps_its_form() -> None:
     assert set(re.findall(r"^### (.+)$", TEXT, re.MULTILINE)) <= SECTIONS
 
 
-def test_the_newest_release_is_the_package_s_version() -> None:
+def test_the_newest_release_has_the_version_of_the_package() -> None:
     newest = HEADING.findall(TEXT)[1][0]
     assert newest == VERSION
     assert document()["info"]["version"] == VERSION
 
 
-def test_every_file_of_a_deployment_names_images_of_this_version() -> None:
+def test_every_deployment_file_uses_images_of_this_version() -> None:
     page = ROOT / "docs" / "deployment.md"
     files = [*ROOT.glob("docker-compose*.yml"), *(ROOT / "deploy").glob("*.yaml"), page]
     tag = re.compile(r"(?:retouch-(?:cpu|cuda):|newTag: )(\S+)")

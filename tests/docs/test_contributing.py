@@ -1,4 +1,4 @@
-"""The walks of CONTRIBUTING: its backend and its operation, added to a copy of the sources, work."""
+"""The examples of CONTRIBUTING.md: its backend and its operation work when they are added to the sources."""
 
 import os
 import re
@@ -25,7 +25,7 @@ FILES = {
     "server/v1/background_grey.py": "OPERATION = Operation(",
     "tests/server/test_background_grey.py": "def test_the_background_turns_grey",
 }
-"""Where each block of Python goes, and a line that it has."""
+"""The file for each Python block of the page, and a text that only this block contains."""
 
 
 def block(containing: str) -> str:
@@ -45,7 +45,7 @@ def insert(file: Path, before: str, text: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the sources, to which the page's examples have been added as it says."""
+    """A copy of the sources, with the examples added as the page says."""
     for name in COPIED:
         source, target = ROOT / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def run(checkout: Path, *command: str) -> str:
-    """Run a command in the copy and return what it prints; it must succeed."""
+    """Run a command in the copy and return its output; it must succeed."""
     done = subprocess.run(
         [sys.executable, *command],
         cwd=checkout,
@@ -87,18 +87,18 @@ def run(checkout: Path, *command: str) -> str:
     return done.stdout
 
 
-def test_a_backend_and_an_operation_are_added_as_the_page_says(checkout: Path) -> None:
+def test_the_tests_of_the_new_backend_and_operation_pass(checkout: Path) -> None:
     tests = [name for name in FILES if name.startswith("tests/")]
-    told = run(checkout, "-m", "pytest", "-q", *tests, "tests/models/catalog/test_registry.py")
-    assert re.search(r"^\d+ passed", told, re.MULTILINE), told
+    output = run(checkout, "-m", "pytest", "-q", *tests, "tests/models/catalog/test_registry.py")
+    assert re.search(r"^\d+ passed", output, re.MULTILINE), output
 
 
-def test_the_new_backend_serves_in_a_profile_of_ones_own(checkout: Path) -> None:
-    told = run(
+def test_a_custom_profile_can_use_the_new_backend(checkout: Path) -> None:
+    output = run(
         checkout,
         "-c",
         "from models.catalog.profile import load_profile\n"
         "from models.roles import MATTING\n"
         "print(load_profile('my-profile.toml')[MATTING].name)",
     )
-    assert told == "grabcut\n"
+    assert output == "grabcut\n"

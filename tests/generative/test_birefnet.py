@@ -25,7 +25,7 @@ Photo = Callable[[str], Picture]
 
 @pytest.fixture(autouse=True)
 def _modules_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Give transformers its own cache for copies of remote code."""
+    """Set a separate cache of transformers for copies of remote code."""
     cache = str(tmp_path / "modules")
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", cache)
     # An earlier cache on the path would be used for the package that contains all remote code.

@@ -86,7 +86,7 @@ class RedModeration:
 
 
 class FakeModels:
-    """Lends the fakes and counts how often, so that a test can check that no work started.
+    """Yields fake models and counts the uses, so that a test can check that no work started.
 
     given: models of the test that are used instead of the fakes.
     """
@@ -102,25 +102,25 @@ class FakeModels:
 
     def __init__(self, given: Mapping[Role[Any], Any] | None = None) -> None:
         self.given = dict(given or {})
-        self.lent = 0
+        self.use_count = 0
 
     def offers(self, role: Role[Any]) -> bool:
         """Whether there is a fake for this role."""
         return role in self.fakes
 
     def before(self, role: Role[Any]) -> None:
-        """Hook for subclasses: called before a model is lent; may raise."""
+        """Hook for subclasses: called before each use of a model; may raise."""
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Lend a model; given models and moderation are not counted."""
+        """Yield a model; given models and moderation are not counted."""
         if role not in self.given and role not in self.fakes:
             raise ModelUnavailableError("there is no fake for this role")
         self.before(role)
         if role in self.given:
             yield self.given[role]
         else:
-            self.lent += role != MODERATION
+            self.use_count += role != MODERATION
             yield self.fakes[role]()
 
     def warm_up(self) -> None:
@@ -189,6 +189,6 @@ class SeedPainter:
 
 
 class GenerativeModels(FakeModels):
-    """Lends fakes for every role."""
+    """Has fakes for every role."""
 
     fakes = {role: SeedPainter for role in ROLES} | dict(FakeModels.fakes)

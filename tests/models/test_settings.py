@@ -78,9 +78,9 @@ def test_an_invalid_boolean_stops_every_program(
 ) -> None:
     monkeypatch.setenv("RETOUCH_OFFLOAD", text)
     assert start(program, monkeypatch) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("settings: RETOUCH_OFFLOAD ")
-    assert text not in told.split()
+    message = capsys.readouterr().err
+    assert message.startswith("settings: RETOUCH_OFFLOAD ")
+    assert text not in message.split()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -39,7 +39,7 @@ def test_the_alpha_of_a_picture_marks_its_subject(picture: Picture) -> None:
     alpha[100:120] = 100
     models = FakeModels()
     result = background_colour(Picture(picture.rgb, alpha), models, TEAL, original_quality=True)
-    assert models.lent == 0
+    assert models.use_count == 0
     assert result.alpha is None
     assert np.array_equal(result.rgb, over(picture.rgb, alpha, np.full_like(picture.rgb, TEAL)))
 

@@ -190,7 +190,7 @@ def test_readers_agree_on_the_layers(picture: Picture, labels: Labels) -> None:
 def test_a_label_map_is_made_if_none_is_given(picture: Picture) -> None:
     models = Models()
     assert "Foreground" in read_layers(image_to_psd(picture, models))
-    assert models.lent == 1  # the segmentation
+    assert models.use_count == 1  # the segmentation
 
 
 def test_a_picture_without_subject_or_objects_is_its_background(picture: Picture) -> None:
@@ -211,7 +211,7 @@ def test_a_cut_out_has_a_foreground_and_a_transparent_background(picture: Pictur
     models = FakeModels()
     psd = image_to_psd(Picture(picture.rgb, alpha), models)
     layers = read_layers(psd)
-    assert models.lent == 0
+    assert models.use_count == 0
     assert list(layers) == ["Background", "Foreground"]
     assert not layers["Background"][2].any()
     left, top, subject = layers["Foreground"]
@@ -238,7 +238,7 @@ def test_a_side_longer_than_the_format_allows_is_refused() -> None:
     models = FakeModels()
     with pytest.raises(CanvasTooLongError):
         image_to_psd(Picture(np.zeros((1, 30_001, 3), np.uint8)), models)
-    assert models.lent == 0
+    assert models.use_count == 0
 
 
 def test_layer_names_may_have_any_letter() -> None:

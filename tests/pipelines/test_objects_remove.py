@@ -42,7 +42,7 @@ def test_masks_by_id_and_drawn_masks_are_not_filled_from_each_other(
 ) -> None:
     models = FakeModels()
     result = objects_remove(picture, models, labels, [2], [drawn(100, 150)])
-    assert models.lent == 1
+    assert models.use_count == 1
     assert (result.rgb == 200).all()
 
 
@@ -67,7 +67,7 @@ def test_an_unknown_id_is_refused_before_any_work(
     models = FakeModels()
     with pytest.raises(NoSuchMaskError, match=str(mask_id)):
         objects_remove(picture, models, labels, [2, mask_id])
-    assert models.lent == 0
+    assert models.use_count == 0
 
 
 def test_without_a_map_there_is_no_id(picture: Picture) -> None:

@@ -26,7 +26,7 @@ def send_request(
     except httpx.ConnectError:
         return "refused"
     except httpx.TransportError as error:
-        return f"broken off: {error!r}"
+        return f"disconnected: {error!r}"
 
 
 def test_under_full_load_it_is_not_ready_at_once_and_every_request_is_answered(

@@ -99,12 +99,12 @@ class CountingModels(FakeModels):
 
     def __init__(self) -> None:
         super().__init__()
-        self.lent = 0
+        self.use_count = 0
         self.unblocked = threading.Event()
 
     def before(self, role: Role[Any]) -> None:
         """Count the use, and wait until the test lets it run."""
-        self.lent += 1
+        self.use_count += 1
         assert self.unblocked.wait(10)
 
 
@@ -116,7 +116,9 @@ def test_a_job_that_crashed_many_processes_is_given_up(
     first = JobSetup(tmp_path, models)
     first.submit("a/other.png")
     first.submit()
-    wait_until(lambda: models.lent == 1)  # the only thread runs the other job, so this one waits
+    wait_until(
+        lambda: models.use_count == 1
+    )  # the only thread runs the other job, so this one waits
     started = {note.parent for note in (tmp_path / "sources").rglob("deaths.json")}
     (ours,) = set((tmp_path / "sources").iterdir()) - started
     threading.Timer(0.2, models.unblocked.set).start()

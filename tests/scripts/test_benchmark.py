@@ -21,9 +21,16 @@ def page(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: Pool
     folder = tmp_path_factory.mktemp("benchmark")
     page = folder / "performance.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    asked = ["--quick", "--alone", "--only", "remove", "photographs", "eraser", "--soak", "0.1"]
-    paths = ["--into", str(page), "--weights", str(weights_dir), "--folder", str(folder / "house")]
-    assert main([*asked, *paths]) == 0
+    options = ["--quick", "--alone", "--only", "remove", "photographs", "eraser", "--soak", "0.1"]
+    paths = [
+        "--into",
+        str(page),
+        "--weights",
+        str(weights_dir),
+        "--folder",
+        str(folder / "install"),
+    ]
+    assert main([*options, *paths]) == 0
     return page.read_text()
 
 

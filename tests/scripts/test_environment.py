@@ -7,7 +7,7 @@ from tests.helpers.places import ROOT
 CALL = re.compile(r"scripts/environment (\.venv\S*) (\S+)")
 
 
-def test_no_script_makes_the_environment_of_another_anew() -> None:
+def test_no_script_rebuilds_the_environment_of_another() -> None:
     wanted: dict[str, set[str]] = {}
     for script in sorted((ROOT / "scripts").iterdir()):
         if script.is_file() and script.suffix == "":

@@ -33,7 +33,7 @@ def here(url: URL) -> Iterator[ServerLease]:
     lease.close()
 
 
-def test_the_jobs_of_a_running_server_are_not_adopted(url: URL, here: ServerLease) -> None:
+def test_the_jobs_of_a_running_server_are_not_recovered(url: URL, here: ServerLease) -> None:
     other = ServerLease(url)
     assert here.others() == [other.name]
     assert other.others() == [here.name]
@@ -43,7 +43,7 @@ def test_the_jobs_of_a_running_server_are_not_adopted(url: URL, here: ServerLeas
     other.close()
 
 
-def test_the_jobs_of_a_stopped_server_are_adopted_by_one_server_only(
+def test_the_jobs_of_a_stopped_server_are_recovered_by_one_server_only(
     url: URL, here: ServerLease
 ) -> None:
     third = ServerLease(url)

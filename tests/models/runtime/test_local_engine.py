@@ -80,12 +80,12 @@ def test_a_proxy_has_only_the_method_and_the_sizes_of_its_role(tmp_path: Path) -
             return args
 
     engine, _ = exclusive(tmp_path, {OUTPAINTING: Painter()})
-    with engine.use(OUTPAINTING) as lent:
-        assert lent.sizes == SizeRule(8, 64, 8)
-        assert lent.outpaint(1, 2, 3) == (1, 2, 3)  # type: ignore[call-arg]
+    with engine.use(OUTPAINTING) as proxy:
+        assert proxy.sizes == SizeRule(8, 64, 8)
+        assert proxy.outpaint(1, 2, 3) == (1, 2, 3)  # type: ignore[call-arg]
         for method in {role.method for role in ROLES} - {"outpaint"}:
             with pytest.raises(AttributeError):
-                getattr(lent, method)
+                getattr(proxy, method)
     assert engine.close(10)
 
 

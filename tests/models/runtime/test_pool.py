@@ -44,13 +44,13 @@ def test_concurrent_callers_load_a_model_once_and_share_it(tmp_path: Path) -> No
         built.append(object())
         return built[-1]
 
-    lent = pool(tmp_path, matting=build)
+    models = pool(tmp_path, matting=build)
     together = threading.Barrier(8)
 
     def call(_: int) -> tuple[object, int]:
-        with lent.use(MATTING) as model:
+        with models.use(MATTING) as model:
             together.wait(10)
-            count = lent.stats()[MATTING].in_use
+            count = models.stats()[MATTING].in_use
             together.wait(10)
             return model, count
 
@@ -58,8 +58,8 @@ def test_concurrent_callers_load_a_model_once_and_share_it(tmp_path: Path) -> No
         seen = list(callers.map(call, range(8)))
     assert len(built) == 1
     assert seen == [(built[0], 8)] * 8
-    assert lent.stats()[MATTING].in_use == 0
-    assert lent.stats()[MATTING].loaded
+    assert models.stats()[MATTING].in_use == 0
+    assert models.stats()[MATTING].loaded
 
 
 def test_a_model_is_loaded_on_first_use(lite: Pool, weights_dir: Path) -> None:
@@ -68,10 +68,10 @@ def test_a_model_is_loaded_on_first_use(lite: Pool, weights_dir: Path) -> None:
 
 
 def test_a_caller_that_fails_releases_the_model(tmp_path: Path) -> None:
-    lent = pool(tmp_path, matting=lambda paths, device_config: object())
-    with pytest.raises(ZeroDivisionError), lent.use(MATTING):
+    models = pool(tmp_path, matting=lambda paths, device_config: object())
+    with pytest.raises(ZeroDivisionError), models.use(MATTING):
         raise ZeroDivisionError
-    assert lent.stats()[MATTING].in_use == 0
+    assert models.stats()[MATTING].in_use == 0
 
 
 def test_a_slow_load_does_not_block_another_role(tmp_path: Path) -> None:
@@ -82,21 +82,21 @@ def test_a_slow_load_does_not_block_another_role(tmp_path: Path) -> None:
         assert proceed.wait(10)
         return object()
 
-    lent = pool(tmp_path, matting=slow, inpainting=lambda paths, device_config: "quick")
+    models = pool(tmp_path, matting=slow, inpainting=lambda paths, device_config: "quick")
 
     def call() -> None:
-        with lent.use(MATTING):
+        with models.use(MATTING):
             pass
 
     waiting = threading.Thread(target=call)
     waiting.start()
     assert started.wait(10)
-    with lent.use(INPAINTING) as model:
+    with models.use(INPAINTING) as model:
         assert str(model) == "quick"
-    assert not lent.stats()[MATTING].loaded
+    assert not models.stats()[MATTING].loaded
     proceed.set()
     waiting.join(10)
-    assert lent.stats()[MATTING].loaded
+    assert models.stats()[MATTING].loaded
 
 
 def test_a_failed_load_is_reported_and_retried_and_other_models_work(tmp_path: Path) -> None:
@@ -108,12 +108,15 @@ def test_a_failed_load_is_reported_and_retried_and_other_models_work(tmp_path: P
             raise outcome
         return outcome
 
-    lent = pool(tmp_path, matting=build, inpainting=lambda paths, device_config: "other")
-    with pytest.raises(ModelUnavailableError, match=r"test-matting.*disk gone"), lent.use(MATTING):
+    models = pool(tmp_path, matting=build, inpainting=lambda paths, device_config: "other")
+    with (
+        pytest.raises(ModelUnavailableError, match=r"test-matting.*disk gone"),
+        models.use(MATTING),
+    ):
         pass
-    with lent.use(INPAINTING) as other:
+    with models.use(INPAINTING) as other:
         assert str(other) == "other"
-    with lent.use(MATTING) as model:
+    with models.use(MATTING) as model:
         assert str(model) == "model"
 
 
@@ -123,13 +126,13 @@ def test_damaged_weights_are_reported_and_nothing_is_loaded(
 ) -> None:
     if body is not None:
         (tmp_path / "u2netp.onnx").write_bytes(body)
-    lent = Pool(load_profile("lite"), tmp_path)
+    models = Pool(load_profile("lite"), tmp_path)
     with (
         pytest.raises(ModelUnavailableError, match=r"u2netp\.onnx: (missing|5 bytes)"),
-        lent.use(MATTING),
+        models.use(MATTING),
     ):
         pass
-    assert not lent.stats()[MATTING].loaded
+    assert not models.stats()[MATTING].loaded
 
 
 def test_the_warm_up_loads_what_it_can_and_then_reports_failures(
@@ -139,10 +142,10 @@ def test_the_warm_up_loads_what_it_can_and_then_reports_failures(
         raise RuntimeError("no such network")
 
     profile = {**load_profile("lite"), MATTING: card(MATTING, broken)}
-    lent = Pool(profile, weights_dir)
+    models = Pool(profile, weights_dir)
     with pytest.raises(ModelUnavailableError, match="no such network"):
-        lent.warm_up()
-    loaded = {role: row.loaded for role, row in lent.stats().items()}
+        models.warm_up()
+    loaded = {role: row.loaded for role, row in models.stats().items()}
     assert not loaded.pop(MATTING)
     assert all(loaded.values())
 
@@ -179,13 +182,13 @@ def limited(folder: Path, budget: int, *cards: Card, preload: bool = True) -> Po
     return Pool(profile, folder, policy=DevicePolicy(memory_mb=budget, preload=preload))
 
 
-def loaded(lent: Pool) -> set[str]:
-    return {row.model for row in lent.stats().values() if row.loaded}
+def loaded(models: Pool) -> set[str]:
+    return {row.model for row in models.stats().values() if row.loaded}
 
 
-def touch(lent: Pool, *roles: Role[Any]) -> None:
+def touch(models: Pool, *roles: Role[Any]) -> None:
     for role in roles:
-        with lent.use(role):
+        with models.use(role):
             pass
 
 
@@ -193,57 +196,57 @@ THREE = (sized(MATTING, "a", 40), sized(INPAINTING, "b", 40), sized(SEGMENTATION
 
 
 def test_the_least_recently_used_model_is_evicted(tmp_path: Path) -> None:
-    lent = limited(tmp_path, 100, *THREE)
-    touch(lent, MATTING, INPAINTING, MATTING, SEGMENTATION)
-    assert loaded(lent) == {"a", "c"}
-    touch(lent, INPAINTING)
-    assert loaded(lent) == {"b", "c"}
-    assert lent.held_mb == 80
+    models = limited(tmp_path, 100, *THREE)
+    touch(models, MATTING, INPAINTING, MATTING, SEGMENTATION)
+    assert loaded(models) == {"a", "c"}
+    touch(models, INPAINTING)
+    assert loaded(models) == {"b", "c"}
+    assert models.held_mb == 80
 
 
 def test_only_as_many_models_are_evicted_as_needed(tmp_path: Path) -> None:
-    lent = limited(tmp_path, 120, *THREE, sized(MODERATION, "large", 80))
-    touch(lent, MATTING, INPAINTING, SEGMENTATION, MODERATION)
-    assert loaded(lent) == {"c", "large"}
+    models = limited(tmp_path, 120, *THREE, sized(MODERATION, "large", 80))
+    touch(models, MATTING, INPAINTING, SEGMENTATION, MODERATION)
+    assert loaded(models) == {"c", "large"}
 
 
 def test_a_model_in_use_is_not_evicted_until_it_is_released(
     tmp_path: Path,
 ) -> None:
-    lent = limited(tmp_path, 50, *THREE)
-    with lent.use(MATTING) as first, lent.use(INPAINTING) as second:
+    models = limited(tmp_path, 50, *THREE)
+    with models.use(MATTING) as first, models.use(INPAINTING) as second:
         assert (str(first), str(second)) == ("a", "b")
-        assert loaded(lent) == {"a", "b"}
-        touch(lent, SEGMENTATION)
-        assert loaded(lent) == {"a", "b"}
-    assert loaded(lent) == {"a"}
-    assert lent.held_mb <= 50
+        assert loaded(models) == {"a", "b"}
+        touch(models, SEGMENTATION)
+        assert loaded(models) == {"a", "b"}
+    assert loaded(models) == {"a"}
+    assert models.held_mb <= 50
 
 
 def test_a_model_larger_than_the_budget_is_loaded_alone(tmp_path: Path) -> None:
-    lent = limited(tmp_path, 50, THREE[0], sized(MODERATION, "large", 80))
-    touch(lent, MATTING)
-    with lent.use(MODERATION) as model:
+    models = limited(tmp_path, 50, THREE[0], sized(MODERATION, "large", 80))
+    touch(models, MATTING)
+    with models.use(MODERATION) as model:
         assert str(model) == "large"
-        assert loaded(lent) == {"large"}
-    assert loaded(lent) == set()
+        assert loaded(models) == {"large"}
+    assert loaded(models) == set()
 
 
 def test_shared_memory_counts_once_while_a_model_uses_it(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     one = str(tmp_path / "one")
-    lent = limited(
+    models = limited(
         tmp_path,
         100,
         sized(GENERATIVE_FILL, "fill", 60, 50, one),
         sized(OUTPAINTING, "out", 55, 50, one),
         sized(MATTING, "a", 40),
     )
-    touch(lent, GENERATIVE_FILL, OUTPAINTING)
-    assert lent.held_mb == 65
-    touch(lent, MATTING)
-    assert loaded(lent) == {"out", "a"}
-    assert lent.held_mb == 95
+    touch(models, GENERATIVE_FILL, OUTPAINTING)
+    assert models.held_mb == 65
+    touch(models, MATTING)
+    assert loaded(models) == {"out", "a"}
+    assert models.held_mb == 95
 
 
 def test_evicted_models_are_freed_and_loaded_again(tmp_path: Path) -> None:
@@ -258,13 +261,13 @@ def test_evicted_models_are_freed_and_loaded_again(tmp_path: Path) -> None:
         return model
 
     first = replace(card(MATTING, build), memory_mb=60)
-    lent = limited(tmp_path, 100, first, sized(INPAINTING, "b", 60))
-    touch(lent, MATTING)
+    models = limited(tmp_path, 100, first, sized(INPAINTING, "b", 60))
+    touch(models, MATTING)
     assert built[0]() is not None
-    touch(lent, INPAINTING)
+    touch(models, INPAINTING)
     gc.collect()
     assert built[0]() is None
-    touch(lent, MATTING)
+    touch(models, MATTING)
     assert len(built) == 2
 
 
@@ -285,19 +288,19 @@ def test_with_concurrent_callers_no_model_in_use_is_evicted_and_the_budget_is_me
         replace(card(role, lambda paths, device_config, role=role: Model(role.name)), memory_mb=40)
         for role in roles
     ]
-    lent = limited(tmp_path, 100, *cards)
+    models = limited(tmp_path, 100, *cards)
     numbers = random.Random(0)
     order = [roles[numbers.randrange(4)] for _ in range(200)]
 
     def call(role: Role[Any]) -> bool:
-        with lent.use(role) as model:
-            held = lent.stats()[role]
+        with models.use(role) as model:
+            held = models.stats()[role]
             return model.name == role.name and held.loaded and held.in_use > 0
 
     with ThreadPoolExecutor(8) as callers:
         assert all(callers.map(call, order))
-    assert lent.held_mb <= 100
-    assert all(row.in_use == 0 for row in lent.stats().values())
+    assert models.held_mb <= 100
+    assert all(row.in_use == 0 for row in models.stats().values())
     assert sum(alive.values()) > 4
 
 
@@ -308,10 +311,10 @@ def test_two_models_load_at_the_same_time(tmp_path: Path) -> None:
         together.wait(10)
         return object()
 
-    lent = pool(tmp_path, matting=build, inpainting=build)
+    models = pool(tmp_path, matting=build, inpainting=build)
     with ThreadPoolExecutor(2) as callers:
-        list(callers.map(lambda role: touch(lent, role), [MATTING, INPAINTING]))
-    assert loaded(lent) == {"test-matting", "test-inpainting"}
+        list(callers.map(lambda role: touch(models, role), [MATTING, INPAINTING]))
+    assert loaded(models) == {"test-matting", "test-inpainting"}
 
 
 def test_callers_waiting_for_a_load_that_fails_try_it_themselves(tmp_path: Path) -> None:
@@ -326,11 +329,11 @@ def test_callers_waiting_for_a_load_that_fails_try_it_themselves(tmp_path: Path)
             raise outcome
         return outcome
 
-    lent = pool(tmp_path, matting=build)
+    models = pool(tmp_path, matting=build)
 
     def call(_: int) -> str:
         try:
-            with lent.use(MATTING) as model:
+            with models.use(MATTING) as model:
                 return str(model)
         except ModelUnavailableError:
             return "failed"
@@ -344,15 +347,15 @@ def test_callers_waiting_for_a_load_that_fails_try_it_themselves(tmp_path: Path)
 
 def test_the_warm_up_loads_only_what_fits(tmp_path: Path) -> None:
     roles: tuple[Role[Any], ...] = (GENERATIVE_FILL, OUTPAINTING, FACE_EDITING)
-    lent = limited(tmp_path, 100, *(sized(role, role.name, 40) for role in roles))
-    lent.warm_up()
-    assert loaded(lent) == {"generative_fill", "outpainting"}
+    models = limited(tmp_path, 100, *(sized(role, role.name, 40) for role in roles))
+    models.warm_up()
+    assert loaded(models) == {"generative_fill", "outpainting"}
 
 
 def test_without_preloading_the_warm_up_loads_nothing(tmp_path: Path) -> None:
-    lent = limited(tmp_path, 100, *THREE, preload=False)
-    lent.warm_up()
-    assert loaded(lent) == set()
+    models = limited(tmp_path, 100, *THREE, preload=False)
+    models.warm_up()
+    assert loaded(models) == set()
 
 
 def test_a_load_that_runs_out_of_memory_evicts_idle_models_and_is_retried(
@@ -367,9 +370,9 @@ def test_a_load_that_runs_out_of_memory_evicts_idle_models_and_is_retried(
         return outcome
 
     heavy = replace(card(GENERATIVE_FILL, build), torch=True)
-    lent = Pool({MATTING: THREE[0], GENERATIVE_FILL: heavy}, tmp_path)
-    touch(lent, MATTING, GENERATIVE_FILL)
-    assert loaded(lent) == {"test-generative_fill"}
+    models = Pool({MATTING: THREE[0], GENERATIVE_FILL: heavy}, tmp_path)
+    touch(models, MATTING, GENERATIVE_FILL)
+    assert loaded(models) == {"test-generative_fill"}
     again = Pool({GENERATIVE_FILL: heavy}, tmp_path)
     with pytest.raises(ModelOutOfMemoryError, match="test-generative_fill does not fit"):
         touch(again, GENERATIVE_FILL)
@@ -385,12 +388,12 @@ def test_a_torch_model_that_runs_out_of_memory_gets_the_memory_of_idle_models(
             self.calls += 1
             if self.calls == 1:
                 raise MemoryError
-            return f"{rgb.shape} {sorted(loaded(lent))}"
+            return f"{rgb.shape} {sorted(loaded(models))}"
 
     greedy = replace(card(CAPTIONING, lambda paths, device_config: Greedy()), torch=True)
-    lent = Pool({MATTING: THREE[0], CAPTIONING: greedy}, tmp_path)
-    touch(lent, MATTING)
-    engine = LocalEngine(lent)
+    models = Pool({MATTING: THREE[0], CAPTIONING: greedy}, tmp_path)
+    touch(models, MATTING)
+    engine = LocalEngine(models)
     with engine.use(CAPTIONING) as model:
         assert model.caption(np.zeros((8, 6, 3), np.uint8)) == "(4, 3, 3) ['test-captioning']"
     assert engine.close(10)
@@ -429,6 +432,6 @@ def test_unpinned_remote_code_is_not_loaded(tmp_path: Path) -> None:
     foreign = replace(
         card(MATTING, lambda paths, device_config: "ran"), remote_code=True, folders=(folder,)
     )
-    lent = Pool({MATTING: foreign}, WeightsCache(tmp_path, tmp_path / "copies"))
+    models = Pool({MATTING: foreign}, WeightsCache(tmp_path, tmp_path / "copies"))
     with pytest.raises(ModelUnavailableError, match="pinned commit"):
-        touch(lent, MATTING)
+        touch(models, MATTING)

@@ -322,10 +322,10 @@ def test_pins_of_all_repositories_are_stored_even_if_written_at_once(tmp_path: P
 
 def test_progress_is_reported_up_to_the_last_byte(tmp_path: Path, site: Site) -> None:
     site.bodies["/net.bin"] = BODY
-    told: list[tuple[str, int, int]] = []
-    fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path, lambda *row: told.append(row))
-    assert told[0] == ("net.bin", 0, len(BODY))
-    assert told[-1] == ("net.bin", len(BODY), len(BODY))
+    reports: list[tuple[str, int, int]] = []
+    fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path, lambda *row: reports.append(row))
+    assert reports[0] == ("net.bin", 0, len(BODY))
+    assert reports[-1] == ("net.bin", len(BODY), len(BODY))
 
 
 def test_the_tool_reports_missing_weights_and_fails(
