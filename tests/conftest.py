@@ -28,7 +28,7 @@ collect_ignore = [] if importlib.util.find_spec("torch") else ["generative"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that replaces the golden results; see tests/golden/kept.py."""
+    """Add the option that replaces the golden results; see tests/golden/comparison.py."""
     parser.addoption(
         "--renew-golden", action="store_true", help="store the results as they are now"
     )

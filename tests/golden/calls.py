@@ -65,8 +65,8 @@ def tiny() -> Iterator[Sequence[Call]]:
 def _descriptions(image: str) -> Sequence[Call]:
     """Return the calls that describe a registered picture."""
     name = image.partition("@")[0]
-    calls = [Call(f"told-{name}-register", "/v1/register", {"file": image})]
+    calls = [Call(f"describe-{name}-register", "/v1/register", {"file": image})]
     for part in ("info", "person/info", "objects/info", "background/info"):
         short = part.replace("/", "_")
-        calls.append(Call(f"told-{name}-{short}", f"/v1/{{visual_id}}/{part}", method="GET"))
+        calls.append(Call(f"describe-{name}-{short}", f"/v1/{{visual_id}}/{part}", method="GET"))
     return calls

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.golden import calls
-from tests.golden.kept import GOLDEN, check
+from tests.golden.comparison import GOLDEN, check
 from tests.helpers.program import real_app
 
 
