@@ -309,7 +309,7 @@ ENCODER = "ip/models/image_encoder/model.safetensors"
 def test_a_bad_adapter_is_an_error_that_names_its_file(
     repositories: Path, tmp_path: Path, name: str, fault: str
 ) -> None:
-    folder = tmp_path / "spoilt"
+    folder = tmp_path / "damaged"
     shutil.copytree(repositories, folder)
     weights = load_file(folder / name)
     key = next(key for key in sorted(weights) if "weight" in key)
@@ -329,7 +329,7 @@ def test_a_bad_adapter_is_an_error_that_names_its_file(
 def test_an_adapter_for_another_model_is_an_error_that_names_its_file(
     repositories: Path, tmp_path: Path, fault: str
 ) -> None:
-    folder = tmp_path / "spoilt"
+    folder = tmp_path / "damaged"
     shutil.copytree(repositories / "ip", folder)
     file = folder / "sdxl_models" / "ip-adapter_sdxl_vit-h.safetensors"
     weights = load_file(file)

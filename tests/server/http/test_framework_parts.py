@@ -26,7 +26,7 @@ OVERRIDDEN = [
     (GracefulServer, uvicorn.Server),
     (ResultFile, FileResponse),
 ]
-NEW = {"_is_idle", "_unread", "_wait", "_watch", "_refuse_connections", "_hold_signals"}
+NEW = {"_is_idle", "_unread", "_wait", "_watch", "_refuse_connections", "_restore_signal_handlers"}
 """Methods that the server adds."""
 
 
