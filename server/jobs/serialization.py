@@ -36,8 +36,9 @@ class JobSerializer:
         """
         sources: dict[str, dict[str, Any]] = {}
         try:
-            for picture, encoded in job.pictures.items():
-                key = f"{name}/{picture}.{EXTENSIONS[encoded.probe.format]}"
+            for number, (picture, encoded) in enumerate(job.pictures.items()):
+                # By number: a picture's name, such as "mask 0", need not be valid in a key.
+                key = f"{name}/{number}.{EXTENSIONS[encoded.probe.format]}"
                 sources[picture] = {"key": key, "is_mask": encoded.is_mask}
                 self._sources.put(key, encoded.data, content_type_of(key))
         except BaseException:

@@ -289,6 +289,18 @@ class TestObjectsRemove:
         other = client.post("/v1/register", json={"file": b64(photo(100, 80))}).json()["visual_id"]
         refused(client.get(f"/v1/{other}/blur_bg", params={"sid": sid}), 404)
 
+    def test_sync_false_takes_drawn_masks(
+        self, client: TestClient, visual: str, wait_until: Callable[[Callable[[], bool]], None]
+    ) -> None:
+        drawn = {"mask_url": "data:;base64," + b64(mask())}
+        changes = {"changes": [{"mask_id": 1}, drawn, drawn]}
+        route = f"/v1/{visual}/objects/remove"
+        waited = client.post(route, json=changes).json()
+        queued = client.post(route, json={**changes, "sync": False}).json()
+        wait_until(lambda: client.get(local(queued["image_res"])).status_code == 200)
+        results = [client.get(local(answer["image_res"])).content for answer in (waited, queued)]
+        assert results[0] == results[1]
+
     def test_sync_false_returns_the_sid_at_once(
         self, client: TestClient, visual: str, wait_until: Callable[[Callable[[], bool]], None]
     ) -> None:
