@@ -42,7 +42,8 @@ def decode(data: bytes) -> Picture:
 
     Colours are converted from an embedded ICC profile to sRGB. CMYK and grey become RGB, a colour key
     becomes alpha. Check the size with `probe` first: decoding takes 3 to 8 bytes per pixel.
-    Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
+    Raises EmptyPictureError, NotAPictureError or DamagedPictureError; MemoryError if the system has
+    no memory or no thread left.
     """
     found = read_container(data)
     samples, alpha = decode_samples(found)
@@ -100,6 +101,8 @@ def decode_samples(found: Container) -> tuple[Samples, Alpha8 | None]:
     try:
         samples, alpha = decoders[found.format](found)
     except _DECODER_ERRORS as error:
+        if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
+            raise MemoryError("OpenCV ran out of memory") from error
         raise DamagedPictureError(found.format) from error
     if samples.shape[:2] != (found.height, found.width):
         raise DamagedPictureError(found.format)

@@ -203,7 +203,8 @@ def _read_png(data: memoryview) -> Container:
             found.orientation = orientation(body)
         elif kind == b"iCCP":
             found.profile = _inflate_profile(body)
-        if kind in _PNG_PIXEL_CHUNKS:
+        # Without a palette's indices, PLTE only suggests colours to displays of 256 colours.
+        if kind in _PNG_PIXEL_CHUNKS and (kind != b"PLTE" or found.mode == "P"):
             found.parts.append(chunk)
         if kind == b"IEND":
             break

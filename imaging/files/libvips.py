@@ -21,6 +21,9 @@ pyvips.concurrency_set(1)
 # It warns about damaged files, but the caller handles those. They do not belong in the log.
 logging.getLogger("pyvips").setLevel(logging.CRITICAL)
 
+_OUT_OF_RESOURCES = ("out of memory", "insufficient memory", "error creating thread")
+"""Texts of libvips, libpng and GLib for a system at its limit; the file is not to blame then."""
+
 
 def load_png(
     file: bytes | memoryview, *, keep_16_bits: bool = False
@@ -30,17 +33,19 @@ def load_png(
     Channels are grey, grey and alpha, RGB, or RGBA: palettes become RGB, transparent colours become
     alpha. 16-bit samples are reduced to their upper 8 bits, or returned as uint16 with `keep_16_bits`.
     Checksums are verified. It needs memory for the result and a few rows, twice that for an interlaced
-    file. It releases the interpreter lock. Raises DamagedPictureError.
+    file. It releases the interpreter lock. Raises DamagedPictureError, and MemoryError if the system
+    has no memory or no thread left.
     """
     try:
         image = pyvips.Image.pngload_buffer(file, access="sequential", fail_on="error")
         if image.format == "ushort" and not keep_16_bits:
             image = image.msb()
         samples = image.write_to_memory()
-    except (
-        pyvips.Error,
-        UnicodeDecodeError,
-    ) as error:  # its messages can contain bytes of the file
+    except pyvips.Error as error:
+        if any(text in error.detail.lower() for text in _OUT_OF_RESOURCES):
+            raise MemoryError("libvips ran out of memory or threads") from error
+        raise DamagedPictureError("PNG") from error
+    except UnicodeDecodeError as error:  # a message can contain bytes of the file
         raise DamagedPictureError("PNG") from error
     shape = image.height, image.width, image.bands
     if image.format == "ushort":

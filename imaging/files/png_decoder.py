@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
@@ -46,7 +47,8 @@ def _rewritten(found: Container) -> memoryview:
     an IDAT chunk is wrong. Raises DamagedPictureError if the rows do not match zlib's checksum. That
     checksum may be missing.
     """
-    chunks = {bytes(part[4:8]): part for part in found.parts}
+    # Of two chunks of a kind libpng takes the first.
+    chunks = {bytes(part[4:8]): part for part in reversed(found.parts)}
     width, height, bits, colour_type = struct.unpack_from(">IIBB", chunks[b"IHDR"], 8)
     file = BytesIO()
     file.write(SIGNATURE + chunks[b"IHDR"] + chunks.get(b"PLTE", b""))
@@ -54,18 +56,31 @@ def _rewritten(found: Container) -> memoryview:
         colours = max(0, len(chunks.get(b"PLTE", b"")) - 12) // 3
         _write_cut(file, chunks[b"tRNS"], _KEY_BYTES.get(colour_type, colours))
     row = -(-width * _CHANNELS[colour_type] * bits // 8)
-    packed = b"".join(_body(part) for part in found.parts if bytes(part[4:8]) == b"IDAT")
-    try:
-        # An interlaced file has up to 1.875 times the rows and 7 more, each up to 2 bytes longer.
-        rows = memoryview(zlib.decompressobj().decompress(packed, height * (row + 4) + 14))
-    except zlib.error as error:
-        raise DamagedPictureError("PNG") from error
-    deflater = zlib.compressobj(0)
-    for start in range(0, len(rows), _PIECE):
-        write_chunk(file, b"IDAT", deflater.compress(rows[start : start + _PIECE]))
-    write_chunk(file, b"IDAT", deflater.flush())
+    # An interlaced file has up to 1.875 times the rows and 7 more, each up to 2 bytes longer.
+    for piece in _stored(found, height * (row + 4) + 14):
+        write_chunk(file, b"IDAT", piece)
     write_chunk(file, b"IEND", b"")
     return file.getbuffer()
+
+
+def _stored(found: Container, limit: int) -> Iterator[bytes]:
+    """Yield a zlib stream that holds the rows uncompressed, `limit` bytes at most, in pieces.
+
+    Raises DamagedPictureError if they do not match zlib's checksum.
+    """
+    inflater, deflater = zlib.decompressobj(), zlib.compressobj(0)
+    packed = b"".join(_body(part) for part in found.parts if bytes(part[4:8]) == b"IDAT")
+    while limit > 0 and not inflater.eof:
+        try:
+            rows = inflater.decompress(packed, min(limit, _PIECE))
+        except zlib.error as error:
+            raise DamagedPictureError("PNG") from error
+        if not rows:  # the file ends within its rows
+            break
+        limit -= len(rows)
+        packed = inflater.unconsumed_tail
+        yield deflater.compress(rows)
+    yield deflater.flush()
 
 
 def _body(chunk: memoryview) -> memoryview:

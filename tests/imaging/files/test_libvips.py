@@ -114,3 +114,67 @@ def test_a_message_with_bytes_of_the_file_is_damage() -> None:
     for kind in (b"\xff\xfeAT", b"\x80\x81\x82\x83"):
         with pytest.raises(DamagedPictureError):
             load_png(data.replace(b"IDAT", kind))
+
+
+NO_MEMORY = """
+import resource, sys
+from imaging.files.decode import decode
+small, large = (open(path, "rb").read() for path in sys.argv[1:3])
+decode(small)
+with open("/proc/self/status") as status:
+    used = next(int(line.split()[1]) for line in status if line.startswith("VmSize")) << 10
+room = used + (int(sys.argv[3]) << 20)
+resource.setrlimit(resource.RLIMIT_AS, (room, room))
+try:
+    decode(large)
+except MemoryError:
+    print("no memory")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory in use is read from /proc")
+@pytest.mark.parametrize("room_mb", [60, 250])
+def test_without_memory_the_file_is_not_to_blame(room_mb: int, tmp_path: Path) -> None:
+    # 60: libvips has no room for the samples; 250: OpenCV has none for their colours.
+    paths = []
+    for side in (80, 6000):
+        paths.append(tmp_path / f"{side}.png")
+        Image.new("RGBA", (side, side)).save(paths[-1], compress_level=1)
+    done = subprocess.run(
+        [sys.executable, "-c", NO_MEMORY, *paths, str(room_mb)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "no memory\n"
+
+
+NO_THREAD = """
+import os, resource, sys
+from imaging.files.decode import decode
+data = open(sys.argv[1], "rb").read()
+resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+if os.getuid() == 0:  # the limit does not hold for root
+    os.setuid(65534)
+try:
+    decode(data)
+except MemoryError:
+    print("no thread")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count differently")
+def test_without_a_thread_the_file_is_not_to_blame(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(save("PNG"))
+    done = subprocess.run(
+        [sys.executable, "-c", NO_THREAD, path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "no thread\n"

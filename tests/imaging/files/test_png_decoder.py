@@ -316,6 +316,25 @@ def test_empty_transparency_is_ignored() -> None:
     assert not probe(data).alpha
 
 
+def test_of_two_transparencies_the_first_is_read_whether_or_not_the_file_is_rewritten() -> None:
+    stream = zlib.compress(b"\0\0\1\2")
+    chunks = (b"PLTE", bytes(range(9))), (b"tRNS", b"\0\x80\xff"), (b"tRNS", b"\x11\x22\x33")
+    for end in (True, False):  # without an end the file is rewritten
+        picture = decode(file_of(stream, *chunks, colour=PALETTE, size=(3, 1), end=end))
+        assert picture.alpha is not None
+        assert picture.alpha.tolist() == [[0, 128, 255]]
+
+
+@pytest.mark.parametrize("colours", [b"", b"\1\2\3", bytes(769), b"four"])
+@pytest.mark.parametrize("colour", [RGB, RGBA])
+def test_a_suggested_palette_is_ignored(colour: int, colours: bytes) -> None:
+    stream = zlib.compress(filtered(WIDTH, HEIGHT, colour, 8))
+    plain, suggested = (
+        decode(file_of(stream, *chunks, colour=colour)) for chunks in ([], [(b"PLTE", colours)])
+    )
+    assert np.array_equal(suggested.rgb, plain.rgb)
+
+
 def test_no_more_is_decompressed_than_the_header_declares() -> None:
     found = read_container(file_of(zlib.compress(bytes(200_000_000))[:-4], size=(10, 10)))
     tracemalloc.start()
