@@ -61,7 +61,7 @@ SERVER_NAMES = frozenset(
 )
 """Settings that only the server has. They are in `server.settings`, which this layer must not import."""
 TOOL_NAMES = frozenset(
-    {"PYTHON", "UV", "TEST_GPU", "CONTRACT_URL", "CONTRACT_TOKEN", "CONTRACT_PICTURES"}
+    {"PYTHON", "LOCKED", "UV", "TEST_GPU", "CONTRACT_URL", "CONTRACT_TOKEN", "CONTRACT_PICTURES"}
 )
 """Variables that only scripts and tests read."""
 

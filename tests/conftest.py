@@ -35,9 +35,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 # `scripts/test --fast` leaves out: these folders, whose tests start servers, clusters or browsers or call every
-# route; tests that need a database or a store; and tests with the marker `slow`.
+# route; tests that need the real models, a database or a store; and tests with the marker `slow`.
 _SLOW_FOLDERS = frozenset({"browser", "cluster", "contract", "deploy", "golden", "process"})
-_SLOW_FIXTURES = frozenset({"postgres", "seaweed"})
+_SLOW_FIXTURES = frozenset({"lite", "postgres", "seaweed"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,8 @@ import pytest
 from imaging.picture import Labels, Picture, Rgb
 from models.backends.classical.felzenszwalb import Felzenszwalb
 
+pytestmark = pytest.mark.slow
+
 
 def disc_on_halves(side: int) -> tuple[Rgb, Labels]:
     """Return a picture of a light disc on a dark and a red half, and its true labels."""

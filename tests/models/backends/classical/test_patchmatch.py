@@ -11,6 +11,8 @@ from models.backends.classical.patchmatch import PatchMatch
 from models.errors import NothingToCopyError
 from tests.helpers.shapes import block
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model() -> PatchMatch:
