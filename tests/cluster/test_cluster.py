@@ -226,7 +226,7 @@ def test_a_process_ends_when_its_node_is_gone(monkeypatch: pytest.MonkeyPatch) -
     engine, handle = failing(LocalRayletDiedError())
     signals: list[tuple[int, int]] = []
     monkeypatch.setattr("os.kill", lambda *sent: signals.append(sent))
-    with pytest.raises(EngineUnavailableError, match="ends"):
+    with pytest.raises(EngineUnavailableError, match="shuts down"):
         engine.call(MATTING, 1)
     assert signals == [(os.getpid(), SIGTERM)]
     assert handle.calls == 1

@@ -26,7 +26,7 @@ T = TypeVar("T")
 VISUAL = Visual("a", "8487fb411f3c6716", "a/8487fb411f3c6716/source.jpeg", 640, 480)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
     """A new database of each kind."""
     if request.param == "sqlite":
