@@ -36,6 +36,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
+import cv2
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -220,6 +221,11 @@ def map_errors(refusals: Refusals = MappingProxyType({})) -> Iterator[None]:
         kind, text = next(known[cls] for cls in type(error).__mro__ if cls in known)
         detail = str(error)
         raise kind(f"{text}: {detail}." if detail else f"{text}.") from error
+    except cv2.error as error:
+        if error.code != cv2.Error.StsNoMem:
+            raise
+        kind, text = GENERAL_REFUSALS[MemoryError]  # OpenCV's error is not a MemoryError
+        raise kind(f"{text}.") from error
 
 
 def busy_error(text: str, seconds: int) -> BusyError:

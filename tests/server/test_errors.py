@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
@@ -33,9 +34,18 @@ class Failing(FakeModels):
         raise self.error
 
 
+def opencv_error(code: int) -> cv2.error:
+    """Return an error as OpenCV raises it."""
+    error = cv2.error("secret detail")
+    error.code = code
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
+        (opencv_error(cv2.Error.StsNoMem), 503),
+        (opencv_error(cv2.Error.StsBadArg), 500),
         (RuntimeError("secret detail"), 500),
         (ModelUnavailableError("u2netp.onnx is missing"), 503),
         (MemoryError(), 503),

@@ -116,6 +116,18 @@ def test_a_message_with_bytes_of_the_file_is_damage() -> None:
             load_png(data.replace(b"IDAT", kind))
 
 
+def output_of(script: str, *arguments: object) -> str:
+    """Return what a script prints in a process of its own, where its limits do no harm."""
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+
+
 NO_MEMORY = """
 import resource, sys
 from imaging.files.decode import decode
@@ -140,15 +152,7 @@ def test_without_memory_the_file_is_not_to_blame(room_mb: int, tmp_path: Path) -
     for side in (80, 6000):
         paths.append(tmp_path / f"{side}.png")
         Image.new("RGBA", (side, side)).save(paths[-1], compress_level=1)
-    done = subprocess.run(
-        [sys.executable, "-c", NO_MEMORY, *paths, str(room_mb)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert done.stdout == "no memory\n"
+    assert output_of(NO_MEMORY, *paths, room_mb) == "no memory\n"
 
 
 NO_THREAD = """
@@ -169,12 +173,4 @@ except MemoryError:
 def test_without_a_thread_the_file_is_not_to_blame(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(save("PNG"))
-    done = subprocess.run(
-        [sys.executable, "-c", NO_THREAD, path],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stdout == "no thread\n"
+    assert output_of(NO_THREAD, path) == "no thread\n"
