@@ -1,7 +1,8 @@
 """Every error that models/ raises.
 
 Exception
-|- ModelUnavailableError        the profile has no model for the role, or it could not be loaded
+|- ModelUnavailableError        the model of a role could not be loaded
+|  `- RoleNotInProfileError     the profile has no model for the role
 |- EngineBusyError              the queue of a role is full: retry later
 |- EngineUnavailableError       the cluster, or its deployment for the role, does not answer
 |- SchedulerClosedError         the device accepts no more work: the process is shutting down
@@ -30,7 +31,11 @@ Any other error that a call raises is the model's own: the same call would raise
 
 
 class ModelUnavailableError(Exception):
-    """The model of a role could not be loaded, or the profile has none. The text says why."""
+    """The model of a role could not be loaded. The text says why."""
+
+
+class RoleNotInProfileError(ModelUnavailableError):
+    """The profile has no model for a role: no later call can succeed. The text names the role."""
 
 
 class EngineBusyError(Exception):

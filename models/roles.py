@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from imaging.half_size import enlarge_like, half_size, in_two_halves, shrink_to
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
 from imaging.resize import SizeRule, resize_labels
+from models.errors import RoleNotInProfileError
 
 
 class Matting(Protocol):
@@ -233,6 +234,12 @@ class Models(Protocol):
     def offers(self, role: Role[Any]) -> bool:
         """Whether the profile has a model for a role."""
         ...
+
+
+def require(models: Models, role: Role[Any]) -> None:
+    """Raise RoleNotInProfileError if the profile has no model for a role."""
+    if not models.offers(role):
+        raise RoleNotInProfileError(role.name)
 
 
 _GREY = np.full((64, 64, 3), 128, np.uint8)

@@ -9,7 +9,7 @@ from imaging.compositing import cut_out, flatten, over
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
-from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models
+from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
 from pipelines.common.resolution import one_megapixel
 from pipelines.common.subject import subject_alpha
 
@@ -63,8 +63,8 @@ def background_scene(
 
     The scene is generated at the model's size and resized to the picture's. Where the subject's
     alpha is 255, the pixels are the picture's, bit for bit. original_quality and force_rmbg: as in
-    `background_colour`. Raises ReferenceUnsupportedError if the scene has a reference picture and
-    the profile has a model neither for it nor for captions.
+    `background_colour`. Raises RoleNotInProfileError if the scene has a reference picture and the
+    profile has a model neither for it nor for captions.
     """
     if not original_quality:
         picture = one_megapixel(picture)
@@ -77,8 +77,9 @@ def background_scene(
         scenes = _generate_scenes(foreground, alpha, models, scene, prompt, reference, seeds)
     except ReferenceUnsupportedError:
         # A model that only accepts prompts gets a caption of the reference picture instead.
-        if reference is None or not models.offers(CAPTIONING):
+        if reference is None:
             raise
+        require(models, CAPTIONING)
         with models.use(CAPTIONING) as captioning:
             prompt = captioning.caption(reference)
         scenes = _generate_scenes(foreground, alpha, models, scene, prompt, None, seeds)

@@ -92,7 +92,11 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     )
     scheduler = Scheduler("worker", settings.workers, checks=1)
     executor = JobExecutor(
-        ScheduledModels(models, scheduler), stores.results, visuals, settings.moderation_threshold
+        ScheduledModels(models, scheduler),
+        stores.results,
+        visuals,
+        settings.moderation_threshold,
+        settings.profile,
     )
     serializer = JobSerializer(
         {operation.path: operation for operation in OPERATIONS}, stores.sources

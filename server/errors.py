@@ -15,7 +15,8 @@ ApiError                    code  when
 |- UnavailableError         503   a model, the store or the database is unavailable
 |  |- RequestTimeoutError   503   the work took longer than its timeout
 |  `- ShuttingDownError     503   the process shuts down before the work is done
-|- CannotWorkError          506   a valid request that is impossible with this input or profile
+|- CannotWorkError          506   a valid request that is impossible with this picture
+|  `- NotInProfileError     506   this server's profile has no model for the request
 `- JobFailedError           any   a job of sync=false failed; its link answers with its code
 
 Exception
@@ -48,6 +49,7 @@ from models.errors import (
     EngineUnavailableError,
     ModelUnavailableError,
     NothingToCopyError,
+    RoleNotInProfileError,
 )
 from storage.errors import DatabaseUnavailableError, StorageError, StoreUnavailableError
 
@@ -63,10 +65,12 @@ _RETRY_AFTER_S = 5
 class ApiError(Exception):
     """An error answer. Its text is for the caller.
 
-    parameter: the wrong field, if there is one. headers: additional response headers.
+    status: its name in the body, if the code alone does not decide it. parameter: the wrong field, if
+    there is one. headers: additional response headers.
     """
 
     code = 500
+    status: str | None = None
 
     def __init__(
         self, text: str, parameter: str | None = None, headers: Mapping[str, str] | None = None
@@ -166,17 +170,24 @@ class ShuttingDownError(UnavailableError):
 
 
 class CannotWorkError(ApiError):
-    """506: a valid request that is impossible with this input or profile."""
+    """506: a valid request that is impossible with this picture, or with this server's profile."""
 
     code = 506
 
 
-class JobFailedError(ApiError):
-    """A job of sync=false failed; its link answers with this code."""
+class NotInProfileError(CannotWorkError):
+    """506 with a status of its own: this server's profile has no model for the request."""
 
-    def __init__(self, text: str, code: int) -> None:
+    status = "NOT_IN_PROFILE"
+
+
+class JobFailedError(ApiError):
+    """A job of sync=false failed; its link answers with this code and status."""
+
+    def __init__(self, text: str, code: int, status: str | None = None) -> None:
         super().__init__(text)
         self.code = code
+        self.status = status
 
 
 class FetchFailedError(Exception):
@@ -201,6 +212,7 @@ Refusals = Mapping[type[Exception], tuple[type[ApiError], str]]
 GENERAL_REFUSALS: Refusals = {
     MaskRatioError: (BadRequestError, "The mask and the image must have the same aspect ratio"),
     NothingToCopyError: (CannotWorkError, "Nothing of the image is left to fill the area from"),
+    RoleNotInProfileError: (NotInProfileError, "This server's profile has no model"),
     ModelUnavailableError: (UnavailableError, "A model cannot be loaded"),
     EngineUnavailableError: (UnavailableError, "The models are unavailable"),
     DeadlineExceededError: (RequestTimeoutError, "The request timed out"),
@@ -240,14 +252,19 @@ def status_word(code: int) -> str:
     return http.HTTPStatus(code).name
 
 
-def error_body(code: int, text: str, parameter: str | None = None) -> dict[str, Any]:
-    """Return the body of an error answer. It has the text under three names, for different clients."""
+def error_body(
+    code: int, text: str, parameter: str | None = None, status: str | None = None
+) -> dict[str, Any]:
+    """Return the body of an error answer. It has the text under three names, for different clients.
+
+    status: by default the name of the code.
+    """
     body: dict[str, Any] = {
         "code": code,
         "description": text,
         "message": text,
         "error": text,
-        "status": status_word(code),
+        "status": status or status_word(code),
     }
     if parameter is not None:
         body["parameter"] = parameter
@@ -256,9 +273,8 @@ def error_body(code: int, text: str, parameter: str | None = None) -> dict[str, 
 
 def error_response(error: ApiError) -> Response:
     """Return the answer for an error."""
-    return JSONResponse(
-        error_body(error.code, error.text, error.parameter), error.code, headers=error.headers
-    )
+    body = error_body(error.code, error.text, error.parameter, error.status)
+    return JSONResponse(body, error.code, headers=error.headers)
 
 
 def install(app: FastAPI) -> None:

@@ -8,6 +8,7 @@ import secrets
 import stat as stat_flags
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class LocalObjects:
         """See ObjectStore. The refusal is a separate file, so that it cannot be read as the object."""
         if self.exists(key):
             return
-        refusal_bytes = json.dumps({"code": refusal.code, "text": refusal.text}).encode()
+        refusal_bytes = json.dumps(asdict(refusal)).encode()
         self.put(_refusal_key(key), refusal_bytes, content_type_of(_refusal_key(key)))
 
     def refusal(self, key: str) -> Refusal | None:

@@ -31,10 +31,14 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why there will never be an object under a key: a status code and a text for the caller."""
+    """Why there will never be an object under a key: a status code and a text for the caller.
+
+    status: the name of the error, in capital letters and `_`; None in refusals of earlier versions.
+    """
 
     code: int
     text: str
+    status: str | None = None
 
 
 @dataclass(frozen=True)

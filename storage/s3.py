@@ -16,7 +16,7 @@ from obstore.store import S3Store
 from storage.errors import ObjectMissingError, StoreUnavailableError
 from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of
 
-_CODE_KEY, _REASON_KEY = "retouch-code", "retouch-reason"
+_CODE_KEY, _STATUS_KEY, _REASON_KEY = "retouch-code", "retouch-status", "retouch-reason"
 """Metadata of an object that stores a refusal; a reader gets them as headers `x-amz-meta-...`."""
 _MAX_REASON_BYTES = 500
 """Limit of a refusal's text in bytes; percent-encoding may triple it, and S3 accepts 2 KB of metadata."""
@@ -108,6 +108,8 @@ class S3Objects:
         """See ObjectStore."""
         text = refusal.text.encode()[:_MAX_REASON_BYTES].decode(errors="ignore")
         metadata = {_CODE_KEY: str(refusal.code), _REASON_KEY: quote(text, safe=",.:;()'")}
+        if refusal.status is not None:
+            metadata[_STATUS_KEY] = refusal.status
         with contextlib.suppress(AlreadyExistsError):  # an object or a refusal is already there
             self._put(check_key(key), b"", metadata, mode="create")
 
@@ -134,7 +136,10 @@ class S3Objects:
             except FileNotFoundError:
                 return None
         code = metadata.get(_CODE_KEY)
-        return None if code is None else Refusal(int(code), unquote(metadata.get(_REASON_KEY, "")))
+        if code is None:
+            return None
+        reason = unquote(metadata.get(_REASON_KEY, ""))
+        return Refusal(int(code), reason, metadata.get(_STATUS_KEY))
 
     def is_settled(self, key: str) -> bool:
         """See ObjectStore."""

@@ -26,7 +26,7 @@ from typing import Any
 
 from models.catalog.card import Card, Profile, by_name
 from models.catalog.registry import CARDS
-from models.catalog.source import Folder, HubFolder, LocalFolder
+from models.catalog.source import Folder, HubFolder, LocalFolder, MadeFolder
 from models.errors import UnknownProfileError
 from models.roles import ROLES, Role
 
@@ -36,6 +36,25 @@ PROFILES = Path(__file__).parent / "profiles"
 def profile_names() -> list[str]:
     """Return the names of the built-in profiles."""
     return sorted(path.stem for path in PROFILES.glob("*.toml"))
+
+
+def profile_title(name: str) -> str:
+    """Return the name under which callers know a profile: for a user's own file its file name."""
+    return Path(name).name if name.endswith(".toml") else name
+
+
+def profiles_with(role: Role[Any]) -> list[str]:
+    """Return the built-in profiles that have a model for a role, those without gated weights first.
+
+    Profiles of random weights are left out, because their results show nothing useful.
+    """
+    gated: dict[str, bool] = {}
+    for name in profile_names():
+        profile = load_profile(name)
+        parts = [part for card in profile.values() for part in card.parts]
+        if role in profile and not any(isinstance(part, MadeFolder) for part in parts):
+            gated[name] = any(isinstance(part, HubFolder) and part.gated for part in parts)
+    return sorted(gated, key=lambda name: (gated[name], name))
 
 
 def load_profile(name: str, folder: Path = PROFILES) -> Profile:

@@ -10,9 +10,11 @@ from server.errors import (
     ApiError,
     BlockedError,
     BusyError,
+    CannotWorkError,
     FetchRefusedError,
     InvalidTokenError,
     NotFoundError,
+    NotInProfileError,
     Refusals,
     error_body,
     status_word,
@@ -247,7 +249,12 @@ def _error_schema() -> Schema:
     """Return the schema of the error body, with its fields in their order."""
     about = {
         "code": {"type": "integer", "description": "The HTTP status."},
-        "status": {"type": "string", "description": f"Its name: {status_word(400)}, ..."},
+        "status": {
+            "type": "string",
+            "description": f"Its name: {status_word(400)}, ... 506 has two:"
+            f" {status_word(CannotWorkError.code)} if another picture may work,"
+            f" {NotInProfileError.status} if this server's profile has no model for the request.",
+        },
         "parameter": {"type": "string", "description": "The wrong field, if there is one."},
     }
     text = {"type": "string", "description": "What was wrong; the same under all three names."}

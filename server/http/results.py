@@ -74,7 +74,7 @@ class Delivery:
             return path, info.content_type, int(expires) - now
         refusal = self.store.refusal(key)
         if refusal is not None:
-            raise JobFailedError(refusal.text, code=refusal.code)
+            raise JobFailedError(refusal.text, refusal.code, refusal.status)
         raise NotFoundError("There is no result under this link, or not yet.")
 
 

@@ -2,9 +2,11 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,13 @@ from imaging.files.decode import decode, decode_mask
 from imaging.files.encode import MAX_SIDE, encode
 from imaging.files.header import EXTENSIONS, Format
 from imaging.picture import Picture
+from models.errors import RoleNotInProfileError
 from models.roles import Models
 from pipelines.common.moderation import is_blocked
-from server.errors import BadRequestError, BlockedError, UnavailableError, map_errors
+from server.errors import BadRequestError, BlockedError, Refusals, UnavailableError, map_errors
 from server.http.uploads import Encoded
 from server.operation import EditBody, Inputs, Operation, Preserve, VisualQuery
+from server.profiles import not_in_profile
 from server.visuals import Visuals
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
@@ -59,16 +63,23 @@ class JobOutcome:
 class JobExecutor:
     """Executes jobs and queries on the thread of the caller.
 
-    threshold: moderation blocks a picture with this score, 0..1, or a higher one.
+    threshold: moderation blocks a picture with this score, 0..1, or a higher one. profile: as in the
+    setting PROFILE.
     """
 
     def __init__(
-        self, models: Models, results: ObjectStore, visuals: Visuals, threshold: float
+        self,
+        models: Models,
+        results: ObjectStore,
+        visuals: Visuals,
+        threshold: float,
+        profile: str,
     ) -> None:
         self._models = models
         self._results = results
         self._visuals = visuals
         self._threshold = threshold
+        self._profile = profile
 
     def run(self, job: Job) -> JobOutcome:
         """Run a job: decode, validate, edit, encode and store.
@@ -77,7 +88,7 @@ class JobExecutor:
         Raises ApiError, and BlockedError if moderation blocks all results; then nothing is stored.
         """
         start = time.monotonic()
-        with map_errors(job.operation.refusals):
+        with self._map_errors(job.operation.refusals):
             inputs, body = self._prepare_inputs(job)
             results = job.operation.perform(body, inputs, self._models)
             blocked = [self._blocks(job, result) for result in results]
@@ -125,16 +136,25 @@ class JobExecutor:
 
         Returns the job with the values filled in that depend on the picture. Raises ApiError.
         """
-        with map_errors(job.operation.refusals):
+        with self._map_errors(job.operation.refusals):
             return replace(job, body=self._prepare_inputs(job)[1])
 
     def query(self, query: VisualQuery, visual: Visual) -> Any:
         """Return the answer to a query about a visual."""
         image = decode_picture_field("image", self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
-        with map_errors():
+        with self._map_errors():
             inputs = Inputs({"image": image}, {}, visual.visual_id, labels)
             return query.answer(inputs, self._models)
+
+    @contextmanager
+    def _map_errors(self, refusals: Refusals = MappingProxyType({})) -> Iterator[None]:
+        """Turn errors of lower layers into an ApiError, which names the profile if that lacks a role."""
+        with map_errors(refusals):
+            try:
+                yield
+            except RoleNotInProfileError as error:
+                raise not_in_profile(self._profile, str(error)) from error
 
     def _prepare_inputs(self, job: Job) -> tuple[Inputs, EditBody]:
         inputs = self._inputs(job)

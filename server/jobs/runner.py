@@ -19,6 +19,7 @@ from server.errors import (
     JobInterruptedError,
     RequestTimeoutError,
     UnavailableError,
+    status_word,
 )
 from server.jobs.executor import JobExecutor
 from server.jobs.serialization import JobSerializer, SerializedJob
@@ -99,7 +100,7 @@ class JobRunner:
     def _try_give_up(self, serialized: SerializedJob, text: str) -> bool:
         """Write the error to the job's result keys; return False if the store is unavailable."""
         try:
-            self._refuse(serialized, UnavailableError.code, text)
+            self._refuse(serialized, UnavailableError(text))
         except OSError:
             return False
         return True
@@ -113,15 +114,15 @@ class JobRunner:
             for key in serialized["keys"]:
                 self._results.put(key, b"", content_type_of(key))
         except RequestTimeoutError as error:
-            self._refuse(serialized, error.code, error.text)
+            self._refuse(serialized, error)
         except (BusyError, UnavailableError, OSError):
             raise
         except ApiError as error:
-            self._refuse(serialized, error.code, error.text)
+            self._refuse(serialized, error)
         except Exception:
             log.exception("a job failed")
             text = "The server failed to do this job; the error is in its log."
-            self._refuse(serialized, 500, text)
+            self._refuse(serialized, JobFailedError(text, 500))
 
     def _run_on_scheduler(self, name: str, serialized: SerializedJob) -> None:
         """Run a job once on the scheduler; its pictures are only loaded when it starts to run."""
@@ -174,7 +175,8 @@ class JobRunner:
         finally:
             self._serializer.delete_crash_count(name)
 
-    def _refuse(self, serialized: SerializedJob, code: int, text: str) -> None:
+    def _refuse(self, serialized: SerializedJob, error: ApiError) -> None:
         """Write the error to every result key."""
+        status = error.status or status_word(error.code)
         for key in serialized["keys"]:
-            self._results.refuse(key, Refusal(code, text))
+            self._results.refuse(key, Refusal(error.code, error.text, status))

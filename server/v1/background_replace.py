@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.errors import ReferenceUnsupportedError
-from models.roles import SCENE_GENERATION, Models
+from models.roles import SCENE_GENERATION, Models, require
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.common.colours import find_colour
-from server.errors import BadRequestError, CannotWorkError
+from server.errors import BadRequestError
 from server.http.uploads import IMAGE, REFERENCE, Encoded
 from server.operation import (
     MAX_SEED,
@@ -72,10 +71,8 @@ def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
 
 def prepare(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> BackgroundReplaceBody:
     """Refuse a scene if the profile has no model to generate it; a plain colour needs no model."""
-    if find_colour(body.bg_prompt) is None and not models.offers(SCENE_GENERATION):
-        raise CannotWorkError(
-            "This server's profile can only make plain colours; the profiles open and bria make scenes."
-        )
+    if find_colour(body.bg_prompt) is None:
+        require(models, SCENE_GENERATION)
     return body
 
 
@@ -124,10 +121,4 @@ OPERATION = Operation(
     count=lambda body: body.num_results,
     response=BackgroundReplaceAnswer,
     respond=respond,
-    refusals={
-        ReferenceUnsupportedError: (
-            CannotWorkError,
-            "This server's profile makes scenes from prompts alone",
-        ),
-    },
 )

@@ -2,8 +2,7 @@
 
 from pydantic import BaseModel
 
-from models.roles import CAPTIONING, Models
-from server.errors import CannotWorkError
+from models.roles import CAPTIONING, Models, require
 from server.operation import Inputs, VisualQuery
 
 
@@ -14,12 +13,8 @@ class Caption(BaseModel):
 
 
 def answer(inputs: Inputs, models: Models) -> Caption:
-    """Return the caption of the visual's picture; raises CannotWorkError if the profile has no model."""
-    if not models.offers(CAPTIONING):
-        raise CannotWorkError(
-            "This server's profile has no model that describes pictures;"
-            " the profiles open and bria have."
-        )
+    """Return the caption of the visual's picture; raises RoleNotInProfileError."""
+    require(models, CAPTIONING)
     with models.use(CAPTIONING) as captioning:
         return Caption(caption=captioning.caption(inputs.image.rgb))
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.picture import Picture
-from models.roles import FACE_EDITING, Models
+from models.roles import FACE_EDITING, Models, require
 from pipelines.common.resolution import fit_resolution
 from pipelines.create import Change, create, scale_face
 from pipelines.errors import BadActionError
@@ -73,11 +73,7 @@ def prepare(body: CreateBody, inputs: Inputs, models: Models) -> CreateBody:
             raise CannotWorkError(f"There is no person {change.id} in this visual.", "changes")
         for name, value in change.actions.items():
             check_action(name, value, people_by_id[change.id].actions)
-    if not models.offers(FACE_EDITING):
-        raise CannotWorkError(
-            "This server's profile has no model that changes people;"
-            " the profiles open and bria have."
-        )
+    require(models, FACE_EDITING)
     return body
 
 

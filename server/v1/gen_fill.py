@@ -5,9 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.roles import GENERATIVE_FILL, Models
+from models.roles import GENERATIVE_FILL, Models, require
 from pipelines.gen_fill import gen_fill
-from server.errors import CannotWorkError
 from server.http.uploads import IMAGE, MASK
 from server.operation import (
     MAX_SEED,
@@ -61,12 +60,8 @@ def respond(body: GenFillBody, delivered: Delivered) -> GenFillAnswer:
 
 
 def prepare(body: GenFillBody, _: Inputs, models: Models) -> GenFillBody:
-    """Refuse the request if the profile has no model for it; raises CannotWorkError."""
-    if not models.offers(GENERATIVE_FILL):
-        raise CannotWorkError(
-            "This server's profile has no model that fills by prompt;"
-            " the profiles open and bria have."
-        )
+    """Refuse the request if the profile has no model for it; raises RoleNotInProfileError."""
+    require(models, GENERATIVE_FILL)
     return body
 
 

@@ -46,7 +46,7 @@ class JobSetup:
         serializer = JobSerializer(
             {operation.path: operation for operation in OPERATIONS}, self.sources
         )
-        executor = JobExecutor(models, self.results, visuals, 0.8)
+        executor = JobExecutor(models, self.results, visuals, 0.8, "lite")
         runner = JobRunner(serializer, self.results, executor, self.scheduler, 60)
         self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), serializer, runner, limit=300)
         self.jobs.start()

@@ -52,6 +52,7 @@ INTERNAL = {
     "RayNotInstalledError": "the same",
     "FolderInUseError": "the same",
     "BundleError": "only the command retouch weights",
+    "ReferenceUnsupportedError": "in pipelines, which describe the picture in words instead",
     "WorkCancelledError": "only its subclasses are raised",
     "InvalidKeyError": "in the file system store, which reports that the object does not exist",
 }

@@ -67,7 +67,8 @@ def test_an_internal_error_has_the_common_error_body(
 
 def test_an_image_without_foreground_is_506(client: TestClient) -> None:
     image = Image.new("RGBA", (64, 64), (9, 9, 9, 0))
-    refused(client.post("/v1/crop", json={"file": b64(encode(image))}), 506)
+    answer = client.post("/v1/crop", json={"file": b64(encode(image))})
+    assert refused(answer, 506)["status"] == "INSUFFICIENT_DATA"
 
 
 def test_a_mask_over_the_whole_picture_is_506(client: TestClient) -> None:

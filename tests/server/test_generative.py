@@ -10,7 +10,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from models.errors import ReferenceUnsupportedError
-from models.roles import FACE_ANALYSIS, GENERATIVE_FILL, SCENE_GENERATION, Face
+from models.roles import CAPTIONING, FACE_ANALYSIS, GENERATIVE_FILL, SCENE_GENERATION, Face
 from server.app import create_app
 from server.settings import Settings
 from tests.helpers.answers import local, refused
@@ -158,6 +158,30 @@ class TestScenes:
         with TestClient(create_app(settings, models), headers=TOKEN) as client:
             assert client.post("/v1/background/replace", json=body).status_code == 200
         assert prompts == ["a picture of noise"]
+
+    @pytest.mark.parametrize("sync", [True, False])
+    def test_a_reference_needs_a_model_that_reads_it_or_a_captioner(
+        self, settings: Settings, sync: bool, wait_until: Wait
+    ) -> None:
+        class PromptsOnly(SeedPainter):
+            def scenes(self, *args: Any, **named: Any) -> Any:
+                raise ReferenceUnsupportedError
+
+        class NoCaptions(GenerativeModels):
+            fakes = {r: fake for r, fake in GenerativeModels.fakes.items() if r != CAPTIONING}
+
+        models = NoCaptions({SCENE_GENERATION: PromptsOnly()})
+        reference = {"bg_prompt": None, "ref_image_file": b64(photo(90, 50))}
+        body = {**self.body, **reference, "sync": sync}
+        with TestClient(create_app(settings, models), headers=TOKEN) as client:
+            answer = client.post("/v1/background/replace", json=body)
+            if not sync:
+                link = local(answer.json()["result"][0][0])
+                wait_until(lambda: client.get(link).status_code != 404)
+                answer = client.get(link)
+        refusal = refused(answer, 506)
+        assert refusal["status"] == "NOT_IN_PROFILE"
+        assert "no model for captioning" in refusal["description"]
 
     def corner(self, client: TestClient, **fields: Any) -> Pixels:
         """Return a pixel of the scene that a request generates."""

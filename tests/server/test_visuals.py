@@ -374,12 +374,14 @@ class TestCreate:
         body = {"changes": [{"id": person, "actions": actions}]}
         for sync in (True, False):
             answer = client.post(f"/v1/{visual}/create", json={**body, "sync": sync})
-            text = refused(answer, code)["description"]
-            assert ("profiles open and bria" in text) == (code == 506)
+            status = refused(answer, code)["status"]
+            assert status == ("NOT_IN_PROFILE" if code == 506 else "BAD_REQUEST")
 
     def test_an_unknown_person_is_506(self, client: TestClient, visual: str) -> None:
         answer = client.post(f"/v1/{visual}/create", json=BODIES["create"])
-        assert "no person" in refused(answer, 506)["description"]
+        body = refused(answer, 506)
+        assert "no person" in body["description"]
+        assert body["status"] == "INSUFFICIENT_DATA"
 
     def test_a_person_named_twice_is_400(self, client: TestClient, visual: str) -> None:
         person = client.get(f"/v1/{visual}/person/info").json()[0]["id"]
@@ -450,18 +452,34 @@ class TestReplace:
 
 
 def test_a_caption_needs_a_profile_with_a_captioner(client: TestClient, visual: str) -> None:
-    answer = client.get(f"/v1/{visual}/caption")
-    assert "profiles open and bria" in refused(answer, 506)["description"]
+    answer = refused(client.get(f"/v1/{visual}/caption"), 506)
+    assert "no model for captioning" in answer["description"]
+    assert answer["status"] == "NOT_IN_PROFILE"
+
+
+def test_a_profile_of_ones_own_is_named_by_its_file(settings: Settings) -> None:
+    own = settings.model_copy(update={"profile": "/home/someone/studio.toml"})
+    with TestClient(create_app(own, FakeModels()), headers=TOKEN) as client:
+        visual = client.post("/v1/register", json={"file": b64(photo())}).json()["visual_id"]
+        text = refused(client.get(f"/v1/{visual}/caption"), 506)["description"]
+    assert text.startswith("Profile studio.toml has no model for captioning;")
+    assert "someone" not in text
 
 
 class TestGenFill:
     """gen_fill: it validates everything, then names the profiles that have a model."""
 
-    def test_it_names_the_profiles_that_have_the_model(self, client: TestClient) -> None:
-        body = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a dog"}
-        for sync in (True, False):
-            answer = client.post("/v1/gen_fill", json={**body, "sync": sync})
-            assert "profiles open and bria" in refused(answer, 506)["description"]
+    @pytest.mark.parametrize("sync", [True, False])
+    def test_it_names_the_profiles_that_have_the_model(
+        self, client: TestClient, sync: bool
+    ) -> None:
+        body = {"file": b64(photo()), "mask_file": b64(mask()), "prompt": "a dog", "sync": sync}
+        answer = refused(client.post("/v1/gen_fill", json=body), 506)
+        assert answer["status"] == "NOT_IN_PROFILE"
+        assert answer["description"] == (
+            "Profile lite has no model for generative fill;"
+            " profiles that have one: open, bria (RETOUCH_PROFILE=open)."
+        )
 
     @pytest.mark.parametrize(
         "extra",

@@ -109,6 +109,12 @@ def test_a_refusal_can_be_read_and_settles_the_key(store: ObjectStore, text: str
     assert store.refusal("acme/a.png") is None
 
 
+@pytest.mark.parametrize("status", ["NOT_IN_PROFILE", None])
+def test_a_refusal_keeps_its_status(store: ObjectStore, status: str | None) -> None:
+    store.refuse("acme/a.png", Refusal(506, "no", status))
+    assert store.refusal("acme/a.png") == Refusal(506, "no", status)
+
+
 def test_a_refusal_does_not_replace_a_result(store: ObjectStore) -> None:
     store.put("acme/a.png", b"picture", PNG)
     store.refuse("acme/a.png", Refusal(500, "too late"))

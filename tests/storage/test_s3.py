@@ -70,10 +70,13 @@ def test_a_blocked_result_is_empty_and_416_by_range(store: S3Objects, http: http
 def test_a_refused_result_has_the_reason_in_its_headers(
     store: S3Objects, http: httpx.Client
 ) -> None:
-    store.refuse("acme/a.png", Refusal(506, "This visual has no such mask: 7."))
+    store.refuse(
+        "acme/a.png", Refusal(506, "This visual has no such mask: 7.", "INSUFFICIENT_DATA")
+    )
     answer = http.get(store.link("acme/a.png", 60))
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["x-amz-meta-retouch-code"] == "506"
+    assert answer.headers["x-amz-meta-retouch-status"] == "INSUFFICIENT_DATA"
     assert (
         answer.headers["x-amz-meta-retouch-reason"]
         == "This%20visual%20has%20no%20such%20mask:%207."
