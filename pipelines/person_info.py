@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from imaging.picture import Rgb
-from models.roles import FACE_ANALYSIS, Face, Models
+from models.roles import FACE_ANALYSIS, FACE_EDITING, Face, Models
 from pipelines.people.actions import actions_for
 from pipelines.people.oracle import Oracle, oracle_for
 
@@ -14,10 +14,10 @@ class Person:
     """One person, identified by the face.
 
     id: 64 hexadecimal digits; each call returns the same id for the same person of a visual.
-    actions: the values offered for each action. labels: for example "age_26-42" and "Female"; a
-    label is absent if the model cannot estimate it. oracle: how well each action is likely to work.
-    rect: x, y, width, height of the face in pixels; it may extend beyond the picture. face: the
-    detected face.
+    actions: the values offered for each action; empty if the profile cannot change people. labels:
+    for example "age_26-42" and "Female"; a label is absent if the model cannot estimate it. oracle:
+    how well each offered action is likely to work. rect: x, y, width, height of the face in pixels;
+    it may extend beyond the picture. face: the detected face.
     """
 
     id: str
@@ -47,12 +47,13 @@ def people(rgb: Rgb, models: Models, visual_id: str) -> list[Person]:
     """
     with models.use(FACE_ANALYSIS) as analysis:
         faces = analysis.analyse(rgb)
+    can_edit = models.offers(FACE_EDITING)
     return [
         Person(
             id=person_id(visual_id, face),
-            actions=actions_for(face),
+            actions=actions_for(face) if can_edit else {},
             labels=labels_for(face),
-            oracle=oracle_for(face, rgb),
+            oracle=oracle_for(face, rgb) if can_edit else {},
             rect=face.rect,
             face=face,
         )

@@ -10,7 +10,7 @@ from PIL import Image, ImageColor
 from imaging.label_map import label_boxes
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize, within_area
-from models.roles import Models
+from models.roles import INPAINTING, Models
 from pipelines.common.subject import subject_alpha
 from pipelines.person_info import people
 
@@ -40,32 +40,37 @@ def info(
     """
     persons = [person.as_json() for person in people(picture.rgb, models, visual_id)]
     alpha = subject_alpha(picture, models)
-    return [*persons, *objects(labels_map), *background(picture.rgb, alpha)]
+    return [*persons, *objects(labels_map, models), *background(picture.rgb, alpha)]
 
 
-def objects(labels_map: NDArray[np.uint8]) -> list[Entry]:
+def objects(labels_map: NDArray[np.uint8], models: Models) -> list[Entry]:
     """Return an entry for each mask of a panoptic map, in ascending order of the ids.
 
     labels_map: height x width, uint8, the id of the mask at each pixel, 0 for no mask. `id` is the
     mask's id as text; `rect` is its bounding box. `labels` is empty, because no model says what the
-    object is. The oracle depends on the object's size: "low" for a large one.
+    object is. A profile that cannot fill holes offers no action. The oracle depends on the object's
+    size: "low" for a large one.
     """
+    can_remove = models.offers(INPAINTING)
     counts = cv2.calcHist([labels_map], [0], None, [256], [0, 256]).ravel()
     return [
         {
-            "actions": {"remove": [True]},
+            "actions": {"remove": [True]} if can_remove else {},
             "id": str(mask_id),
             "labels": [],
-            "oracle": {
-                "remove": {
-                    "remove": "low" if counts[mask_id] > _LARGE_SHARE * labels_map.size else "high"
-                }
-            },
+            "oracle": {"remove": {"remove": _removal_rating(counts[mask_id] / labels_map.size)}}
+            if can_remove
+            else {},
             "rect": _as_rect(*box),
             "type": "object",
         }
         for mask_id, box in label_boxes(labels_map).items()
     ]
+
+
+def _removal_rating(share: float) -> str:
+    """Return how well the removal of an object is likely to work. share: of the picture, 0..1."""
+    return "low" if share > _LARGE_SHARE else "high"
 
 
 def background(rgb: Rgb, alpha: Alpha8) -> list[Entry]:

@@ -75,7 +75,7 @@ _MAX_NUMBER_LENGTH = 32
 
 
 def actions_for(face: Face) -> dict[str, list[str]]:
-    """Return the actions offered to a person, each with its words.
+    """Return the actions offered to a person by a profile that can change people, each with its words.
 
     Every face is offered every action, because the published sample offers a beard to women too.
     The oracle says how well each is likely to work.

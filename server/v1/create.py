@@ -10,7 +10,7 @@ from models.roles import FACE_EDITING, Models, require
 from pipelines.common.resolution import fit_resolution
 from pipelines.create import Change, create, scale_face
 from pipelines.errors import BadActionError
-from pipelines.people.actions import ACTIONS, Action, check_action
+from pipelines.people.actions import ACTIONS, Action, actions_for, check_action
 from pipelines.person_info import Person, people
 from server.errors import BadRequestError, CannotWorkError
 from server.http.fields import FormList
@@ -58,7 +58,7 @@ def prepare(body: CreateBody, inputs: Inputs, models: Models) -> CreateBody:
     """Refuse unknown people, a second change of a person, and actions that a person does not offer.
 
     A second change is one in this request, or one after an earlier edit that led to `sid`. Raises
-    CannotWorkError, BadRequestError and BadActionError.
+    CannotWorkError, BadRequestError, BadActionError, and RoleNotInProfileError.
     """
     people_by_id = {person.id: person for person in _people(inputs, models)}
     seen = set(inputs.changed)
@@ -72,7 +72,8 @@ def prepare(body: CreateBody, inputs: Inputs, models: Models) -> CreateBody:
         if change.id not in people_by_id:
             raise CannotWorkError(f"There is no person {change.id} in this visual.", "changes")
         for name, value in change.actions.items():
-            check_action(name, value, people_by_id[change.id].actions)
+            # Without a model no action is offered, but wrong fields are named first, as everywhere.
+            check_action(name, value, actions_for(people_by_id[change.id].face))
     require(models, FACE_EDITING)
     return body
 

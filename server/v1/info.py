@@ -23,12 +23,12 @@ class Entry(BaseModel):
     """A person, an object or the background of a visual."""
 
     actions: dict[str, list[str | int | bool]] = Field(
-        description="The actions that are possible, and their values."
+        description="The actions that this server's profile can do, and their values."
     )
     id: str
     labels: list[str] = Field(description="What is known about it.")
     oracle: dict[str, dict[str, str]] = Field(
-        description="How likely each action is to give a good result, high or low."
+        description="How likely each of these actions is to give a good result, high or low."
     )
     rect: Rect = Field(description="Its box; for a person, the box of the face.")
     type: Literal["person", "object", "background"]
@@ -52,7 +52,7 @@ VISUAL_QUERIES = (
     VisualQuery(
         path="/{visual_id}/objects/info",
         summary="The objects of a visual",
-        answer=lambda inputs, models: objects(inputs.labels()),
+        answer=lambda inputs, models: objects(inputs.labels(), models),
         response=list[Entry],
     ),
     VisualQuery(

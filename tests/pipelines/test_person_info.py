@@ -11,7 +11,7 @@ from imaging.picture import Picture, Rgb
 from models.backends.dlib.faces import DlibFaces
 from models.roles import FACE_ANALYSIS, Face, Models
 from pipelines.person_info import labels_for, people, person_id
-from tests.helpers.fake_models import FakeModels
+from tests.helpers.fake_models import FakeModels, GenerativeModels
 
 
 class FixedFaces:
@@ -43,7 +43,8 @@ def real() -> Models:
 
 
 def given(*faces: Face) -> Models:
-    return FakeModels({FACE_ANALYSIS: FixedFaces(*faces)})
+    """Return models that find these faces and can change people."""
+    return GenerativeModels({FACE_ANALYSIS: FixedFaces(*faces)})
 
 
 def test_a_person_has_the_published_keys() -> None:
@@ -54,6 +55,12 @@ def test_a_person_has_the_published_keys() -> None:
     assert received["rect"] == {"h": 61.0, "w": 60.0, "x": 10.4, "y": 20.2}
     assert received["labels"] == ["age_26-42", "Female"]
     assert received["actions"]["age"] == ["mid-20", "mid-40", "mid-60"]
+
+
+def test_a_profile_that_cannot_change_people_offers_nothing() -> None:
+    (person,) = people(PLAIN, FakeModels({FACE_ANALYSIS: FixedFaces(FACE)}), "a")
+    assert person.actions == person.oracle == {}
+    assert person.labels == ["age_26-42", "Female"]
 
 
 def test_unknown_age_and_gender_have_no_label() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from imaging.picture import Matte, Picture, Rgb
 from models.backends.dlib.faces import DlibFaces
-from models.roles import FACE_ANALYSIS, MATTING
+from models.roles import FACE_ANALYSIS, INPAINTING, MATTING
 from pipelines.visual_info import background, info, objects
 from tests.helpers.fake_models import FakeModels
 
@@ -56,7 +56,7 @@ def test_each_mask_is_an_object_in_its_bounding_box() -> None:
     labels_map[60:90, 0:5] = 7
     labels_map[95, 199] = 255
     labels_map[99, 198] = 255
-    first, second, third = map(as_received, objects(labels_map))
+    first, second, third = map(as_received, objects(labels_map, FakeModels()))
     assert [first["id"], second["id"], third["id"]] == ["1", "7", "255"]
     assert first["rect"] == {"h": 10.0, "w": 20.0, "x": 30.0, "y": 10.0}
     assert second["rect"] == {"h": 30.0, "w": 5.0, "x": 0.0, "y": 60.0}
@@ -66,17 +66,25 @@ def test_each_mask_is_an_object_in_its_bounding_box() -> None:
 
 
 def test_a_map_without_masks_has_no_objects() -> None:
-    assert objects(np.zeros((5, 5), np.uint8)) == []
-    assert len(objects(np.ones((1, 1), np.uint8))) == 1
+    assert objects(np.zeros((5, 5), np.uint8), FakeModels()) == []
+    assert len(objects(np.ones((1, 1), np.uint8), FakeModels())) == 1
 
 
 def test_removing_a_large_object_has_a_lower_rating() -> None:
     labels_map = np.zeros((100, 100), np.uint8)
     labels_map[:50] = 1
     labels_map[60:65, 60:65] = 2
-    large, small = map(as_received, objects(labels_map))
+    large, small = map(as_received, objects(labels_map, FakeModels()))
     assert large["oracle"] == {"remove": {"remove": "low"}}
     assert small["oracle"] == {"remove": {"remove": "high"}}
+
+
+def test_a_profile_that_cannot_fill_holes_offers_no_removal() -> None:
+    class WithoutFill(FakeModels):
+        fakes = {role: fake for role, fake in FakeModels.fakes.items() if role != INPAINTING}
+
+    (entry,) = map(as_received, objects(np.ones((9, 9), np.uint8), WithoutFill()))
+    assert entry["actions"] == entry["oracle"] == {}
 
 
 def test_a_background_of_one_colour_is_plain_and_named() -> None:

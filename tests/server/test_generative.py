@@ -250,6 +250,18 @@ class TestCreate:
         """The ids of the two people."""
         return [person["id"] for person in client.get(f"/v1/{visual}/person/info").json()]
 
+    @pytest.mark.parametrize("route", ["person/info", "info"])
+    def test_every_offered_action_and_word_is_accepted(
+        self, client: TestClient, visual: str, route: str
+    ) -> None:
+        person = client.get(f"/v1/{visual}/{route}").json()[0]
+        assert set(person["oracle"]) < set(person["actions"])
+        for name, words in person["actions"].items():
+            for word in words:
+                body = {"changes": [{"id": person["id"], "actions": {name: word}}]}
+                answer = client.post(f"/v1/{visual}/create", json=body)
+                assert answer.status_code == 200, (name, word)
+
     def test_only_the_chosen_face_changes(
         self, client: TestClient, visual: str, people: list[str]
     ) -> None:

@@ -350,6 +350,7 @@ class TestCreate:
         assert set(person) == {"actions", "id", "labels", "oracle", "rect", "type"}
         assert person["type"] == "person"
         assert person["labels"] == ["age_26-42", "Female"]
+        assert person["actions"] == person["oracle"] == {}
         assert person["rect"] == {"x": 90.0, "y": 60.0, "w": 120.0, "h": 120.0}
         assert client.get(f"/v1/{visual}/person/info").json() == [person]
 
