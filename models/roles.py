@@ -9,19 +9,22 @@ at a time (`models.catalog.card.Card.exclusive`): then the scheduler makes its c
 ...     matte = matting.matte(rgb)
 """
 
+from __future__ import annotations
+
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from imaging.half_size import enlarge_like, half_size, in_two_halves, shrink_to
-from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
-from imaging.resize import SizeRule, resize_labels
 from models.errors import RoleNotInProfileError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
+    from imaging.resize import SizeRule
 
 
 class Matting(Protocol):
@@ -215,8 +218,8 @@ class Role(Generic[P]):
     def __str__(self) -> str:
         return self.name
 
-    def __reduce__(self) -> tuple[Callable[[str], "Role[Any]"], tuple[str]]:
-        # Pickle by name: lambdas cannot be pickled, and every process has its own.
+    def __reduce__(self) -> tuple[Callable[[str], Role[Any]], tuple[str]]:
+        # Pickle by name: the functions of a row cannot be pickled, and every process has its own.
         return role_named, (self.name,)
 
 
@@ -242,122 +245,43 @@ def require(models: Models, role: Role[Any]) -> None:
         raise RoleNotInProfileError(role.name)
 
 
-_GREY = np.full((64, 64, 3), 128, np.uint8)
-_HOLE = np.pad(np.ones((8, 8), np.bool_), 28)
+def _later(name: str) -> Callable[..., Any]:
+    """Return a function of `models.role_calls`, which is imported at its first call.
 
-
-def _retry_matte(matte: Any, _: SizeRule | None, rgb: Rgb) -> Matte:
-    small = matte(shrink_to(rgb, half_size(rgb)))
-    enlarged: Matte = enlarge_like(small, rgb, cv2.INTER_LINEAR)
-    return enlarged
-
-
-def _retry_fill(
-    fill: Any, _: SizeRule | None, rgb: Rgb, hole: Mask, avoid: Mask | None = None
-) -> Rgb:
-    size = half_size(rgb)
-    small_avoid = None if avoid is None else shrink_to(avoid, size)
-    small = fill(shrink_to(rgb, size), shrink_to(hole, size), small_avoid)
-    return np.where(hole[..., None], enlarge_like(small, rgb), rgb)
-
-
-def _retry_segment(segment: Any, _: SizeRule | None, rgb: Rgb) -> Labels:
-    small = segment(shrink_to(rgb, half_size(rgb)))
-    return resize_labels(small, (rgb.shape[1], rgb.shape[0]))
-
-
-def _retry_at_half_size(describe: Any, _: SizeRule | None, rgb: Rgb) -> Any:
-    return describe(shrink_to(rgb, half_size(rgb)))
-
-
-def _retry_upscale(upscale: Any, _: SizeRule | None, rgb: Rgb, factor: int) -> Rgb:
-    return in_two_halves(upscale, rgb, factor)
-
-
-def _retry_generate(
-    generate: Any,
-    sizes: SizeRule,
-    rgb: Rgb,
-    mask: Mask | Alpha,
-    prompt: str,
-    negative_prompt: str,
-    seeds: Sequence[int],
-    **options: Any,
-) -> list[Rgb]:
-    """Generate seed by seed, which gives the same pictures.
-
-    With only one seed, generate at half the size.
+    So the roles and the catalog can be read before NumPy and OpenCV are installed
+    (`models.catalog.requirements`).
     """
-    if len(seeds) > 1:
-        return [
-            generate(rgb, mask, prompt, negative_prompt, [seed], **options)[0] for seed in seeds
-        ]
-    size = half_size(rgb, sizes.multiple, sizes.least)
-    small = generate(
-        shrink_to(rgb, size), shrink_to(mask, size), prompt, negative_prompt, seeds, **options
-    )
-    return [enlarge_like(picture, rgb) for picture in small]
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module("models.role_calls"), name)(*arguments, **options)
+
+    return call
 
 
-def _retry_outpaint(
-    outpaint: Any,
-    sizes: SizeRule,
-    canvas: Rgb,
-    hole: Mask,
-    prompt: str,
-    negative_prompt: str,
-    seed: int,
-) -> Rgb:
-    size = half_size(canvas, sizes.multiple, sizes.least)
-    small = outpaint(shrink_to(canvas, size), shrink_to(hole, size), prompt, negative_prompt, seed)
-    enlarged: Rgb = enlarge_like(small, canvas)
-    return enlarged
-
-
-def _retry_edit_face(
-    edit_face: Any,
-    sizes: SizeRule,
-    rgb: Rgb,
-    face: Face,
-    actions: Mapping[str, str | float],
-    seed: int,
-) -> tuple[Rgb, Alpha]:
-    size = half_size(rgb, sizes.multiple, sizes.least)
-    x, y = size[0] / rgb.shape[1], size[1] / rgb.shape[0]
-    left, top, width, height = face.rect
-    smaller = replace(
-        face,
-        rect=(left * x, top * y, width * x, height * y),
-        landmarks=face.landmarks * np.array([x, y], np.float32),
-    )
-    picture, alpha = edit_face(shrink_to(rgb, size), smaller, actions, seed)
-    return enlarge_like(picture, rgb), enlarge_like(alpha, rgb, cv2.INTER_LINEAR)
-
-
-MATTING: Role[Matting] = Role("matting", "matte", lambda model: model.matte(_GREY), _retry_matte)
+MATTING: Role[Matting] = Role("matting", "matte", _later("warm_matting"), _later("retry_matte"))
 INPAINTING: Role[Inpainting] = Role(
-    "inpainting", "fill", lambda model: model.fill(_GREY, _HOLE), _retry_fill
+    "inpainting", "fill", _later("warm_inpainting"), _later("retry_fill")
 )
 SEGMENTATION: Role[Segmentation] = Role(
-    "segmentation", "segment", lambda model: model.segment(_GREY), _retry_segment
+    "segmentation", "segment", _later("warm_segmentation"), _later("retry_segment")
 )
 SUPER_RESOLUTION: Role[SuperResolution] = Role(
-    "super_resolution", "upscale", lambda model: model.upscale(_GREY, 2), _retry_upscale
+    "super_resolution", "upscale", _later("warm_super_resolution"), _later("retry_upscale")
 )
-FACE_ANALYSIS: Role[FaceAnalysis] = Role(
-    "face_analysis", "analyse", lambda model: model.analyse(_GREY)
-)
+FACE_ANALYSIS: Role[FaceAnalysis] = Role("face_analysis", "analyse", _later("warm_face_analysis"))
 MODERATION: Role[Moderation] = Role(
-    "moderation", "score", lambda model: model.score(_GREY), _retry_at_half_size
+    "moderation", "score", _later("warm_moderation"), _later("retry_at_half_size")
 )
 GENERATIVE_FILL: Role[GenerativeFill] = Role(
-    "generative_fill", "fill_by_prompt", retry=_retry_generate
+    "generative_fill", "fill_by_prompt", retry=_later("retry_generate")
 )
-SCENE_GENERATION: Role[SceneGeneration] = Role("scene_generation", "scenes", retry=_retry_generate)
-OUTPAINTING: Role[Outpainting] = Role("outpainting", "outpaint", retry=_retry_outpaint)
-FACE_EDITING: Role[FaceEditing] = Role("face_editing", "edit_face", retry=_retry_edit_face)
+SCENE_GENERATION: Role[SceneGeneration] = Role(
+    "scene_generation", "scenes", retry=_later("retry_generate")
+)
+OUTPAINTING: Role[Outpainting] = Role("outpainting", "outpaint", retry=_later("retry_outpaint"))
+FACE_EDITING: Role[FaceEditing] = Role("face_editing", "edit_face", retry=_later("retry_edit_face"))
 CAPTIONING: Role[Captioning] = Role(
-    "captioning", "caption", lambda model: model.caption(_GREY), _retry_at_half_size
+    "captioning", "caption", _later("warm_captioning"), _later("retry_at_half_size")
 )
 PROMPT_REFINEMENT: Role[PromptRefinement] = Role("prompt_refinement", "refine")
 

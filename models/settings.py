@@ -7,7 +7,6 @@ The server, `scripts/deploy-models` and `scripts/weights` read the same classes 
 import itertools
 import logging
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -21,10 +20,9 @@ from pydantic_settings import (
 )
 
 from models.errors import InvalidSettingsError
+from models.variables import PREFIX, variables_that_are_set
 
 log = logging.getLogger("retouch.settings")
-
-PREFIX = "RETOUCH_"
 
 SERVER_NAMES = frozenset(
     {
@@ -71,12 +69,6 @@ REPLACED = {
 }
 """Settings of earlier versions, and what replaces them. The text follows a warning."""
 
-# Kubernetes sets these variables in every container of a namespace, for each of its Services.
-_SERVICE_VARIABLE = re.compile(
-    r"\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)\Z"
-)
-_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-
 
 class EnvironmentSettings(BaseSettings):
     """Settings from environment variables: `RETOUCH_` and the field's name in capitals.
@@ -100,7 +92,7 @@ class EnvironmentSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read arguments first, then the environment without the variables that count as unset."""
         if isinstance(env_settings, EnvSettingsSource):
-            env_settings.env_vars = dict(_values(env_settings.env_vars))
+            env_settings.env_vars = dict(variables_that_are_set(env_settings.env_vars))
         return init_settings, env_settings
 
 
@@ -189,22 +181,6 @@ def _message(problem: Mapping[str, Any]) -> str:
     return f"{name} {problem['msg']}".strip()
 
 
-def _values(variables: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
-    """Yield the variables that are set, without the whitespace around their values."""
-    for name, value in variables.items():
-        text = (value or "").strip()
-        if text and not _is_service_variable(name, text):
-            yield name, text
-
-
-def _is_service_variable(name: str, value: str) -> bool:
-    """Whether Kubernetes has set a variable for a Service."""
-    name = name.upper()
-    if name.endswith("_PORT") and _SERVICE_ADDRESS.match(value):
-        return True
-    return _SERVICE_VARIABLE.match(name) is not None
-
-
 def _unknown(variables: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     """Yield the names that nothing reads, each with the known names that are one edit away.
 
@@ -212,7 +188,7 @@ def _unknown(variables: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     `RETOUHC_PORT`.
     """
     known = known_names()
-    for name, _ in _values(variables):
+    for name, _ in variables_that_are_set(variables):
         # pydantic-settings ignores case too.
         if (upper := name.upper()) in known:
             continue

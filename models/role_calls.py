@@ -1,0 +1,159 @@
+"""The calls that the runtime itself makes of a role's model: warm-ups, and retries with less memory.
+
+`models.roles` names these functions in the rows of its roles. They are apart from it because they
+need NumPy and OpenCV, and the roles are read before anything is installed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from imaging.half_size import enlarge_like, half_size, in_two_halves, shrink_to
+from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
+from imaging.resize import SizeRule, resize_labels
+from models.roles import (
+    Captioning,
+    Face,
+    FaceAnalysis,
+    Inpainting,
+    Matting,
+    Moderation,
+    Segmentation,
+    SuperResolution,
+)
+
+_GREY = np.full((64, 64, 3), 128, np.uint8)
+_HOLE = np.pad(np.ones((8, 8), np.bool_), 28)
+
+
+def warm_matting(model: Matting) -> None:
+    """Call a model once on a tiny picture."""
+    model.matte(_GREY)
+
+
+def warm_inpainting(model: Inpainting) -> None:
+    """Call a model once on a tiny picture."""
+    model.fill(_GREY, _HOLE)
+
+
+def warm_segmentation(model: Segmentation) -> None:
+    """Call a model once on a tiny picture."""
+    model.segment(_GREY)
+
+
+def warm_super_resolution(model: SuperResolution) -> None:
+    """Call a model once on a tiny picture."""
+    model.upscale(_GREY, 2)
+
+
+def warm_face_analysis(model: FaceAnalysis) -> None:
+    """Call a model once on a tiny picture."""
+    model.analyse(_GREY)
+
+
+def warm_moderation(model: Moderation) -> None:
+    """Call a model once on a tiny picture."""
+    model.score(_GREY)
+
+
+def warm_captioning(model: Captioning) -> None:
+    """Call a model once on a tiny picture."""
+    model.caption(_GREY)
+
+
+def retry_matte(matte: Any, _: SizeRule | None, rgb: Rgb) -> Matte:
+    """Return the matte of a picture, made at half its size."""
+    small = matte(shrink_to(rgb, half_size(rgb)))
+    enlarged: Matte = enlarge_like(small, rgb, cv2.INTER_LINEAR)
+    return enlarged
+
+
+def retry_fill(
+    fill: Any, _: SizeRule | None, rgb: Rgb, hole: Mask, avoid: Mask | None = None
+) -> Rgb:
+    """Return the filled picture, the fill made at half its size."""
+    size = half_size(rgb)
+    small_avoid = None if avoid is None else shrink_to(avoid, size)
+    small = fill(shrink_to(rgb, size), shrink_to(hole, size), small_avoid)
+    return np.where(hole[..., None], enlarge_like(small, rgb), rgb)
+
+
+def retry_segment(segment: Any, _: SizeRule | None, rgb: Rgb) -> Labels:
+    """Return the parts of a picture, found at half its size."""
+    small = segment(shrink_to(rgb, half_size(rgb)))
+    return resize_labels(small, (rgb.shape[1], rgb.shape[0]))
+
+
+def retry_at_half_size(describe: Any, _: SizeRule | None, rgb: Rgb) -> Any:
+    """Return what a model says about a picture, from half its size."""
+    return describe(shrink_to(rgb, half_size(rgb)))
+
+
+def retry_upscale(upscale: Any, _: SizeRule | None, rgb: Rgb, factor: int) -> Rgb:
+    """Return the enlarged picture, made in two halves."""
+    return in_two_halves(upscale, rgb, factor)
+
+
+def retry_generate(
+    generate: Any,
+    sizes: SizeRule,
+    rgb: Rgb,
+    mask: Mask | Alpha,
+    prompt: str,
+    negative_prompt: str,
+    seeds: Sequence[int],
+    **options: Any,
+) -> list[Rgb]:
+    """Generate seed by seed, which gives the same pictures.
+
+    With only one seed, generate at half the size.
+    """
+    if len(seeds) > 1:
+        return [
+            generate(rgb, mask, prompt, negative_prompt, [seed], **options)[0] for seed in seeds
+        ]
+    size = half_size(rgb, sizes.multiple, sizes.least)
+    small = generate(
+        shrink_to(rgb, size), shrink_to(mask, size), prompt, negative_prompt, seeds, **options
+    )
+    return [enlarge_like(picture, rgb) for picture in small]
+
+
+def retry_outpaint(
+    outpaint: Any,
+    sizes: SizeRule,
+    canvas: Rgb,
+    hole: Mask,
+    prompt: str,
+    negative_prompt: str,
+    seed: int,
+) -> Rgb:
+    """Return the continued canvas, generated at half its size."""
+    size = half_size(canvas, sizes.multiple, sizes.least)
+    small = outpaint(shrink_to(canvas, size), shrink_to(hole, size), prompt, negative_prompt, seed)
+    enlarged: Rgb = enlarge_like(small, canvas)
+    return enlarged
+
+
+def retry_edit_face(
+    edit_face: Any,
+    sizes: SizeRule,
+    rgb: Rgb,
+    face: Face,
+    actions: Mapping[str, str | float],
+    seed: int,
+) -> tuple[Rgb, Alpha]:
+    """Return the changed picture and its alpha, made at half its size."""
+    size = half_size(rgb, sizes.multiple, sizes.least)
+    x, y = size[0] / rgb.shape[1], size[1] / rgb.shape[0]
+    left, top, width, height = face.rect
+    smaller = replace(
+        face,
+        rect=(left * x, top * y, width * x, height * y),
+        landmarks=face.landmarks * np.array([x, y], np.float32),
+    )
+    picture, alpha = edit_face(shrink_to(rgb, size), smaller, actions, seed)
+    return enlarge_like(picture, rgb), enlarge_like(alpha, rgb, cv2.INTER_LINEAR)
