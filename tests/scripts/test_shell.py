@@ -163,17 +163,24 @@ def test_a_script_runs_from_anywhere_and_through_a_link(
         assert run([script, *rest], start, **hostile) == expected, (start, script)
 
 
-def test_an_unknown_profile_is_refused_before_anything_is_installed(checkout: Path) -> None:
+def test_a_taken_port_and_an_unknown_profile_are_refused_before_anything_is_installed(
+    checkout: Path,
+) -> None:
     maker = checkout / "scripts" / "environment"
     maker.write_text("#!/bin/sh\ntouch installed\n")
-    done = subprocess.run(
-        ["dash", "scripts/serve"],
-        cwd=checkout,
-        env={**os.environ, "RETOUCH_PROFILE": " no\r"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert done.stderr == "weights: no profile 'no'; there are: bria, lite, open, tiny\n"
-    assert not (checkout / "installed").exists()
+    for variables, status, text in (
+        ({"RETOUCH_HOST": "192.0.2.1"}, 2, "settings: RETOUCH_HOST 192.0.2.1: this machine has no"),
+        ({"RETOUCH_PROFILE": " no\r"}, 1, "weights: no profile 'no'; there are: bria, lite, open"),
+    ):
+        done = subprocess.run(
+            ["dash", "scripts/serve"],
+            cwd=checkout,
+            env={**os.environ, "RETOUCH_PORT": "0", **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == status
+        assert done.stderr.startswith(text)
+        assert done.stderr.count("\n") == 1
+        assert not (checkout / "installed").exists()
