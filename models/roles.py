@@ -229,8 +229,8 @@ class Models(Protocol):
     def use(self, role: Role[P]) -> AbstractContextManager[P]:
         """Return a context in which the model of a role can be called. It is not evicted there.
 
-        The context or the first call raises ModelUnavailableError if there is no such model, or if
-        it cannot be loaded. Calls raise the errors in `models.errors`.
+        The context or the first call raises RoleNotInProfileError if there is no such model, and
+        ModelUnavailableError if it cannot be loaded. Calls raise the errors in `models.errors`.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Segment a picture into masks: the panoptic map, and the zip of masks that callers download."""
 
 from io import BytesIO
+from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import cv2
@@ -11,8 +12,11 @@ from imaging.files.png_writer import encode_grey_png
 from imaging.inpaint.nearest import fill_from_nearest
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Mask, Picture
-from models.roles import SEGMENTATION, Models
+from models.roles import MATTING, SEGMENTATION, Models, Role
 from pipelines.common.subject import subject_alpha
+
+PANOPTIC_ROLES: tuple[Role[Any], ...] = (MATTING, SEGMENTATION)
+"""The roles that a panoptic map needs. A picture with transparent pixels would need no matting."""
 
 _THRESHOLD = 127
 _MIN_SHARE = 0.001  # of the picture's area: a smaller part is too small to be selected

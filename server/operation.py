@@ -1,7 +1,7 @@
 """The parts of every editing route: its fields, its pictures, its work and its answer."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.files.header import Probe
 from imaging.picture import Labels, Picture
-from models.roles import Models
+from models.roles import Models, Role
 from server.errors import Refusals
 from server.http.uploads import Encoded, Intake, PictureRule
 
@@ -156,7 +156,8 @@ class Operation(Generic[B]):
     gather: returns pictures that the rules do not cover, by name. check: raises ApiError for problems
     that fields and picture headers show together. prepare: raises ApiError for problems that only the
     decoded pictures show; returns the body, with the values filled in that depend on the pictures. All
-    three run before any work.
+    three run before any work. roles: returns the models that `perform` needs for these pictures; without
+    one of them the request is refused before any work.
 
     perform: the pipeline. refusals: maps the errors that only this operation raises, in all of the
     functions above and in jobs. further_codes: codes for the OpenAPI document that do not follow from
@@ -179,6 +180,7 @@ class Operation(Generic[B]):
     gather: Callable[[B, Intake], Awaitable[Mapping[str, Encoded]]] = gather_none
     check: Callable[[B, Mapping[str, Encoded]], None] = lambda body, pictures: None
     prepare: Callable[[B, Inputs, Models], B] = lambda body, inputs, models: body
+    roles: Callable[[B, Inputs, Models], Collection[Role[Any]]] = lambda body, inputs, models: ()
     count: Callable[[B], int] = lambda body: 1
     longest_side: Callable[[B, Probe], int] = lambda body, probe: max(probe.width, probe.height)
     changes: Callable[[B], Sequence[str]] = lambda body: ()

@@ -15,6 +15,7 @@ from models.device import DeviceConfig
 from models.errors import (
     ModelOutOfMemoryError,
     ModelUnavailableError,
+    RoleNotInProfileError,
     UnpinnedCodeError,
     WeightsUnavailableError,
 )
@@ -174,10 +175,13 @@ class Pool:
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
-        """Yield the model of a role, and keep it loaded until the end; raises ModelUnavailableError."""
+        """Yield the model of a role, and keep it loaded until the end.
+
+        Raises ModelUnavailableError; RoleNotInProfileError if the profile has none.
+        """
         slot = self._slots.get(role)
         if slot is None:
-            raise ModelUnavailableError(f"this profile has no model for {role}")
+            raise RoleNotInProfileError(role.name)
         model = self._acquire(slot)
         try:
             yield model

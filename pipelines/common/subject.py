@@ -1,15 +1,22 @@
 """Find the subject of a picture."""
 
+from typing import Any
+
 import numpy as np
 
 from imaging.compositing import flatten
 from imaging.picture import Alpha8, Picture
-from models.roles import MATTING, Models
+from models.roles import MATTING, Models, Role
 
 
 def has_transparency(picture: Picture) -> bool:
     """Whether the picture has an alpha channel with at least one pixel that is not opaque."""
     return picture.alpha is not None and bool(picture.alpha.min() < 255)
+
+
+def subject_roles(picture: Picture, force_rmbg: bool = False) -> tuple[Role[Any], ...]:
+    """Return the roles that `subject_alpha` needs for a picture."""
+    return () if has_transparency(picture) and not force_rmbg else (MATTING,)
 
 
 def subject_alpha(picture: Picture, models: Models, force_rmbg: bool = False) -> Alpha8:

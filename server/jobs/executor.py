@@ -18,7 +18,7 @@ from imaging.files.encode import MAX_SIDE, encode
 from imaging.files.header import EXTENSIONS, Format
 from imaging.picture import Picture
 from models.errors import RoleNotInProfileError
-from models.roles import Models
+from models.roles import MODERATION, Models, require
 from pipelines.common.moderation import is_blocked
 from server.errors import BadRequestError, BlockedError, Refusals, UnavailableError, map_errors
 from server.http.uploads import Encoded
@@ -158,9 +158,18 @@ class JobExecutor:
 
     def _prepare_inputs(self, job: Job) -> tuple[Inputs, EditBody]:
         inputs = self._inputs(job)
+        self._refuse_missing_roles(job, inputs)
         if job.body.content_moderation:
             self._refuse_blocked_inputs(job, inputs)
         return inputs, job.operation.prepare(job.body, inputs, self._models)
+
+    def _refuse_missing_roles(self, job: Job, inputs: Inputs) -> None:
+        """Raise RoleNotInProfileError if the profile lacks a role that the job needs."""
+        needed = [*job.operation.roles(job.body, inputs, self._models)]
+        if job.body.content_moderation:
+            needed.append(MODERATION)
+        for role in needed:
+            require(self._models, role)
 
     def _refuse_blocked_inputs(self, job: Job, inputs: Inputs) -> None:
         masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in inputs.masks.items()}

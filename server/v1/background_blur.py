@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from pipelines.background_blur import background_blur
+from pipelines.common.subject import subject_roles
 from server.http.uploads import IMAGE
 from server.operation import EditBody, Operation, Preserve
 
@@ -22,6 +23,7 @@ OPERATION = Operation(
     body=BackgroundBlurBody,
     pictures=(IMAGE,),
     preserves=Preserve.FORMAT,
+    roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=lambda body, inputs, models: [
         background_blur(inputs.image, models, body.scale, body.force_rmbg)
     ],

@@ -1,5 +1,6 @@
 """POST /v1/background/remove: cut out the subject."""
 
+from models.roles import MATTING
 from pipelines.background_remove import background_remove
 from server.http.uploads import PHOTO
 from server.operation import EditBody, Operation, Preserve
@@ -10,5 +11,6 @@ OPERATION = Operation(
     body=EditBody,
     pictures=(PHOTO,),
     preserves=Preserve.ALPHA,
+    roles=lambda body, inputs, models: (MATTING,),
     perform=lambda body, inputs, models: [background_remove(inputs.image, models)],
 )

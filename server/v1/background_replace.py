@@ -8,6 +8,7 @@ from imaging.picture import Picture
 from models.roles import SCENE_GENERATION, Models, require
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.common.colours import find_colour
+from pipelines.common.subject import subject_roles
 from server.errors import BadRequestError
 from server.http.uploads import IMAGE, REFERENCE, Encoded
 from server.operation import (
@@ -117,6 +118,7 @@ OPERATION = Operation(
     preserves=Preserve.PIXELS,
     check=check,
     prepare=prepare,
+    roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=perform,
     count=lambda body: body.num_results,
     response=BackgroundReplaceAnswer,

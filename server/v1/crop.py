@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from pipelines.common.subject import subject_roles
 from pipelines.crop import crop
 from pipelines.errors import CropTooLargeError, NoForegroundError
 from server.errors import CannotWorkError, TooLargeError
@@ -37,6 +38,7 @@ OPERATION = Operation(
     body=CropBody,
     pictures=(IMAGE,),
     preserves=Preserve.ALPHA,
+    roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=lambda body, inputs, models: [
         crop(inputs.image, models, body.padding, body.force_rmbg)
     ],

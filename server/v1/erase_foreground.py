@@ -1,5 +1,6 @@
 """POST /v1/erase_foreground: remove the subject and fill the area behind it."""
 
+from models.roles import INPAINTING, MATTING, SEGMENTATION
 from pipelines.erase_foreground import erase_foreground
 from server.http.uploads import IMAGE
 from server.operation import EditBody, Operation, Preserve
@@ -10,5 +11,6 @@ OPERATION = Operation(
     body=EditBody,
     pictures=(IMAGE,),
     preserves=Preserve.PIXELS,
+    roles=lambda body, inputs, models: (MATTING, SEGMENTATION, INPAINTING),
     perform=lambda body, inputs, models: [erase_foreground(inputs.image, models)],
 )

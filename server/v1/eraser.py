@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from imaging.masks import check_ratio
+from models.roles import INPAINTING
 from pipelines.eraser import eraser
 from server.http.uploads import IMAGE, MASK, Encoded
 from server.operation import EditBody, Operation, Preserve
@@ -31,6 +32,7 @@ OPERATION = Operation(
     body=EraserBody,
     pictures=(IMAGE, MASK),
     preserves=Preserve.PIXELS,
+    roles=lambda body, inputs, models: (INPAINTING,),
     perform=lambda body, inputs, models: [
         eraser(inputs.image, inputs.masks["mask"], models, body.mask_type)
     ],

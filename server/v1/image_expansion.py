@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
-from models.roles import CAPTIONING, Models
+from models.roles import (
+    CAPTIONING,
+    INPAINTING,
+    MATTING,
+    OUTPAINTING,
+    SEGMENTATION,
+    Models,
+    Role,
+)
 from pipelines.errors import OutsideCanvasError
 from pipelines.image_expansion import image_expansion, placement
 from server.errors import BadRequestError
@@ -122,6 +130,13 @@ def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageEx
         return body.model_copy(update={"prompt": captioning.caption(inputs.image.rgb)})
 
 
+def roles(_: ImageExpansionBody, __: Inputs, models: Models) -> tuple[Role[Any], ...]:
+    """Return the models that the margin needs; without an outpainting model it is copied texture."""
+    if models.offers(OUTPAINTING):
+        return (OUTPAINTING,)
+    return MATTING, SEGMENTATION, INPAINTING
+
+
 def respond(body: ImageExpansionBody, delivered: Delivered) -> ImageExpansionAnswer:
     """Return the answer with the link, the seed and the prompt."""
     return ImageExpansionAnswer(
@@ -149,6 +164,7 @@ OPERATION = Operation(
     ],
     check=check,
     prepare=prepare,
+    roles=roles,
     longest_side=lambda body, probe: max(body.canvas_size),
     response=ImageExpansionAnswer,
     respond=respond,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
+from models.roles import SUPER_RESOLUTION
 from pipelines.image_increase_resolution import image_increase_resolution
 from server.errors import SideTooSmallError, TooLargeError
 from server.http.uploads import PHOTO, Encoded
@@ -52,6 +53,7 @@ OPERATION = Operation(
     pictures=(PHOTO,),
     in_query=("desired_increase",),
     preserves=Preserve.FORMAT,
+    roles=lambda body, inputs, models: (SUPER_RESOLUTION,),
     perform=lambda body, inputs, models: [
         image_increase_resolution(inputs.image, models, body.desired_increase)
     ],

@@ -1,10 +1,14 @@
 """POST /v1/{visual_id}/image_to_psd: split a visual into the layers of a PSD file."""
 
+from typing import Any
+
 from pydantic import BaseModel, Field
 
-from models.roles import Models
+from models.roles import INPAINTING, Models, Role
+from pipelines.common.subject import subject_roles
 from pipelines.errors import CanvasTooLongError
 from pipelines.image_to_psd import image_to_psd
+from pipelines.objects_mask_generator import PANOPTIC_ROLES
 from server.errors import TooLargeError
 from server.operation import Delivered, Inputs, Operation, Preserve, VisualBody
 
@@ -13,6 +17,13 @@ class PsdRes(BaseModel):
     """The link of the PSD file."""
 
     image_res: str = Field(description="Address of the PSD file; it expires.")
+
+
+def roles(body: VisualBody, inputs: Inputs, _: Models) -> tuple[Role[Any], ...]:
+    """Return the models that the layers need; a picture with transparent pixels is its own subject."""
+    if subject_roles(inputs.image):
+        return (*PANOPTIC_ROLES, INPAINTING)
+    return PANOPTIC_ROLES if body.sid is None else ()
 
 
 def perform(body: VisualBody, inputs: Inputs, models: Models) -> list[bytes]:
@@ -32,6 +43,7 @@ OPERATION = Operation(
     body=VisualBody,
     in_query=("sid",),
     preserves=Preserve.PIXELS,
+    roles=roles,
     perform=perform,
     extension="psd",
     response=PsdRes,

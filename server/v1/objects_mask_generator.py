@@ -3,7 +3,7 @@
 from pydantic import BaseModel, Field
 
 from models.roles import Models
-from pipelines.objects_mask_generator import masks_zip
+from pipelines.objects_mask_generator import PANOPTIC_ROLES, masks_zip
 from server.http.uploads import IMAGE
 from server.operation import Delivered, EditBody, Inputs, Operation, Preserve
 
@@ -31,6 +31,7 @@ OPERATION = Operation(
     pictures=(IMAGE,),
     registers=True,
     preserves=Preserve.PIXELS,
+    roles=lambda body, inputs, models: PANOPTIC_ROLES,
     perform=perform,
     extension="zip",
     result_name=lambda visual_id: visual_id,
@@ -43,6 +44,7 @@ OF_VISUAL = Operation(
     summary="Get the masks of a visual",
     body=EditBody,
     preserves=Preserve.PIXELS,
+    roles=lambda body, inputs, models: PANOPTIC_ROLES,
     perform=perform,
     extension="zip",
     result_name=lambda visual_id: visual_id,

@@ -1,15 +1,16 @@
 """POST /v1/{visual_id}/objects/remove: remove objects, selected by mask_id or by a drawn mask."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imaging.masks import check_ratio
 from imaging.picture import Picture
-from models.roles import Models
+from models.roles import INPAINTING, Models, Role
 from pipelines.common.resolution import fit_resolution
 from pipelines.errors import NoSuchMaskError
+from pipelines.objects_mask_generator import PANOPTIC_ROLES
 from pipelines.objects_remove import objects_remove
 from server.errors import BadRequestError, CannotWorkError, FetchRefusedError
 from server.http.fields import FormList
@@ -86,6 +87,12 @@ def check(_: ObjectsRemoveBody, pictures: Mapping[str, Encoded]) -> None:
             check_ratio((mask.width, mask.height), (image.width, image.height))
 
 
+def roles(body: ObjectsRemoveBody, _: Inputs, __: Models) -> tuple[Role[Any], ...]:
+    """Return the models that the removal needs; generated masks need those of the panoptic map."""
+    generated = any(change.mask_id is not None for change in body.removals())
+    return (*PANOPTIC_ROLES, INPAINTING) if generated else (INPAINTING,)
+
+
 def perform(body: ObjectsRemoveBody, inputs: Inputs, models: Models) -> list[Picture]:
     """Return the picture without the objects, all removed in one fill."""
     ids = [change.mask_id for change in body.removals() if change.mask_id is not None]
@@ -102,6 +109,7 @@ OPERATION = Operation(
     preserves=Preserve.PIXELS,
     gather=gather,
     check=check,
+    roles=roles,
     perform=perform,
     response=ImageRes,
     respond=image_res,

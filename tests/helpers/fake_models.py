@@ -10,7 +10,7 @@ import numpy as np
 
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
 from imaging.resize import SizeRule
-from models.errors import ModelUnavailableError, NothingToCopyError
+from models.errors import NothingToCopyError, RoleNotInProfileError
 from models.roles import (
     FACE_ANALYSIS,
     INPAINTING,
@@ -115,7 +115,7 @@ class FakeModels:
     def use(self, role: Role[P]) -> Iterator[P]:
         """Yield a model; given models and moderation are not counted."""
         if role not in self.given and role not in self.fakes:
-            raise ModelUnavailableError("there is no fake for this role")
+            raise RoleNotInProfileError(role.name)
         self.before(role)
         if role in self.given:
             yield self.given[role]

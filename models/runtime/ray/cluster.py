@@ -32,6 +32,7 @@ from models.errors import (
     EngineBusyError,
     EngineUnavailableError,
     ModelUnavailableError,
+    RoleNotInProfileError,
 )
 from models.roles import P, Role
 from models.runtime.calls import Call, ModelProxy
@@ -163,7 +164,7 @@ class ClusterEngine:
 
     def _handle(self, role: Role[Any]) -> DeploymentHandle[Any]:
         if role not in self._profile:
-            raise ModelUnavailableError(f"this profile has no model for {role}")
+            raise RoleNotInProfileError(role.name)
         if role not in self._handles:
             raise EngineUnavailableError("the engine has not started yet")
         return self._handles[role]
