@@ -27,7 +27,8 @@ class Card:
     needs the extra `gpu`. remote_code: whether the first folder contains the network's code. That
     code runs here, so the folder must be pinned to a commit. max_batch: largest batch of calls
     (`models.runtime.scheduler`); 1 if batches are no faster. exclusive: whether it takes only one
-    call at a time, because of its memory or state. Torch models always do.
+    call at a time, because of its memory or state. Torch models always do. own: whether a user's
+    profile file describes it, so that it is loaded and run once before the server starts.
     """
 
     role: Role[Any]
@@ -43,6 +44,7 @@ class Card:
     remote_code: bool = False
     max_batch: int = 1
     exclusive: bool = False
+    own: bool = False
     options: tuple[tuple[str, Any], ...] = ()
 
     @property

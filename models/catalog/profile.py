@@ -14,8 +14,9 @@ change some rows:
     revision = "<commit>"
 
 `[cards.NAME]` changes the source of a card's weights: its first folder, or its files if it has no
-folder. `[repos."org/name"]` changes a repository for every card that uses it. `path` is relative to
-the file. `[replicas.ROLE]` sets how a cluster runs a role (`models.runtime.ray.plan`).
+folder. With a role in it, it makes a new card (`models.catalog.own_card`). `[repos."org/name"]`
+changes a repository for every card that uses it. `path` is relative to the file. `[replicas.ROLE]`
+sets how a cluster runs a role (`models.runtime.ray.plan`).
 """
 
 import tomllib
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from models.catalog.card import Card, Profile, by_name
+from models.catalog.own_card import own_card
 from models.catalog.registry import CARDS
 from models.catalog.source import Folder, HubFolder, LocalFolder, MadeFolder
 from models.errors import UnknownProfileError
@@ -109,13 +111,29 @@ def _load_file(path: Path, cards: dict[str, Card], folder: Path) -> Profile:
         rows = {**_read_builtin(str(base), folder), **rows}
     rows.pop("replicas", None)
     cards = dict(cards)
+    for name, table in _own_tables(path, changes["cards"]).items():
+        if name in cards:
+            raise UnknownProfileError(f"profile {path}: [cards.{name}]: the name is taken")
+        cards[name] = own_card(path, name, table)
+        changes["cards"].pop(name)
     for name, change in _tables(path, "cards", changes["cards"]):
         if name not in cards:
-            raise UnknownProfileError(f"profile {path}: no such card: {name}")
+            raise UnknownProfileError(
+                f"profile {path}: no such card: {name}; a card of your own needs a role"
+            )
         cards[name] = _change_card(path, cards[name], change)
     for repo, change in _tables(path, "repos", changes["repos"]):
         _change_repo(path, cards, repo, change)
     return _choose_cards(str(path), rows, cards)
+
+
+def _own_tables(path: Path, tables: Any) -> dict[str, Mapping[str, Any]]:
+    """Return the tables that describe new cards: those with a role."""
+    if not isinstance(tables, dict):
+        raise UnknownProfileError(f"profile {path}: cards is not a table")
+    return {
+        name: table for name, table in tables.items() if isinstance(table, dict) and "role" in table
+    }
 
 
 def _tables(path: Path, kind: str, tables: Any) -> list[tuple[str, Mapping[str, str]]]:

@@ -94,7 +94,8 @@ class Pool:
         or the path of its file. threads: CPU threads for one call of a model. models_dir: local
         copies of weights, used before all others. roles: the roles of the profile that are needed.
         The other arguments are those of `models.runtime.device_policy.DevicePolicy`. If the profile
-        has torch models, one card without weights does not stop the others. Raises
+        has torch models, one card without weights does not stop the others. A model of the user's
+        own (`Card.own`) is loaded and run once. Raises
         UnknownProfileError, WeightsUnavailableError and UnknownDeviceError.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
@@ -102,12 +103,14 @@ class Pool:
         torch = any(card.torch for card in profile.values())
         policy = DevicePolicy.choose(torch, threads, device, dtype, offload, memory_mb, preload)
         failures = download.fetch_profile(profile, cache)
-        if failures and (not torch or len(failures) == len(profile)):
+        own = {card.name for card in profile.values() if card.own}
+        if failures and (not torch or len(failures) == len(profile) or own & failures.keys()):
             raise WeightsUnavailableError("\n".join(failures.values()))
         pool = cls(profile, cache, policy=policy)
         pool._download_failures = failures
         for card, text in failures.items():
             log.error("%s: %s", card, text)
+        pool._check_own_models()
         return pool
 
     @property
@@ -154,6 +157,23 @@ class Pool:
         if failures:
             text = "; ".join(str(error) or type(error).__name__ for error in failures)
             raise ModelUnavailableError(text) from ExceptionGroup("warm-up", failures)
+
+    def _check_own_models(self) -> None:
+        """Load and run each model that the user's profile describes; raises WeightsUnavailableError.
+
+        Nobody has run these files here before: a mistake in the profile should stop the start, not
+        the first request.
+        """
+        for role, slot in self._slots.items():
+            if not slot.card.own:
+                continue
+            try:
+                self._warm_up(role)
+            except ModelUnavailableError as error:
+                raise WeightsUnavailableError(str(error)) from error
+            except Exception as error:
+                # A network that fails on a picture raises the errors of its runtime.
+                raise WeightsUnavailableError(f"{role} ({slot.card.name}): {error}") from error
 
     def _warm_up(self, role: Role[Any]) -> None:
         with self.use(role) as model:

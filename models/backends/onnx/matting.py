@@ -5,13 +5,13 @@ Not tested with the published files.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
 
 from imaging.picture import Matte, Rgb
-from models.backends.matting_input import Float, MattingInput, to_full_size
+from models.backends.matting_input import Float, MattingInput, Triple, to_full_size
 from models.backends.weight_files import only_file
 from models.device import DeviceConfig
 
@@ -33,40 +33,54 @@ class OnnxMatting:
         *,
         logits: bool = True,
         input_format: MattingInput | None = None,
+        output: str | None = None,
     ) -> None:
-        """Load `file`: a network with one input 1 x 3 x S x S and a matte 1 x 1 x S x S as first output.
+        """Load `file`: a network with one input 1 x 3 x S x S and a matte 1 x 1 x S x S as output.
 
         logits: whether the network returns the matte before the sigmoid, as BiRefNet's exports do;
         those of RMBG-2.0 return it after. input_format: a side that is fixed in the file overrides
-        it. The dtype is that of the file. Raises ValueError that names the file.
+        it. output: name of the matte among several outputs; None: the first. The dtype is that of
+        the file. Raises ValueError that names the file.
         """
         device_config = device_config or DeviceConfig()
         try:
             self._session = _session(file, device_config)
         except Exception as error:  # onnxruntime has a dozen exceptions without a common base class
             raise ValueError(f"{file} cannot be loaded: {error}") from error
-        entry = self._session.get_inputs()[0]
-        channels = entry.shape[1] if len(entry.shape) == 4 else 0
-        if entry.type not in _DTYPES or (channels != 3 and not isinstance(channels, str)):
-            raise ValueError(f"{file} takes {entry.type} {entry.shape}, which is no picture")
+        entry = _picture_input(file, self._session)
         self._dtype = _DTYPES[entry.type]
         self._name = entry.name
         default = input_format or MattingInput()
-        side = entry.shape[2] if isinstance(entry.shape[2], int) else default.side
+        side = next((side for side in entry.shape[2:] if isinstance(side, int)), default.side)
         self._input = MattingInput(side, default.mean, default.std)
-        self._output = self._session.get_outputs()[0].name
+        self._output = _output_name(file, self._session, output)
         self._logits = logits
         self._file = file
 
     @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, logits: bool = True) -> Self:
+    def load(
+        cls,
+        paths: Sequence[Path],
+        device_config: DeviceConfig,
+        logits: bool = True,
+        side: int | None = None,
+        mean: Triple = MattingInput.mean,
+        std: Triple = MattingInput.std,
+        output: str | None = None,
+    ) -> Self:
         """Load the model of a card.
 
-        paths: one ONNX file, or its folder. logits: as in the constructor.
+        paths: one ONNX file, or its folder. side, mean, std: of the input (`MattingInput`); without
+        a side, that of the file, else the default. logits, output: as in the constructor. Raises
+        ValueError that names the file, also if the file has another side.
         """
         inner = paths[0] / "onnx"  # the subfolder in repositories in hub layout
         file = only_file(inner if inner.is_dir() else paths[0])
-        return cls(file, device_config, logits=logits)
+        given = MattingInput(side or MattingInput.side, mean, std)
+        model = cls(file, device_config, logits=logits, input_format=given, output=output)
+        if side is not None and model._input.side != side:
+            raise ValueError(f"{file} takes pictures of {model._input.side} pixels, not {side}")
+        return model
 
     def matte(self, rgb: Rgb) -> Matte:
         """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
@@ -76,12 +90,49 @@ class OnnxMatting:
         """Run the network. Return the matte of the square picture: side x side, 0..1."""
         tensor = self._input.tensor(rgb).astype(self._dtype)
         (output,) = self._session.run([self._output], {self._name: tensor})
-        if output.shape != (1, 1, *tensor.shape[2:]):
+        # Some networks leave out the first axis, or the first two.
+        if output.shape not in (
+            (1, 1, *tensor.shape[2:]),
+            (1, *tensor.shape[2:]),
+            tensor.shape[2:],
+        ):
             raise ValueError(f"{self._file} returns the shape {output.shape}, which is no matte")
-        matte = np.asarray(output[0, 0], np.float32)
+        matte = np.asarray(output.reshape(tensor.shape[2:]), np.float32)
         if self._logits:
             matte = 1 / (1 + np.exp(-matte.clip(-50, 50)))
         return np.asarray(matte.clip(0, 1), np.float32)
+
+
+def _picture_input(file: Path, session: ort.InferenceSession) -> Any:
+    """Return the description of the only input; raises ValueError if it is not a square picture.
+
+    A side that is not a number takes any picture.
+    """
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise ValueError(f"{file} takes {len(inputs)} inputs; a matting network takes one picture")
+    (entry,) = inputs
+    fixed = [side if isinstance(side, int) else None for side in entry.shape]
+    if (
+        entry.type not in _DTYPES
+        or len(fixed) != 4
+        or fixed[0] not in (1, None)
+        or fixed[1] not in (3, None)
+        or (None not in fixed[2:] and fixed[2] != fixed[3])
+    ):
+        raise ValueError(
+            f"{file} takes {entry.type} {entry.shape}, which is no picture: it must take float"
+            " numbers in the shape 1 x 3 x side x side"
+        )
+    return entry
+
+
+def _output_name(file: Path, session: ort.InferenceSession, name: str | None) -> str:
+    """Return the name of the output that is the matte; raises ValueError if there is none of that name."""
+    names: list[str] = [output.name for output in session.get_outputs()]
+    if name is not None and name not in names:
+        raise ValueError(f"{file} has no output {name!r}; there are: {', '.join(names)}")
+    return names[0] if name is None else name
 
 
 def _session(file: Path, device_config: DeviceConfig) -> ort.InferenceSession:
