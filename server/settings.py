@@ -1,7 +1,6 @@
 """The settings of the server, read once from the environment (prefix `RETOUCH_`)."""
 
 import ipaddress
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from models.processors import usable_processors
 from models.settings import DEFAULT_WAITING, EnvironmentSettings, ModelSettings, WaitingLimit
 from storage.database import database_url, is_postgresql
 from storage.s3 import Bucket
@@ -76,8 +76,9 @@ class Settings(ModelSettings, ListenerSettings):
     """Timeout for fetching one picture from an address, in seconds, redirects included."""
     body_timeout_s: float = Field(60, gt=0, le=3600)
     """Timeout for receiving one request body, in seconds."""
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
-    """Requests that run in parallel, each on one thread; by default the number of cores."""
+    workers: int = Field(default_factory=usable_processors, ge=1, le=1024)
+    """Requests that run in parallel, each on one thread; by default the number of processors that this
+    process may use: by its affinity and by the CPU quota of its container, rounded up."""
     max_waiting: WaitingLimit = DEFAULT_WAITING
     """Limit of requests that run or wait; four times as many jobs of sync=false may be unfinished. Beyond
     the limit callers get 429."""

@@ -54,6 +54,8 @@ class DevicePolicy:
             chosen: str = devices.resolve(device)
         except ValueError as error:
             raise UnknownDeviceError(str(error)) from error
+        if chosen == "cpu":
+            devices.bound_threads(threads)
         if memory_mb is None:
             memory_mb = int(_SHARE * devices.free_mb("cpu" if offload else chosen))
         return cls(chosen, dtype, threads, offload, memory_mb, preload, torch=True)

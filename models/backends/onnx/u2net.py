@@ -1,6 +1,5 @@
 """The matting model of profile `lite`: U2-Net-p on the CPU, with matte refinement at full size."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -16,6 +15,7 @@ from imaging.resize import shrink
 from models.backends.onnx.rewritten_cache import rewritten_network
 from models.backends.onnx.sessions import Sessions
 from models.device import DeviceConfig
+from models.processors import usable_processors
 
 Float = NDArray[np.float32]
 Box = tuple[slice, slice]
@@ -65,7 +65,7 @@ class U2Net:
         # A session keeps about 260 MB.
         self._sessions = Sessions(
             lambda: ort.InferenceSession(network, options, providers=["CPUExecutionProvider"]),
-            limit=max(1, (os.cpu_count() or 1) // threads),
+            limit=max(1, usable_processors() // threads),
         )
 
     @classmethod

@@ -20,6 +20,14 @@ def resolve(device: str) -> str:
     return device
 
 
+def bound_threads(threads: int) -> None:
+    """Set how many CPU threads an operation of torch uses.
+
+    By default torch counts the machine's cores, whatever the quota of the container is.
+    """
+    torch.set_num_threads(threads)
+
+
 def free_mb(device: str) -> int:
     """Return the free memory of a device in MiB; for the CPU, of main memory."""
     if device.startswith("cuda"):
