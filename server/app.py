@@ -90,7 +90,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.include_router(results.router)
     app.include_router(health.router)
     errors.install(app)
-    openapi.install(app, OPERATIONS)
+    openapi.install(app, OPERATIONS, settings.address)
     _add_middleware(app, settings)
     return app
 

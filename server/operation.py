@@ -30,10 +30,17 @@ class EditBody(BaseModel):
     )
 
 
+EXAMPLE_LINK = "http://127.0.0.1:8000/results/me/7d0c.png?expires=1795700000&signature=3k9f"
+"""The form of a link, for the OpenAPI document."""
+
+
 class ResultUrl(BaseModel):
     """The answer of every route with one picture as its result."""
 
-    result_url: str = Field(description="Address of the result; it expires.")
+    result_url: str = Field(
+        description="Address of the result; it expires.",
+        examples=[EXAMPLE_LINK],
+    )
 
 
 B = TypeVar("B", bound=EditBody)
@@ -79,8 +86,13 @@ class VisualBody(EditBody):
 class ImageRes(BaseModel):
     """The answer of the routes that edit a visual."""
 
-    image_res: str = Field(description="Address of the result; it expires.")
-    sid: str = Field(description="With this name, further edits start from the result.")
+    image_res: str = Field(
+        description="Address of the result; it expires.", examples=[EXAMPLE_LINK]
+    )
+    sid: str = Field(
+        description="With this name, further edits start from the result.",
+        examples=["0b1f6c1e-4c0e-4b57-9d55-0d6b2a6d6f3a.JPEG"],
+    )
 
 
 @dataclass(frozen=True)

@@ -164,6 +164,14 @@ class Settings(ModelSettings, ListenerSettings):
         return self
 
     @property
+    def address(self) -> str:
+        """Where callers reach the server; `/` if only they know."""
+        if self.public_url:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}" if self.port and is_loopback(self.host) else "/"
+
+    @property
     def store_address(self) -> Path | Bucket:
         """The folder or the bucket in which results and pictures are stored."""
         if self.store is None:

@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # `scripts/test --fast` leaves out: these folders, whose tests start servers, clusters or browsers or call every
 # route; tests that need the real models, a database or a store; and tests with the marker `slow`.
-_SLOW_FOLDERS = frozenset({"browser", "cluster", "contract", "deploy", "golden", "process"})
+_SLOW_FOLDERS = frozenset(
+    {"browser", "clients", "cluster", "contract", "deploy", "golden", "process"}
+)
 _SLOW_FIXTURES = frozenset({"lite", "postgres", "seaweed"})
 
 

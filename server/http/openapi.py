@@ -1,7 +1,7 @@
-"""Completes the OpenAPI document with what FastAPI does not know: body types, the token, error codes."""
+"""Completes the OpenAPI document with what FastAPI does not know: bodies, the token, error codes, servers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -19,9 +19,8 @@ from server.errors import (
     error_body,
     status_word,
 )
+from server.http.openapi_bodies import Schema, name_bodies, picture_body, reference
 from server.http.uploads import PictureRule
-
-Schema = dict[str, Any]
 
 
 class Described(Protocol):
@@ -68,6 +67,7 @@ class Described(Protocol):
         ...
 
 
+EXAMPLE_VISUAL_ID = "0a1b2c3d4e5f6071"
 _TOKEN = {
     "type": "apiKey",
     "in": "header",
@@ -94,49 +94,19 @@ def refused_with(*codes: int | str) -> Schema:
     return {_CODES: [str(code) for code in codes]}
 
 
-def install(app: FastAPI, operations: Sequence[Described]) -> None:
-    """Make `app.openapi` return the complete document, made at the first call and then cached."""
+def install(app: FastAPI, operations: Sequence[Described], address: str) -> None:
+    """Make `app.openapi` return the complete document, made at the first call and then cached.
+
+    address: the base of all paths, where callers reach the server.
+    """
     plain: Callable[[], Schema] = app.openapi
 
     def document() -> Schema:
         if app.openapi_schema is None:
-            app.openapi_schema = _complete(plain(), operations)
+            app.openapi_schema = _complete(plain(), operations) | {"servers": [{"url": address}]}
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
-
-
-def picture_body(body: type[BaseModel], pictures: Sequence[PictureRule]) -> Schema:
-    """Return the description of a body with fields and pictures, for all three content types."""
-    text = _schema(body, pictures, {"type": "string"}, " in base64")
-    file = _schema(body, pictures, {"type": "string", "format": "binary"}, "")
-    return {
-        "content": {
-            "application/json": {"schema": text},
-            "multipart/form-data": {"schema": file},
-            "application/x-www-form-urlencoded": {"schema": text},
-        },
-    }
-
-
-def _schema(
-    body: type[BaseModel], pictures: Sequence[PictureRule], file: Schema, coding: str
-) -> Schema:
-    properties: Schema = {}
-    for rule in pictures:
-        (address, *_), (name, *_) = rule.url_fields, rule.file_fields
-        formats = ", ".join(sorted(rule.formats))
-        about = f"The {rule.name.replace('_', ' ')}'s"
-        white = " White areas are edited." if rule.is_mask else ""
-        properties[address] = {
-            "type": "string",
-            "description": f"{about} address; a data: URL works too. {formats}.{white}",
-        }
-        properties[name] = file | {
-            "description": f"{about} file{coding}, if no {address} is sent. {formats}.{white}"
-        }
-    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-    return schema | {"properties": properties | schema.get("properties", {})}
 
 
 def describe(operation: Described) -> Schema:
@@ -150,6 +120,7 @@ def describe(operation: Described) -> Schema:
                 "in": "path",
                 "required": True,
                 "description": "The visual_id of a registered picture.",
+                "example": EXAMPLE_VISUAL_ID,
                 "schema": {"type": "string"},
             }
         )
@@ -193,11 +164,14 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
                 code: route["responses"][code] for code in route["responses"] if code < "3"
             }
             route["responses"] = successes | {
-                code: _reference("responses", code) for code in refusals
+                code: reference("responses", code) for code in refusals
             }
             if str(InvalidTokenError.code) in refusals:
                 route["security"] = [{"api_token": []}]
-            _name_bodies(route, schemas)
+            name_bodies(route, schemas)
+            for parameter in route.get("parameters", ()):
+                if parameter["schema"].get("default") in (None, ""):
+                    parameter["schema"].pop("default", None)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["Error"] = _error_schema()
@@ -208,24 +182,10 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     return document
 
 
-def _name_bodies(route: Schema, schemas: Schema) -> None:
-    """Move the schemas of a body to the common schemas; JSON and urlencoded share one."""
-    for kind, body in route.get("requestBody", {}).get("content", {}).items():
-        schema = body["schema"]
-        schemas |= schema.pop("$defs", {})
-        name = route["operationId"] + ("_form" if kind.startswith("multipart") else "_body")
-        schemas[name] = {key: schema[key] for key in schema if key not in ("title", "description")}
-        body["schema"] = _reference("schemas", name)
-
-
-def _reference(kind: str, name: str) -> Schema:
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
 def _response(code: str) -> Schema:
     response: Schema = {
         "description": _description(code),
-        "content": {"application/json": {"schema": _reference("schemas", "Error")}},
+        "content": {"application/json": {"schema": reference("schemas", "Error")}},
     }
     if code == str(BusyError.code):
         response["headers"] = {

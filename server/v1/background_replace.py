@@ -12,6 +12,7 @@ from pipelines.common.subject import subject_roles
 from server.errors import BadRequestError
 from server.http.uploads import IMAGE, REFERENCE, Encoded
 from server.operation import (
+    EXAMPLE_LINK,
     MAX_SEED,
     MIN_SEED,
     Delivered,
@@ -33,7 +34,9 @@ class BackgroundReplaceBody(EditBody):
 
     sync: bool = Field(False, description="Wait for the results; false answers with links at once.")
     fast: bool = Field(True, description="Faster, with slightly lower quality.")
-    bg_prompt: str = Field("", max_length=10_000, description="The new scene, or a colour.")
+    bg_prompt: str = Field(
+        "", max_length=10_000, description="The new scene, or a colour.", examples=["#c8d8e8"]
+    )
     refine_prompt: bool = Field(True, description="Refine the prompt with a language model.")
     enhance_ref_image: bool = Field(
         True, description="Crop the reference picture and adjust its contrast."
@@ -59,7 +62,7 @@ class BackgroundReplaceBody(EditBody):
 class BackgroundReplaceAnswer(BaseModel):
     """The link, the seed and the file name of each result."""
 
-    result: list[tuple[str, str, str]]
+    result: list[tuple[str, str, str]] = Field(examples=[[[EXAMPLE_LINK, "12345", "7d0c.png"]]])
 
 
 def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:

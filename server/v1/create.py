@@ -49,7 +49,10 @@ class CreateBody(VisualBody):
     """The fields of create."""
 
     changes: Annotated[tuple[PersonChange, ...], FormList] = Field(
-        min_length=1, max_length=_MAX_CHANGES
+        min_length=1,
+        max_length=_MAX_CHANGES,
+        description="The people to change.",
+        examples=[[{"id": "0123456789abcdef-1", "actions": {"expression": "happy"}}]],
     )
     desired_resolution: Resolution = "original"
 

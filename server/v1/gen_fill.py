@@ -9,6 +9,7 @@ from models.roles import GENERATIVE_FILL, Models, require
 from pipelines.gen_fill import gen_fill
 from server.http.uploads import IMAGE, MASK
 from server.operation import (
+    EXAMPLE_LINK,
     MAX_SEED,
     MIN_SEED,
     Delivered,
@@ -33,7 +34,9 @@ class GenFillBody(EditBody):
     mask_type: Literal["manual", "automatic"] = Field(
         "manual", description="Whether a person or an algorithm made the mask."
     )
-    prompt: str = Field(min_length=1, max_length=10_000, description="What to generate.")
+    prompt: str = Field(
+        min_length=1, max_length=10_000, description="What to generate.", examples=["a red balloon"]
+    )
     negative_prompt: str = Field("", max_length=10_000, description="What must not be generated.")
     num_results: int = Field(4, ge=1, le=4, description="How many results are generated.")
     seed: Seed = Field(
@@ -47,8 +50,10 @@ class GenFillBody(EditBody):
 class GenFillAnswer(BaseModel):
     """The link and the seed of each result."""
 
-    urls: list[str]
-    seed: list[int | None] = Field(description="null if moderation blocked the result.")
+    urls: list[str] = Field(examples=[[EXAMPLE_LINK]])
+    seed: list[int | None] = Field(
+        description="null if moderation blocked the result.", examples=[[12345]]
+    )
 
 
 def respond(body: GenFillBody, delivered: Delivered) -> GenFillAnswer:

@@ -20,6 +20,7 @@ from pipelines.image_expansion import image_expansion, placement
 from server.errors import BadRequestError
 from server.http.uploads import IMAGE, Encoded
 from server.operation import (
+    EXAMPLE_LINK,
     MAX_RESULT_PIXELS,
     MAX_SEED,
     MIN_SEED,
@@ -64,13 +65,18 @@ Location = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_pair)]
 class ImageExpansionBody(EditBody):
     """The fields of image_expansion."""
 
-    canvas_size: Size = Field((1000, 1000), description="Width and height of the result.")
+    canvas_size: Size = Field(
+        (1000, 1000), description="Width and height of the result.", examples=[[1200, 800]]
+    )
     original_image_size: ImageSize | None = Field(
-        None, description="Width and height of the image within the canvas."
+        None,
+        description="Width and height of the image within the canvas.",
+        examples=[[600, 400]],
     )
     original_image_location: Location | None = Field(
         None,
         description="Position of the image's upper left corner; it may be outside the canvas.",
+        examples=[[300, 200]],
     )
     prompt: str = Field("", max_length=10_000, description="What to generate in the margin.")
     negative_prompt: str = Field("", max_length=10_000, description="What must not be generated.")
@@ -102,9 +108,13 @@ class ImageExpansionAnswer(BaseModel):
     code: int = 200
     description: str = "SUCCESS"
     message: str = "Finished sucessfully"
-    prompt: str = Field(description="The prompt that was used.")
-    result_url: str = Field(description="Address of the result; it expires.")
-    seed: int = Field(description="With this seed the same request gives the same result.")
+    prompt: str = Field(description="The prompt that was used.", examples=["a wooden table"])
+    result_url: str = Field(
+        description="Address of the result; it expires.", examples=[EXAMPLE_LINK]
+    )
+    seed: int = Field(
+        description="With this seed the same request gives the same result.", examples=[12345]
+    )
     status: str = "SUCCESS"
 
 

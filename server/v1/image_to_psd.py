@@ -10,13 +10,16 @@ from pipelines.errors import CanvasTooLongError
 from pipelines.image_to_psd import image_to_psd
 from pipelines.objects_mask_generator import PANOPTIC_ROLES
 from server.errors import TooLargeError
-from server.operation import Delivered, Inputs, Operation, Preserve, VisualBody
+from server.operation import EXAMPLE_LINK, Delivered, Inputs, Operation, Preserve, VisualBody
 
 
 class PsdRes(BaseModel):
     """The link of the PSD file."""
 
-    image_res: str = Field(description="Address of the PSD file; it expires.")
+    image_res: str = Field(
+        description="Address of the PSD file; it expires.",
+        examples=[EXAMPLE_LINK.replace("png", "psd")],
+    )
 
 
 def roles(body: VisualBody, inputs: Inputs, _: Models) -> tuple[Role[Any], ...]:

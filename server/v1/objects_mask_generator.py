@@ -5,13 +5,15 @@ from pydantic import BaseModel, Field
 from models.roles import Models
 from pipelines.objects_mask_generator import PANOPTIC_ROLES, masks_zip
 from server.http.uploads import IMAGE
-from server.operation import Delivered, EditBody, Inputs, Operation, Preserve
+from server.operation import EXAMPLE_LINK, Delivered, EditBody, Inputs, Operation, Preserve
 
 
 class ObjectsMasks(BaseModel):
     """The link of the zip of masks."""
 
-    objects_masks: str = Field(description="Address of the zip; it expires.")
+    objects_masks: str = Field(
+        description="Address of the zip; it expires.", examples=[EXAMPLE_LINK.replace("png", "zip")]
+    )
 
 
 def perform(_: EditBody, inputs: Inputs, __: Models) -> list[bytes]:

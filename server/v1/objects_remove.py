@@ -51,7 +51,10 @@ class ObjectsRemoveBody(VisualBody):
     """The fields of objects/remove; callers usually send all except `changes` in the query."""
 
     changes: Annotated[tuple[RemoveChange, ...], FormList] = Field(
-        min_length=1, max_length=MAX_CHANGES
+        min_length=1,
+        max_length=MAX_CHANGES,
+        description="The objects to remove.",
+        examples=[[{"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}]],
     )
     desired_resolution: Resolution = "original"
     original_quality: bool = Field(

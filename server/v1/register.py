@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 from server.dependencies import Dependencies
 from server.errors import BadRequestError, CannotWorkError
 from server.http.fields import Fields, read_fields, validate
-from server.http.openapi import UPLOAD_CODES, picture_body, refused_with
+from server.http.openapi import EXAMPLE_VISUAL_ID, UPLOAD_CODES, refused_with
+from server.http.openapi_bodies import picture_body
 from server.http.uploads import IMAGE
 
 router = APIRouter(tags=["visuals"])
@@ -32,7 +33,7 @@ class Registered(BaseModel):
 
     code: int = Field(description="200 for a new picture, 208 for one that already exists.")
     description: str
-    visual_id: str
+    visual_id: str = Field(examples=[EXAMPLE_VISUAL_ID])
 
 
 _OPENAPI = {

@@ -10,6 +10,10 @@ from openapi_spec_validator import validate
 
 from scripts.openapi import FILE, document
 from server.errors import ApiError, error_body
+from server.http.fields import validate as validate_body
+from server.operation import operation_name
+from server.settings import Settings
+from server.v1 import OPERATIONS
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +89,61 @@ def test_every_body_is_documented_in_all_three_types(openapi: dict[str, Any]) ->
                 "multipart/form-data",
                 "application/x-www-form-urlencoded",
             }, path
+
+
+def test_every_content_type_of_a_body_has_a_schema_of_its_own(openapi: dict[str, Any]) -> None:
+    names = [
+        body["schema"]["$ref"]
+        for _, operation in operations(openapi)
+        for body in operation.get("requestBody", {}).get("content", {}).values()
+    ]
+    assert len(names) == len(set(names)) > 30
+
+
+def test_no_default_is_empty(openapi: dict[str, Any]) -> None:
+    def defaults(part: Any) -> Iterator[Any]:
+        if isinstance(part, dict):
+            if "default" in part and not isinstance(part["default"], dict):
+                yield part["default"]
+            part = list(part.values())
+        for value in part if isinstance(part, list) else ():
+            yield from defaults(value)
+
+    found = list(defaults(openapi))
+    assert 4 in found
+    assert "" not in found
+    assert None not in found
+
+
+def test_no_field_of_a_body_hides_its_optionality_in_a_default(openapi: dict[str, Any]) -> None:
+    """openapi-typescript makes a field with a default of its own required."""
+    schemas = openapi["components"]["schemas"]
+    for _, operation in operations(openapi):
+        for body in operation.get("requestBody", {}).get("content", {}).values():
+            schema = schemas[body["schema"]["$ref"].rpartition("/")[2]]
+            assert [name for name, part in schema["properties"].items() if "default" in part] == []
+
+
+def test_every_body_has_an_example_that_its_schema_and_the_server_accept(
+    openapi: dict[str, Any],
+) -> None:
+    models = {operation.name: operation.body for operation in OPERATIONS}
+    for path, operation in operations(openapi):
+        if "requestBody" not in operation:
+            continue
+        body = operation["requestBody"]["content"]["application/json"]
+        schema = body["schema"] | {"components": openapi["components"]}
+        validate_instance(body["example"], schema)
+        name = operation_name(path.removeprefix("/v1"))
+        if name in models:
+            validate_body(models[name], body["example"])
+
+
+def test_the_servers_of_the_document_are_where_callers_reach_it() -> None:
+    assert document()["servers"] == [{"url": "http://127.0.0.1:8000"}]
+    tokens = {"api_tokens": "a:secret"}
+    assert Settings(host="::1", port=9000).address == "http://[::1]:9000"
+    assert Settings(host="0.0.0.0", **tokens).address == "/"
+    assert Settings(port=0).address == "/"
+    public = Settings(host="0.0.0.0", public_url="https://edit.example.com/api/", **tokens)
+    assert public.address == "https://edit.example.com/api"

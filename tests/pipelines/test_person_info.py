@@ -59,7 +59,8 @@ def test_a_person_has_the_published_keys() -> None:
 
 def test_a_profile_that_cannot_change_people_offers_nothing() -> None:
     (person,) = people(PLAIN, FakeModels({FACE_ANALYSIS: FixedFaces(FACE)}), "a")
-    assert person.actions == person.oracle == {}
+    assert person.actions == {}
+    assert person.oracle == {}
     assert person.labels == ["age_26-42", "Female"]
 
 

@@ -1,0 +1,102 @@
+"""Describes request bodies in the OpenAPI document, so that generators of clients make usable classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from server.http.uploads import PictureRule
+
+Schema = dict[str, Any]
+
+_BODY_ENDS = {
+    "application/json": "_body",
+    "multipart/form-data": "_form",
+    "application/x-www-form-urlencoded": "_urlencoded",
+}
+"""By content type: the end of the name of a body's schema."""
+
+
+def picture_body(body: type[BaseModel], pictures: Sequence[PictureRule]) -> Schema:
+    """Return the description of a body with fields and pictures, for all three content types."""
+    text = _schema(body, pictures, {"type": "string"}, " in base64")
+    file = _schema(body, pictures, {"type": "string", "format": "binary"}, "")
+    example = {rule.url_fields[0]: f"https://example.com/{rule.name}.png" for rule in pictures}
+    example |= {
+        name: field.examples[0] for name, field in body.model_fields.items() if field.examples
+    }
+    return {
+        "content": {
+            "application/json": {"schema": text, "example": example},
+            "multipart/form-data": {"schema": file},
+            "application/x-www-form-urlencoded": {"schema": text},
+        },
+    }
+
+
+def _schema(
+    body: type[BaseModel], pictures: Sequence[PictureRule], file: Schema, coding: str
+) -> Schema:
+    properties: Schema = {}
+    for rule in pictures:
+        (address, *_), (name, *_) = rule.url_fields, rule.file_fields
+        formats = ", ".join(sorted(rule.formats))
+        about = f"The {rule.name.replace('_', ' ')}'s"
+        white = " White areas are edited." if rule.is_mask else ""
+        properties[address] = {
+            "type": "string",
+            "description": f"{about} address; a data: URL works too. {formats}.{white}",
+        }
+        properties[name] = file | {
+            "description": f"{about} file{coding}, if no {address} is sent. {formats}.{white}"
+        }
+    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    return schema | {"properties": properties | schema.get("properties", {})}
+
+
+def name_bodies(route: Schema, schemas: Schema) -> None:
+    """Move the schemas of a body to the common schemas, each under a name of its own.
+
+    Two content types with one schema would be one class in a generated client, which then could not
+    tell how to send it.
+    """
+    operation = route["operationId"]
+    for kind, body in route.get("requestBody", {}).get("content", {}).items():
+        models = body["schema"].get("$defs", {}) | {operation + _BODY_ENDS[kind]: body["schema"]}
+        for name, schema in models.items():
+            kept = {
+                key: schema[key] for key in schema if key not in ("title", "description", "$defs")
+            }
+            fields = {
+                field: _share_default(operation, field, part, schemas)
+                for field, part in schema["properties"].items()
+            }
+            schemas[name] = kept | {"properties": fields}
+        body["schema"] = reference("schemas", operation + _BODY_ENDS[kind])
+
+
+def _share_default(operation: str, field: str, schema: Schema, schemas: Schema) -> Schema:
+    """Return a field's schema; one with a default becomes a reference to a common schema.
+
+    openapi-typescript makes a field required if its own schema has a default. Null, empty and nested
+    defaults are removed: they tell a caller nothing.
+    """
+    default = schema.get("default")
+    plain = {key: schema[key] for key in schema if key not in ("title", "default")}
+    if default in (None, "") or "$ref" in schema:
+        return plain
+    shared = plain | {"default": default}
+    name = _class_name(field)
+    if schemas.setdefault(name, shared) != shared:
+        name = _class_name(operation) + name
+        schemas[name] = shared
+    return reference("schemas", name)
+
+
+def _class_name(snake_case: str) -> str:
+    return "".join(word.capitalize() for word in snake_case.split("_"))
+
+
+def reference(kind: str, name: str) -> Schema:
+    """Return a reference to a part of the document. kind: `schemas` or `responses`."""
+    return {"$ref": f"#/components/{kind}/{name}"}
