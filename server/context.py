@@ -11,6 +11,7 @@ from server.dependencies import Dependencies
 from server.endpoints import Endpoints
 from server.http.admission import ConcurrencyLimit
 from server.http.auth import Tokens
+from server.http.result_links import ResultLinks
 from server.http.results import Delivery
 from server.http.uploads import Intake
 from server.jobs.durable import DurableJobs
@@ -86,7 +87,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         settings,
         Tokens(settings.api_tokens),
         ConcurrencyLimit(settings.max_waiting, settings.workers),
-        Intake(settings),
+        Intake(settings, ResultLinks(stores.results, signer)),
         visuals,
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
     )

@@ -199,7 +199,11 @@ class FetchFailedError(Exception):
 
 
 class FetchTooLargeError(Exception):
-    """The file at an address is larger than the limit."""
+    """The file at an address is larger than the limit, `max_bytes`."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(max_bytes)
+        self.max_bytes = max_bytes
 
 
 class JobInterruptedError(BaseException):

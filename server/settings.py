@@ -65,7 +65,8 @@ class Settings(ModelSettings, ListenerSettings):
     max_body_mb: int = Field(40, ge=1, le=1024)
     """Largest request body, in MiB; the default has room for two pictures in base64."""
     max_picture_mb: int = Field(12, ge=1, le=512)
-    """Largest encoded picture, sent or fetched, in MiB."""
+    """Largest encoded picture, sent or fetched, in MiB. Results of this server that come back by their
+    links, except as masks, may have MAX_BODY_MB."""
     max_pixels: int = Field(8192 * 8192, ge=1, le=2**28)
     """Largest input picture, in pixels."""
     allowed_url_networks: Annotated[tuple[Network, ...], NoDecode] = ()

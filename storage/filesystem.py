@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import SplitResult
 
 from storage.errors import ObjectMissingError, StoreUnavailableError
 from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of
@@ -112,6 +113,9 @@ class LocalObjects:
 
     def link(self, key: str, ttl_s: int) -> None:
         """See ObjectStore. The result is None: the server sends the files itself."""
+
+    def find_link(self, link: SplitResult, now: float) -> None:
+        """See ObjectStore. The result is None: this store makes no links."""
 
     @_wrap_disk_errors()
     def delete(self, key: str) -> None:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import SplitResult
 
 from storage.errors import InvalidKeyError
+from storage.links import LinkState
 
 MAX_KEY_LENGTH = 512
 MAX_SEGMENT_LENGTH = 200
@@ -94,6 +96,13 @@ class ObjectStore(Protocol):
         """Return a presigned link to the object, valid for `ttl_s` seconds; it need not exist yet.
 
         None if the store cannot be read directly; the server then sends the file at `path`.
+        """
+        ...
+
+    def find_link(self, link: SplitResult, now: float) -> tuple[str, LinkState] | None:
+        """Return the key of a link that `link` returned, and whether the link is valid or expired.
+
+        now: seconds since 1970. None for any other URL. Sends no request.
         """
         ...
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from storage.errors import ObjectMissingError, StoreUnavailableError
-from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of
+from storage.links import LinkState
+from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of, is_key
+from storage.presigned import access_key_from_environment, verify_presigned
 
 _CODE_KEY, _STATUS_KEY, _REASON_KEY = "retouch-code", "retouch-status", "retouch-reason"
 """Metadata of an object that stores a refusal; a reader gets them as headers `x-amz-meta-...`."""
@@ -91,6 +93,9 @@ class S3Objects:
     def __init__(self, bucket: Bucket, folder: str) -> None:
         """Create the clients of a folder; this sends no request."""
         self._bucket = bucket
+        self._folder = f"/{bucket.prefix}/{folder}/" if bucket.prefix else f"/{folder}/"
+        # The store below reads the same variables now, too.
+        self._access_key = access_key_from_environment()
         self._store = bucket.store(folder)
         self._public = bucket.store(folder, public=True)
 
@@ -170,6 +175,26 @@ class S3Objects:
         """See ObjectStore. The link is signed with AWS Signature Version 4 and lasts at most 7 days."""
         with _wrap_store_errors(check_key(key)):
             return obstore.sign(self._public, "GET", key, timedelta(seconds=ttl_s))
+
+    def find_link(self, link: SplitResult, now: float) -> tuple[str, LinkState] | None:
+        """See ObjectStore. It finds links of any server with the same access key, whatever their host.
+
+        The result is None if the credentials come from a role: their secret is not known here.
+        """
+        key = self._key_at(link)
+        if key is None or self._access_key is None:
+            return None
+        state = verify_presigned(link, self._access_key, now)
+        return None if state is LinkState.FORGED else (key, state)
+
+    def _key_at(self, link: SplitResult) -> str | None:
+        """Return the key of the object at an address of this folder; the bucket is in its host or path."""
+        path, name = link.path, self._bucket.name
+        if link.netloc.lower().startswith(f"{name}.") and path.startswith(self._folder):
+            key = path.removeprefix(self._folder)
+        else:
+            key = path.partition(f"/{name}{self._folder}")[2]
+        return key if is_key(key) else None
 
     def path(self, key: str) -> Path | None:
         """See ObjectStore. The result is None: there are no files."""

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import anyio.to_thread
 import httpx2 as httpx
 
 from server.errors import FetchFailedError, FetchTooLargeError
@@ -34,6 +35,14 @@ _RESOLVER_THREADS = 8
 
 Resolve = Callable[[str, int], list[str]]
 """Returns the IP addresses of a host name for a port, best first; raises OSError if there are none."""
+
+ReadResult = Callable[[str, int], bytes | None]
+"""Returns the file of a result of this server for its link, at most as many bytes, or None for any
+other URL; it blocks. Raises FetchFailedError, FetchTooLargeError, StoreUnavailableError."""
+
+
+def _no_result(_: str, __: int) -> None:
+    """Return None: this server has no results."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +70,20 @@ class PictureFetcher:
         max_redirects: int = 5,
         *,
         resolve: Resolve | None = None,
+        read_result: ReadResult = _no_result,
     ) -> None:
         """Set the limits of each fetch.
 
         allowed_networks: networks that are allowed although they are not public. max_bytes: of the
         file. timeout_s: for the whole fetch, with name resolution and redirects. resolve: replaces
-        the system's resolver.
+        the system's resolver. read_result: reads the links of this server itself, at every hop.
         """
         self._allowed_networks = tuple(allowed_networks)
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._max_redirects = max_redirects
         self._resolve = resolve or _resolve
+        self._read_result = read_result
         self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "picture-url-resolver")
         # Without keep-alive: the pool finds connections by address only. A connection that was opened
         # for one name, with that name's certificate, must not be used for another name.
@@ -85,21 +96,26 @@ class PictureFetcher:
         self._resolvers.shutdown(wait=False, cancel_futures=True)
         await self._transport.aclose()
 
-    async def fetch(self, url: str) -> bytes:
+    async def fetch(self, url: str, max_result_bytes: int | None = None) -> bytes:
         """Return the file at `url`, at least 1 byte and at most `max_bytes`.
 
-        Raises FetchFailedError and FetchTooLargeError.
+        max_result_bytes: the limit instead of `max_bytes` if the file is a result of this server.
+        Raises FetchFailedError and FetchTooLargeError, and StoreUnavailableError for a result.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._follow(_parse(url))
+                return await self._follow(_parse(url), max_result_bytes or self._max_bytes)
         except TimeoutError:
             raise FetchFailedError(
                 f"The URL did not send the complete file in {self._timeout_s:g} s."
             ) from None
 
-    async def _follow(self, url: httpx.URL) -> bytes:
+    async def _follow(self, url: httpx.URL, max_result_bytes: int) -> bytes:
         for _ in range(self._max_redirects + 1):
+            # No request is sent to a link of this server: it would lead to a private address.
+            result = await anyio.to_thread.run_sync(self._read_result, str(url), max_result_bytes)
+            if result is not None:
+                return result
             target = await self._resolve_target(url)
             async with self._get(target) as response:
                 if response.status_code not in _REDIRECTS:
@@ -161,12 +177,12 @@ class PictureFetcher:
             )
         declared = response.headers.get("Content-Length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > self._max_bytes:
-            raise FetchTooLargeError
+            raise FetchTooLargeError(self._max_bytes)
         body = bytearray()
         try:
             async for chunk in response.aiter_raw():
                 if len(body) + len(chunk) > self._max_bytes:
-                    raise FetchTooLargeError
+                    raise FetchTooLargeError(self._max_bytes)
                 body += chunk
         except httpx.TransportError:
             raise FetchFailedError(

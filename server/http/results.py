@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, Response
 
 from server.errors import JobFailedError, LinkRefusedError, NotFoundError
 from server.http.openapi import JOB_REFUSAL, refused_with
+from server.http.result_links import NO_RESULT, RESULTS_PATH
 from storage.links import LinkSigner, LinkState
 from storage.object_store import ObjectStore
 
@@ -55,7 +56,7 @@ class Delivery:
             return store_link
         base = self._public_url or str(request.base_url).rstrip("/")
         query = self._signer.sign(key, int(time.time()) + self._ttl_s)
-        return f"{base}/results/{key}?{query}"
+        return f"{base}{RESULTS_PATH}{key}?{query}"
 
     def open(self, key: str, expires: str, signature: str) -> tuple[Path, str, int]:
         """Return the file of a result, its content type, and the seconds until its link expires.
@@ -75,7 +76,7 @@ class Delivery:
         refusal = self.store.refusal(key)
         if refusal is not None:
             raise JobFailedError(refusal.text, refusal.code, refusal.status)
-        raise NotFoundError("There is no result under this link, or not yet.")
+        raise NotFoundError(NO_RESULT)
 
 
 @router.head("/results/{key:path}", include_in_schema=False)

@@ -20,6 +20,7 @@ from server.errors import (
     UnsupportedPictureError,
 )
 from server.http.image_fetch import PictureFetcher
+from server.http.result_links import ResultLinks
 from server.settings import Settings
 
 ALL_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
@@ -80,15 +81,19 @@ class Encoded:
 
 
 class Intake:
-    """Reads the pictures of requests."""
+    """Reads the pictures of requests. result_links: reads those that are results of this server."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, result_links: ResultLinks) -> None:
         self._max_bytes = settings.max_picture_mb * 2**20
+        # A result is often larger than its input: PNG for JPEG. Still no more than a body may hold.
+        self._max_result_bytes = max(self._max_bytes, settings.max_body_mb * 2**20)
         self._max_pixels = settings.max_pixels
+        self._result_links = result_links
         self._fetcher = PictureFetcher(
             settings.allowed_url_networks,
             max_bytes=self._max_bytes,
             timeout_s=settings.fetch_timeout_s,
+            read_result=result_links.read,
         )
 
     async def aclose(self) -> None:
@@ -103,44 +108,46 @@ class Intake:
         """
         for name in (*rule.url_fields, *rule.file_fields):
             if name in fields:
-                data = await self._bytes(name, fields[name], is_url=name in rule.url_fields)
+                data = await self._bytes(name, fields[name], rule)
                 return await anyio.to_thread.run_sync(self._check, name, data, rule)
         if rule.required:
             names = " or ".join((rule.url_fields[0], rule.file_fields[0]))
             raise BadRequestError(f"No {rule.name} was given: send {names}.", rule.name)
         return None
 
-    async def _bytes(self, name: str, value: Any, *, is_url: bool) -> bytes:
+    async def _bytes(self, name: str, value: Any, rule: PictureRule) -> bytes:
         if isinstance(value, list) and value:
             value = value[0]
-        if isinstance(value, bytes):
+        if isinstance(value, str):
+            text = value.strip()
+            is_url = name in rule.url_fields or _WEB_URL.match(text)
+            if is_url and not _DATA_URL.match(text):
+                return await self._fetch(name, text, rule)
+            data = await anyio.to_thread.run_sync(self._from_base64, name, text)
+        elif isinstance(value, bytes):
             data = value
-        elif not isinstance(value, str):
-            raise BadRequestError(f"{name} must be text or an uploaded file.", name)
         else:
-            data = await self._read_text(name, value.strip(), is_url)
+            raise BadRequestError(f"{name} must be text or an uploaded file.", name)
         if len(data) > self._max_bytes:
-            raise self._too_large(name)
+            raise _too_large(name, self._max_bytes)
         return data
 
-    async def _read_text(self, name: str, text: str, is_url: bool) -> bytes:
-        if not _DATA_URL.match(text) and (is_url or _WEB_URL.match(text)):
-            return await self._fetch(name, text)
-        return await anyio.to_thread.run_sync(self._from_base64, name, text)
-
-    async def _fetch(self, name: str, url: str) -> bytes:
+    async def _fetch(self, name: str, url: str, rule: PictureRule) -> bytes:
+        # A request may have many masks, so a mask gets no more than any other file.
+        max_result_bytes = self._max_bytes if rule.is_mask else self._max_result_bytes
         try:
-            return await self._fetcher.fetch(url)
+            return await self._fetcher.fetch(url, max_result_bytes)
         except FetchTooLargeError as error:
-            raise self._too_large(name) from error
+            raise _too_large(name, error.max_bytes) from error
         except FetchFailedError as error:
-            raise FetchRefusedError(f"{name} could not be fetched: {error}", name) from error
+            hint = self._result_links.hint(url)
+            raise FetchRefusedError(f"{name} could not be fetched: {error}{hint}", name) from error
 
     def _from_base64(self, name: str, text: str) -> bytes:
         prefix = _DATA_URL.match(text)
         digits = text[prefix.end() if prefix else 0 :].strip()
         if len(digits) > 2 * self._max_bytes:
-            raise self._too_large(name)
+            raise _too_large(name, self._max_bytes)
         if "%" in digits:  # the base64 of a data URL may be percent-encoded
             digits = digits.replace("%2B", "+").replace("%2F", "/").replace("%3D", "")
             digits = digits.replace("%2b", "+").replace("%2f", "/").replace("%3d", "")
@@ -189,5 +196,6 @@ class Intake:
             raise UnsupportedPictureError(f"{name} is animated; send a still picture.", name)
         return Encoded(data, header, rule.is_mask)
 
-    def _too_large(self, name: str) -> TooLargeError:
-        return TooLargeError(f"{name} is larger than {self._max_bytes // 2**20} MiB.", name)
+
+def _too_large(name: str, max_bytes: int) -> TooLargeError:
+    return TooLargeError(f"{name} is larger than {max_bytes // 2**20} MiB.", name)
