@@ -63,10 +63,12 @@ class Settings(ModelSettings, ListenerSettings):
     """Format of every result. Unset: PNG if the operation promises identical pixels or the result has
     alpha, else the input's format. A result with alpha is never JPEG, but PNG."""
     max_body_mb: int = Field(40, ge=1, le=1024)
-    """Largest request body, in MiB; the default has room for two pictures in base64."""
+    """Largest request body, and largest encoded picture of any route, in MiB; the default has room for two
+    pictures of 12 MiB in base64."""
     max_picture_mb: int = Field(12, ge=1, le=512)
-    """Largest encoded picture, sent or fetched, in MiB. Results of this server that come back by their
-    links, except as masks, may have MAX_BODY_MB."""
+    """Largest encoded picture, sent or fetched, on the routes for which the published page limits it to
+    12 MB, in MiB; other routes accept MAX_BODY_MB, and so do these for results of this server that come
+    back by their links."""
     max_pixels: int = Field(8192 * 8192, ge=1, le=2**28)
     """Largest input picture, in pixels."""
     allowed_url_networks: Annotated[tuple[Network, ...], NoDecode] = ()

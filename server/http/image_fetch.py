@@ -96,30 +96,30 @@ class PictureFetcher:
         self._resolvers.shutdown(wait=False, cancel_futures=True)
         await self._transport.aclose()
 
-    async def fetch(self, url: str, max_result_bytes: int | None = None) -> bytes:
+    async def fetch(self, url: str, max_bytes: int | None = None) -> bytes:
         """Return the file at `url`, at least 1 byte and at most `max_bytes`.
 
-        max_result_bytes: the limit instead of `max_bytes` if the file is a result of this server.
+        max_bytes: by default the limit of the fetcher, which always holds for a result of this server.
         Raises FetchFailedError and FetchTooLargeError, and StoreUnavailableError for a result.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._follow(_parse(url), max_result_bytes or self._max_bytes)
+                return await self._follow(_parse(url), max_bytes or self._max_bytes)
         except TimeoutError:
             raise FetchFailedError(
                 f"The URL did not send the complete file in {self._timeout_s:g} s."
             ) from None
 
-    async def _follow(self, url: httpx.URL, max_result_bytes: int) -> bytes:
+    async def _follow(self, url: httpx.URL, max_bytes: int) -> bytes:
         for _ in range(self._max_redirects + 1):
             # No request is sent to a link of this server: it would lead to a private address.
-            result = await anyio.to_thread.run_sync(self._read_result, str(url), max_result_bytes)
+            result = await anyio.to_thread.run_sync(self._read_result, str(url), self._max_bytes)
             if result is not None:
                 return result
             target = await self._resolve_target(url)
             async with self._get(target) as response:
                 if response.status_code not in _REDIRECTS:
-                    return await self._read(response, target)
+                    return await self._read(response, target, max_bytes)
                 # The body of a redirect is not read.
                 url = _parse(response.headers.get("Location", ""), base=url)
         raise FetchFailedError(f"The URL redirects more than {self._max_redirects} times.")
@@ -165,7 +165,7 @@ class PictureFetcher:
         finally:
             await response.aclose()
 
-    async def _read(self, response: httpx.Response, target: _Target) -> bytes:
+    async def _read(self, response: httpx.Response, target: _Target, max_bytes: int) -> bytes:
         """Return the body up to the limit; it is never decompressed, so a small answer stays small."""
         if not response.is_success:
             if not target.public:
@@ -176,13 +176,13 @@ class PictureFetcher:
                 "The URL answered with a compressed transfer, which was not requested."
             )
         declared = response.headers.get("Content-Length", "")
-        if declared.isascii() and declared.isdigit() and int(declared) > self._max_bytes:
-            raise FetchTooLargeError(self._max_bytes)
+        if declared.isascii() and declared.isdigit() and int(declared) > max_bytes:
+            raise FetchTooLargeError(max_bytes)
         body = bytearray()
         try:
             async for chunk in response.aiter_raw():
-                if len(body) + len(chunk) > self._max_bytes:
-                    raise FetchTooLargeError(self._max_bytes)
+                if len(body) + len(chunk) > max_bytes:
+                    raise FetchTooLargeError(max_bytes)
                 body += chunk
         except httpx.TransportError:
             raise FetchFailedError(

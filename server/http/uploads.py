@@ -4,7 +4,7 @@ import binascii
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio.to_thread
@@ -44,7 +44,8 @@ class PictureRule:
 
     name: of the picture in the code and in error messages. url_fields, file_fields: in order of
     precedence, addresses first, as the published page says. formats, modes: Pillow's names; modes None
-    accepts all. required: whether a request without it is refused.
+    accepts all. required: whether a request without it is refused. is_limited: whether the published
+    page limits its file to 12 MB (`Settings.max_picture_mb`); others may be as large as a body.
     """
 
     name: str
@@ -54,9 +55,12 @@ class PictureRule:
     modes: frozenset[str] | None = None
     required: bool = True
     is_mask: bool = False
+    is_limited: bool = False
 
 
 IMAGE = PictureRule("image", ("image_url",), ("file", "image_file", "image"))
+LIMITED_IMAGE = replace(IMAGE, is_limited=True)
+"""The rule of the routes for which the published page limits the file."""
 PHOTO = PictureRule(
     "image",
     IMAGE.url_fields,
@@ -81,17 +85,21 @@ class Encoded:
 
 
 class Intake:
-    """Reads the pictures of requests. result_links: reads those that are results of this server."""
+    """Reads the pictures of requests.
+
+    max_bytes: of a picture of the routes without a limit of their own, and of a result of this server.
+    result_links: reads those.
+    """
 
     def __init__(self, settings: Settings, result_links: ResultLinks) -> None:
-        self._max_bytes = settings.max_picture_mb * 2**20
         # A result is often larger than its input: PNG for JPEG. Still no more than a body may hold.
-        self._max_result_bytes = max(self._max_bytes, settings.max_body_mb * 2**20)
+        self.max_bytes = settings.max_body_mb * 2**20
+        self._max_limited_bytes = settings.max_picture_mb * 2**20
         self._max_pixels = settings.max_pixels
         self._result_links = result_links
         self._fetcher = PictureFetcher(
             settings.allowed_url_networks,
-            max_bytes=self._max_bytes,
+            max_bytes=self.max_bytes,
             timeout_s=settings.fetch_timeout_s,
             read_result=result_links.read,
         )
@@ -106,60 +114,41 @@ class Intake:
         Returns None if the request has no such picture and the rule does not require it. Raises
         BadRequestError, TooLargeError, UnsupportedPictureError or FetchRefusedError.
         """
+        limit = self._max_limited_bytes if rule.is_limited else self.max_bytes
         for name in (*rule.url_fields, *rule.file_fields):
             if name in fields:
-                data = await self._bytes(name, fields[name], rule)
+                is_url = name in rule.url_fields
+                data = await self._bytes(name, fields[name], limit, is_url=is_url)
                 return await anyio.to_thread.run_sync(self._check, name, data, rule)
         if rule.required:
             names = " or ".join((rule.url_fields[0], rule.file_fields[0]))
             raise BadRequestError(f"No {rule.name} was given: send {names}.", rule.name)
         return None
 
-    async def _bytes(self, name: str, value: Any, rule: PictureRule) -> bytes:
+    async def _bytes(self, name: str, value: Any, limit: int, *, is_url: bool) -> bytes:
         if isinstance(value, list) and value:
             value = value[0]
         if isinstance(value, str):
             text = value.strip()
-            is_url = name in rule.url_fields or _WEB_URL.match(text)
-            if is_url and not _DATA_URL.match(text):
-                return await self._fetch(name, text, rule)
-            data = await anyio.to_thread.run_sync(self._from_base64, name, text)
+            if not _DATA_URL.match(text) and (is_url or _WEB_URL.match(text)):
+                return await self._fetch(name, text, limit)
+            data = await anyio.to_thread.run_sync(_from_base64, name, text, limit)
         elif isinstance(value, bytes):
             data = value
         else:
             raise BadRequestError(f"{name} must be text or an uploaded file.", name)
-        if len(data) > self._max_bytes:
-            raise _too_large(name, self._max_bytes)
+        if len(data) > limit:
+            raise _too_large(name, limit)
         return data
 
-    async def _fetch(self, name: str, url: str, rule: PictureRule) -> bytes:
-        # A request may have many masks, so a mask gets no more than any other file.
-        max_result_bytes = self._max_bytes if rule.is_mask else self._max_result_bytes
+    async def _fetch(self, name: str, url: str, limit: int) -> bytes:
         try:
-            return await self._fetcher.fetch(url, max_result_bytes)
+            return await self._fetcher.fetch(url, limit)
         except FetchTooLargeError as error:
             raise _too_large(name, error.max_bytes) from error
         except FetchFailedError as error:
             hint = self._result_links.hint(url)
             raise FetchRefusedError(f"{name} could not be fetched: {error}{hint}", name) from error
-
-    def _from_base64(self, name: str, text: str) -> bytes:
-        prefix = _DATA_URL.match(text)
-        digits = text[prefix.end() if prefix else 0 :].strip()
-        if len(digits) > 2 * self._max_bytes:
-            raise _too_large(name, self._max_bytes)
-        if "%" in digits:  # the base64 of a data URL may be percent-encoded
-            digits = digits.replace("%2B", "+").replace("%2F", "/").replace("%3D", "")
-            digits = digits.replace("%2b", "+").replace("%2f", "/").replace("%3d", "")
-        # Any character that is not ASCII becomes a question mark, which is not in the alphabet.
-        encoded = digits.encode("ascii", "replace").translate(
-            _TO_STANDARD_ALPHABET, _IGNORED_CHARACTERS
-        )
-        if len(encoded) % 4 == 1 or encoded.translate(None, _ALPHABET):
-            raise BadRequestError(f"{name} is not base64.", name)
-        encoded += b"=" * (-len(encoded) % 4)
-        chunks = range(0, len(encoded), _CHUNK_BYTES)
-        return b"".join(binascii.a2b_base64(encoded[at : at + _CHUNK_BYTES]) for at in chunks)
 
     def _check(self, name: str, data: bytes, rule: PictureRule) -> Encoded:
         try:
@@ -197,5 +186,24 @@ class Intake:
         return Encoded(data, header, rule.is_mask)
 
 
-def _too_large(name: str, max_bytes: int) -> TooLargeError:
-    return TooLargeError(f"{name} is larger than {max_bytes // 2**20} MiB.", name)
+def _from_base64(name: str, text: str, limit: int) -> bytes:
+    prefix = _DATA_URL.match(text)
+    digits = text[prefix.end() if prefix else 0 :].strip()
+    if len(digits) > 2 * limit:
+        raise _too_large(name, limit)
+    if "%" in digits:  # the base64 of a data URL may be percent-encoded
+        digits = digits.replace("%2B", "+").replace("%2F", "/").replace("%3D", "")
+        digits = digits.replace("%2b", "+").replace("%2f", "/").replace("%3d", "")
+    # Any character that is not ASCII becomes a question mark, which is not in the alphabet.
+    encoded = digits.encode("ascii", "replace").translate(
+        _TO_STANDARD_ALPHABET, _IGNORED_CHARACTERS
+    )
+    if len(encoded) % 4 == 1 or encoded.translate(None, _ALPHABET):
+        raise BadRequestError(f"{name} is not base64.", name)
+    encoded += b"=" * (-len(encoded) % 4)
+    chunks = range(0, len(encoded), _CHUNK_BYTES)
+    return b"".join(binascii.a2b_base64(encoded[at : at + _CHUNK_BYTES]) for at in chunks)
+
+
+def _too_large(name: str, limit: int) -> TooLargeError:
+    return TooLargeError(f"{name} is larger than {limit // 2**20} MiB.", name)

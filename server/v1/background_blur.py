@@ -4,7 +4,7 @@ from pydantic import Field
 
 from pipelines.background_blur import background_blur
 from pipelines.common.subject import subject_roles
-from server.http.uploads import IMAGE
+from server.http.uploads import LIMITED_IMAGE
 from server.operation import EditBody, Operation, Preserve
 
 
@@ -21,7 +21,7 @@ OPERATION = Operation(
     path="/background/blur",
     summary="Blur the background",
     body=BackgroundBlurBody,
-    pictures=(IMAGE,),
+    pictures=(LIMITED_IMAGE,),
     preserves=Preserve.FORMAT,
     roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=lambda body, inputs, models: [

@@ -10,7 +10,7 @@ from pipelines.background_replace import Scene, background_colour, background_sc
 from pipelines.common.colours import find_colour
 from pipelines.common.subject import subject_roles
 from server.errors import BadRequestError
-from server.http.uploads import IMAGE, REFERENCE, Encoded
+from server.http.uploads import LIMITED_IMAGE, REFERENCE, Encoded
 from server.operation import (
     EXAMPLE_LINK,
     MAX_SEED,
@@ -117,7 +117,7 @@ OPERATION = Operation(
     path="/background/replace",
     summary="Replace the background",
     body=BackgroundReplaceBody,
-    pictures=(IMAGE, REFERENCE),
+    pictures=(LIMITED_IMAGE, REFERENCE),
     preserves=Preserve.PIXELS,
     check=check,
     prepare=prepare,

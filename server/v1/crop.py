@@ -8,7 +8,7 @@ from pipelines.common.subject import subject_roles
 from pipelines.crop import crop
 from pipelines.errors import CropTooLargeError, NoForegroundError
 from server.errors import CannotWorkError, TooLargeError
-from server.http.uploads import IMAGE, Encoded
+from server.http.uploads import LIMITED_IMAGE, Encoded
 from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 
 
@@ -36,7 +36,7 @@ OPERATION = Operation(
     path="/crop",
     summary="Crop out the foreground",
     body=CropBody,
-    pictures=(IMAGE,),
+    pictures=(LIMITED_IMAGE,),
     preserves=Preserve.ALPHA,
     roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=lambda body, inputs, models: [

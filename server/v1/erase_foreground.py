@@ -2,14 +2,14 @@
 
 from models.roles import INPAINTING, MATTING, SEGMENTATION
 from pipelines.erase_foreground import erase_foreground
-from server.http.uploads import IMAGE
+from server.http.uploads import LIMITED_IMAGE
 from server.operation import EditBody, Operation, Preserve
 
 OPERATION = Operation(
     path="/erase_foreground",
     summary="Erase the foreground",
     body=EditBody,
-    pictures=(IMAGE,),
+    pictures=(LIMITED_IMAGE,),
     preserves=Preserve.PIXELS,
     roles=lambda body, inputs, models: (MATTING, SEGMENTATION, INPAINTING),
     perform=lambda body, inputs, models: [erase_foreground(inputs.image, models)],

@@ -18,7 +18,7 @@ from models.roles import (
 from pipelines.errors import OutsideCanvasError
 from pipelines.image_expansion import image_expansion, placement
 from server.errors import BadRequestError
-from server.http.uploads import IMAGE, Encoded
+from server.http.uploads import LIMITED_IMAGE, Encoded
 from server.operation import (
     EXAMPLE_LINK,
     MAX_RESULT_PIXELS,
@@ -158,7 +158,7 @@ OPERATION = Operation(
     path="/image_expansion",
     summary="Expand the image",
     body=ImageExpansionBody,
-    pictures=(IMAGE,),
+    pictures=(LIMITED_IMAGE,),
     preserves=Preserve.PIXELS,
     perform=lambda body, inputs, models: [
         image_expansion(

@@ -4,7 +4,7 @@ from pydantic import BaseModel, Field
 
 from models.roles import Models
 from pipelines.objects_mask_generator import PANOPTIC_ROLES, masks_zip
-from server.http.uploads import IMAGE
+from server.http.uploads import LIMITED_IMAGE
 from server.operation import EXAMPLE_LINK, Delivered, EditBody, Inputs, Operation, Preserve
 
 
@@ -30,7 +30,7 @@ OPERATION = Operation(
     path="/objects/mask_generator",
     summary="Get the masks of a picture",
     body=EditBody,
-    pictures=(IMAGE,),
+    pictures=(LIMITED_IMAGE,),
     registers=True,
     preserves=Preserve.PIXELS,
     roles=lambda body, inputs, models: PANOPTIC_ROLES,

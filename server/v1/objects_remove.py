@@ -12,7 +12,7 @@ from pipelines.common.resolution import fit_resolution
 from pipelines.errors import NoSuchMaskError
 from pipelines.objects_mask_generator import PANOPTIC_ROLES
 from pipelines.objects_remove import objects_remove
-from server.errors import BadRequestError, CannotWorkError, FetchRefusedError
+from server.errors import BadRequestError, CannotWorkError, FetchRefusedError, TooLargeError
 from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake
 from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
@@ -21,7 +21,7 @@ from server.v1.resolutions import Resolution
 MAX_CHANGES = 255
 """The largest number of masks in a panoptic map."""
 MAX_DRAWN = 16
-"""The largest number of drawn masks in a request; each may have 12 MB."""
+"""The largest number of drawn masks in a request; together they may be as large as a body."""
 
 
 class RemoveActions(BaseModel):
@@ -70,7 +70,7 @@ class ObjectsRemoveBody(VisualBody):
 
 
 async def gather(body: ObjectsRemoveBody, intake: Intake) -> Mapping[str, Encoded]:
-    """Return the drawn masks; raises BadRequestError if there are too many."""
+    """Return the drawn masks; raises BadRequestError or TooLargeError if there are too many."""
     drawn = [change for change in body.removals() if change.mask_url is not None]
     if len(drawn) > MAX_DRAWN:
         raise BadRequestError(f"A request may have at most {MAX_DRAWN} drawn masks.", "changes")
@@ -78,6 +78,11 @@ async def gather(body: ObjectsRemoveBody, intake: Intake) -> Mapping[str, Encode
     for index, change in enumerate(drawn):
         if (mask := await intake.picture({"mask_url": change.mask_url}, MASK)) is not None:
             masks[f"mask {index}"] = mask
+        if sum(len(mask.data) for mask in masks.values()) > intake.max_bytes:
+            raise TooLargeError(
+                f"The drawn masks are together larger than {intake.max_bytes // 2**20} MiB.",
+                "changes",
+            )
     return masks
 
 

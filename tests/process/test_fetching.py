@@ -14,6 +14,8 @@ from tests.helpers.server_process import Server, sample, whole_picture
 
 PICTURE = sample("coffee", 120)
 LARGEST = 12 * 2**20
+LARGEST_BODY = 8 * 2**20
+"""Of the server that these tests share."""
 
 
 class Pictures(BaseHTTPRequestHandler):
@@ -41,6 +43,10 @@ class Pictures(BaseHTTPRequestHandler):
     def give_picture(self, _: str) -> None:
         """Send the picture with a wrong content type."""
         self.give(PICTURE, Content_Type="text/html; charset=nonsense")
+
+    def give_padded(self, size: str) -> None:
+        """Send the picture with zeros after its end."""
+        self.give(PICTURE + bytes(int(size)))
 
     def give_steps(self, count: str) -> None:
         """Redirect a number of times, then send the picture."""
@@ -156,6 +162,25 @@ def test_invalid_pictures_and_forbidden_redirects_are_refused(
     assert answer.status_code == status, answer.text
     assert running.left() == before
     assert "Traceback" not in running.text()
+
+
+@pytest.mark.parametrize(("size", "status"), [(LARGEST_BODY, 460), (LARGEST_BODY + 1, 413)])
+def test_a_picture_without_a_limit_may_be_as_large_as_a_body(
+    running: Server, host: str, size: int, status: int
+) -> None:
+    address = f"http://{host}/declared/{size}"
+    answer = running.http.post("/v1/background/remove", json={"image_url": address})
+    assert answer.status_code == status, answer.text
+
+
+def test_drawn_masks_are_together_at_most_as_large_as_a_body(running: Server, host: str) -> None:
+    visual = running.http.post("/v1/register", files={"file": PICTURE}).json()["visual_id"]
+    changes = [{"mask_url": f"http://{host}/padded/{3 * 2**20}"}] * 3
+    path = f"/v1/{visual}/objects/remove"
+    answer = running.http.post(path, json={"changes": changes})
+    assert answer.status_code == 413, answer.text
+    assert answer.json()["parameter"] == "changes"
+    running.http.post(f"/v1/{visual}/remove_image")
 
 
 @pytest.mark.parametrize(
