@@ -182,10 +182,12 @@ class NotInProfileError(CannotWorkError):
 
 
 class JobFailedError(ApiError):
-    """A job of sync=false failed; its link answers with this code and status."""
+    """A job of sync=false failed; its link answers with this code, status and parameter."""
 
-    def __init__(self, text: str, code: int, status: str | None = None) -> None:
-        super().__init__(text)
+    def __init__(
+        self, text: str, code: int, status: str | None = None, parameter: str | None = None
+    ) -> None:
+        super().__init__(text, parameter)
         self.code = code
         self.status = status
 
@@ -226,8 +228,13 @@ GENERAL_REFUSALS: Refusals = {
 
 
 @contextmanager
-def map_errors(refusals: Refusals = MappingProxyType({})) -> Iterator[None]:
-    """Turn errors of lower layers into an ApiError. refusals: of one operation, before the general ones."""
+def map_errors(
+    refusals: Refusals = MappingProxyType({}), parameter: str | None = None
+) -> Iterator[None]:
+    """Turn errors of lower layers into an ApiError.
+
+    refusals: of one operation, before the general ones. parameter: the field that the errors are about.
+    """
     known = {**GENERAL_REFUSALS, **refusals}
     try:
         yield
@@ -236,7 +243,7 @@ def map_errors(refusals: Refusals = MappingProxyType({})) -> Iterator[None]:
     except tuple(known) as error:
         kind, text = next(known[cls] for cls in type(error).__mro__ if cls in known)
         detail = str(error)
-        raise kind(f"{text}: {detail}." if detail else f"{text}.") from error
+        raise kind(f"{text}: {detail}." if detail else f"{text}.", parameter) from error
     except cv2.error as error:
         if error.code != cv2.Error.StsNoMem:
             raise

@@ -72,22 +72,22 @@ class Visuals:
 
     def picture(self, visual: Visual) -> Encoded:
         """Return a visual's picture; raises NotFoundError."""
-        return self._read(self._store, visual.source_key, f"visual {visual.visual_id}")
+        return self._read(self._store, visual.source_key, f"visual {visual.visual_id}", "visual_id")
 
     def result(self, visual: Visual, sid: str) -> tuple[Encoded, tuple[str, ...]]:
         """Return a visual's result and the ids of the people changed in it; raises NotFoundError."""
         edit = self._records.session(visual.organisation, visual.visual_id, sid)
         if edit is None:
             raise NotFoundError(f"There is no result {sid} of this visual, or not yet.", "sid")
-        encoded = self._read(self._results, edit.result_key, f"result {sid} any more")
+        encoded = self._read(self._results, edit.result_key, f"result {sid} any more", "sid")
         return encoded, edit.changed
 
-    def _read(self, store: ObjectStore, key: str, what: str) -> Encoded:
+    def _read(self, store: ObjectStore, key: str, what: str, sent_as: str) -> Encoded:
         try:
             data = store.get(key)
         except ObjectMissingError as error:
-            raise NotFoundError(f"There is no {what}.") from error
-        return Encoded(data, probe(data))
+            raise NotFoundError(f"There is no {what}.", sent_as) from error
+        return Encoded(data, probe(data), sent_as=sent_as)
 
     def labels(self, organisation: str, visual_id: str, models: Models) -> Labels:
         """Return a visual's panoptic map, height x width, uint8.

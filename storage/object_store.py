@@ -33,14 +33,16 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why there will never be an object under a key: a status code and a text for the caller.
+    """Why there will never be an object under a key.
 
-    status: the name of the error, in capital letters and `_`; None in refusals of earlier versions.
+    code: of the answer. text: for the caller. status: the name of the error, in capital letters and `_`;
+    None in refusals of earlier versions. parameter: the field of the request that was wrong, if any.
     """
 
     code: int
     text: str
     status: str | None = None
+    parameter: str | None = None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from storage.links import LinkState
 from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of, is_key
 from storage.presigned import access_key_from_environment, verify_presigned
 
-_CODE_KEY, _STATUS_KEY, _REASON_KEY = "retouch-code", "retouch-status", "retouch-reason"
+_CODE_KEY, _STATUS_KEY = "retouch-code", "retouch-status"
+_REASON_KEY, _PARAMETER_KEY = "retouch-reason", "retouch-parameter"
 """Metadata of an object that stores a refusal; a reader gets them as headers `x-amz-meta-...`."""
 _MAX_REASON_BYTES = 500
 """Limit of a refusal's text in bytes; percent-encoding may triple it, and S3 accepts 2 KB of metadata."""
@@ -115,6 +116,8 @@ class S3Objects:
         metadata = {_CODE_KEY: str(refusal.code), _REASON_KEY: quote(text, safe=",.:;()'")}
         if refusal.status is not None:
             metadata[_STATUS_KEY] = refusal.status
+        if refusal.parameter is not None:
+            metadata[_PARAMETER_KEY] = quote(refusal.parameter)
         with contextlib.suppress(AlreadyExistsError):  # an object or a refusal is already there
             self._put(check_key(key), b"", metadata, mode="create")
 
@@ -143,8 +146,13 @@ class S3Objects:
         code = metadata.get(_CODE_KEY)
         if code is None:
             return None
-        reason = unquote(metadata.get(_REASON_KEY, ""))
-        return Refusal(int(code), reason, metadata.get(_STATUS_KEY))
+        parameter = metadata.get(_PARAMETER_KEY)
+        return Refusal(
+            int(code),
+            unquote(metadata.get(_REASON_KEY, "")),
+            metadata.get(_STATUS_KEY),
+            None if parameter is None else unquote(parameter),
+        )
 
     def is_settled(self, key: str) -> bool:
         """See ObjectStore."""

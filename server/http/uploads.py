@@ -77,11 +77,15 @@ REFERENCE = PictureRule(
 
 @dataclass(frozen=True)
 class Encoded:
-    """An encoded picture and the contents of its header."""
+    """An encoded picture and the contents of its header.
+
+    sent_as: the field in which the caller sent it, for error messages: `image_url`, or `sid` of a visual.
+    """
 
     data: bytes
     probe: Probe
     is_mask: bool = False
+    sent_as: str = "image"
 
 
 class Intake:
@@ -183,7 +187,7 @@ class Intake:
             )
         if header.animated:
             raise UnsupportedPictureError(f"{name} is animated; send a still picture.", name)
-        return Encoded(data, header, rule.is_mask)
+        return Encoded(data, header, rule.is_mask, name)
 
 
 def _from_base64(name: str, text: str, limit: int) -> bytes:

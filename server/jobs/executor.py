@@ -141,7 +141,7 @@ class JobExecutor:
 
     def query(self, query: VisualQuery, visual: Visual) -> Any:
         """Return the answer to a query about a visual."""
-        image = decode_picture_field("image", self._visuals.picture(visual))
+        image = decode_picture_field(self._visuals.picture(visual))
         labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
         with self._map_errors():
             inputs = Inputs({"image": image}, {}, visual.visual_id, labels)
@@ -175,13 +175,12 @@ class JobExecutor:
         masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in inputs.masks.items()}
         for name, picture in {**inputs.pictures, **masks}.items():
             if self._blocks(job, picture):
-                raise BlockedError(f"Content moderation refused the {name}.", name)
+                sent_as = job.pictures[name].sent_as
+                raise BlockedError(f"Content moderation refused the picture in {sent_as}.", sent_as)
 
     def _inputs(self, job: Job) -> Inputs:
-        pictures = {
-            name: decode_picture_field(name, e) for name, e in job.pictures.items() if not e.is_mask
-        }
-        masks = {name: decode_mask_field(name, e) for name, e in job.pictures.items() if e.is_mask}
+        pictures = {n: decode_picture_field(e) for n, e in job.pictures.items() if not e.is_mask}
+        masks = {n: decode_mask_field(e) for n, e in job.pictures.items() if e.is_mask}
         if not job.visual_id:
             return Inputs(pictures, masks)
         labels = partial(self._visuals.labels, job.organisation, job.visual_id, self._models)
@@ -191,7 +190,7 @@ class JobExecutor:
 
     def _original(self, organisation: str, visual_id: str) -> Picture:
         visual = self._visuals.find(organisation, visual_id)
-        return decode_picture_field("image", self._visuals.picture(visual))
+        return decode_picture_field(self._visuals.picture(visual))
 
     def _blocks(self, job: Job, result: Picture | bytes) -> bool:
         return (
@@ -223,20 +222,20 @@ def result_extension(
     return EXTENSIONS[format_]
 
 
-def decode_picture_field(name: str, encoded: Encoded) -> Picture:
-    """Return a decoded picture of a request; raises BadRequestError with its name if it is damaged."""
+def decode_picture_field(encoded: Encoded) -> Picture:
+    """Return a decoded picture of a request; raises BadRequestError with its field if it is damaged."""
     try:
         return decode(encoded.data)
     except DamagedPictureError as error:
-        raise BadRequestError(f"{name}: {error}", name) from error
+        raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
 
 
-def decode_mask_field(name: str, encoded: Encoded) -> NDArray[np.uint8]:
-    """Return a decoded mask, height x width, uint8; raises BadRequestError with its name if damaged."""
+def decode_mask_field(encoded: Encoded) -> NDArray[np.uint8]:
+    """Return a decoded mask, height x width, uint8; raises BadRequestError with its field if damaged."""
     try:
         return decode_mask(encoded.data)
     except DamagedPictureError as error:
-        raise BadRequestError(f"{name}: {error}", name) from error
+        raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
 
 
 def encode_result(result: Picture | bytes, key: str) -> bytes:

@@ -179,4 +179,4 @@ class JobRunner:
         """Write the error to every result key."""
         status = error.status or status_word(error.code)
         for key in serialized["keys"]:
-            self._results.refuse(key, Refusal(error.code, error.text, status))
+            self._results.refuse(key, Refusal(error.code, error.text, status, error.parameter))

@@ -14,7 +14,8 @@ from storage.object_store import ObjectStore, content_type_of
 log = logging.getLogger("retouch")
 
 VERSION = "1"
-"""Version of the JSON form; a process only runs jobs of its own version. Raise it with each change."""
+"""Version of the JSON form; a process only runs jobs of its own version. Raise it with each change that
+other processes cannot read."""
 
 SerializedJob = Mapping[str, Any]
 
@@ -39,7 +40,11 @@ class JobSerializer:
             for number, (picture, encoded) in enumerate(job.pictures.items()):
                 # By number: a picture's name, such as "mask 0", need not be valid in a key.
                 key = f"{name}/{number}.{EXTENSIONS[encoded.probe.format]}"
-                sources[picture] = {"key": key, "is_mask": encoded.is_mask}
+                sources[picture] = {
+                    "key": key,
+                    "is_mask": encoded.is_mask,
+                    "sent_as": encoded.sent_as,
+                }
                 self._sources.put(key, encoded.data, content_type_of(key))
         except BaseException:
             self.delete_pictures({"sources": sources})
@@ -76,7 +81,8 @@ class JobSerializer:
         pictures = {}
         for picture, source in serialized["sources"].items():
             data = self._sources.get(source["key"])
-            pictures[picture] = Encoded(data, probe(data), source["is_mask"])
+            sent_as = source.get("sent_as", picture)  # jobs of release 0.2 and earlier have none
+            pictures[picture] = Encoded(data, probe(data), source["is_mask"], sent_as)
         return pictures
 
     def delete_pictures(self, serialized: SerializedJob) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field
 from imaging.masks import check_ratio
 from models.roles import INPAINTING
 from pipelines.eraser import eraser
+from server.errors import map_errors
 from server.http.uploads import IMAGE, MASK, Encoded
 from server.operation import EditBody, Operation, Preserve
 
@@ -23,7 +24,8 @@ class EraserBody(EditBody):
 def check(_: EditBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse a mask with a different aspect ratio from the image's."""
     mask, image = pictures["mask"].probe, pictures["image"].probe
-    check_ratio((mask.width, mask.height), (image.width, image.height))
+    with map_errors(parameter=pictures["mask"].sent_as):
+        check_ratio((mask.width, mask.height), (image.width, image.height))
 
 
 OPERATION = Operation(

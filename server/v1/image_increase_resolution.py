@@ -31,12 +31,12 @@ class ImageIncreaseResolutionBody(EditBody):
 
 def check(body: ImageIncreaseResolutionBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse a picture that is too small, or one with a result that would be too large."""
-    probe = pictures["image"].probe
+    probe, sent_as = pictures["image"].probe, pictures["image"].sent_as
     if min(probe.width, probe.height) < MIN_SIDE:
         raise SideTooSmallError(
-            f"The image has {probe.width} x {probe.height} pixels;"
+            f"{sent_as} has {probe.width} x {probe.height} pixels;"
             f" each side must have at least {MIN_SIDE}.",
-            "image",
+            sent_as,
         )
     if probe.width * probe.height * body.desired_increase**2 > MAX_RESULT_PIXELS:
         raise TooLargeError(

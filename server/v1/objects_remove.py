@@ -1,6 +1,7 @@
 """POST /v1/{visual_id}/objects/remove: remove objects, selected by mask_id or by a drawn mask."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,7 +13,13 @@ from pipelines.common.resolution import fit_resolution
 from pipelines.errors import NoSuchMaskError
 from pipelines.objects_mask_generator import PANOPTIC_ROLES
 from pipelines.objects_remove import objects_remove
-from server.errors import BadRequestError, CannotWorkError, FetchRefusedError, TooLargeError
+from server.errors import (
+    BadRequestError,
+    CannotWorkError,
+    FetchRefusedError,
+    TooLargeError,
+    map_errors,
+)
 from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake
 from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
@@ -71,12 +78,17 @@ class ObjectsRemoveBody(VisualBody):
 
 async def gather(body: ObjectsRemoveBody, intake: Intake) -> Mapping[str, Encoded]:
     """Return the drawn masks; raises BadRequestError or TooLargeError if there are too many."""
-    drawn = [change for change in body.removals() if change.mask_url is not None]
+    drawn = {
+        f"changes.{index}.mask_url": change.mask_url
+        for index, change in enumerate(body.changes)
+        if change.actions.remove and change.mask_url is not None
+    }
     if len(drawn) > MAX_DRAWN:
         raise BadRequestError(f"A request may have at most {MAX_DRAWN} drawn masks.", "changes")
     masks = {}
-    for index, change in enumerate(drawn):
-        if (mask := await intake.picture({"mask_url": change.mask_url}, MASK)) is not None:
+    for index, name in enumerate(drawn):
+        rule = replace(MASK, url_fields=(name,))
+        if (mask := await intake.picture(drawn, rule)) is not None:
             masks[f"mask {index}"] = mask
         if sum(len(mask.data) for mask in masks.values()) > intake.max_bytes:
             raise TooLargeError(
@@ -92,7 +104,8 @@ def check(_: ObjectsRemoveBody, pictures: Mapping[str, Encoded]) -> None:
     for encoded in pictures.values():
         if encoded.is_mask:
             mask = encoded.probe
-            check_ratio((mask.width, mask.height), (image.width, image.height))
+            with map_errors(parameter=encoded.sent_as):
+                check_ratio((mask.width, mask.height), (image.width, image.height))
 
 
 def roles(body: ObjectsRemoveBody, _: Inputs, __: Models) -> tuple[Role[Any], ...]:

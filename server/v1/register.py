@@ -1,6 +1,6 @@
 """POST /v1/register and /v1/upload: store a picture under a visual_id."""
 
-from typing import Any
+from dataclasses import replace
 from urllib.parse import quote
 
 import anyio.to_thread
@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from server.dependencies import Dependencies
 from server.errors import BadRequestError, CannotWorkError
-from server.http.fields import Fields, read_fields, validate
+from server.http.fields import read_fields, validate
 from server.http.openapi import EXAMPLE_VISUAL_ID, UPLOAD_CODES, refused_with
 from server.http.openapi_bodies import picture_body
 from server.http.uploads import IMAGE
@@ -17,6 +17,8 @@ from server.http.uploads import IMAGE
 router = APIRouter(tags=["visuals"])
 
 NEW, KNOWN = 200, 208
+_BY_KEY = replace(IMAGE, url_fields=("org_image_key",), file_fields=())
+"""The rule of a picture in the organisation's own storage."""
 
 
 class RegisterBody(BaseModel):
@@ -64,9 +66,11 @@ async def register(request: Request) -> Registered:
     async with dependencies.concurrency_limit:
         fields = await read_fields(request, dependencies.settings.max_body_mb * 2**20)
         body = validate(RegisterBody, fields)
+        rule = IMAGE
         if body.org_image_key is not None:
-            fields = _by_key(body.org_image_key, dependencies.settings.org_image_url, fields)
-        picture = await dependencies.intake.picture(fields, IMAGE)
+            template = dependencies.settings.org_image_url
+            fields, rule = {"org_image_key": _address(body.org_image_key, template)}, _BY_KEY
+        picture = await dependencies.intake.picture(fields, rule)
         if picture is None:
             raise BadRequestError("No image was given: send image_url or file.", "image")
         visual_id, is_new = await anyio.to_thread.run_sync(
@@ -76,8 +80,8 @@ async def register(request: Request) -> Registered:
     return Registered(code=code, description=description, visual_id=visual_id)
 
 
-def _by_key(key: str, template: str | None, fields: Fields) -> dict[str, Any]:
-    """Return the fields with the address of the organisation's picture as image_url."""
+def _address(key: str, template: str | None) -> str:
+    """Return the address of the organisation's picture; raises CannotWorkError without a template."""
     if template is None:
         raise CannotWorkError("org_image_key needs RETOUCH_ORG_IMAGE_URL, which is not set here.")
-    return {**fields, "image_url": template.replace("{key}", quote(key))}
+    return template.replace("{key}", quote(key))

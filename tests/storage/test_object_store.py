@@ -98,11 +98,11 @@ def test_a_deleted_object_is_gone_and_can_be_deleted_again(store: ObjectStore) -
     ids=["plain", "odd", "long", "long and odd", "spaces", "none"],
 )
 def test_a_refusal_can_be_read_and_settles_the_key(store: ObjectStore, text: str) -> None:
-    store.refuse("acme/a.png", Refusal(506, text))
+    store.refuse("acme/a.png", Refusal(506, text, parameter="changes.0.mask_id"))
     assert store.is_settled("acme/a.png")
     refusal = store.refusal("acme/a.png")
     assert refusal is not None
-    assert refusal.code == 506
+    assert (refusal.code, refusal.parameter) == (506, "changes.0.mask_id")
     assert refusal.text == text or (len(refusal.text) > 100 and text.startswith(refusal.text))
     store.delete("acme/a.png")
     assert not store.is_settled("acme/a.png")

@@ -154,7 +154,7 @@ class TestModeration:
         self, client: TestClient, sync: bool, settings: Settings
     ) -> None:
         body = {"file": b64(self.red), "content_moderation": True, "sync": sync}
-        assert refused(client.post("/v1/crop", json=body), 422)["parameter"] == "image"
+        assert refused(client.post("/v1/crop", json=body), 422)["parameter"] == "file"
         assert not [p for p in settings.data_dir.rglob("*.png") if p.is_file()]
 
     def test_nothing_is_moderated_by_default(self, client: TestClient) -> None:
@@ -172,7 +172,7 @@ class TestModeration:
         models = FakeModels({MODERATION: Grey()})
         body = {"file": b64(photo()), "mask_file": b64(mask()), "content_moderation": True}
         with TestClient(create_app(Settings(data_dir=tmp_path), models), headers=TOKEN) as client:
-            assert refused(client.post("/v1/eraser", json=body), 422)["parameter"] == "mask"
+            assert refused(client.post("/v1/eraser", json=body), 422)["parameter"] == "mask_file"
 
     @pytest.mark.parametrize("sync", [True, False])
     def test_a_blocked_output_is_refused(
