@@ -7,14 +7,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.errors import MaskRatioError
+from imaging.errors import MaskRatioError, NothingMarkedError
 from imaging.picture import Mask, Window
 from imaging.resize import Size, pad_to_blocks, resize, resize_labels
 
 MaskKind = Literal["manual", "automatic"]
 """manual: drawn by a person with a brush. automatic: made by an algorithm, tight along the object's edge."""
 
-_THRESHOLD = 127  # a mask pixel above it is edited
+THRESHOLD = 127
+"""A mask pixel above it is edited."""
 _RATIO_TOLERANCE = 0.02
 _AUTOMATIC_GROWTH = 0.006  # of the square root of the picture's area
 
@@ -48,7 +49,19 @@ def fit_mask(mask: NDArray[np.uint8], width: int, height: int) -> Mask:
     check_ratio((mask_width, mask_height), (width, height))
     if (mask_width, mask_height) != (width, height):
         mask = resize_labels(mask, (width, height))
-    return mask > _THRESHOLD
+    return mask > THRESHOLD
+
+
+def check_marked(mask: NDArray[np.uint8], width: int, height: int) -> None:
+    """Raise NothingMarkedError if a mask marks no pixel of its picture, as thin strokes may not once reduced.
+
+    mask: as in `fit_mask`, with at least one pixel above 127. Raises MaskRatioError if the aspect
+    ratios differ.
+    """
+    if mask.shape != (height, width) and not fit_mask(mask, width, height).any():
+        raise NothingMarkedError(
+            f"at the size of the picture, {width}x{height}, nothing is left of its thin strokes"
+        )
 
 
 def grow(mask: Mask, kind: MaskKind) -> Mask:

@@ -1,4 +1,4 @@
-"""Decodes all kinds of JPEG, PNG and WebP files to pictures and masks with 8 bits per sample."""
+"""Decodes all kinds of JPEG, PNG and WebP files to pictures with 8 bits per sample."""
 
 import struct
 from io import BytesIO
@@ -22,9 +22,6 @@ from imaging.picture import Alpha8, Picture
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, cv2.error)
 # Rounds a 16-bit sample to the nearest of 256 levels: white is 65535 = 255 * 257.
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
-# A canvas stores colours multiplied by alpha, so only pixels with enough alpha keep their colour.
-_STROKE_ALPHA = 128
-_STROKE_SPREAD = 4
 # EXIF orientations. Mirrored ones are first flipped left to right; then all are rotated.
 _MIRRORED = frozenset({2, 4, 5, 7})
 _ROTATIONS = {
@@ -47,49 +44,17 @@ def decode(data: bytes) -> Picture:
     """
     found = read_container(data)
     samples, alpha = decode_samples(found)
-    rgb = _upright(to_srgb(samples, found.profile), found.orientation)
-    return Picture(rgb, None if alpha is None else _upright(alpha, found.orientation))
+    rgb = upright(to_srgb(samples, found.profile), found.orientation)
+    return Picture(rgb, None if alpha is None else upright(alpha, found.orientation))
 
 
-def decode_mask(data: bytes) -> NDArray[np.uint8]:
-    """Return the mask in a file as grey, height x width: 255 means edit, 0 means keep.
-
-    A colour counts by its luminance (ITU-R BT.601), and a transparent pixel as black. If all visible
-    pixels have one colour, as brush strokes on an empty canvas have, alpha is the mask and the colour
-    is ignored. Raises EmptyPictureError, NotAPictureError or DamagedPictureError.
-    """
-    found = read_container(data)
-    samples, alpha = decode_samples(found)
-    # The profile is not applied: the numbers of a mask are not colours.
-    grey = samples if samples.ndim == 2 else _luminance(to_srgb(samples, None))
-    if alpha is not None and not _is_one_stroke(samples, alpha):
-        grey = np.asarray(cv2.multiply(grey, alpha, scale=1 / 255), np.uint8)
-    elif alpha is not None:
-        grey = alpha
-    return _upright(grey, found.orientation)
-
-
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Return pixels turned upright by their EXIF orientation (CIPA DC-008, tag 274)."""
     if orientation in _MIRRORED:
         pixels = np.asarray(cv2.flip(pixels, 1), np.uint8)
     if orientation in _ROTATIONS:
         pixels = np.asarray(cv2.rotate(pixels, _ROTATIONS[orientation]), np.uint8)
     return pixels
-
-
-def _luminance(rgb: Samples) -> NDArray[np.uint8]:
-    """Return the luminance of RGB (ITU-R BT.601), height x width, rounded to nearest."""
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-
-
-def _is_one_stroke(samples: Samples, alpha: Alpha8) -> bool:
-    """Whether a mask is painted in one colour on an empty canvas."""
-    painted = alpha >= _STROKE_ALPHA
-    if painted.all() or not painted.any():
-        return False
-    colours = samples[painted]
-    return bool((np.ptp(colours, axis=0) <= _STROKE_SPREAD).all())
 
 
 def decode_samples(found: Container) -> tuple[Samples, Alpha8 | None]:

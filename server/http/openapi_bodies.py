@@ -9,6 +9,10 @@ from server.http.uploads import PictureRule
 
 Schema = dict[str, Any]
 
+_HOW_MASKS_ARE_READ = (
+    " White is edited, black is kept; brush strokes on a transparent canvas are edited, whatever their colour."
+    " A mask that marks nothing is refused."
+)
 _BODY_ENDS = {
     "application/json": "_body",
     "multipart/form-data": "_form",
@@ -42,7 +46,7 @@ def _schema(
         (address, *_), (name, *_) = rule.url_fields, rule.file_fields
         formats = ", ".join(sorted(rule.formats))
         about = f"The {rule.name.replace('_', ' ')}'s"
-        white = " White areas are edited." if rule.is_mask else ""
+        white = _HOW_MASKS_ARE_READ if rule.is_mask else ""
         properties[address] = {
             "type": "string",
             "description": f"{about} address; a data: URL works too. {formats}.{white}",

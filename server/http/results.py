@@ -75,9 +75,7 @@ class Delivery:
             return path, info.content_type, int(expires) - now
         refusal = self.store.refusal(key)
         if refusal is not None:
-            raise JobFailedError(
-                refusal.text, refusal.code, refusal.status, refusal.parameter
-            )
+            raise JobFailedError(refusal.text, refusal.code, refusal.status, refusal.parameter)
         raise NotFoundError(NO_RESULT)
 
 

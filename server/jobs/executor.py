@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.errors import DamagedPictureError
-from imaging.files.decode import decode, decode_mask
+from imaging.errors import DamagedPictureError, NothingMarkedError, UnclearMaskError
+from imaging.files.decode import decode
 from imaging.files.encode import MAX_SIDE, encode
 from imaging.files.header import EXTENSIONS, Format
+from imaging.files.mask import decode_mask
+from imaging.masks import check_marked
 from imaging.picture import Picture
 from models.errors import RoleNotInProfileError
 from models.roles import MODERATION, Models, require
@@ -180,7 +182,11 @@ class JobExecutor:
 
     def _inputs(self, job: Job) -> Inputs:
         pictures = {n: decode_picture_field(e) for n, e in job.pictures.items() if not e.is_mask}
-        masks = {n: decode_mask_field(e) for n, e in job.pictures.items() if e.is_mask}
+        masks = {
+            name: decode_mask_field(encoded, pictures["image"])
+            for name, encoded in job.pictures.items()
+            if encoded.is_mask
+        }
         if not job.visual_id:
             return Inputs(pictures, masks)
         labels = partial(self._visuals.labels, job.organisation, job.visual_id, self._models)
@@ -230,12 +236,18 @@ def decode_picture_field(encoded: Encoded) -> Picture:
         raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
 
 
-def decode_mask_field(encoded: Encoded) -> NDArray[np.uint8]:
-    """Return a decoded mask, height x width, uint8; raises BadRequestError with its field if damaged."""
+def decode_mask_field(encoded: Encoded, image: Picture) -> NDArray[np.uint8]:
+    """Return the mask of an image, height x width, uint8: 255 is edited, 0 is kept.
+
+    Raises BadRequestError with its field if it is damaged, marks nothing or is not clearly a mask, and
+    MaskRatioError.
+    """
     try:
-        return decode_mask(encoded.data)
-    except DamagedPictureError as error:
+        mask = decode_mask(encoded.data)
+        check_marked(mask, image.width, image.height)
+    except (DamagedPictureError, NothingMarkedError, UnclearMaskError) as error:
         raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
+    return mask
 
 
 def encode_result(result: Picture | bytes, key: str) -> bytes:

@@ -43,7 +43,9 @@ class RemoveChange(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     mask_id: int | None = Field(None, ge=1, description="Id of a generated mask.")
-    mask_url: str | None = Field(None, description="Address of a drawn mask; often a data: URL.")
+    mask_url: str | None = Field(
+        None, description="Address of a drawn mask; often a data: URL. White is removed."
+    )
     mask_source: Literal["generated", "manual"] | None = None
     actions: RemoveActions = RemoveActions()
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from imaging.errors import MaskRatioError
+from imaging.errors import MaskRatioError, NothingMarkedError
 from imaging.masks import (
     automatic_radius,
     bounds,
+    check_marked,
     dilate,
     dilate_square,
     fit_mask,
@@ -45,6 +46,17 @@ def test_a_mask_with_rounded_sides_is_accepted(
 def test_a_mask_of_another_ratio_is_refused(mask_size: tuple[int, int]) -> None:
     with pytest.raises(MaskRatioError, match="aspect ratio"):
         fit_mask(np.zeros(mask_size[::-1], np.uint8), 3000, 2003)
+
+
+def test_thin_strokes_that_the_reduction_loses_are_an_error() -> None:
+    mask = np.zeros((300, 400), np.uint8)
+    mask[150] = 255
+    check_marked(mask, 400, 300)
+    check_marked(mask, 800, 600)
+    with pytest.raises(NothingMarkedError, match="40x30"):
+        check_marked(mask, 40, 30)
+    mask[140:160] = 255
+    check_marked(mask, 40, 30)
 
 
 def test_a_manual_mask_is_not_dilated() -> None:

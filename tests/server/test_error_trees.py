@@ -33,6 +33,8 @@ MAPPED_WHERE_CAUGHT = {
     "EmptyPictureError": "server/http/uploads.py",
     "NotAPictureError": "server/http/uploads.py",
     "DamagedPictureError": "server/http/uploads.py",
+    "NothingMarkedError": "server/jobs/executor.py",
+    "UnclearMaskError": "server/jobs/executor.py",
     "EngineBusyError": "server/errors.py",
     "StoreUnavailableError": "server/errors.py",
     "DatabaseUnavailableError": "server/errors.py",

@@ -1,4 +1,4 @@
-"""Decoding files: all pixel formats and orientations, damaged files, masks."""
+"""Decoding files: all pixel formats and orientations, damaged files."""
 
 import io
 import struct
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from imaging.errors import DamagedPictureError, PictureError
-from imaging.files.decode import decode, decode_mask
+from imaging.files.decode import decode
 from imaging.files.header import Format, probe
 from imaging.picture import Picture
 from tests.helpers.places import PHOTOS
@@ -172,8 +172,6 @@ def test_truncated_pixels_are_damage(format: Format) -> None:
         assert probe(cut).width == 200
         with pytest.raises(DamagedPictureError, match=format):
             decode(cut)
-        with pytest.raises(DamagedPictureError, match=format):
-            decode_mask(cut)
 
 
 def test_a_jpeg_with_harmless_irregularities_is_decoded() -> None:
@@ -214,7 +212,6 @@ def test_mutated_files_decode_or_are_refused_and_nothing_else(format: Format) ->
             found = probe(bytes(data))
             if found.width * found.height <= 1_000_000:
                 assert decode(bytes(data)).rgb.shape == (found.height, found.width, 3)
-                assert decode_mask(bytes(data)).shape == (found.height, found.width)
         except PictureError:
             refused += 1
     assert 0 < refused < 300
@@ -231,83 +228,3 @@ def with_right_checksums(data: bytearray) -> bytearray:
         struct.pack_into(">I", data, position + 8 + length, checksum)
         position += 12 + length
     return data
-
-
-# Masks
-
-
-@pytest.fixture
-def drawing() -> NDArray[np.uint8]:
-    """A mask with hard edges and soft greys."""
-    mask = np.zeros((30, 40), np.uint8)
-    mask[5:20, 5:30] = 255
-    mask[5:20, 30] = 100
-    return mask
-
-
-@pytest.mark.parametrize(
-    ("format", "mode"),
-    [
-        *(("PNG", mode) for mode in ("L", "RGB", "P", "LA", "RGBA")),
-        *(("WEBP", mode) for mode in ("RGB", "RGBA")),
-    ],
-)
-def test_a_mask_is_read_from_any_mode(drawing: NDArray[np.uint8], format: str, mode: str) -> None:
-    image = Image.fromarray(drawing).convert(mode)
-    assert np.array_equal(decode_mask(save(image, format, lossless=True)), drawing)
-
-
-def test_a_one_bit_mask_is_black_and_white(drawing: NDArray[np.uint8]) -> None:
-    mask = decode_mask(save(Image.fromarray(drawing > 127), "PNG"))
-    assert np.array_equal(mask, np.where(drawing > 127, 255, 0))
-
-
-def test_a_sixteen_bit_mask_is_scaled(drawing: NDArray[np.uint8]) -> None:
-    stored = drawing.astype(np.uint16) * 257
-    assert np.array_equal(decode_mask(save(Image.fromarray(stored), "PNG")), drawing)
-
-
-def test_a_jpeg_mask_is_read_upright(drawing: NDArray[np.uint8]) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    data = save(Image.fromarray(drawing), "JPEG", quality=100, exif=exif.tobytes())
-    mask = decode_mask(data)
-    assert mask.shape == (40, 30)
-    assert np.array_equal(mask > 127, np.rot90(drawing, 3) > 127)
-
-
-def test_the_colours_of_a_mask_become_their_luminance() -> None:
-    row = Image.new("RGB", (3, 1))
-    for column, colour in enumerate(((255, 0, 0), (0, 255, 0), (0, 0, 255))):
-        row.putpixel((column, 0), colour)
-    assert decode_mask(save(row, "PNG")).tolist() == [[76, 150, 29]]
-
-
-@pytest.mark.parametrize("colour", [(255, 255, 255), (255, 0, 80), (0, 0, 0)])
-def test_strokes_of_one_colour_on_an_empty_canvas_are_the_mask(
-    drawing: NDArray[np.uint8], colour: tuple[int, int, int]
-) -> None:
-    strokes = np.dstack([np.full((30, 40, 3), colour, np.uint8), drawing])
-    strokes[drawing == 0] = 0
-    for mode in ("RGBA", "LA"):
-        image = Image.fromarray(strokes).convert(mode)
-        assert np.array_equal(decode_mask(save(image, "PNG")), drawing)
-
-
-def test_transparent_pixels_count_as_black() -> None:
-    rgba = np.zeros((1, 4, 4), np.uint8)
-    rgba[0, 0] = (255, 255, 255, 255)
-    rgba[0, 1] = (0, 0, 0, 255)
-    rgba[0, 2] = (255, 255, 255, 0)
-    rgba[0, 3] = (255, 255, 255, 51)
-    assert decode_mask(save(Image.fromarray(rgba), "PNG")).tolist() == [[255, 0, 0, 51]]
-
-
-def test_the_colours_of_an_opaque_mask_with_alpha_are_read() -> None:
-    for grey in (0, 255):
-        image = Image.new("RGBA", (4, 3), (grey, grey, grey, 255))
-        assert np.array_equal(decode_mask(save(image, "PNG")), np.full((3, 4), grey))
-
-
-def test_an_empty_canvas_is_an_empty_mask() -> None:
-    assert not decode_mask(save(Image.new("RGBA", (4, 3)), "PNG")).any()

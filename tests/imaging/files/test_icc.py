@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from imaging.files.decode import decode, decode_mask
+from imaging.files.decode import decode
 from imaging.files.icc import to_srgb
+from imaging.files.mask import decode_mask
 
 D50 = (0.9642, 1.0, 0.8249)
 P3 = ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))
@@ -187,4 +188,4 @@ def test_large_pictures_are_converted_as_small_ones() -> None:
 def test_the_profile_of_a_mask_is_ignored() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(8, 32)
     mask = decode_mask(save(Image.fromarray(ramp), "PNG", icc_profile=grey_profile(1.0)))
-    assert np.array_equal(mask, ramp)
+    assert np.array_equal(mask > 0, ramp > 127)
