@@ -1,8 +1,9 @@
-"""Registered pictures (visuals): their ids, owners, panoptic maps and edit sessions."""
+"""Registered pictures (visuals): their ids, owners, panoptic maps, results and edit sessions."""
 
 import hashlib
 import re
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 import cv2
@@ -41,9 +42,7 @@ class Visuals:
         """Store a picture; return its visual_id, and whether it is new to this organisation."""
         visual_id = visual_id_of(organisation, picture.data)
         existing = self._records.visual(organisation, visual_id)
-        if existing is not None:
-            if not self._store.exists(existing.source_key):  # the picture was lost
-                self._put(existing.source_key, picture)
+        if existing is not None and self._is_stored(existing, picture):
             return visual_id, False
         # A unique key, so that a concurrent removal of the visual does not delete this picture.
         key = f"{organisation}/{visual_id}/{uuid.uuid4().hex}.{EXTENSIONS[picture.probe.format]}"
@@ -59,6 +58,16 @@ class Visuals:
                 self._store.delete(key)
         return visual_id, is_new
 
+    def _is_stored(self, visual: Visual, picture: Encoded) -> bool:
+        """Store a visual's picture again if it was lost; False if the visual is removed meanwhile."""
+        if self._store.exists(visual.source_key):
+            return True
+        self._put(visual.source_key, picture)
+        if self._records.visual(visual.organisation, visual.visual_id) == visual:
+            return True
+        self._store.delete(visual.source_key)
+        return False
+
     def _put(self, key: str, picture: Encoded) -> None:
         self._store.put(key, picture.data, content_type_of(key))
 
@@ -67,7 +76,7 @@ class Visuals:
         is_valid = _VISUAL_ID_PATTERN.match(visual_id)
         visual = self._records.visual(organisation, visual_id) if is_valid else None
         if visual is None:
-            raise NotFoundError(f"There is no visual {visual_id[:64]}.", "visual_id")
+            raise no_visual(visual_id)
         return visual
 
     def picture(self, visual: Visual) -> Encoded:
@@ -93,10 +102,10 @@ class Visuals:
         """Return a visual's panoptic map, height x width, uint8.
 
         It is computed once and stored, so that the ids of the masks never change. Raises
-        NotFoundError.
+        NotFoundError, also if the visual is removed meanwhile.
         """
         visual = self.find(organisation, visual_id)
-        key = f"{organisation}/{visual_id}/labels.png"
+        key = _labels_key(organisation, visual_id)
         try:
             file = np.frombuffer(self._store.get(key), np.uint8)
             return np.asarray(cv2.imdecode(file, cv2.IMREAD_UNCHANGED), np.uint8)
@@ -104,30 +113,69 @@ class Visuals:
             picture = decode(self.picture(visual).data)
             labels = objects_mask_generator(picture, models)
             self._store.put(key, encode_grey_png(labels), content_type_of(key))
+            if self._records.visual(organisation, visual_id) is None:
+                self._store.delete(key)
+                raise no_visual(visual_id) from None
             return labels
 
     def new_sid(self) -> str:
         """Return a new session id; it always ends in .JPEG, as those of the published API do."""
         return f"{uuid.uuid4()}.JPEG"
 
-    def add_result(self, organisation: str, edit: EditSession) -> None:
-        """Add a session for a stored result; without effect if the visual was removed."""
-        self._records.add_session(organisation, edit)
+    def add_results(
+        self,
+        organisation: str,
+        visual_id: str,
+        keys: Sequence[str],
+        edit: EditSession | None = None,
+    ) -> bool:
+        """Record results as those of a visual, before they are stored; False if it was removed.
 
-    def remove_result(self, organisation: str, sid: str) -> None:
-        """Remove the session of a result that could not be stored."""
+        edit: the session of the only result, from which further edits may start.
+        """
+        if not self._records.add_results(organisation, visual_id, keys):
+            return False
+        return edit is None or self._records.add_session(organisation, edit)
+
+    def has_result(self, organisation: str, key: str) -> bool:
+        """Whether the visual of a recorded result has not been removed since."""
+        return self._records.has_result(organisation, key)
+
+    def remove_results(self, organisation: str, keys: Sequence[str], sid: str) -> None:
+        """Remove the records of results that could not be stored, and their session."""
+        self._records.remove_results(organisation, keys)
         self._records.remove_session(organisation, sid)
 
     def remove(self, visual: Visual) -> None:
-        """Remove a visual: its rows, then its results, its picture and its map."""
-        for key in self._records.remove_visual(visual.organisation, visual.visual_id):
+        """Remove a visual: its picture, its map, all results made from it, and its rows.
+
+        If the store is unavailable, the rows stay, so that the removal can be repeated.
+        """
+        keys = self._records.results(visual.organisation, visual.visual_id)
+        self._delete_objects(visual, keys)
+        # A second time: what other requests stored since then, until the rows were gone.
+        keys = self._records.remove_visual(visual.organisation, visual.visual_id)
+        self._delete_objects(visual, keys)
+
+    def _delete_objects(self, visual: Visual, result_keys: Sequence[str]) -> None:
+        for key in result_keys:
             self._results.delete(key)
         self._store.delete(visual.source_key)
-        self._store.delete(f"{visual.organisation}/{visual.visual_id}/labels.png")
+        self._store.delete(_labels_key(visual.organisation, visual.visual_id))
 
     def sweep(self, older_than: datetime) -> None:
-        """Remove the sessions made before `older_than`: their results have expired."""
-        self._records.sweep_sessions(older_than)
+        """Remove the records of the results made before `older_than`, which have expired."""
+        self._records.sweep_results(older_than)
+
+
+def no_visual(visual_id: str) -> NotFoundError:
+    """Return the error of a visual that an organisation does not have, or no longer has."""
+    return NotFoundError(f"There is no visual {visual_id[:64]}.", "visual_id")
+
+
+def _labels_key(organisation: str, visual_id: str) -> str:
+    """Return the key of a visual's panoptic map."""
+    return f"{organisation}/{visual_id}/labels.png"
 
 
 def visual_id_of(organisation: str, data: bytes) -> str:

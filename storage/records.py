@@ -1,6 +1,7 @@
-"""The database rows of visuals, edit sessions and servers, in SQLite or PostgreSQL."""
+"""The database rows of visuals, their results, edit sessions and servers, in SQLite or PostgreSQL."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import (
+    ColumnElement,
     DateTime,
     Engine,
     ForeignKeyConstraint,
@@ -64,6 +66,25 @@ class SessionRow(Base):
     visual_id: Mapped[str] = mapped_column(String(16))
     result_key: Mapped[str] = mapped_column(String(512))
     changed: Mapped[str] = mapped_column(String(8192))
+    made: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class ResultRow(Base):
+    """The key of a result of a visual, so that the result is removed with the visual."""
+
+    __tablename__ = "visual_results"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organisation", "visual_id"],
+            ["visuals.organisation", "visuals.visual_id"],
+            ondelete="CASCADE",
+        ),
+        Index("visual_results_by_visual", "organisation", "visual_id"),
+        Index("visual_results_by_age", "made"),
+    )
+    result_key: Mapped[str] = mapped_column(String(512), primary_key=True)
+    organisation: Mapped[str] = mapped_column(String(64))
+    visual_id: Mapped[str] = mapped_column(String(16))
     made: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
 
@@ -151,23 +172,59 @@ class Records:
             )
 
     def remove_visual(self, organisation: str, visual_id: str) -> list[str]:
-        """Remove a visual and its sessions; return the keys of the sessions' results."""
+        """Remove a visual with its results and sessions; return the keys of all results."""
         is_visual = (
             VisualRow.organisation == organisation,
             VisualRow.visual_id == visual_id,
         )
-        is_of_visual = (
-            SessionRow.organisation == organisation,
-            SessionRow.visual_id == visual_id,
-        )
         with self._session() as session:
-            # No session can be added while the visual's row is locked, so no key is missed.
+            # No result can be added while the visual's row is locked, so no key is missed.
             session.execute(select(VisualRow.visual_id).where(*is_visual).with_for_update())
-            keys = session.scalars(
-                delete(SessionRow).where(*is_of_visual).returning(SessionRow.result_key)
-            ).all()
+            keys = _unique(
+                session.scalars(
+                    delete(table).where(*_of(table, organisation, visual_id)).returning(key)
+                )
+                for table, key in _RESULT_KEYS
+            )
             session.execute(delete(VisualRow).where(*is_visual))
-        return list(keys)
+        return keys
+
+    def results(self, organisation: str, visual_id: str) -> list[str]:
+        """Return the keys of all results of a visual."""
+        with self._session() as session:
+            return _unique(
+                session.scalars(select(key).where(*_of(table, organisation, visual_id)))
+                for table, key in _RESULT_KEYS
+            )
+
+    def add_results(self, organisation: str, visual_id: str, keys: Sequence[str]) -> bool:
+        """Add results of a visual; return False, and add none, if the visual does not exist.
+
+        Keys that already exist stay as they are.
+        """
+        shared = {"organisation": organisation, "visual_id": visual_id, "made": datetime.now(UTC)}
+        rows = self._insert(ResultRow).values([{"result_key": key, **shared} for key in keys])
+        try:
+            with self._session() as session:
+                session.execute(rows.on_conflict_do_nothing(index_elements=[ResultRow.result_key]))
+        except IntegrityError:  # the only other constraint is the foreign key of the visual
+            return False
+        return True
+
+    def has_result(self, organisation: str, key: str) -> bool:
+        """Whether a result was added and its visual has not been removed since."""
+        with self._session() as session:
+            row = session.get(ResultRow, key)
+            return row is not None and row.organisation == organisation
+
+    def remove_results(self, organisation: str, keys: Sequence[str]) -> None:
+        """Remove results, if they exist."""
+        with self._session() as session:
+            session.execute(
+                delete(ResultRow).where(
+                    ResultRow.organisation == organisation, ResultRow.result_key.in_(keys)
+                )
+            )
 
     def add_session(self, organisation: str, edit: EditSession) -> bool:
         """Add a session; return False if its visual does not exist.
@@ -207,13 +264,32 @@ class Records:
             changed = tuple(filter(None, row.changed.split(",")))
             return EditSession(row.sid, row.visual_id, row.result_key, changed)
 
-    def sweep_sessions(self, older_than: datetime) -> int:
-        """Remove the sessions made before `older_than`; return how many."""
+    def sweep_results(self, older_than: datetime) -> int:
+        """Remove the results and sessions made before `older_than`; return how many results."""
         with self._session() as session:
+            session.execute(delete(SessionRow).where(SessionRow.made < older_than))
             removed = session.execute(
-                delete(SessionRow).where(SessionRow.made < older_than).returning(SessionRow.sid)
+                delete(ResultRow).where(ResultRow.made < older_than).returning(ResultRow.made)
             )
             return len(removed.all())
+
+
+_RESULT_KEYS = (
+    (ResultRow, ResultRow.result_key),
+    (SessionRow, SessionRow.result_key),
+)
+"""The tables with keys of results; results of earlier versions are only in sessions."""
+
+
+def _of(
+    table: type[ResultRow] | type[SessionRow], organisation: str, visual_id: str
+) -> tuple[ColumnElement[bool], ...]:
+    """Return the condition of a visual's rows."""
+    return table.organisation == organisation, table.visual_id == visual_id
+
+
+def _unique(lists: Iterable[Iterable[str]]) -> list[str]:
+    return list(dict.fromkeys(itertools.chain.from_iterable(lists)))
 
 
 def migrate(engine: Engine) -> None:

@@ -26,7 +26,7 @@ from server.errors import BadRequestError, BlockedError, Refusals, UnavailableEr
 from server.http.uploads import Encoded
 from server.operation import EditBody, Inputs, Operation, Preserve, VisualQuery
 from server.profiles import not_in_profile
-from server.visuals import Visuals
+from server.visuals import Visuals, no_visual
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
 
@@ -88,8 +88,11 @@ class JobExecutor:
 
         A blocked result is stored as an empty object, so that a caller who polls its link learns it.
         Raises ApiError, and BlockedError if moderation blocks all results; then nothing is stored.
+        Raises NotFoundError if the job's visual is removed before the results are stored.
         """
         start = time.monotonic()
+        if job.visual_id:  # it may have been removed while the job waited
+            self._visuals.find(job.organisation, job.visual_id)
         with self._map_errors(job.operation.refusals):
             inputs, body = self._prepare_inputs(job)
             results = job.operation.perform(body, inputs, self._models)
@@ -104,32 +107,60 @@ class JobExecutor:
         log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
         return JobOutcome(body, blocked)
 
-    def record_session(self, job: Job) -> None:
-        """Add a job's result as a session that further edits may start from; it is safe to repeat."""
+    def store_blocked(self, job: Job) -> None:
+        """Store an empty object for each result: moderation blocked all; raises as `run` does."""
+        self._store_results(replace(job, sid=""), [b""] * len(job.keys))
+
+    def record_refusal(self, organisation: str, visual_id: str, keys: Sequence[str]) -> bool:
+        """Record the keys of a failed job; False if its visual was removed: then store no error.
+
+        visual_id: empty for a job without a visual.
+        """
+        return not visual_id or self._visuals.add_results(organisation, visual_id, keys)
+
+    def finish_stored(self, job: Job) -> None:
+        """Finish a job whose results are stored already; they are removed if its visual was removed."""
+        if not self._record_results(job):
+            self._remove_results(job)
+
+    def _record_results(self, job: Job) -> bool:
+        """Record a job's results and its session; it is safe to repeat. False if its visual was removed."""
+        if not job.visual_id:
+            return True
+        edit = None
         if job.sid:
             changed = (*job.changed, *job.operation.changes(job.body))
             edit = EditSession(job.sid, job.visual_id, job.keys[0], changed)
-            self._visuals.add_result(job.organisation, edit)
+        return self._visuals.add_results(job.organisation, job.visual_id, job.keys, edit)
 
     def _store_results(self, job: Job, files: Sequence[bytes]) -> None:
-        """Record the session and store all results, or neither; raises UnavailableError."""
+        """Record and store all results, or none; raises UnavailableError, NotFoundError."""
         try:
-            # The session first: if it fails, no result that a caller may have read is removed.
-            self.record_session(job)
-            for key, file in zip(job.keys, files, strict=True):
-                self._results.put(key, file, content_type_of(key))
+            # The records first: if they fail, no result that a caller may have read is removed.
+            is_recorded = self._record_results(job)
+            if is_recorded:
+                for key, file in zip(job.keys, files, strict=True):
+                    self._results.put(key, file, content_type_of(key))
+            # A removal deletes the results that are recorded; it cannot delete one stored later.
+            if not is_recorded or self._is_removed(job):
+                self._remove_results(job)
+                raise no_visual(job.visual_id)
         except OSError as error:
             log.exception("a result could not be stored")
             self._remove_results(job)
             raise UnavailableError("The result could not be stored.") from error
+
+    def _is_removed(self, job: Job) -> bool:
+        """Whether the visual of a job's recorded results was removed."""
+        return bool(job.visual_id) and not self._visuals.has_result(job.organisation, job.keys[0])
 
     def _remove_results(self, job: Job) -> None:
         """Remove the stored results of a job that failed; the sweep removes what this cannot."""
         try:
             for key in job.keys:
                 self._results.delete(key)
-            if job.sid:
-                self._visuals.remove_result(job.organisation, job.sid)
+            if job.visual_id:
+                self._visuals.remove_results(job.organisation, job.keys, job.sid)
         except OSError:
             log.exception("the results of a failed job stay until the sweep")
 

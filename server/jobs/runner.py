@@ -23,7 +23,7 @@ from server.errors import (
 )
 from server.jobs.executor import JobExecutor
 from server.jobs.serialization import JobSerializer, SerializedJob
-from storage.object_store import ObjectStore, Refusal, content_type_of
+from storage.object_store import ObjectStore, Refusal
 
 log = logging.getLogger("retouch")
 
@@ -110,9 +110,6 @@ class JobRunner:
             self._run_on_scheduler(name, serialized)
         except CallerDisconnectedError as error:
             raise JobInterruptedError from error
-        except BlockedError:
-            for key in serialized["keys"]:
-                self._results.put(key, b"", content_type_of(key))
         except RequestTimeoutError as error:
             self._refuse(serialized, error)
         except (BusyError, UnavailableError, OSError):
@@ -141,10 +138,14 @@ class JobRunner:
     def _work(self, name: str, serialized: SerializedJob) -> None:
         """Execute a job unless it has results; raises JobFailedError if it crashed too many processes."""
         if all(map(self._results.is_settled, serialized["keys"])):
-            self._executor.record_session(self._serializer.load(serialized, pictures=False))
+            self._executor.finish_stored(self._serializer.load(serialized, pictures=False))
             return
         with self._track_deadline() as deadline, self._count_crash(name), deadline_scope(deadline):
-            self._executor.run(self._serializer.load(serialized))
+            job = self._serializer.load(serialized)
+            try:
+                self._executor.run(job)
+            except BlockedError:
+                self._executor.store_blocked(job)
 
     @contextmanager
     def _track_deadline(self) -> Iterator[Deadline]:
@@ -176,7 +177,11 @@ class JobRunner:
             self._serializer.delete_crash_count(name)
 
     def _refuse(self, serialized: SerializedJob, error: ApiError) -> None:
-        """Write the error to every result key."""
+        """Write the error to every result key; nothing if the job's visual was removed."""
+        keys = serialized["keys"]
+        visual = (serialized["organisation"], serialized["visual_id"])
+        if not self._executor.record_refusal(*visual, keys):
+            return
         status = error.status or status_word(error.code)
-        for key in serialized["keys"]:
+        for key in keys:
             self._results.refuse(key, Refusal(error.code, error.text, status, error.parameter))

@@ -1,4 +1,4 @@
-"""POST /v1/{visual_id}/remove_image: remove a visual, its masks and its results."""
+"""POST /v1/{visual_id}/remove_image: remove a visual and everything made from it."""
 
 import anyio.to_thread
 from fastapi import APIRouter, Request
@@ -25,7 +25,11 @@ class Removed(BaseModel):
     openapi_extra=refused_with(*VISUAL_CODES),
 )
 async def remove_image(request: Request, visual_id: str) -> Removed:
-    """Remove a visual: its picture, its masks and its results."""
+    """Remove a visual: its picture, its masks, its sids, and every result made from it.
+
+    The links of these results answer 404 afterwards. Requests for the visual that still run store
+    nothing. A picture that another organisation registered stays.
+    """
     dependencies: Dependencies = request.app.state.dependencies
     organisation = dependencies.tokens.organisation(request)
     visual = await anyio.to_thread.run_sync(dependencies.visuals.find, organisation, visual_id)

@@ -80,11 +80,41 @@ def test_removing_a_visual_removes_its_sessions(records: Records) -> None:
     assert records.session("a", VISUAL.visual_id, "x.JPEG") is None
 
 
-def test_old_sessions_are_deleted(records: Records) -> None:
+def test_removing_a_visual_returns_and_removes_its_results(records: Records) -> None:
+    records.add_visual(VISUAL)
+    other = replace(VISUAL, organisation="b", source_key="b/source.jpeg")
+    records.add_visual(other)
+    assert records.add_results("a", VISUAL.visual_id, ["a/1.psd", "a/2.zip"])
+    assert records.add_results("a", VISUAL.visual_id, ["a/2.zip", "a/3.png"])
+    assert records.add_results("b", VISUAL.visual_id, ["b/1.psd"])
+    assert records.results("a", VISUAL.visual_id) == ["a/1.psd", "a/2.zip", "a/3.png"]
+    assert records.has_result("a", "a/2.zip")
+    assert not records.has_result("b", "a/2.zip")
+    records.remove_results("b", ["a/3.png"])
+    records.remove_results("a", ["a/3.png"])
+    # An earlier version recorded the session only.
+    records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/x.png"))
+    assert sorted(records.remove_visual("a", VISUAL.visual_id)) == ["a/1.psd", "a/2.zip", "a/x.png"]
+    assert not records.has_result("a", "a/2.zip")
+    assert records.results("b", VISUAL.visual_id) == ["b/1.psd"]
+
+
+def test_results_of_a_removed_visual_are_not_added(records: Records) -> None:
+    records.add_visual(VISUAL)
+    records.remove_visual("a", VISUAL.visual_id)
+    assert not records.add_results("a", VISUAL.visual_id, ["a/1.psd"])
+    assert not records.has_result("a", "a/1.psd")
+
+
+def test_old_results_and_sessions_are_deleted(records: Records) -> None:
     records.add_visual(VISUAL)
     records.add_session("a", EditSession("x.JPEG", VISUAL.visual_id, "a/x.png"))
-    assert records.sweep_sessions(datetime.now(UTC) - timedelta(hours=1)) == 0
-    assert records.sweep_sessions(datetime.now(UTC) + timedelta(hours=1)) == 1
+    records.add_results("a", VISUAL.visual_id, ["a/x.png", "a/y.zip"])
+    assert records.sweep_results(datetime.now(UTC) - timedelta(hours=1)) == 0
+    assert records.session("a", VISUAL.visual_id, "x.JPEG") is not None
+    assert records.sweep_results(datetime.now(UTC) + timedelta(hours=1)) == 2
+    assert records.session("a", VISUAL.visual_id, "x.JPEG") is None
+    assert records.results("a", VISUAL.visual_id) == []
 
 
 def test_the_migrations_create_the_schema(records: Records, url: URL) -> None:
