@@ -26,7 +26,12 @@ from server.context import WarmModels
 from server.http.connection import TimeoutConnection
 from server.http.shutdown import GracefulServer, Shutdown
 from server.settings import Settings
-from storage.errors import DatabaseUnavailableError, FolderInUseError, StoreUnavailableError
+from storage.errors import (
+    DatabaseUnavailableError,
+    FolderInUseError,
+    NewerSchemaError,
+    StoreUnavailableError,
+)
 from storage.folder_lock import FolderLock
 
 
@@ -59,8 +64,11 @@ def main() -> int:
     except StoreUnavailableError as error:
         print(f"settings: RETOUCH_STORE {settings.store}: {error}", file=sys.stderr)
         return 1
+    except NewerSchemaError as error:
+        print(f"settings: {_database_setting(settings)}: {error}", file=sys.stderr)
+        return 2
     except DatabaseUnavailableError as error:
-        print(f"settings: RETOUCH_DATABASE_URL: {error}", file=sys.stderr)
+        print(f"settings: {_database_setting(settings)}: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"settings: RETOUCH_DATA_DIR {settings.data_dir}: {error}", file=sys.stderr)
@@ -82,6 +90,13 @@ def main() -> int:
     if lock is not None:
         lock.close()
     return shutdown.exit(0 if server.started else 1)
+
+
+def _database_setting(settings: Settings) -> str:
+    """Return the setting that chose the database, for an error message."""
+    if settings.database_url is not None:
+        return "RETOUCH_DATABASE_URL"
+    return f"RETOUCH_DATA_DIR {settings.data_dir}"
 
 
 def _uvicorn_config(settings: Settings, app: FastAPI) -> uvicorn.Config:

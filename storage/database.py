@@ -7,6 +7,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DatabaseError,
     DBAPIError,
     InterfaceError,
     InternalError,
@@ -84,7 +85,8 @@ def wrap_database_errors() -> Iterator[None]:
     except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
         raise DatabaseUnavailableError(_reason(error)) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        # SQLite raises the base class for a file that is damaged or no database.
+        if error.connection_invalidated or type(error) is DatabaseError:
             raise DatabaseUnavailableError(_reason(error)) from error
         raise
 

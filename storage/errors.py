@@ -5,7 +5,8 @@ StorageError
 |- DatabaseUnavailableError    the database cannot be reached (OSError)
 |- ObjectMissingError          the store has no object under the key (KeyError)
 |- InvalidKeyError             the text is not a key (ValueError)
-`- FolderInUseError            another process uses the data folder (RuntimeError)
+|- FolderInUseError            another process uses the data folder (RuntimeError)
+`- NewerSchemaError            a newer version of Retouch has migrated the database (RuntimeError)
 """
 
 
@@ -27,6 +28,10 @@ class ObjectMissingError(StorageError, KeyError):
 
 class InvalidKeyError(StorageError, ValueError):
     """The text is not a valid key: no store can have an object under it."""
+
+
+class NewerSchemaError(StorageError, RuntimeError):
+    """A newer version of Retouch has migrated the database. The text names both versions."""
 
 
 class FolderInUseError(StorageError, RuntimeError):

@@ -5,20 +5,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import (
     ColumnElement,
     DateTime,
-    Engine,
     ForeignKeyConstraint,
     Index,
     String,
     delete,
     select,
-    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
@@ -26,10 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from storage.database import open_engine, wrap_database_errors
-
-_MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATION_LOCK = 0x5E70_0C44
-"""Number of the advisory lock that is held during a migration."""
+from storage.schema import migrate
 
 
 class Base(DeclarativeBase):
@@ -134,11 +126,15 @@ class Records:
     """
 
     def __init__(self, url: URL) -> None:
-        """Open the database and migrate its schema."""
+        """Open the database and migrate its schema; raises NewerSchemaError."""
         self._engine = open_engine(url)
         self._insert = (sqlite if url.get_backend_name() == "sqlite" else postgresql).insert
-        with wrap_database_errors():
-            migrate(self._engine)
+        try:
+            with wrap_database_errors():
+                migrate(self._engine)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close every connection."""
@@ -290,18 +286,3 @@ def _of(
 
 def _unique(lists: Iterable[Iterable[str]]) -> list[str]:
     return list(dict.fromkeys(itertools.chain.from_iterable(lists)))
-
-
-def migrate(engine: Engine) -> None:
-    """Migrate the database's schema to the newest version; servers that start at once wait in turn."""
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            # Waiting for other servers or a long migration may take longer than any request.
-            connection.execute(text("SET LOCAL statement_timeout = '10min'"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        else:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")

@@ -53,6 +53,7 @@ INTERNAL = {
     "InvalidSettingsError": "the same",
     "RayNotInstalledError": "the same",
     "FolderInUseError": "the same",
+    "NewerSchemaError": "the same",
     "BundleError": "only the command retouch weights",
     "ReferenceUnsupportedError": "in pipelines, which describe the picture in words instead",
     "WorkCancelledError": "only its subclasses are raised",

@@ -120,7 +120,9 @@ def test_old_results_and_sessions_are_deleted(records: Records) -> None:
 def test_the_migrations_create_the_schema(records: Records, url: URL) -> None:
     engine = open_engine(url)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection)
+        # storage/schema.py makes that table without a migration.
+        others = {"include_name": lambda name, kind, _: kind != "table" or name != "migrated_by"}
+        context = MigrationContext.configure(connection, opts=others)
         difference = compare_metadata(context, Base.metadata)
     engine.dispose()
     assert difference == []

@@ -1,0 +1,92 @@
+"""The schema of the database: its migration at the start, and the version of Retouch that made it."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.exc import SQLAlchemyError
+
+from storage.errors import NewerSchemaError
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x5E70_0C44
+"""Number of the advisory lock that is held during a migration."""
+
+# Made without a migration: an earlier version, which knows no such table, must still start after this one.
+_MIGRATED_BY = Table(
+    "migrated_by",
+    MetaData(),
+    Column("revision", String(32), primary_key=True),
+    Column("program", String(32), nullable=False),
+    Column("migrated", DateTime(timezone=True), nullable=False),
+)
+"""Which version of Retouch migrated to a revision of the schema. Only the newest row stays."""
+
+
+def migrate(engine: Engine) -> None:
+    """Migrate the database's schema to the newest version; servers that start at once wait in turn.
+
+    Raises NewerSchemaError if a newer version of Retouch has already migrated it further.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # Waiting for other servers or a long migration may take longer than any request.
+            connection.execute(text("SET LOCAL statement_timeout = '10min'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        else:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        found = MigrationContext.configure(connection).get_current_revision()
+        known = {script.revision for script in scripts.walk_revisions()}
+        head = str(scripts.get_current_head())
+        if found is not None and found not in known:
+            raise NewerSchemaError(_newer(connection, found, head))
+        if found == head:
+            return
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        _record(connection, head)
+
+
+def _record(connection: Connection, revision: str) -> None:
+    """Record that this version of Retouch has migrated the database to a revision."""
+    _MIGRATED_BY.create(connection, checkfirst=True)
+    connection.execute(delete(_MIGRATED_BY))
+    row = {"revision": revision, "program": version("retouch"), "migrated": datetime.now(UTC)}
+    connection.execute(insert(_MIGRATED_BY).values(**row))
+
+
+def _newer(connection: Connection, found: str, head: str) -> str:
+    """Return the text about a database whose revision is not known here."""
+    program = None
+    with_rows = select(_MIGRATED_BY.c.program).where(_MIGRATED_BY.c.revision == found)
+    try:
+        with connection.begin_nested():
+            program = connection.scalar(with_rows)
+    except SQLAlchemyError:  # no such table: a version that did not record itself
+        program = None
+    needed = f"Retouch {program}" if program else "a newer version of Retouch"
+    return (
+        f"the database was migrated by {needed} to schema {found}; this is Retouch"
+        f" {version('retouch')}, which knows schemas up to {head}. Start {needed}"
+        f"{' or newer' if program else ''}, or restore the backup from before the upgrade"
+    )
