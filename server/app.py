@@ -177,7 +177,9 @@ async def _sweep(settings: Settings, context: AppContext) -> None:
             await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - _MAX_JOB_AGE)
             await anyio.to_thread.run_sync(context.visuals.sweep, oldest)
             await anyio.to_thread.run_sync(context.durable.sweep, oldest)
-        except (OSError, SQLAlchemyError):
+        except OSError as error:
+            log.error("the sweep of expired results failed; it is retried later: %s", error)
+        except SQLAlchemyError:
             log.exception("the sweep of expired results failed; it is retried later")
         else:
             if removed:

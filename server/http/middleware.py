@@ -1,6 +1,7 @@
 """ASGI middleware: normalize paths, limit request bodies, and answer unhandled errors."""
 
 import asyncio
+import errno
 import logging
 import re
 
@@ -13,6 +14,7 @@ from server.errors import (
     BodyTimeoutError,
     ShuttingDownError,
     TooLargeError,
+    UnavailableError,
     error_body,
     error_response,
 )
@@ -20,6 +22,8 @@ from server.errors import (
 log = logging.getLogger("retouch")
 
 _SLASHES = re.compile(r"/{2,}")
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Large parts of a multipart body are written to the folder of temporary files."""
 _DRAIN_TIMEOUT_S = 5.0
 """Longest time to read the rest of a refused request, so that its caller can read the error."""
 
@@ -42,7 +46,10 @@ class NormalizePath:
 
 
 class UnhandledErrors:
-    """Log an unhandled error and answer with the API's error body, without the error's text."""
+    """Log an unhandled error and answer with the API's error body, without the error's text.
+
+    A full disk is 503 with one line in the log.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -70,7 +77,12 @@ class UnhandledErrors:
             if started:
                 raise
             await error_response(ShuttingDownError())(scope, receive, send)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno in _DISK_FULL and not started:
+                log.error("%s %s: %s", scope["method"], scope["path"], error)
+                full = UnavailableError("The disk of the server is full; try again later.")
+                await error_response(full)(scope, receive, send)
+                return
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:
                 raise

@@ -146,7 +146,7 @@ class JobExecutor:
                 self._remove_results(job)
                 raise no_visual(job.visual_id)
         except OSError as error:
-            log.exception("a result could not be stored")
+            log.error("a result could not be stored: %s", error)
             self._remove_results(job)
             raise UnavailableError("The result could not be stored.") from error
 
@@ -161,8 +161,8 @@ class JobExecutor:
                 self._results.delete(key)
             if job.visual_id:
                 self._visuals.remove_results(job.organisation, job.keys, job.sid)
-        except OSError:
-            log.exception("the results of a failed job stay until the sweep")
+        except OSError as error:
+            log.error("the results of a failed job stay until the sweep: %s", error)
 
     def check(self, job: Job) -> Job:
         """Validate what needs the decoded pictures: damage, moderation, and the operation's own checks.

@@ -137,6 +137,13 @@ class JobQueue:
         )
 
 
+def _is_not_launch_failure(record: logging.LogRecord) -> bool:
+    """Whether a record of DBOS is not the traceback of a launch that failed: the caller gets its error."""
+    return not record.getMessage().startswith("DBOS failed to launch")
+
+
+logging.getLogger("dbos").addFilter(_is_not_launch_failure)
+
 _queues: list[JobQueue] = []
 """The queue of this process is the last one: DBOS finds a workflow by name, not by object."""
 
