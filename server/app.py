@@ -19,6 +19,7 @@ from server import errors
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.http import health, openapi, results
+from server.http.content_coding import DecompressBody
 from server.http.health import Readiness
 from server.http.middleware import BoundedBody, NormalizePath, UnhandledErrors
 from server.http.shutdown import Shutdown
@@ -130,9 +131,9 @@ def _add_query(app: FastAPI, query: VisualQuery, endpoints: Endpoints) -> None:
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add the middleware, innermost first; CORS is last, so that error responses have its headers."""
-    app.add_middleware(
-        BoundedBody, max_bytes=settings.max_body_mb * 2**20, timeout_s=settings.body_timeout_s
-    )
+    max_bytes = settings.max_body_mb * 2**20
+    app.add_middleware(DecompressBody, max_bytes=max_bytes)
+    app.add_middleware(BoundedBody, max_bytes=max_bytes, timeout_s=settings.body_timeout_s)
     app.add_middleware(NormalizePath)
     app.add_middleware(UnhandledErrors)
     app.add_middleware(

@@ -8,33 +8,44 @@ from urllib.parse import unquote_to_bytes
 
 import anyio.to_thread
 from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import from_json
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from server.errors import BadRequestError, UnsupportedPictureError
 from server.http.field_errors import explain, field_name
+from server.http.form_names import MAX_PAIRS, gather
+from server.http.multipart import read_parts
 
 Fields = dict[str, Any]
 """By field name: text, a number, a boolean, a list, a mapping, or the bytes of an uploaded file. Null and
 empty fields are left out."""
 
+_ABSENT_TEXTS = frozenset({"", "undefined", "null", "None"})
+"""What forms of JavaScript and Python send for a field that has no value."""
+
 B = TypeVar("B", bound=BaseModel)
 
-_MAX_FIELDS = 64
 # Commas and opening brackets. An empty list takes 3 bytes of a body, but 60 bytes of memory.
 _MAX_VALUES = 100_000
 _PIECE = 1 << 16
-_PICTURE_SIGNATURES = ("\x89PNG", "\xff\xd8\xff", "RIFF")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _read_list(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_read_text(part) for part in value]
-    read = _read_text(value)
-    return [read] if isinstance(read, dict) and read is not value else read
+    if not isinstance(value, list):
+        read = _read_text(value)
+        value = [read] if isinstance(read, dict) and read is not value else read
+    if not isinstance(value, list):
+        return value
+    return [_without_absent(_read_text(part)) for part in value]
+
+
+def _without_absent(value: Any) -> Any:
+    """Return an object without its members that have no value, at all depths."""
+    if not isinstance(value, dict):
+        return value
+    return {n: _without_absent(part) for n, part in value.items() if not is_absent(part)}
 
 
 def _read_text(value: Any) -> Any:
@@ -53,49 +64,27 @@ FormList = BeforeValidator(_read_list)
 """Parses a list of objects from the JSON text in a form: one field for the list, or one for each object."""
 
 
+def is_absent(value: Any) -> bool:
+    """Whether a value other than free text means that its field has none."""
+    if isinstance(value, str):
+        return len(value) < 20 and value.strip() in _ABSENT_TEXTS
+    return value is None or value == []
+
+
 async def read_fields(request: Request, max_bytes: int) -> Fields:
     """Return the fields of query and body. If both have a field, the body's value is used.
 
     max_bytes: limit of a single part; the middleware limits the whole body. Raises BadRequestError for a
     malformed body, UnsupportedPictureError for another body type.
     """
-    query = request.query_params
-    if len(query) > _MAX_FIELDS:
-        raise BadRequestError("The query has too many fields.")
-    fields: Fields = _gather(query.multi_items())
+    fields: Fields = gather(request.query_params.multi_items())
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        fields |= await _multipart(request, max_bytes)
+        fields |= gather(await read_parts(request, max_bytes))
     else:
         # Parsing tens of megabytes would block the event loop for too long.
         fields |= await anyio.to_thread.run_sync(_parse, kind, await request.body())
-    return {n: value for n, value in fields.items() if value is not None and value not in ("", [])}
-
-
-async def _multipart(request: Request, max_bytes: int) -> Fields:
-    try:
-        async with request.form(
-            max_files=8, max_fields=_MAX_FIELDS, max_part_size=max_bytes
-        ) as form:
-            pairs = [
-                (name, await value.read() if isinstance(value, UploadFile) else _unmask(value))
-                for name, value in form.multi_items()
-            ]
-    except HTTPException as error:
-        raise BadRequestError(f"The multipart body cannot be read: {error.detail}") from error
-    except ValueError as error:  # an unknown charset, or a part that is not in it
-        raise BadRequestError("The multipart body cannot be read.") from error
-    return _gather(pairs)
-
-
-def _unmask(value: str) -> str | bytes:
-    """Return the bytes of a picture if its part had no filename and was read as Latin-1 text."""
-    if value.startswith(_PICTURE_SIGNATURES):
-        try:
-            return value.encode("latin-1")
-        except UnicodeEncodeError:
-            return value
-    return value
+    return {name: value for name, value in fields.items() if value is not None and value != ""}
 
 
 def _parse(kind: str, body: bytes) -> Fields:
@@ -136,10 +125,10 @@ def _load_json(text: bytes) -> Any:
 
 
 def _parse_urlencoded(body: bytes) -> Fields:
-    if body.count(b"&") >= _MAX_FIELDS:
-        raise BadRequestError("The urlencoded body has too many fields.")
+    if body.count(b"&") >= MAX_PAIRS:
+        raise BadRequestError("The form has too many fields.")
     pairs = [field.partition(b"=") for field in body.split(b"&") if field]
-    return _gather([(_unquote(name), _unquote(value)) for name, _, value in pairs])
+    return gather([(_unquote(name), _unquote(value)) for name, _, value in pairs])
 
 
 def _unquote(text: bytes) -> str:
@@ -159,25 +148,16 @@ def _unquote(text: bytes) -> str:
     return decoded.decode(errors="replace")
 
 
-def _gather(pairs: list[tuple[str, Any]]) -> Fields:
-    """Return the fields; repeated names and names that end in `[]` become lists."""
-    fields: Fields = {}
-    for name, value in pairs:
-        key = name.removesuffix("[]")
-        if key in fields or key != name:
-            earlier = fields.get(key, [])
-            fields[key] = [*(earlier if isinstance(earlier, list) else [earlier]), value]
-        else:
-            fields[key] = value
-    return fields
-
-
 def validate(model: type[B], fields: Mapping[str, Any]) -> B:
-    """Return a body model with these fields; unknown fields are ignored.
+    """Return a body model with these fields; unknown fields and those without a value are ignored.
 
     Raises BadRequestError, which names the first wrong field and what it must be.
     """
-    known = {name: value for name, value in fields.items() if name in model.model_fields}
+    known = {
+        name: value
+        for name, value in fields.items()
+        if name in model.model_fields and _is_given(model.model_fields[name], value)
+    }
     for name, value in known.items():
         if not _is_text(value):
             raise BadRequestError(f"{name} holds characters that are not text.", name)
@@ -186,6 +166,13 @@ def validate(model: type[B], fields: Mapping[str, Any]) -> B:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise BadRequestError(explain(model, first), field_name(first["loc"])) from error
+
+
+def _is_given(field: FieldInfo, value: Any) -> bool:
+    """Whether a field has a value: a prompt may be the word `null`, an empty list is a wrong one."""
+    if field.annotation is str or (value == [] and field.is_required()):
+        return True
+    return not is_absent(value)
 
 
 def _is_text(value: Any) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import re
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -24,12 +25,18 @@ log = logging.getLogger("retouch")
 _SLASHES = re.compile(r"/{2,}")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Large parts of a multipart body are written to the folder of temporary files."""
+_ABSOLUTE = re.compile(r"https?://(?:[^/?#@]*@)?([a-z0-9.:_\[\]-]+)(?=[/?#]|\Z)", re.IGNORECASE)
 _DRAIN_TIMEOUT_S = 5.0
 """Longest time to read the rest of a refused request, so that its caller can read the error."""
 
 
 class NormalizePath:
-    """Replace `//` by `/` and remove a trailing slash: some callers join paths with too many slashes."""
+    """Make different forms of the same request target equal.
+
+    `//` becomes `/` and a trailing slash is removed: some callers join paths with too many slashes. A
+    target in absolute form, as for a proxy, becomes its path, and its host replaces the Host header (RFC
+    9112, section 3.2.2).
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -37,12 +44,20 @@ class NormalizePath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application with the normalized path."""
         if scope["type"] == "http":
-            path = _SLASHES.sub("/", scope["path"])
+            path = scope["path"]
+            if absolute := _ABSOLUTE.match(path):
+                scope = {**scope, "headers": _with_host(scope["headers"], absolute[1])}
+                path = path[absolute.end() :] or "/"
+            path = _SLASHES.sub("/", path)
             if len(path) > 1:
                 path = path.rstrip("/") or "/"
             if path != scope["path"]:
                 scope = {**scope, "path": path, "raw_path": path.encode()}
         await self.app(scope, receive, send)
+
+
+def _with_host(headers: Sequence[tuple[bytes, bytes]], host: str) -> list[tuple[bytes, bytes]]:
+    return [(b"host", host.encode()), *(header for header in headers if header[0] != b"host")]
 
 
 class UnhandledErrors:

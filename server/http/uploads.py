@@ -1,8 +1,6 @@
 """Reads the pictures of a request, from files, base64 or addresses, and validates their headers."""
 
-import binascii
 import re
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,8 +17,10 @@ from server.errors import (
     TooLargeError,
     UnsupportedPictureError,
 )
+from server.http.fields import is_absent
 from server.http.image_fetch import PictureFetcher
 from server.http.result_links import ResultLinks
+from server.http.transfer_encoding import decode_base64
 from server.settings import Settings
 
 ALL_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
@@ -30,12 +30,6 @@ PHOTO_MODES = frozenset({"RGB", "RGBA", "CMYK"})
 _MAX_SIDE = 100_000
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _WEB_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
-_TO_STANDARD_ALPHABET = bytes.maketrans(b"-_ ", b"+/+")
-"""Converts to standard base64: the URL alphabet, and spaces that form decoding made from plus signs."""
-_IGNORED_CHARACTERS = b"\r\n\t="
-_ALPHABET = string.ascii_letters.encode() + string.digits.encode() + b"+/"
-# Decoded in chunks: decoding holds the interpreter lock, and the event loop must not wait long.
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -120,9 +114,10 @@ class Intake:
         """
         limit = self._max_limited_bytes if rule.is_limited else self.max_bytes
         for name in (*rule.url_fields, *rule.file_fields):
-            if name in fields:
+            value = _first(fields.get(name))
+            if not is_absent(value):
                 is_url = name in rule.url_fields
-                data = await self._bytes(name, fields[name], limit, is_url=is_url)
+                data = await self._bytes(name, value, limit, is_url=is_url)
                 return await anyio.to_thread.run_sync(self._check, name, data, rule)
         if rule.required:
             names = " or ".join((rule.url_fields[0], rule.file_fields[0]))
@@ -130,8 +125,6 @@ class Intake:
         return None
 
     async def _bytes(self, name: str, value: Any, limit: int, *, is_url: bool) -> bytes:
-        if isinstance(value, list) and value:
-            value = value[0]
         if isinstance(value, str):
             text = value.strip()
             if not _DATA_URL.match(text) and (is_url or _WEB_URL.match(text)):
@@ -190,6 +183,11 @@ class Intake:
         return Encoded(data, header, rule.is_mask, name)
 
 
+def _first(value: Any) -> Any:
+    """Return the first of several values of a field."""
+    return value[0] if isinstance(value, list) and value else value
+
+
 def _from_base64(name: str, text: str, limit: int) -> bytes:
     prefix = _DATA_URL.match(text)
     digits = text[prefix.end() if prefix else 0 :].strip()
@@ -198,15 +196,11 @@ def _from_base64(name: str, text: str, limit: int) -> bytes:
     if "%" in digits:  # the base64 of a data URL may be percent-encoded
         digits = digits.replace("%2B", "+").replace("%2F", "/").replace("%3D", "")
         digits = digits.replace("%2b", "+").replace("%2f", "/").replace("%3d", "")
-    # Any character that is not ASCII becomes a question mark, which is not in the alphabet.
-    encoded = digits.encode("ascii", "replace").translate(
-        _TO_STANDARD_ALPHABET, _IGNORED_CHARACTERS
-    )
-    if len(encoded) % 4 == 1 or encoded.translate(None, _ALPHABET):
-        raise BadRequestError(f"{name} is not base64.", name)
-    encoded += b"=" * (-len(encoded) % 4)
-    chunks = range(0, len(encoded), _CHUNK_BYTES)
-    return b"".join(binascii.a2b_base64(encoded[at : at + _CHUNK_BYTES]) for at in chunks)
+    try:
+        # Any character that is not ASCII becomes a question mark, which is not in the alphabet.
+        return decode_base64(digits.encode("ascii", "replace"))
+    except ValueError as error:
+        raise BadRequestError(f"{name} is not base64.", name) from error
 
 
 def _too_large(name: str, limit: int) -> TooLargeError:

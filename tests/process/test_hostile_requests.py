@@ -99,6 +99,26 @@ def test_the_body_beside_an_offered_upgrade_is_read(server: Server) -> None:
     assert "WARNING" not in server.text().rsplit("Invalid HTTP", 1)[-1]
 
 
+@pytest.mark.parametrize("host", ["x", "other.example:8080"])
+def test_a_target_in_absolute_form_is_its_path(server: Server, host: str) -> None:
+    body = json.dumps({"file": b64(b"text")}).encode()
+    target = f"http://{host}//v1/crop?sync=true"
+    request = head(target, Content_Type="application/json", Content_Length=str(len(body)))
+    assert send_raw(server, request, body).startswith(b"HTTP/1.1 415 ")
+    assert send_raw(server, head(f"http://{host}", "GET")).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_that_grows_when_it_is_decompressed_is_413(server: Server, chunked: bool) -> None:
+    packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
+    bomb = b"".join(packer.compress(bytes(2**20)) for _ in range(1000)) + packer.flush()
+    content = iter([bomb]) if chunked else bomb
+    answer = server.http.post(
+        "/v1/crop", content=content, headers={**JSON, "content-encoding": "gzip"}
+    )
+    refused(answer, 413)
+
+
 def test_a_request_with_expect_100_continue_is_refused_before_its_body(server: Server) -> None:
     waiting = head(api_token="unknown", Expect="100-continue", Content_Length="1000")
     assert send_raw(server, waiting).startswith(b"HTTP/1.1 401 ")

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from starlette.formparsers import MultiPartParser
 from starlette.responses import FileResponse
 from uvicorn.protocols.http import h11_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
+from server.http import multipart
 from server.http.connection import TimeoutConnection
 from server.http.results import ResultFile
 from server.http.shutdown import GracefulServer
@@ -25,6 +27,7 @@ OVERRIDDEN = [
     (TimeoutConnection, h11_impl.H11Protocol),
     (GracefulServer, uvicorn.Server),
     (ResultFile, FileResponse),
+    (multipart._Parser, MultiPartParser),
 ]
 NEW = {"_is_idle", "_unread", "_wait", "_watch", "_refuse_connections", "_restore_signal_handlers"}
 """Methods that the server adds."""

@@ -114,7 +114,7 @@ def test_an_address_that_cannot_be_fetched_is_named(client: TestClient, name: st
 
 def test_a_drawn_mask_is_named_by_its_place(client: TestClient) -> None:
     visual = client.post("/v1/register", json={"file": b64(photo())}).json()["visual_id"]
-    masks = [
+    masks: list[dict[str, Any]] = [
         {"mask_id": 1},
         {"mask_url": "data:,!", "actions": {"remove": False}},
         {"mask_url": as_value("_url", mask(100, 320))},
