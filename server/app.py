@@ -12,7 +12,6 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.middleware.cors import CORSMiddleware
 
 from models.errors import EngineUnavailableError
 from server import errors
@@ -20,6 +19,7 @@ from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.http import health, openapi, results
 from server.http.content_coding import DecompressBody
+from server.http.cors import BrowserCors
 from server.http.health import Readiness
 from server.http.middleware import BoundedBody, NormalizePath, UnhandledErrors
 from server.http.shutdown import Shutdown
@@ -137,10 +137,11 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(NormalizePath)
     app.add_middleware(UnhandledErrors)
     app.add_middleware(
-        CORSMiddleware,
+        BrowserCors,
         allow_origins=["*"],
         allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
         allow_headers=["*"],
+        allow_private_network=True,
         expose_headers=["Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Retry-After"],
         max_age=86400,
     )

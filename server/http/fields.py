@@ -15,7 +15,7 @@ from starlette.requests import Request
 from server.errors import BadRequestError, UnsupportedPictureError
 from server.http.field_errors import explain, field_name
 from server.http.form_names import MAX_PAIRS, gather
-from server.http.multipart import read_parts
+from server.http.multipart import boundary_of, read_parts
 
 Fields = dict[str, Any]
 """By field name: text, a number, a boolean, a list, a mapping, or the bytes of an uploaded file. Null and
@@ -29,6 +29,8 @@ B = TypeVar("B", bound=BaseModel)
 # Commas and opening brackets. An empty list takes 3 bytes of a body, but 60 bytes of memory.
 _MAX_VALUES = 100_000
 _PIECE = 1 << 16
+_JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
+_PICTURE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -79,7 +81,7 @@ async def read_fields(request: Request, max_bytes: int) -> Fields:
     """
     fields: Fields = gather(request.query_params.multi_items())
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
+    if kind == "multipart/form-data" and boundary_of(request):
         fields |= gather(await read_parts(request, max_bytes))
     else:
         # Parsing tens of megabytes would block the event loop for too long.
@@ -90,12 +92,21 @@ async def read_fields(request: Request, max_bytes: int) -> Fields:
 def _parse(kind: str, body: bytes) -> Fields:
     if not body.strip():
         return {}
-    braced = body.lstrip()[:1] == b"{"
-    # curl -d sends JSON with the urlencoded type by default. No form begins with a brace.
-    if kind.endswith("json") or (braced and kind in ("", "application/x-www-form-urlencoded")):
+    # curl -d sends JSON with the urlencoded type, pages send it as text/plain to avoid a preflight, others
+    # without a type. No form begins with a brace.
+    if kind.endswith("json") or _JSON_START.match(body):
         return _parse_json(body)
     if kind == "application/x-www-form-urlencoded":
         return _parse_urlencoded(body)
+    if kind == "multipart/form-data":
+        raise BadRequestError(
+            "The multipart body cannot be read: its Content-Type names no boundary."
+        )
+    if kind.startswith("image/") or body.startswith(_PICTURE_SIGNATURES):
+        raise UnsupportedPictureError(
+            "The body is a picture itself; send it as the field file of a multipart/form-data body, or in"
+            " base64 as the field file of a JSON object."
+        )
     raise UnsupportedPictureError(
         "The body must be application/json, multipart/form-data or"
         " application/x-www-form-urlencoded."

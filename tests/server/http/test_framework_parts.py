@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from starlette.formparsers import MultiPartParser
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
 from uvicorn.protocols.http import h11_impl
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -19,6 +20,7 @@ from uvicorn.server import ServerState
 
 from server.http import multipart
 from server.http.connection import TimeoutConnection
+from server.http.cors import BrowserCors
 from server.http.results import ResultFile
 from server.http.shutdown import GracefulServer
 from tests.helpers.places import ROOT
@@ -28,6 +30,7 @@ OVERRIDDEN = [
     (GracefulServer, uvicorn.Server),
     (ResultFile, FileResponse),
     (multipart._Parser, MultiPartParser),
+    (BrowserCors, CORSMiddleware),
 ]
 NEW = {"_is_idle", "_unread", "_wait", "_watch", "_refuse_connections", "_restore_signal_handlers"}
 """Methods that the server adds."""
