@@ -82,6 +82,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     )
     app.state.readiness = readiness
     app.state.dependencies = context.dependencies
+    app.state.endpoints = context.endpoints
     for router in ROUTERS:
         app.include_router(router, prefix="/v1")
     for operation in OPERATIONS:

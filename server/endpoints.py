@@ -64,6 +64,11 @@ class Endpoints:
             for key, is_blocked in zip(job.keys, outcome.blocked, strict=True)
         ]
 
+    async def check_picture(self, request: Request, encoded: Encoded) -> None:
+        """Raise ApiError if a picture of a request cannot be decoded, although its header is valid."""
+        work = partial(self._executor.check_picture, encoded)
+        await self._run(request, work, Priority.CHECK)
+
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
         """Return the answer to a query about a visual."""
         organisation = self._dependencies.tokens.organisation(request)

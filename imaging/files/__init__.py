@@ -8,7 +8,7 @@ A file is read in two steps. The first is cheap and decides whether to do the se
    upright, sRGB (`icc`), 8 bits per sample.
 
        PNG    libvips (`libvips` restricts it, `png_decoder` calls it)
-       JPEG   simplejpeg; Pillow for CMYK and for files with harmless errors
+       JPEG   simplejpeg; Pillow for files with harmless errors (called by `jpeg_decoder`)
        WebP   OpenCV
 
 `encode` writes files; `png_writer` writes PNG. The reasons are in

@@ -62,6 +62,8 @@ class Container:
     """The embedded ICC profile, not parsed."""
     parts: list[memoryview] = field(default_factory=list)
     """The parts that the decoder needs, in order: no profile, no EXIF, no text."""
+    jpeg_headers: list[tuple[int, memoryview]] = field(default_factory=list)
+    """Marker and body of the frame and of each scan of a JPEG: which data the file should hold."""
 
     def pixel_file(self) -> bytes:
         """Return a file with only the parts that hold the pixels."""
@@ -131,27 +133,28 @@ def _read_jpeg(data: memoryview) -> Container:
     found = Container("JPEG")
     profile: dict[int, tuple[int, bytes]] = {}
     parts = [data[:2]]
-    first_scan = scans = 0
+    first_scan = 0
     end = len(data)
     for marker, at, body in _jpeg_segments(data):
         if marker == 0xD9:
             end = at + 2
             break
         if marker == 0xDA:
-            scans += 1
+            found.jpeg_headers.append((marker, body))
             first_scan = first_scan or at
         elif first_scan:
             continue
         elif 0xC0 <= marker <= 0xCF and marker not in _JPEG_NOT_FRAMES:
             found.height, found.width, channels = struct.unpack_from(">xHHB", body)
             found.mode = _JPEG_MODES.get(channels, "")
+            found.jpeg_headers = [(marker, body)]
         elif marker == 0xE1 and bytes(body[:6]) == b"Exif\0\0":
             found.orientation = orientation(body[6:])
         elif marker == 0xE2 and bytes(body[:12]) == b"ICC_PROFILE\0":
             profile[body[12]] = body[13], bytes(body[14:])
         if not first_scan and (marker in (0xE0, 0xEE) or not 0xE0 <= marker <= 0xFE):
             parts.append(data[at : at + 4 + len(body)])
-        if scans > _MAX_SCANS:
+        if len(found.jpeg_headers) > 1 + _MAX_SCANS:
             raise DamagedPictureError("JPEG")
     found.profile = _join_profile(profile)
     found.parts = [*parts, data[first_scan:end]] if first_scan else []

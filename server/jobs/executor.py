@@ -172,6 +172,11 @@ class JobExecutor:
         with self._map_errors(job.operation.refusals):
             return replace(job, body=self._prepare_inputs(job)[1])
 
+    def check_picture(self, encoded: Encoded) -> None:
+        """Raise ApiError if a picture cannot be decoded."""
+        with map_errors():
+            decode_picture_field(encoded)
+
     def query(self, query: VisualQuery, visual: Visual) -> Any:
         """Return the answer to a query about a visual."""
         image = decode_picture_field(self._visuals.picture(visual))

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from server.dependencies import Dependencies
+from server.endpoints import Endpoints
 from server.errors import BadRequestError, CannotWorkError
 from server.http.fields import read_fields, validate
 from server.http.openapi import EXAMPLE_VISUAL_ID, UPLOAD_CODES, refused_with
@@ -62,6 +63,7 @@ _OPENAPI = {
 async def register(request: Request) -> Registered:
     """Store a picture; the same picture of an organisation always has the same visual_id."""
     dependencies: Dependencies = request.app.state.dependencies
+    endpoints: Endpoints = request.app.state.endpoints
     organisation = dependencies.tokens.organisation(request)
     async with dependencies.concurrency_limit:
         fields = await read_fields(request, dependencies.settings.max_body_mb * 2**20)
@@ -73,6 +75,7 @@ async def register(request: Request) -> Registered:
         picture = await dependencies.intake.picture(fields, rule)
         if picture is None:
             raise BadRequestError("No image was given: send image_url or file.", "image")
+        await endpoints.check_picture(request, picture)
         visual_id, is_new = await anyio.to_thread.run_sync(
             dependencies.visuals.register, organisation, picture, body.is_private
         )

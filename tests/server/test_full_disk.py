@@ -50,7 +50,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
         if "databases" in disk.full_for and statement.lstrip().upper().startswith(WRITES):
             raise sqlite3.OperationalError("database or disk is full")
 
-    monkeypatch.setattr(filesystem.os, "fsync", write)
+    monkeypatch.setattr("storage.filesystem.os.fsync", write)
     event.listen(Engine, "do_execute", execute)
     yield disk
     event.remove(Engine, "do_execute", execute)

@@ -52,7 +52,8 @@ def changed(client: TestClient, answer: Any) -> NDArray[np.bool_]:
     body = answer.json()
     link = body["urls"][0] if "urls" in body else body.get("result_url") or body["image_res"]
     result = np.asarray(Image.open(io.BytesIO(client.get(local(link)).content)).convert("RGB"))
-    return (result != noise(320, 240)).any(axis=2)
+    different: NDArray[np.bool_] = (result != noise(320, 240)).any(axis=2)
+    return different
 
 
 def grey(level: int) -> Pixels:

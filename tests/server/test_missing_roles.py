@@ -42,7 +42,7 @@ SENT: dict[str, dict[str, Any]] = {
 }
 """What a route needs besides a picture or a visual."""
 GET_ROUTES = {operation.path for operation in OPERATIONS if operation.method == "GET"}
-NEEDS = {
+NEEDS: dict[str, set[Role[Any]]] = {
     "/background/remove": {MATTING},
     "/background/blur": {MATTING},
     "/background/replace": {MATTING},

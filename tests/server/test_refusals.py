@@ -65,13 +65,14 @@ def test_no_picture_is_400(client: TestClient, route: str) -> None:
         (encode(Image.fromarray(noise(300, 300)), "TIFF"), 415),
         (photo(300, 300)[:200], 400),
         (photo(300, 300, format="JPEG")[:3000], 400),
+        (photo(300, 300, format="JPEG")[:3000] + b"\xff\xd9", 400),
         (bomb(10_000, 10_000), 413),
         (animation("PNG"), 415),
         (animation("GIF"), 415),
     ],
     ids=[
-        *("empty", "text", "svg", "gif", "tiff", "truncated png", "truncated jpeg", "bomb"),
-        *("apng", "animated gif"),
+        *("empty", "text", "svg", "gif", "tiff", "truncated png", "truncated jpeg"),
+        *("truncated jpeg with an end", "bomb", "apng", "animated gif"),
     ],
 )
 def test_invalid_pictures_are_refused(

@@ -95,6 +95,23 @@ class TestRegister:
         refused(client.post("/v1/register", json={"file": b64(b"text")}), 415)
         refused(client.post("/v1/upload", files={"file": ("a", b"")}), 400)
 
+    @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+    @pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+    @pytest.mark.parametrize("route", ["/v1/register", "/v1/upload"])
+    def test_a_truncated_picture_is_refused_and_not_stored(
+        self, client: TestClient, settings: Settings, format: str, end: bytes, route: str
+    ) -> None:
+        cut = photo(format=format)[:-2000] + end
+        body = refused(client.post(route, json={"file": b64(cut)}), 400)
+        assert "damaged" in body["description"]
+        assert [p for p in (settings.data_dir / "visuals").rglob("*") if p.is_file()] == []
+
+    def test_a_jpeg_without_an_end_mark_is_registered(self, client: TestClient) -> None:
+        picture = photo(format="JPEG").removesuffix(b"\xff\xd9")
+        answer = client.post("/v1/register", json={"file": b64(picture)}).json()
+        assert answer["code"] == 200
+        assert client.get(f"/v1/{answer['visual_id']}/info").status_code == 200
+
     def test_org_image_key_needs_its_setting(self, client: TestClient) -> None:
         refused(client.post("/v1/register", json={"org_image_key": "a/b.png"}), 506)
 
