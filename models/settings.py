@@ -45,6 +45,8 @@ SERVER_NAMES = frozenset(
         "ALLOWED_URL_NETWORKS",
         "ORG_IMAGE_URL",
         "FETCH_TIMEOUT_S",
+        "FETCH_USER_AGENT",
+        "FETCH_PROXY",
         "BODY_TIMEOUT_S",
         "WORKERS",
         "REQUEST_TIMEOUT_S",

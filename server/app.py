@@ -18,7 +18,7 @@ from server import errors
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.http import health, openapi, results
-from server.http.content_coding import DecompressBody
+from server.http.compressed_body import DecompressBody
 from server.http.cors import BrowserCors
 from server.http.health import Readiness
 from server.http.middleware import BoundedBody, NormalizePath, UnhandledErrors

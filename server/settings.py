@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import httpx2 as httpx
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
@@ -77,6 +78,11 @@ class Settings(ModelSettings, ListenerSettings):
     """Address of a picture by `org_image_key`, with {key} in it. Unset: register refuses such a key."""
     fetch_timeout_s: float = Field(20, gt=0, le=600)
     """Timeout for fetching one picture from an address, in seconds, redirects included."""
+    fetch_user_agent: str = Field("Retouch", pattern=r"^[!-~]([ -~]{0,254}[!-~])?$")
+    """User-Agent of the requests for pictures; some hosts refuse those without the address of a contact."""
+    fetch_proxy: SecretStr | None = None
+    """Forward proxy of the requests for pictures, http(s)://user:password@host:port. It must refuse private
+    addresses itself: it resolves the names, so the server can check only how they are spelled."""
     body_timeout_s: float = Field(60, gt=0, le=3600)
     """Timeout for receiving one request body, in seconds."""
     workers: int = Field(default_factory=usable_processors, ge=1, le=1024)
@@ -146,6 +152,18 @@ class Settings(ModelSettings, ListenerSettings):
             )
         return value
 
+    @field_validator("fetch_proxy")
+    @classmethod
+    def _proxy(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        if not is_proxy_address(value.get_secret_value()):
+            raise ValueError(
+                "a proxy must be http://host:port or https://host:port, without a path; a user and a"
+                " password may stand before the host, percent-encoded"
+            )
+        return value
+
     @field_validator("public_url", "s3_endpoint", "s3_public_endpoint")
     @classmethod
     def _public_url(cls, value: str | None) -> str | None:
@@ -208,6 +226,17 @@ class Settings(ModelSettings, ListenerSettings):
                 "ENGINE ray needs RAY_ADDRESS, host:port of the cluster's head or auto"
             )
         return self
+
+
+def is_proxy_address(text: str) -> bool:
+    """Whether a text is the address of a forward proxy: http or https, a host, and nothing after it."""
+    if not re.match(r"https?://([^\s/?#@]+@)?[^\s/?#@]+/?\Z", text, re.IGNORECASE):
+        return False
+    try:
+        port = httpx.URL(text).port
+        return port is None or 0 < port <= 65535
+    except httpx.InvalidURL:  # neither a name nor an address
+        return False
 
 
 def is_loopback(host: str) -> bool:

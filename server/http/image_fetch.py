@@ -3,11 +3,15 @@
 The host of every hop (the URL, then each redirect) is resolved once. Its addresses are checked, and
 the connection goes to a checked address, so that the name cannot point to another address in between
 (DNS rebinding). The name stays in the Host header and in TLS, which checks the certificate for it.
+
+With a proxy, the proxy resolves names. Then only names are checked here, and the proxy must keep
+requests out of private networks.
 """
 
 import asyncio
+import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,13 +20,17 @@ import anyio.to_thread
 import httpx2 as httpx
 
 from server.errors import FetchFailedError, FetchTooLargeError
+from server.http.content_coding import compressions_of, decompress
+from server.http.host_names import may_be_public
 from server.http.ip_ranges import Network, is_public, parse_address
+
+log = logging.getLogger("retouch")
 
 _UNREACHABLE = (
     "The URL could not be reached: its name is unknown, its host refuses or does not answer,"
     " or its address is not one that this server fetches from."
 )
-_USER_AGENT = "Retouch"
+_FORMATS = ("JPEG", "PNG", "WEBP")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # Connections at the same time. A slow host occupies one until the timeout; further fetches wait.
 _MAX_CONNECTIONS = 64
@@ -47,7 +55,7 @@ def _no_result(_: str, __: int) -> None:
 
 @dataclass(frozen=True)
 class _Target:
-    """One hop with its resolved and checked addresses."""
+    """One hop with its resolved and checked addresses; through a proxy, only its checked name."""
 
     url: httpx.URL
     addresses: tuple[str, ...]
@@ -69,19 +77,25 @@ class PictureFetcher:
         timeout_s: float = 20,
         max_redirects: int = 5,
         *,
+        user_agent: str = "Retouch",
+        proxy: str | None = None,
         resolve: Resolve | None = None,
         read_result: ReadResult = _no_result,
     ) -> None:
         """Set the limits of each fetch.
 
         allowed_networks: networks that are allowed although they are not public. max_bytes: of the
-        file. timeout_s: for the whole fetch, with name resolution and redirects. resolve: replaces
-        the system's resolver. read_result: reads the links of this server itself, at every hop.
+        file. timeout_s: for the whole fetch, with name resolution and redirects. user_agent: of
+        each request. proxy: an http or https address, also with user and password, through which
+        every request goes. resolve: replaces the system's resolver. read_result: reads the links of
+        this server itself, at every hop.
         """
         self._allowed_networks = tuple(allowed_networks)
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._max_redirects = max_redirects
+        self._user_agent = user_agent
+        self._has_proxy = proxy is not None
         self._resolve = resolve or _resolve
         self._read_result = read_result
         self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "picture-url-resolver")
@@ -89,35 +103,40 @@ class PictureFetcher:
         # for one name, with that name's certificate, must not be used for another name.
         # A transport on its own ignores proxies from the environment, but uses SSL_CERT_FILE.
         limits = httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=0)
-        self._transport = httpx.AsyncHTTPTransport(limits=limits)
+        self._transport = httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy(proxy))
 
     async def aclose(self) -> None:
         """Close all connections; running fetches fail."""
         self._resolvers.shutdown(wait=False, cancel_futures=True)
         await self._transport.aclose()
 
-    async def fetch(self, url: str, max_bytes: int | None = None) -> bytes:
-        """Return the file at `url`, at least 1 byte and at most `max_bytes`.
+    async def fetch(
+        self, url: str, formats: Iterable[str] = _FORMATS, max_bytes: int | None = None
+    ) -> bytes:
+        """Return the file at `url`, at least 1 byte and at most `max_bytes`; compression is undone.
 
-        max_bytes: by default the limit of the fetcher, which always holds for a result of this server.
-        Raises FetchFailedError and FetchTooLargeError, and StoreUnavailableError for a result.
+        formats: Pillow's names of those that the caller accepts. max_bytes: by default the limit of
+        the fetcher, which always holds for a result of this server. Raises FetchFailedError and
+        FetchTooLargeError, and StoreUnavailableError for a result.
         """
+        # Hosts that offer several formats choose by this header.
+        accept = ", ".join([*(f"image/{name.lower()}" for name in sorted(formats)), "*/*;q=0.1"])
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._follow(_parse(url), max_bytes or self._max_bytes)
+                return await self._follow(_parse(url), accept, max_bytes or self._max_bytes)
         except TimeoutError:
             raise FetchFailedError(
                 f"The URL did not send the complete file in {self._timeout_s:g} s."
             ) from None
 
-    async def _follow(self, url: httpx.URL, max_bytes: int) -> bytes:
+    async def _follow(self, url: httpx.URL, accept: str, max_bytes: int) -> bytes:
         for _ in range(self._max_redirects + 1):
             # No request is sent to a link of this server: it would lead to a private address.
             result = await anyio.to_thread.run_sync(self._read_result, str(url), self._max_bytes)
             if result is not None:
                 return result
             target = await self._resolve_target(url)
-            async with self._get(target) as response:
+            async with self._get(target, accept) as response:
                 if response.status_code not in _REDIRECTS:
                     return await self._read(response, target, max_bytes)
                 # The body of a redirect is not read.
@@ -127,6 +146,10 @@ class PictureFetcher:
     async def _resolve_target(self, url: httpx.URL) -> _Target:
         """Return the target of `url` with the allowed addresses of its host; raises FetchFailedError."""
         host = url.raw_host.decode("ascii")
+        if self._has_proxy:
+            if not may_be_public(host, self._allowed_networks):
+                raise FetchFailedError(_UNREACHABLE)
+            return _Target(url, (host,), public=True)
         port = url.port or (443 if url.scheme == "https" else 80)
         loop = asyncio.get_running_loop()
         try:
@@ -145,17 +168,23 @@ class PictureFetcher:
         return _Target(url, tuple(dict.fromkeys(allowed))[:_MAX_ADDRESSES], bool(public))
 
     @asynccontextmanager
-    async def _get(self, target: _Target) -> AsyncIterator[httpx.Response]:
+    async def _get(self, target: _Target, accept: str) -> AsyncIterator[httpx.Response]:
         """Send the request to the first address that accepts a connection; raises FetchFailedError."""
+        headers = {"User-Agent": self._user_agent, "Accept": accept, "Accept-Encoding": "identity"}
         response = None
         for address in target.addresses:
             try:
                 response = await self._transport.handle_async_request(
-                    _request(target.url, address, self._timeout_s)
+                    _request(target.url, address, headers, self._timeout_s)
                 )
                 break
-            except (httpx.ConnectError, httpx.ConnectTimeout):
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if self._has_proxy:
+                    log.warning("no connection through the proxy for fetching pictures: %s", error)
                 continue
+            except httpx.ProxyError as error:
+                log.warning("the proxy for fetching pictures refused: %s", error)
+                break
             except httpx.TransportError:
                 break
         if response is None:
@@ -166,15 +195,15 @@ class PictureFetcher:
             await response.aclose()
 
     async def _read(self, response: httpx.Response, target: _Target, max_bytes: int) -> bytes:
-        """Return the body up to the limit; it is never decompressed, so a small answer stays small."""
+        """Return the file in the body, up to the limit before and after it is decompressed."""
+        if self._has_proxy and response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+            log.warning("the proxy for fetching pictures refuses the user or the password")
+            raise FetchFailedError(_UNREACHABLE)
         if not response.is_success:
             if not target.public:
                 raise FetchFailedError(_UNREACHABLE)
             raise FetchFailedError(f"The URL answered with status {response.status_code}.")
-        if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise FetchFailedError(
-                "The URL answered with a compressed transfer, which was not requested."
-            )
+        compressions = compressions_of(response.headers.get("Content-Encoding", ""))
         declared = response.headers.get("Content-Length", "")
         if declared.isascii() and declared.isdigit() and int(declared) > max_bytes:
             raise FetchTooLargeError(max_bytes)
@@ -188,9 +217,13 @@ class PictureFetcher:
             raise FetchFailedError(
                 "The connection was closed before the file was complete."
             ) from None
-        if not body:
+        file = bytes(body)
+        if compressions:
+            # Although none was requested: some hosts store their files compressed.
+            file = await anyio.to_thread.run_sync(decompress, file, compressions, max_bytes)
+        if not file:
             raise FetchFailedError("The URL answered with an empty file.")
-        return bytes(body)
+        return file
 
 
 def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
@@ -206,19 +239,24 @@ def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
     return parsed
 
 
-def _request(url: httpx.URL, address: str, timeout_s: float) -> httpx.Request:
+def _proxy(address: str | None) -> httpx.Proxy | None:
+    """Return a proxy; the certificate of an https one is checked as those of hosts are."""
+    if address is None:
+        return None
+    is_tls = address.lower().startswith("https:")
+    return httpx.Proxy(address, ssl_context=httpx.create_ssl_context() if is_tls else None)
+
+
+def _request(
+    url: httpx.URL, address: str, headers: Mapping[str, str], timeout_s: float
+) -> httpx.Request:
     """Return a request for `url` to `address`, without cookies and without a referer."""
     timeout = dict.fromkeys(("read", "write", "pool"), timeout_s)
     host = url.raw_host.decode("ascii")
     return httpx.Request(
         "GET",
         url.copy_with(host=address),
-        headers={
-            "Host": url.netloc.decode("ascii"),
-            "User-Agent": _USER_AGENT,
-            "Accept": "image/jpeg, image/png, image/webp, image/*;q=0.5",
-            "Accept-Encoding": "identity",
-        },
+        headers={"Host": url.netloc.decode("ascii"), **headers},
         extensions={
             "timeout": {**timeout, "connect": min(_CONNECT_TIMEOUT_S, timeout_s)},
             "sni_hostname": host.rstrip("."),

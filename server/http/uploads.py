@@ -95,10 +95,13 @@ class Intake:
         self._max_limited_bytes = settings.max_picture_mb * 2**20
         self._max_pixels = settings.max_pixels
         self._result_links = result_links
+        proxy = settings.fetch_proxy
         self._fetcher = PictureFetcher(
             settings.allowed_url_networks,
             max_bytes=self.max_bytes,
             timeout_s=settings.fetch_timeout_s,
+            user_agent=settings.fetch_user_agent,
+            proxy=proxy.get_secret_value() if proxy else None,
             read_result=result_links.read,
         )
 
@@ -112,23 +115,23 @@ class Intake:
         Returns None if the request has no such picture and the rule does not require it. Raises
         BadRequestError, TooLargeError, UnsupportedPictureError or FetchRefusedError.
         """
-        limit = self._max_limited_bytes if rule.is_limited else self.max_bytes
         for name in (*rule.url_fields, *rule.file_fields):
             value = _first(fields.get(name))
             if not is_absent(value):
-                is_url = name in rule.url_fields
-                data = await self._bytes(name, value, limit, is_url=is_url)
+                data = await self._bytes(name, value, rule)
                 return await anyio.to_thread.run_sync(self._check, name, data, rule)
         if rule.required:
             names = " or ".join((rule.url_fields[0], rule.file_fields[0]))
             raise BadRequestError(f"No {rule.name} was given: send {names}.", rule.name)
         return None
 
-    async def _bytes(self, name: str, value: Any, limit: int, *, is_url: bool) -> bytes:
+    async def _bytes(self, name: str, value: Any, rule: PictureRule) -> bytes:
+        limit = self._limit(rule)
         if isinstance(value, str):
             text = value.strip()
-            if not _DATA_URL.match(text) and (is_url or _WEB_URL.match(text)):
-                return await self._fetch(name, text, limit)
+            is_url = name in rule.url_fields or _WEB_URL.match(text)
+            if is_url and not _DATA_URL.match(text):
+                return await self._fetch(name, text, rule)
             data = await anyio.to_thread.run_sync(_from_base64, name, text, limit)
         elif isinstance(value, bytes):
             data = value
@@ -138,9 +141,12 @@ class Intake:
             raise _too_large(name, limit)
         return data
 
-    async def _fetch(self, name: str, url: str, limit: int) -> bytes:
+    def _limit(self, rule: PictureRule) -> int:
+        return self._max_limited_bytes if rule.is_limited else self.max_bytes
+
+    async def _fetch(self, name: str, url: str, rule: PictureRule) -> bytes:
         try:
-            return await self._fetcher.fetch(url, limit)
+            return await self._fetcher.fetch(url, rule.formats, self._limit(rule))
         except FetchTooLargeError as error:
             raise _too_large(name, error.max_bytes) from error
         except FetchFailedError as error:

@@ -67,8 +67,20 @@ class Pictures(BaseHTTPRequestHandler):
         self.give(PICTURE, 404)
 
     def give_packed(self, _: str) -> None:
-        """Send the picture in a content coding that was not requested."""
+        """Send the picture compressed, which was not requested."""
         self.give(gzip.compress(PICTURE), Content_Encoding="gzip")
+
+    def give_left(self, _: str) -> None:
+        """Send the picture with a header as the uploads of S3 leave it."""
+        self.give(PICTURE, Content_Encoding="aws-chunked,")
+
+    def give_unknown(self, _: str) -> None:
+        """Send the picture in a compression that is not supported."""
+        self.give(PICTURE, Content_Encoding="br")
+
+    def give_bomb(self, _: str) -> None:
+        """Send a small file that decompresses to more than is allowed."""
+        self.give(gzip.compress(bytes(LARGEST + 1)), Content_Encoding="gzip")
 
     def give_declared(self, size: str) -> None:
         """Declare a size and send nothing more."""
@@ -123,7 +135,7 @@ def host() -> Iterator[str]:
     thread.join()
 
 
-@pytest.mark.parametrize("path", ["picture", "steps/3", "to//picture"])
+@pytest.mark.parametrize("path", ["picture", "steps/3", "to//picture", "packed", "left"])
 def test_a_picture_is_fetched(running: Server, host: str, path: str) -> None:
     fields = {"image_url": f"http://{host}/{path}", "bg_prompt": "red", "sync": True}
     answer = running.http.post("/v1/background/replace", json={**fields, "original_quality": True})
@@ -144,7 +156,8 @@ def test_a_picture_is_fetched(running: Server, host: str, path: str) -> None:
         ("to/", 460),
         ("empty", 460),
         ("missing", 460),
-        ("packed", 460),
+        ("unknown", 460),
+        ("bomb", 413),
         ("drops", 460),
         ("head", 460),
         ("half", 460),

@@ -51,6 +51,39 @@ def test_an_invalid_database_url_is_refused_without_repeating_it(url: str) -> No
     assert "hidden" not in f"{error.value} {error.value!r}"
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "proxy.example:3128",
+        "socks5://proxy.example:1080",
+        "http://",
+        "http://user:hidden@",
+        "http://user:hidden@proxy.example/path",
+        "http://user:hidden@proxy.example?x",
+        "http://user:hid/den@proxy.example",
+        "http://user:hidden@proxy.example:port",
+        "http://user:hidden@proxy.example:99999",
+        "http://user:hidden@[::1",
+        "http://user:hidden@proxy example",
+    ],
+)
+def test_an_invalid_proxy_is_refused_without_repeating_it(proxy: str) -> None:
+    with pytest.raises(ValidationError, match="a proxy must be") as error:
+        Settings(fetch_proxy=proxy)
+    assert "hidden" not in f"{error.value} {error.value!r}"
+
+
+def test_the_password_of_a_proxy_is_not_shown() -> None:
+    settings = Settings(fetch_proxy="http://user:hidden@proxy.example:3128/")
+    assert "hidden" not in f"{settings} {settings!r}"
+
+
+@pytest.mark.parametrize("agent", ["é", "a\r\nHost: x", "a\tb", "x" * 300, "a\n"])
+def test_a_user_agent_is_one_line_of_ascii(agent: str) -> None:
+    with pytest.raises(ValidationError):
+        Settings(fetch_user_agent=agent)
+
+
 def test_settings_are_documented_in_order() -> None:
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     documented = re.findall(r"^\| `RETOUCH_(\w+)` \|", page, re.MULTILINE)

@@ -1,132 +1,115 @@
-"""Compressed request bodies: gzip and deflate are read within the limits of a body, others are 415."""
+"""Compressed files: decompressed within the limit, refused if damaged, cut or of another kind."""
 
 import gzip
-import json
 import tracemalloc
 import zlib
-from pathlib import Path
-from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
-from server.app import create_app
-from server.settings import Settings
-from tests.helpers.answers import refused
-from tests.helpers.fake_models import FakeModels
-from tests.helpers.requests import TOKEN, b64, photo
+from server.errors import FetchFailedError, FetchTooLargeError
+from server.http.content_coding import compressions_of, decompress
+from tests.helpers.requests import noise
 
-MIB = 2**20
-BODY = json.dumps({"file": b64(photo(400, 300)), "bg_prompt": "red", "sync": True}).encode()
+DATA = noise(300, 200).tobytes()
+LIMIT = len(DATA)
 
 
 def raw_deflate(data: bytes) -> bytes:
-    """Compress without a header."""
-    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    packer = zlib.compressobj(wbits=-15)
     return packer.compress(data) + packer.flush()
 
 
-def _bytes(data: bytes) -> list[bytes]:
-    return [bytes([byte]) for byte in data]
-
-
-def post(client: TestClient, content: Any, coding: str, path: str = "crop") -> Any:
-    """Send JSON in a content coding."""
-    headers = {"content-type": "application/json", "content-encoding": coding}
-    return client.post(f"/v1/{path}", content=content, headers=headers)
-
-
-@pytest.mark.parametrize("size", [1, 1000, 10_000_000])
 @pytest.mark.parametrize(
-    ("coding", "content"),
+    ("header", "compressions"),
     [
-        ("gzip", gzip.compress(BODY)),
-        ("x-gzip", gzip.compress(BODY)),
-        (" GZIP ,identity", gzip.compress(BODY)),
-        ("gzip", gzip.compress(BODY[:99]) + gzip.compress(b"") + gzip.compress(BODY[99:])),
-        ("deflate", zlib.compress(BODY)),
-        ("deflate", zlib.compress(BODY, 0)),
-        ("deflate", raw_deflate(BODY)),
-        ("identity", BODY),
+        ("", []),
+        ("identity", []),
+        ("none", []),
+        ("base64", []),
+        ("UTF-8", []),
+        ("binary,,", []),
+        ("aws-chunked", []),
+        ("gzip", ["gzip"]),
+        ("X-GZip", ["gzip"]),
+        ("deflate", ["deflate"]),
+        ("gzip, aws-chunked", ["gzip"]),
+        (" aws-chunked ,gzip ,deflate", ["gzip", "deflate"]),
     ],
 )
-def test_a_compressed_body_is_read(
-    client: TestClient, coding: str, content: bytes, size: int
-) -> None:
-    if size == 1:  # the ends byte by byte
-        middle = content[20:-50]
-        pieces = [*_bytes(content[:20]), middle, *_bytes(content[-50:])]
-    else:
-        pieces = [content[at : at + size] for at in range(0, len(content), size)]
-    answer = post(client, iter(pieces), coding)
-    assert answer.status_code == 200, answer.text
+def test_only_compressions_count(header: str, compressions: list[str]) -> None:
+    assert compressions_of(header) == compressions
 
 
-def test_a_compressed_form_is_read(client: TestClient) -> None:
-    for kind, content in (
-        ("application/x-www-form-urlencoded", b"file=" + b64(photo()).replace("+", "%2B").encode()),
-        (
-            "multipart/form-data; boundary=x",
-            b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-            + photo()
-            + b"\r\n--x--",
-        ),
-    ):
-        headers = {"content-type": kind, "content-encoding": "gzip"}
-        answer = client.post("/v1/crop", content=gzip.compress(content), headers=headers)
-        assert answer.status_code == 200, answer.text
+@pytest.mark.parametrize("name", ["br", "zstd", "compress", "BR", "gzip, br"])
+def test_another_compression_is_refused_by_name(name: str) -> None:
+    with pytest.raises(FetchFailedError, match=rf"{name.lower().split()[-1]}, which is not"):
+        compressions_of(name)
 
 
-@pytest.mark.parametrize(
-    "coding", ["br", "zstd", "compress", "gzip, gzip", "deflate, gzip", "x" * 500]
-)
-def test_another_coding_is_415_and_named(client: TestClient, coding: str) -> None:
-    answer = post(client, b"anything", coding)
-    text = refused(answer, 415)["description"]
-    assert f"Content-Encoding {coding[:64]} is not accepted" in text
-    assert answer.headers["accept-encoding"] == "gzip, deflate"
+def test_a_file_may_be_compressed_three_times() -> None:
+    thrice = gzip.compress(raw_deflate(gzip.compress(DATA)))
+    names = compressions_of("gzip, deflate, gzip")
+    assert decompress(thrice, names, 2 * LIMIT) == DATA
+    with pytest.raises(FetchFailedError, match="too often"):
+        compressions_of("gzip, gzip, gzip, gzip")
 
 
-def test_a_coding_without_a_body_is_ignored(client: TestClient) -> None:
-    refused(client.post("/v1/crop", headers={"content-encoding": "br"}), 400)
-    assert client.get("/healthz", headers={"content-encoding": "br"}).status_code == 200
+PACKED = {
+    "gzip": ("gzip", gzip.compress(DATA)),
+    "two members": ("gzip", gzip.compress(DATA[:999]) + gzip.compress(DATA[999:])),
+    "zeros after it": ("gzip", gzip.compress(DATA) + bytes(100)),
+    "zlib": ("deflate", zlib.compress(DATA)),
+    "raw deflate": ("deflate", raw_deflate(DATA)),
+    "stored": ("deflate", zlib.compress(DATA, 0)),
+}
 
 
-@pytest.mark.parametrize(
-    ("coding", "content"),
-    [
-        ("gzip", BODY),
-        ("gzip", gzip.compress(BODY, mtime=0)[:-1]),
-        ("gzip", gzip.compress(BODY, mtime=0)[:10]),
-        ("gzip", gzip.compress(BODY, mtime=0) + b"rest"),
-        ("gzip", gzip.compress(BODY, mtime=0)[:-8] + bytes(8)),
-        ("gzip", zlib.compress(BODY)),
-        ("gzip", gzip.compress(b"", mtime=0) * 1001),
-        ("deflate", zlib.compress(BODY)[:-1]),
-        ("deflate", raw_deflate(BODY)[:-9]),
-        ("deflate", zlib.compress(BODY) + b"x"),
-        ("deflate", b"\xff" * 100),
-    ],
-)
-def test_damaged_data_is_400(client: TestClient, coding: str, content: bytes) -> None:
-    text = refused(post(client, content, coding), 400)["description"]
-    assert coding in text
+@pytest.mark.parametrize(("name", "packed"), PACKED.values(), ids=PACKED)
+def test_every_form_is_decompressed_up_to_the_limit(name: str, packed: bytes) -> None:
+    assert decompress(packed, [name], LIMIT) == DATA
+    with pytest.raises(FetchTooLargeError):
+        decompress(packed, [name], LIMIT - 1)
 
 
-def test_the_limit_holds_for_the_decompressed_body(tmp_path: Path, fakes: FakeModels) -> None:
-    packer = zlib.compressobj(9, wbits=16 + zlib.MAX_WBITS)
-    bomb = b"".join(packer.compress(bytes(MIB)) for _ in range(512)) + packer.flush()
-    assert len(bomb) < MIB
-    with TestClient(
-        create_app(Settings(data_dir=tmp_path, max_body_mb=2), fakes), headers=TOKEN
-    ) as client:
-        tracemalloc.start()
-        answer = post(client, bomb, "gzip")
-        peak = tracemalloc.get_traced_memory()[1]
+@pytest.mark.parametrize(("name", "packed"), PACKED.values(), ids=PACKED)
+def test_a_cut_file_is_refused(name: str, packed: bytes) -> None:
+    ended = packed.rstrip(b"\0")
+    for end in (0, 1, 5, len(ended) // 2, len(ended) - 1):
+        with pytest.raises(FetchFailedError):
+            decompress(ended[:end], [name], LIMIT)
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate"])
+def test_other_bytes_are_refused(name: str) -> None:
+    with pytest.raises(FetchFailedError, match="damaged"):
+        decompress(b"\x89PNG\r\n\x1a\n" + DATA, [name], LIMIT)
+
+
+@pytest.mark.parametrize("name", ["gzip", "zlib"])
+def test_a_changed_file_is_refused(name: str) -> None:
+    kind, packed = PACKED[name]
+    changed = bytearray(packed)
+    changed[-6] ^= 1
+    with pytest.raises(FetchFailedError, match="damaged"):
+        decompress(bytes(changed), [kind], LIMIT)
+
+
+@pytest.mark.parametrize("names", [["gzip"], ["deflate"], ["gzip", "gzip"]])
+def test_a_bomb_takes_memory_for_the_limit_only(names: list[str]) -> None:
+    bomb = bytes(64 * 2**20)
+    for name in names:
+        bomb = gzip.compress(bomb) if name == "gzip" else zlib.compress(bomb)
+    tracemalloc.start()
+    try:
+        with pytest.raises(FetchTooLargeError):
+            decompress(bomb, names, 2**20)
+        assert tracemalloc.get_traced_memory()[1] < 6 * 2**20
+    finally:
         tracemalloc.stop()
-        text = refused(answer, 413)["description"]
-        assert text == "The decompressed body is larger than 2 MiB."
-        assert peak < 16 * MIB
-        padded = b'{"file":"x"' + b" " * (2 * MIB - 12) + b"}"
-        refused(post(client, gzip.compress(padded), "gzip"), 400)
-        refused(post(client, gzip.compress(padded + b" "), "gzip"), 413)
+
+
+def test_the_members_of_a_file_are_limited() -> None:
+    member = gzip.compress(b"")
+    assert decompress(member * 9_999 + gzip.compress(b"x"), ["gzip"], LIMIT) == b"x"
+    with pytest.raises(FetchFailedError, match="too many parts"):
+        decompress(member * 10_001, ["gzip"], LIMIT)

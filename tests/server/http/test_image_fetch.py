@@ -1,6 +1,7 @@
 """Picture URLs: which are fetched, which are refused; no private address gets a connection."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from ipaddress import ip_network
@@ -321,16 +322,36 @@ async def test_the_body_of_a_redirect_is_not_read(host: Host, fetcher_of: Make) 
     assert await fetcher_of(LOOPBACK).fetch(host.url("/hop")) == BODY
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP", "identity, gzip"])
-async def test_a_compressed_answer_is_refused(host: Host, fetcher_of: Make, encoding: str) -> None:
-    host.answer("/packed", body=BODY, Content_Encoding=encoding)
-    with pytest.raises(FetchFailedError, match="compressed"):
-        await fetcher_of(LOOPBACK).fetch(host.url("/packed"))
+async def test_a_compressed_answer_is_decompressed(host: Host, fetcher_of: Make) -> None:
+    host.answer("/packed", body=gzip.compress(BODY), Content_Encoding="GZIP, aws-chunked")
+    fetcher = fetcher_of(LOOPBACK, max_bytes=len(BODY))
+    assert await fetcher.fetch(host.url("/packed")) == BODY
+    with pytest.raises(FetchTooLargeError):
+        await fetcher_of(LOOPBACK, max_bytes=len(BODY) - 1).fetch(host.url("/packed"))
+    host.answer("/nothing", body=gzip.compress(b""), Content_Encoding="gzip")
+    with pytest.raises(FetchFailedError, match="empty"):
+        await fetcher.fetch(host.url("/nothing"))
 
 
-async def test_an_identity_encoding_is_accepted(host: Host, fetcher_of: Make) -> None:
-    host.answer("/plain", body=BODY, Content_Encoding="Identity")
+@pytest.mark.parametrize("encoding", ["Identity", "", "aws-chunked", "UTF-8", "binary, none"])
+async def test_another_encoding_is_no_compression(
+    host: Host, fetcher_of: Make, encoding: str
+) -> None:
+    host.answer("/plain", body=BODY, Content_Encoding=encoding)
     assert await fetcher_of(LOOPBACK).fetch(host.url("/plain")) == BODY
+
+
+async def test_the_request_says_what_is_accepted_and_who_asks(host: Host, fetcher_of: Make) -> None:
+    host.redirect("/hop", "/picture")
+    fetcher = fetcher_of(LOOPBACK, user_agent="Shop/1.0 (mail@shop.example)")
+    await fetcher.fetch(host.url("/hop"), {"PNG", "JPEG"})
+    await fetcher_of(LOOPBACK).fetch(host.url("/picture"))
+    lines = [head.split("\r\n") for head in host.requests]
+    for request in lines[:2]:
+        assert "Accept: image/jpeg, image/png, */*;q=0.1" in request
+        assert "User-Agent: Shop/1.0 (mail@shop.example)" in request
+    assert "Accept: image/jpeg, image/png, image/webp, */*;q=0.1" in lines[2]
+    assert "User-Agent: Retouch" in lines[2]
 
 
 async def test_empty_and_invalid_answers_are_errors(host: Host, fetcher_of: Make) -> None:
