@@ -158,7 +158,8 @@ def read_settings(kind: type[S], **overrides: Any) -> S:
     try:
         settings = kind(**overrides)
     except ValidationError as error:
-        problems += map(_message, error.errors(include_url=False, include_input=False))
+        messages = map(_message, error.errors(include_url=False, include_input=False))
+        problems += dict.fromkeys(messages)  # each once: a list of networks has two errors
     if settings is None or problems:
         raise InvalidSettingsError("\n".join(f"settings: {problem}" for problem in problems))
     return settings
@@ -178,9 +179,29 @@ def known_names() -> frozenset[str]:
     return frozenset(PREFIX + name for name in model_names | SERVER_NAMES | TOOL_NAMES)
 
 
+_MUST_BE = {
+    "int": "a whole number",
+    "float": "a number",
+    "finite": "a finite number",
+    "bool": "true or false",
+    "ip": "IP networks such as 10.0.0.0/8",
+    "literal": "{expected}",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+}
+"""By pydantic's error type, or its first word: what the value must be."""
+
+
 def _message(problem: Mapping[str, Any]) -> str:
+    """Return what is wrong with a setting, without the terms of pydantic."""
+    kind, context = problem["type"], problem.get("ctx", {})
     name = PREFIX + str(problem["loc"][0]).upper() if problem["loc"] else ""
-    return f"{name} {problem['msg']}".strip()
+    if kind == "value_error":
+        return f"{name}: {context['error']}".removeprefix(": ")
+    wanted = _MUST_BE.get(kind) or _MUST_BE.get(kind.partition("_")[0], "another value")
+    return f"{name} must be {wanted.format_map(context)}"
 
 
 def _unknown(variables: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:

@@ -242,7 +242,7 @@ def map_errors(
         raise busy_error(str(error), error.retry_after) from error
     except tuple(known) as error:
         kind, text = next(known[cls] for cls in type(error).__mro__ if cls in known)
-        detail = str(error)
+        detail = str(error).rstrip(".")
         raise kind(f"{text}: {detail}." if detail else f"{text}.", parameter) from error
     except cv2.error as error:
         if error.code != cv2.Error.StsNoMem:
@@ -306,7 +306,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         text = {
-            404: f"There is no route {request.url.path[:200]}.",
+            404: f"There is no route '{request.url.path[:200]}'.",
             405: f"{request.method} is not a method of this route.",
         }.get(error.status_code, str(error.detail))
         body = error_body(error.status_code, text)

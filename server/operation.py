@@ -79,7 +79,7 @@ class VisualBody(EditBody):
     """The fields that every editing route of a visual takes."""
 
     sid: str | None = Field(
-        None, max_length=64, description="A result of this visual to start from."
+        None, max_length=255, description="A result of this visual to start from."
     )
 
 

@@ -87,7 +87,9 @@ class Visuals:
         """Return a visual's result and the ids of the people changed in it; raises NotFoundError."""
         edit = self._records.session(visual.organisation, visual.visual_id, sid)
         if edit is None:
-            raise NotFoundError(f"There is no result {sid} of this visual, or not yet.", "sid")
+            raise NotFoundError(
+                "There is no result of this visual with this sid, or not yet.", "sid"
+            )
         encoded = self._read(self._results, edit.result_key, f"result {sid} any more", "sid")
         return encoded, edit.changed
 

@@ -95,7 +95,9 @@ class _Compressed:
         try:
             piece: bytes = self._decompressor.decompress(self._unread, _PIECE_BYTES)
         except zlib.error as error:
-            raise BadRequestError(f"The body is not valid {self._codings[0]}.") from error
+            raise BadRequestError(
+                f"The body is not {self._codings[0]}, or it is damaged."
+            ) from error
         self._has_output = len(piece) == _PIECE_BYTES
         if self._decompressor.eof:
             self._unread = self._decompressor.unused_data

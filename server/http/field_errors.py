@@ -35,7 +35,7 @@ def explain(model: type[BaseModel], error: ErrorDetails) -> str:
     kind, location, context = error["type"], error["loc"], error.get("ctx", {})
     name = field_name(location)
     if kind == "value_error":
-        return f"{name}: {context['error']}."
+        return f"{name}: {str(context['error']).rstrip('.')}."
     if of_list := _list_at_fault(model, kind, location):
         return f"{field_name(location[:1])} must be {of_list}."
     if kind == "missing":

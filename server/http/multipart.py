@@ -64,7 +64,8 @@ async def read_parts(request: Request, max_bytes: int) -> list[tuple[str, str | 
             )
             form = await parser.parse()
     except MultiPartException as error:
-        raise BadRequestError(f"The multipart body cannot be read: {error.message}") from error
+        reason = error.message.rstrip(".")
+        raise BadRequestError(f"The multipart body cannot be read: {reason}.") from error
     except ValueError as error:  # an unknown charset, or a part that is not in it
         raise BadRequestError("The multipart body cannot be read.") from error
     try:

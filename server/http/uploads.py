@@ -136,7 +136,9 @@ class Intake:
         elif isinstance(value, bytes):
             data = value
         else:
-            raise BadRequestError(f"{name} must be text or an uploaded file.", name)
+            is_url = name in rule.url_fields
+            wanted = "an address or a data: URL" if is_url else "text in base64 or an uploaded file"
+            raise BadRequestError(f"{name} must be {wanted}.", name)
         if len(data) > limit:
             raise _too_large(name, limit)
         return data

@@ -89,7 +89,9 @@ class JobRunner:
                 self._try_once(name, serialized)
             except (BusyError, UnavailableError, OSError) as error:
                 log.warning("a job is retried in %.1f s: %s", delay, error)
-                if time.monotonic() > give_up_at and self._try_give_up(serialized, str(error)):
+                # The reason of an OSError is only for the log.
+                text = error.text if isinstance(error, ApiError) else "The store is unavailable."
+                if time.monotonic() > give_up_at and self._try_give_up(serialized, text):
                     return
                 if self._stopping.wait(delay):
                     raise JobInterruptedError from error
