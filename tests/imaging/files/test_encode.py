@@ -89,6 +89,41 @@ def test_pictures_that_a_format_cannot_store_are_refused() -> None:
         assert probe(encode(Picture(strip[:, 1:]), format)).width == MAX_SIDE[format]
 
 
+def test_a_large_detailed_picture_becomes_a_webp() -> None:
+    """The modes of its blocks exceed the 512 kB that a WebP has for them, unless the encoder counts."""
+    tile = decode((PHOTOS / "coffee.jpg").read_bytes()).rgb
+    picture = Picture(np.tile(tile, (10, 10, 1)))
+    again = decode(encode(picture, "WEBP"))
+    assert (again.width, again.height) == (picture.width, picture.height)
+    assert cv2.PSNR(again.rgb, picture.rgb) > 38
+
+
+def failing_webp(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Make libwebp fail with an error whenever it encodes with loss."""
+    save_image = Image.Image.save
+
+    def save(image: Image.Image, *arguments: Any, lossless: bool = False, **options: Any) -> None:
+        if not lossless:
+            raise ValueError(f"encoding error {number}")
+        save_image(image, *arguments, lossless=lossless, **options)
+
+    monkeypatch.setattr(Image.Image, "save", save)
+
+
+def test_a_webp_is_lossless_if_it_has_too_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_webp(monkeypatch, 6)
+    assert np.array_equal(decode(encode(Picture(PIXELS), "WEBP")).rgb, PIXELS)
+
+
+def test_other_errors_of_libwebp_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing_webp(monkeypatch, 1)
+    with pytest.raises(MemoryError):
+        encode(Picture(PIXELS), "WEBP")
+    failing_webp(monkeypatch, 5)
+    with pytest.raises(ValueError, match="error 5"):
+        encode(Picture(PIXELS), "WEBP")
+
+
 def test_the_extension_of_every_format_has_its_content_type() -> None:
     assert set(EXTENSIONS) == set(MAX_SIDE) == set(FORMATS)
     assert len(set(EXTENSIONS.values())) == len(FORMATS)
