@@ -2,7 +2,7 @@
 
 ApiError                    code  when
 |- BadRequestError          400   a field is missing, malformed or out of bounds
-|- InvalidTokenError        401   the api_token header is missing or unknown
+|- InvalidTokenError        401   the token is missing or unknown
 |- LinkRefusedError         403   a result link has expired or has no valid signature
 |- NotFoundError            404   no such route, visual or result
 |- SideTooSmallError        406   increase_resolution below 216 px
@@ -88,7 +88,7 @@ class BadRequestError(ApiError):
 
 
 class InvalidTokenError(ApiError):
-    """401: the api_token header is missing or unknown."""
+    """401: the token is missing or unknown."""
 
     code = 401
 

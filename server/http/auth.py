@@ -1,4 +1,4 @@
-"""Authentication: the `api_token` header and the organisation that it belongs to."""
+"""Authentication: the token in `api_token` or `Authorization: Bearer`, and its organisation."""
 
 import hashlib
 import hmac
@@ -9,6 +9,13 @@ from starlette.requests import Request
 from server.errors import InvalidTokenError
 
 _MAX_TOKEN_LENGTH = 1024
+_MISSING = (
+    "The api_token is missing or invalid: no token arrived. Send it in the header api_token, or as"
+    " Authorization: Bearer TOKEN. Some proxies drop headers with an underscore in their name, nginx"
+    " unless it has `underscores_in_headers on`."
+)
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+"""RFC 9110 requires it with 401. Browsers show no dialog for it."""
 
 
 class Tokens:
@@ -24,11 +31,14 @@ class Tokens:
     def organisation(self, request: Request) -> str:
         """Return the organisation of a request's token.
 
-        Raises InvalidTokenError if there is no token, or if it belongs to no organisation.
+        `api_token` has precedence over `Authorization`. Raises InvalidTokenError if there is no
+        token, or if it belongs to no organisation.
         """
-        token = request.headers.get("api_token", "").strip()
-        if not token or len(token) > _MAX_TOKEN_LENGTH:
-            raise InvalidTokenError("The api_token header is missing or invalid: no token.")
+        token = request.headers.get("api_token", "").strip() or _bearer_token(request)
+        if not token:
+            raise InvalidTokenError(_MISSING, headers=_CHALLENGE)
+        if len(token) > _MAX_TOKEN_LENGTH:
+            raise InvalidTokenError("The api_token is invalid: it is too long.", headers=_CHALLENGE)
         digest = _digest(token)
         if not self._organisations:
             return "local-" + digest.hex()[:16]
@@ -37,8 +47,16 @@ class Tokens:
             if hmac.compare_digest(known_digest, digest):
                 found = organisation
         if found is None:
-            raise InvalidTokenError("The api_token is invalid: no organisation has this token.")
+            raise InvalidTokenError(
+                "The api_token is invalid: no organisation has this token.", headers=_CHALLENGE
+            )
         return found
+
+
+def _bearer_token(request: Request) -> str:
+    """Return the token of an Authorization header (RFC 6750); empty if there is none."""
+    scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _digest(token: str) -> bytes:

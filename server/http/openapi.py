@@ -68,12 +68,20 @@ class Described(Protocol):
 
 
 EXAMPLE_VISUAL_ID = "0a1b2c3d4e5f6071"
-_TOKEN = {
-    "type": "apiKey",
-    "in": "header",
-    "name": "api_token",
-    "description": "Identifies an organisation; each organisation has its own visuals.",
+_SECURITY_SCHEMES: Schema = {
+    "api_token": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "api_token",
+        "description": "Identifies an organisation; each organisation has its own visuals.",
+    },
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The same token, for proxies that drop a header with an underscore.",
+    },
 }
+"""The ways to send the token; one is enough."""
 JOB_REFUSAL = "default"
 """Means the code with which a job of sync=false failed."""
 _CODES = "x-codes"
@@ -167,7 +175,7 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
                 code: reference("responses", code) for code in refusals
             }
             if str(InvalidTokenError.code) in refusals:
-                route["security"] = [{"api_token": []}]
+                route["security"] = [{scheme: []} for scheme in _SECURITY_SCHEMES]
             name_bodies(route, schemas)
             for parameter in route.get("parameters", ()):
                 if parameter["schema"].get("default") in (None, ""):
@@ -176,7 +184,7 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
         schemas.pop(unused, None)
     schemas["Error"] = _error_schema()
     document["components"] |= {
-        "securitySchemes": {"api_token": _TOKEN},
+        "securitySchemes": _SECURITY_SCHEMES,
         "responses": {code: _response(code) for code in sorted(codes)},
     }
     return document

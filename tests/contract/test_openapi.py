@@ -49,9 +49,11 @@ def test_it_is_valid_openapi(openapi: dict[str, Any]) -> None:
 
 
 def test_every_operation_requires_the_token(openapi: dict[str, Any]) -> None:
-    assert openapi["components"]["securitySchemes"]["api_token"]["name"] == "api_token"
+    schemes = openapi["components"]["securitySchemes"]
+    assert schemes["api_token"]["name"] == "api_token"
+    assert (schemes["bearer"]["type"], schemes["bearer"]["scheme"]) == ("http", "bearer")
     for path, operation in operations(openapi):
-        assert operation["security"] == [{"api_token": []}], path
+        assert operation["security"] == [{"api_token": []}, {"bearer": []}], path
 
 
 def test_every_operation_documents_its_errors_with_the_common_body(openapi: dict[str, Any]) -> None:

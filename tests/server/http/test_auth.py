@@ -1,4 +1,4 @@
-"""The api_token header."""
+"""The token: in `api_token` or as a bearer token, and what the answer says without one."""
 
 import pytest
 from starlette.testclient import TestClient
@@ -21,6 +21,70 @@ def test_the_header_is_read_in_any_case(client: TestClient) -> None:
     del client.headers["api_token"]
     answer = client.post("/v1/crop", json={}, headers={"API_TOKEN": "secret-b"})
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Authorization": "Bearer secret-b"}, 400),
+        ({"Authorization": "bearer   secret-b "}, 400),
+        ({"api_token": "", "Authorization": "Bearer secret-b"}, 400),
+        ({"api_token": "  ", "Authorization": "Bearer secret-b"}, 400),
+        ({"api_token": "secret-b", "Authorization": "Bearer wrong"}, 400),  # api_token wins
+        ({"api_token": "wrong", "Authorization": "Bearer secret-b"}, 401),
+        ({"Authorization": "Bearer wrong"}, 401),
+        ({"Authorization": "Bearer"}, 401),
+        ({"Authorization": "Bearer "}, 401),
+        ({"Authorization": "secret-b"}, 401),
+        ({"Authorization": "Basic c2VjcmV0LWI="}, 401),
+        ({"Authorization": "Bearer " + "x" * 5000}, 401),
+    ],
+)
+def test_a_bearer_token_is_taken_where_there_is_no_api_token(
+    client: TestClient, headers: dict[str, str], code: int
+) -> None:
+    del client.headers["api_token"]
+    answer = client.post("/v1/crop", json={}, headers=headers)
+    assert answer.status_code == code
+    if code == 401:
+        assert "invalid" in answer.json()["description"]
+        assert "token" in answer.json()["description"]
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_both_headers_name_the_same_organisation(client: TestClient) -> None:
+    body = {"file": b64(photo())}
+    first = client.post("/v1/register", json=body, headers={"api_token": "secret-b"}).json()
+    del client.headers["api_token"]
+    bearer = {"Authorization": "Bearer secret-b"}
+    again = client.post("/v1/register", json=body, headers=bearer).json()
+    assert (again["visual_id"], again["code"]) == (first["visual_id"], 208)
+
+
+def test_without_any_token_the_answer_names_the_headers_and_the_usual_cause(
+    client: TestClient,
+) -> None:
+    del client.headers["api_token"]
+    text = client.post("/v1/crop", json={}).json()["description"]
+    for words in ("invalid", "api_token", "Authorization: Bearer", "underscores_in_headers on"):
+        assert words in text
+    wrong = client.post("/v1/crop", json={}, headers={"api_token": "wrong"}).json()["description"]
+    assert "nginx" not in wrong
+
+
+def test_browsers_may_send_both_headers(client: TestClient) -> None:
+    answer = client.options(
+        "/v1/crop",
+        headers={
+            "Origin": "https://app.example.com",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "api_token, authorization, content-type",
+        },
+    )
+    assert answer.status_code == 200
+    allowed = answer.headers["access-control-allow-headers"].lower()
+    assert "api_token" in allowed
+    assert "authorization" in allowed
 
 
 def test_without_configured_tokens_each_token_is_its_own_organisation(tmp_path: object) -> None:
