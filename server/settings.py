@@ -11,11 +11,17 @@ from pydantic_settings import NoDecode
 
 from models.processors import usable_processors
 from models.settings import DEFAULT_WAITING, EnvironmentSettings, ModelSettings, WaitingLimit
+from server.http.auth import MAX_TOKEN_LENGTH
 from storage.database import database_url, is_postgresql
 from storage.s3 import Bucket
 from storage.stores import parse_s3
 
 _ORGANISATION_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_ADDRESS_PATTERN = re.compile(
+    r"(?P<scheme>https?)://(?P<user>[^/\s?#]*@)?(?P<host>[^/\s?#@]+)(?P<path>[^\s?#]*)",
+    re.IGNORECASE,
+)
+_TOKEN_PATTERN = re.compile(rf"[ -~\xa0-\xff]{{1,{MAX_TOKEN_LENGTH}}}")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -113,21 +119,27 @@ class Settings(ModelSettings, ListenerSettings):
     @field_validator("api_tokens", mode="before")
     @classmethod
     def _tokens(cls, value: Any) -> Any:
-        pairs = _split(value)
+        pairs: list[str] = []
         seen: set[str] = set()
-        for pair in pairs:
-            organisation, colon, token = pair.partition(":")
+        for pair in _split(value):
+            organisation, colon, token = (part.strip() for part in pair.partition(":"))
             if not colon or not token or not _ORGANISATION_PATTERN.match(organisation):
                 raise ValueError(
                     "each entry must be organisation:token; an organisation has 1 to 64 characters"
                     " of A-Z a-z 0-9 _ -"
+                )
+            if not _TOKEN_PATTERN.fullmatch(token):
+                raise ValueError(
+                    f"the token of {organisation} cannot be sent in an HTTP header: it may have up to"
+                    f" {MAX_TOKEN_LENGTH} characters of Latin-1 and no control characters"
                 )
             if token in seen:
                 raise ValueError(
                     f"two organisations have the same token; {organisation} is the second"
                 )
             seen.add(token)
-        return pairs
+            pairs.append(f"{organisation}:{token}")
+        return tuple(pairs)
 
     @field_validator("allowed_url_networks", mode="before")
     @classmethod
@@ -169,11 +181,14 @@ class Settings(ModelSettings, ListenerSettings):
     def _public_url(cls, value: str | None) -> str | None:
         if not value:
             return None
-        if not re.match(r"https?://[^/\s?#]+[^\s?#]*\Z", value):
+        match = _ADDRESS_PATTERN.fullmatch(value)
+        if match is None:
             raise ValueError(
                 "it must be an http or https address without a query, such as https://edit.example.com"
             )
-        return value.rstrip("/")
+        # Scheme and host mean the same in any case (RFC 3986); results are compared and signed as text.
+        user, host, path = match["user"] or "", match["host"].lower(), match["path"]
+        return f"{match['scheme'].lower()}://{user}{host}{path}".rstrip("/")
 
     @model_validator(mode="after")
     def _tokens_unless_loopback(self) -> "Settings":

@@ -8,7 +8,8 @@ from starlette.requests import Request
 
 from server.errors import InvalidTokenError
 
-_MAX_TOKEN_LENGTH = 1024
+MAX_TOKEN_LENGTH = 1024
+"""Longest token, in characters."""
 _MISSING = (
     "The api_token is missing or invalid: no token arrived. Send it in the header api_token, or as"
     " Authorization: Bearer TOKEN. Some proxies drop headers with an underscore in their name, nginx"
@@ -26,7 +27,11 @@ class Tokens:
 
     def __init__(self, pairs: Sequence[str]) -> None:
         split = (pair.partition(":") for pair in pairs)
-        self._organisations = {_digest(token): organisation for organisation, _, token in split}
+        self._organisations = {
+            _digest(spelling): organisation
+            for organisation, _, token in split
+            for spelling in _spellings(token)
+        }
 
     def organisation(self, request: Request) -> str:
         """Return the organisation of a request's token.
@@ -37,7 +42,7 @@ class Tokens:
         token = request.headers.get("api_token", "").strip() or _bearer_token(request)
         if not token:
             raise InvalidTokenError(_MISSING, headers=_CHALLENGE)
-        if len(token) > _MAX_TOKEN_LENGTH:
+        if len(token) > MAX_TOKEN_LENGTH:
             raise InvalidTokenError("The api_token is invalid: it is too long.", headers=_CHALLENGE)
         digest = _digest(token)
         if not self._organisations:
@@ -57,6 +62,11 @@ def _bearer_token(request: Request) -> str:
     """Return the token of an Authorization header (RFC 6750); empty if there is none."""
     scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _spellings(token: str) -> set[str]:
+    """Return the texts in which a token can arrive: headers are read as Latin-1, but many send UTF-8."""
+    return {token, token.encode().decode("latin-1")}
 
 
 def _digest(token: str) -> bytes:

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from starlette.testclient import TestClient
 
+from server.app import create_app
 from server.settings import Settings
 from storage.s3 import Bucket
+from tests.helpers.fake_models import FakeModels
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gpu-box"])
@@ -26,6 +29,50 @@ def test_loopback_needs_no_tokens(host: str) -> None:
 def test_ambiguous_tokens_are_refused(tokens: str) -> None:
     with pytest.raises(ValidationError):
         Settings(api_tokens=tokens)
+
+
+def test_whitespace_around_organisations_and_tokens_is_stripped() -> None:
+    settings = Settings(api_tokens=" a : x ,\tb:\ty y\r\n,, c:z")
+    assert settings.api_tokens == ("a:x", "b:y y", "c:z")
+    assert Settings(api_tokens=" , ,").api_tokens == ()
+    with pytest.raises(ValidationError, match="two organisations have the same token"):
+        Settings(api_tokens="a:x,b: x")
+    with pytest.raises(ValidationError, match="organisation:token"):
+        Settings(api_tokens="a:  ")
+
+
+@pytest.mark.parametrize(
+    "token", ["a\nb", "a\tb", "a\x00b", "a\x7fb", "a\x85b", "\u20ac", "\u0142", "x" * 1025]
+)
+def test_a_token_that_no_header_can_carry_is_refused_without_repeating_it(token: str) -> None:
+    with pytest.raises(ValidationError, match="team cannot be sent in an HTTP header") as error:
+        Settings(api_tokens=f"other:hidden,team:{token}")
+    assert token not in str(error.value.errors()[0]["msg"])
+
+
+@pytest.mark.parametrize(
+    "token", ["\xe9t\xe9", "a b", "x" * 1024, "!\"#$%&'()*+-./:;<=>?@[]^_`{|}~"]
+)
+def test_a_token_that_a_header_can_carry_is_taken(token: str, tmp_path: Path) -> None:
+    app = create_app(Settings(data_dir=tmp_path, api_tokens=f"team:{token}"), FakeModels())
+    with TestClient(app) as client:
+        header = {"api_token": token.encode("latin-1")}
+        assert client.post("/v1/crop", json={}, headers=header).status_code == 400
+
+
+@pytest.mark.parametrize("field", ["public_url", "s3_endpoint", "s3_public_endpoint"])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("HTTPS://Host", "https://host"),
+        ("Http://Edit.Example.COM:8443/Base/", "http://edit.example.com:8443/Base"),
+        ("https://Me:Pass@Host/", "https://Me:Pass@host"),
+    ],
+)
+def test_scheme_and_host_of_an_address_may_have_any_case(
+    field: str, given: str, expected: str
+) -> None:
+    assert getattr(Settings.model_validate({field: given}), field) == expected
 
 
 def test_the_environment_is_read_by_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
