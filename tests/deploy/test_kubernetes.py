@@ -1,6 +1,8 @@
 """The Kubernetes manifests: valid, pinned, without root, with probes, grace periods and network policies."""
 
 import re
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,31 @@ def test_kustomize_includes_every_manifest_except_the_example_secret() -> None:
     resources = set(read(FOLDER / "kustomization.yaml")["resources"])
     excluded = {"kustomization.yaml", "secret.example.yaml"}
     assert resources == {path.name for path in MANIFESTS} - excluded
+
+
+def test_kustomize_creates_the_namespace_of_everything_and_of_the_secrets() -> None:
+    name = read(FOLDER / "kustomization.yaml")["namespace"]
+    assert OBJECTS["Namespace", name]
+    secrets = documents(FOLDER / "secret.example.yaml")
+    assert {secret["metadata"]["namespace"] for secret in secrets} == {name}
+
+
+def test_the_steps_of_the_documentation_work_on_a_fresh_cluster() -> None:
+    page = (ROOT / "docs" / "deployment.md").read_text()
+    section = page[page.index("### Kubernetes") : page.index("## Boundaries")]
+    steps = ["apply --filename deploy/namespace.yaml", "YOUR-COPY", "apply --kustomize deploy"]
+    places = [section.index(step) for step in steps]
+    assert places == sorted(places), "each step needs the one before it"
+    assert not re.search(r"kubectl rollout \w+ (?!--namespace retouch)", page)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_kubectl_puts_everything_into_the_namespace() -> None:
+    command = ["kubectl", "kustomize", str(FOLDER)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    built = [document for document in yaml.safe_load_all(done.stdout) if document]
+    assert built[0]["kind"] == "Namespace"
+    assert {document["metadata"].get("namespace") for document in built[1:]} == {"retouch"}
 
 
 def test_the_example_secret_has_every_required_key_and_no_value() -> None:
