@@ -9,7 +9,7 @@ from imaging.foreground import estimate_foreground, gather, spread
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize
 from models.roles import Models
-from pipelines.common.subject import has_transparency, subject_alpha
+from pipelines.common.subject import has_cut_out, subject_alpha, subject_matte
 
 _RADII = (0.004, 0.008, 0.014, 0.022, 0.034)
 """Radius of the blur disc at each strength, as a share of the picture's diagonal."""
@@ -27,17 +27,18 @@ def background_blur(
     """Return the picture with its background blurred.
 
     scale: 1 (slight) to 5 (strong). Where the subject is fully opaque, its pixels do not change, and
-    none of its colour spreads into the background. The alpha channel does not change. A picture with
-    transparent pixels has no background to blur and is returned unchanged; with `force_rmbg` its
+    none of its colour spreads into the background. The alpha channel does not change. A picture whose
+    alpha cuts out its subject has no background to blur and is returned unchanged; with `force_rmbg` its
     subject is found by matting instead.
 
     Raises ValueError if `scale` is not 1..5.
     """
     if not 1 <= scale <= len(_RADII):
         raise ValueError(f"scale is {scale}, must be 1 to {len(_RADII)}")
-    if has_transparency(picture) and not force_rmbg:
+    if has_cut_out(picture) and not force_rmbg:
         return picture
-    share = visible_share(subject_alpha(picture, models, force_rmbg), picture.alpha)
+    alpha = (subject_matte if force_rmbg else subject_alpha)(picture, models)
+    share = visible_share(alpha, picture.alpha)
     radius = _RADII[scale - 1] * float(np.hypot(picture.width, picture.height))
     background = _lens_blur(picture.rgb, _not_background(share, picture.alpha), radius)
     return Picture(over(estimate_foreground(picture.rgb, share), share, background), picture.alpha)

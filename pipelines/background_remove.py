@@ -3,7 +3,7 @@
 from imaging.compositing import cut_out
 from imaging.picture import Picture
 from models.roles import Models
-from pipelines.common.subject import subject_alpha
+from pipelines.common.subject import subject_matte
 
 
 def background_remove(picture: Picture, models: Models) -> Picture:
@@ -12,4 +12,4 @@ def background_remove(picture: Picture, models: Models) -> Picture:
     If the picture has an alpha channel, no pixel of the result is more opaque than that. A picture
     without a subject becomes fully transparent.
     """
-    return cut_out(picture, subject_alpha(picture, models, force_rmbg=True))
+    return cut_out(picture, subject_matte(picture, models))

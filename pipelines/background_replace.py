@@ -11,7 +11,7 @@ from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
 from pipelines.common.resolution import one_megapixel
-from pipelines.common.subject import subject_alpha
+from pipelines.common.subject import subject_alpha, subject_matte
 
 
 def background_colour(
@@ -29,7 +29,7 @@ def background_colour(
     """
     if not original_quality:
         picture = one_megapixel(picture)
-    alpha = subject_alpha(picture, models, force_rmbg)
+    alpha = (subject_matte if force_rmbg else subject_alpha)(picture, models)
     subject = cut_out(picture, alpha)
     return Picture(flatten(subject.rgb, alpha, colour))
 
@@ -68,7 +68,7 @@ def background_scene(
     """
     if not original_quality:
         picture = one_megapixel(picture)
-    alpha = subject_alpha(picture, models, force_rmbg)
+    alpha = (subject_matte if force_rmbg else subject_alpha)(picture, models)
     foreground = cut_out(picture, alpha).rgb
     size = (picture.width, picture.height)
     reference = _reference_rgb(scene, size)

@@ -8,7 +8,7 @@ from imaging.compositing import cut_out
 from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
-from pipelines.common.subject import has_transparency, subject_alpha
+from pipelines.common.subject import has_cut_out, subject_alpha, subject_matte
 from pipelines.errors import CropTooLargeError, NoForegroundError
 
 MAX_AREA = 8192 * 8192
@@ -33,8 +33,8 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
     """
     if padding < 0:
         raise ValueError(f"padding is {padding}, must not be negative")
-    alpha = subject_alpha(picture, models, force_rmbg)
-    matted = force_rmbg or not has_transparency(picture)
+    alpha = (subject_matte if force_rmbg else subject_alpha)(picture, models)
+    matted = force_rmbg or not has_cut_out(picture)
     box = bounds(_without_specks(alpha > _MIN_ALPHA) if matted else alpha > 0)
     if box is None:
         raise NoForegroundError

@@ -12,10 +12,11 @@ from imaging.psd import MAX_SIDE, Layer, write_psd
 from imaging.resize import resize_labels, within_side
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, Models
-from pipelines.common.subject import subject_alpha
+from pipelines.common.subject import has_cut_out, subject_alpha
 from pipelines.errors import CanvasTooLongError
 from pipelines.objects_mask_generator import objects_mask_generator
 
+_OPAQUE = 254  # a pixel of at least this opacity may be in several layers; their opacities add up
 _FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair
 # A multiple of an automatic mask's growth, because hair and contact shadows extend beyond the matte.
 _GROWTH_FACTOR = 2
@@ -35,8 +36,8 @@ def image_to_psd(picture: Picture, models: Models, labels: Labels | None = None)
     labels: the panoptic map, height x width, uint8; None computes it. The layers, from the lowest:
 
     - "Background": the picture with the subject and all objects removed and filled. It is
-      transparent where nothing is left to fill it from, and for a picture with an alpha channel
-      that is not opaque.
+      transparent where nothing is left to fill it from, and for a picture whose own alpha cuts out
+      its subject. Pixels that are not opaque for another reason, such as rounded corners, stay in it.
     - "Edges": what the picture shows close around the subject and the objects: shadows, and the
       background's share of soft edges.
     - "Object 1" and so on: at most 32 parts of the map that look like objects, each cropped to its
@@ -50,22 +51,32 @@ def image_to_psd(picture: Picture, models: Models, labels: Labels | None = None)
     if max(picture.width, picture.height) > MAX_SIDE:
         raise CanvasTooLongError(f"a side of a PSD file has at most {MAX_SIDE} pixels")
     alpha = subject_alpha(picture, models)
-    if picture.alpha is not None and picture.alpha.min() < 255:
+    if has_cut_out(picture):
         empty = Layer("Background", np.zeros_like(picture.rgb), np.zeros_like(alpha))
         return write_psd(picture, [empty, *_cropped_layer("Foreground", picture.rgb, alpha)])
     if labels is None:
         labels = objects_mask_generator(picture, models)
-    return write_psd(Picture(picture.rgb), _layers(picture.rgb, models, alpha, labels))
+    if picture.alpha is not None and picture.alpha.min() == 255:
+        picture = Picture(picture.rgb)
+    return write_psd(picture, _layers(picture, models, alpha, labels))
 
 
-def _layers(rgb: Rgb, models: Models, alpha: Alpha8, labels: Labels) -> Iterator[Layer]:
-    """Yield the layers of an opaque picture, the lowest first; one at a time, to save memory."""
+def _layers(picture: Picture, models: Models, alpha: Alpha8, labels: Labels) -> Iterator[Layer]:
+    """Yield the layers of a picture, the lowest first; one at a time, to save memory."""
+    rgb = picture.rgb
+    translucent = None if picture.alpha is None else picture.alpha < _OPAQUE
+    if translucent is not None:
+        alpha, labels = (
+            np.where(translucent, 0, each).astype(np.uint8) for each in (alpha, labels)
+        )
     growth = automatic_radius(*alpha.shape)
     subject = dilate(alpha > _FAINT, _GROWTH_FACTOR * growth)
     objects = _objects(labels, subject)
     hole = subject | dilate(objects > 0, growth)
+    if translucent is not None:
+        hole &= ~translucent
     alpha = np.where(subject, alpha, 0).astype(np.uint8)
-    background = _background(rgb, models, hole)
+    background = _background(picture, models, hole)
     yield background
     foreground, edge_rgb = _separate_edge_colours(rgb, alpha, background.rgb)
     matte = _feather(objects)
@@ -76,13 +87,14 @@ def _layers(rgb: Rgb, models: Models, alpha: Alpha8, labels: Labels) -> Iterator
     yield from _cropped_layer("Foreground", foreground, alpha)
 
 
-def _background(rgb: Rgb, models: Models, hole: Mask) -> Layer:
+def _background(picture: Picture, models: Models, hole: Mask) -> Layer:
     """Return the background's layer: the hole filled, or transparent if nothing is left to fill from."""
-    opacity = np.full(hole.shape, 255, np.uint8)
+    rgb, own = picture.rgb, picture.alpha
+    opacity = np.full(hole.shape, 255, np.uint8) if own is None else own.copy()
     if hole.any():
         try:
             with models.use(INPAINTING) as inpainting:
-                rgb = inpainting.fill(rgb, hole)
+                rgb = inpainting.fill(rgb, hole, None if own is None else own == 0)
         except NothingToCopyError:
             opacity[hole] = 0
     return Layer("Background", rgb, opacity)

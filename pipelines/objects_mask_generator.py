@@ -13,7 +13,7 @@ from imaging.inpaint.nearest import fill_from_nearest
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Mask, Picture
 from models.roles import MATTING, SEGMENTATION, Models, Role
-from pipelines.common.subject import subject_alpha
+from pipelines.common.subject import subject_share
 
 PANOPTIC_ROLES: tuple[Role[Any], ...] = (MATTING, SEGMENTATION)
 """The roles that a panoptic map needs. A picture with transparent pixels would need no matting."""
@@ -40,7 +40,7 @@ def objects_mask_generator(picture: Picture, models: Models) -> Labels:
     most 255 masks, numbered without gaps. Fully transparent pixels belong to no mask, and neither
     do thin remains around a subject that fills the picture.
     """
-    subject = subject_alpha(picture, models) > _THRESHOLD
+    subject = subject_share(picture, models) > _THRESHOLD
     visible = None if picture.alpha is None else picture.alpha > 0
     min_area = max(1, int(_MIN_SHARE * subject.size))
     if np.count_nonzero(subject) < min_area:

@@ -11,7 +11,7 @@ from imaging.label_map import label_boxes
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize, within_area
 from models.roles import INPAINTING, Models
-from pipelines.common.subject import subject_alpha
+from pipelines.common.subject import subject_share
 from pipelines.person_info import people
 
 Entry = dict[str, object]
@@ -39,7 +39,7 @@ def info(
     labels_map: height x width, uint8, the id of the mask at each pixel, 0 for no mask.
     """
     persons = [person.as_json() for person in people(picture.rgb, models, visual_id)]
-    alpha = subject_alpha(picture, models)
+    alpha = subject_share(picture, models)
     return [*persons, *objects(labels_map, models), *background(picture.rgb, alpha)]
 
 

@@ -1,37 +1,99 @@
-"""Find the subject of a picture."""
+"""Find the subject of a picture: by its own alpha if that cuts it out, else by matting."""
 
 from typing import Any
 
+import cv2
 import numpy as np
 
 from imaging.compositing import flatten
-from imaging.picture import Alpha8, Picture
+from imaging.picture import Alpha8, Mask, Picture
 from models.roles import MATTING, Models, Role
 
+_RIM = 0.01
+"""Share of each side along the border, and at least two pixels, in which alpha says nothing of a subject."""
+_LEAST_HIDDEN = 0.02
+"""An alpha that hides a smaller share of a picture cuts nothing out: rounded corners, a few pixels."""
+_MOST_IN_CORNERS = 0.1
+"""Corners that hide up to this share, all four alike, are a frame, such as large round corners or a vignette."""
+_CORNER_DIFFERENCE = 0.5
+"""Pixels that differ between a frame and its mirror image, as a share of its hidden pixels; 2 if all do."""
 
-def has_transparency(picture: Picture) -> bool:
-    """Whether the picture has an alpha channel with at least one pixel that is not opaque."""
-    return picture.alpha is not None and bool(picture.alpha.min() < 255)
+
+def has_cut_out(picture: Picture) -> bool:
+    """Whether the picture's own alpha marks its subject; an alpha that hides next to nothing does not.
+
+    A pixel is hidden if it has less than half of the picture's highest alpha. Nothing is cut out if
+    less than 2 % of the pixels are hidden, or if up to 10 % are and these are four corners alike. A
+    picture that is completely transparent has no subject, so its alpha is right.
+    docs/decisions/0015-which-alpha-is-a-cut-out.md has the measurements.
+    """
+    if picture.alpha is None:
+        return False
+    highest = int(picture.alpha.max())
+    if highest == 0:
+        return True
+    hidden = _without_rim(picture.alpha) < (highest + 1) // 2
+    share = hidden.mean()
+    return bool(share >= _LEAST_HIDDEN and (share > _MOST_IN_CORNERS or not _is_frame(hidden)))
 
 
 def subject_roles(picture: Picture, force_rmbg: bool = False) -> tuple[Role[Any], ...]:
-    """Return the roles that `subject_alpha` needs for a picture."""
-    return () if has_transparency(picture) and not force_rmbg else (MATTING,)
+    """Return the roles that the subject of a picture needs: none if the picture is cut out already."""
+    return () if not force_rmbg and has_cut_out(picture) else (MATTING,)
 
 
-def subject_alpha(picture: Picture, models: Models, force_rmbg: bool = False) -> Alpha8:
-    """Return the subject's opacity, height x width, uint8 0..255.
+def subject_alpha(picture: Picture, models: Models) -> Alpha8:
+    """Return the subject's opacity, height x width, uint8 0..255, at most the picture's own alpha.
 
-    If the picture has transparent pixels, its alpha channel is the result. Any other picture, and
-    with `force_rmbg` every picture, goes through the matting model; the result is then at most the
-    picture's own alpha.
+    It is the picture's own alpha if that cuts out the subject, else `subject_matte`.
     """
-    own = picture.alpha if has_transparency(picture) else None
-    if own is not None and not force_rmbg:
-        return own
+    if picture.alpha is not None and has_cut_out(picture):
+        return picture.alpha
+    return subject_matte(picture, models)
+
+
+def subject_matte(picture: Picture, models: Models) -> Alpha8:
+    """Return the subject's opacity as the matting model finds it in the visible part of the picture.
+
+    It is height x width, uint8, 0..255, and at most the picture's own alpha.
+    """
+    own = picture.alpha
     # Transparent parts become mid-grey for the model: on white it loses pale subjects, on black
     # dark ones.
-    visible = picture.rgb if own is None else flatten(picture.rgb, own, 128)
+    visible = picture.rgb if own is None else flatten(picture.rgb, _stretched(own, own), 128)
     with models.use(MATTING) as matting:
         alpha = matting.matte(visible)
     return alpha if own is None else np.minimum(alpha, own)
+
+
+def subject_share(picture: Picture, models: Models) -> Alpha8:
+    """Return `subject_alpha` as a share of the picture's highest alpha, 0..255."""
+    alpha = subject_alpha(picture, models)
+    return alpha if picture.alpha is None else _stretched(alpha, picture.alpha)
+
+
+def _stretched(alpha: Alpha8, own: Alpha8) -> Alpha8:
+    """Return `alpha` multiplied so that the highest alpha of the picture, `own`, becomes 255."""
+    highest = int(own.max())
+    if highest in (0, 255):
+        return alpha
+    levels = np.minimum(np.rint(np.arange(256) * (255 / highest)), 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(alpha, levels), np.uint8)
+
+
+def _without_rim(alpha: Alpha8) -> Alpha8:
+    """Return alpha without a narrow rim, in which borders, feathers and rounding leave gaps."""
+    rows, columns = (min(max(2, round(_RIM * side)), (side - 1) // 2) for side in alpha.shape)
+    height, width = alpha.shape
+    return alpha[rows : height - rows, columns : width - columns]
+
+
+def _is_frame(hidden: Mask) -> bool:
+    """Whether the hidden pixels are the four corners, all alike, and the sides between them are visible."""
+    sides = (hidden[0], hidden[-1], hidden[:, 0], hidden[:, -1])
+    differences = (
+        np.count_nonzero(hidden ^ mirrored) for mirrored in (hidden[::-1], hidden[:, ::-1])
+    )
+    if any(side[len(side) // 2] for side in sides):
+        return False
+    return bool(max(differences) <= _CORNER_DIFFERENCE * np.count_nonzero(hidden))

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from pipelines.common.subject import subject_alpha
+from pipelines.common.subject import subject_share
 from pipelines.person_info import people
 from pipelines.visual_info import background, info, objects
 from server.operation import VisualQuery
@@ -59,7 +59,7 @@ VISUAL_QUERIES = (
         path="/{visual_id}/background/info",
         summary="The background of a visual",
         answer=lambda inputs, models: background(
-            inputs.image.rgb, subject_alpha(inputs.image, models)
+            inputs.image.rgb, subject_share(inputs.image, models)
         ),
         response=list[Entry],
     ),

@@ -68,7 +68,10 @@ def picture(kind: str) -> str:
     if kind == "red":
         image = Image.new("RGB", (320, 240), (255, 0, 0))
     elif kind in ("half clear", "clear"):
-        image.putalpha(128 if kind == "half clear" else 0)
+        alpha = Image.new("L", image.size)
+        if kind == "half clear":
+            alpha.paste(255, (160, 0, 320, 240))
+        image.putalpha(alpha)
     elif kind.endswith("mask"):
         image = Image.new("L", (320, 240))
         image.paste(255, (80, 60, 160 if kind == "half mask" else 240, 180))

@@ -89,7 +89,7 @@ def test_alpha_of_the_input_is_returned_and_marks_the_subject(
 ) -> None:
     rgb = photo("astronaut").rgb
     own = np.full(rgb.shape[:2], 255, np.uint8)
-    own[:100] = 128
+    own[:100] = 80
     unchanged = background_blur(Picture(rgb, own), lite)
     assert np.array_equal(unchanged.rgb, rgb)
     forced = background_blur(Picture(rgb, own), lite, force_rmbg=True)

@@ -224,6 +224,33 @@ def test_a_cut_out_has_a_foreground_and_a_transparent_background(picture: Pictur
     assert np.abs(difference).max() <= 3  # its partly transparent pixels are on white
 
 
+def test_round_corners_stay_in_the_background(picture: Picture, labels: Labels) -> None:
+    own = np.full((240, 400), 255, np.uint8)
+    for corner in (np.s_[:20, :20], np.s_[:20, -20:], np.s_[-20:, :20], np.s_[-20:, -20:]):
+        own[corner] = 0
+    own[20, 20:60] = 99
+    own[120, 120] = 254
+    psd = image_to_psd(Picture(picture.rgb, own), Models(), labels)
+    layers = read_layers(psd)
+    assert list(layers) == ["Background", "Edges", "Object 1", "Foreground"]
+    assert np.array_equal(layers["Background"][2][..., 3], own)
+    assert layers["Foreground"][2].shape[0] > 100
+    assert np.abs(flatten(layers, 240, 400) - picture.rgb * (own / 255)[..., None]).max() <= 1.5
+    merged = np.asarray(PSDImage.open(io.BytesIO(psd)).topil())
+    assert np.array_equal(merged[..., 3], own)
+
+
+@pytest.mark.parametrize("level", [255, 254, 127])
+def test_a_uniform_alpha_is_in_the_picture_and_in_its_background(
+    picture: Picture, labels: Labels, level: int
+) -> None:
+    own = np.full((240, 400), level, np.uint8)
+    layers = read_layers(image_to_psd(Picture(picture.rgb, own), Models(), labels))
+    assert ("Foreground" in layers) == (level >= 254)
+    assert (layers["Background"][2][..., 3] == level).all()
+    assert np.abs(flatten(layers, 240, 400) - picture.rgb * (level / 255)).max() <= 1.5
+
+
 def test_without_a_fill_the_hole_stays_transparent(picture: Picture, labels: Labels) -> None:
     class Helpless:
         def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
