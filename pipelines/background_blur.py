@@ -9,7 +9,7 @@ from imaging.foreground import estimate_foreground, gather, spread
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize
 from models.roles import Models
-from pipelines.common.subject import has_cut_out, subject_alpha, subject_matte
+from pipelines.common.subject import has_cut_out, subject_alpha
 
 _RADII = (0.004, 0.008, 0.014, 0.022, 0.034)
 """Radius of the blur disc at each strength, as a share of the picture's diagonal."""
@@ -28,19 +28,19 @@ def background_blur(
 
     scale: 1 (slight) to 5 (strong). Where the subject is fully opaque, its pixels do not change, and
     none of its colour spreads into the background. The alpha channel does not change. A picture whose
-    alpha cuts out its subject has no background to blur and is returned unchanged; with `force_rmbg` its
-    subject is found by matting instead.
+    alpha cuts out its subject has no background to blur and is returned unchanged. force_rmbg: find the
+    subject by matting the colours alone, and blur them, also where the alpha channel hides them.
 
     Raises ValueError if `scale` is not 1..5.
     """
     if not 1 <= scale <= len(_RADII):
         raise ValueError(f"scale is {scale}, must be 1 to {len(_RADII)}")
-    if has_cut_out(picture) and not force_rmbg:
+    source = Picture(picture.rgb) if force_rmbg else picture
+    if has_cut_out(source):
         return picture
-    alpha = (subject_matte if force_rmbg else subject_alpha)(picture, models)
-    share = visible_share(alpha, picture.alpha)
+    share = visible_share(subject_alpha(source, models), source.alpha)
     radius = _RADII[scale - 1] * float(np.hypot(picture.width, picture.height))
-    background = _lens_blur(picture.rgb, _not_background(share, picture.alpha), radius)
+    background = _lens_blur(picture.rgb, _not_background(share, source.alpha), radius)
     return Picture(over(estimate_foreground(picture.rgb, share), share, background), picture.alpha)
 
 

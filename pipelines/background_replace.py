@@ -11,7 +11,7 @@ from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
 from pipelines.common.resolution import one_megapixel
-from pipelines.common.subject import subject_alpha, subject_matte
+from pipelines.common.subject import subject_alpha
 
 
 def background_colour(
@@ -24,12 +24,11 @@ def background_colour(
     """Return the subject of `picture` on a plain background, opaque.
 
     colour: sRGB, 0..255 each. original_quality: keep the picture's size; otherwise the result has
-    about one megapixel and the same aspect ratio. force_rmbg: run matting even if the picture has
-    an alpha channel of its own that marks the subject.
+    about one megapixel and the same aspect ratio. force_rmbg: ignore an alpha channel, and find the
+    subject by matting the colours alone, also those that it hides.
     """
-    if not original_quality:
-        picture = one_megapixel(picture)
-    alpha = (subject_matte if force_rmbg else subject_alpha)(picture, models)
+    picture = _prepared(picture, original_quality, force_rmbg)
+    alpha = subject_alpha(picture, models)
     subject = cut_out(picture, alpha)
     return Picture(flatten(subject.rgb, alpha, colour))
 
@@ -66,9 +65,8 @@ def background_scene(
     `background_colour`. Raises RoleNotInProfileError if the scene has a reference picture and the
     profile has a model neither for it nor for captions.
     """
-    if not original_quality:
-        picture = one_megapixel(picture)
-    alpha = (subject_matte if force_rmbg else subject_alpha)(picture, models)
+    picture = _prepared(picture, original_quality, force_rmbg)
+    alpha = subject_alpha(picture, models)
     foreground = cut_out(picture, alpha).rgb
     size = (picture.width, picture.height)
     reference = _reference_rgb(scene, size)
@@ -84,6 +82,13 @@ def background_scene(
             prompt = captioning.caption(reference)
         scenes = _generate_scenes(foreground, alpha, models, scene, prompt, None, seeds)
     return [Picture(over(foreground, alpha, resize(scene_rgb, size))) for scene_rgb in scenes]
+
+
+def _prepared(picture: Picture, original_quality: bool, force_rmbg: bool) -> Picture:
+    """Return the picture at the size of the result, without alpha if that is to be ignored."""
+    if force_rmbg:
+        picture = Picture(picture.rgb)
+    return picture if original_quality else one_megapixel(picture)
 
 
 def _generate_scenes(

@@ -8,7 +8,7 @@ from imaging.compositing import cut_out
 from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
-from pipelines.common.subject import has_cut_out, subject_alpha, subject_matte
+from pipelines.common.subject import has_cut_out, subject_alpha
 from pipelines.errors import CropTooLargeError, NoForegroundError
 
 MAX_AREA = 8192 * 8192
@@ -26,16 +26,18 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
     """Return the subject alone in its bounding box, with `padding` transparent pixels on each side.
 
     The padding is exact on all four sides, also where the subject touches the picture's border.
-    force_rmbg: run matting even if the picture has transparent pixels of its own.
+    A picture whose own alpha cuts out its subject is framed by that, otherwise by a matte. force_rmbg:
+    ignore an alpha channel, and find the subject by matting the colours alone, also those that it hides.
 
     Raises NoForegroundError if the picture has no subject, CropTooLargeError if the result would
     have more than MAX_AREA pixels, ValueError if `padding` is negative.
     """
     if padding < 0:
         raise ValueError(f"padding is {padding}, must not be negative")
-    alpha = (subject_matte if force_rmbg else subject_alpha)(picture, models)
-    matted = force_rmbg or not has_cut_out(picture)
-    box = bounds(_without_specks(alpha > _MIN_ALPHA) if matted else alpha > 0)
+    if force_rmbg:
+        picture = Picture(picture.rgb)
+    alpha = subject_alpha(picture, models)
+    box = bounds(alpha > 0 if has_cut_out(picture) else _without_specks(alpha > _MIN_ALPHA))
     if box is None:
         raise NoForegroundError
     rows, columns = box

@@ -13,7 +13,8 @@ class BackgroundBlurBody(EditBody):
 
     scale: int = Field(5, ge=1, le=5, description="How blurred the background is.")
     force_rmbg: bool = Field(
-        False, description="Detect the foreground even if the image has an alpha channel."
+        False,
+        description="Ignore an alpha channel: detect the foreground in the colours alone, hidden ones included.",
     )
 
 

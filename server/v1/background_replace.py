@@ -46,7 +46,8 @@ class BackgroundReplaceBody(EditBody):
     )
     num_results: int = Field(4, ge=1, le=4, description="How many results are generated.")
     force_rmbg: bool = Field(
-        False, description="Detect the foreground even if the image has an alpha channel."
+        False,
+        description="Ignore an alpha channel: detect the foreground in the colours alone, hidden ones included.",
     )
     negative_prompt: str = Field(
         "", max_length=10_000, description="What must not be generated; only with fast=false."

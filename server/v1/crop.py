@@ -17,7 +17,8 @@ class CropBody(EditBody):
 
     padding: int = Field(0, ge=0, description="Pixels of padding on all four sides.")
     force_rmbg: bool = Field(
-        False, description="Detect the foreground even if the image has an alpha channel."
+        False,
+        description="Ignore an alpha channel: detect the foreground in the colours alone, hidden ones included.",
     )
 
 

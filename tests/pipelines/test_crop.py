@@ -79,12 +79,15 @@ def test_alpha_of_the_input_is_framed_down_to_its_faintest_pixel() -> None:
     assert np.array_equal(result.rgb[result.alpha > 0], picture.rgb[own > 0])
 
 
-def test_force_rmbg_frames_the_matte_inside_the_alpha() -> None:
+def test_force_rmbg_frames_the_matte_of_the_colours_alone() -> None:
+    picture = noise()
     own = np.full((200, 300), 255, np.uint8)
     own[:, :60] = 0
     matte = block(slice(40, 140), slice(50, 170))
-    result = crop(Picture(noise().rgb, own), known(matte), force_rmbg=True)
-    assert result.rgb.shape == (100, 110, 3)
+    result = crop(Picture(picture.rgb, own), known(matte), force_rmbg=True)
+    assert result.alpha is not None
+    assert np.array_equal(result.rgb, picture.rgb[40:140, 50:170])
+    assert (result.alpha == 255).all()
 
 
 @pytest.mark.parametrize("own", [None, 0])
