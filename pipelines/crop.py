@@ -15,7 +15,7 @@ MAX_AREA = 8192 * 8192
 """Largest result, in pixels, padding included."""
 
 _MIN_ALPHA = 12
-"""A pixel of a matte counts if its alpha is above this; below 5 % a matte is noise."""
+"""A pixel counts if its alpha is above this: below 5 % a matte is noise, and nobody sees a haze."""
 _SPECK_SHARE = 0.001
 """A part of a matte is noise if its area is below this share of the largest part's."""
 _ANALYSIS_SIDE = 1024
@@ -37,7 +37,8 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
     if force_rmbg:
         picture = Picture(picture.rgb)
     alpha = subject_alpha(picture, models)
-    box = bounds(alpha > 0 if has_cut_out(picture) else _without_specks(alpha > _MIN_ALPHA))
+    subject_region = alpha > _MIN_ALPHA
+    box = bounds(subject_region if has_cut_out(picture) else _without_specks(subject_region))
     if box is None:
         raise NoForegroundError
     rows, columns = box

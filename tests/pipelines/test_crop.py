@@ -68,15 +68,32 @@ def test_second_part_large_enough_stays_in_the_frame() -> None:
     assert crop(noise(), known(alpha)).rgb.shape == (148, 240, 3)
 
 
-def test_alpha_of_the_input_is_framed_down_to_its_faintest_pixel() -> None:
+def test_alpha_of_the_input_is_framed_down_to_its_faintest_visible_pixel() -> None:
     picture = noise()
     own = np.zeros((200, 300), np.uint8)
     own[20:60, 30:90] = 128
-    own[60, 90] = 1
+    own[60, 90] = 13
     result = crop(Picture(picture.rgb, own), known(np.ones((200, 300), np.float32)))
     assert result.alpha is not None
     assert np.array_equal(result.alpha, own[20:61, 30:91])
     assert np.array_equal(result.rgb[result.alpha > 0], picture.rgb[own > 0])
+
+
+@pytest.mark.parametrize("haze", [1, 12])
+def test_a_haze_of_the_input_does_not_widen_the_frame(haze: int) -> None:
+    picture = noise()
+    own = np.full((200, 300), haze, np.uint8)
+    own[20:60, 30:90] = 128
+    result = crop(Picture(picture.rgb, own), known(np.ones((200, 300), np.float32)))
+    assert result.rgb.shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize("level", [1, 12])
+def test_an_alpha_of_haze_alone_is_an_error(level: int) -> None:
+    own = np.zeros((200, 300), np.uint8)
+    own[20:60, 30:90] = level
+    with pytest.raises(NoForegroundError):
+        crop(Picture(noise().rgb, own), known(np.ones((200, 300), np.float32)))
 
 
 def test_force_rmbg_frames_the_matte_of_the_colours_alone() -> None:
