@@ -51,11 +51,12 @@ class Endpoints:
                 links = await anyio.to_thread.run_sync(self._links, request, job, outcome)
             else:
                 job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
-                outcome = JobOutcome(job.body, [False] * len(job.keys))
+                unknown = [False] * len(job.keys)
+                outcome = JobOutcome(job.body, unknown, unknown)
                 # The links first: if they cannot be signed, the job is not accepted.
                 links = await anyio.to_thread.run_sync(self._links, request, job, outcome)
                 await anyio.to_thread.run_sync(self._durable.submit, job)
-        return operation.respond(outcome.body, Delivered(links, job.keys, job.sid))
+        return operation.respond(outcome.body, Delivered(links, job.keys, job.sid, outcome.unsafe))
 
     def _links(self, request: Request, job: Job, outcome: JobOutcome) -> list[str | None]:
         """Return the links; runs in a thread, because a store may request credentials to sign them."""

@@ -100,12 +100,14 @@ class Delivered:
     """Where the results of a request are.
 
     links: of each result; None if moderation blocked it. keys: their names in the store. sid: the
-    session id of an edited visual.
+    session id of an edited visual. unsafe: whether the moderation model scores each result at the
+    threshold or above; False if the results are not scored or do not exist yet.
     """
 
     links: Sequence[str | None]
     keys: Sequence[str]
     sid: str = ""
+    unsafe: Sequence[bool] = ()
 
 
 def result_url(_: Any, delivered: Delivered) -> BaseModel:
@@ -174,10 +176,12 @@ class Operation(Generic[B]):
     perform: the pipeline. refusals: maps the errors that only this operation raises, in all of the
     functions above and in jobs. further_codes: codes for the OpenAPI document that do not follow from
     the fields and pictures. count: returns the number of results. changes: returns the ids of the
-    people that it changes. longest_side: returns the longest side of its results in pixels; some
-    formats are too small for it. extension: of results that are not pictures. result_name: returns
-    the file name of a result from the visual_id; empty means a random name. response: the type of the
-    answer. respond: makes the answer from the body and the links.
+    people that it changes. scores_results: whether its answer says which results are unsafe; without
+    content_moderation the results of sync=true are then scored too, if the profile has a model.
+    longest_side: returns the longest side of its results in pixels; some formats are too small for it.
+    extension: of results that are not pictures. result_name: returns the file name of a result from
+    the visual_id; empty means a random name. response: the type of the answer. respond: makes the
+    answer from the body and the links.
     """
 
     path: str
@@ -196,6 +200,7 @@ class Operation(Generic[B]):
     count: Callable[[B], int] = lambda body: 1
     longest_side: Callable[[B, Probe], int] = lambda body, probe: max(probe.width, probe.height)
     changes: Callable[[B], Sequence[str]] = lambda body: ()
+    scores_results: bool = False
     extension: str | None = None
     result_name: Callable[[str], str] = lambda visual_id: ""
     refusals: Refusals = field(default_factory=dict)

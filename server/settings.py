@@ -110,7 +110,8 @@ class Settings(ModelSettings, ListenerSettings):
     grace_s: float = Field(30, ge=1, le=3600)
     """Longest time from SIGTERM to the exit of the process, in seconds."""
     moderation_threshold: float = Field(0.8, gt=0, le=1)
-    """Content moderation refuses a picture with this score or a higher one, 0 to 1."""
+    """Content moderation refuses a picture with this score or a higher one, 0 to 1. image_expansion calls
+    such a result NSFW."""
     sweep_interval_s: float = Field(300, gt=0, le=86400)
     """Time between two sweeps of expired results, in seconds."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"

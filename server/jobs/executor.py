@@ -56,10 +56,15 @@ class Job:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """The outcome of a job: its body with the missing values filled in, and which results are blocked."""
+    """The outcome of a job.
+
+    body: with the missing values filled in. blocked: which results moderation blocked. unsafe: which
+    results are unsafe; False for those that were not scored.
+    """
 
     body: EditBody
     blocked: Sequence[bool]
+    unsafe: Sequence[bool]
 
 
 class JobExecutor:
@@ -96,7 +101,8 @@ class JobExecutor:
         with self._map_errors(job.operation.refusals):
             inputs, body = self._prepare_inputs(job)
             results = job.operation.perform(body, inputs, self._models)
-            blocked = [self._blocks(job, result) for result in results]
+            unsafe = [self._scores(job) and self._is_unsafe(result) for result in results]
+            blocked = [job.body.content_moderation and one for one in unsafe]
             if all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
             files = [
@@ -105,7 +111,7 @@ class JobExecutor:
             ]
         self._store_results(replace(job, body=body), files)
         log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
-        return JobOutcome(body, blocked)
+        return JobOutcome(body, blocked, unsafe)
 
     def store_blocked(self, job: Job) -> None:
         """Store an empty object for each result: moderation blocked all; raises as `run` does."""
@@ -212,7 +218,7 @@ class JobExecutor:
     def _refuse_blocked_inputs(self, job: Job, inputs: Inputs) -> None:
         masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in inputs.masks.items()}
         for name, picture in {**inputs.pictures, **masks}.items():
-            if self._blocks(job, picture):
+            if self._is_unsafe(picture):
                 sent_as = job.pictures[name].sent_as
                 raise BlockedError(f"Content moderation refused the picture in {sent_as}.", sent_as)
 
@@ -234,12 +240,14 @@ class JobExecutor:
         visual = self._visuals.find(organisation, visual_id)
         return decode_picture_field(self._visuals.picture(visual))
 
-    def _blocks(self, job: Job, result: Picture | bytes) -> bool:
-        return (
-            job.body.content_moderation
-            and isinstance(result, Picture)
-            and is_blocked(result, self._models, self._threshold)
-        )
+    def _scores(self, job: Job) -> bool:
+        """Whether a job's results are scored: to block them, or to tell a caller who waits for them."""
+        tells = job.operation.scores_results and job.body.sync and self._models.offers(MODERATION)
+        return job.body.content_moderation or tells
+
+    def _is_unsafe(self, result: Picture | bytes) -> bool:
+        """Whether a result scores the threshold or more; files that are not pictures are not scored."""
+        return isinstance(result, Picture) and is_blocked(result, self._models, self._threshold)
 
 
 def result_extension(

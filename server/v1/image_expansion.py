@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator
 
@@ -103,11 +103,16 @@ class ImageExpansionBody(EditBody):
 
 
 class ImageExpansionAnswer(BaseModel):
-    """The answer of image_expansion, with the spelling of the published page."""
+    """The answer of image_expansion, with the spelling of the published page.
+
+    With sync=false it is sent before the result exists, so it never says NSFW.
+    """
 
     code: int = 200
     description: str = "SUCCESS"
-    message: str = "Finished sucessfully"
+    message: Literal["Finished sucessfully", "Content might not be safe for work"] = (
+        "Finished sucessfully"
+    )
     prompt: str = Field(description="The prompt that was used.", examples=["a wooden table"])
     result_url: str = Field(
         description="Address of the result; it expires.", examples=[EXAMPLE_LINK]
@@ -115,7 +120,11 @@ class ImageExpansionAnswer(BaseModel):
     seed: int = Field(
         description="With this seed the same request gives the same result.", examples=[12345]
     )
-    status: str = "SUCCESS"
+    status: Literal["SUCCESS", "NSFW"] = Field(
+        "SUCCESS",
+        description="NSFW if the result's moderation score is at the threshold or above; with"
+        " content_moderation such a result is refused instead. SUCCESS with sync=false.",
+    )
 
 
 def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
@@ -148,10 +157,13 @@ def roles(_: ImageExpansionBody, __: Inputs, models: Models) -> tuple[Role[Any],
 
 
 def respond(body: ImageExpansionBody, delivered: Delivered) -> ImageExpansionAnswer:
-    """Return the answer with the link, the seed and the prompt."""
-    return ImageExpansionAnswer(
+    """Return the answer with the link, the seed and the prompt, and whether the result is unsafe."""
+    answer = ImageExpansionAnswer(
         prompt=body.prompt, result_url=str(delivered.links[0]), seed=body.seed
     )
+    if delivered.unsafe[0]:
+        answer.status, answer.message = "NSFW", "Content might not be safe for work"
+    return answer
 
 
 OPERATION = Operation(
@@ -176,6 +188,7 @@ OPERATION = Operation(
     prepare=prepare,
     roles=roles,
     longest_side=lambda body, probe: max(body.canvas_size),
+    scores_results=True,
     response=ImageExpansionAnswer,
     respond=respond,
     refusals={
