@@ -1,21 +1,21 @@
-"""Writes the parity table: each published route and field, and what this server does with it.
+"""Writes docs/parity.md: each route, field and answer, and what this server does with it."""
 
-`--readme` puts it between `<!-- parity -->` and `<!-- /parity -->` in README.md as well.
-"""
-
-import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.openapi import document
+from scripts.parity_notes import note
+from tests.contract.companions import COMPANIONS
 from tests.contract.published import ROUTES, Field, Route
 from tests.contract.trials import (
     DONE,
     ECHOED,
+    EMPTY,
     IDLE,
+    MISSING,
     REFUSED,
     Finding,
     Laboratory,
@@ -24,22 +24,37 @@ from tests.contract.trials import (
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs" / "parity.md"
-README = ROOT / "README.md"
-START, END = "<!-- parity -->", "<!-- /parity -->"
+PART = "in part"
 
 INTRODUCTION = f"""\
 # Parity
 
-This page lists every route and field of the published v1 Image Editing API, in the published order, and says
-what profile `lite` of this server does with it. `./scripts/parity` computes the page. It compares types,
-defaults and bounds with the server's OpenAPI document, and it tries each field with two requests: one with
-the field and one without. Where the published page gives no default or bound, the table has ours in brackets.
+This page lists every route of the published v1 Image Editing API with its fields and the fields of its answer,
+in the published order, and says what profile `lite` of this server does with each. A second table has the
+routes that clients call beside them. `./scripts/parity` computes the page. It compares types, defaults and
+bounds with the server's OpenAPI document, and it tries each field with two requests: one with the field and one
+without. These trials use exact fake models. What the real models of `lite` do not reach is a note, from
+`scripts/parity_notes.py`. Where the published page gives no default or bound, the table has ours in brackets.
 
-- "{DONE}": the field changes the result or the answer as published.
-- "{REFUSED}": the server checks the request as published and then answers 506. The text of the answer names the
-  profiles that can serve the request.
+- "{DONE}": who uses it gets what the page promises.
+- "{PART}": it works, with the limit that follows.
+- "{REFUSED}": the server checks the request as published and then answers 506 `NOT_IN_PROFILE`. The text of the
+  answer names the profiles that can serve the request.
 - "{ECHOED}": the server checks the field and returns its value, but the result is the same.
 - "{IDLE}": the server checks the field, but the answer and the result are the same.
+- "{EMPTY}": the answer has the field, with an empty list or object.
+
+The profiles `open` and `bria` have a model for every row. [models.md](models.md) says what their models are and
+what has not run yet.
+"""
+
+COMPANIONS_INTRODUCTION = """\
+## Routes that clients call beside them
+
+`remove_image` removes the picture, its masks, its sids and every result made from it; their links answer 404. A
+request that runs at that moment stores nothing. What another organisation registered stays. The copy of the
+picture that a waiting job of `sync=false` holds is deleted when the job's turn comes. Every route that makes a
+result takes `sync`, also where the page does not list it.
 """
 
 _TYPES = {
@@ -65,27 +80,42 @@ class Row:
     status: str
 
 
-def rows(laboratory: Laboratory, openapi: Schema) -> Iterator[Row]:
-    """Yield a line for each route, then for each of its fields. openapi: the OpenAPI document."""
-    for route in ROUTES:
+def rows(laboratory: Laboratory, openapi: Schema, routes: Sequence[Route]) -> Iterator[Row]:
+    """Yield a line for each route, each of its fields, and each field of its answer.
+
+    openapi: the OpenAPI document.
+    """
+    for route in routes:
         found = {field: laboratory.findings(route, field) for field in route.fields}
         name = f"`{route.method} {route.path}`"
-        yield Row(name, "", "", "", _of_route([f for some in found.values() for f in some]))
+        status = _of_route([f for some in found.values() for f in some])
+        yield Row(name, "", "", "", with_note(status, note(route.path, "")))
         for field, findings in found.items():
-            yield _of_field(field, ours(openapi, route, field), findings)
+            remark = note(route.path, field.path)
+            yield _of_field(field, ours(openapi, route, field), findings, remark)
+        for key, word in laboratory.answer_words(route).items():
+            remark = note(route.path, f"answer.{key}")
+            yield Row("", f"`{key}` (answer)", "", "", with_note(word, remark))
+
+
+def with_note(status: str, remark: str) -> str:
+    """Return a status with its note; what has a note is not simply done."""
+    if not remark:
+        return status
+    return f"{PART}: {remark}" if status == DONE else f"{status}; {remark}"
 
 
 def _of_route(findings: Sequence[Finding]) -> str:
     served = any(finding.status == 200 for finding in findings)
     refused = any(finding.status == 506 for finding in findings)
     if served and refused:
-        return f"{DONE} in part; the rest {REFUSED}"
+        return f"{PART}: the rest {REFUSED}"
     return DONE if served else REFUSED
 
 
-def _of_field(field: Field, schema: Schema | None, findings: Sequence[Finding]) -> Row:
+def _of_field(field: Field, schema: Schema | None, findings: Sequence[Finding], remark: str) -> Row:
     if schema is None:
-        return Row("", f"`{field.path}`", _value(field.default), "", "missing")
+        return Row("", f"`{field.path}`", _value(field.default), "", MISSING)
     faults = differences(field, schema)
     words = [f"{found.about}: {found.word}" if found.about else found.word for found in findings]
     return Row(
@@ -93,7 +123,7 @@ def _of_field(field: Field, schema: Schema | None, findings: Sequence[Finding]) 
         f"`{field.path}`" + (f" ({field.place})" if field.place != "body" else ""),
         _with_ours(_value(field.default), _value(schema.get("default") or None)),
         _with_ours(_published_bound(field), _our_bound(schema)),
-        "; ".join(["differs: " + fault for fault in faults] or words),
+        with_note("; ".join(["differs: " + fault for fault in faults] or words), remark),
     )
 
 
@@ -180,38 +210,28 @@ def _within(openapi: Schema, schema: Schema, path: str) -> Schema | None:
     return here
 
 
-def table() -> str:
-    """Return the computed table in Markdown."""
+def page() -> str:
+    """Return the computed page in Markdown."""
+    openapi = document()
     with tempfile.TemporaryDirectory() as folder, laboratory(Path(folder)) as trials:
-        lines = [
-            f"| {row.route} | {row.field} | {row.default} | {row.bound} | {row.status} |"
-            for row in rows(trials, document())
-        ]
+        published, companions = (
+            _table(rows(trials, openapi, routes)) for routes in (ROUTES, COMPANIONS)
+        )
+    return f"{INTRODUCTION}\n{published}\n{COMPANIONS_INTRODUCTION}\n{companions}"
+
+
+def _table(lines: Iterable[Row]) -> str:
     head = ["| route | field | default | bounds | status |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *lines]) + "\n"
-
-
-def page(body: str) -> str:
-    """Return the page of the table."""
-    return f"{INTRODUCTION}\n{body}"
-
-
-def between_markers(text: str, body: str) -> str:
-    """Return a text with the table between its markers; without markers the text does not change."""
-    head, start, rest = text.partition(START)
-    _, end, tail = rest.partition(END)
-    return f"{head}{START}\n{body}{END}{tail}" if start and end else text
+    body = [
+        f"| {row.route} | {row.field} | {row.default} | {row.bound} | {row.status} |"
+        for row in lines
+    ]
+    return "\n".join([*head, *body]) + "\n"
 
 
 def main() -> None:
-    """Write docs/parity.md, and README.md with --readme."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--readme", action="store_true", help="write into README.md as well")
-    arguments = parser.parse_args()
-    body = table()
-    TABLE.write_text(page(body))
-    if arguments.readme:
-        README.write_text(between_markers(README.read_text(), body))
+    """Write docs/parity.md."""
+    TABLE.write_text(page())
 
 
 if __name__ == "__main__":

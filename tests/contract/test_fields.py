@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.companions import COMPANIONS
 from tests.contract.published import ROUTES, Field, Route
 from tests.contract.trials import (
     DONE,
     ECHOED,
+    EMPTY,
     IDLE,
     REFUSED,
     Laboratory,
@@ -24,8 +26,20 @@ WITHOUT_EFFECT = {
     ("/background/replace", "seed"): ECHOED,
     ("/image_expansion", "negative_prompt"): IDLE,
     ("/image_expansion", "prompt"): ECHOED,
+    ("/register", "is_private"): IDLE,
+    ("/upload", "is_private"): IDLE,
+    ("/{visual_id}/objects/remove", "enhance"): IDLE,
+    ("/{visual_id}/objects/remove", "changes[].mask_source"): IDLE,
 }
-"""These have no effect on a plain colour, and `lite` expands a picture without a prompt."""
+"""These have no effect on a plain colour, `lite` expands a picture without a prompt, is_private is only
+stored, the quality is always the highest, and a mask's source follows from its field."""
+
+
+EMPTY_ANSWERS = {
+    "/{visual_id}/person/info": {"[].actions", "[].oracle"},
+    "/{visual_id}/objects/info": {"[].labels"},
+}
+"""`lite` changes no people, and no model of it names objects."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +53,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
     ("route", "field"),
     [
         pytest.param(route, field, id=f"{route.path} {field.path}")
-        for route in ROUTES
+        for route in (*ROUTES, *COMPANIONS)
         for field in route.fields
     ],
 )
@@ -47,6 +61,14 @@ def test_a_field_has_its_effect(trials: Laboratory, route: Route, field: Field) 
     expected = WITHOUT_EFFECT.get((route.path, field.path))
     for finding in trials.findings(route, field):
         assert finding.word in ((expected,) if expected else (DONE, REFUSED)), finding
+
+
+@pytest.mark.parametrize("route", [*ROUTES, *COMPANIONS], ids=lambda route: str(route.title))
+def test_an_answer_has_its_fields(trials: Laboratory, route: Route) -> None:
+    words = trials.answer_words(route)
+    assert set(words.values()) <= ({REFUSED} if REFUSED in words.values() else {DONE, EMPTY})
+    empty = {name for name, word in words.items() if word == EMPTY}
+    assert empty == EMPTY_ANSWERS.get(route.path, set())
 
 
 @pytest.mark.parametrize(

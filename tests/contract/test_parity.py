@@ -1,4 +1,4 @@
-"""The committed parity table is up to date, and its code finds missing and contradicting fields."""
+"""The committed parity page is up to date, and its code finds missing and contradicting fields."""
 
 import copy
 from typing import Any
@@ -6,22 +6,17 @@ from typing import Any
 import pytest
 
 from scripts.openapi import document
-from scripts.parity import (
-    END,
-    README,
-    START,
-    TABLE,
-    between_markers,
-    differences,
-    ours,
-    page,
-    table,
-)
+from scripts.parity import ROOT, TABLE, differences, ours, page, with_note
+from scripts.parity_notes import NOTES
+from tests.contract.companions import COMPANIONS
 from tests.contract.published import ROUTES, Field, Route
+from tests.contract.trials import DONE, REFUSED
+
+ALL = (*ROUTES, *COMPANIONS)
 
 EACH_FIELD = [
-    pytest.param(route, field, id=f"{route.path} {field.path}")
-    for route in ROUTES
+    pytest.param(route, field, id=f"{route.method} {route.path} {field.path}")
+    for route in ALL
     for field in route.fields
 ]
 
@@ -34,18 +29,52 @@ def openapi() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def computed() -> str:
-    """The table computed from the current sources."""
-    return table()
+    """The page computed from the current sources."""
+    return page()
 
 
-def test_the_committed_table_is_up_to_date(computed: str) -> None:
-    assert TABLE.read_text() == page(computed), "run ./scripts/parity --readme and look at it"
+def test_the_committed_page_is_up_to_date(computed: str) -> None:
+    assert TABLE.read_text() == computed, "run ./scripts/parity and look at what changed"
 
 
-def test_the_table_in_the_readme_is_up_to_date(computed: str) -> None:
-    text = README.read_text()
-    assert START in text
-    assert between_markers(text, computed) == text, "run ./scripts/parity --readme"
+def test_the_readme_links_the_page_instead_of_repeating_it() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "(docs/parity.md)" in text
+    assert "| route | field |" not in text
+
+
+def named(route: Route) -> set[str]:
+    """Return the names under which a note can be about a route: its fields and those of its answer."""
+    is_list = isinstance(route.answer, list)
+    keys = [f"[].{key}" for key in route.answer[0]] if is_list else route.answer
+    return {"", *(field.path for field in route.fields), *(f"answer.{key}" for key in keys)}
+
+
+def test_every_note_is_about_an_existing_field_and_in_the_page(computed: str) -> None:
+    routes = {route.path: route for route in ALL}
+    for path, notes in NOTES.items():
+        for field, text in notes.items():
+            assert field in named(routes[path]), (path, field)
+            assert text in computed
+
+
+def test_what_has_a_note_is_not_simply_done(computed: str) -> None:
+    assert with_note(DONE, "") == DONE
+    assert with_note(DONE, "copies") == "in part: copies"
+    assert with_note(REFUSED, "copies") == f"{REFUSED}; copies"
+    assert "| `num_results` | `4` | (1 to 4) | in part: a colour gives copies" in computed
+
+
+def test_every_route_of_the_server_is_in_the_page(openapi: dict[str, Any], computed: str) -> None:
+    for path, methods in openapi["paths"].items():
+        for method in methods:
+            route = f"| `{method.upper()} {path.removeprefix('/v1')}` |"
+            assert not path.startswith("/v1/") or route in computed, route
+
+
+def test_no_field_or_answer_is_missing(computed: str) -> None:
+    assert "| missing" not in computed
+    assert "differs" not in computed
 
 
 @pytest.mark.parametrize(("route", "field"), EACH_FIELD)
@@ -78,8 +107,3 @@ def test_a_field_missing_from_one_body_type_is_reported(openapi: dict[str, Any])
 )
 def test_a_contradiction_is_reported(field: Field, schema: dict[str, Any]) -> None:
     assert differences(field, schema)
-
-
-def test_a_text_without_markers_does_not_change() -> None:
-    assert between_markers("a b", "table") == "a b"
-    assert between_markers(f"a {START} old {END} b", "new\n") == f"a {START}\nnew\n{END} b"

@@ -31,6 +31,8 @@ DONE = "done"
 REFUSED = "506 in `lite`"
 ECHOED = "returned, no effect in `lite`"
 IDLE = "checked, no effect in `lite`"
+EMPTY = "empty in `lite`"
+MISSING = "missing"
 _LINK = re.compile(r'https?://[^"]+')
 _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
@@ -139,22 +141,43 @@ class Laboratory:
             found.append(Finding(trial.about, _word(before, after), after.status))
         return found
 
+    def answer_words(self, route: Route) -> dict[str, str]:
+        """Return the word for each field of a route's answer to its base request.
+
+        The fields of a list's entries are named `[].name`.
+        """
+        is_list = isinstance(route.answer, list)
+        names = route.answer[0] if is_list else route.answer
+        answer = self._send(route, self.base(route))
+        if answer.status_code == 506:
+            return dict.fromkeys((f"[].{name}" if is_list else name for name in names), REFUSED)
+        received = answer.json()
+        words = {}
+        for name in names:
+            values = [entry.get(name) for entry in (received if is_list else [received])]
+            word = MISSING if None in values else DONE if any(values) else EMPTY
+            words[f"[].{name}" if is_list else name] = word
+        return words
+
     def _registered(self, kind: str) -> str:
         answer = self._client.post("/v1/register", json={"file": picture(kind)})
         return str(answer.json()["visual_id"])
 
     def outcome(self, route: Route, fields: Mapping[str, Any]) -> Outcome:
         """Send a request and return its outcome."""
+        answer = self._send(route, fields)
+        text = _LINK.sub("", _RANDOM.sub("", answer.text))
+        if answer.status_code != 200 or fields.get("sync") is False:
+            return Outcome(answer.status_code, text, ())
+        links = _LINK.findall(answer.text)
+        return Outcome(200, text, tuple(map(self._digest, links)) or (text,))
+
+    def _send(self, route: Route, fields: Mapping[str, Any]) -> Any:
         body = dict(fields)
         path = "/v1" + route.path.replace("{visual_id}", body.pop("visual_id", ""))
         in_query = {field.name for field in route.fields if field.place == "query"}
         query = {name: body.pop(name) for name in in_query & body.keys()}
-        answer = self._client.request(route.method, path, params=query, json=body or None)
-        text = _LINK.sub("", _RANDOM.sub("", answer.text))
-        if answer.status_code != 200 or body.get("sync") is False:
-            return Outcome(answer.status_code, text, ())
-        links = _LINK.findall(answer.text)
-        return Outcome(200, text, tuple(map(self._digest, links)) or (text,))
+        return self._client.request(route.method, path, params=query, json=body or None)
 
     def _digest(self, link: str) -> str:
         parts = urlsplit(link)
@@ -175,6 +198,10 @@ class Laboratory:
             "canvas_size": [400, 300],
             "changes": [{"id": self._person, "actions": {"age": "mid-60"}}],
         }
+        if route.path.endswith("/remove_image"):
+            whole["visual_id"] = self._registered("red")
+        elif route.path.endswith("/objects/remove"):
+            whole["changes"] = [{"mask_id": 2}]
         return {name: value for name, value in whole.items() if name in names}
 
     def _trials(self, route: Route, field: Field) -> list[Trial]:
@@ -182,7 +209,7 @@ class Laboratory:
         if field.path in ("bg_prompt", "ref_image_url", "ref_image_file"):
             base.pop("bg_prompt")
         without = {name: value for name, value in base.items() if name != field.path}
-        special = self._special(base, without)
+        special = self._special(base, without) | self._of_visual(route, base)
         if field.path in special:
             return special[field.path]
         if field.path in ("image_url", "mask_url", "file", "mask_file"):
@@ -219,8 +246,38 @@ class Laboratory:
             "changes[].actions": [Trial(base, [change])],
         }
 
+    def _of_visual(self, route: Route, base: Mapping[str, Any]) -> dict[str, list[Trial]]:
+        """Return the trials of fields of a visual's route that differ from those of other routes."""
+        if route.path.endswith("/objects/remove"):
+            changes = {
+                "changes": {"mask_id": 1},
+                "changes[].mask_id": {"mask_id": 1},
+                "changes[].mask_url": {"mask_url": address("mask")},
+                "changes[].mask_source": {"mask_id": 2, "mask_source": "generated"},
+                "changes[].actions": {"mask_id": 2, "actions": {"remove": False}},
+                "changes[].actions.remove": {"mask_id": 2, "actions": {"remove": False}},
+            }
+            small = {**base, "desired_resolution": "nhd"}
+            return {path: [Trial(base, [change])] for path, change in changes.items()} | {
+                "original_quality": [Trial(small, True)]
+            }
+        if route.path.endswith("/remove_image"):
+            return {"visual_id": [Trial(base, self._registered("half clear"))]}
+        if route.path.endswith("/objects/info"):  # a clear picture has no objects
+            return {"visual_id": [Trial(base, self._registered("clear"))]}
+        if "{visual_id}" in route.path:
+            red, alpha = self._registered("red"), self._registered("half clear")
+            return {
+                "content_moderation": [Trial({**base, "visual_id": red}, True)],
+                "force_rmbg": [Trial({**base, "visual_id": alpha}, True)],
+            }
+        return {}
+
 
 _VALUES = {
+    "is_private": True,
+    "org_image_key": "a.png",
+    "enhance": True,
     "mask_type": "automatic",
     "ref_image_url": address("other"),
     "ref_image_file": picture("other"),
@@ -243,7 +300,7 @@ _VALUES = {
 
 
 def _word(before: Outcome, after: Outcome) -> str:
-    if after.status == 506:
+    if 506 in (before.status, after.status):
         return REFUSED
     if (before.status, before.results) != (after.status, after.results):
         return DONE
@@ -255,7 +312,12 @@ def laboratory(data_dir: Path) -> Iterator[Laboratory]:
     """Start a server with fake models, its data in `data_dir`."""
     tokens: Any = "trials:trials"
     app = create_app(
-        Settings(data_dir=data_dir, api_tokens=tokens, workers=2),
+        Settings(
+            data_dir=data_dir,
+            api_tokens=tokens,
+            workers=2,
+            org_image_url="http://127.0.0.1/{key}",  # never reached: the address is private
+        ),
         FakeModels({INPAINTING: RampInpainting(), FACE_ANALYSIS: OneFace()}),
     )
     with TestClient(app, headers={"api_token": "trials"}) as client:

@@ -1,0 +1,75 @@
+"""What the trials of the parity table cannot see: where profile `lite` gives less than a field promises."""
+
+from collections.abc import Mapping
+
+_COPIED = "the area is filled with texture copied from the picture; nothing new is generated"
+_PARTS = (
+    "mask 1 is the subject; the others are parts of a graph segmentation by colour, not named objects;"
+    " at most 255"
+)
+_MODERATION = "the model of `lite` knows sexual content only"
+_MATTING = "a small model, U²-Netp; the published RMBG 2.0 is in profile `bria`"
+_STATUS = "never NSFW with `sync=false`, whose answer is sent before the result exists"
+_RATED = "only actions that the profile can do; `lite` changes no people"
+_LABELS = "age range and gender, each if the model is sure; never expression or glasses"
+_NO_NAMES = "none: no model says what an object is"
+
+CONTENT_MODERATION = _MODERATION
+"""The note of every field `content_moderation` that has no note of its own."""
+
+NOTES: Mapping[str, Mapping[str, str]] = {
+    "/eraser": {"": _COPIED},
+    "/gen_fill": {"content_moderation": "a blocked input is refused with 422 first"},
+    "/background/remove": {"": _MATTING},
+    "/background/replace": {
+        "": "plain colours are made, scenes are not",
+        "num_results": "a colour gives copies of one picture, each with its own link and seed",
+    },
+    "/erase_foreground": {"": _COPIED},
+    "/image_expansion": {
+        "": _COPIED,
+        "answer.message": _STATUS,
+        "answer.status": _STATUS,
+        "answer.prompt": "as sent; empty without one, because `lite` describes no pictures",
+    },
+    "/image/increase_resolution": {
+        "": "sharper edges and text; elsewhere interpolation; half a minute for 2 MP on two cores"
+    },
+    "/{visual_id}/image_to_psd": {
+        "answer.image_res": "layers: the background, soft edges, at most 32 parts that look like objects,"
+        " the foreground; the parts come from colours, so an object can be missing or split"
+    },
+    "/objects/mask_generator": {"answer.objects_masks": _PARTS},
+    "/{visual_id}/person/info": {
+        "answer.[].actions": _RATED,
+        "answer.[].oracle": _RATED,
+        "answer.[].labels": _LABELS,
+    },
+    "/register": {
+        "is_private": "stored only",
+        "org_image_key": "needs `RETOUCH_ORG_IMAGE_URL`; without it 506",
+    },
+    "/upload": {
+        "is_private": "stored only",
+        "org_image_key": "needs `RETOUCH_ORG_IMAGE_URL`; without it 506",
+    },
+    "/{visual_id}/info": {
+        "answer.[].actions": _RATED,
+        "answer.[].oracle": _RATED,
+        "answer.[].labels": f"people: {_LABELS}; objects: {_NO_NAMES}",
+    },
+    "/{visual_id}/objects/info": {"answer.[].labels": _NO_NAMES},
+    "/{visual_id}/objects/mask_generator": {"answer.objects_masks": _PARTS},
+    "/{visual_id}/objects/remove": {
+        "": _COPIED,
+        "changes[].mask_id": "the masks of mask_generator, so parts of a graph segmentation",
+        "enhance": "the quality is always the highest",
+    },
+}
+"""By route, then by field: "" for the route, `answer.NAME` for a field of its answer."""
+
+
+def note(path: str, field: str) -> str:
+    """Return the note of a route's field, or an empty text."""
+    default = CONTENT_MODERATION if field == "content_moderation" else ""
+    return NOTES.get(path, {}).get(field, default)

@@ -1,0 +1,85 @@
+"""The routes that clients of the published operations also call: their fields and answers as data.
+
+The published page names most of them; the rest is from programs that call the API.
+"""
+
+from tests.contract.published import (
+    FORCE,
+    IMAGE,
+    LINK,
+    MODERATION,
+    PERSON,
+    RESOLUTIONS,
+    TEXT,
+    VISUAL,
+    WHOLE,
+    Field,
+    Route,
+)
+
+SID = Field("sid", "string", place="query")
+REGISTERED = {"code": WHOLE, "description": TEXT, "visual_id": TEXT}
+REGISTER = (*IMAGE, Field("is_private", "boolean"), Field("org_image_key", "string"))
+EDITED = {"image_res": LINK, "sid": TEXT}
+
+COMPANIONS = (
+    Route("Register", "POST", "/register", REGISTER, REGISTERED, {}),
+    Route("Upload", "POST", "/upload", REGISTER, REGISTERED, {}),
+    Route("Remove", "POST", "/{visual_id}/remove_image", (VISUAL,), REGISTERED, {}, None),
+    Route("Info", "GET", "/{visual_id}/info", (VISUAL,), [PERSON], {}, None),
+    Route("Objects", "GET", "/{visual_id}/objects/info", (VISUAL,), [PERSON], {}, None),
+    Route("Background", "GET", "/{visual_id}/background/info", (VISUAL,), [PERSON], {}, None),
+    Route(
+        "Masks of a visual",
+        "POST",
+        "/{visual_id}/objects/mask_generator",
+        (VISUAL, MODERATION),
+        {"objects_masks": LINK},
+        {},
+    ),
+    Route(
+        "Remove objects",
+        "POST",
+        "/{visual_id}/objects/remove",
+        (
+            VISUAL,
+            Field("desired_resolution", "string", enum=RESOLUTIONS, place="query"),
+            Field("original_quality", "boolean", place="query"),
+            Field("sid", "string"),
+            Field("enhance", "boolean"),
+            Field("changes", "objects"),
+            Field("changes[].mask_id", "integer"),
+            Field("changes[].mask_url", "string"),
+            Field("changes[].mask_source", "string", enum=("generated", "manual")),
+            Field("changes[].actions", "object"),
+            Field("changes[].actions.remove", "boolean"),
+        ),
+        EDITED,
+        {},
+    ),
+    Route(
+        "Enlarge a visual",
+        "GET",
+        "/{visual_id}/increase_resolution",
+        (VISUAL, Field("desired_increase", "integer", enum=("2", "4"), place="query"), SID),
+        EDITED,
+        {},
+        None,
+    ),
+    Route(
+        "Blur a visual",
+        "GET",
+        "/{visual_id}/blur_bg",
+        (
+            VISUAL,
+            Field("scale", "integer", place="query"),
+            Field(FORCE.path, "boolean", place="query"),
+            SID,
+        ),
+        EDITED,
+        {},
+        None,
+    ),
+    Route("Caption", "GET", "/{visual_id}/caption", (VISUAL,), {"caption": TEXT}, {}, None),
+)
+"""No default is stated here: the parity table has ours in brackets."""
