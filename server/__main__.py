@@ -1,4 +1,4 @@
-"""Start the server: read the settings, load the weights, and run uvicorn in the foreground."""
+"""Start the server: read the settings, listen, and make the application while uvicorn runs."""
 
 import contextlib
 import logging
@@ -7,8 +7,8 @@ import sys
 
 import cv2
 import uvicorn
-from fastapi import FastAPI
 
+from models.catalog.profile import load_profile
 from models.errors import (
     InvalidSettingsError,
     RayNotInstalledError,
@@ -21,11 +21,14 @@ from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.opening import open_cluster
 from models.settings import read_settings, warn_of_unknown_names
-from server.app import create_app
+from server.app import create_app, create_waiting_app
 from server.context import WarmModels
+from server.greeting import greeting
 from server.http.connection import TimeoutConnection
 from server.http.shutdown import GracefulServer, Shutdown
+from server.listener import listener_problem
 from server.settings import Settings
+from server.starting import StartingApp
 from storage.errors import (
     DatabaseUnavailableError,
     FolderInUseError,
@@ -33,6 +36,8 @@ from storage.errors import (
     StoreUnavailableError,
 )
 from storage.folder_lock import FolderLock
+
+log = logging.getLogger("retouch")
 
 
 def main() -> int:
@@ -53,42 +58,37 @@ def main() -> int:
     bound_memory(settings.workers)
     # Requests run in parallel, one thread each; further threads in OpenCV would compete with them.
     cv2.setNumThreads(1)
-    shutdown = Shutdown(settings.drain_s, settings.grace_s)
+    if problem := listener_problem(settings.host, settings.port):
+        print(f"settings: {problem}", file=sys.stderr)
+        return 2
     try:
         # Two servers with their SQLite files in one folder would run each other's jobs.
         lock = FolderLock(settings.data_dir) if settings.database_url is None else None
-        app = create_app(settings, _models(settings), shutdown)
-    except FolderInUseError as error:
-        print(f"settings: RETOUCH_DATA_DIR {error}", file=sys.stderr)
-        return 2
-    except StoreUnavailableError as error:
-        print(f"settings: RETOUCH_STORE {settings.store}: {error}", file=sys.stderr)
-        return 1
-    except NewerSchemaError as error:
-        print(f"settings: {_database_setting(settings)}: {error}", file=sys.stderr)
-        return 2
-    except DatabaseUnavailableError as error:
-        print(f"settings: {_database_setting(settings)}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"settings: RETOUCH_DATA_DIR {settings.data_dir}: {error}", file=sys.stderr)
-        return 2
-    except RayNotInstalledError as error:
-        print(f"settings: RETOUCH_ENGINE {error}", file=sys.stderr)
-        return 2
-    except (UnknownProfileError, WeightsUnavailableError) as error:
-        print(f"weights: {error}", file=sys.stderr)
-        return 1
-    except UnknownDeviceError as error:
-        print(f"settings: RETOUCH_DEVICE {error}", file=sys.stderr)
-        return 2
+        load_profile(settings.profile)  # refuse an unknown one before listening
+    except (OSError, FolderInUseError, UnknownProfileError) as error:
+        return _report(error, settings)
+    status = _serve(settings)
+    if lock is not None:
+        lock.close()
+    return status
+
+
+def _serve(settings: Settings) -> int:
+    """Listen, make the application meanwhile, and serve; return the exit status."""
+    shutdown = Shutdown(settings.drain_s, settings.grace_s)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server = GracefulServer(_uvicorn_config(settings, app), shutdown)
+    starting = StartingApp(
+        create_waiting_app(settings, shutdown),
+        lambda: create_app(settings, _models(settings), shutdown),
+        shutdown,
+        lambda app: log.info("%s", greeting(settings, server.port, app.state.models)),
+    )
+    server = GracefulServer(_uvicorn_config(settings, starting), shutdown)
     # After its shutdown uvicorn raises the signal again; here that is a normal exit.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
-    if lock is not None:
-        lock.close()
+    if starting.failure is not None:
+        return shutdown.exit(_report(starting.failure, settings))
     return shutdown.exit(0 if server.started else 1)
 
 
@@ -99,7 +99,32 @@ def _database_setting(settings: Settings) -> str:
     return f"RETOUCH_DATA_DIR {settings.data_dir}"
 
 
-def _uvicorn_config(settings: Settings, app: FastAPI) -> uvicorn.Config:
+def _report(error: Exception, settings: Settings) -> int:
+    """Print why the server cannot start, and return the exit status; raise errors without a known cause."""
+    match error:
+        case FolderInUseError():
+            text, status = f"settings: RETOUCH_DATA_DIR {error}", 2
+        case StoreUnavailableError():
+            text, status = f"settings: RETOUCH_STORE {settings.store}: {error}", 1
+        case NewerSchemaError():
+            text, status = f"settings: {_database_setting(settings)}: {error}", 2
+        case DatabaseUnavailableError():
+            text, status = f"settings: {_database_setting(settings)}: {error}", 1
+        case OSError():
+            text, status = f"settings: RETOUCH_DATA_DIR {settings.data_dir}: {error}", 2
+        case RayNotInstalledError():
+            text, status = f"settings: RETOUCH_ENGINE {error}", 2
+        case UnknownProfileError() | WeightsUnavailableError():
+            text, status = f"weights: {error}", 1
+        case UnknownDeviceError():
+            text, status = f"settings: RETOUCH_DEVICE {error}", 2
+        case _:
+            raise error
+    print(text, file=sys.stderr)
+    return status
+
+
+def _uvicorn_config(settings: Settings, app: StartingApp) -> uvicorn.Config:
     """Return uvicorn's configuration for the app."""
     return uvicorn.Config(
         app,

