@@ -126,17 +126,15 @@ class Intake:
         return None
 
     async def _bytes(self, name: str, value: Any, rule: PictureRule) -> bytes:
-        limit = self._limit(rule)
+        limit, is_url = self._limit(rule), name in rule.url_fields
         if isinstance(value, str):
             text = value.strip()
-            is_url = name in rule.url_fields or _WEB_URL.match(text)
-            if is_url and not _DATA_URL.match(text):
+            if not _DATA_URL.match(text) and (is_url or _WEB_URL.match(text)):
                 return await self._fetch(name, text, rule)
             data = await anyio.to_thread.run_sync(_from_base64, name, text, limit)
         elif isinstance(value, bytes):
             data = value
         else:
-            is_url = name in rule.url_fields
             wanted = "an address or a data: URL" if is_url else "text in base64 or an uploaded file"
             raise BadRequestError(f"{name} must be {wanted}.", name)
         if len(data) > limit:

@@ -141,10 +141,11 @@ def whole_picture(data: bytes) -> tuple[int, int]:
 
 
 def mask_for(data: bytes) -> bytes:
-    """Return a mask of a picture's size, white in a part of its middle."""
+    """Return a mask of a picture's size, white in a part of its middle, at least in one pixel."""
     width, height = whole_picture(data)
     pixels = np.zeros((height, width), np.uint8)
-    pixels[height // 3 : height // 2, width // 3 : width // 2] = 255
+    top, left = height // 3, width // 3
+    pixels[top : max(height // 2, top + 1), left : max(width // 2, left + 1)] = 255
     return encoded(Image.fromarray(pixels))
 
 
