@@ -172,7 +172,7 @@ class Visuals:
 
 def no_visual(visual_id: str) -> NotFoundError:
     """Return the error of a visual that an organisation does not have, or no longer has."""
-    return NotFoundError(f"There is no visual {visual_id[:64]}.", "visual_id")
+    return NotFoundError(f"There is no visual '{visual_id[:64]}'.", "visual_id")
 
 
 def _labels_key(organisation: str, visual_id: str) -> str:

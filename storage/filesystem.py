@@ -8,7 +8,7 @@ import secrets
 import stat as stat_flags
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import SplitResult
@@ -72,7 +72,10 @@ class LocalObjects:
     def refusal(self, key: str) -> Refusal | None:
         """See ObjectStore."""
         try:
-            return Refusal(**json.loads(self.get(_refusal_key(key))))
+            stored = json.loads(self.get(_refusal_key(key)))
+            # A newer version, running at the same time during an upgrade, may have stored more.
+            known = {field.name for field in fields(Refusal)}
+            return Refusal(**{name: stored[name] for name in known & stored.keys()})
         except ObjectMissingError:
             return None
 

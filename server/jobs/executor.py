@@ -283,12 +283,13 @@ def decode_picture_field(encoded: Encoded) -> Picture:
 def decode_mask_field(encoded: Encoded, image: Picture) -> NDArray[np.uint8]:
     """Return the mask of an image, height x width, uint8: 255 is edited, 0 is kept.
 
-    Raises BadRequestError with its field if it is damaged, marks nothing or is not clearly a mask, and
-    MaskRatioError.
+    Raises BadRequestError with its field if it is damaged, marks nothing, is not clearly a mask or has
+    another aspect ratio.
     """
     try:
         mask = decode_mask(encoded.data)
-        check_marked(mask, image.width, image.height)
+        with map_errors(parameter=encoded.sent_as):
+            check_marked(mask, image.width, image.height)
     except (DamagedPictureError, NothingMarkedError, UnclearMaskError) as error:
         raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
     return mask
