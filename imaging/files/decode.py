@@ -10,6 +10,7 @@ from imaging.errors import DamagedPictureError
 from imaging.files.header import Container, read_container
 from imaging.files.icc import Samples, to_srgb
 from imaging.files.jpeg_decoder import decode_jpeg
+from imaging.files.png_colour import profile_of
 from imaging.files.png_decoder import decode_png
 from imaging.picture import Alpha8, Picture
 
@@ -35,14 +36,16 @@ _ROTATIONS = {
 def decode(data: bytes) -> Picture:
     """Return the picture in a file: upright, sRGB, 8 bits per sample, the first frame of an animation.
 
-    Colours are converted from an embedded ICC profile to sRGB. CMYK and grey become RGB, a colour key
-    becomes alpha. Check the size with `probe` first: decoding takes 3 to 8 bytes per pixel.
+    Colours are converted to sRGB from an embedded ICC profile or by the colour chunks of a PNG. CMYK and
+    grey become RGB, a colour key becomes alpha. Check the size with `probe` first: decoding takes 3 to 8
+    bytes per pixel.
     Raises EmptyPictureError, NotAPictureError or DamagedPictureError; MemoryError if the system has
     no memory or no thread left.
     """
     found = read_container(data)
     samples, alpha = decode_samples(found)
-    rgb = upright(to_srgb(samples, found.profile), found.orientation)
+    profile = profile_of(found) if found.format == "PNG" else found.profile
+    rgb = upright(to_srgb(samples, profile), found.orientation)
     return Picture(rgb, None if alpha is None else upright(alpha, found.orientation))
 
 

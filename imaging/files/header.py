@@ -28,6 +28,8 @@ _MAX_SCANS = 100
 _MAX_PROFILE_BYTES = 4 * 1024 * 1024
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOUR_CHUNKS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32}
+"""Their lengths. They must come before the pixels."""
 _PNG_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 # By colour type: Pillow's mode, and the allowed bit depths.
 _PNG_MODES = {
@@ -64,6 +66,8 @@ class Container:
     """The parts that the decoder needs, in order: no profile, no EXIF, no text."""
     jpeg_headers: list[tuple[int, memoryview]] = field(default_factory=list)
     """Marker and body of the frame and of each scan of a JPEG: which data the file should hold."""
+    png_colours: dict[bytes, bytes] = field(default_factory=dict)
+    """The bodies of the chunks of a PNG that tell its colours, besides the profile."""
 
     def pixel_file(self) -> bytes:
         """Return a file with only the parts that hold the pixels."""
@@ -206,6 +210,8 @@ def _read_png(data: memoryview) -> Container:
             found.orientation = orientation(body)
         elif kind == b"iCCP":
             found.profile = _inflate_profile(body)
+        elif len(body) == _PNG_COLOUR_CHUNKS.get(kind) and bytes(found.parts[-1][4:8]) != b"IDAT":
+            found.png_colours.setdefault(kind, bytes(body))
         # Without a palette's indices, PLTE only suggests colours to displays of 256 colours.
         if kind in _PNG_PIXEL_CHUNKS and (kind != b"PLTE" or found.mode == "P"):
             found.parts.append(chunk)
