@@ -8,6 +8,7 @@ import simplejpeg  # type: ignore[import-untyped]
 from PIL import Image
 
 from imaging.files.header import Format
+from imaging.files.jpeg_decoder import OUT_OF_MEMORY
 from imaging.files.png_writer import encode_png
 from imaging.picture import Picture
 
@@ -39,7 +40,12 @@ def encode(picture: Picture, format: Format) -> bytes:
     if picture.alpha is not None:
         raise ValueError("a JPEG file has no alpha")
     rgb = np.ascontiguousarray(picture.rgb)
-    return bytes(simplejpeg.encode_jpeg(rgb, _QUALITY, "RGB", "444", fastdct=False))
+    try:
+        return bytes(simplejpeg.encode_jpeg(rgb, _QUALITY, "RGB", "444", fastdct=False))
+    except ValueError as error:
+        if OUT_OF_MEMORY in str(error):
+            raise MemoryError("libjpeg ran out of memory") from error
+        raise
 
 
 def _encode_webp(picture: Picture) -> bytes:

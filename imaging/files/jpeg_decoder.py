@@ -15,6 +15,8 @@ from PIL import JpegImagePlugin
 from imaging.errors import DamagedPictureError
 from imaging.files.header import Container
 
+OUT_OF_MEMORY = "Insufficient memory"
+"""In what libjpeg says if it has no memory; the file is not to blame then."""
 _END = b"\xff\xd9"
 _PROGRESSIVE = frozenset({0xC2, 0xCA})
 """The markers of progressive frames, coded by Huffman and arithmetically (ITU-T T.81, table B.1)."""
@@ -38,8 +40,8 @@ the first bit is one. If it waits for one of the eight restart markers, it finds
 def decode_jpeg(found: Container) -> NDArray[np.uint8]:
     """Return the samples of a JPEG: height x width (grey), x 3 (RGB) or x 4 (CMYK, 255 is full ink).
 
-    The end mark may be missing. Raises DamagedPictureError if pixels are missing, and OSError,
-    SyntaxError or ValueError if there is no picture in the data.
+    The end mark may be missing. Raises DamagedPictureError if pixels are missing; OSError, SyntaxError
+    or ValueError if there is no picture in the data; MemoryError.
     """
     _require_all_scans(found)
     file = found.pixel_file()
@@ -52,6 +54,8 @@ def decode_jpeg(found: Container) -> NDArray[np.uint8]:
         # Twice as fast as Pillow, with the same libjpeg-turbo and the same pixels.
         decoded: NDArray[np.uint8] = simplejpeg.decode_jpeg(file, _COLOURS[found.mode])
     except ValueError as error:  # an irregularity, or a rare kind of subsampling
+        if OUT_OF_MEMORY in str(error):
+            raise MemoryError("libjpeg ran out of memory") from error
         if any(text in str(error) for text in (_LOST if ended else _CORRUPT)):
             raise DamagedPictureError("JPEG") from error
         return _decode_irregular(file, found)

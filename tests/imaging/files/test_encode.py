@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import simplejpeg  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -122,6 +123,19 @@ def test_other_errors_of_libwebp_are_raised(monkeypatch: pytest.MonkeyPatch) -> 
     failing_webp(monkeypatch, 5)
     with pytest.raises(ValueError, match="error 5"):
         encode(Picture(PIXELS), "WEBP")
+
+
+def test_a_jpeg_that_meets_no_memory_is_not_called_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("Insufficient memory (case 4)")
+
+    file = encode(Picture(PIXELS), "JPEG")
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", fail)
+    monkeypatch.setattr(simplejpeg, "encode_jpeg", fail)
+    with pytest.raises(MemoryError):
+        decode(file)
+    with pytest.raises(MemoryError):
+        encode(Picture(PIXELS), "JPEG")
 
 
 def test_the_extension_of_every_format_has_its_content_type() -> None:
