@@ -2,6 +2,7 @@
 
 import random
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -54,6 +55,21 @@ def test_a_running_request_is_answered_before_the_end(stopped: Server) -> None:
     assert "Traceback" not in server.text()
     results = list((server.data / "results").rglob("*.png"))
     assert [whole_picture(result.read_bytes()) for result in results] == [(1400, 1200)]
+
+
+def test_a_data_folder_of_a_newer_version_stops_the_start_with_one_line(stopped: Server) -> None:
+    assert stopped.start().end() == 0
+    records = sqlite3.connect(stopped.data / "records.db")
+    records.execute("UPDATE alembic_version SET version_num = '0009'")
+    records.execute("UPDATE migrated_by SET revision = '0009', program = '9.8.7'")
+    records.commit()
+    records.close()
+    assert stopped.launch().wait(60) == 2
+    lines = [line for line in stopped.text().splitlines() if "RETOUCH_DATA_DIR" in line]
+    assert len(lines) == 1
+    assert "Retouch 9.8.7" in lines[0]
+    assert "Traceback" not in stopped.text()
+    assert "alembic" not in stopped.text()
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_an_output_that_is_no_matte_stops_the_start(tmp_path: Path) -> None:
         ('role = "matting"', "needs either path, or all of repo"),
         (TABLE + 'repo = "a/b"', "needs either path"),
         (f'role = "matting"\nrepo = "a/b"\nrevision = "{COMMIT}"\nfile = "x.onnx"', "sha256"),
-        (TABLE + "sise = 3", "sise is not a key"),
+        (TABLE + "side = 64", "side is not a key"),
         (TABLE + "size = 31", "size: .*32"),
         (TABLE + 'size = "320"', "size: "),
         (TABLE + "mean = [0.5, 0.5]", "mean: "),
