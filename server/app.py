@@ -84,14 +84,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.state.models = models
     app.state.dependencies = context.dependencies
     app.state.endpoints = context.endpoints
-    for router in ROUTERS:
-        app.include_router(router, prefix="/v1")
-    for operation in OPERATIONS:
-        _add_operation(app, operation, context.endpoints)
-    for query in VISUAL_QUERIES:
-        _add_query(app, query, context.endpoints)
-    app.include_router(results.router)
-    app.include_router(health.router)
+    _add_routes(app, context.endpoints)
     errors.install(app)
     openapi.install(app, OPERATIONS, settings.address)
     _add_middleware(app, settings)
@@ -111,6 +104,17 @@ def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:
     errors.install(app)
     _add_middleware(app, settings)
     return app
+
+
+def _add_routes(app: FastAPI, endpoints: Endpoints) -> None:
+    for router in ROUTERS:
+        app.include_router(router, prefix="/v1")
+    for operation in OPERATIONS:
+        _add_operation(app, operation, endpoints)
+    for query in VISUAL_QUERIES:
+        _add_query(app, query, endpoints)
+    app.include_router(results.router)
+    app.include_router(health.router)
 
 
 def _add_operation(app: FastAPI, operation: Operation[Any], endpoints: Endpoints) -> None:

@@ -16,54 +16,59 @@
 The file itself is checked when the model is loaded, at the start (`models.runtime.pool`).
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing import Any
 
 from models.catalog.card import Card
 from models.catalog.source import Hub, LocalFolder, WeightFile
 from models.errors import UnknownProfileError
 from models.roles import MATTING
 
-_REPO = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
-_FILE = r"(?!.*(^|/)\.\.?(/|$))[^/\\][^\\]*\.onnx"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-Share = Annotated[float, Field(ge=-10, le=10, allow_inf_nan=False)]
-Deviation = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
+_SOURCES = ("repo", "revision", "file", "sha256")
+_DEFAULT_MEMORY_MB = 5000
 
 
-class OwnMatting(BaseModel):
-    """A `[cards.NAME]` table with a role."""
+def _text(pattern: str = r"(?s:.+)") -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
-    model_config = ConfigDict(extra="forbid", strict=True)
 
-    role: Literal["matting"]
-    path: Annotated[str, Field(min_length=1)] | None = None
-    repo: Annotated[str, Field(pattern=rf"^{_REPO}$")] | None = None
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
-    file: Annotated[str, Field(max_length=500)] | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
-    size: Annotated[int, Field(ge=32, le=4096)] | None = None
-    mean: Annotated[list[Share], Field(min_length=3, max_length=3)] | None = None
-    std: Annotated[list[Deviation], Field(min_length=3, max_length=3)] | None = None
-    output: Annotated[str, Field(min_length=1)] | None = None
-    sigmoid: bool = False
-    memory_mb: Annotated[int, Field(ge=1)] = 5000
+def _whole(least: int, most: float = math.inf) -> Callable[[Any], bool]:
+    # A boolean is an integer in Python.
+    return lambda value: type(value) is int and least <= value <= most
 
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        pinned = (self.repo, self.revision, self.file, self.sha256)
-        if (self.path is None) == (None in pinned) or (self.path and any(pinned)):
-            raise ValueError(
-                "needs either path, or all of repo, revision (a commit), file and sha256"
-            )
-        if self.file is not None and not re.fullmatch(_FILE, self.file):
-            raise ValueError("file must be the path of an .onnx file in the repository")
-        return self
+
+def _three(is_right: Callable[[float], bool]) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(type(number) in (int, float) and is_right(number) for number in value)
+    )
+
+
+# Checked without pydantic: the catalog is read before anything is installed.
+_KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "role": (_text(MATTING.name), f"'{MATTING.name}', the only role of a card of your own"),
+    "path": (_text(), "the path of an .onnx file"),
+    "repo": (_text(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"), "a repository, owner/name"),
+    "revision": (_text("[0-9a-f]{40}"), "a commit, 40 hexadecimal digits"),
+    "file": (
+        _text(r"(?!.*(^|/)\.\.?(/|$))[^/\\][^\\]{0,500}\.onnx"),
+        "the path of an .onnx file in the repository",
+    ),
+    "sha256": (_text("[0-9a-f]{64}"), "64 hexadecimal digits"),
+    "size": (_whole(32, 4096), "a whole number from 32 to 4096"),
+    "mean": (_three(lambda number: -10 <= number <= 10), "three numbers from -10 to 10"),
+    "std": (_three(lambda number: 0 < number <= 10), "three numbers above 0, at most 10"),
+    "output": (_text(), "the name of an output"),
+    "sigmoid": (lambda value: isinstance(value, bool), "true or false"),
+    "memory_mb": (_whole(1), "a whole number of at least 1"),
+}
+"""By key of the table: whether a value is right, and what it must be."""
 
 
 def own_card(profile: Path, name: str, table: Mapping[str, Any]) -> Card:
@@ -72,17 +77,14 @@ def own_card(profile: Path, name: str, table: Mapping[str, Any]) -> Card:
         raise UnknownProfileError(
             f"profile {profile}: [cards.{name}]: the name of a card has letters, digits and . _ -"
         )
-    try:
-        row = OwnMatting.model_validate(dict(table))
-    except ValidationError as error:
-        problems = "; ".join(map(_problem, error.errors(include_url=False)))
-        raise UnknownProfileError(f"profile {profile}: [cards.{name}]: {problems}") from error
+    if problems := "; ".join(_problems(table)):
+        raise UnknownProfileError(f"profile {profile}: [cards.{name}]: {problems}")
     options = {
-        "logits": row.sigmoid,
-        "side": row.size,
-        "mean": row.mean and tuple(row.mean),
-        "std": row.std and tuple(row.std),
-        "output": row.output,
+        "logits": table.get("sigmoid", False),
+        "side": table.get("size"),
+        "mean": tuple(table.get("mean", ())),
+        "std": tuple(table.get("std", ())),
+        "output": table.get("output"),
     }
     card = Card(
         role=MATTING,
@@ -90,30 +92,31 @@ def own_card(profile: Path, name: str, table: Mapping[str, Any]) -> Card:
         backend="models.backends.onnx.matting:OnnxMatting",
         files=(),
         licence="weights of your own; onnxruntime MIT",
-        memory_mb=row.memory_mb,
+        memory_mb=table.get("memory_mb", _DEFAULT_MEMORY_MB),
         exclusive=True,
         own=True,
-        options=tuple((key, value) for key, value in options.items() if value is not None),
+        options=tuple((key, value) for key, value in options.items() if value not in (None, ())),
     )
-    return _with_source(profile, card, row)
+    return _with_source(profile, card, table)
 
 
-def _with_source(profile: Path, card: Card, row: OwnMatting) -> Card:
+def _with_source(profile: Path, card: Card, table: Mapping[str, Any]) -> Card:
     """Return the card with its weights: the user's file, or one that is fetched and checked."""
-    if row.path is not None:
-        path = profile.absolute().parent / Path(row.path).expanduser()
+    if "path" in table:
+        path = profile.absolute().parent / Path(table["path"]).expanduser()
         return replace(card, folders=(LocalFolder(path),))
-    source = Hub(str(row.repo), str(row.revision), str(row.file))
+    source = Hub(table["repo"], table["revision"], table["file"])
     stored_as = f"{source.repo}/{source.path}".replace("/", "--")
-    return replace(card, files=(WeightFile(stored_as, str(row.sha256), None, (source,)),))
+    return replace(card, files=(WeightFile(stored_as, table["sha256"], None, (source,)),))
 
 
-def _problem(error: Any) -> str:
-    """Return one of pydantic's errors in plain English, with the name of the key."""
-    key = ".".join(map(str, error["loc"]))
-    if error["type"] == "extra_forbidden":
-        return f"{key} is not a key of such a table"
-    if error["type"] == "string_pattern_mismatch":
-        return f"{key} is malformed"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{key}: {text}" if key else text
+def _problems(table: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong in a table, in plain English, each with the name of the key."""
+    found = [f"{key} is not a key of such a table" for key in table if key not in _KEYS]
+    for key, (is_right, must_be) in _KEYS.items():
+        if key in table and not is_right(table[key]):
+            found.append(f"{key} must be {must_be}")
+    given = [key for key in _SOURCES if key in table]
+    if ("path" in table) == bool(given) or len(given) not in (0, len(_SOURCES)):
+        found.append("needs either path, or all of repo, revision (a commit), file and sha256")
+    return found

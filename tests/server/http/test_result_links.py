@@ -227,8 +227,6 @@ def test_a_result_larger_than_an_upload_is_accepted(
     refused(client.post("/v1/crop", files={"file": ("a.png", data)}), 413)
     store_of(client).put(key_of(link), data, PNG)
     assert ask(client, link).status_code == 200
-    body = {"file": b64(photo(2600, 2000, format="JPEG")), "mask_url": link}
-    assert "mask_url" in refused(client.post("/v1/eraser", json=body), 413)["description"]
 
 
 def test_a_result_larger_than_a_body_is_413(
