@@ -20,8 +20,14 @@ _COLOUR_SPREAD = 4
 _FLAT_SHARE = 0.5
 """Strokes have one of their colours on at least this share of their pixels; soft brushes mix them elsewhere.
 Measured: drawn strokes 0.64 to 1.0; photographs with a hole, and objects cut out of them, 0.08 to 0.32."""
+_LOSSY_SHARE = 0.9
+"""Two levels have at least this share of the pixels of a lossy mask; its edges have the rest."""
+_RINGING_SHARE = 0.2
+"""Ringing lifts at most this share of the higher level's pixels above 127."""
 _RARE_SHARE = 0.01
 """Colours on a smaller share of the pixels are noise."""
+_FAINT = 12
+"""An alpha up to this, 5 % opacity, is not a stroke that anybody sees."""
 _SAMPLED_PIXELS = 1 << 16
 _STRIP_PIXELS = 1 << 20
 
@@ -51,7 +57,7 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
         visible = cv2.multiply(_luminance(samples), alpha, scale=1 / 255)
         marked = _read_grey(np.asarray(visible, np.uint8))
     else:
-        marked = _above(alpha, _gap(_levels(alpha)))
+        marked = _read_strokes(alpha)
     return upright(marked, found.orientation)
 
 
@@ -75,9 +81,44 @@ def _read_grey(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return 255 where a grey mask is white, else 0. Raises NothingMarkedError."""
     levels = _levels(grey)
     level = _gap(levels)
+    if level is None:
+        level = _gap_of_lossy(grey)
     if level is None and len(levels) == 2 and levels[1] <= THRESHOLD:
         level = int(levels[0])  # two exact levels close together, such as the labels 0 and 1
     return _above(grey, level)
+
+
+def _gap_of_lossy(grey: NDArray[np.uint8]) -> int | None:
+    """Return the level between two dark levels whose edges a lossy codec has blurred; None for all other masks.
+
+    Without it, the few pixels that ringing lifts above 127 would be all that is edited.
+    """
+    counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel()
+    near = np.convolve(counts, np.ones(2 * _LEVEL_SPREAD + 1), "same")
+    low = int(counts.argmax())
+    others = np.where(np.abs(np.arange(256) - low) > 2 * _LEVEL_SPREAD, counts, 0)
+    high = int(others.argmax())
+    low, high = min(low, high), max(low, high)
+    is_flat = near[low] + near[high] >= _LOSSY_SHARE * grey.size
+    is_rare = counts[THRESHOLD + 1 :].sum() < _RINGING_SHARE * near[high]
+    apart = np.minimum(np.abs(np.arange(256) - low), np.abs(np.arange(256) - high))
+    has_third = near[apart > 2 * _LEVEL_SPREAD].max(initial=0) > _RINGING_SHARE * near[high]
+    is_dark = (
+        counts[low] > 0 < counts[high] and high <= THRESHOLD and high - low > 2 * _LEVEL_SPREAD
+    )
+    return (low + high) // 2 if is_flat and is_rare and is_dark and not has_third else None
+
+
+def _read_strokes(alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return 255 where strokes on an empty canvas are, else 0. Raises NothingMarkedError.
+
+    A faint brush paints over its own strokes, and has soft edges: half of the highest alpha is a stroke.
+    """
+    highest = int(alpha.max())
+    if highest <= _FAINT:
+        raise NothingMarkedError(f"its highest level is {highest} of 255")
+    level = _gap(_levels(alpha))
+    return _above(alpha, (highest - 1) // 2 if level is None else level)
 
 
 def _above(grey: NDArray[np.uint8], level: int | None) -> NDArray[np.uint8]:
@@ -108,20 +149,27 @@ def _is_black_and_white(samples: Samples, painted: NDArray[np.bool_]) -> bool:
 
     If not, it is strokes, and their alpha is the mask. Raises UnclearMaskError if it may be a picture.
     """
-    is_full = _covers_border(painted)
-    colours = _flat_colours(_sample(samples, painted), 0 if is_full else _RARE_SHARE)
+    sample, on_border = _sample(samples, painted), _painted_border(painted)
+    if on_border > 0.5:
+        # The transparent part may be what is to be edited, unless all the rest is exactly white: a product on
+        # a plain backdrop has shades, or another colour.
+        if sample.min() < 255:
+            raise UnclearMaskError
+        return True
+    colours = _flat_colours(sample)
+    if not colours:
+        raise UnclearMaskError
     levels = [int(colour.max()) for colour in colours]
-    # If the canvas is not empty, its transparent part may be what is to be edited.
-    if not colours or (is_full and (len(colours) > 1 or levels[0] <= THRESHOLD)):
+    if on_border == 0.5 and max(levels) <= THRESHOLD:  # one half of a black canvas
         raise UnclearMaskError
     is_grey = all(np.ptp(colour) <= _LEVEL_SPREAD for colour in colours)
     return is_grey and min(levels) <= 2 * _LEVEL_SPREAD and max(levels) > THRESHOLD
 
 
-def _covers_border(painted: NDArray[np.bool_]) -> bool:
-    """Whether more than half of the border is painted."""
+def _painted_border(painted: NDArray[np.bool_]) -> float:
+    """Return which share of the border is painted, 0..1."""
     border = np.concatenate([painted[0], painted[-1], painted[:, 0], painted[:, -1]])
-    return bool(border.mean() > 0.5)
+    return float(border.mean())
 
 
 def _sample(samples: Samples, painted: NDArray[np.bool_]) -> NDArray[np.int16]:
@@ -133,14 +181,14 @@ def _sample(samples: Samples, painted: NDArray[np.bool_]) -> NDArray[np.int16]:
     return np.broadcast_to(colours.reshape(len(colours), -1), (len(colours), 3)).astype(np.int16)
 
 
-def _flat_colours(colours: NDArray[np.int16], rare: float) -> list[NDArray[np.int16]]:
+def _flat_colours(colours: NDArray[np.int16]) -> list[NDArray[np.int16]]:
     """Return the colours of strokes, the most common first; an empty list if they vary like a photograph's.
 
-    colours: of pixels, n x 3. rare: the share of the pixels that may have any colour, 0..1.
+    colours: of pixels, n x 3.
     """
     flat: list[NDArray[np.int16]] = []
     rest = colours
-    while len(rest) > rare * len(colours) and len(flat) < _MOST_COLOURS:
+    while len(rest) > _RARE_SHARE * len(colours) and len(flat) < _MOST_COLOURS:
         values, counts = np.unique(rest @ np.array([1 << 16, 1 << 8, 1]), return_counts=True)
         value = int(values[counts.argmax()])
         colour = np.array([value >> 16, value >> 8 & 255, value & 255], np.int16)
