@@ -51,13 +51,14 @@ def objects_mask_generator(picture: Picture, models: Models) -> Labels:
     outside = ~dilate(subject, 2 * automatic_radius(*subject.shape))
     if visible is not None:
         outside &= visible
-    panoptic = _relabel(parts, _areas(parts, outside), int(subject.any()), min_area)
+    panoptic = _relabel(parts, _areas(parts, outside), 2 if subject.any() else 1, min_area)
     panoptic[subject] = 0
     _fill_gaps(panoptic)
     if visible is not None:
         panoptic[~visible] = 0
-    panoptic[subject] = 1
-    return _relabel(panoptic, _areas(panoptic, ~subject), int(subject.any()))
+    numbered = _relabel(panoptic, _areas(panoptic, ~subject), 2 if subject.any() else 1)
+    numbered[subject] = 1
+    return numbered
 
 
 def _areas(labels: Labels, where: Mask) -> NDArray[np.int64]:
@@ -71,19 +72,15 @@ def _areas(labels: Labels, where: Mask) -> NDArray[np.int64]:
     return areas
 
 
-def _relabel(
-    labels: Labels, areas: NDArray[np.int64], subject_count: int, min_area: int = 1
-) -> Labels:
-    """Renumber the labels by descending area; those with fewer pixels than `min_area` become 0.
+def _relabel(labels: Labels, areas: NDArray[np.int64], first: int, min_area: int = 1) -> Labels:
+    """Renumber the labels from `first` by descending area; those with fewer than `min_area` pixels become 0.
 
-    areas: the pixels of each label, 256; label 1 has none if it is the subject. subject_count: 0
-    or 1; with 1, label 1 stays and the others are numbered from 2.
+    areas: the pixels of each label, 256.
     """
     order = np.argsort(-areas, kind="stable")
-    order = order[areas[order] >= min_area][: _MAX_MASKS - subject_count]
+    order = order[areas[order] >= min_area][: _MAX_MASKS + 1 - first]
     numbers = np.zeros(256, np.uint8)
-    numbers[1] = subject_count
-    numbers[order] = np.arange(1, len(order) + 1) + subject_count
+    numbers[order] = np.arange(len(order)) + first
     return cv2.LUT(labels, numbers).astype(np.uint8, copy=False)
 
 

@@ -156,3 +156,13 @@ def test_a_zip_of_many_masks_never_has_all_of_them_in_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 2 * labels.nbytes
     finally:
         tracemalloc.stop()
+
+
+def test_the_subject_of_a_cut_out_is_mask_one_although_part_one_is_only_around_it() -> None:
+    y, x = np.ogrid[:400, :400]
+    distance = np.hypot(y - 200, x - 200)
+    alpha = np.where(distance < 100, 255, np.where(distance < 102, 40, 0)).astype(np.uint8)
+    parts = np.where(distance < 120, 1, 2)
+    labels = objects_mask_generator(grey(400, 400, alpha), GivenModels(distance < 100, parts))
+    assert set(np.unique(labels)) <= {0, 1}
+    assert np.array_equal(labels == 1, distance < 100)
