@@ -5,7 +5,7 @@ It needs nothing but the standard library: the scripts read `RETOUCH_PROFILE`, `
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 PREFIX = "RETOUCH_"
 
@@ -36,6 +36,19 @@ def variables_that_are_set(variables: Mapping[str, str | None]) -> Iterator[tupl
         text = (value or "").strip()
         if text and not _is_service_variable(name, text):
             yield name, text
+
+
+def tidy_credentials(variables: MutableMapping[str, str]) -> None:
+    """Strip the variables of AWS's tools in place, and remove those that are then empty.
+
+    The client of the store reads them itself. It would sign with an empty key instead of asking for the
+    role of the machine, and a carriage return makes its request impossible.
+    """
+    for name in [name for name in variables if name.startswith("AWS_")]:
+        if text := variables[name].strip():
+            variables[name] = text
+        else:
+            del variables[name]
 
 
 def _is_service_variable(name: str, value: str) -> bool:

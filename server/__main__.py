@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import signal
 import sys
 
@@ -21,6 +22,7 @@ from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.opening import open_cluster
 from models.settings import read_settings, warn_of_unknown_names
+from models.variables import tidy_credentials
 from server.app import create_app, create_waiting_app
 from server.context import WarmModels
 from server.greeting import greeting
@@ -45,6 +47,7 @@ def main() -> int:
 
     It is 2 if the settings are invalid, 1 if the weights, the store or the database are unavailable.
     """
+    tidy_credentials(os.environ)
     try:
         settings = read_settings(Settings)
     except InvalidSettingsError as error:

@@ -69,12 +69,14 @@ class StartingApp:
                 await self._ended.wait()
         except WorkCancelledError:
             log.info("the start was interrupted")
-        except Exception as error:
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a library in Rust that panics raises no Exception
             if self._ended.is_set():
                 log.exception("the application could not be stopped")
-            else:
-                self.failure = error
-                self._shutdown.failed = True
+                return
+            self.failure = error if isinstance(error, Exception) else RuntimeError(str(error))
+            self._shutdown.failed = True
 
     async def _made(self) -> FastAPI:
         """Return the application, made on a thread that an exit of the process does not wait for."""

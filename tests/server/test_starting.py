@@ -27,7 +27,7 @@ class Start:
         self.settings = Settings(data_dir=folder)
         self.shutdown = Shutdown(0, 30)
         self.may_go_on = threading.Event()
-        self.fault: Exception | None = None
+        self.fault: BaseException | None = None
         self.ready: list[FastAPI] = []
         self.checks = True
         self.stopped_by: list[str] = []
@@ -105,6 +105,17 @@ def test_a_failed_fetch_ends_the_server_with_its_error(start: Start, wait_until:
         start.may_go_on.set()
         wait_until(lambda: start.shutdown.failed)
     assert start.app.failure is start.fault
+
+
+def test_a_panic_in_a_library_ends_the_server_too(start: Start, wait_until: Wait) -> None:
+    class PanicException(BaseException):
+        """What libraries in Rust raise."""
+
+    start.fault = PanicException("called unwrap on an error")
+    with TestClient(start.app):
+        start.may_go_on.set()
+        wait_until(lambda: start.shutdown.failed)
+    assert str(start.app.failure) == "called unwrap on an error"
 
 
 def test_a_failed_startup_of_the_application_ends_the_server_too(
