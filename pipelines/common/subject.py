@@ -23,8 +23,9 @@ def has_cut_out(picture: Picture) -> bool:
     """Whether the picture's own alpha marks its subject; an alpha that hides next to nothing does not.
 
     A pixel is hidden if it has less than half of the picture's highest alpha. Nothing is cut out if
-    less than 2 % of the pixels are hidden, or if up to 10 % are and these are four corners alike. A
-    picture that is completely transparent has no subject, so its alpha is right.
+    less than 2 % of the pixels are hidden, or if up to 10 % are and these are four corners alike or the
+    triangles around a straightened photograph. A picture that is completely transparent has no
+    subject, so its alpha is right.
     docs/decisions/0015-which-alpha-is-a-cut-out.md has the measurements.
     """
     if picture.alpha is None:
@@ -89,11 +90,14 @@ def _without_rim(alpha: Alpha8) -> Alpha8:
 
 
 def _is_frame(hidden: Mask) -> bool:
-    """Whether the hidden pixels are the four corners, all alike, and the sides between them are visible."""
+    """Whether the hidden pixels are four corners alike, or the triangles around a straightened photograph."""
     sides = (hidden[0], hidden[-1], hidden[:, 0], hidden[:, -1])
-    differences = (
-        np.count_nonzero(hidden ^ mirrored) for mirrored in (hidden[::-1], hidden[:, ::-1])
+    up_down, left_right, turned = (
+        np.count_nonzero(hidden ^ other)
+        for other in (hidden[::-1], hidden[:, ::-1], hidden[::-1, ::-1])
     )
-    if any(side[len(side) // 2] for side in sides):
-        return False
-    return bool(max(differences) <= _CORNER_DIFFERENCE * np.count_nonzero(hidden))
+    most = _CORNER_DIFFERENCE * np.count_nonzero(hidden)
+    if not any(side[len(side) // 2] for side in sides):
+        return bool(min(max(up_down, left_right), turned) <= most)
+    # A straightened photograph has long triangles along its sides, alike only if it is turned around.
+    return bool(turned <= most < min(up_down, left_right))

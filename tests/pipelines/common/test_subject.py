@@ -119,6 +119,14 @@ def test_an_alpha_that_hides_next_to_nothing_is_no_cut_out(alpha: Alpha8) -> Non
     assert np.array_equal(subject_alpha(picture, FakeModels()), np.minimum(matte, alpha))
 
 
+@pytest.mark.parametrize(("degrees", "expand"), [(1, True), (2, True), (-2, True), (5, False)])
+def test_a_straightened_photograph_is_no_cut_out(degrees: int, expand: bool) -> None:
+    whole = Image.new("L", (400, 300), 255)
+    alpha = np.asarray(whole.rotate(degrees, Image.Resampling.BICUBIC, expand=expand))
+    assert 0.015 < (alpha < 128).mean() < 0.1
+    assert not has_cut_out(with_alpha(alpha, np.zeros((*alpha.shape, 3), np.uint8)))
+
+
 @pytest.mark.parametrize("alpha", CUT_OUTS.values(), ids=CUT_OUTS)
 def test_an_alpha_that_cuts_out_is_the_subject(alpha: Alpha8) -> None:
     models = FakeModels()
