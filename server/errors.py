@@ -55,7 +55,12 @@ from storage.errors import DatabaseUnavailableError, StorageError, StoreUnavaila
 
 log = logging.getLogger("retouch")
 
-_STATUS_WORDS = {460: "IMAGE_FETCH_FAILED", 506: "INSUFFICIENT_DATA", 422: "CONTENT_BLOCKED"}
+_STATUS_WORDS = {
+    413: "REQUEST_ENTITY_TOO_LARGE",  # CONTENT_TOO_LARGE in newer versions of Python
+    422: "CONTENT_BLOCKED",
+    460: "IMAGE_FETCH_FAILED",
+    506: "INSUFFICIENT_DATA",
+}
 
 
 _RETRY_AFTER_S = 5

@@ -177,6 +177,16 @@ class Settings(ModelSettings, ListenerSettings):
             )
         return value
 
+    @field_validator("org_image_url")
+    @classmethod
+    def _org_image_url(cls, value: str | None) -> str | None:
+        if value and ("{key}" not in value or not re.match(r"(?i)https?://[^/\s?#]", value)):
+            raise ValueError(
+                "it must be an http or https address with {key} in it, such as"
+                " https://pictures.example.com/{key}"
+            )
+        return value or None
+
     @field_validator("public_url", "s3_endpoint", "s3_public_endpoint")
     @classmethod
     def _public_url(cls, value: str | None) -> str | None:

@@ -13,7 +13,7 @@ MAX_TOKEN_LENGTH = 1024
 _MISSING = (
     "The api_token is missing or invalid: no token arrived. Send it in the header api_token, or as"
     " Authorization: Bearer TOKEN. Some proxies drop headers with an underscore in their name, nginx"
-    " unless it has `underscores_in_headers on`."
+    " unless its configuration has underscores_in_headers on."
 )
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 """RFC 9110 requires it with 401. Browsers show no dialog for it."""

@@ -30,7 +30,7 @@ B = TypeVar("B", bound=BaseModel)
 _MAX_VALUES = 100_000
 _PIECE = 1 << 16
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
-_PICTURE_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF")
+_PICTURE_START = re.compile(rb"\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -94,6 +94,11 @@ def _parse(kind: str, body: bytes) -> Fields:
         return {}
     # curl -d sends JSON with the urlencoded type, pages send it as text/plain to avoid a preflight, others
     # without a type. No form begins with a brace.
+    if kind.startswith("image/") or _PICTURE_START.match(body):
+        raise UnsupportedPictureError(
+            "The body is a picture itself; send it as the field file of a multipart/form-data body, or in"
+            " base64 as the field file of a JSON object."
+        )
     if kind.endswith("json") or _JSON_START.match(body):
         return _parse_json(body)
     if kind == "application/x-www-form-urlencoded":
@@ -101,11 +106,6 @@ def _parse(kind: str, body: bytes) -> Fields:
     if kind == "multipart/form-data":
         raise BadRequestError(
             "The multipart body cannot be read: its Content-Type names no boundary."
-        )
-    if kind.startswith("image/") or body.startswith(_PICTURE_SIGNATURES):
-        raise UnsupportedPictureError(
-            "The body is a picture itself; send it as the field file of a multipart/form-data body, or in"
-            " base64 as the field file of a JSON object."
         )
     raise UnsupportedPictureError(
         "The body must be application/json, multipart/form-data or"

@@ -25,7 +25,11 @@ def picture_body(body: type[BaseModel], pictures: Sequence[PictureRule]) -> Sche
     """Return the description of a body with fields and pictures, for all three content types."""
     text = _schema(body, pictures, {"type": "string"}, " in base64")
     file = _schema(body, pictures, {"type": "string", "format": "binary"}, "")
-    example = {rule.url_fields[0]: f"https://example.com/{rule.name}.png" for rule in pictures}
+    example = {
+        rule.url_fields[0]: f"https://example.com/{rule.name}.png"
+        for rule in pictures
+        if rule.required
+    }
     example |= {
         name: field.examples[0] for name, field in body.model_fields.items() if field.examples
     }

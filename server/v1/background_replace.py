@@ -70,7 +70,7 @@ def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse neither or both of prompt and reference picture."""
     if bool(body.bg_prompt.strip()) == ("ref_image" in pictures):
         raise BadRequestError(
-            "Send either bg_prompt or ref_image_url or ref_image_file.", "bg_prompt"
+            "Send either bg_prompt, or ref_image_url or ref_image_file, and not both.", "bg_prompt"
         )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from openapi_python_client import Config, MetaType, generate
-from openapi_python_client.config import ConfigFile
+from openapi_python_client import generate
+from openapi_python_client.config import Config, ConfigFile, MetaType
 from PIL import Image
 
 from scripts.openapi import FILE

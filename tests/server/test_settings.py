@@ -214,3 +214,14 @@ def test_no_password_is_ever_shown() -> None:
     with pytest.raises(ValidationError) as refusal:
         Settings.model_validate({"database_url": "mysql://me:hunter2@db/retouch"})
     assert all("hunter2" not in fault["msg"] for fault in refusal.value.errors())
+
+
+@pytest.mark.parametrize("url", ["https://x.example/", "x/{key}", "file:///{key}", "https://"])
+def test_an_address_of_pictures_without_a_key_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match=r"with \{key\} in it"):
+        Settings(org_image_url=url)
+
+
+def test_an_address_of_pictures_has_a_key_in_it() -> None:
+    assert Settings(org_image_url="HTTPS://x.example/{key}?a=1").org_image_url
+    assert Settings(org_image_url="").org_image_url is None
