@@ -192,8 +192,12 @@ def ours(openapi: Schema, route: Route, field: Field) -> Schema | None:
             if (parameter["in"], parameter["name"]) == (field.place, field.name):
                 return dict(parameter["schema"])
         return None
-    bodies = operation.get("requestBody", {}).get("content", {}).values()
-    found = [_within(openapi, body["schema"], field.path) for body in bodies]
+    bodies = operation.get("requestBody", {}).get("content", {})
+    found = [
+        # The objects of an urlencoded form are JSON text.
+        _within(openapi, body["schema"], field.name if kind.endswith("urlencoded") else field.path)
+        for kind, body in bodies.items()
+    ]
     if len(found) != 3 or None in found:
         return None
     return found[0]

@@ -37,7 +37,7 @@ def picture_body(body: type[BaseModel], pictures: Sequence[PictureRule]) -> Sche
         "content": {
             "application/json": {"schema": text, "example": example},
             "multipart/form-data": {"schema": file},
-            "application/x-www-form-urlencoded": {"schema": text},
+            "application/x-www-form-urlencoded": {"schema": _with_text_for_objects(text)},
         },
     }
 
@@ -60,6 +60,20 @@ def _schema(
         }
     schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
     return schema | {"properties": properties | schema.get("properties", {})}
+
+
+def _with_text_for_objects(schema: Schema) -> Schema:
+    """Return a schema in which each list of objects is JSON text: a form has no objects of its own."""
+    properties = {
+        name: {
+            "type": "string",
+            "description": f"{part.get('description', '')} As JSON text.".strip(),
+        }
+        if "$ref" in part.get("items", {})
+        else part
+        for name, part in schema["properties"].items()
+    }
+    return schema | {"properties": properties, "$defs": {}}
 
 
 def name_bodies(route: Schema, schemas: Schema) -> None:

@@ -114,6 +114,19 @@ def test_an_object_is_removed_by_its_mask_id(load: Load, client: Any, running: S
     assert np.abs(after - before)[inside].mean() > 4
 
 
+def test_the_objects_of_an_urlencoded_form_are_json_text(load: Load, client: Any) -> None:
+    models = load(".models")
+    form = models.RegisterUrlencoded(image_url=_data_url(photo("coffee.jpg")))
+    visual = load(".api.visuals.register").sync(client=client, body=form).visual_id
+    answer = load(".api.visuals.objects_remove_of_visual").sync(
+        visual,
+        client=client,
+        body=models.ObjectsRemoveOfVisualUrlencoded(changes='[{"mask_id": 250}]'),
+    )
+    assert isinstance(answer, models.Error), answer
+    assert (answer.code, answer.status) == (506, "INSUFFICIENT_DATA")
+
+
 def test_an_error_is_an_object_with_the_code(load: Load, client: Any) -> None:
     models = load(".models")
     sent = models.BackgroundRemoveBody(image_url="data:,not-a-picture")
