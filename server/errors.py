@@ -16,7 +16,7 @@ ApiError                    code  when
 |  |- RequestTimeoutError   503   the work took longer than its timeout
 |  `- ShuttingDownError     503   the process shuts down before the work is done
 |- CannotWorkError          506   a valid request that is impossible with this picture
-|  `- NotInProfileError     506   this server's profile has no model for the request
+|  `- NotInProfileError     506   this server has no model, or no setting, for the request
 `- JobFailedError           any   a job of sync=false failed; its link answers with its code
 
 Exception
@@ -181,7 +181,7 @@ class CannotWorkError(ApiError):
 
 
 class NotInProfileError(CannotWorkError):
-    """506 with a status of its own: this server's profile has no model for the request."""
+    """506 with a status of its own: this server has no model, or no setting, for the request."""
 
     status = "NOT_IN_PROFILE"
 

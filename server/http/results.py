@@ -16,7 +16,9 @@ from storage.object_store import ObjectStore
 
 router = APIRouter(tags=["results"])
 
-_RANGE = re.compile(r"bytes=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*\Z")
+_PART = r"(\d{1,18}-\d{0,18}|-\d{1,18})"
+_RANGE = re.compile(rf"bytes=\s*{_PART}(\s*,\s*{_PART})*\s*\Z", re.ASCII)
+_BOUNDS = re.compile(r"(\d+)-(\d+)", re.ASCII)
 
 
 def new_key(organisation: str, extension: str, name: str = "") -> str:
@@ -26,6 +28,12 @@ def new_key(organisation: str, extension: str, name: str = "") -> str:
     """
     prefix = f"{organisation}/{uuid.uuid4()}"
     return f"{prefix}/{name}.{extension}" if name else f"{prefix}.{extension}"
+
+
+def _is_range(header: str) -> bool:
+    """Whether a Range header can be followed: no part may end before it begins."""
+    bounds = _BOUNDS.findall(header)
+    return _RANGE.match(header) is not None and all(int(a) <= int(b) for a, b in bounds)
 
 
 class ResultFile(FileResponse):
@@ -91,7 +99,7 @@ def read_result(request: Request, key: str, expires: str = "", signature: str = 
     """Return a stored result, complete or a range of it; the link is the permission."""
     delivery: Delivery = request.app.state.dependencies.delivery
     path, content_type, seconds_left = delivery.open(key, expires, signature)
-    if "range" in request.headers and not _RANGE.match(request.headers["range"]):
+    if not _is_range(request.headers.get("range", "")):
         # An invalid Range header is ignored (RFC 9110, section 14.2).
         request.scope["headers"] = [h for h in request.scope["headers"] if h[0] != b"range"]
     headers = {

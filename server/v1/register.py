@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from server.dependencies import Dependencies
 from server.endpoints import Endpoints
-from server.errors import BadRequestError, CannotWorkError
+from server.errors import BadRequestError, NotInProfileError
 from server.http.fields import read_fields, validate
 from server.http.openapi import EXAMPLE_VISUAL_ID, UPLOAD_CODES, refused_with
 from server.http.openapi_bodies import picture_body
@@ -84,7 +84,9 @@ async def register(request: Request) -> Registered:
 
 
 def _address(key: str, template: str | None) -> str:
-    """Return the address of the organisation's picture; raises CannotWorkError without a template."""
+    """Return the address of the organisation's picture; raises NotInProfileError without a template."""
     if template is None:
-        raise CannotWorkError("org_image_key needs RETOUCH_ORG_IMAGE_URL, which is not set here.")
+        raise NotInProfileError(
+            "org_image_key needs RETOUCH_ORG_IMAGE_URL, which is not set here.", "org_image_key"
+        )
     return template.replace("{key}", quote(key))

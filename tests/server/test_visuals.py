@@ -113,7 +113,8 @@ class TestRegister:
         assert client.get(f"/v1/{answer['visual_id']}/info").status_code == 200
 
     def test_org_image_key_needs_its_setting(self, client: TestClient) -> None:
-        refused(client.post("/v1/register", json={"org_image_key": "a/b.png"}), 506)
+        body = refused(client.post("/v1/register", json={"org_image_key": "a/b.png"}), 506)
+        assert (body["status"], body["parameter"]) == ("NOT_IN_PROFILE", "org_image_key")
 
     def test_a_visual_survives_a_restart(self, settings: Settings) -> None:
         body = {"file": b64(photo())}
