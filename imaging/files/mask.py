@@ -36,9 +36,10 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
     """Return the mask in a file, height x width: 255 means edit, 0 means keep.
 
     A colour counts by its luminance (ITU-R BT.601). If each pixel is near one of two levels that are
-    apart, the higher is white, whatever they are; else a pixel is white above 127. Strokes on an empty
-    canvas are read by their alpha, whatever their colours; if they are black and white, only white is
-    edited. docs/decisions/0014-how-masks-are-read.md has the reasons.
+    apart, the higher is white, whatever they are, also if both are dark and a lossy codec has blurred
+    them; else a pixel is white above 127. Strokes on an empty canvas are read by their alpha, whatever
+    their colours: what has at least half of the highest is edited. If they are black and white, only
+    white is edited. docs/decisions/0014-how-masks-are-read.md has the reasons.
 
     Raises NothingMarkedError if no pixel is to be edited, UnclearMaskError for a picture with
     transparent parts; EmptyPictureError, NotAPictureError or DamagedPictureError.

@@ -94,12 +94,14 @@ def _parse(kind: str, body: bytes) -> Fields:
         return {}
     # curl -d sends JSON with the urlencoded type, pages send it as text/plain to avoid a preflight, others
     # without a type. No form begins with a brace.
-    if kind.startswith("image/") or _PICTURE_START.match(body):
+    is_json = _JSON_START.match(body) is not None
+    # Content is what its bytes say: a form does not begin as a picture does, whatever its type.
+    if _PICTURE_START.match(body) or (kind.startswith("image/") and not is_json):
         raise UnsupportedPictureError(
             "The body is a picture itself; send it as the field file of a multipart/form-data body, or in"
             " base64 as the field file of a JSON object."
         )
-    if kind.endswith("json") or _JSON_START.match(body):
+    if kind.endswith("json") or is_json:
         return _parse_json(body)
     if kind == "application/x-www-form-urlencoded":
         return _parse_urlencoded(body)

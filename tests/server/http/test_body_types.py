@@ -23,6 +23,7 @@ FORM = "application/x-www-form-urlencoded"
         "text/plain;charset=UTF-8",
         "application/octet-stream",
         "application/javascript",
+        "image/png",
         "multipart/form-data",
         FORM,
         "application/json",
@@ -45,7 +46,9 @@ def test_another_body_is_415_and_says_what_to_send(client: TestClient, kind: str
     assert "application/json" in refused(answer, 415)["description"]
 
 
-@pytest.mark.parametrize("kind", ["image/png", "image/jpeg", "application/octet-stream", ""])
+@pytest.mark.parametrize(
+    "kind", ["image/png", "image/jpeg", "application/octet-stream", "", FORM, "application/json"]
+)
 def test_a_picture_as_the_body_is_415_and_says_what_to_send(client: TestClient, kind: str) -> None:
     for format in ("PNG", "JPEG", "WEBP"):
         content = photo(format=format)
