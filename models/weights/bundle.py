@@ -9,13 +9,13 @@ from pathlib import Path
 from models.catalog.card import Profile
 from models.catalog.source import HubFolder, LocalFolder
 from models.errors import BundleError
-from models.weights.cache import Manifest, WeightsCache
+from models.weights.cache import Manifest, WeightsCache, file_problem
 
 _PREFIX = "weights"
 
 
 def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
-    """Write a profile's weights, and the commits that they are pinned to, to `file`.
+    """Write a profile's weights, and the pins of their downloads, to `file`.
 
     The file is a tar without compression, because weights do not compress. It is written
     atomically. Files made by `WeightFile.prepare` are left out: they depend on the installed
@@ -26,13 +26,13 @@ def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
         if isinstance(part, LocalFolder):
             raise BundleError(f"{part.path} is your own path: copy its weights yourself")
     pins = cache.pins()
-    repos = [part.repo for part in parts.values() if isinstance(part, HubFolder)]
+    names = [part.repo if isinstance(part, HubFolder) else part.name for part in parts.values()]
     unfinished = file.with_name(f".{file.name}.part")
     try:
         with tarfile.open(unfinished, "w") as tar:
             for part in parts.values():
                 tar.add(cache.path(part), f"{_PREFIX}/{part.name}", filter=_plain)
-            rows = "".join(f'"{repo}" = "{pins[repo]}"\n' for repo in repos if repo in pins)
+            rows = "".join(f'"{name}" = "{pins[name]}"\n' for name in names if name in pins)
             info = tarfile.TarInfo(f"{_PREFIX}/pins.toml")
             info.size = len(rows.encode())
             tar.addfile(info, io.BytesIO(rows.encode()))
@@ -44,7 +44,7 @@ def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
 def unbundle(file: Path, cache: WeightsCache) -> None:
     """Extract a file that `bundle` wrote into the weights folder.
 
-    Raises BundleError if the file is not a bundle, or if a repository in it is damaged.
+    Raises BundleError if the file is not a bundle, or if a repository or a pinned file in it is damaged.
     """
     cache.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache.folder, prefix=".unpacking-") as name:
@@ -58,8 +58,8 @@ def unbundle(file: Path, cache: WeightsCache) -> None:
         if not (inside.folder / "pins.toml").is_file():
             raise BundleError(f"{file} is not a bundle of weights")
         _check(file, inside)
-        for repo, commit in inside.pins().items():
-            cache.pin(repo, commit)
+        for name, value in inside.pins().items():
+            cache.pin(name, value)
         (inside.folder / "pins.toml").unlink()
         for path in [*inside.folder.glob("*"), *inside.folder.glob("tiny/*")]:
             if path.name != "tiny":
@@ -67,7 +67,12 @@ def unbundle(file: Path, cache: WeightsCache) -> None:
 
 
 def _check(file: Path, inside: WeightsCache) -> None:
-    """Check every repository in a bundle by its manifest."""
+    """Check every repository in a bundle by its manifest, and every pinned file by its checksum."""
+    pins = inside.pins()
+    pinned = ((path, pins.get(path.name)) for path in inside.folder.iterdir() if path.is_file())
+    for path, sha256 in pinned:
+        if sha256 is not None and (problem := file_problem(path, None, sha256)):
+            raise BundleError(f"{file}: {path.name}: {problem}")
     for folder in inside.folder.iterdir():
         if folder.is_dir() and (manifest := Manifest.read(folder)) is not None:
             part = HubFolder(manifest.repo, manifest.revision, manifest.patterns, 0)

@@ -2,8 +2,8 @@
 
 It downloads nothing. The weights folder contains each weight file under its name, each repository
 in a folder `org--name` with a manifest of its files, tiny models in `tiny/`, and `pins.toml`: the
-commit of each repository if its card names none. A second folder (RETOUCH_MODELS_DIR) has the user's
-own copies. They have precedence and are not checked.
+commit of each repository and the checksum of each file whose card names none. A second folder
+(RETOUCH_MODELS_DIR) has the user's own copies. They have precedence and are not checked.
 """
 
 import fcntl
@@ -90,7 +90,10 @@ class WeightsCache:
         if isinstance(part, LocalFolder | MadeFolder) or self.copy(part) is not None:
             return None if path.exists() else "missing"
         if isinstance(part, WeightFile):
-            return file_problem(path, part.size, part.sha256)
+            sha256 = self.checksum(part)
+            if sha256 is None and path.is_file():
+                return "no checksum of it was recorded"
+            return file_problem(path, part.size, sha256)
         return self._folder_problem(part, path, thorough)
 
     def _folder_problem(self, part: HubFolder, path: Path, thorough: bool) -> str | None:
@@ -119,19 +122,23 @@ class WeightsCache:
         """Return the paths of a card's parts, in order."""
         return [self.path(part) for part in card.parts]
 
+    def checksum(self, part: WeightFile) -> str | None:
+        """Return the SHA-256 that a file must have, from its card or its first download; None before that."""
+        return part.sha256 or self.pins().get(part.name)
+
     def pins(self) -> dict[str, str]:
-        """Return the commit that each repository was pinned to at its first download, by repository."""
+        """Return what the first downloads were pinned to: commits by repository, checksums by file name."""
         try:
             rows = tomllib.loads((self.folder / "pins.toml").read_text())
         except FileNotFoundError:
             return {}
-        return {repo: str(commit) for repo, commit in rows.items()}
+        return {name: str(value) for name, value in rows.items()}
 
-    def pin(self, repo: str, commit: str) -> None:
-        """Pin a repository to a commit for all later downloads."""
+    def pin(self, name: str, value: str) -> None:
+        """Pin a repository to a commit, or a file to its SHA-256, for all later downloads."""
         with self._locked():
-            pins = self.pins() | {repo: commit}
-            rows = [f'"{name}" = "{pins[name]}"\n' for name in sorted(pins)]
+            pins = self.pins() | {name: value}
+            rows = [f'"{each}" = "{pins[each]}"\n' for each in sorted(pins)]
             _replace(self.folder / "pins.toml", "".join(rows))
 
     @contextmanager

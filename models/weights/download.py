@@ -14,6 +14,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -218,8 +219,10 @@ def _make(part: MadeFolder, cache: WeightsCache) -> None:
 
 def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) -> Path:
     target = folder / file.name
-    if file_problem(target, file.size, file.sha256) is None:
+    cache = WeightsCache(folder)
+    if cache.problem(file) is None:
         return target
+    file = replace(file, sha256=cache.checksum(file))
     folder.mkdir(parents=True, exist_ok=True)
     failures = []
     for source in file.sources:
@@ -240,11 +243,11 @@ def _fetch(file: WeightFile, folder: Path, downloads: Path, progress: Progress) 
             break
     else:
         # Another process may have fetched it from another source.
-        if file_problem(target, file.size, file.sha256) is not None:
+        if cache.problem(file) is not None:
             raise WeightsUnavailableError(
                 "\n".join([f"{file.name} could not be fetched:", *failures])
             )
-    for part in folder.glob(f".{file.sha256}.*"):  # interrupted downloads from other sources
+    for part in folder.glob(f".{_part_key(file)}.*"):  # interrupted downloads from other sources
         part.unlink(missing_ok=True)
     _prepare(file, target)
     return target
@@ -258,8 +261,9 @@ def _download(
     headers: dict[str, str] | None = None,
 ) -> None:
     """Download `file` from `url` to `target`. An interrupted download is resumed in a later call."""
-    with PartFile.open(target.with_name(f".{file.sha256}.{_key(url)}.part")) as part:
-        if file_problem(target, file.size, file.sha256) is None:
+    name = f".{_part_key(file)}.{_key(url)}.part"
+    with PartFile.open(target.with_name(name)) as part:
+        if WeightsCache(target.parent).problem(file) is None:
             return  # fetched by the process that had the part open before
         while True:
             resumed_from = part.size
@@ -267,6 +271,7 @@ def _download(
             part.flush()
             wrong = file_problem(part.path, file.size, file.sha256)
             if wrong is None:
+                _pin_content(file, part.path)
                 part.move_to(target)
                 return
             part.clear()
@@ -290,6 +295,20 @@ def _archive(url: str, folder: Path, downloads: Path, progress: Progress) -> Pat
 def _key(url: str) -> str:
     """Return a file name for the file at an address."""
     return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+def _part_key(file: WeightFile) -> str:
+    """Return what the names of a file's interrupted downloads begin with."""
+    return file.sha256 or _key(file.name)
+
+
+def _pin_content(file: WeightFile, downloaded: Path) -> None:
+    """Record the checksum of a complete download whose card has none, beside where it will be moved.
+
+    It is recorded before the file is moved, so no file can be there without one.
+    """
+    if file.sha256 is None:
+        WeightsCache(downloaded.parent).pin(file.name, hash_file(downloaded))
 
 
 def _prepare(file: WeightFile, path: Path) -> None:
@@ -352,6 +371,7 @@ def _unzip(archive: Path, member: str, file: WeightFile, target: Path) -> None:
             os.fsync(out.fileno())
         if wrong := file_problem(part, file.size, file.sha256):
             raise SourceError(wrong)
+        _pin_content(file, part)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

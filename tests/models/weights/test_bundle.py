@@ -62,6 +62,21 @@ def test_an_unpacked_bundle_verifies_and_has_its_pins(tmp_path: Path) -> None:
     assert not any(path.name.startswith(".unpacking") for path in unpacked.folder.iterdir())
 
 
+def test_checksum_of_a_first_download_travels_in_the_bundle(tmp_path: Path) -> None:
+    cache, profile = stocked(tmp_path / "here")
+    file = replace(profile[MATTING].files[0], sha256=None)
+    profile = {MATTING: replace(profile[MATTING], files=(file,))}
+    cache.pin("net.bin", hashlib.sha256(b"file").hexdigest())
+    bundle(profile, cache, tmp_path / "p.tar")
+    unpacked = WeightsCache(tmp_path / "unpacked")
+    unbundle(tmp_path / "p.tar", unpacked)
+    assert unpacked.verify(profile)["net.bin"] is None
+    (cache.folder / "net.bin").write_bytes(b"fill")
+    bundle(profile, cache, tmp_path / "damaged.tar")
+    with pytest.raises(BundleError, match=r"net\.bin: SHA-256"):
+        unbundle(tmp_path / "damaged.tar", WeightsCache(tmp_path / "other"))
+
+
 def test_unpacking_again_replaces_the_files(tmp_path: Path) -> None:
     cache, profile = stocked(tmp_path / "here")
     bundle(profile, cache, tmp_path / "p.tar")

