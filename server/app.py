@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.errors import EngineUnavailableError
 from server import errors
+from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.http import health, openapi, results
@@ -85,6 +86,10 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.state.dependencies = context.dependencies
     app.state.endpoints = context.endpoints
     _add_routes(app, context.endpoints)
+    report = CapabilitiesReport(
+        settings.profile, models, context.durations, OPERATIONS, VISUAL_QUERIES, ROUTERS
+    )
+    app.include_router(capabilities_router(report, context.dependencies.tokens))
     errors.install(app)
     openapi.install(app, OPERATIONS, settings.address)
     _add_middleware(app, settings)

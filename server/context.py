@@ -8,6 +8,7 @@ from typing import Protocol
 from models.roles import Models
 from models.runtime.scheduler import ScheduledModels, Scheduler
 from server.dependencies import Dependencies
+from server.durations import Durations
 from server.endpoints import Endpoints
 from server.http.admission import ConcurrencyLimit
 from server.http.auth import Tokens
@@ -56,6 +57,7 @@ class AppContext:
     models: WarmModels
     durable: DurableJobs
     endpoints: Endpoints
+    durations: Durations
 
     def close(self, timeout_s: float) -> bool:
         """Stop all work; return False if some of it runs for longer than `timeout_s` seconds."""
@@ -92,12 +94,14 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
     )
     scheduler = Scheduler("worker", settings.workers, checks=1)
+    durations = Durations()
     executor = JobExecutor(
         ScheduledModels(models, scheduler),
         stores.results,
         visuals,
         settings.moderation_threshold,
         settings.profile,
+        durations,
     )
     serializer = JobSerializer(
         {operation.path: operation for operation in OPERATIONS}, stores.sources
@@ -105,4 +109,6 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     runner = JobRunner(serializer, stores.results, executor, scheduler, settings.job_timeout_s)
     durable = DurableJobs(queue, serializer, runner, _JOBS_PER_REQUEST * settings.max_waiting)
     endpoints = Endpoints(dependencies, executor, durable, scheduler)
-    return AppContext(stores, records, visuals, dependencies, scheduler, models, durable, endpoints)
+    return AppContext(
+        stores, records, visuals, dependencies, scheduler, models, durable, endpoints, durations
+    )

@@ -170,8 +170,10 @@ class Operation(Generic[B]):
     gather: returns pictures that the rules do not cover, by name. check: raises ApiError for problems
     that fields and picture headers show together. prepare: raises ApiError for problems that only the
     decoded pictures show; returns the body, with the values filled in that depend on the pictures. All
-    three run before any work. roles: returns the models that `perform` needs for these pictures; without
-    one of them the request is refused before any work.
+    three run before any work. needs: returns the roles that `perform` needs for an ordinary request;
+    without one of them it is refused before any work. roles: returns those for these fields and
+    pictures, where they differ; None: they never do. without: by role, what a profile that lacks it
+    cannot do here, although the route works.
 
     perform: the pipeline. refusals: maps the errors that only this operation raises, in all of the
     functions above and in jobs. further_codes: codes for the OpenAPI document that do not follow from
@@ -196,7 +198,9 @@ class Operation(Generic[B]):
     gather: Callable[[B, Intake], Awaitable[Mapping[str, Encoded]]] = gather_none
     check: Callable[[B, Mapping[str, Encoded]], None] = lambda body, pictures: None
     prepare: Callable[[B, Inputs, Models], B] = lambda body, inputs, models: body
-    roles: Callable[[B, Inputs, Models], Collection[Role[Any]]] = lambda body, inputs, models: ()
+    needs: Callable[[Models], Collection[Role[Any]]] = lambda models: ()
+    roles: Callable[[B, Inputs, Models], Collection[Role[Any]]] | None = None
+    without: Mapping[Role[Any], str] = field(default_factory=dict)
     count: Callable[[B], int] = lambda body: 1
     longest_side: Callable[[B, Probe], int] = lambda body, probe: max(probe.width, probe.height)
     changes: Callable[[B], Sequence[str]] = lambda body: ()
@@ -213,6 +217,10 @@ class Operation(Generic[B]):
         """The name of the operation in every layer: `background_remove` for /background/remove."""
         return operation_name(self.path)
 
+    def required_roles(self, body: B, inputs: Inputs, models: Models) -> Collection[Role[Any]]:
+        """Return the roles that a request needs."""
+        return self.needs(models) if self.roles is None else self.roles(body, inputs, models)
+
     @property
     def of_visual(self) -> bool:
         """Whether it edits a registered picture."""
@@ -228,13 +236,16 @@ class Operation(Generic[B]):
 class VisualQuery:
     """One route that returns information about a visual.
 
-    answer: returns what is sent as JSON. response: its type, for the OpenAPI document.
+    answer: returns what is sent as JSON. response: its type, for the OpenAPI document. needs: the roles
+    that it needs for an ordinary picture. without: as in `Operation`.
     """
 
     path: str
     summary: str
     answer: Callable[[Inputs, Models], Any]
     response: Any
+    needs: Collection[Role[Any]] = ()
+    without: Mapping[Role[Any], str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

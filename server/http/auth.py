@@ -33,6 +33,11 @@ class Tokens:
             for spelling in _spellings(token)
         }
 
+    @property
+    def required(self) -> bool:
+        """Whether only the tokens of the settings are valid."""
+        return bool(self._organisations)
+
     def organisation(self, request: Request) -> str:
         """Return the organisation of a request's token.
 

@@ -22,6 +22,7 @@ from imaging.picture import Picture
 from models.errors import RoleNotInProfileError
 from models.roles import MODERATION, Models, require
 from pipelines.common.moderation import is_blocked
+from server.durations import Durations
 from server.errors import BadRequestError, BlockedError, Refusals, UnavailableError, map_errors
 from server.http.uploads import Encoded
 from server.operation import EditBody, Inputs, Operation, Preserve, VisualQuery
@@ -71,7 +72,7 @@ class JobExecutor:
     """Executes jobs and queries on the thread of the caller.
 
     threshold: moderation blocks a picture with this score, 0..1, or a higher one. profile: as in the
-    setting PROFILE.
+    setting PROFILE. durations: gets the duration of each job.
     """
 
     def __init__(
@@ -81,12 +82,14 @@ class JobExecutor:
         visuals: Visuals,
         threshold: float,
         profile: str,
+        durations: Durations,
     ) -> None:
         self._models = models
         self._results = results
         self._visuals = visuals
         self._threshold = threshold
         self._profile = profile
+        self._durations = durations
 
     def run(self, job: Job) -> JobOutcome:
         """Run a job: decode, validate, edit, encode and store.
@@ -110,7 +113,9 @@ class JobExecutor:
                 for result, is_blocked_result, key in zip(results, blocked, job.keys, strict=True)
             ]
         self._store_results(replace(job, body=body), files)
-        log.info("%s took %.3f s", job.operation.name, time.monotonic() - start)
+        seconds = time.monotonic() - start
+        self._durations.record(job.operation.name, seconds)
+        log.info("%s took %.3f s", job.operation.name, seconds)
         return JobOutcome(body, blocked, unsafe)
 
     def store_blocked(self, job: Job) -> None:
@@ -209,7 +214,7 @@ class JobExecutor:
 
     def _refuse_missing_roles(self, job: Job, inputs: Inputs) -> None:
         """Raise RoleNotInProfileError if the profile lacks a role that the job needs."""
-        needed = [*job.operation.roles(job.body, inputs, self._models)]
+        needed = [*job.operation.required_roles(job.body, inputs, self._models)]
         if job.body.content_moderation:
             needed.append(MODERATION)
         for role in needed:

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from models.roles import MATTING
 from pipelines.background_blur import background_blur
 from pipelines.common.subject import subject_roles
 from server.http.uploads import LIMITED_IMAGE
@@ -24,6 +25,7 @@ OPERATION = Operation(
     body=BackgroundBlurBody,
     pictures=(LIMITED_IMAGE,),
     preserves=Preserve.FORMAT,
+    needs=lambda models: (MATTING,),
     roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=lambda body, inputs, models: [
         background_blur(inputs.image, models, body.scale, body.force_rmbg)

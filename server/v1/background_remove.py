@@ -11,6 +11,6 @@ OPERATION = Operation(
     body=EditBody,
     pictures=(PHOTO,),
     preserves=Preserve.ALPHA,
-    roles=lambda body, inputs, models: (MATTING,),
+    needs=lambda models: (MATTING,),
     perform=lambda body, inputs, models: [background_remove(inputs.image, models)],
 )

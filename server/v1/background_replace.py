@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.roles import SCENE_GENERATION, Models, require
+from models.roles import MATTING, SCENE_GENERATION, Models, require
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.common.colours import find_colour
 from pipelines.common.subject import subject_roles
@@ -122,6 +122,8 @@ OPERATION = Operation(
     preserves=Preserve.PIXELS,
     check=check,
     prepare=prepare,
+    needs=lambda models: (MATTING,),
+    without={SCENE_GENERATION: "bg_prompt takes colours only, and no reference picture"},
     roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=perform,
     count=lambda body: body.num_results,

@@ -20,5 +20,9 @@ def answer(inputs: Inputs, models: Models) -> Caption:
 
 
 QUERY = VisualQuery(
-    path="/{visual_id}/caption", summary="Describe a visual", answer=answer, response=Caption
+    path="/{visual_id}/caption",
+    summary="Describe a visual",
+    answer=answer,
+    response=Caption,
+    needs=(CAPTIONING,),
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.picture import Picture
-from models.roles import FACE_EDITING, Models, require
+from models.roles import FACE_ANALYSIS, FACE_EDITING, Models, require
 from pipelines.common.resolution import fit_resolution
 from pipelines.create import Change, create, scale_face
 from pipelines.errors import BadActionError
@@ -110,6 +110,9 @@ OPERATION = Operation(
     summary="Change people of a visual",
     body=CreateBody,
     preserves=Preserve.PIXELS,
+    # Without a model for changes, wrong fields are named first, as everywhere.
+    needs=lambda models: (FACE_ANALYSIS, FACE_EDITING),
+    roles=lambda body, inputs, models: (FACE_ANALYSIS,),
     prepare=prepare,
     perform=perform,
     changes=lambda body: [change.id for change in body.changes],

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from models.roles import MATTING
 from pipelines.common.subject import subject_roles
 from pipelines.crop import crop
 from pipelines.errors import CropTooLargeError, NoForegroundError
@@ -39,6 +40,7 @@ OPERATION = Operation(
     body=CropBody,
     pictures=(LIMITED_IMAGE,),
     preserves=Preserve.ALPHA,
+    needs=lambda models: (MATTING,),
     roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=lambda body, inputs, models: [
         crop(inputs.image, models, body.padding, body.force_rmbg)

@@ -11,6 +11,6 @@ OPERATION = Operation(
     body=EditBody,
     pictures=(LIMITED_IMAGE,),
     preserves=Preserve.PIXELS,
-    roles=lambda body, inputs, models: (MATTING, SEGMENTATION, INPAINTING),
+    needs=lambda models: (MATTING, SEGMENTATION, INPAINTING),
     perform=lambda body, inputs, models: [erase_foreground(inputs.image, models)],
 )

@@ -34,7 +34,7 @@ OPERATION = Operation(
     body=EraserBody,
     pictures=(IMAGE, MASK),
     preserves=Preserve.PIXELS,
-    roles=lambda body, inputs, models: (INPAINTING,),
+    needs=lambda models: (INPAINTING,),
     perform=lambda body, inputs, models: [
         eraser(inputs.image, inputs.masks["mask"], models, body.mask_type)
     ],

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.roles import GENERATIVE_FILL, Models, require
+from models.roles import GENERATIVE_FILL, Models
 from pipelines.gen_fill import gen_fill
 from server.http.uploads import IMAGE, MASK
 from server.operation import (
@@ -64,12 +64,6 @@ def respond(body: GenFillBody, delivered: Delivered) -> GenFillAnswer:
     )
 
 
-def prepare(body: GenFillBody, _: Inputs, models: Models) -> GenFillBody:
-    """Refuse the request if the profile has no model for it; raises RoleNotInProfileError."""
-    require(models, GENERATIVE_FILL)
-    return body
-
-
 def perform(body: GenFillBody, inputs: Inputs, models: Models) -> list[Picture]:
     """Return all results of a request, one for each seed."""
     seeds = seeds_of(body.seed, body.num_results)
@@ -91,7 +85,7 @@ OPERATION = Operation(
     pictures=(IMAGE, MASK),
     preserves=Preserve.PIXELS,
     check=check,
-    prepare=prepare,
+    needs=lambda models: (GENERATIVE_FILL,),
     perform=perform,
     count=lambda body: body.num_results,
     response=GenFillAnswer,

@@ -149,7 +149,7 @@ def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageEx
         return body.model_copy(update={"prompt": captioning.caption(inputs.image.rgb)})
 
 
-def roles(_: ImageExpansionBody, __: Inputs, models: Models) -> tuple[Role[Any], ...]:
+def needs(models: Models) -> tuple[Role[Any], ...]:
     """Return the models that the margin needs; without an outpainting model it is copied texture."""
     if models.offers(OUTPAINTING):
         return (OUTPAINTING,)
@@ -186,7 +186,11 @@ OPERATION = Operation(
     ],
     check=check,
     prepare=prepare,
-    roles=roles,
+    needs=needs,
+    without={
+        OUTPAINTING: "the margin is copied texture; prompt and negative_prompt do not change it",
+        CAPTIONING: "no prompt is made if none is sent",
+    },
     longest_side=lambda body, probe: max(body.canvas_size),
     scores_results=True,
     response=ImageExpansionAnswer,

@@ -53,7 +53,7 @@ OPERATION = Operation(
     pictures=(PHOTO,),
     in_query=("desired_increase",),
     preserves=Preserve.FORMAT,
-    roles=lambda body, inputs, models: (SUPER_RESOLUTION,),
+    needs=lambda models: (SUPER_RESOLUTION,),
     perform=lambda body, inputs, models: [
         image_increase_resolution(inputs.image, models, body.desired_increase)
     ],

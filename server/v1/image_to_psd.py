@@ -46,6 +46,7 @@ OPERATION = Operation(
     body=VisualBody,
     in_query=("sid",),
     preserves=Preserve.PIXELS,
+    needs=lambda models: (*PANOPTIC_ROLES, INPAINTING),
     roles=roles,
     perform=perform,
     extension="psd",

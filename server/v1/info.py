@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from models.roles import FACE_ANALYSIS, FACE_EDITING, MATTING
 from pipelines.common.subject import subject_share
+from pipelines.objects_mask_generator import PANOPTIC_ROLES
 from pipelines.person_info import people
 from pipelines.visual_info import background, info, objects
 from server.operation import VisualQuery
@@ -34,12 +36,16 @@ class Entry(BaseModel):
     type: Literal["person", "object", "background"]
 
 
+_WITHOUT_FACE_EDITING = {FACE_EDITING: "people offer no actions"}
+
 VISUAL_QUERIES = (
     VisualQuery(
         path="/{visual_id}/info",
         summary="Describe all parts of a visual",
         answer=lambda inputs, models: info(inputs.image, models, inputs.visual_id, inputs.labels()),
         response=list[Entry],
+        needs=(FACE_ANALYSIS, *PANOPTIC_ROLES),
+        without=_WITHOUT_FACE_EDITING,
     ),
     VisualQuery(
         path="/{visual_id}/person/info",
@@ -48,12 +54,15 @@ VISUAL_QUERIES = (
             person.as_json() for person in people(inputs.image.rgb, models, inputs.visual_id)
         ],
         response=list[Entry],
+        needs=(FACE_ANALYSIS,),
+        without=_WITHOUT_FACE_EDITING,
     ),
     VisualQuery(
         path="/{visual_id}/objects/info",
         summary="The objects of a visual",
         answer=lambda inputs, models: objects(inputs.labels(), models),
         response=list[Entry],
+        needs=PANOPTIC_ROLES,
     ),
     VisualQuery(
         path="/{visual_id}/background/info",
@@ -62,5 +71,6 @@ VISUAL_QUERIES = (
             inputs.image.rgb, subject_share(inputs.image, models)
         ),
         response=list[Entry],
+        needs=(MATTING,),
     ),
 )

@@ -132,6 +132,7 @@ OPERATION = Operation(
     preserves=Preserve.PIXELS,
     gather=gather,
     check=check,
+    needs=lambda models: (*PANOPTIC_ROLES, INPAINTING),
     roles=roles,
     perform=perform,
     response=ImageRes,

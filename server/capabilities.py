@@ -1,0 +1,151 @@
+"""GET /capabilities: what this server's profile can do, why the rest is unavailable, and how long it takes."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+
+from models.catalog.profile import load_profile, profile_title
+from models.roles import MODERATION, Models, Role
+from server.durations import Durations
+from server.http.auth import Tokens
+from server.operation import Operation, VisualQuery
+from server.profiles import not_in_profile
+
+_MODERATED = {MODERATION: "content_moderation is refused: there is no model for it"}
+
+
+class OperationState(BaseModel):
+    """Whether a route works on this server."""
+
+    operation: str
+    method: str
+    path: str
+    available: bool
+    reason: str | None = Field(None, description="Why it is unavailable; it then answers 506.")
+    limits: list[str] = Field(description="What it cannot do with this profile.")
+    expected_seconds: float | None = Field(
+        None,
+        description="Rough time of its models for 2 megapixels on two processor cores.",
+    )
+    measured_seconds: float | None = Field(
+        None, description="Median of its last runs on this server."
+    )
+
+
+class ModelState(BaseModel):
+    """The model behind a role."""
+
+    role: str
+    model: str
+    licence: str
+    memory_mb: int
+    expected_seconds: float | None = None
+
+
+class Capabilities(BaseModel):
+    """The answer of /capabilities."""
+
+    profile: str
+    operations: list[OperationState]
+    models: list[ModelState]
+
+
+class CapabilitiesReport:
+    """Describes a server.
+
+    profile: as in the setting PROFILE. durations: of the operations on this server.
+    """
+
+    def __init__(
+        self,
+        profile: str,
+        models: Models,
+        durations: Durations,
+        operations: Collection[Operation[Any]],
+        queries: Collection[VisualQuery],
+        routers: Collection[APIRouter],
+    ) -> None:
+        self._profile = profile
+        self._models = models
+        self._durations = durations
+        self._operations = operations
+        self._queries = queries
+        self._routers = routers
+        self._cards = load_profile(profile)
+
+    def describe(self) -> Capabilities:
+        """Return the state of every route and model."""
+        return Capabilities(
+            profile=profile_title(self._profile),
+            operations=sorted(self._states(), key=lambda state: state.path),
+            models=[
+                ModelState(
+                    role=role.name,
+                    model=card.name,
+                    licence=card.licence,
+                    memory_mb=card.memory_mb,
+                    expected_seconds=card.seconds,
+                )
+                for role, card in self._cards.items()
+            ],
+        )
+
+    def _states(self) -> Iterator[OperationState]:
+        for operation in self._operations:
+            needs, without = operation.needs(self._models), {**operation.without, **_MODERATED}
+            yield self._state(operation.name, operation.method, operation.path, needs, without)
+        for query in self._queries:
+            yield self._state(query.name, "GET", query.path, query.needs, query.without)
+        for router in self._routers:
+            for route in router.routes:
+                if isinstance(route, APIRoute):
+                    method = ", ".join(sorted(route.methods or ()))
+                    yield self._state(route.name, method, route.path, (), {})
+
+    def _state(
+        self,
+        name: str,
+        method: str,
+        path: str,
+        needs: Collection[Role[Any]],
+        without: Mapping[Role[Any], str],
+    ) -> OperationState:
+        missing = next((role for role in needs if not self._models.offers(role)), None)
+        reason = None if missing is None else not_in_profile(self._profile, missing.name).text
+        lacking = [text for role, text in without.items() if not self._models.offers(role)]
+        return OperationState(
+            operation=name,
+            method=method,
+            path=f"/v1{path}",
+            available=missing is None,
+            reason=reason,
+            limits=lacking if missing is None else [],
+            expected_seconds=self._expected(needs) if missing is None else None,
+            measured_seconds=self._durations.median(name),
+        )
+
+    def _expected(self, needs: Collection[Role[Any]]) -> float | None:
+        """Return the sum of the models' times; None if one is unknown or no model is needed."""
+        times = [self._cards[role].seconds if role in self._cards else None for role in needs]
+        known = [time for time in times if time is not None]
+        return round(sum(known), 2) if known and len(known) == len(times) else None
+
+
+def capabilities_router(report: CapabilitiesReport, tokens: Tokens) -> APIRouter:
+    """Return the route. With tokens in the settings it needs one, like every other route."""
+    router = APIRouter(tags=["health"])
+
+    @router.get(
+        "/capabilities",
+        summary="What this server can do",
+        response_model=Capabilities,
+    )
+    def capabilities(request: Request) -> Capabilities:
+        if tokens.required:
+            tokens.organisation(request)
+        return report.describe()
+
+    return router
