@@ -1,0 +1,1 @@
+"""The measures of scripts/quality: what a person would see in the results, in figures."""
