@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.runtime.pool import Pool
+from scripts.quality_measures.faces import measure_faces
 from scripts.quality_measures.figures import Figures, Values
+from scripts.quality_measures.masks import measure_masks
 from scripts.quality_measures.matting_run import measure_matting
 from scripts.quality_measures.photographs import HALVES, Half, Photographs
 from scripts.quality_measures.run import Run
@@ -16,6 +18,8 @@ from scripts.quality_measures.sources import fetch, packages
 ROOT = Path(__file__).parents[1]
 MEASURES: dict[str, Callable[[Run], dict[Half, Values]]] = {
     "matting": measure_matting,
+    "faces": measure_faces,
+    "masks": measure_masks,
 }
 
 
