@@ -89,6 +89,15 @@ def with_context(window: Window, hidden: Mask, margin: int) -> Window:
         margin *= 2
 
 
+def widened(window: Window, side: int, shape: tuple[int, ...]) -> Window:
+    """Return `window` widened to `side` pixels on both axes, as far as a picture of `shape` allows.
+
+    The middle stays if there is room for it. An axis that is longer already stays as it is.
+    """
+    rows, columns = (_widen(part, side, limit) for part, limit in zip(window, shape, strict=False))
+    return rows, columns
+
+
 def around_hole(hole: Mask) -> Window:
     """Return one window around the whole hole, with the context that a model needs.
 

@@ -18,6 +18,52 @@ BIREFNET_ONNX = WeightFile(
         ),
     ),
 )
+BIREFNET_LITE_512_ONNX = WeightFile(
+    "birefnet-lite-512.onnx",
+    "1cb0fb360dadd15af77c639085d77a9df67db0c64315560c3de005f676345ac2",
+    191_877_254,
+    (
+        Hub(
+            "studioludens/birefnet-lite-512",
+            "4a3c40c36c94093cc1e724d9ea428b8fa4b57dc7",
+            "onnx/model.onnx",
+        ),
+    ),
+)
+BIREFNET_LITE_1024_ONNX = WeightFile(
+    "birefnet-lite-1024.onnx",
+    "5600024376f572a557870a5eb0afb1e5961636bef4e1e22132025467d0f03333",
+    224_005_088,
+    (
+        Hub(
+            "onnx-community/BiRefNet_lite-ONNX",
+            "de15b22ba131738a16dff04aab8bdf8dc32e3ac1",
+            "onnx/model.onnx",
+        ),
+        Address(
+            "https://github.com/ZhengPeng7/BiRefNet/releases/download/v1/"
+            "BiRefNet-general-bb_swin_v1_tiny-epoch_232.onnx"
+        ),
+    ),
+)
+LAMA_ONNX = WeightFile(
+    "lama_fp32.onnx",
+    "1faef5301d78db7dda502fe59966957ec4b79dd64e16f03ed96913c7a4eb68d6",
+    208_044_816,
+    (Hub("Carve/LaMa-ONNX", "c3c0c9e468934d62e79c329e35d82dd09ff8c444", "lama_fp32.onnx"),),
+)
+MIGAN_ONNX = WeightFile(
+    "migan_pipeline_v2.onnx",
+    "6f1f3530a1a2324b19752018ce756088b07973cda8d7d890034ace5c8a48c40b",
+    28_079_181,
+    (
+        Hub(
+            "andraniksargsyan/migan",
+            "1538c135034b8cfe7a8472f34d09c8a5a45b17a7",
+            "migan_pipeline_v2.onnx",
+        ),
+    ),
+)
 BIG_LAMA = WeightFile(
     "big-lama.pt",
     "344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9",
@@ -45,6 +91,21 @@ REALESRGAN_X4 = WeightFile(
         Address(
             "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.1.0/RealESRGAN_x4plus.pth"
         ),
+    ),
+)
+_REALESR_GENERAL = "https://github.com/xinntao/Real-ESRGAN/releases/download/v0.2.5.0/"
+REALESR_GENERAL = (
+    WeightFile(
+        "realesr-general-x4v3.pth",
+        "8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292",
+        4_885_111,
+        (Address(f"{_REALESR_GENERAL}realesr-general-x4v3.pth"),),
+    ),
+    WeightFile(
+        "realesr-general-wdn-x4v3.pth",
+        "1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca",
+        4_885_111,
+        (Address(f"{_REALESR_GENERAL}realesr-general-wdn-x4v3.pth"),),
     ),
 )
 SAM_HUGE = WeightFile(

@@ -1,0 +1,97 @@
+"""Tiny ONNX files with the signature of published networks, so that their loading code runs in tests."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+FLOAT, BYTES = TensorProto.FLOAT, TensorProto.UINT8
+Shape = Sequence[int | str]
+Port = tuple[str, int, Shape]
+"""Name, element type and shape of an input or output. A side with a name takes any number."""
+
+
+def write(
+    file: Path,
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[Port],
+    output: Port,
+    constants: Mapping[str, NDArray[Any]] | None = None,
+) -> Path:
+    """Write a network of `nodes`; return `file`."""
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info(*port) for port in inputs],
+        [helper.make_tensor_value_info(*output)],
+        [numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
+    )
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), file)
+    return file
+
+
+def lama(file: Path, kind: str, side: int = 512, batch: int | str = "batch") -> Path:
+    """Write a network with the signature of Carve/LaMa-ONNX.
+
+    kind: what it returns. "mask": 255 in the hole, 0 elsewhere. "mean": the mean of its input
+    picture, times 255. "colour": (200, 100, 50) everywhere. "unit": its input picture, 0..1.
+    """
+    shape, mask = (batch, 3, side, side), (batch, 1, side, side)
+    constants: dict[str, NDArray[Any]] = {
+        "zero": np.zeros((1, 3, side, side), np.float32),
+        "levels": np.float32(255).reshape(1, 1, 1, 1),
+        "colour": np.array([200, 100, 50], np.float32).reshape(1, 3, 1, 1),
+    }
+    nodes = {
+        "mask": [
+            helper.make_node("Mul", ["mask", "levels"], ["m"]),
+            helper.make_node("Add", ["m", "zero"], ["output"]),
+        ],
+        "mean": [
+            helper.make_node("ReduceMean", ["image"], ["m"], axes=[2, 3]),
+            helper.make_node("Mul", ["m", "levels"], ["n"]),
+            helper.make_node("Add", ["n", "zero"], ["output"]),
+        ],
+        "colour": [helper.make_node("Add", ["colour", "zero"], ["output"])],
+        "unit": [helper.make_node("Identity", ["image"], ["output"])],
+    }[kind]
+    ports = [("image", FLOAT, shape), ("mask", FLOAT, mask)]
+    return write(file, nodes, ports, ("output", FLOAT, shape), constants)
+
+
+def migan(file: Path, kind: str) -> Path:
+    """Write a network with the signature of migan_pipeline_v2.onnx.
+
+    kind: what it returns. "mask": its mask in every channel. "mean": the mean of the pixels whose
+    mask is 255. "colour": (200, 100, 50) everywhere.
+    """
+    shape, mask = ("batch_size", 3, "height", "width"), ("batch_size", 1, "height", "width")
+    constants: dict[str, NDArray[Any]] = {
+        "nothing": np.zeros((1, 1, 1, 1), np.float32),
+        "levels": np.float32(255).reshape(1, 1, 1, 1),
+        "colour": np.array([200, 100, 50], np.float32).reshape(1, 3, 1, 1),
+    }
+    floats = [
+        helper.make_node("Cast", ["image"], ["picture"], to=FLOAT),
+        helper.make_node("Cast", ["mask"], ["known"], to=FLOAT),
+        helper.make_node("Mul", ["picture", "nothing"], ["zero"]),
+    ]
+    nodes = {
+        "mask": [helper.make_node("Add", ["known", "zero"], ["result_"])],
+        "mean": [
+            helper.make_node("Mul", ["picture", "known"], ["weighted"]),
+            helper.make_node("ReduceMean", ["weighted"], ["sum"], axes=[2, 3]),
+            helper.make_node("ReduceMean", ["known"], ["share"], axes=[2, 3]),
+            helper.make_node("Div", ["sum", "share"], ["m"]),
+            helper.make_node("Add", ["m", "zero"], ["result_"]),
+        ],
+        "colour": [helper.make_node("Add", ["colour", "zero"], ["result_"])],
+    }[kind]
+    last = helper.make_node("Cast", ["result_"], ["result"], to=BYTES)
+    ports = [("image", BYTES, shape), ("mask", BYTES, mask)]
+    return write(file, [*floats, *nodes, last], ports, ("result", BYTES, shape), constants)
