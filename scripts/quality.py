@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.runtime.pool import Pool
+from scripts.quality_measures.enlarging import measure_enlarging
 from scripts.quality_measures.faces import measure_faces
 from scripts.quality_measures.figures import Figures, Values
+from scripts.quality_measures.holes import measure_holes
 from scripts.quality_measures.masks import measure_masks
 from scripts.quality_measures.matting_run import measure_matting
 from scripts.quality_measures.photographs import HALVES, Half, Photographs
@@ -20,6 +22,8 @@ MEASURES: dict[str, Callable[[Run], dict[Half, Values]]] = {
     "matting": measure_matting,
     "faces": measure_faces,
     "masks": measure_masks,
+    "holes": measure_holes,
+    "enlarging": measure_enlarging,
 }
 
 

@@ -15,6 +15,12 @@ def box_iou(one: Box, other: Box) -> float:
     return shared / (one[2] * one[3] + other[2] * other[3] - shared)
 
 
+def scaled(box: Box, scale: float) -> Box:
+    """Return a box of a picture at `scale` times its size."""
+    x, y, width, height = box
+    return x * scale, y * scale, width * scale, height * scale
+
+
 def pairs(found: Sequence[Box], drawn: Sequence[Box], least: float) -> dict[int, int]:
     """Return the index of a found box by that of its drawn box: the best pairs first, each box once.
 

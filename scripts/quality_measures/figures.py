@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.quality_measures.photographs import HALVES, Half
+from scripts.quality_measures.photographs import Half
 
 Values = dict[str, float]
 """One measure on one half: each value by its name."""
@@ -41,5 +41,3 @@ class Figures:
     def load(cls, file: Path) -> "Figures":
         """Read what `save` wrote."""
         return cls(json.loads(file.read_text()))
-
-

@@ -14,9 +14,9 @@ from PIL import Image
 from imaging.picture import Mask, Picture, Rgb
 from models.roles import Models
 from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
-from scripts.quality_measures.boxes import Box, pairs
+from scripts.quality_measures.boxes import Box, pairs, scaled
 from scripts.quality_measures.figures import Values
-from scripts.quality_measures.photographs import Half, half_of
+from scripts.quality_measures.photographs import Half, half_of, limited
 from scripts.quality_measures.run import Run
 
 MARKS = Path(__file__).with_name("things.json")
@@ -51,9 +51,11 @@ def measure_masks(run: Run) -> dict[Half, Values]:
         half = half_of(name)
         if name not in run.photos or not run.wants(name, half):
             continue
-        masks = found_masks(run.photos.read(name), run.models)
+        rgb, scale = limited(run.photos.read(name))
+        masks = found_masks(rgb, run.models)
+        boxes = [scaled(box, scale) for box in drawn]
         values = {"photographs": 1.0, "people and animals": len(drawn), "masks": len(masks)}
-        values |= {f"picked at {least} IoU": picked(masks, drawn, least) for least in LEVELS}
+        values |= {f"picked at {least} IoU": picked(masks, boxes, least) for least in LEVELS}
         print(f"  {half:6} {name}: {values}", file=sys.stderr)
         total = totals.setdefault(half, {})
         for key, value in values.items():

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Literal
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -11,6 +12,7 @@ from imaging.picture import Rgb
 
 Half = Literal["tune", "report"]
 HALVES: tuple[Half, ...] = ("report", "tune")
+_LONGEST = 1024
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -41,3 +43,12 @@ class Photographs:
                 return np.asarray(image.convert("RGB"))
             ground = Image.new("RGBA", image.size, "white")
             return np.asarray(Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB"))
+
+
+def limited(rgb: Rgb) -> tuple[Rgb, float]:
+    """Return a photograph whose longer side has at most 1024 pixels, and its scale."""
+    scale = min(1.0, _LONGEST / max(rgb.shape))
+    if scale == 1:
+        return rgb, scale
+    small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return small.astype(np.uint8), scale
