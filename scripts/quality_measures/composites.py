@@ -73,10 +73,18 @@ def outlines() -> dict[str, list[list[int]]]:
 
 
 def composites(photos: Photographs, count: int = len(_PLACES)) -> Iterator[Composite]:
-    """Yield `count` composites of each subject; its backgrounds are of the same half."""
+    """Yield `count` composites of each subject; its backgrounds are of the same half.
+
+    In a folder of other photographs the subjects are those with a transparent background, and the
+    backgrounds are all others.
+    """
+    listed = [ground for ground in BACKGROUNDS if ground in photos]
     for name, subject in _subjects(photos):
-        half = half_of(name.partition("+")[0])
-        grounds = [ground for ground in BACKGROUNDS if half_of(ground) == half and ground in photos]
+        source = name.partition("+")[0]
+        half = half_of(source)
+        grounds = [ground for ground in listed if half_of(ground) == half]
+        if not listed:
+            grounds = [other for other in _opaque(photos) if other != source]
         first = sum(name.encode())
         for index, place in enumerate(_PLACES[:count] if grounds else ()):
             ground = grounds[(first + index) % len(grounds)]
@@ -109,16 +117,12 @@ def compose(
 def cut(rgb: Rgb, polygons: Sequence[Sequence[int]], strands: int = 0) -> Subject:
     """Return the subject inside `polygons`, cropped to it. strands: hairs that stand out from its upper half."""
     alpha = _drawn(rgb.shape[:2], polygons)
-    solid = alpha > 0
+    solid = (alpha > 127).astype(np.uint8)
     if strands:
         alpha = np.maximum(alpha, hair(alpha, strands))
     # Round the subject its own colours go on, so that the old background shows nowhere.
-    colours = fill_from_nearest(rgb, cv2.erode(solid.astype(np.uint8), np.ones((3, 3))) > 0)
-    columns, rows = (np.flatnonzero(alpha.any(axis)) for axis in (0, 1))
-    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    cropped = np.ascontiguousarray(alpha[box])
-    grounded = float((cropped[-2] > 0).mean()) > _CUT_OFF
-    return Subject(np.ascontiguousarray(colours[box]), cropped, grounded)
+    colours = fill_from_nearest(rgb, cv2.erode(solid, np.ones((3, 3))) > 0)
+    return _cropped(colours, alpha)
 
 
 def hair(alpha: Matte, strands: int) -> Matte:
@@ -151,10 +155,27 @@ def _subjects(photos: Photographs) -> Iterator[tuple[str, Subject]]:
             yield name, cut(photos.read(name), polygons)
             if name in _HAIRY:
                 yield f"{name}+hair", cut(photos.read(name), polygons, _STRANDS)
+    for name in photos.names:
+        alpha = photos.alpha(name)
+        if alpha is not None and alpha.any():
+            yield name, _cropped(photos.read(name), alpha)
     if SILHOUETTE in photos:
         for texture in TEXTURES:
             if texture in photos:
                 yield f"{SILHOUETTE}+{texture}", _textured(photos, texture)
+
+
+def _opaque(photos: Photographs) -> list[str]:
+    return [name for name in photos.names if photos.alpha(name) is None]
+
+
+def _cropped(rgb: Rgb, alpha: Matte) -> Subject:
+    """Return a subject without the transparent rows and columns around it."""
+    columns, rows = (np.flatnonzero(alpha.any(axis)) for axis in (0, 1))
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    cropped = np.ascontiguousarray(alpha[box])
+    grounded = float((cropped[-2:][0] > 0).mean()) > _CUT_OFF
+    return Subject(np.ascontiguousarray(rgb[box]), cropped, grounded)
 
 
 def _textured(photos: Photographs, texture: str) -> Subject:

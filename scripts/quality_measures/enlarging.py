@@ -109,7 +109,7 @@ def measure_enlarging(run: Run) -> dict[Half, Values]:
 
 
 def _names(run: Run) -> list[str]:
-    listed = [name for name in PHOTOGRAPHS if name in run.photos]
+    listed = [name for name in PHOTOGRAPHS if name in run.photos] or run.photos.names
     wanted = [name for name in listed if run.wants(name, half_of(name))]
     return wanted[:2] if run.quick else wanted
 

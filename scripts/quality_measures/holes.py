@@ -34,14 +34,20 @@ class Hole:
 
 
 def holes(run: Run) -> Iterator[Hole]:
-    """Yield the holes: ellipses in photographs of at most 1024 pixels; with `quick`, one a photograph."""
+    """Yield the holes: ellipses in photographs of at most 1024 pixels; with `quick`, one a photograph.
+
+    In a folder of other photographs each has one hole, in its middle.
+    """
     table = json.loads(HOLES.read_text())
+    if not any(name in run.photos for name in table["holes"]):
+        table["holes"] = dict.fromkeys(run.photos.names)
     faces = json.loads(FACES.read_text())["faces"]
     for name, boxes in table["holes"].items():
         half = half_of(name)
         if name not in run.photos or not run.wants(name, half):
             continue
         rgb, scale = limited(run.photos.read(name))
+        boxes = boxes or [_in_the_middle(rgb, scale)]
         marked = [*faces.get(name, []), *table["logos"].get(name, [])]
         marked = [scaled(box, scale) for box in marked]
         for number, box in enumerate(boxes[: 1 if run.quick else None]):
@@ -55,6 +61,12 @@ def ellipse(box: Box, shape: Sequence[int]) -> Mask:
     mask = np.zeros(shape[:2], np.uint8)
     centre = round(x + width / 2), round(y + height / 2)
     return cv2.ellipse(mask, centre, (round(width / 2), round(height / 2)), 0, 0, 360, 1, -1) > 0
+
+
+def _in_the_middle(rgb: Rgb, scale: float) -> Box:
+    """Return a box in the middle, a sixth of each side, in pixels of the photograph before scaling."""
+    height, width = (side / scale for side in rgb.shape[:2])
+    return width * 5 / 12, height * 5 / 12, width / 6, height / 6
 
 
 def measure_holes(run: Run) -> dict[Half, Values]:

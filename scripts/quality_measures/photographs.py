@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from imaging.picture import Rgb
+from imaging.picture import Matte, Rgb
 
 Half = Literal["tune", "report"]
 HALVES: tuple[Half, ...] = ("report", "tune")
 _LONGEST = 1024
+_LEAST_HIDDEN = 0.02
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -35,6 +36,14 @@ class Photographs:
 
     def __contains__(self, name: str) -> bool:
         return name in self.names
+
+    def alpha(self, name: str) -> Matte | None:
+        """Return the alpha of a photograph that is cut out: at least a fiftieth of it is transparent."""
+        with Image.open(self._folder / name) as image:
+            if "A" not in image.getbands():
+                return None
+            alpha = np.asarray(image.getchannel("A"))
+        return alpha if (alpha < 128).mean() >= _LEAST_HIDDEN else None
 
     def read(self, name: str) -> Rgb:
         """Return a photograph as RGB; transparent pixels stand on white."""
