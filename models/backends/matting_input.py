@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,8 @@ from imaging.guided_matting import refine
 from imaging.picture import Matte, Rgb
 from imaging.resize import resize, shrink
 
+_DEEP, _LEAST_DEEP = 0.025, 8
+"""What lies this deep inside the subject is opaque: a share of the matte's side, and in its pixels."""
 Float = NDArray[np.float32]
 Triple = tuple[float, float, float]
 
@@ -54,8 +57,28 @@ def read_input(folder: Path, side: int | None = None) -> MattingInput:
     )
 
 
+def solid_interior(matte: Float) -> Float:
+    """Return a square matte (float32, 0..1) that is opaque deep inside the subject.
+
+    An uncertain network is no proof of transparency. What is above 0.5 and far from all that is not
+    becomes opaque, gradually from 1.25 to 2.5 % of the side. The frame counts as inside: a subject
+    that leaves the picture does not become soft there. A matte without background stays as it is.
+    """
+    subject = matte > 0.5
+    if subject.all():
+        return matte
+    deep = np.float32(max(_LEAST_DEEP, _DEEP * matte.shape[0]))
+    depth = cv2.distanceTransform(subject.view(np.uint8), cv2.DIST_L2, 5)
+    solid = (2 * np.asarray(depth, np.float32) / deep - 1).clip(0, 1)
+    return np.asarray(np.maximum(matte, solid), np.float32)
+
+
 def to_full_size(rgb: Rgb, matte: Float) -> Matte:
-    """Resize a square matte (float32, 0..1) to the size of `rgb`, uint8, 0..255, with refined edges."""
+    """Resize a square matte (float32, 0..1) to the size of `rgb`, uint8, 0..255.
+
+    The interior of the subject is solid, and its edges follow the picture.
+    """
+    matte = solid_interior(matte)
     height, width = rgb.shape[:2]
     if max(height, width) <= matte.shape[0]:
         small = resize(matte, (width, height))

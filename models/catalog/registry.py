@@ -82,6 +82,14 @@ CARDS: tuple[Card, ...] = (
         seconds=600,
     ),
     Card(
+        role=roles.SUPER_RESOLUTION,
+        name="realesr-general-x4v3-onnx",
+        backend="models.backends.onnx.realesr_general:RealEsrGeneral",
+        files=repositories.REALESR_GENERAL,
+        licence="weights BSD-3-Clause (Real-ESRGAN); onnxruntime MIT",
+        memory_mb=400,
+    ),
+    Card(
         role=roles.SEGMENTATION,
         name="felzenszwalb",
         backend="models.backends.classical.felzenszwalb:Felzenszwalb",

@@ -8,9 +8,6 @@ photograph itself is sharp there.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -20,27 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Rgb
-from models.deadline import current
+from models.backends.tiles import enlarge_by_tiles
 from models.device import DeviceConfig
 
 Plane = NDArray[np.float32]
 
 NET_FACTOR = 4
-FACTORS = (2, 4)
 MARGIN = 18
 """Pixels of context around each tile. The compact network's 18 convolutions reach 18 pixels, but
 the last 4 hardly matter. Back-projection reaches 4, the windows of `detail_share` 14. Seams stay
 below one level of 0..255; networks that reach farther may show them more."""
 BACK_PROJECTIONS = 2
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-
-
-@dataclass(frozen=True)
-class _Span:
-    """Pixels start..stop of one axis."""
-
-    start: int
-    stop: int
 
 
 class RealEsrgan:
@@ -74,29 +62,9 @@ class RealEsrgan:
         about 60 MB for its tile. Raises ValueError for another factor. Raises WorkCancelledError,
         between two tiles, if nobody waits any more.
         """
-        if factor not in FACTORS:
-            raise ValueError(f"factor {factor} is not one of {FACTORS}")
-        height, width = rgb.shape[:2]
-        result = np.empty((height * factor, width * factor, 3), np.uint8)
-        deadline = current()
-
-        def enlarge(part: tuple[_Span, _Span]) -> None:
-            deadline.check()
-            rows, columns = part
-            tile = self._enlarge(_with_margin(rgb, rows, columns), factor)
-            result[
-                rows.start * factor : rows.stop * factor,
-                columns.start * factor : columns.stop * factor,
-            ] = tile
-
-        parts = [(r, c) for r in _spans(height, self._tile) for c in _spans(width, self._tile)]
-        if self._threads == 1:
-            for part in parts:
-                enlarge(part)
-        else:
-            with ThreadPoolExecutor(self._threads) as workers:
-                list(workers.map(enlarge, parts))
-        return result
+        return enlarge_by_tiles(
+            rgb, factor, self._enlarge, tile=self._tile, margin=MARGIN, threads=self._threads
+        )
 
     def _enlarge(self, tile: Rgb, factor: int) -> Rgb:
         """Enlarge a tile that has margins. Return it without them."""
@@ -167,26 +135,3 @@ def _back_project(large: Plane, small: Plane, factor: int) -> Plane:
 def _resize(plane: Plane, factor: float, interpolation: int) -> Plane:
     resized = cv2.resize(plane, None, fx=factor, fy=factor, interpolation=interpolation)
     return np.asarray(resized, np.float32)
-
-
-def _spans(length: int, tile: int) -> list[_Span]:
-    """Cut an axis into the least number of spans of at most `tile`, all of about the same length."""
-    count = -(-length // tile)
-    cuts = [length * i // count for i in range(count + 1)]
-    return [_Span(a, b) for a, b in pairwise(cuts)]
-
-
-def _with_margin(rgb: Rgb, rows: _Span, columns: _Span) -> Rgb:
-    """Return a tile with MARGIN pixels around it. The picture is mirrored beyond its edges."""
-    height, width = rgb.shape[:2]
-    top, bottom = max(0, rows.start - MARGIN), min(height, rows.stop + MARGIN)
-    left, right = max(0, columns.start - MARGIN), min(width, columns.stop + MARGIN)
-    framed = cv2.copyMakeBorder(
-        np.ascontiguousarray(rgb[top:bottom, left:right]),
-        MARGIN - (rows.start - top),
-        MARGIN - (bottom - rows.stop),
-        MARGIN - (columns.start - left),
-        MARGIN - (right - columns.stop),
-        cv2.BORDER_REFLECT_101,
-    )
-    return np.asarray(framed, np.uint8)

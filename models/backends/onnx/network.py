@@ -1,4 +1,4 @@
-"""An ONNX network on the CPU that keeps no working memory between its calls."""
+"""An ONNX network on the CPU that gives its working memory back after each call."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,15 +26,25 @@ class Network:
     own working memory.
     """
 
-    def __init__(self, file: Path, inputs: Mapping[str, tuple[str, Shape]], threads: int) -> None:
+    def __init__(
+        self,
+        file: Path,
+        inputs: Mapping[str, tuple[str, Shape]],
+        threads: int,
+        *,
+        content: bytes | None = None,
+        keeps_memory: bool = False,
+    ) -> None:
         """Load `file`. inputs: name, onnxruntime's type and shape of every input it must have.
 
-        threads: CPU threads of one call. Raises BadWeightsError that names the file.
+        threads: CPU threads of one call. content: the network, if it was made from `file`.
+        keeps_memory: whether the working memory stays, for many small calls. Raises BadWeightsError
+        that names the file.
         """
         self.file = file
         try:
             self._session = ort.InferenceSession(
-                str(file), _options(threads), providers=["CPUExecutionProvider"]
+                content or str(file), _options(threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime has a dozen exceptions without a common base class
             raise BadWeightsError(f"{file} cannot be loaded: {error}") from error
@@ -48,7 +58,8 @@ class Network:
             raise BadWeightsError(f"{file} takes {taken}, not {wanted}")
         self._output = self._session.get_outputs()[0].name
         self._run_options = ort.RunOptions()
-        self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        if not keeps_memory:
+            self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     def run(self, inputs: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
         """Return the first output; raises BadWeightsError if it has another shape than `shape`."""
