@@ -132,3 +132,81 @@ def test_an_uncertain_matte_darkens_nothing(opacity: float) -> None:
     matte = np.full((120, 160), opacity, np.float32)
     result = background_blur(grey, known(matte))
     assert np.abs(result.rgb.astype(int) - 200).max() <= 2
+
+
+def scene(foot: int = 320) -> tuple[Picture, Alpha]:
+    """Return a noisy wall above noisy ground, and a red figure whose foot is in row `foot`."""
+    rgb = np.random.default_rng(5).integers(0, 256, (400, 600, 3), np.uint8)
+    alpha = np.zeros((400, 600), np.float32)
+    cv2.rectangle(alpha, (270, 100), (330, foot), 1.0, -1, cv2.LINE_AA)
+    alpha = cv2.GaussianBlur(alpha, None, 1)
+    mixed = alpha[..., None] * np.float32((255, 0, 0)) + (1 - alpha[..., None]) * rgb
+    return Picture(np.rint(mixed).astype(np.uint8)), alpha
+
+
+@pytest.mark.parametrize("scale", [1, 3, 5])
+def test_ground_is_sharp_at_the_foot_and_more_blurred_behind_and_before_it(scale: int) -> None:
+    picture, alpha = scene()
+    result = background_blur(picture, known(alpha), scale).rgb
+
+    def kept(rows: slice) -> float:
+        where = np.zeros(alpha.shape, bool)
+        where[rows, 345:365] = True
+        return detail(result, where) / detail(picture.rgb, where)
+
+    assert kept(slice(319, 322)) > 0.8
+    for sign in (-1, 1):
+        shares = [kept(slice(320 + sign * d - 3, 320 + sign * d + 3)) for d in (4, 15, 50)]
+        assert all(a > b for a, b in pairwise(shares))
+    assert kept(slice(20, 250)) < 0.25
+
+
+def test_the_wall_is_blurred_as_without_ground_and_the_subject_is_kept() -> None:
+    picture, alpha = scene()
+    result = background_blur(picture, known(alpha)).rgb
+    cut = alpha.copy()
+    cut[300:] = alpha[300]
+    without = background_blur(picture, known(cut)).rgb
+    solid = np.rint(255 * alpha) == 255
+    assert np.array_equal(result[solid], picture.rgb[solid])
+    assert np.abs(result[:200].astype(int) - without[:200]).max() <= 2
+
+
+@pytest.mark.parametrize("scale", [1, 3, 5])
+def test_no_halo_of_the_subject_appears_on_its_ground(scale: int) -> None:
+    alpha = scene()[1]
+    red, blue = np.float32((255, 0, 0)), np.float32((0, 90, 160))
+    mixed = np.asarray(blue + alpha[..., None] * (red - blue), np.float32)
+    picture = Picture(np.rint(mixed).astype(np.uint8))
+    result = background_blur(picture, known(alpha), scale).rgb
+    difference = np.abs(result.astype(int) - picture.rgb)
+    assert difference.max() <= 6
+
+
+def test_a_subject_cut_by_the_lower_border_has_no_ground() -> None:
+    picture, alpha = scene(foot=420)
+    result = background_blur(picture, known(alpha)).rgb
+    where = np.zeros(alpha.shape, bool)
+    where[385:398, 345:400] = True
+    assert detail(result, where) < 0.2 * detail(picture.rgb, where)
+
+
+def test_strips_of_a_large_picture_leave_no_seam_on_the_ground() -> None:
+    columns = np.arange(1400) // 40 % 2
+    rgb = np.ascontiguousarray(np.broadcast_to((60 + 120 * columns)[:, None], (1400, 1400, 3)))
+    alpha = np.zeros((1400, 1400), np.float32)
+    alpha[200:1030, 600:800] = 1
+    result = background_blur(Picture(rgb.astype(np.uint8)), known(alpha), 3).rgb.astype(int)
+    outside = result[:, 820:]
+    assert np.abs(np.diff(outside, axis=0)).max() <= 6
+
+
+def test_strengths_differ_also_on_the_ground() -> None:
+    _, alpha = scene()
+    stones = np.random.default_rng(6).integers(0, 256, (40, 60, 3), np.uint8)
+    picture = Picture(np.asarray(cv2.resize(stones, (600, 400)), np.uint8))
+    where = np.zeros(alpha.shape, bool)
+    where[270:310, 345:400] = True
+    results = [background_blur(picture, known(alpha), scale).rgb for scale in range(1, 6)]
+    change = [float(np.abs(r.astype(int) - picture.rgb)[where].mean()) for r in results]
+    assert all(b > 1.1 * a for a, b in pairwise(change))
