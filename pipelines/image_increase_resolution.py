@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from imaging.inpaint.nearest import fill_from_nearest
+from imaging.jpeg_blocks import remove_jpeg_blocks
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize
 from models.roles import SUPER_RESOLUTION, Models
@@ -17,10 +18,11 @@ def image_increase_resolution(
 ) -> Picture:
     """Return `picture` at `desired_increase` (2 or 4) times its width and height, alpha included.
 
-    The colours of fully transparent pixels do not influence visible pixels.
+    The blocks of strong JPEG compression are removed before (`imaging.jpeg_blocks`). The colours of fully
+    transparent pixels do not influence visible pixels.
     Raises ValueError for any other factor.
     """
-    rgb, alpha = picture.rgb, picture.alpha
+    rgb, alpha = remove_jpeg_blocks(picture.rgb), picture.alpha
     if alpha is not None:
         rgb = _spread_visible(rgb, alpha)
     with models.use(SUPER_RESOLUTION) as model:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 
+from imaging.files.decode import decode
 from imaging.picture import Picture
+from models.roles import SUPER_RESOLUTION
 from models.runtime.pool import Pool
 from pipelines.image_increase_resolution import image_increase_resolution
 
@@ -72,3 +75,26 @@ def test_the_input_does_not_change(lite: Pool) -> None:
 def test_an_unsupported_increase_is_refused(lite: Pool) -> None:
     with pytest.raises(ValueError, match="factor 3"):
         image_increase_resolution(Picture(np.zeros((8, 8, 3), np.uint8)), lite, 3)
+
+
+def test_blocks_of_a_strong_jpeg_are_gone_before_it_is_enlarged(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    rgb = photo("chelsea").rgb[:300, :448]
+    small = np.asarray(cv2.resize(rgb, (224, 150), interpolation=cv2.INTER_AREA), np.uint8)
+    file = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 25])[1]
+    blocky = decode(file.tobytes()).rgb
+    with lite.use(SUPER_RESOLUTION) as model:
+        with_blocks = model.upscale(blocky, 2)
+    large = image_increase_resolution(Picture(blocky), lite).rgb
+    assert cv2.PSNR(large, rgb) > cv2.PSNR(with_blocks, rgb) + 0.1
+
+
+def test_a_picture_without_blocks_reaches_the_model_unchanged(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    rgb = photo("chelsea").rgb[:120, :160]
+    small = np.asarray(cv2.resize(rgb, (80, 60), interpolation=cv2.INTER_AREA), np.uint8)
+    with lite.use(SUPER_RESOLUTION) as model:
+        expected = model.upscale(small, 2)
+    assert np.array_equal(image_increase_resolution(Picture(small), lite).rgb, expected)
