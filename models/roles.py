@@ -76,9 +76,12 @@ class Face:
     """One face, in pixels of its picture. An attribute that cannot be estimated is None.
 
     rect: x, y, width and height of the box around the face; it may extend beyond the picture.
-    landmarks: n x 2, float32, x and y. score: the detector's confidence; higher is more certain.
-    yaw, roll: degrees; 0 for an upright face seen from the front. age: lowest and highest likely
-    age in years. gender: "Female" or "Male". gender_probability: 0.5..1.
+    landmarks: n x 2, float32, x and y; 5 are the centre of the eye on the left of the picture, of
+    the eye on the right, the tip of the nose, and the corners of the mouth, left and right. score:
+    the detector's confidence; higher is more certain. yaw, roll: degrees; 0 for an upright face seen
+    from the front. age: lowest and highest likely age in years. gender: "Female" or "Male".
+    gender_probability: 0.5..1. expression: one of "angry", "calm", "disgusted", "fear", "happy",
+    "sad" and "surprised".
     """
 
     rect: tuple[float, float, float, float]
@@ -89,6 +92,7 @@ class Face:
     age: tuple[int, int] | None = None
     gender: Literal["Female", "Male"] | None = None
     gender_probability: float | None = None
+    expression: str | None = None
 
 
 class FaceAnalysis(Protocol):

@@ -15,8 +15,8 @@ class Person:
 
     id: 64 hexadecimal digits; each call returns the same id for the same person of a visual.
     actions: the values offered for each action; empty if the profile cannot change people. labels:
-    for example "age_26-42" and "Female"; a label is absent if the model cannot estimate it. oracle:
-    how well each offered action is likely to work. rect: x, y, width, height of the face in pixels;
+    for example "age_26-42", "happy" and "Female"; a label is absent if the model cannot estimate it.
+    oracle: how well each offered action is likely to work. rect: x, y, width, height of the face in pixels;
     it may extend beyond the picture. face: the detected face.
     """
 
@@ -62,10 +62,15 @@ def people(rgb: Rgb, models: Models, visual_id: str) -> list[Person]:
 
 
 def labels_for(face: Face) -> list[str]:
-    """Return the labels of a face: age range, then gender, each only if it is known."""
+    """Return the labels of a face: age range, expression, gender, each only if it is known.
+
+    Their order and words are those of the published sample.
+    """
     labels = []
     if face.age is not None:
         labels.append(f"age_{face.age[0]}-{face.age[1]}")
+    if face.expression is not None:
+        labels.append(face.expression)
     if face.gender is not None:
         labels.append(face.gender)
     return labels

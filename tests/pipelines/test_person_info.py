@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from imaging.picture import Picture, Rgb
-from models.backends.dlib.faces import DlibFaces
 from models.roles import FACE_ANALYSIS, Face, Models
+from models.runtime.pool import Pool
 from pipelines.person_info import labels_for, people, person_id
 from tests.helpers.fake_models import FakeModels, GenerativeModels
 
@@ -35,11 +35,6 @@ FACE = Face(
     gender_probability=0.95,
 )
 PLAIN = np.full((200, 200, 3), 128, np.uint8)
-
-
-@pytest.fixture(scope="module")
-def real() -> Models:
-    return FakeModels({FACE_ANALYSIS: DlibFaces()})
 
 
 def given(*faces: Face) -> Models:
@@ -70,6 +65,10 @@ def test_unknown_age_and_gender_have_no_label() -> None:
     assert labels_for(replace(FACE, age=None, gender=None)) == []
 
 
+def test_an_expression_is_between_age_and_gender_as_in_the_published_sample() -> None:
+    assert labels_for(replace(FACE, expression="happy")) == ["age_26-42", "happy", "Female"]
+
+
 def test_an_id_is_64_hex_digits_of_the_visual_and_the_position() -> None:
     one = person_id("f49943971e3039c7", FACE)
     assert len(one) == 64
@@ -90,16 +89,16 @@ def test_a_picture_without_faces_has_no_people() -> None:
 
 
 def test_a_photograph_gives_the_same_person_every_time(
-    real: Models, photo: Callable[[str], Picture]
+    lite: Pool, photo: Callable[[str], Picture]
 ) -> None:
     rgb = photo("astronaut").rgb
-    first, second = people(rgb, real, "a"), people(rgb.copy(), real, "a")
+    first, second = people(rgb, lite, "a"), people(rgb.copy(), lite, "a")
     assert [person.as_json() for person in first] == [person.as_json() for person in second]
     assert first[0].labels == ["age_26-42", "Female"]
 
 
 @pytest.mark.parametrize("name", ["coffee", "chelsea"])
 def test_a_cup_and_a_cat_are_not_people(
-    real: Models, photo: Callable[[str], Picture], name: str
+    lite: Pool, photo: Callable[[str], Picture], name: str
 ) -> None:
-    assert people(photo(name).rgb, real, "a") == []
+    assert people(photo(name).rgb, lite, "a") == []

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 
 from imaging.picture import Matte, Picture, Rgb
-from models.backends.dlib.faces import DlibFaces
-from models.roles import FACE_ANALYSIS, INPAINTING, MATTING
+from models.roles import FACE_ANALYSIS, INPAINTING, MATTING, Face
 from pipelines.visual_info import background, info, objects
 from tests.helpers.fake_models import FakeModels
 
@@ -23,6 +22,13 @@ class LeftMatting:
         matte = np.zeros(rgb.shape[:2], np.uint8)
         matte[:, : rgb.shape[1] // 3] = 255
         return matte
+
+
+class OneFace:
+    """A face analysis that finds one face."""
+
+    def analyse(self, rgb: Rgb) -> list[Face]:
+        return [Face((10, 10, 50, 60), np.zeros((5, 2), np.float32), 1, 0, 0)]
 
 
 def as_received(entry: dict[str, object]) -> dict[str, Any]:
@@ -44,7 +50,7 @@ def test_info_lists_people_then_objects_then_the_background(
     labels_map = np.zeros((picture.height, picture.width), np.uint8)
     labels_map[10:20, 30:50] = 1
     entries = info(
-        picture, FakeModels({MATTING: LeftMatting(), FACE_ANALYSIS: DlibFaces()}), "a", labels_map
+        picture, FakeModels({MATTING: LeftMatting(), FACE_ANALYSIS: OneFace()}), "a", labels_map
     )
     assert [entry["type"] for entry in entries] == ["person", "object", "background"]
     assert all(set(entry) == KEYS for entry in entries)

@@ -13,8 +13,9 @@ from compel import CompelForSDXL
 from compel.prompt_parser import Conjunction, FlattenedPrompt
 from safetensors import SafetensorError, safe_open
 
-from models.backends.torch.checkpoints import check_file, first_line, raise_for_problems
+from models.backends.torch.checkpoints import raise_for_problems
 from models.backends.torch.pretrained import torch_dtype as torch_dtype
+from models.backends.weight_files import check_file, first_line
 from models.deadline import checkpoint
 from models.device import DeviceConfig
 from models.errors import BadWeightsError

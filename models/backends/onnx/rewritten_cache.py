@@ -6,6 +6,7 @@ these has changed, the network is rewritten again.
 """
 
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -16,23 +17,21 @@ from uuid import uuid4
 log = logging.getLogger("retouch.models")
 
 
-def rewritten_network(weights: Path) -> bytes:
-    """Return the network in `weights` as `models.backends.onnx.layout` rewrites it.
+def rewritten_network(weights: Path, module: str = "layout") -> bytes:
+    """Return the network in `weights` as `rewritten` of a module of this folder makes it.
 
     Read it from the cache if it is there and up to date. Else rewrite it, and cache the result if
     the folder is writable. Both files are written atomically, so two processes may do this at the
-    same time.
+    same time. module: the name of its file, without the ending.
     """
     file = weights.with_name(f"{weights.stem}.rewritten.onnx")
     stamp = file.with_suffix(".json")
-    made_from = _made_from(weights)
+    made_from = _made_from(weights, module)
     network = _read_cache(file, stamp, made_from)
     if network is not None:
         return network
     # Imported here: with a cached network, a start needs neither the time nor the memory for onnx.
-    from models.backends.onnx.layout import rewritten
-
-    network = rewritten(weights)
+    network = bytes(importlib.import_module(f"models.backends.onnx.{module}").rewritten(weights))
     try:
         _write(file, network)
         _write(stamp, json.dumps(made_from | {"sha256": _digest(network)}, indent=1).encode())
@@ -41,9 +40,14 @@ def rewritten_network(weights: Path) -> bytes:
     return network
 
 
-def _made_from(weights: Path) -> dict[str, str]:
+def any_size_network(weights: Path) -> bytes:
+    """Return the network in `weights` for pictures of any size; see `models.backends.onnx.any_size`."""
+    return rewritten_network(weights, "any_size")
+
+
+def _made_from(weights: Path, module: str) -> dict[str, str]:
     """Return the checksums and versions that the result depends on: weights, code and packages."""
-    code = Path(__file__).with_name("layout.py")
+    code = Path(__file__).with_name(f"{module}.py")
     return {
         "weights": _digest(weights.read_bytes()),
         "code": _digest(code.read_bytes()),

@@ -17,9 +17,10 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from imaging.picture import Matte, Rgb
 from models.backends.matting_input import Float, read_input, to_full_size
-from models.backends.torch.checkpoints import first_line, load_strictly, read_state
+from models.backends.torch.checkpoints import load_strictly, read_state
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
+from models.backends.weight_files import first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, RemoteCodeError
 

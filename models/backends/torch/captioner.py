@@ -15,10 +15,10 @@ from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from imaging.picture import Rgb
 from imaging.resize import resize, within_side
-from models.backends.torch.checkpoints import first_line
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
+from models.backends.weight_files import first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 

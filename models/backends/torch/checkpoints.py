@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from models.backends.weight_files import check_file, first_line
 from models.errors import BadWeightsError
 
-_POINTER = b"version https://git-lfs"
 _SHOWN = 3
 _UNREADABLE = (
     SafetensorError,
@@ -25,20 +25,6 @@ _UNREADABLE = (
     ValueError,
 )
 _jit: Any = torch.jit
-
-
-def check_file(file: Path) -> None:
-    """Raise BadWeightsError if `file` is missing, empty, or a Git LFS pointer instead of the content."""
-    if not file.is_file():
-        raise BadWeightsError(f"{file} is missing")
-    with file.open("rb") as stream:
-        start = stream.read(len(_POINTER))
-    if not start:
-        raise BadWeightsError(f"{file} is empty")
-    if start == _POINTER:
-        raise BadWeightsError(
-            f"{file} is a Git LFS pointer, not the weights: fetch them with git lfs"
-        )
 
 
 def read_state(file: Path) -> dict[str, Any]:
@@ -94,8 +80,3 @@ def read_torchscript(file: Path) -> torch.jit.ScriptModule:
     except _UNREADABLE as error:
         raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error
     return script
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, or the name of its class if the text is empty."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -25,10 +25,10 @@ from imaging.masks import touched_blocks
 from imaging.picture import Mask, Rgb, Window
 from imaging.resize import block_means, resize
 from imaging.windows import fill_by_windows, with_context
-from models.backends.torch.checkpoints import check_file, first_line, read_state, read_torchscript
+from models.backends.torch.checkpoints import read_state, read_torchscript
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
-from models.backends.weight_files import only_file
+from models.backends.weight_files import check_file, first_line, only_file
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, NothingToCopyError
 

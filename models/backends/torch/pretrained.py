@@ -7,8 +7,9 @@ import torch
 from safetensors import SafetensorError
 from transformers.utils.logging import disable_progress_bar
 
-from models.backends.torch.checkpoints import check_file, first_line, raise_for_problems
+from models.backends.torch.checkpoints import raise_for_problems
 from models.backends.torch.loading import LOADING
+from models.backends.weight_files import check_file, first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 

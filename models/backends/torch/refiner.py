@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from models.backends.torch.checkpoints import first_line
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
+from models.backends.weight_files import first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 

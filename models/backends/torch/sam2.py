@@ -16,11 +16,11 @@ from transformers import MaskGenerationPipeline, Sam2ImageProcessor, Sam2Model
 from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
 from imaging.resize import resize, within_area
-from models.backends.torch.checkpoints import first_line
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS
+from models.backends.weight_files import first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imaging.picture import Rgb
-from models.backends.torch.checkpoints import first_line, read_state
+from models.backends.torch.checkpoints import read_state
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
-from models.backends.weight_files import only_file
+from models.backends.weight_files import first_line, only_file
 from models.deadline import checkpoint
 from models.device import DeviceConfig
 from models.errors import BadWeightsError

@@ -24,7 +24,7 @@ LAYERS = {"imaging", "models", "pipelines", "server", "storage"}
 def import_names(requirements: list[str]) -> set[str]:
     """Return the packages of requirements by the names that Python imports them by."""
     names = {re.split(r"[<>=\[;]", line)[0].replace("-", "_") for line in requirements}
-    other = {"opencv_python_headless": "cv2", "dlib_bin": "dlib", "pillow": "PIL"}
+    other = {"opencv_python_headless": "cv2", "pillow": "PIL"}
     other |= {"pypatchmatch": "patchmatch"}
     return {other.get(name, name) for name in names}
 
@@ -69,7 +69,7 @@ def test_a_card_needs_the_extra_exactly_if_its_code_imports_it(card: Card) -> No
 
 
 def test_the_imports_are_found_through_other_modules() -> None:
-    assert "torch" in packages("models.backends.torch.faces"), "through its checkpoints"
+    assert "torch" in packages("models.backends.torch.upscaler"), "through its checkpoints"
     assert packages("models.backends.onnx.matting") <= BASE
 
 
