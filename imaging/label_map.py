@@ -13,6 +13,7 @@ from imaging.resize import resize
 MAX_PARTS = 255
 """The largest number of parts in a map: numbers are uint8, and 0 means no part."""
 _SMALLEST = 0.0005  # of the picture's area
+_STRIP_PIXELS = 1 << 22
 
 
 def label_map(masks: Sequence[Mask], width: int, height: int) -> Labels:
@@ -31,10 +32,25 @@ def label_map(masks: Sequence[Mask], width: int, height: int) -> Labels:
     return by_area(labels)
 
 
+def part_areas(labels: Labels, where: Mask | None = None) -> NDArray[np.int64]:
+    """Return the pixels of each part, 256 counts, that of 0 being 0; where: only pixels that are True.
+
+    It counts in strips, because counting needs 8 bytes for each pixel.
+    """
+    areas = np.zeros(256, np.int64)
+    rows = max(1, _STRIP_PIXELS // labels.shape[1])
+    for top in range(0, len(labels), rows):
+        strip = labels[top : top + rows]
+        areas += np.bincount(
+            strip.ravel() if where is None else strip[where[top : top + rows]], minlength=256
+        )
+    areas[0] = 0
+    return areas
+
+
 def by_area(labels: Labels) -> Labels:
     """Renumber the parts by their area, the largest first, without gaps. 0 stays 0."""
-    areas = np.bincount(labels.ravel(), minlength=256)
-    areas[0] = 0
+    areas = part_areas(labels)
     order = np.argsort(-areas, kind="stable")[: np.count_nonzero(areas)]
     numbers = np.zeros(256, np.uint8)
     numbers[order] = np.arange(1, len(order) + 1)

@@ -10,13 +10,17 @@ from numpy.typing import NDArray
 
 from imaging.files.png_writer import encode_grey_png
 from imaging.inpaint.nearest import fill_from_nearest
+from imaging.label_map import part_areas
 from imaging.masks import automatic_radius, dilate
-from imaging.picture import Labels, Mask, Picture
+from imaging.picture import Labels, Picture
 from models.roles import MATTING, SEGMENTATION, Models, Role
 from pipelines.common.subject import subject_share
+from pipelines.common.subject_parts import faces_of, subject_parts
 
 PANOPTIC_ROLES: tuple[Role[Any], ...] = (MATTING, SEGMENTATION)
-"""The roles that a panoptic map needs. A picture with transparent pixels would need no matting."""
+"""The roles that a panoptic map needs. A picture with transparent pixels would need no matting.
+
+Face analysis is used too if the profile has it, to tell people apart."""
 
 _THRESHOLD = 127
 _MIN_SHARE = 0.001  # of the picture's area: a smaller part is too small to be selected
@@ -36,40 +40,36 @@ _ZIP_DATE = (
 def objects_mask_generator(picture: Picture, models: Models) -> Labels:
     """Return the panoptic map of `picture`: height x width, uint8, mask ids from 1, 0 for no mask.
 
-    Mask 1 is the subject, if there is one. The other parts follow, the largest first. There are at
-    most 255 masks, numbered without gaps. Fully transparent pixels belong to no mask, and neither
-    do thin remains around a subject that fills the picture.
+    The first masks are the subject's: its people, animals and things (`subject_parts`), the largest
+    first. A subject that is one piece is mask 1. The parts of the rest follow, the largest first.
+    There are at most 255 masks, numbered without gaps. Fully transparent pixels belong to no mask, and
+    neither do thin remains around a subject that fills the picture.
     """
-    subject = subject_share(picture, models) > _THRESHOLD
+    subject = _subject(picture, models)
+    found = int(subject.max(initial=0))
     visible = None if picture.alpha is None else picture.alpha > 0
-    min_area = max(1, int(_MIN_SHARE * subject.size))
-    if np.count_nonzero(subject) < min_area:
-        subject[:] = False
     with models.use(SEGMENTATION) as segmentation:
         parts = segmentation.segment(picture.rgb)
     # Along the subject's edge the matting and the segmentation disagree by a few pixels.
-    outside = ~dilate(subject, 2 * automatic_radius(*subject.shape))
+    outside = ~dilate(subject > 0, 2 * automatic_radius(*subject.shape))
     if visible is not None:
         outside &= visible
-    panoptic = _relabel(parts, _areas(parts, outside), 2 if subject.any() else 1, min_area)
-    panoptic[subject] = 0
+    min_area = max(1, int(_MIN_SHARE * subject.size))
+    panoptic = _relabel(parts, part_areas(parts, outside), found + 1, min_area)
+    panoptic[subject > 0] = 0
     _fill_gaps(panoptic)
     if visible is not None:
         panoptic[~visible] = 0
-    numbered = _relabel(panoptic, _areas(panoptic, ~subject), 2 if subject.any() else 1)
-    numbered[subject] = 1
-    return numbered
+    numbered = _relabel(panoptic, part_areas(panoptic, subject == 0), found + 1)
+    return np.where(subject > 0, subject, numbered)
 
 
-def _areas(labels: Labels, where: Mask) -> NDArray[np.int64]:
-    """Count the pixels of each label; in strips, because counting needs 8 bytes for each pixel."""
-    areas = np.zeros(256, np.int64)
-    rows = max(1, _STRIP_PIXELS // labels.shape[1])
-    for top in range(0, len(labels), rows):
-        strip = slice(top, top + rows)
-        areas += np.bincount(labels[strip][where[strip]], minlength=256)
-    areas[0] = 0
-    return areas
+def _subject(picture: Picture, models: Models) -> Labels:
+    """Return the parts of the subject, from 1; all 0 without a subject of some size."""
+    subject = subject_share(picture, models) > _THRESHOLD
+    if np.count_nonzero(subject) < max(1, int(_MIN_SHARE * subject.size)):
+        return np.zeros(subject.shape, np.uint8)
+    return subject_parts(picture.rgb, subject, faces_of(picture.rgb, models))
 
 
 def _relabel(labels: Labels, areas: NDArray[np.int64], first: int, min_area: int = 1) -> Labels:

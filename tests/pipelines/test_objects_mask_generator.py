@@ -9,8 +9,9 @@ from PIL import Image
 
 from imaging.picture import Labels, Matte, Picture, Rgb
 from models.backends.classical.felzenszwalb import Felzenszwalb
-from models.roles import MATTING, SEGMENTATION
+from models.roles import FACE_ANALYSIS, MATTING, SEGMENTATION, Face, Role
 from pipelines.objects_mask_generator import masks_zip, objects_mask_generator
+from pipelines.objects_remove import objects_remove
 from tests.helpers.fake_models import EllipseMatting, FakeModels
 
 
@@ -96,6 +97,63 @@ def test_masks_of_a_photograph_are_the_same_every_time(photo: Callable[[str], Pi
     first = objects_mask_generator(photo("coffee"), models)
     assert first.max() > 5
     assert np.array_equal(first, objects_mask_generator(photo("coffee"), models))
+
+
+class TwoFaces:
+    """Finds two faces side by side."""
+
+    def analyse(self, rgb: Rgb) -> list[Face]:
+        return [
+            Face((x, 60, 30, 36), np.zeros((5, 2), np.float32), score=1.0, yaw=0.0, roll=0.0)
+            for x in (135, 225)
+        ]
+
+
+@pytest.fixture
+def couple() -> GivenModels:
+    """Return models that find two people who touch, and a dog, in a picture of 300 x 400."""
+    subject = np.zeros((300, 400), np.bool_)
+    subject[50:200, 105:285] = True
+    subject[200:250, 320:390] = True
+    models = GivenModels(subject, np.ones((300, 400)))
+    models.given[FACE_ANALYSIS] = TwoFaces()
+    return models
+
+
+def test_each_person_and_the_dog_beside_them_is_a_mask(couple: GivenModels) -> None:
+    labels = objects_mask_generator(grey(300, 400), couple)
+    first, second, dog, ground = (
+        labels[y, x] for y, x in ((80, 150), (80, 240), (225, 350), (9, 9))
+    )
+    assert {first, second} == {1, 2}
+    assert (dog, ground) == (3, 4)
+    assert labels.max() == 4
+    assert abs(int(np.flatnonzero(labels[120, 105:285] == second)[0]) - 90) < 8
+
+
+def test_one_of_two_people_can_be_removed(couple: GivenModels) -> None:
+    picture = grey(300, 400)
+    picture.rgb[50:200, 105:285] = (200, 30, 30)
+    labels = objects_mask_generator(picture, couple)
+    result = objects_remove(picture, couple, labels, [int(labels[80, 150])]).rgb
+    assert (result[60:190, 105:180] != (200, 30, 30)).any(axis=-1).all()
+    assert (result[60:190, 205:285] == (200, 30, 30)).all()
+
+
+def test_a_profile_without_faces_divides_by_what_touches(couple: GivenModels) -> None:
+    class WithoutFaces(GivenModels):
+        def offers(self, role: Role[object]) -> bool:
+            return role != FACE_ANALYSIS
+
+        def before(self, role: Role[object]) -> None:
+            assert role != FACE_ANALYSIS
+
+    model = couple.given[MATTING]
+    labels = objects_mask_generator(
+        grey(300, 400), WithoutFaces(model.matte(None) > 0, model.segment(None))
+    )
+    assert labels[80, 150] == labels[80, 240] == 1
+    assert labels[225, 350] == 2
 
 
 @pytest.fixture
