@@ -99,6 +99,15 @@ CARDS: tuple[Card, ...] = (
         seconds=0.4,
     ),
     Card(
+        role=roles.SEGMENTATION,
+        name="mobile-sam-onnx",
+        backend="models.backends.onnx.mobile_sam:MobileSam",
+        files=repositories.MOBILE_SAM,
+        licence="weights Apache-2.0 (MobileSAM, Segment Anything), their ONNX export MIT",
+        memory_mb=500,
+        exclusive=True,
+    ),
+    Card(
         role=roles.FACE_ANALYSIS,
         name="centerface",
         backend="models.backends.onnx.face_analysis:FaceNetworks",

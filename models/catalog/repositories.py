@@ -114,6 +114,21 @@ SAM_HUGE = WeightFile(
     2_564_550_879,
     (Address("https://dl.fbaipublicfiles.com/segment_anything/sam_vit_h_4b8939.pth"),),
 )
+_MOBILE_SAM = "Acly/MobileSAM", "0d3b403339b4674a82493d5e97964dd78089ddc8"
+MOBILE_SAM = (
+    WeightFile(
+        "mobile_sam_image_encoder.onnx",
+        "580f5fb648ea1062c0aabc26217aed56921985f03f0cbbd852bba81d760cc749",
+        28_157_093,
+        (Hub(*_MOBILE_SAM, "mobile_sam_image_encoder.onnx"),),
+    ),
+    WeightFile(
+        "sam_mask_decoder_multi.onnx",
+        "8976b90a87ba50a6a72217a5ff994f7d25ce16f2229fcc1ed259e1294c622ffe",
+        16_496_559,
+        (Hub(*_MOBILE_SAM, "sam_mask_decoder_multi.onnx"),),
+    ),
+)
 YUNET = WeightFile(
     "face_detection_yunet_2023mar.onnx",
     "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",

@@ -160,7 +160,7 @@ def _divide(rgb: Rgb, subject: Mask, people: Sequence[_Person]) -> tuple[list[Ma
         if not owners.size:
             things.append(numbers == number)
             continue
-        shares, beyond = _share_out(rgb, numbers == number, [people[i] for i in owners])
+        shares, beyond = _share_out(rgb, numbers == number, [people[int(i)] for i in owners])
         for i, share in zip(owners, shares, strict=True):
             bodies[i] = share
         things += beyond
