@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.inpaint.nearest import fill_from_nearest
 from imaging.picture import Labels, Mask
 from imaging.resize import resize
 
@@ -14,6 +15,7 @@ MAX_PARTS = 255
 """The largest number of parts in a map: numbers are uint8, and 0 means no part."""
 _SMALLEST = 0.0005  # of the picture's area
 _STRIP_PIXELS = 1 << 22
+_FILL_REACH = 64  # rows above and below a strip from which its small gaps take their parts
 
 
 def label_map(masks: Sequence[Mask], width: int, height: int) -> Labels:
@@ -55,6 +57,23 @@ def by_area(labels: Labels) -> Labels:
     numbers = np.zeros(256, np.uint8)
     numbers[order] = np.arange(1, len(order) + 1)
     return np.asarray(cv2.LUT(labels, numbers), np.uint8)
+
+
+def fill_gaps(labels: Labels) -> None:
+    """Assign each pixel without a part to the nearest part, in place, if it is within 64 rows.
+
+    It works in strips, because distances need 8 bytes for each pixel.
+    """
+    rows = max(_FILL_REACH, _STRIP_PIXELS // labels.shape[1])
+    source = labels.copy()
+    for top in range(0, len(labels), rows):
+        above = min(top, _FILL_REACH)
+        window = source[top - above : top + rows + _FILL_REACH]
+        known = window > 0
+        if known.all() or not known.any():
+            continue
+        strip = labels[top : top + rows]
+        strip[:] = fill_from_nearest(window, known)[above : above + len(strip)]
 
 
 def label_boxes(labels: Labels) -> dict[int, tuple[int, int, int, int]]:

@@ -6,17 +6,20 @@ import cv2
 import numpy as np
 
 from imaging.foreground import estimate_foreground
+from imaging.label_map import fill_gaps, part_areas
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
-from imaging.resize import resize_labels, within_side
+from imaging.resize import resize, resize_labels, within_side
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, Models
 from pipelines.common.subject import has_cut_out, subject_alpha
+from pipelines.common.subject_parts import faces_of, with_faces
 from pipelines.errors import CanvasTooLongError
 from pipelines.objects_mask_generator import objects_mask_generator
 
 _OPAQUE = 254  # a pixel of at least this opacity may be in several layers; their opacities add up
+_THRESHOLD = 127  # an opacity above it is inside the subject
 _FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair
 # A multiple of an automatic mask's growth, because hair and contact shadows extend beyond the matte.
 _GROWTH_FACTOR = 2
@@ -25,7 +28,12 @@ _ANALYSIS_SIDE = 512  # pixels of the longer side on which parts are checked
 _MIN_AREA, _MAX_AREA = 0.003, 0.2  # of the picture's area: less is noise, more is scenery
 _MAX_BORDER_SHARE = 0.01  # of its outline, on the picture's border: more is scenery
 _MIN_DISC_SHARE = 0.25  # the largest disc inside it, of its area: less is a thin or ragged shape
-_MIN_HULL_SHARE = 0.5  # its area, of its convex hull: less is scattered
+_MIN_HULL_SHARE = 0.85  # its area, of its convex hull: less is a patch of colour or a shadow
+_RING = 3  # pixels around it that are compared with it
+_MIN_GROUND_SHARE = (
+    0.75  # of the ring, in one other part: less is a piece among pieces, as of a wall
+)
+_MIN_CONTRAST = 20.0  # of the mean colours of part and ring, in CIELAB units
 _MAX_OBJECTS = 32
 _STRIP_PIXELS = 1 << 20
 
@@ -40,9 +48,11 @@ def image_to_psd(picture: Picture, models: Models, labels: Labels | None = None)
       its subject. Pixels that are not opaque for another reason, such as rounded corners, stay in it.
     - "Edges": what the picture shows close around the subject and the objects: shadows, and the
       background's share of soft edges.
-    - "Object 1" and so on: at most 32 parts of the map that look like objects, each cropped to its
-      bounding box.
-    - "Foreground": the subject alone, its colours free of the background.
+    - "Object 1" and so on: at most 32 parts of the map that are not of the subject and look like
+      objects, each cropped to its bounding box.
+    - "Foreground": the subject alone, its colours free of the background. If the map has several parts
+      of the subject, each has its layer instead: "Person 1" and so on with a face, else "Subject 1" and
+      so on, the largest first.
 
     Empty layers are left out, except the background. All layers together show the picture with an
     error of at most one level of 255. The merged picture in the file is the picture itself. Raises
@@ -71,7 +81,7 @@ def _layers(picture: Picture, models: Models, alpha: Alpha8, labels: Labels) -> 
         )
     growth = automatic_radius(*alpha.shape)
     subject = dilate(alpha > _FAINT, _GROWTH_FACTOR * growth)
-    objects = _objects(labels, subject)
+    objects = _objects(rgb, labels, subject)
     hole = subject | dilate(objects > 0, growth)
     if translucent is not None:
         hole &= ~translucent
@@ -84,7 +94,37 @@ def _layers(picture: Picture, models: Models, alpha: Alpha8, labels: Labels) -> 
     yield from _cropped_layer("Edges", edge_rgb, edge_mask * np.uint8(255))
     for number in range(1, int(objects.max(initial=0)) + 1):
         yield from _cropped_layer(f"Object {number}", rgb, np.where(objects == number, matte, 0))
-    yield from _cropped_layer("Foreground", foreground, alpha)
+    parts = _subject_parts(labels, alpha)
+    for number, name in enumerate(_names(parts, rgb, models), start=1):
+        yield from _cropped_layer(name, foreground, np.where(parts == number, alpha, 0))
+
+
+def _subject_parts(labels: Labels, alpha: Alpha8) -> Labels:
+    """Return the part of the subject of each pixel that is not fully transparent, from 1; else 0.
+
+    A part of the map is of the subject if most of it is. A soft edge belongs to the nearest part.
+    """
+    areas, inside = part_areas(labels), part_areas(labels, alpha > _THRESHOLD)
+    selected = np.flatnonzero(2 * inside > areas)
+    numbers = np.zeros(256, np.uint8)
+    numbers[selected] = np.arange(1, len(selected) + 1)
+    parts = np.asarray(cv2.LUT(labels, numbers), np.uint8)
+    fill_gaps(parts)
+    return np.where(alpha > 0, np.maximum(parts, 1), 0).astype(np.uint8)
+
+
+def _names(parts: Labels, rgb: Rgb, models: Models) -> list[str]:
+    """Return the name of the layer of each part of the subject."""
+    count = int(parts.max(initial=0))
+    if count < 2:
+        return ["Foreground"] * count
+    people = with_faces(parts, faces_of(rgb, models))
+    names, numbers = [], {"Person": 0, "Subject": 0}
+    for number in range(1, count + 1):
+        kind = "Person" if number in people else "Subject"
+        numbers[kind] += 1
+        names.append(f"{kind} {numbers[kind]}")
+    return names
 
 
 def _background(picture: Picture, models: Models, hole: Mask) -> Layer:
@@ -100,19 +140,24 @@ def _background(picture: Picture, models: Models, hole: Mask) -> Layer:
     return Layer("Background", rgb, opacity)
 
 
-def _objects(labels: Labels, subject: Mask) -> Labels:
+def _objects(rgb: Rgb, labels: Labels, subject: Mask) -> Labels:
     """Return a map of the parts that look like objects: 1 is the largest, 0 is everything else.
 
     `_looks_like_object` decides. The subject's pixels are 0.
     """
     height, width = labels.shape
     rest = np.where(subject, 0, labels).astype(np.uint8)
-    small = resize_labels(rest, within_side(width, height, _ANALYSIS_SIDE))
+    size = within_side(width, height, _ANALYSIS_SIDE)
+    small, colours = resize_labels(rest, size), resize(rgb, size)
     areas = np.bincount(small.ravel(), minlength=256)[1:] / small.size
     order = 1 + np.argsort(-areas, kind="stable")
-    selected = [part for part in order if _looks_like_object(small == part)][:_MAX_OBJECTS]
+    selected = [
+        part
+        for part in order
+        if _looks_like_object(small == part) and _stands_out(small, part, colours)
+    ]
     numbers = np.zeros(256, np.uint8)
-    numbers[selected] = np.arange(1, len(selected) + 1)
+    numbers[selected[:_MAX_OBJECTS]] = np.arange(1, len(selected[:_MAX_OBJECTS]) + 1)
     return cv2.LUT(rest, numbers).astype(np.uint8, copy=False)
 
 
@@ -134,6 +179,18 @@ def _looks_like_object(part: Mask) -> bool:
         and np.pi * radius**2 >= _MIN_DISC_SHARE * area
         and area >= _MIN_HULL_SHARE * hull
     )
+
+
+def _stands_out(labels: Labels, number: int, rgb: Rgb) -> bool:
+    """Whether a part lies on one other part, as a thing on its ground, in another colour."""
+    part = labels == number
+    ring = dilate(part, _RING) & ~part
+    neighbours = np.bincount(labels[ring], minlength=256)
+    if neighbours.max() < _MIN_GROUND_SHARE * neighbours.sum():
+        return False
+    means = np.array([[rgb[where].mean(axis=0) / 255 for where in (part, ring)]], np.float32)
+    inner, outer = cv2.cvtColor(means, cv2.COLOR_RGB2LAB)[0]
+    return bool(np.linalg.norm(inner - outer) >= _MIN_CONTRAST)
 
 
 def _feather(objects: Labels) -> Alpha8:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.files.png_writer import encode_grey_png
-from imaging.inpaint.nearest import fill_from_nearest
-from imaging.label_map import part_areas
+from imaging.label_map import fill_gaps, part_areas
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Picture
 from models.roles import MATTING, SEGMENTATION, Models, Role
@@ -25,8 +24,6 @@ Face analysis is used too if the profile has it, to tell people apart."""
 _THRESHOLD = 127
 _MIN_SHARE = 0.001  # of the picture's area: a smaller part is too small to be selected
 _MAX_MASKS = 255
-_STRIP_PIXELS = 1 << 22
-_FILL_REACH = 64  # rows above and below a strip from which its small gaps take their labels
 _ZIP_DATE = (
     1980,
     1,
@@ -57,7 +54,7 @@ def objects_mask_generator(picture: Picture, models: Models) -> Labels:
     min_area = max(1, int(_MIN_SHARE * subject.size))
     panoptic = _relabel(parts, part_areas(parts, outside), found + 1, min_area)
     panoptic[subject > 0] = 0
-    _fill_gaps(panoptic)
+    fill_gaps(panoptic)
     if visible is not None:
         panoptic[~visible] = 0
     numbered = _relabel(panoptic, part_areas(panoptic, subject == 0), found + 1)
@@ -82,20 +79,6 @@ def _relabel(labels: Labels, areas: NDArray[np.int64], first: int, min_area: int
     numbers = np.zeros(256, np.uint8)
     numbers[order] = np.arange(len(order)) + first
     return cv2.LUT(labels, numbers).astype(np.uint8, copy=False)
-
-
-def _fill_gaps(labels: Labels) -> None:
-    """Assign each pixel without a label to the nearest part within reach, in place."""
-    rows = max(_FILL_REACH, _STRIP_PIXELS // labels.shape[1])
-    source = labels.copy()
-    for top in range(0, len(labels), rows):
-        above = min(top, _FILL_REACH)
-        window = source[top - above : top + rows + _FILL_REACH]
-        known = window > 0
-        if known.all() or not known.any():
-            continue
-        strip = labels[top : top + rows]
-        strip[:] = fill_from_nearest(window, known)[above : above + len(strip)]
 
 
 def masks_zip(labels: Labels, visual_id: str) -> bytes:

@@ -1,6 +1,7 @@
 """Describe a visual: one entry for each person, each object and the background."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -9,9 +10,10 @@ from PIL import Image, ImageColor
 
 from imaging.label_map import label_boxes
 from imaging.picture import Alpha8, Picture, Rgb
-from imaging.resize import resize, within_area
-from models.roles import INPAINTING, Models
+from imaging.resize import resize, resize_labels, within_area
+from models.roles import INPAINTING, Face, Models
 from pipelines.common.subject import subject_share
+from pipelines.common.subject_parts import faces_of, with_faces
 from pipelines.person_info import people
 
 Entry = dict[str, object]
@@ -38,26 +40,36 @@ def info(
 
     labels_map: height x width, uint8, the id of the mask at each pixel, 0 for no mask.
     """
-    persons = [person.as_json() for person in people(picture.rgb, models, visual_id)]
+    persons = people(picture.rgb, models, visual_id)
+    things = _entries(picture.rgb, labels_map, models, [person.face for person in persons])
     alpha = subject_share(picture, models)
-    return [*persons, *objects(labels_map, models), *background(picture.rgb, alpha)]
+    return [*(person.as_json() for person in persons), *things, *background(picture.rgb, alpha)]
 
 
-def objects(labels_map: NDArray[np.uint8], models: Models) -> list[Entry]:
+def objects(rgb: Rgb, labels_map: NDArray[np.uint8], models: Models) -> list[Entry]:
     """Return an entry for each mask of a panoptic map, in ascending order of the ids.
 
     labels_map: height x width, uint8, the id of the mask at each pixel, 0 for no mask. `id` is the
-    mask's id as text; `rect` is its bounding box. `labels` is empty, because no model says what the
-    object is. A profile that cannot fill holes offers no action. The oracle depends on the object's
-    size: "low" for a large one.
+    mask's id as text; `rect` is its bounding box. `labels` holds "person" for a mask with a face, then the
+    CSS names nearest to its main colours. A profile that cannot fill holes offers no action. The
+    oracle depends on the object's size: "low" for a large one.
     """
+    return _entries(rgb, labels_map, models, faces_of(rgb, models) if labels_map.any() else [])
+
+
+def _entries(
+    rgb: Rgb, labels_map: NDArray[np.uint8], models: Models, faces: Sequence[Face]
+) -> list[Entry]:
+    """Return the entries of `objects`; faces: those of the picture."""
+    persons = with_faces(labels_map, faces)
+    colours = _main_colours(rgb, labels_map)
     can_remove = models.offers(INPAINTING)
     counts = cv2.calcHist([labels_map], [0], None, [256], [0, 256]).ravel()
     return [
         {
             "actions": {"remove": [True]} if can_remove else {},
             "id": str(mask_id),
-            "labels": [],
+            "labels": [*(["person"] if mask_id in persons else []), *colours[mask_id]],
             "oracle": {"remove": {"remove": _removal_rating(counts[mask_id] / labels_map.size)}}
             if can_remove
             else {},
@@ -66,6 +78,16 @@ def objects(labels_map: NDArray[np.uint8], models: Models) -> list[Entry]:
         }
         for mask_id, box in label_boxes(labels_map).items()
     ]
+
+
+def _main_colours(rgb: Rgb, labels_map: NDArray[np.uint8]) -> dict[int, list[str]]:
+    """Return the names of the main colours of each mask, the most common first, from a reduced copy."""
+    size = within_area(rgb.shape[1], rgb.shape[0], _SAMPLE_PIXELS)
+    small, labels = resize(rgb, size), resize_labels(labels_map, size)
+    return {
+        number: _colour_names(small[where]) if (where := labels == number).any() else []
+        for number in label_boxes(labels_map)
+    }
 
 
 def _removal_rating(share: float) -> str:

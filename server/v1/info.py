@@ -60,7 +60,7 @@ VISUAL_QUERIES = (
     VisualQuery(
         path="/{visual_id}/objects/info",
         summary="The objects of a visual",
-        answer=lambda inputs, models: objects(inputs.labels(), models),
+        answer=lambda inputs, models: objects(inputs.image.rgb, inputs.labels(), models),
         response=list[Entry],
         needs=PANOPTIC_ROLES,
     ),

@@ -11,7 +11,7 @@ from psd_tools import PSDImage
 from imaging.picture import Labels, Mask, Matte, Picture, Rgb
 from imaging.psd import Layer, write_psd
 from models.errors import NothingToCopyError
-from models.roles import INPAINTING, MATTING, Inpainting
+from models.roles import FACE_ANALYSIS, INPAINTING, MATTING, Face, Inpainting
 from models.runtime.pool import Pool
 from pipelines.errors import CanvasTooLongError
 from pipelines.image_to_psd import image_to_psd
@@ -135,6 +135,37 @@ def test_each_layer_has_its_position_in_the_picture(picture: Picture, labels: La
     assert 60 <= top <= 62
     assert subject.shape[0] == subject.shape[1]
     assert subject[40, 40, 3] == 255
+
+
+class LeftFace:
+    """Finds a face in the left half of the disc."""
+
+    def analyse(self, rgb: Rgb) -> list[Face]:
+        return [Face((80, 100, 24, 30), np.zeros((5, 2), np.float32), score=1.0, yaw=0.0, roll=0.0)]
+
+
+def test_each_part_of_the_subject_has_a_layer(picture: Picture, labels: Labels) -> None:
+    labels[labels > 1] += 1
+    labels[:, 120:][labels[:, 120:] == 1] = 2
+    models = Models()
+    models.given[FACE_ANALYSIS] = LeftFace()
+    layers = read_layers(image_to_psd(picture, models, labels))
+    assert list(layers) == ["Background", "Edges", "Object 1", "Person 1", "Subject 1"]
+    left, _, person = layers["Person 1"]
+    assert abs(left + person.shape[1] - 120) < 6  # its soft edge belongs to the nearest part
+    right, _, other = layers["Subject 1"]
+    assert abs(right - 120) < 6
+    assert other[..., 3].max() == person[..., 3].max() == 255
+    assert np.abs(flatten(layers, 240, 400) - picture.rgb).max() <= 1
+
+
+def test_a_piece_among_pieces_and_a_shadow_are_no_objects(picture: Picture, labels: Labels) -> None:
+    labels[:180, 350:] = 6  # the yellow box now lies between two parts, like a piece of a wall
+    labels[:180, 215:280] = 7
+    assert "Object 1" not in read_layers(image_to_psd(picture, Models(), labels))
+    labels[labels > 5] = 2
+    picture.rgb[70:130, 280:350] = picture.rgb[10:70, 280:350]
+    assert "Object 1" not in read_layers(image_to_psd(picture, Models(), labels))
 
 
 def test_all_layers_together_show_the_picture(picture: Picture, labels: Labels) -> None:

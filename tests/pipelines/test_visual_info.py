@@ -36,6 +36,10 @@ def as_received(entry: dict[str, object]) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(json.dumps(entry)))
 
 
+def plain(labels_map: np.ndarray) -> Rgb:
+    return np.zeros((*labels_map.shape, 3), np.uint8)
+
+
 def halves(left: tuple[int, int, int], right: tuple[int, int, int]) -> Rgb:
     rgb = np.empty((60, 120, 3), np.uint8)
     rgb[:, :60] = left
@@ -62,25 +66,42 @@ def test_each_mask_is_an_object_in_its_bounding_box() -> None:
     labels_map[60:90, 0:5] = 7
     labels_map[95, 199] = 255
     labels_map[99, 198] = 255
-    first, second, third = map(as_received, objects(labels_map, FakeModels()))
+    first, second, third = map(as_received, objects(plain(labels_map), labels_map, FakeModels()))
     assert [first["id"], second["id"], third["id"]] == ["1", "7", "255"]
     assert first["rect"] == {"h": 10.0, "w": 20.0, "x": 30.0, "y": 10.0}
     assert second["rect"] == {"h": 30.0, "w": 5.0, "x": 0.0, "y": 60.0}
     assert third["rect"] == {"h": 5.0, "w": 2.0, "x": 198.0, "y": 95.0}
     assert first["actions"] == {"remove": [True]}
-    assert first["labels"] == []
+    assert first["labels"] == ["black"]
+
+
+def test_a_mask_with_a_face_is_a_person_and_colours_are_named() -> None:
+    class OneFace:
+        def analyse(self, rgb: Rgb) -> list[Face]:
+            box = (20.0, 10.0, 20.0, 25.0)
+            return [Face(box, np.zeros((5, 2), np.float32), score=1.0, yaw=0.0, roll=0.0)]
+
+    labels_map = np.zeros((100, 120), np.uint8)
+    labels_map[:, :60], labels_map[50:, 60:] = 1, 2
+    rgb = np.zeros((100, 120, 3), np.uint8)
+    rgb[labels_map == 1], rgb[labels_map == 2] = (255, 0, 0), (0, 0, 128)
+    models = FakeModels({FACE_ANALYSIS: OneFace()})
+    first, second = map(as_received, objects(rgb, labels_map, models))
+    assert first["labels"] == ["person", "red"]
+    assert second["labels"] == ["navy"]
+    assert first["type"] == second["type"] == "object"
 
 
 def test_a_map_without_masks_has_no_objects() -> None:
-    assert objects(np.zeros((5, 5), np.uint8), FakeModels()) == []
-    assert len(objects(np.ones((1, 1), np.uint8), FakeModels())) == 1
+    for labels_map, count in ((np.zeros((5, 5), np.uint8), 0), (np.ones((1, 1), np.uint8), 1)):
+        assert len(objects(plain(labels_map), labels_map, FakeModels())) == count
 
 
 def test_removing_a_large_object_has_a_lower_rating() -> None:
     labels_map = np.zeros((100, 100), np.uint8)
     labels_map[:50] = 1
     labels_map[60:65, 60:65] = 2
-    large, small = map(as_received, objects(labels_map, FakeModels()))
+    large, small = map(as_received, objects(plain(labels_map), labels_map, FakeModels()))
     assert large["oracle"] == {"remove": {"remove": "low"}}
     assert small["oracle"] == {"remove": {"remove": "high"}}
 
@@ -89,7 +110,8 @@ def test_a_profile_that_cannot_fill_holes_offers_no_removal() -> None:
     class WithoutFill(FakeModels):
         fakes = {role: fake for role, fake in FakeModels.fakes.items() if role != INPAINTING}
 
-    (entry,) = map(as_received, objects(np.ones((9, 9), np.uint8), WithoutFill()))
+    labels_map = np.ones((9, 9), np.uint8)
+    (entry,) = map(as_received, objects(plain(labels_map), labels_map, WithoutFill()))
     assert entry["actions"] == entry["oracle"] == {}
 
 
