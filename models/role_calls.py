@@ -16,11 +16,13 @@ from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
 from imaging.resize import SizeRule, resize_labels
 from models.roles import (
     Captioning,
+    DetectedObject,
     Face,
     FaceAnalysis,
     Inpainting,
     Matting,
     Moderation,
+    ObjectDetection,
     Segmentation,
     SuperResolution,
 )
@@ -64,6 +66,11 @@ def warm_captioning(model: Captioning) -> None:
     model.caption(_GREY)
 
 
+def warm_object_detection(model: ObjectDetection) -> None:
+    """Call a model once on a tiny picture."""
+    model.detect(_GREY)
+
+
 def retry_matte(matte: Any, _: SizeRule | None, rgb: Rgb) -> Matte:
     """Return the matte of a picture, made at half its size."""
     small = matte(shrink_to(rgb, half_size(rgb)))
@@ -90,6 +97,17 @@ def retry_segment(segment: Any, _: SizeRule | None, rgb: Rgb) -> Labels:
 def retry_at_half_size(describe: Any, _: SizeRule | None, rgb: Rgb) -> Any:
     """Return what a model says about a picture, from half its size."""
     return describe(shrink_to(rgb, half_size(rgb)))
+
+
+def retry_detect(detect: Any, _: SizeRule | None, rgb: Rgb) -> list[DetectedObject]:
+    """Return the objects of a picture, found at half its size."""
+    width, height = half_size(rgb)
+    x, y = rgb.shape[1] / width, rgb.shape[0] / height
+    return [
+        replace(found, box=(left * x, top * y, right * x, bottom * y))
+        for found in detect(shrink_to(rgb, (width, height)))
+        for left, top, right, bottom in [found.box]
+    ]
 
 
 def retry_upscale(upscale: Any, _: SizeRule | None, rgb: Rgb, factor: int) -> Rgb:

@@ -190,6 +190,25 @@ class Captioning(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class DetectedObject:
+    """One object of a picture.
+
+    label: what it is, in English. box: left, top, right and bottom in pixels of the picture.
+    """
+
+    label: str
+    box: tuple[float, float, float, float]
+
+
+class ObjectDetection(Protocol):
+    """Finds objects and names them."""
+
+    def detect(self, rgb: Rgb) -> list[DetectedObject]:
+        """Return the objects of `rgb`. Boxes may overlap; each has an area."""
+        ...
+
+
 class PromptRefinement(Protocol):
     """Turns a short prompt into a detailed one."""
 
@@ -287,6 +306,9 @@ FACE_EDITING: Role[FaceEditing] = Role("face_editing", "edit_face", retry=_later
 CAPTIONING: Role[Captioning] = Role(
     "captioning", "caption", _later("warm_captioning"), _later("retry_at_half_size")
 )
+OBJECT_DETECTION: Role[ObjectDetection] = Role(
+    "object_detection", "detect", _later("warm_object_detection"), _later("retry_detect")
+)
 PROMPT_REFINEMENT: Role[PromptRefinement] = Role("prompt_refinement", "refine")
 
 ROLES: tuple[Role[Any], ...] = (
@@ -301,6 +323,7 @@ ROLES: tuple[Role[Any], ...] = (
     OUTPAINTING,
     FACE_EDITING,
     CAPTIONING,
+    OBJECT_DETECTION,
     PROMPT_REFINEMENT,
 )
 

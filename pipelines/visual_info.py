@@ -12,6 +12,7 @@ from imaging.label_map import label_boxes
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize, resize_labels, within_area
 from models.roles import INPAINTING, Face, Models
+from pipelines.common.detection_labels import labels_by_detection
 from pipelines.common.subject import subject_share
 from pipelines.common.subject_parts import faces_of, with_faces
 from pipelines.person_info import people
@@ -50,8 +51,9 @@ def objects(rgb: Rgb, labels_map: NDArray[np.uint8], models: Models) -> list[Ent
     """Return an entry for each mask of a panoptic map, in ascending order of the ids.
 
     labels_map: height x width, uint8, the id of the mask at each pixel, 0 for no mask. `id` is the
-    mask's id as text; `rect` is its bounding box. `labels` holds "person" for a mask with a face, then the
-    CSS names nearest to its main colours. A profile that cannot fill holes offers no action. The
+    mask's id as text; `rect` is its bounding box. `labels` holds the name of the object that has this
+    box, if the profile has a model that detects objects, else "person" for a mask with a face; then
+    the CSS names nearest to its main colours. A profile that cannot fill holes offers no action. The
     oracle depends on the object's size: "low" for a large one.
     """
     return _entries(rgb, labels_map, models, faces_of(rgb, models) if labels_map.any() else [])
@@ -63,20 +65,25 @@ def _entries(
     """Return the entries of `objects`; faces: those of the picture."""
     persons = with_faces(labels_map, faces)
     colours = _main_colours(rgb, labels_map)
+    boxes = label_boxes(labels_map)
+    names = labels_by_detection(boxes, labels_map.shape, rgb, models)
     can_remove = models.offers(INPAINTING)
     counts = cv2.calcHist([labels_map], [0], None, [256], [0, 256]).ravel()
     return [
         {
             "actions": {"remove": [True]} if can_remove else {},
             "id": str(mask_id),
-            "labels": [*(["person"] if mask_id in persons else []), *colours[mask_id]],
+            "labels": [
+                *(names.get(mask_id) or ["person"] * (mask_id in persons)),
+                *colours[mask_id],
+            ],
             "oracle": {"remove": {"remove": _removal_rating(counts[mask_id] / labels_map.size)}}
             if can_remove
             else {},
             "rect": _as_rect(*box),
             "type": "object",
         }
-        for mask_id, box in label_boxes(labels_map).items()
+        for mask_id, box in boxes.items()
     ]
 
 

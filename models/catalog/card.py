@@ -23,7 +23,7 @@ class Card:
     device_config, **options)` gets the paths of `parts`, in order, and `options`. licence: of the
     weights, then of the packages that run them. memory_mb: memory of the loaded model with the
     buffers of one call, in MiB. shared_mb: the part of memory_mb that it shares with every loaded
-    card that has the same first folder. dtype: of its weights on a GPU. torch: whether the backend
+    card that has the same first file or folder. dtype: of its weights on a GPU. torch: whether the backend
     needs the extra `gpu`. remote_code: whether the first folder contains the network's code. That
     code runs here, so the folder must be pinned to a commit. max_batch: largest batch of calls
     (`models.runtime.scheduler`); 1 if batches are no faster. exclusive: whether it takes only one

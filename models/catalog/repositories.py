@@ -256,6 +256,54 @@ REALESRGAN_X4_NCNN = (
 )
 
 
+def florence2_file(path: str, sha256: str, size: int) -> WeightFile:
+    """Return a file of Florence-2's ONNX export. path: in the repository."""
+    source = Hub(
+        "onnx-community/Florence-2-base-ft", "e88a44eaf3791a35eae0c5a47b3dbcd36e67eb6f", path
+    )
+    return WeightFile(f"florence2_{path.rpartition('/')[2]}", sha256, size, (source,))
+
+
+FLORENCE2_ONNX = (
+    florence2_file(
+        "onnx/vision_encoder_quantized.onnx",
+        "3b79d54f23f666f731549db23cb070c35a979ce19cbd9720e90e67a78dc9768c",
+        93_746_540,
+    ),
+    florence2_file(
+        "onnx/embed_tokens_quantized.onnx",
+        "6b2258db1c8ee9b160576ccde3cd3814d83a2edaed0dd1c6ca9ff3c38fa62214",
+        39_390_433,
+    ),
+    florence2_file(
+        "onnx/encoder_model_quantized.onnx",
+        "f4ad7a68f1fb875d3bcf735ea14a7021b7ba7e83baf7cf10289881b4ed6d9b85",
+        43_651_493,
+    ),
+    florence2_file(
+        "onnx/decoder_model_merged_quantized.onnx",
+        "f22f52f980c33df0efa15932c2f3db6d9d3595ce6387eca938b8cfe23dc4c641",
+        98_177_697,
+    ),
+    florence2_file(
+        "tokenizer.json",
+        "d69dcdb2323e124ac4f800cb9863ddccea0d7bb11e16125e8df3bd60f2f8aeac",
+        2_297_961,
+    ),
+)
+VIT_NSFW_ONNX = WeightFile(
+    "vit_nsfw_quantized.onnx",
+    "432763a6899ebc418c55f784b98f90565e5fc694c778d2ffcb0294b12f6a7404",
+    None,
+    (
+        Hub(
+            "AdamCodd/vit-base-nsfw-detector",
+            "8587de998f441aac03fdd57a85d2e4cb808c7d64",
+            "onnx/model_quantized.onnx",
+        ),
+    ),
+)
+
 _PLAIN = ("*.json", "*.txt", "*.safetensors")
 _CODE = ("*.json", "*.py", "model.safetensors")
 _PIPELINE = ("*.json", "*.txt", "*/*.safetensors")

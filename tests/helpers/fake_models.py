@@ -19,6 +19,7 @@ from models.roles import (
     ROLES,
     SEGMENTATION,
     SUPER_RESOLUTION,
+    DetectedObject,
     Face,
     P,
     Role,
@@ -182,6 +183,10 @@ class SeedPainter:
     def caption(self, rgb: Rgb) -> str:
         """Return the same caption for every picture."""
         return "a picture of noise"
+
+    def detect(self, rgb: Rgb) -> list[DetectedObject]:
+        """Return one object that fills the picture."""
+        return [DetectedObject("noise", (0.0, 0.0, float(rgb.shape[1]), float(rgb.shape[0])))]
 
     def refine(self, prompt: str, caption: str = "") -> str:
         """Return the prompt with three more words."""

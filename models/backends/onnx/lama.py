@@ -12,12 +12,11 @@ import numpy as np
 
 from imaging.picture import Mask, Rgb
 from models.backends.onnx.hole_filling import SIDE, fill_holes
-from models.backends.onnx.network import Array, Network
+from models.backends.onnx.network import Array, FixedNetwork
 from models.backends.weight_files import only_file
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
-_FLOAT = "tensor(float)"
 _LEVELS = 255
 _UNIT_RANGE = 2.0
 """A picture whose largest value is below it has the range 0..1, not 0..255."""
@@ -33,9 +32,9 @@ class OnnxLama:
 
     def __init__(self, file: Path, threads: int = 1) -> None:
         """Load `file`. threads: CPU threads of one call. Raises BadWeightsError that names the file."""
-        self._network = Network(
+        self._network = FixedNetwork(
             file,
-            {"image": (_FLOAT, (1, 3, SIDE, SIDE)), "mask": (_FLOAT, (1, 1, SIDE, SIDE))},
+            {"image": (np.float32, (1, 3, SIDE, SIDE)), "mask": (np.float32, (1, 1, SIDE, SIDE))},
             threads,
         )
 
@@ -52,7 +51,7 @@ class OnnxLama:
         picture = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None], np.float32)
         picture /= _LEVELS
         mask = hidden[None, None].astype(np.float32)
-        output = self._network.run({"image": picture, "mask": mask}, picture.shape)
+        output = self._network.output({"image": picture, "mask": mask}, picture.shape)
         return self._levels(output[0], rgb)
 
     def _levels(self, output: Array, known: Rgb) -> Rgb:

@@ -11,11 +11,10 @@ import numpy as np
 
 from imaging.picture import Mask, Rgb
 from models.backends.onnx.hole_filling import SIDE, fill_holes
-from models.backends.onnx.network import Network
+from models.backends.onnx.network import FixedNetwork
 from models.backends.weight_files import only_file
 from models.device import DeviceConfig
 
-_BYTES = "tensor(uint8)"
 _HOLE, _KNOWN = 0, 255
 """Values of the mask, as in scripts/create_onnx_pipeline.py of the repository Picsart-AI-Research/MI-GAN."""
 
@@ -31,9 +30,9 @@ class MiGan:
     def __init__(self, file: Path, threads: int = 1) -> None:
         """Load `file`. threads: CPU threads of one call. Raises BadWeightsError that names the file."""
         shape = (1, None, None)
-        self._network = Network(
+        self._network = FixedNetwork(
             file,
-            {"image": (_BYTES, (1, 3, *shape[1:])), "mask": (_BYTES, (1, 1, *shape[1:]))},
+            {"image": (np.uint8, (1, 3, *shape[1:])), "mask": (np.uint8, (1, 1, *shape[1:]))},
             threads,
         )
 
@@ -49,5 +48,7 @@ class MiGan:
     def _run(self, rgb: Rgb, hidden: Mask) -> Rgb:
         mask = np.where(hidden, np.uint8(_HOLE), np.uint8(_KNOWN))
         picture = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None])
-        output = self._network.run({"image": picture, "mask": mask[None, None]}, (1, 3, SIDE, SIDE))
+        output = self._network.output(
+            {"image": picture, "mask": mask[None, None]}, (1, 3, SIDE, SIDE)
+        )
         return np.asarray(output[0].transpose(1, 2, 0), np.uint8)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.picture import Rgb
-from models.backends.onnx.network import Network
+from models.backends.onnx.network import FixedNetwork
 from models.backends.onnx.srvgg import FACTOR, compact_network
 from models.backends.tiles import enlarge_by_tiles
 from models.device import DeviceConfig
@@ -43,9 +43,9 @@ class RealEsrGeneral:
         that names the file.
         """
         network = compact_network(files, (denoise, 1 - denoise))
-        self._network = Network(
+        self._network = FixedNetwork(
             files[0],
-            {"picture": ("tensor(float)", (1, 3, None, None))},
+            {"picture": (np.float32, (1, 3, None, None))},
             threads=1,
             content=network,
             keeps_memory=True,
@@ -74,7 +74,7 @@ class RealEsrGeneral:
         height, width = tile.shape[:2]
         picture = np.ascontiguousarray(small.transpose(2, 0, 1)[None]) / np.float32(255)
         shape = (1, 3, height * FACTOR, width * FACTOR)
-        output = self._network.run({"picture": picture}, shape)
+        output = self._network.output({"picture": picture}, shape)
         planes = np.ascontiguousarray(output[0].transpose(1, 2, 0)).clip(0, 1)
         large = _resized(planes * np.float32(255), (width * factor, height * factor))
         large += _colour_change(small, large)

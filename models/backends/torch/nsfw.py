@@ -13,17 +13,13 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from imaging.picture import Rgb
+from models.backends.nsfw_labels import unsafe_places
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.weight_files import first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
-
-UNSAFE = frozenset({"nsfw", "unsafe", "medium", "high", "porn", "hentai", "sexy"})
-"""Labels that count as nsfw, in lower case."""
-SAFE = frozenset({"normal", "sfw", "safe", "neutral", "low", "drawings"})
-"""Labels that do not count as nsfw, in lower case."""
 
 
 class NsfwClassifier:
@@ -50,13 +46,11 @@ class NsfwClassifier:
             raise BadWeightsError(
                 f"{folder} has no image processor: {first_line(error)}"
             ) from error
-        labels = {int(i): str(name).lower() for i, name in network.config.id2label.items()}
-        unknown = sorted(set(labels.values()) - SAFE - UNSAFE)
-        self._unsafe = [i for i, name in labels.items() if name in UNSAFE]
-        if unknown or not self._unsafe:
-            raise BadWeightsError(
-                f"{folder / 'config.json'} has labels of unknown meaning: {unknown}"
-            )
+        labels = sorted((int(i), str(name)) for i, name in network.config.id2label.items())
+        try:
+            self._unsafe = unsafe_places([name for _, name in labels])
+        except ValueError as error:
+            raise BadWeightsError(f"{folder / 'config.json'} has {error}") from error
         self._module: DeviceModule[Any] = DeviceModule(network, device_config, dtype)
 
     @classmethod

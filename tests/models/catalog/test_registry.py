@@ -85,7 +85,7 @@ def test_tiny_models_have_their_folders_in_the_data_folder() -> None:
 
 
 def test_cards_of_one_pipeline_have_the_same_shared_memory() -> None:
-    shared = {(card.folders[0].name, card.shared_mb) for card in CARDS if card.shared_mb}
+    shared = {(card.parts[0].name, card.shared_mb) for card in CARDS if card.shared_mb}
     assert len({name for name, _ in shared}) == len(shared)
 
 

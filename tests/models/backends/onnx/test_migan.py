@@ -69,5 +69,5 @@ def test_the_file_of_a_card_is_loaded(tmp_path: Path) -> None:
 
 
 def test_another_network_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadWeightsError, match=r"other\.onnx takes image tensor\(float\)"):
+    with pytest.raises(BadWeightsError, match=r"other\.onnx takes image float32"):
         MiGan(lama(tmp_path / "other.onnx", "mean"))
