@@ -8,7 +8,14 @@ import cv2
 import numpy as np
 
 from imaging.picture import Matte, Picture, Rgb
-from models.roles import FACE_ANALYSIS, INPAINTING, MATTING, Face
+from models.roles import (
+    FACE_ANALYSIS,
+    INPAINTING,
+    MATTING,
+    OBJECT_DETECTION,
+    DetectedObject,
+    Face,
+)
 from pipelines.visual_info import background, info, objects
 from tests.helpers.fake_models import FakeModels
 
@@ -90,6 +97,21 @@ def test_a_mask_with_a_face_is_a_person_and_colours_are_named() -> None:
     assert first["labels"] == ["person", "red"]
     assert second["labels"] == ["navy"]
     assert first["type"] == second["type"] == "object"
+
+
+def test_an_object_is_named_by_what_is_detected_in_its_box() -> None:
+    class Detection:
+        def detect(self, rgb: Rgb) -> list[DetectedObject]:
+            return [DetectedObject("cat", (30.0, 10.0, 52.0, 20.0))]
+
+    class Detecting(FakeModels):
+        fakes = {**FakeModels.fakes, OBJECT_DETECTION: Detection}
+
+    labels_map = np.zeros((100, 200), np.uint8)
+    labels_map[10:20, 30:50] = 1
+    labels_map[60:90, 0:5] = 7
+    entries = map(as_received, objects(plain(labels_map), labels_map, Detecting()))
+    assert [entry["labels"] for entry in entries] == [["cat", "black"], ["black"]]
 
 
 def test_a_map_without_masks_has_no_objects() -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import create_engine, text
 from imaging.files.header import probe
 from models.roles import Role
 from models.runtime.scheduler import Scheduler
+from server.durations import Durations
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Job, JobExecutor
@@ -46,7 +47,7 @@ class JobSetup:
         serializer = JobSerializer(
             {operation.path: operation for operation in OPERATIONS}, self.sources
         )
-        executor = JobExecutor(models, self.results, visuals, 0.8, "lite")
+        executor = JobExecutor(models, self.results, visuals, 0.8, "lite", Durations())
         runner = JobRunner(serializer, self.results, executor, self.scheduler, 60)
         self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), serializer, runner, limit=300)
         self.jobs.start()

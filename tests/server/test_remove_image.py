@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from models.roles import MODERATION, Role
 from server.app import create_app
+from server.durations import Durations
 from server.jobs.executor import Job, JobExecutor
 from server.settings import Settings
 from server.v1.visual_edits import BLUR_BG
@@ -283,7 +284,7 @@ def test_results_that_a_crashed_process_stored_are_removed_with_their_visual(
     records = Records(database_url(f"sqlite:///{tmp_path}/records.db"))
     results = LocalObjects(tmp_path / "results")
     visuals = Visuals(records, LocalObjects(tmp_path / "visuals"), results)
-    executor = JobExecutor(FakeModels(), results, visuals, 0.8, "lite")
+    executor = JobExecutor(FakeModels(), results, visuals, 0.8, "lite", Durations())
     body = BLUR_BG.body(sync=False)
     job = Job(BLUR_BG, "a", body, {}, ["a/x.png"], visual_id="0" * 16, sid="x.JPEG")
     results.put("a/x.png", b"picture", "image/png")

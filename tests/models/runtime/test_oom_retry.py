@@ -12,7 +12,7 @@ import pytest
 from imaging.resize import SizeRule
 from models.deadline import Deadline, deadline_scope
 from models.errors import ModelOutOfMemoryError
-from models.roles import CAPTIONING, PROMPT_REFINEMENT, ROLES, Face, Role
+from models.roles import CAPTIONING, PROMPT_REFINEMENT, ROLES, DetectedObject, Face, Role
 from models.runtime.calls import ModelProxy
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 from models.runtime.scheduler import Scheduler
@@ -58,6 +58,11 @@ class Small:
     def caption(self, rgb: Any) -> str:
         self._work(rgb)
         return "a cat"
+
+    def detect(self, rgb: Any) -> list[DetectedObject]:
+        self._work(rgb)
+        height, width = rgb.shape[:2]
+        return [DetectedObject("cat", (width / 8, height / 4, width / 2, float(height)))]
 
     def fill_by_prompt(self, rgb: Any, hole: Any, prompt: str, negative: str, seeds: Any) -> Any:
         self._work(rgb, len(seeds))
@@ -203,6 +208,14 @@ def test_failing_to_free_memory_is_an_error_and_does_not_hang(error: Exception) 
 
     with deadline_scope(Deadline(20)), pytest.raises(type(error)):
         scheduled(Small(0), CAPTIONING, "small", fail).caption(RGB)
+
+
+def test_objects_found_at_half_the_size_are_in_pixels_of_the_picture() -> None:
+    (whole,) = retrying(10**9, "detect")[0].detect(RGB)
+    model, inner = retrying(96 * 64 - 1, "detect")
+    (found,) = model.detect(RGB)
+    assert inner.seen == [((96, 64), 1), ((48, 32), 1)]
+    assert found == whole == DetectedObject("cat", (8.0, 24.0, 32.0, 96.0))
 
 
 def test_a_role_without_a_smaller_call_is_tried_once() -> None:

@@ -27,13 +27,13 @@ def holed(shape: tuple[int, ...], *boxes: tuple[int, int, int, int]) -> Mask:
 def recorded(model: OnnxLama) -> list[Mapping[str, Array]]:
     """Return a list that gets the inputs of every run of the model's network."""
     seen: list[Mapping[str, Array]] = []
-    run = model._network.run
+    run = model._network.output
 
     def watched(inputs: Mapping[str, Array], shape: tuple[int, ...]) -> Any:
         seen.append(inputs)
         return run(inputs, shape)
 
-    model._network.run = watched  # type: ignore[method-assign]
+    model._network.output = watched  # type: ignore[method-assign]
     return seen
 
 

@@ -25,7 +25,7 @@ def test_the_network_is_fed_what_its_publisher_says(
     hole[150:280, 300:420] = True
     model = MiGan(migan(tmp_path / "migan.onnx", "mean"))
     seen: list[Mapping[str, Array]] = []
-    run = model._network.run
+    run = model._network.output
 
     def watched(inputs: Mapping[str, Array], shape: tuple[int, ...]) -> Any:
         seen.append(inputs)
