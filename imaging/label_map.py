@@ -14,7 +14,7 @@ from imaging.resize import resize
 MAX_PARTS = 255
 """The largest number of parts in a map: numbers are uint8, and 0 means no part."""
 _SMALLEST = 0.0005  # of the picture's area
-_STRIP_PIXELS = 1 << 22
+_STRIP_PIXELS, _COUNTED_PIXELS = 1 << 22, 1 << 20
 _FILL_REACH = 64  # rows above and below a strip from which its small gaps take their parts
 
 
@@ -40,7 +40,7 @@ def part_areas(labels: Labels, where: Mask | None = None) -> NDArray[np.int64]:
     It counts in strips, because counting needs 8 bytes for each pixel.
     """
     areas = np.zeros(256, np.int64)
-    rows = max(1, _STRIP_PIXELS // labels.shape[1])
+    rows = max(1, _COUNTED_PIXELS // labels.shape[1])
     for top in range(0, len(labels), rows):
         strip = labels[top : top + rows]
         areas += np.bincount(
@@ -57,6 +57,27 @@ def by_area(labels: Labels) -> Labels:
     numbers = np.zeros(256, np.uint8)
     numbers[order] = np.arange(1, len(order) + 1)
     return np.asarray(cv2.LUT(labels, numbers), np.uint8)
+
+
+def mask_members(labels: Labels) -> dict[int, tuple[int, ...]]:
+    """Return the masks of a map, by ascending id, and the parts that each consists of.
+
+    Each part is a mask. The first number that the map leaves out, after two parts or more, is a mask
+    that consists of all parts before it: so masks can nest in a map with one number for each pixel.
+    """
+    present = np.flatnonzero(part_areas(labels)).tolist()
+    members = {number: (number,) for number in present}
+    whole = next((i for i, number in enumerate(present, start=1) if number != i), None)
+    if whole is not None and whole > 2:
+        members[whole] = tuple(range(1, whole))
+    return dict(sorted(members.items()))
+
+
+def select(labels: Labels, parts: Sequence[int]) -> NDArray[np.uint8]:
+    """Return 255 where a map has one of the parts, else 0."""
+    table = np.zeros(256, np.uint8)
+    table[list(parts)] = 255
+    return np.asarray(cv2.LUT(labels, table), np.uint8)
 
 
 def fill_gaps(labels: Labels) -> None:

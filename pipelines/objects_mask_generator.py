@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.files.png_writer import encode_grey_png
-from imaging.label_map import fill_gaps, part_areas
+from imaging.label_map import fill_gaps, mask_members, part_areas, select
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Labels, Picture
 from models.roles import MATTING, SEGMENTATION, Models, Role
@@ -38,12 +38,14 @@ def objects_mask_generator(picture: Picture, models: Models) -> Labels:
     """Return the panoptic map of `picture`: height x width, uint8, mask ids from 1, 0 for no mask.
 
     The first masks are the subject's: its people, animals and things (`subject_parts`), the largest
-    first. A subject that is one piece is mask 1. The parts of the rest follow, the largest first.
-    There are at most 255 masks, numbered without gaps. Fully transparent pixels belong to no mask, and
+    first. A subject that is one piece is mask 1. After several pieces one id is left out, for the mask of
+    the whole subject (`imaging.label_map.mask_members`). The parts of the rest follow, the largest
+    first. There are at most 255 masks. Fully transparent pixels belong to no mask, and
     neither do thin remains around a subject that fills the picture.
     """
     subject = _subject(picture, models)
     found = int(subject.max(initial=0))
+    first = found + 2 if found > 1 else found + 1
     visible = None if picture.alpha is None else picture.alpha > 0
     with models.use(SEGMENTATION) as segmentation:
         parts = segmentation.segment(picture.rgb)
@@ -52,12 +54,12 @@ def objects_mask_generator(picture: Picture, models: Models) -> Labels:
     if visible is not None:
         outside &= visible
     min_area = max(1, int(_MIN_SHARE * subject.size))
-    panoptic = _relabel(parts, part_areas(parts, outside), found + 1, min_area)
+    panoptic = _relabel(parts, part_areas(parts, outside), first, min_area)
     panoptic[subject > 0] = 0
     fill_gaps(panoptic)
     if visible is not None:
         panoptic[~visible] = 0
-    numbered = _relabel(panoptic, part_areas(panoptic, subject == 0), found + 1)
+    numbered = _relabel(panoptic, part_areas(panoptic, subject == 0), first)
     return np.where(subject > 0, subject, numbered)
 
 
@@ -85,14 +87,21 @@ def masks_zip(labels: Labels, visual_id: str) -> bytes:
     """Return the zip of a panoptic map: `{visual_id}_panoptic.png` and `{visual_id}_{mask_id}.png`.
 
     All are 8-bit greyscale PNG files of the size of `labels`. In a mask the object is 255 and the
-    rest 0; in the panoptic map the grey value is the mask's id. The same map gives the same bytes.
+    rest 0; in the panoptic map the grey value is the mask's id. The mask of a subject of several pieces
+    holds theirs, so its id is not in the map. The same map gives the same bytes.
     Memory holds only the zip and one strip of a mask.
     """
     archive = BytesIO()
     # PNG data of plain masks is repetitive: a second deflate saves a third and takes little time.
     with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=1) as file:
         file.writestr(ZipInfo(f"{visual_id}_panoptic.png", _ZIP_DATE), encode_grey_png(labels))
-        for mask_id in range(1, int(labels.max(initial=0)) + 1):
+        for mask_id, parts in mask_members(labels).items():
             entry = ZipInfo(f"{visual_id}_{mask_id}.png", _ZIP_DATE)
-            file.writestr(entry, encode_grey_png(labels, mask_id), ZIP_DEFLATED, 1)
+            alone = len(parts) == 1
+            mask = (
+                encode_grey_png(labels, mask_id)
+                if alone
+                else encode_grey_png(select(labels, parts))
+            )
+            file.writestr(entry, mask, ZIP_DEFLATED, 1)
     return archive.getvalue()

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.label_map import mask_members, select
 from imaging.masks import fit_mask, grow
 from imaging.picture import Labels, Mask, Picture
 from models.roles import Models
@@ -38,10 +38,9 @@ def objects_remove(
 
 def _union(labels: Labels | None, mask_ids: Sequence[int], picture: Picture) -> Mask:
     """Return the union of the masks of `mask_ids` at the size of `picture`; True is to remove."""
-    largest = 0 if labels is None else int(labels.max(initial=0))
-    missing = next((mask_id for mask_id in mask_ids if not 1 <= mask_id <= largest), None)
+    members = {} if labels is None else mask_members(labels)
+    missing = next((mask_id for mask_id in mask_ids if mask_id not in members), None)
     if labels is None or missing is not None:
         raise NoSuchMaskError(f"there is no mask {missing}")
-    selected = np.zeros(256, np.uint8)
-    selected[list(mask_ids)] = 255
-    return fit_mask(cv2.LUT(labels, selected).astype(np.uint8), picture.width, picture.height)
+    parts = [part for mask_id in mask_ids for part in members[mask_id]]
+    return fit_mask(select(labels, parts), picture.width, picture.height)

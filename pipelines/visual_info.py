@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from imaging.label_map import label_boxes
+from imaging.label_map import label_boxes, mask_members, part_areas, select
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize, resize_labels, within_area
 from models.roles import INPAINTING, Face, Models
@@ -20,6 +20,9 @@ from pipelines.person_info import people
 Entry = dict[str, object]
 """A dictionary with the keys `actions`, `id`, `labels`, `oracle`, `rect` and `type`, like an entry of
 person/info."""
+
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom, in pixels; right and bottom are exclusive."""
 
 _SAMPLE_PIXELS = 65_536
 """Pixels of the reduced copy on which colours are measured."""
@@ -52,9 +55,10 @@ def objects(rgb: Rgb, labels_map: NDArray[np.uint8], models: Models) -> list[Ent
 
     labels_map: height x width, uint8, the id of the mask at each pixel, 0 for no mask. `id` is the
     mask's id as text; `rect` is its bounding box. `labels` holds the name of the object that has this
-    box, if the profile has a model that detects objects, else "person" for a mask with a face; then
-    the CSS names nearest to its main colours. A profile that cannot fill holes offers no action. The
-    oracle depends on the object's size: "low" for a large one.
+    box, if the profile has a model that detects objects, else "person" for a mask with a face (if it
+    consists of several parts, of parts with faces alone); then the CSS names nearest to its main
+    colours. A profile that cannot fill holes offers no action. The oracle depends on the object's
+    size: "low" for a large one.
     """
     return _entries(rgb, labels_map, models, faces_of(rgb, models) if labels_map.any() else [])
 
@@ -64,36 +68,53 @@ def _entries(
 ) -> list[Entry]:
     """Return the entries of `objects`; faces: those of the picture."""
     persons = with_faces(labels_map, faces)
+    areas, boxes = part_areas(labels_map), label_boxes(labels_map)
     colours = _main_colours(rgb, labels_map)
-    boxes = label_boxes(labels_map)
-    names = labels_by_detection(boxes, labels_map.shape, rgb, models)
-    can_remove = models.offers(INPAINTING)
-    counts = cv2.calcHist([labels_map], [0], None, [256], [0, 256]).ravel()
+    members = mask_members(labels_map)
+    around = {mask: _around([boxes[part] for part in parts]) for mask, parts in members.items()}
+    names = labels_by_detection(around, labels_map.shape, rgb, models)
     return [
-        {
-            "actions": {"remove": [True]} if can_remove else {},
-            "id": str(mask_id),
-            "labels": [
-                *(names.get(mask_id) or ["person"] * (mask_id in persons)),
+        _entry(
+            mask_id,
+            can_remove=models.offers(INPAINTING),
+            labels=[
+                *(names.get(mask_id) or ["person"] * persons.issuperset(parts)),
                 *colours[mask_id],
             ],
-            "oracle": {"remove": {"remove": _removal_rating(counts[mask_id] / labels_map.size)}}
-            if can_remove
-            else {},
-            "rect": _as_rect(*box),
-            "type": "object",
-        }
-        for mask_id, box in boxes.items()
+            share=float(areas[list(parts)].sum() / labels_map.size),
+            box=around[mask_id],
+        )
+        for mask_id, parts in members.items()
     ]
+
+
+def _entry(mask_id: int, can_remove: bool, labels: list[str], share: float, box: Box) -> Entry:
+    """Return the entry of one mask. share: of the picture's area."""
+    return {
+        "actions": {"remove": [True]} if can_remove else {},
+        "id": str(mask_id),
+        "labels": labels,
+        "oracle": {"remove": {"remove": _removal_rating(share)}} if can_remove else {},
+        "rect": _as_rect(*box),
+        "type": "object",
+    }
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    """Return the smallest box around others."""
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
 
 
 def _main_colours(rgb: Rgb, labels_map: NDArray[np.uint8]) -> dict[int, list[str]]:
     """Return the names of the main colours of each mask, the most common first, from a reduced copy."""
     size = within_area(rgb.shape[1], rgb.shape[0], _SAMPLE_PIXELS)
     small, labels = resize(rgb, size), resize_labels(labels_map, size)
+    masks = {
+        number: select(labels, parts) > 0 for number, parts in mask_members(labels_map).items()
+    }
     return {
-        number: _colour_names(small[where]) if (where := labels == number).any() else []
-        for number in label_boxes(labels_map)
+        number: _colour_names(small[mask]) if mask.any() else [] for number, mask in masks.items()
     }
 
 

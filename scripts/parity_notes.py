@@ -4,15 +4,17 @@ from collections.abc import Mapping
 
 _COPIED = "the area is filled with texture copied from the picture; nothing new is generated"
 _PARTS = (
-    "mask 1 is the subject; the others are parts of a graph segmentation by colour, not named objects;"
-    " at most 255"
+    "first each person, animal or thing of the subject, divided by what touches and by faces, then the whole"
+    " subject, then the parts of a graph segmentation by colour; at most 255; parts of one thing do not nest"
 )
 _MODERATION = "the model of `lite` knows sexual content only"
 _MATTING = "a small model, U²-Netp; the published RMBG 2.0 is in profile `bria`"
 _STATUS = "never NSFW with `sync=false`, whose answer is sent before the result exists"
 _RATED = "only actions that the profile can do; `lite` changes no people"
 _LABELS = "age range and gender, each if the model is sure; never expression or glasses"
-_NO_NAMES = "none: no model says what an object is"
+_OBJECT_LABELS = (
+    "`person` for a mask with a face, then names of colours: no model says what else an object is"
+)
 
 CONTENT_MODERATION = _MODERATION
 """The note of every field `content_moderation` that has no note of its own."""
@@ -37,7 +39,7 @@ NOTES: Mapping[str, Mapping[str, str]] = {
     },
     "/{visual_id}/image_to_psd": {
         "answer.image_res": "layers: the background, soft edges, at most 32 parts that look like objects,"
-        " the foreground; the parts come from colours, so an object can be missing or split"
+        " each person, animal or thing of the subject; an object that is not of the subject can be missing"
     },
     "/objects/mask_generator": {"answer.objects_masks": _PARTS},
     "/{visual_id}/person/info": {
@@ -56,13 +58,13 @@ NOTES: Mapping[str, Mapping[str, str]] = {
     "/{visual_id}/info": {
         "answer.[].actions": _RATED,
         "answer.[].oracle": _RATED,
-        "answer.[].labels": f"people: {_LABELS}; objects: {_NO_NAMES}",
+        "answer.[].labels": f"people: {_LABELS}; objects: {_OBJECT_LABELS}",
     },
-    "/{visual_id}/objects/info": {"answer.[].labels": _NO_NAMES},
+    "/{visual_id}/objects/info": {"answer.[].labels": _OBJECT_LABELS},
     "/{visual_id}/objects/mask_generator": {"answer.objects_masks": _PARTS},
     "/{visual_id}/objects/remove": {
         "": _COPIED,
-        "changes[].mask_id": "the masks of mask_generator, so parts of a graph segmentation",
+        "changes[].mask_id": "the masks of mask_generator",
         "enhance": "the quality is always the highest",
     },
 }

@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
+import pytest
 
-from imaging.label_map import by_area, label_boxes, label_map
+from imaging.label_map import by_area, label_boxes, label_map, mask_members, part_areas, select
 from imaging.picture import Labels
 
 
@@ -62,3 +63,35 @@ def test_each_part_has_its_box_and_nothing_else_has() -> None:
     assert list(label_boxes(labels)) == [3, 9, 255]
     labels[:] = 1
     assert label_boxes(labels) == {1: (0, 0, 7, 5)}
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        ([1, 2, 3], {1: (1,), 2: (2,), 3: (3,)}),
+        ([1, 2, 4, 5], {1: (1,), 2: (2,), 3: (1, 2), 4: (4,), 5: (5,)}),
+        ([1, 3], {1: (1,), 3: (3,)}),
+        ([2, 3], {2: (2,), 3: (3,)}),
+        ([1, 2, 3, 5, 9], {1: (1,), 2: (2,), 3: (3,), 4: (1, 2, 3), 5: (5,), 9: (9,)}),
+        ([1, 255], {1: (1,), 255: (255,)}),
+        ([], {}),
+    ],
+)
+def test_a_number_left_out_is_the_mask_of_all_parts_before_it(
+    present: list[int], expected: dict[int, tuple[int, ...]]
+) -> None:
+    labels = np.array([[0, *present]], np.uint8)
+    assert mask_members(labels) == expected
+    assert list(mask_members(labels)) == sorted(expected)
+
+
+def test_selected_parts_are_white() -> None:
+    labels = np.array([[0, 1, 2, 3]], np.uint8)
+    assert select(labels, (1, 3)).tolist() == [[0, 255, 0, 255]]
+    assert select(labels, ()).tolist() == [[0, 0, 0, 0]]
+
+
+def test_areas_count_each_part_and_only_where_asked() -> None:
+    labels = np.array([[0, 1, 1], [2, 2, 2]], np.uint8)
+    assert part_areas(labels)[:4].tolist() == [0, 2, 3, 0]
+    assert part_areas(labels, np.array([[True, True, False]] * 2))[:4].tolist() == [0, 1, 2, 0]

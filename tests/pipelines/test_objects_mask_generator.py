@@ -126,9 +126,21 @@ def test_each_person_and_the_dog_beside_them_is_a_mask(couple: GivenModels) -> N
         labels[y, x] for y, x in ((80, 150), (80, 240), (225, 350), (9, 9))
     )
     assert {first, second} == {1, 2}
-    assert (dog, ground) == (3, 4)
-    assert labels.max() == 4
+    assert (dog, ground) == (3, 5)  # 4 is all of them
+    assert labels.max() == 5
     assert abs(int(np.flatnonzero(labels[120, 105:285] == second)[0]) - 90) < 8
+
+
+def test_the_whole_subject_is_a_mask_too(couple: GivenModels) -> None:
+    picture = grey(300, 400)
+    picture.rgb[50:200, 105:285] = (200, 30, 30)
+    labels = objects_mask_generator(picture, couple)
+    files = opened(masks_zip(labels, "a"))
+    assert list(files) == ["a_panoptic.png", *(f"a_{number}.png" for number in (1, 2, 3, 4, 5))]
+    whole = np.asarray(files["a_4.png"]) == 255
+    assert np.array_equal(whole, (labels > 0) & (labels < 4))
+    result = objects_remove(picture, couple, labels, [4]).rgb
+    assert (result[whole] != (200, 30, 30)).any(axis=-1).all()
 
 
 def test_one_of_two_people_can_be_removed(couple: GivenModels) -> None:

@@ -114,6 +114,14 @@ def test_an_object_is_named_by_what_is_detected_in_its_box() -> None:
     assert [entry["labels"] for entry in entries] == [["cat", "black"], ["black"]]
 
 
+def test_the_mask_of_several_parts_is_an_object_too() -> None:
+    labels_map = np.zeros((100, 200), np.uint8)
+    labels_map[10:20, 30:50], labels_map[60:90, 5:10], labels_map[95:, :] = 1, 2, 4
+    entries = list(map(as_received, objects(plain(labels_map), labels_map, FakeModels())))
+    assert [entry["id"] for entry in entries] == ["1", "2", "3", "4"]
+    assert entries[2]["rect"] == {"h": 80.0, "w": 45.0, "x": 5.0, "y": 10.0}
+
+
 def test_a_map_without_masks_has_no_objects() -> None:
     for labels_map, count in ((np.zeros((5, 5), np.uint8), 0), (np.ones((1, 1), np.uint8), 1)):
         assert len(objects(plain(labels_map), labels_map, FakeModels())) == count
