@@ -51,7 +51,7 @@ CARDS: tuple[Card, ...] = (
         backend="models.backends.onnx.lama:OnnxLama",
         files=(repositories.LAMA_ONNX,),
         licence="weights Apache-2.0 (LaMa), export of Carve; onnxruntime MIT",
-        memory_mb=1200,
+        memory_mb=1000,
         exclusive=True,
     ),
     Card(

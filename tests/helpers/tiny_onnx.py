@@ -68,7 +68,7 @@ def migan(file: Path, kind: str) -> Path:
     """Write a network with the signature of migan_pipeline_v2.onnx.
 
     kind: what it returns. "mask": its mask in every channel. "mean": the mean of the pixels whose
-    mask is 255. "colour": (200, 100, 50) everywhere.
+    mask is 255. "colour": (200, 100, 50) everywhere. "picture": its input picture.
     """
     shape, mask = ("batch_size", 3, "height", "width"), ("batch_size", 1, "height", "width")
     constants: dict[str, NDArray[Any]] = {
@@ -91,6 +91,7 @@ def migan(file: Path, kind: str) -> Path:
             helper.make_node("Add", ["m", "zero"], ["result_"]),
         ],
         "colour": [helper.make_node("Add", ["colour", "zero"], ["result_"])],
+        "picture": [helper.make_node("Identity", ["picture"], ["result_"])],
     }[kind]
     last = helper.make_node("Cast", ["result_"], ["result"], to=BYTES)
     ports = [("image", BYTES, shape), ("mask", BYTES, mask)]

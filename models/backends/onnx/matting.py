@@ -54,6 +54,9 @@ class OnnxMatting:
         side = next((side for side in entry.shape[2:] if isinstance(side, int)), default.side)
         self._input = MattingInput(side, default.mean, default.std)
         self._output = _output_name(file, self._session, output)
+        self._run_options = ort.RunOptions()
+        # The working memory of a call, gigabytes, goes back after it.
+        self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._logits = logits
         self._file = file
 
@@ -89,7 +92,7 @@ class OnnxMatting:
     def _run(self, rgb: Rgb) -> Float:
         """Run the network. Return the matte of the square picture: side x side, 0..1."""
         tensor = self._input.tensor(rgb).astype(self._dtype)
-        (output,) = self._session.run([self._output], {self._name: tensor})
+        (output,) = self._session.run([self._output], {self._name: tensor}, self._run_options)
         # Some networks leave out the first axis, or the first two.
         if output.shape not in (
             (1, 1, *tensor.shape[2:]),

@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from imaging.inpaint.nearest import fill_from_nearest
 from imaging.picture import Mask, Rgb
 from models.backends.onnx.hole_filling import SIDE, fill_holes
 from models.backends.onnx.network import FixedNetwork
@@ -46,8 +47,15 @@ class MiGan:
         return fill_holes(rgb, hole, avoid, self._run)
 
     def _run(self, rgb: Rgb, hidden: Mask) -> Rgb:
+        """Fill a square.
+
+        The file blends the rim of its fill, over two pixels, with what the picture has in the hole.
+        So the hole gets the colours of the nearest known pixels; the network itself does not see
+        them.
+        """
+        known = rgb if hidden.all() else fill_from_nearest(rgb, ~hidden, hidden)
+        picture = np.ascontiguousarray(known.transpose(2, 0, 1)[None])
         mask = np.where(hidden, np.uint8(_HOLE), np.uint8(_KNOWN))
-        picture = np.ascontiguousarray(rgb.transpose(2, 0, 1)[None])
         output = self._network.output(
             {"image": picture, "mask": mask[None, None]}, (1, 3, SIDE, SIDE)
         )

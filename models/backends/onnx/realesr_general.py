@@ -24,8 +24,9 @@ _SPREAD = 4.0
 """Standard deviation, in pixels, of the areas whose mean colour stays: JPEG's blocks are 8 wide."""
 _RADIUS = 12
 """Pixels that such an area reaches."""
-MARGIN = 34 + _RADIUS + 2
-"""Pixels of context around each tile: 34 convolutions, the area of the colours, resampling."""
+MARGIN = 36
+"""Pixels of context around each tile: the reach of the 34 convolutions, and of the resampling. The
+areas of the colours reach into it, where the network's result is nearly right: enough for means."""
 Pixels = NDArray[np.float32]
 
 
@@ -33,7 +34,7 @@ class RealEsrGeneral:
     """Implements the role `models.roles.SuperResolution`."""
 
     def __init__(
-        self, files: Sequence[Path], denoise: float = 0.5, threads: int = 1, tile: int = 192
+        self, files: Sequence[Path], denoise: float = 0.5, threads: int = 1, tile: int = 256
     ) -> None:
         """Load two torch files, realesr-general-x4v3.pth and realesr-general-wdn-x4v3.pth.
 
@@ -61,7 +62,7 @@ class RealEsrGeneral:
         """Return `rgb` enlarged to `factor` (2 or 4) times its width and height.
 
         The network enlarges 4 times; for 2, its result is averaged. In addition to the result, each
-        thread needs about 100 MB for its tile. Raises ValueError for another factor. Raises
+        thread needs about 180 MB for its tile. Raises ValueError for another factor. Raises
         WorkCancelledError, between two tiles, if nobody waits any more.
         """
         return enlarge_by_tiles(

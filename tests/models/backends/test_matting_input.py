@@ -37,9 +37,9 @@ def test_birefnet_lite_is_fed_what_its_publisher_says(
         def __init__(self, session: Any) -> None:
             self.run_inside = session.run
 
-        def run(self, names: list[str], inputs: dict[str, Any]) -> Any:
+        def run(self, names: list[str], inputs: dict[str, Any], options: Any) -> Any:
             seen.append(inputs)
-            return self.run_inside(names, inputs)
+            return self.run_inside(names, inputs, options)
 
     monkeypatch.setattr(model, "_session", Session(model._session))
     alpha = model.matte(rgb)

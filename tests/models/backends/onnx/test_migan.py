@@ -35,11 +35,13 @@ def test_the_network_is_fed_what_its_publisher_says(
     model.fill(rgb, hole)
     (inputs,) = seen
     picture = np.stack([rgb[..., channel] for channel in (0, 1, 2)])
-    picture[:, hole] = 0
     mask = np.full((512, 512), 255)
     mask[hole] = 0
     assert inputs["image"].dtype == inputs["mask"].dtype == np.uint8
-    assert np.array_equal(inputs["image"], picture[None])
+    assert np.array_equal(inputs["image"][0][:, ~hole], picture[:, ~hole])
+    filled = inputs["image"][0][:, hole]
+    assert not np.array_equal(filled, picture[:, hole]), "nothing of the hole's old content"
+    assert np.array_equal(inputs["image"][0][:, 150, 300], picture[:, 149, 300]), "the nearest"
     assert np.array_equal(inputs["mask"], mask[None, None])
 
 
@@ -58,6 +60,14 @@ def test_colours_are_red_green_blue(tmp_path: Path) -> None:
     hole[150:350, 150:350] = True
     out = MiGan(migan(tmp_path / "migan.onnx", "colour")).fill(rgb, hole)
     assert (out[180:320, 180:320] == (200, 100, 50)).all()
+
+
+def test_a_fill_that_is_blended_with_the_picture_has_no_dark_outline(tmp_path: Path) -> None:
+    rgb = np.full((512, 512, 3), 90, np.uint8)
+    hole = np.zeros((512, 512), np.bool_)
+    hole[150:350, 150:350] = True
+    rgb[hole] = 0
+    assert (MiGan(migan(tmp_path / "migan.onnx", "picture")).fill(rgb, hole) == 90).all()
 
 
 def test_the_file_of_a_card_is_loaded(tmp_path: Path) -> None:
