@@ -36,11 +36,11 @@ def make_tiny(folder: Path, channels: int = 9) -> None:
     with LOADING, torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         pipe = _DIFFUSERS.StableDiffusionXLInpaintPipeline(
-            vae=_vae(),
-            text_encoder=CLIPTextModel(_text_config()),
-            text_encoder_2=CLIPTextModelWithProjection(_text_config()),
-            tokenizer=_tokenizer(),
-            tokenizer_2=_tokenizer(),
+            vae=vae(),
+            text_encoder=CLIPTextModel(text_config()),
+            text_encoder_2=CLIPTextModelWithProjection(text_config()),
+            tokenizer=tokenizer(),
+            tokenizer_2=tokenizer(),
             unet=_unet(channels),
             scheduler=_DIFFUSERS.EulerDiscreteScheduler(
                 beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1
@@ -115,7 +115,8 @@ def _unet(channels: int) -> Any:
     )
 
 
-def _vae() -> Any:
+def vae() -> Any:
+    """Return a VAE of random weights that makes one latent of 8 x 8 pixels."""
     return _DIFFUSERS.AutoencoderKL(
         block_out_channels=(8, 8, 16, 16),
         norm_num_groups=4,
@@ -134,11 +135,13 @@ def _vocabulary() -> dict[str, int]:
     return {word: number for number, word in enumerate(words)}
 
 
-def _tokenizer() -> Any:
+def tokenizer() -> Any:
+    """Return a tokenizer with a token for each byte."""
     return CLIPTokenizer(vocab=_vocabulary(), merges=[], model_max_length=77, pad_token=_END)
 
 
-def _text_config() -> CLIPTextConfig:
+def text_config() -> CLIPTextConfig:
+    """Return the configuration of a text encoder for `tokenizer`."""
     words = _vocabulary()
     return CLIPTextConfig(
         vocab_size=len(words),

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from diffusers import StableDiffusionXLInpaintPipeline
 from diffusers.utils import convert_unet_state_dict_to_peft
 from peft import get_peft_model_state_dict
 from safetensors import safe_open
@@ -41,7 +40,7 @@ def load_lora(pipe: Any, file: Path) -> None:
     """
     check_safetensors(file)
     try:
-        weights, alphas, metadata = StableDiffusionXLInpaintPipeline.lora_state_dict(
+        weights, alphas, metadata = type(pipe).lora_state_dict(
             file.parent,
             weight_name=file.name,
             local_files_only=True,
@@ -51,7 +50,7 @@ def load_lora(pipe: Any, file: Path) -> None:
         )
         if others := [key for key in weights if not key.startswith("unet.")]:
             raise BadWeightsError(f"{file}: {others[0]} is not of a UNet")
-        StableDiffusionXLInpaintPipeline.load_lora_into_unet(
+        type(pipe).load_lora_into_unet(
             weights, network_alphas=alphas, unet=pipe.unet, adapter_name=_NAME, metadata=metadata
         )
     except BadWeightsError:

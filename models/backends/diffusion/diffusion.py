@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from compel import CompelForSDXL
+from compel import CompelForSD, CompelForSDXL
 from compel.prompt_parser import Conjunction, FlattenedPrompt
 from safetensors import SafetensorError, safe_open
 
@@ -86,7 +86,8 @@ def load_component(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
 def load_pipeline(kind: Any, folder: Path, device_config: DeviceConfig, **settings: Any) -> Any:
     """Load a diffusers pipeline from a folder in hub layout and move it to its device.
 
-    kind: the pipeline's class. settings: for its constructor. The caller must hold
+    kind: the pipeline's class. settings: for its constructor; a component among them is not loaded. The
+    caller must hold
     `models.backends.torch.loading.LOADING`. Components may only be classes of diffusers and
     transformers: no code of the folder runs. Raises BadWeightsError.
 
@@ -100,7 +101,9 @@ def load_pipeline(kind: Any, folder: Path, device_config: DeviceConfig, **settin
     dtype = torch_dtype(device_config)
     models = {
         name: load_component(component, folder / name, dtype)
-        for name, component in _components(listed, index)
+        for name, component in _components(
+            {name: entry for name, entry in listed.items() if name not in settings}, index
+        )
     }
     try:
         pipe = kind.from_pretrained(folder, local_files_only=True, **models, **settings)
@@ -205,7 +208,7 @@ def check_deadline(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> 
 def encode_prompts(
     pipe: Any, device_config: DeviceConfig, prompt: str, negative: str | None, count: int
 ) -> dict[str, torch.Tensor]:
-    """Return the embeddings of an SDXL prompt for `count` pictures, as arguments for its pipelines.
+    """Return the embeddings of a prompt for `count` pictures, as arguments for the pipeline's call.
 
     A prompt of more than CLIP's 77 tokens is encoded in parts and joined by compel, up to 4,096
     tokens; the rest is ignored. Text is literal: compel's own syntax, such as `(word)++`, is off,
@@ -213,9 +216,7 @@ def encode_prompts(
     guidance. An empty one becomes zeros if the model was trained that way
     (`force_zeros_for_empty_prompt`).
     """
-    encode = CompelForSDXL(pipe, device=device_config.device)
-    for encoder in (encode.compel_1, encode.compel_2):
-        encoder.parse_prompt_string = _literal
+    encode = _prompt_encoder(pipe, device_config.device)
     unguided = negative is None
     encoded = encode(
         _truncated(pipe, prompt),
@@ -223,16 +224,30 @@ def encode_prompts(
     )
     embeddings = {"prompt_embeds": encoded.embeds, "pooled_prompt_embeds": encoded.pooled_embeds}
     if not unguided:
-        zeros = not negative and pipe.config.force_zeros_for_empty_prompt
+        zeros = not negative and pipe.config.get("force_zeros_for_empty_prompt", False)
         for name, tensor in (
             ("negative_prompt_embeds", encoded.negative_embeds),
             ("negative_pooled_prompt_embeds", encoded.negative_pooled_embeds),
         ):
-            embeddings[name] = torch.zeros_like(tensor) if zeros else tensor
+            embeddings[name] = torch.zeros_like(tensor) if zeros and tensor is not None else tensor
     return {
         name: tensor.repeat(count, *(1,) * (tensor.dim() - 1))
         for name, tensor in embeddings.items()
+        if tensor is not None
     }
+
+
+def _prompt_encoder(pipe: Any, device: str) -> Any:
+    """Return compel for a pipeline with SDXL's two text encoders, or with one, without its syntax."""
+    if hasattr(pipe, "text_encoder_2"):
+        encode = CompelForSDXL(pipe, device=device)
+        encoders = (encode.compel_1, encode.compel_2)
+    else:
+        encode = CompelForSD(pipe, device=device)
+        encoders = (encode.compel,)
+    for encoder in encoders:
+        encoder.parse_prompt_string = _literal
+    return encode
 
 
 def _literal(text: str) -> Any:

@@ -115,11 +115,9 @@ class SdxlScene:
         """Return one picture for each seed; raises ReferenceUnsupportedError without an IP-Adapter."""
         if reference is not None and self._ip_adapter is None:
             raise ReferenceUnsupportedError("a reference picture needs an IP-Adapter")
-        hole = alpha < _SOLID
+        visible, hole = visible_subject(rgb, alpha)
         if not hole.any():
             return [rgb.copy() for _ in seeds]
-        visible = rgb.copy()
-        visible[hole] = _GREY
         adapters = Adapters(
             self._fast_lora if fast else None, self._ip_adapter if reference is not None else None
         )
@@ -161,6 +159,14 @@ class SdxlOutpaint:
             return canvas.copy()
         filled = prefill(canvas, hole)
         return self._pipeline.generate(filled, hole, prompt, negative_prompt, [seed], _FULL)[0]
+
+
+def visible_subject(rgb: Rgb, alpha: Alpha) -> tuple[Rgb, Mask]:
+    """Return what a scene model sees, grey where the subject is not solid, and that hole."""
+    hole = alpha < _SOLID
+    visible = rgb.copy()
+    visible[hole] = _GREY
+    return visible, hole
 
 
 def prefill(canvas: Rgb, hole: Mask) -> Rgb:

@@ -1,11 +1,11 @@
-"""The SDXL inpainting pipeline, in memory once and shared by every role that uses it."""
+"""The inpainting pipeline, in memory once and shared by every role that uses it: SDXL, or a subclass."""
 
 import copy
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import diffusers
 import numpy as np
@@ -54,18 +54,23 @@ class SdxlPipeline:
     """A loaded pipeline with a view of its UNet for each set of adapters.
 
     All views share the weights. sizes: the sizes that it works at. Raises BadWeightsError. Not
-    tested with full weights.
+    tested with full weights. A subclass with another class of diffusers changes the four attributes.
+    kind: that class. settings: further arguments for loading it. multiple: of the sides, so that the
+    UNet halves the latents without padding. batches: largest batch by dtype; 1 for the others.
     """
+
+    kind: ClassVar[Any] = diffusers.StableDiffusionXLInpaintPipeline
+    settings: ClassVar[Mapping[str, Any]] = {"add_watermarker": False}
+    multiple: ClassVar[int] = 32
+    batches: ClassVar[Mapping[str, int]] = _BATCH
 
     def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
         self._device_config = device_config
-        self._plain = diffusion.load_pipeline(
-            diffusers.StableDiffusionXLInpaintPipeline, folder, device_config, add_watermarker=False
-        )
+        self._plain = diffusion.load_pipeline(self.kind, folder, device_config, **self.settings)
         self._pipes: dict[Adapters, Any] = {Adapters(): self._plain}
         side = self._plain.unet.config.sample_size * self._plain.vae_scale_factor
-        # The UNet halves the latents twice: multiples of 32 need no padding inside it.
-        self.sizes = SizeRule(multiple=min(32, side // 2), area=side * side, least=side // 2)
+        multiple = min(self.multiple, side // 2)
+        self.sizes = SizeRule(multiple=multiple, area=side * side, least=side // 2)
 
     def prepare(self, adapters: Adapters) -> None:
         """Load adapters, if they are not loaded yet; raises BadWeightsError."""
@@ -129,7 +134,7 @@ class SdxlPipeline:
         if any(side % 8 for side in hole.shape):
             raise ValueError(f"sides of {hole.shape[1]}x{hole.shape[0]} are not multiples of 8")
         pipe = self._pipes[adapters or Adapters()]
-        size = _BATCH.get(self._device_config.dtype, 1)
+        size = self.batches.get(self._device_config.dtype, 1)
         pictures: list[Rgb] = []
         for first in range(0, len(seeds), size):
             batch = seeds[first : first + size]
@@ -184,16 +189,19 @@ def _scheduler(pipe: Any, recipe: Recipe) -> Any:
     return kind.from_config(own.config, **changes)
 
 
+P = TypeVar("P", bound=SdxlPipeline)
 _LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = (
     weakref.WeakValueDictionary()
 )
 
 
-def shared_pipeline(folder: Path, device_config: DeviceConfig) -> SdxlPipeline:
+def shared_pipeline(
+    folder: Path, device_config: DeviceConfig, kind: type[P] = SdxlPipeline
+) -> P:
     """Return the pipeline of a folder, loaded once while any role uses it; raises BadWeightsError."""
     key = (folder.resolve(), device_config)
     with LOADING:
         pipeline = _LOADED.get(key)
-        if pipeline is None:
-            _LOADED[key] = pipeline = SdxlPipeline(folder, device_config)
+        if not isinstance(pipeline, kind):
+            _LOADED[key] = pipeline = kind(folder, device_config)
         return pipeline
