@@ -25,7 +25,7 @@ from models.settings import read_settings, warn_of_unknown_names
 from models.variables import tidy_credentials
 from server.app import create_app, create_waiting_app
 from server.context import WarmModels
-from server.greeting import greeting
+from server.greeting import better_profile, greeting
 from server.http.connection import TimeoutConnection
 from server.http.shutdown import GracefulServer, Shutdown
 from server.listener import listener_problem
@@ -147,6 +147,7 @@ def _models(settings: Settings) -> WarmModels:
     if settings.engine == "ray":
         address = settings.ray_address or "auto"
         return open_cluster(settings.profile, address, settings.max_waiting)
+    hint = better_profile(settings)
     pool = Pool.for_profile(
         settings.profile,
         settings.weights_dir,
@@ -158,6 +159,8 @@ def _models(settings: Settings) -> WarmModels:
         memory_mb=settings.memory_mb,
         preload=settings.preload,
     )
+    if hint is not None:
+        log.info("%s", hint)
     return LocalEngine(pool)
 
 

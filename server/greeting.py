@@ -1,10 +1,13 @@
-"""What the server says once it is ready: its address, and a command that calls it."""
+"""What the server says at its start: a better profile, its address, and a command that calls it."""
 
 import ipaddress
 import shlex
 from pathlib import Path
 
+from models.catalog.profile import load_profile
+from models.catalog.source import WeightFile
 from models.roles import MATTING, Models
+from models.weights.cache import WeightsCache
 from server.settings import Settings
 
 _PHOTO = Path(__file__).parents[1] / "docs" / "photos" / "astronaut.jpg"
@@ -23,6 +26,26 @@ def greeting(settings: Settings, port: int, models: Models) -> str:
     photo = shlex.quote(f"file=@{_PHOTO}")
     command = f"curl -H 'api_token: {token}' -F {photo} {address}/v1/{route}"
     return f"ready on {address}; to try it:\n\n    {command}\n"
+
+
+def better_profile(settings: Settings) -> str | None:
+    """Return a line about profile `cpu` for the first start with `lite`; None at any other start.
+
+    It is the first start if a weight file of `lite` is not there yet.
+    """
+    if settings.profile != "lite":
+        return None
+    cache = WeightsCache(settings.weights_dir, settings.models_dir)
+    if all(
+        cache.path(part).exists() for card in load_profile("lite").values() for part in card.parts
+    ):
+        return None
+    parts = {part for card in load_profile("cpu").values() for part in card.parts}
+    size = sum((part.size or 0) / 2**20 for part in parts if isinstance(part, WeightFile))
+    return (
+        "RETOUCH_PROFILE=cpu makes better pictures on the same machine, without a GPU;"
+        f" its first start downloads {size:,.0f} MiB of weights (docs/models.md)"
+    )
 
 
 def _reachable(host: str) -> str:

@@ -53,6 +53,7 @@ CARDS: tuple[Card, ...] = (
         licence="weights Apache-2.0 (LaMa), export of Carve; onnxruntime MIT",
         memory_mb=1000,
         exclusive=True,
+        seconds=5,
     ),
     Card(
         role=roles.INPAINTING,
@@ -62,6 +63,7 @@ CARDS: tuple[Card, ...] = (
         licence="weights MIT (MI-GAN); onnxruntime MIT",
         memory_mb=500,
         exclusive=True,
+        seconds=1,
     ),
     Card(
         role=roles.SUPER_RESOLUTION,
@@ -88,6 +90,7 @@ CARDS: tuple[Card, ...] = (
         files=repositories.REALESR_GENERAL,
         licence="weights BSD-3-Clause (Real-ESRGAN); onnxruntime MIT",
         memory_mb=400,
+        seconds=60,
     ),
     Card(
         role=roles.SEGMENTATION,
@@ -106,6 +109,7 @@ CARDS: tuple[Card, ...] = (
         licence="weights Apache-2.0 (MobileSAM, Segment Anything), their ONNX export MIT",
         memory_mb=500,
         exclusive=True,
+        seconds=20,
     ),
     Card(
         role=roles.FACE_ANALYSIS,
@@ -167,6 +171,7 @@ CARDS: tuple[Card, ...] = (
         licence="weights MIT (BiRefNet), export of studioludens; onnxruntime MIT",
         memory_mb=2500,
         exclusive=True,
+        seconds=3,
     ),
     Card(
         role=roles.MATTING,
@@ -176,6 +181,7 @@ CARDS: tuple[Card, ...] = (
         licence="weights MIT (BiRefNet), export of onnx-community; onnxruntime MIT",
         memory_mb=5000,
         exclusive=True,
+        seconds=10,
     ),
     Card(
         role=roles.MATTING,
@@ -292,6 +298,7 @@ CARDS: tuple[Card, ...] = (
         files=(repositories.VIT_NSFW_ONNX,),
         licence="weights Apache-2.0 (AdamCodd); onnxruntime MIT",
         memory_mb=400,
+        seconds=0.4,
     ),
     Card(
         role=roles.GENERATIVE_FILL,
@@ -380,6 +387,7 @@ CARDS: tuple[Card, ...] = (
         memory_mb=1500,
         shared_mb=1500,
         exclusive=True,
+        seconds=10,
     ),
     Card(
         role=roles.OBJECT_DETECTION,
@@ -390,6 +398,7 @@ CARDS: tuple[Card, ...] = (
         memory_mb=1500,
         shared_mb=1500,
         exclusive=True,
+        seconds=10,
     ),
     Card(
         role=roles.PROMPT_REFINEMENT,

@@ -11,6 +11,7 @@ from typing import Any
 
 from models.catalog.card import Card, Profile, check_pin
 from models.catalog.profile import load_profile
+from models.catalog.source import LocalFolder
 from models.device import DeviceConfig
 from models.errors import (
     ModelOutOfMemoryError,
@@ -105,7 +106,8 @@ class Pool:
         failures = download.fetch_profile(profile, cache)
         own = {card.name for card in profile.values() if card.own}
         if failures and (not torch or len(failures) == len(profile) or own & failures.keys()):
-            raise WeightsUnavailableError("\n".join(failures.values()))
+            failed = [card for card in profile.values() if card.name in failures]
+            raise WeightsUnavailableError("\n".join([*failures.values(), *_remedy(name, failed)]))
         pool = cls(profile, cache, policy=policy)
         pool._download_failures = failures
         for card, text in failures.items():
@@ -327,3 +329,15 @@ class Pool:
         raise ModelOutOfMemoryError(
             f"{card.name} does not fit into the memory of {device_config.device}"
         )
+
+
+def _remedy(profile: str, failed: Collection[Card]) -> list[str]:
+    """Return how weights reach a machine that cannot fetch them; nothing if they are the user's own paths."""
+    if all(isinstance(part, LocalFolder) for card in failed for part in card.parts):
+        return []
+    return [
+        "Without a network: on a machine that has one, run"
+        f" ./scripts/weights fetch {profile} && ./scripts/weights pack {profile} weights.tar;"
+        " here, ./scripts/weights unpack weights.tar. Or put the file, under its name above, into"
+        " the folder RETOUCH_MODELS_DIR."
+    ]

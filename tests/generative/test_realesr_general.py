@@ -22,4 +22,4 @@ def test_the_published_architecture_gives_the_same_pixels(tmp_path: Path) -> Non
     with torch.inference_mode():
         wanted = network(torch.from_numpy(picture)).numpy()
     model = RealEsrGeneral([file, file])
-    assert np.allclose(model._network.run({"picture": picture}, wanted.shape), wanted, atol=1e-4)
+    assert np.allclose(model._network.output({"picture": picture}, wanted.shape), wanted, atol=1e-4)

@@ -128,9 +128,7 @@ def test_golden_input_is_the_documented_one(fill: Sd15Fill) -> None:
         getattr(pipe, name).register_forward_pre_hook(spy.hook(name), with_kwargs=True)
         for name in ("unet", "text_encoder")
     ]
-    hooks.append(
-        pipe.vae.encoder.register_forward_pre_hook(spy.hook("encoder"), with_kwargs=True)
-    )
+    hooks.append(pipe.vae.encoder.register_forward_pre_hook(spy.hook("encoder"), with_kwargs=True))
     try:
         fill.fill_by_prompt(RGB, HOLE, "a cat", "ugly", [7])
     finally:

@@ -1,10 +1,14 @@
 """What the server says once it is ready."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from models.catalog.profile import load_profile
 from models.roles import INPAINTING
 from server import greeting as module
-from server.greeting import greeting
+from server.greeting import better_profile, greeting
 from server.settings import Settings
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.places import PHOTOS
@@ -57,3 +61,19 @@ def test_an_image_without_the_photos_names_only_the_address(
 ) -> None:
     monkeypatch.setattr(module, "_PHOTO", PHOTOS / "absent.jpg")
     assert greeting(Settings(), 8000, FakeModels()) == "ready on http://127.0.0.1:8000"
+
+
+def test_only_the_first_start_with_lite_names_the_better_profile(tmp_path: Path) -> None:
+    first = better_profile(Settings(data_dir=tmp_path))
+    assert first is not None
+    assert first.startswith("RETOUCH_PROFILE=cpu makes better pictures")
+    size = int(re.findall(r"downloads ([\d,]+) MiB", first)[0].replace(",", ""))
+    assert 100 < size < 2000
+    assert "\n" not in first
+    assert better_profile(Settings(data_dir=tmp_path, profile="tiny")) is None
+    cache = Settings(data_dir=tmp_path).weights_dir
+    cache.mkdir(parents=True)
+    for card in load_profile("lite").values():
+        for part in card.parts:
+            (cache / part.name).touch()
+    assert better_profile(Settings(data_dir=tmp_path)) is None

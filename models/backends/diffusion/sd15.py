@@ -128,6 +128,4 @@ class Sd15Outpaint(_Sd15):
         if not hole.any():
             return canvas.copy()
         begun = prefill(canvas, hole)
-        return np.ascontiguousarray(
-            self._generate(begun, hole, prompt, negative_prompt, [seed])[0]
-        )
+        return np.ascontiguousarray(self._generate(begun, hole, prompt, negative_prompt, [seed])[0])

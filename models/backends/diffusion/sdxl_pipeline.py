@@ -195,9 +195,7 @@ _LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = 
 )
 
 
-def shared_pipeline(
-    folder: Path, device_config: DeviceConfig, kind: type[P] = SdxlPipeline
-) -> P:
+def shared_pipeline(folder: Path, device_config: DeviceConfig, kind: type[P] = SdxlPipeline) -> P:
     """Return the pipeline of a folder, loaded once while any role uses it; raises BadWeightsError."""
     key = (folder.resolve(), device_config)
     with LOADING:

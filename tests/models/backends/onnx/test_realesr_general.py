@@ -57,7 +57,7 @@ def test_the_network_is_that_of_the_files(tmp_path: Path, photo: Photo, denoise:
     rgb = photo("coffee").rgb[100:130, 200:240]
     state = {name: denoise * general[name] + (1 - denoise) * weak[name] for name in general}
     picture = np.ascontiguousarray((rgb.transpose(2, 0, 1)[None] / 255).astype(np.float32))
-    output = model._network.run({"picture": picture}, (1, 3, 120, 160))
+    output = model._network.output({"picture": picture}, (1, 3, 120, 160))
     assert np.allclose(output[0].transpose(1, 2, 0), by_hand(rgb, state), atol=1e-5)
 
 
@@ -65,7 +65,7 @@ def test_the_network_is_fed_rgb_of_0_to_1(
     model: RealEsrGeneral, photo: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Mapping[str, Array]] = []
-    run = model._network.run
+    run = model._network.output
 
     def watched(inputs: Mapping[str, Array], shape: tuple[int, ...]) -> Any:
         seen.append(inputs)
@@ -106,13 +106,13 @@ def test_wide_colours_stay_and_fine_detail_is_the_networks(
 def test_blocks_that_the_network_removes_stay_away(tmp_path: Path) -> None:
     zero = {name: np.zeros_like(value) for name, value in compact_weights().items()}
     model = RealEsrGeneral(files(tmp_path, zero, zero))
-    run = model._network.run
+    run = model._network.output
 
     def smoothing(inputs: Mapping[str, Array], shape: tuple[int, ...]) -> Any:
         smooth = cv2.GaussianBlur(inputs["picture"][0].transpose(1, 2, 0), (0, 0), 8)
         return run({"picture": np.ascontiguousarray(smooth.transpose(2, 0, 1)[None])}, shape)
 
-    model._network.run = smoothing  # type: ignore[method-assign]
+    model._network.output = smoothing  # type: ignore[method-assign]
     blocks = np.indices((96, 96)).sum(axis=0) // 8 % 2 * 6 + 120
     rgb = np.repeat(blocks[..., None], 3, axis=2).astype(np.uint8)
     inner = model.upscale(rgb, 4)[64:-64, 64:-64]
