@@ -16,6 +16,8 @@ from server.profiles import not_in_profile
 
 _MODERATED = {MODERATION: "content_moderation is refused: there is no model for it"}
 
+_SYNC_FALSE = "only requests with sync=false: the model takes minutes"
+
 
 class OperationState(BaseModel):
     """Whether a route works on this server."""
@@ -115,17 +117,21 @@ class CapabilitiesReport:
     ) -> OperationState:
         missing = next((role for role in needs if not self._models.offers(role)), None)
         reason = None if missing is None else not_in_profile(self._profile, missing.name).text
-        lacking = [text for role, text in without.items() if not self._models.offers(role)]
+        limits = [text for role, text in without.items() if not self._models.offers(role)]
+        limits += [_SYNC_FALSE] * any(self._is_slow(role) for role in needs)
         return OperationState(
             operation=name,
             method=method,
             path=f"/v1{path}",
             available=missing is None,
             reason=reason,
-            limits=lacking if missing is None else [],
+            limits=limits if missing is None else [],
             expected_seconds=self._expected(needs) if missing is None else None,
             measured_seconds=self._durations.median(name),
         )
+
+    def _is_slow(self, role: Role[Any]) -> bool:
+        return role in self._cards and self._cards[role].asynchronous
 
     def _expected(self, needs: Collection[Role[Any]]) -> float | None:
         """Return the sum of the models' times; None if one is unknown or no model is needed."""

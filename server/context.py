@@ -1,10 +1,12 @@
 """Build the parts of the server once and connect them."""
 
+import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from models.catalog.profile import load_profile
 from models.roles import Models
 from models.runtime.scheduler import ScheduledModels, Scheduler
 from server.dependencies import Dependencies
@@ -20,6 +22,7 @@ from server.jobs.executor import JobExecutor
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer
+from server.jobs.waiting import slow_roles
 from server.settings import Settings
 from server.v1 import OPERATIONS
 from server.visuals import Visuals
@@ -28,6 +31,8 @@ from storage.links import LinkSigner, load_or_create_secret
 from storage.records import Records
 from storage.server_lease import ServerLease
 from storage.stores import Stores, open_stores
+
+log = logging.getLogger("retouch")
 
 _JOBS_PER_REQUEST = 4
 """Unfinished jobs accepted for each request that may wait; jobs wait on disk, not in memory."""
@@ -102,6 +107,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         settings.moderation_threshold,
         settings.profile,
         durations,
+        _slow_roles(settings.profile),
     )
     serializer = JobSerializer(
         {operation.path: operation for operation in OPERATIONS}, stores.sources
@@ -112,3 +118,11 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     return AppContext(
         stores, records, visuals, dependencies, scheduler, models, durable, endpoints, durations
     )
+
+
+def _slow_roles(name: str) -> dict[str, float]:
+    """Return what only requests with sync=false may use in a profile, and log how long it takes."""
+    slow = slow_roles(load_profile(name))
+    for role, seconds in slow.items():
+        log.info("%s takes about %.0f s a result; only sync=false may use it", role, seconds)
+    return slow

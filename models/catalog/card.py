@@ -28,8 +28,10 @@ class Card:
     code runs here, so the folder must be pinned to a commit. max_batch: largest batch of calls
     (`models.runtime.scheduler`); 1 if batches are no faster. exclusive: whether it takes only one
     call at a time, because of its memory or state. Torch models always do. own: whether a user's
-    profile file describes it, so that it is loaded and run once before the server starts.
-    seconds: rough time of one call for 2 megapixels on two processor cores; None if unknown.
+    profile file describes it, so that it is loaded and run once before the server starts. seconds:
+    rough time of one call, for 2 megapixels on two processor cores, or of one result at the model's
+    own size; None if unknown. asynchronous: whether that is too long for a caller who waits: requests
+    with sync=true may not use it.
     """
 
     role: Role[Any]
@@ -45,8 +47,9 @@ class Card:
     remote_code: bool = False
     max_batch: int = 1
     exclusive: bool = False
-    own: bool = False
     seconds: float | None = None
+    asynchronous: bool = False
+    own: bool = False
     options: tuple[tuple[str, Any], ...] = ()
 
     @property

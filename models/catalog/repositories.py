@@ -356,6 +356,31 @@ LCM_LORA = HubFolder(
     ("pytorch_lora_weights.safetensors",),
     376,
 )
+SD15 = HubFolder(
+    "stable-diffusion-v1-5/stable-diffusion-inpainting",
+    "8a4288a76071f7280aedbdb3253bdb9e9d5d84bb",
+    (
+        "model_index.json",
+        "scheduler/*.json",
+        "text_encoder/config.json",
+        "text_encoder/model.fp16.safetensors",
+        "tokenizer/*.json",
+        "tokenizer/*.txt",
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.fp16.safetensors",
+    ),
+    2040,
+)
+"""At this commit the weights are safetensors in half precision only, or pickles; it has no other commit
+with plain ones. The safety checker is not fetched."""
+SD15_LCM_LORA = HubFolder(
+    "latent-consistency/lcm-lora-sdv1-5",
+    "cf2fced511dbe7e26c8d1d397e728fbab875db4b",
+    ("pytorch_lora_weights.safetensors",),
+    128,
+)
 FP16_VAE = HubFolder(
     "madebyollin/sdxl-vae-fp16-fix",
     "207b116dae70ace3637169f1ddd2434b91b3a8cd",

@@ -25,6 +25,7 @@ from pipelines.common.moderation import is_blocked
 from server.durations import Durations
 from server.errors import BadRequestError, BlockedError, Refusals, UnavailableError, map_errors
 from server.http.uploads import Encoded
+from server.jobs.waiting import QuickModels, too_slow
 from server.operation import EditBody, Inputs, Operation, Preserve, VisualQuery
 from server.profiles import not_in_profile
 from server.visuals import Visuals, no_visual
@@ -72,7 +73,8 @@ class JobExecutor:
     """Executes jobs and queries on the thread of the caller.
 
     threshold: moderation blocks a picture with this score, 0..1, or a higher one. profile: as in the
-    setting PROFILE. durations: gets the duration of each job.
+    setting PROFILE. durations: gets the duration of each job. slow: of
+    `server.jobs.waiting.slow_roles`.
     """
 
     def __init__(
@@ -83,8 +85,11 @@ class JobExecutor:
         threshold: float,
         profile: str,
         durations: Durations,
+        slow: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._models = models
+        self._quick_models = QuickModels(models, slow) if slow else models
+        self._slow = slow
         self._results = results
         self._visuals = visuals
         self._threshold = threshold
@@ -101,9 +106,9 @@ class JobExecutor:
         start = time.monotonic()
         if job.visual_id:  # it may have been removed while the job waited
             self._visuals.find(job.organisation, job.visual_id)
-        with self._map_errors(job.operation.refusals):
+        with self._map_errors(job.operation.refusals, job.body.sync):
             inputs, body = self._prepare_inputs(job)
-            results = job.operation.perform(body, inputs, self._models)
+            results = job.operation.perform(body, inputs, self._models_for(job))
             unsafe = [self._scores(job) and self._is_unsafe(result) for result in results]
             blocked = [job.body.content_moderation and one for one in unsafe]
             if all(blocked):
@@ -180,7 +185,7 @@ class JobExecutor:
 
         Returns the job with the values filled in that depend on the picture. Raises ApiError.
         """
-        with self._map_errors(job.operation.refusals):
+        with self._map_errors(job.operation.refusals, job.body.sync):
             return replace(job, body=self._prepare_inputs(job)[1])
 
     def check_picture(self, encoded: Encoded) -> None:
@@ -197,28 +202,41 @@ class JobExecutor:
             return query.answer(inputs, self._models)
 
     @contextmanager
-    def _map_errors(self, refusals: Refusals = MappingProxyType({})) -> Iterator[None]:
-        """Turn errors of lower layers into an ApiError, which names the profile if that lacks a role."""
+    def _map_errors(
+        self, refusals: Refusals = MappingProxyType({}), waits: bool = False
+    ) -> Iterator[None]:
+        """Turn errors of lower layers into an ApiError, which names the profile if that lacks a role.
+
+        waits: whether the caller waits for the results, so that slow models are out of the question.
+        """
         with map_errors(refusals):
             try:
                 yield
             except RoleNotInProfileError as error:
-                raise not_in_profile(self._profile, str(error)) from error
+                role = str(error)
+                if waits and role in self._slow:
+                    raise too_slow(role, self._slow[role]) from error
+                raise not_in_profile(self._profile, role) from error
+
+    def _models_for(self, job: Job) -> Models:
+        """Return the models that a job may use: none of the slow ones while its caller waits."""
+        return self._quick_models if job.body.sync else self._models
 
     def _prepare_inputs(self, job: Job) -> tuple[Inputs, EditBody]:
         inputs = self._inputs(job)
         self._refuse_missing_roles(job, inputs)
         if job.body.content_moderation:
             self._refuse_blocked_inputs(job, inputs)
-        return inputs, job.operation.prepare(job.body, inputs, self._models)
+        return inputs, job.operation.prepare(job.body, inputs, self._models_for(job))
 
     def _refuse_missing_roles(self, job: Job, inputs: Inputs) -> None:
         """Raise RoleNotInProfileError if the profile lacks a role that the job needs."""
-        needed = [*job.operation.required_roles(job.body, inputs, self._models)]
+        models = self._models_for(job)
+        needed = [*job.operation.required_roles(job.body, inputs, models)]
         if job.body.content_moderation:
             needed.append(MODERATION)
         for role in needed:
-            require(self._models, role)
+            require(models, role)
 
     def _refuse_blocked_inputs(self, job: Job, inputs: Inputs) -> None:
         masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in inputs.masks.items()}

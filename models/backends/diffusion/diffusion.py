@@ -239,12 +239,13 @@ def encode_prompts(
 
 def _prompt_encoder(pipe: Any, device: str) -> Any:
     """Return compel for a pipeline with SDXL's two text encoders, or with one, without its syntax."""
+    encode: Any
     if hasattr(pipe, "text_encoder_2"):
         encode = CompelForSDXL(pipe, device=device)
-        encoders = (encode.compel_1, encode.compel_2)
+        encoders = [encode.compel_1, encode.compel_2]
     else:
         encode = CompelForSD(pipe, device=device)
-        encoders = (encode.compel,)
+        encoders = [encode.compel]
     for encoder in encoders:
         encoder.parse_prompt_string = _literal
     return encode

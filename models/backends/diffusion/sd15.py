@@ -57,11 +57,6 @@ class _Sd15:
         self._pipeline.prepare(self._adapters)
         self.sizes = self._pipeline.sizes
 
-    @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the pipeline and the LoRA."""
-        return cls(paths[0], paths[1], device_config)
-
     def _generate(
         self,
         rgb: Rgb,
@@ -81,6 +76,11 @@ class _Sd15:
 class Sd15Fill(_Sd15):
     """Implements the role `models.roles.GenerativeFill`."""
 
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the pipeline and the LoRA."""
+        return cls(paths[0], paths[1], device_config)
+
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
@@ -94,6 +94,11 @@ class Sd15Scene(_Sd15):
     The hole is everything except the solid subject. It is grey before the model sees it, so that no
     light of the old background remains.
     """
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the pipeline and the LoRA."""
+        return cls(paths[0], paths[1], device_config)
 
     def scenes(
         self,
@@ -120,6 +125,11 @@ class Sd15Scene(_Sd15):
 
 class Sd15Outpaint(_Sd15):
     """Implements the role `models.roles.Outpainting`; the margin starts from noise alone."""
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the pipeline and the LoRA."""
+        return cls(paths[0], paths[1], device_config)
 
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import diffusers
 import numpy as np
@@ -189,17 +189,18 @@ def _scheduler(pipe: Any, recipe: Recipe) -> Any:
     return kind.from_config(own.config, **changes)
 
 
-P = TypeVar("P", bound=SdxlPipeline)
 _LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = (
     weakref.WeakValueDictionary()
 )
 
 
-def shared_pipeline(folder: Path, device_config: DeviceConfig, kind: type[P] = SdxlPipeline) -> P:
+def shared_pipeline(
+    folder: Path, device_config: DeviceConfig, kind: type[SdxlPipeline] = SdxlPipeline
+) -> SdxlPipeline:
     """Return the pipeline of a folder, loaded once while any role uses it; raises BadWeightsError."""
     key = (folder.resolve(), device_config)
     with LOADING:
         pipeline = _LOADED.get(key)
-        if not isinstance(pipeline, kind):
+        if pipeline is None:
             _LOADED[key] = pipeline = kind(folder, device_config)
         return pipeline

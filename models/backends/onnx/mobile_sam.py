@@ -16,7 +16,6 @@ from typing import Any, Self
 import numpy as np
 import onnx
 import onnxruntime as ort
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx.utils import Extractor
 from PIL import Image
@@ -172,12 +171,12 @@ def _without_large_masks(file: Path) -> bytes:
     """
     try:
         model = onnx.load(file)
-        _check_names(file, model.graph.input, _INPUTS)
-        _check_names(file, model.graph.output, _OUTPUTS)
-        small = Extractor(model).extract_model(list(_INPUTS), list(_OUTPUTS))
-        return bytes(small.SerializeToString())
-    except DecodeError as error:
+    except Exception as error:  # onnx passes on the errors of protobuf, which is not our dependency
         raise ValueError(f"{file} cannot be loaded: {error}") from error
+    _check_names(file, model.graph.input, _INPUTS)
+    _check_names(file, model.graph.output, _OUTPUTS)
+    small = Extractor(model).extract_model(list(_INPUTS), list(_OUTPUTS))
+    return bytes(small.SerializeToString())
 
 
 def _check_names(file: Path, entries: Iterable[Any], names: Iterable[str]) -> None:

@@ -82,6 +82,7 @@ def test_the_imports_are_found_through_other_modules() -> None:
         ('base = "open"\nmatting = "u2netp"', "ray", ["gpu", "cluster"]),
         ('base = "lite"\nmatting = "rmbg-2-onnx"', "local", ["gpu"]),
         ('matting = "rmbg-2-onnx"\n[cards.rmbg-2-onnx]\npath = "/x"', "local", []),
+        ('base = "lite"\ngenerative_fill = "sd15-lcm-fill"', "local", ["gpu"]),
         ('base = "lite"', "ray", ["cluster"]),
     ],
 )

@@ -31,7 +31,7 @@ def test_the_network_is_fed_what_its_publisher_says(
         seen.append(inputs)
         return run(inputs, shape)
 
-    monkeypatch.setattr(model._network, "run", watched)
+    monkeypatch.setattr(model._network, "output", watched)
     model.fill(rgb, hole)
     (inputs,) = seen
     picture = np.stack([rgb[..., channel] for channel in (0, 1, 2)])

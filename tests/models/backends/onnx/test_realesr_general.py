@@ -71,7 +71,7 @@ def test_the_network_is_fed_rgb_of_0_to_1(
         seen.append(inputs)
         return run(inputs, shape)
 
-    monkeypatch.setattr(model._network, "run", watched)
+    monkeypatch.setattr(model._network, "output", watched)
     rgb = photo("astronaut").rgb[100:160, 200:280]
     model.upscale(rgb, 4)
     (inputs,) = seen
