@@ -1,7 +1,7 @@
 """Filling of holes in pictures of any size by a network that takes squares of one fixed size.
 
-The network sees a crop around each group of holes, reduced to its square if the crop is larger. The
-result is enlarged again. If that loses detail, `imaging.inpaint.resynthesis` puts full-size texture
+The network sees a crop around each group of holes, resized to its square. The result is resized
+back. If that loses detail, `imaging.inpaint.resynthesis` puts full-size texture
 of the surroundings in its place.
 """
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from imaging.inpaint.resynthesis import Layout, resynthesise
 from imaging.inpaint.rim import match_rim
-from imaging.masks import touched, touched_blocks
+from imaging.masks import touched_blocks
 from imaging.picture import Mask, Rgb, Window
-from imaging.resize import block_means, resize, within_side
+from imaging.resize import block_means, resize
 from imaging.windows import fill_by_windows, widened, with_context
 from models.deadline import checkpoint
 from models.errors import NothingToCopyError
@@ -27,6 +27,8 @@ _CONTEXT = 0.3
 """Context on each side of a hole, as a share of its longer side."""
 _SOFT = 1.5
 """A crop that is reduced by this factor or more gets its detail from the surroundings."""
+_STRETCH = 2
+"""Most that a side of a crop is stretched by."""
 _FEW = 256
 """With fewer source pixels in a reduced crop, there is no texture to copy."""
 
@@ -66,25 +68,30 @@ def _crop(part: Window, hidden: Mask) -> Window:
 def _fill_crop(rgb: Rgb, hole: Mask, hidden: Mask, network: Fill) -> Rgb:
     """Fill one crop, and match the fill to its surroundings."""
     height, width = hole.shape
-    factor = max(height, width) / SIDE
-    if factor <= 1:
-        return match_rim(_fill_padded(rgb, hidden, network), hole, ~hidden)
-    size = within_side(width, height, SIDE)
-    small = _fill_padded(resize(rgb, size), touched(hidden, size), network)
+    small = _fill_square(rgb, hidden, network)
     filled = np.where(hidden[..., None], resize(small, (width, height), cv2.INTER_CUBIC), rgb)
+    factor = max(height, width) / SIDE
     if factor < _SOFT:
         return match_rim(filled, hole, ~hidden)
     return _with_detail(rgb, filled, hole, hidden, round(factor))
 
 
-def _fill_padded(rgb: Rgb, hidden: Mask, network: Fill) -> Rgb:
-    """Run the network on a picture of at most its size, mirrored beyond its lower and right edges."""
-    height, width = hidden.shape
+def _fill_square(rgb: Rgb, hidden: Mask, network: Fill) -> Rgb:
+    """Run the network on a crop that is stretched to its square; return the stretched crop, filled.
+
+    A crop that is not square is stretched and not padded: in a padded square, margins that had to
+    be continued outwards became holes between two pictures, in which MI-GAN invented objects. A
+    side that is less than half of the square is stretched to twice its length, and mirrored.
+    """
+    height, width = (min(SIDE, _STRETCH * side) for side in hidden.shape)
+    # One interpolation for both: so no pixel of the hole has an effect on a known one.
+    small = resize(rgb, (width, height), cv2.INTER_LINEAR)
+    mask = resize(hidden.astype(np.float32), (width, height), cv2.INTER_LINEAR) > 0
+    known = np.where(mask[..., None], np.uint8(0), small)
     below, right = SIDE - height, SIDE - width
-    known = np.where(hidden[..., None], np.uint8(0), rgb)  # so that no old pixel has an effect
     square = np.pad(known, ((0, below), (0, right), (0, 0)), mode="symmetric")
-    mask = np.pad(hidden, ((0, below), (0, right)), mode="symmetric")
-    return network(square, mask)[:height, :width]
+    hole = np.pad(mask, ((0, below), (0, right)), mode="symmetric")
+    return network(square, hole)[:height, :width]
 
 
 def _with_detail(rgb: Rgb, filled: Rgb, hole: Mask, hidden: Mask, scale: int) -> Rgb:

@@ -63,6 +63,20 @@ def test_the_content_of_hole_and_avoided_pixels_has_no_effect(photo: Photo) -> N
     assert np.array_equal(theirs[avoid], other[avoid])
 
 
+def test_a_crop_that_is_not_square_is_stretched_and_not_padded() -> None:
+    seen: list[Mask] = []
+
+    def look(rgb: Rgb, hidden: Mask) -> Rgb:
+        seen.append(hidden)
+        return smooth(rgb, hidden)
+
+    rgb = np.full((400, 1000, 3), 90, np.uint8)
+    fill_holes(rgb, holed(rgb.shape, (350, 400, 0, 1000)), None, look)
+    (hidden,) = seen
+    assert hidden[-60:].all(), "the margin is at the lower edge"
+    assert not hidden[:-70].any()
+
+
 def test_a_hole_is_seen_at_full_size_while_it_fits() -> None:
     seen: list[int] = []
 
