@@ -186,6 +186,18 @@ def test_regions_are_at_the_named_parts_of_the_face(
     assert mask[v + room, u + room] < 0.2
 
 
+def test_regions_are_around_the_eyes_of_five_landmarks() -> None:
+    def middle(shift: float) -> float:
+        eyes = [(130 + shift, 120), (170 + shift, 120)]
+        below = [(150 + shift, 145), (135 + shift, 165), (165 + shift, 165)]
+        face = Face((105, 80, 90, 110), np.array([*eyes, *below], np.float32), 1, 0, 0)
+        mask = soft_mask(face, ["eyes"], 300, 300)
+        return float((mask * np.arange(300)).sum() / mask.sum())
+
+    assert middle(0) == pytest.approx(150, abs=1)
+    assert middle(14) == pytest.approx(164, abs=1)
+
+
 @pytest.mark.parametrize("region", REGIONS)
 def test_masks_are_soft_and_zero_at_the_borders_of_the_crop(region: Region) -> None:
     mask = soft_mask(UPRIGHT, [region], 96, 96)

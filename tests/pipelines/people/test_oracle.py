@@ -23,7 +23,7 @@ def portrait(photo: Callable[[str], Picture]) -> Rgb:
     return cv2.addWeighted(large, 3, blurred, -2, 0).astype(np.uint8)
 
 
-FACE = Face((140, 235, 265, 265), np.zeros((5, 2), np.float32), score=1, yaw=0, roll=0)
+FACE = Face((147, 186, 270, 342), np.zeros((5, 2), np.float32), score=1, yaw=0, roll=0)
 
 
 def high(face: Face, rgb: Rgb) -> set[str]:
@@ -65,7 +65,7 @@ def test_a_large_sharp_frontal_face_has_only_high_ratings(portrait: Rgb) -> None
 
 def test_a_small_face_has_low_ratings_where_detail_is_needed(portrait: Rgb) -> None:
     small = cv2.resize(portrait, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    face = replace(FACE, rect=(35, 58.75, 66.25, 66.25))
+    face = replace(FACE, rect=(36.75, 46.5, 67.5, 85.5))
     assert high(face, small.astype(np.uint8)) == {"haircolor"}
 
 
@@ -95,13 +95,13 @@ def test_a_blurred_face_has_a_high_rating_only_for_hair_colour(portrait: Rgb) ->
 
 
 def test_hair_out_of_the_frame_cannot_be_changed(portrait: Rgb) -> None:
-    cut = np.ascontiguousarray(portrait[200:])
-    face = replace(FACE, rect=(140, 35, 265, 265))
+    cut = np.ascontiguousarray(portrait[160:])
+    face = replace(FACE, rect=(147, 26, 270, 342))
     assert high(face, cut) == ALL - {"hair_line", "haircolor"}
 
 
 def test_a_jaw_out_of_the_frame_cannot_get_a_beard(portrait: Rgb) -> None:
-    cut = np.ascontiguousarray(portrait[: 235 + 250])
+    cut = np.ascontiguousarray(portrait[: 186 + 330])
     assert high(FACE, cut) == ALL - {"Beard"}
 
 
