@@ -66,7 +66,7 @@ def mask_members(labels: Labels) -> dict[int, tuple[int, ...]]:
     that consists of all parts before it: so masks can nest in a map with one number for each pixel.
     """
     present = np.flatnonzero(part_areas(labels)).tolist()
-    members = {number: (number,) for number in present}
+    members: dict[int, tuple[int, ...]] = {number: (number,) for number in present}
     whole = next((i for i, number in enumerate(present, start=1) if number != i), None)
     if whole is not None and whole > 2:
         members[whole] = tuple(range(1, whole))
