@@ -108,7 +108,7 @@ def compose(
     rgb = _placed(subject.rgb, scale, (rows, columns), middle, subject.grounded)
     behind = _covering(ground, rows, columns)
     if blur:
-        behind = cv2.GaussianBlur(behind, (0, 0), blur * columns)
+        behind = np.asarray(cv2.GaussianBlur(behind, (0, 0), blur * columns), np.uint8)
     share = alpha[..., None].astype(np.float32) / 255
     mixed = rgb * share + behind * (1 - share)
     return np.rint(mixed).astype(np.uint8), alpha

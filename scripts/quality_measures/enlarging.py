@@ -73,7 +73,8 @@ def reduced(rgb: Rgb, quality: int | None) -> Rgb:
     if quality is None:
         return small.astype(np.uint8)
     _, data = cv2.imencode(".jpg", small[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality))
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]).astype(np.uint8)
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def lanczos(small: Rgb) -> Rgb:

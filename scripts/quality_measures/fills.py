@@ -49,7 +49,7 @@ def texture_difference(rgb: Rgb, hole: Mask) -> float:
 
 def strange_colours(rgb: Rgb, hole: Mask) -> float:
     """Return the distance of the hole's colours from the nearest around it, in tens of CIELAB units (90 %)."""
-    lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    lab = np.asarray(cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float32)
     inside, around = _sample(lab[hole]), _sample(lab[ring(hole)])
     distance = np.linalg.norm(inside[:, None] - around[None], axis=2).min(1)
     return float(np.quantile(distance, 0.9)) / 10
@@ -61,7 +61,7 @@ def cloned(rgb: Rgb, hole: Mask, marked: Sequence[Box]) -> bool:
     A box that the hole touches is not looked for: its rest may rightly go on inside.
     """
     window = _box_of(hole)
-    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
     place = grey[window]
     inside = hole[window]
     return any(
@@ -126,7 +126,9 @@ def _mirrored_head(rgb: Rgb, hole: Mask, box: Box) -> Rgb:
         (rows.stop - rows.start) / head.shape[0],
         (columns.stop - columns.start) / head.shape[1],
     )
-    head = cv2.resize(head, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    head = np.asarray(
+        cv2.resize(head, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+    )
     filled = np.where(hole[..., None], _blurred(rgb, hole), rgb)
     top = (rows.start + rows.stop - head.shape[0]) // 2
     left = (columns.start + columns.stop - head.shape[1]) // 2

@@ -75,7 +75,7 @@ def measure_holes(run: Run) -> dict[Half, Values]:
     for hole in holes(run):
         mask = hole.mask.astype(np.uint8) * 255
         filled = eraser(Picture(hole.rgb), mask, run.models).rgb
-        telea = cv2.inpaint(hole.rgb, mask, _TELEA_RADIUS, cv2.INPAINT_TELEA)
+        telea = np.asarray(cv2.inpaint(hole.rgb, mask, _TELEA_RADIUS, cv2.INPAINT_TELEA), np.uint8)
         score = fill_score(filled, hole.mask, hole.marked)
         bad = {name: fill_score(fill, hole.mask, hole.marked) for name, fill in _bad(hole)}
         row = {

@@ -97,6 +97,11 @@ def rembg_errors(made: Sequence[Composite], python: Path, weights: Path) -> list
             env={**os.environ, "U2NET_HOME": str(weights), "MODEL_CHECKSUM_DISABLED": "1"},
         )
         return [
-            matte_errors(cv2.imread(f"{target}/{number}.png", cv2.IMREAD_GRAYSCALE), one.alpha)
+            matte_errors(_grey(f"{target}/{number}.png"), one.alpha)
             for number, one in enumerate(made)
         ]
+
+
+def _grey(file: str) -> Matte:
+    """Return a grey picture of a file."""
+    return np.asarray(cv2.imread(file, cv2.IMREAD_GRAYSCALE), np.uint8)

@@ -12,7 +12,7 @@ def texture(rows: int = 240, columns: int = 320, seed: int = 5) -> Rgb:
     noise = cv2.GaussianBlur(random.normal(0, 1, (rows, columns)), (0, 0), 1.5)
     share = np.clip(noise / noise.std() * 0.2 + 0.5, 0, 1)[..., None]
     colours = np.array((40, 90, 60)), np.array((150, 170, 120))
-    return np.rint(colours[0] * (1 - share) + colours[1] * share).astype(np.uint8)
+    return np.asarray(np.rint(colours[0] * (1 - share) + colours[1] * share), np.uint8)
 
 
 def with_head(rgb: Rgb, x: int, y: int, side: int = 64, mirrored: bool = False) -> Rgb:
@@ -22,9 +22,9 @@ def with_head(rgb: Rgb, x: int, y: int, side: int = 64, mirrored: bool = False) 
     cv2.circle(head, (38, 24), 6, (30, 20, 20), -1)
     cv2.ellipse(head, (25, 46), (14, 6), 0, 0, 180, (150, 30, 40), -1)
     cv2.rectangle(head, (52, 0), (63, 63), (60, 40, 20), -1)
-    head = cv2.resize(head[:, ::-1] if mirrored else head, (side, side))
+    sized = cv2.resize(head[:, ::-1] if mirrored else head, (side, side))
     result = rgb.copy()
-    result[y : y + side, x : x + side] = head
+    result[y : y + side, x : x + side] = sized
     return result
 
 

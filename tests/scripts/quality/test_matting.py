@@ -16,7 +16,8 @@ from tests.scripts.quality.made_pictures import disc, texture
 
 def true_alpha() -> Matte:
     """A soft disc."""
-    return cv2.GaussianBlur(disc(200, 300, 150, 100, 60).astype(np.uint8) * 255, (0, 0), 2)
+    solid = disc(200, 300, 150, 100, 60).astype(np.uint8) * 255
+    return np.asarray(cv2.GaussianBlur(solid, (0, 0), 2), np.uint8)
 
 
 def test_the_true_alpha_has_no_errors() -> None:
