@@ -40,8 +40,8 @@ def background_blur(
     and more blurred behind and before it (`imaging.ground_focus`). Where the subject is fully opaque,
     its pixels do not change, and none of its colour spreads into the background. The alpha channel
     does not change. A picture whose alpha cuts out its subject has no background to blur and is
-    returned unchanged. force_rmbg: find the subject by matting the colours alone, and blur them, also
-    where the alpha channel hides them.
+    returned unchanged; one without a subject is all background. force_rmbg: find the subject by
+    matting the colours alone, and blur them, also where the alpha channel hides them.
 
     Raises ValueError if `scale` is not 1..5.
     """

@@ -3,13 +3,15 @@
 from imaging.compositing import cut_out
 from imaging.picture import Picture
 from models.roles import Models
-from pipelines.common.subject import subject_matte
+from pipelines.common.subject import required, subject_matte
 
 
 def background_remove(picture: Picture, models: Models) -> Picture:
     """Return the subject alone, at the picture's size, its colours free of the old background.
 
     If the picture has an alpha channel, no pixel of the result is more opaque than that. A picture
-    without a subject becomes fully transparent.
+    without a subject is an error, because a wholly transparent picture helps nobody.
+
+    Raises NoForegroundError.
     """
-    return cut_out(picture, subject_matte(picture, models))
+    return cut_out(picture, required(subject_matte(picture, models)))

@@ -11,7 +11,7 @@ from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
 from pipelines.common.resolution import one_megapixel
-from pipelines.common.subject import subject_alpha
+from pipelines.common.subject import required, subject_alpha
 
 
 def background_colour(
@@ -26,9 +26,11 @@ def background_colour(
     colour: sRGB, 0..255 each. original_quality: keep the picture's size; otherwise the result has
     about one megapixel and the same aspect ratio. force_rmbg: ignore an alpha channel, and find the
     subject by matting the colours alone, also those that it hides.
+
+    Raises NoForegroundError if the picture has no subject.
     """
     picture = _prepared(picture, original_quality, force_rmbg)
-    alpha = subject_alpha(picture, models)
+    alpha = required(subject_alpha(picture, models))
     subject = cut_out(picture, alpha)
     return Picture(flatten(subject.rgb, alpha, colour))
 
@@ -62,11 +64,12 @@ def background_scene(
 
     The scene is generated at the model's size and resized to the picture's. Where the subject's
     alpha is 255, the pixels are the picture's, bit for bit. original_quality and force_rmbg: as in
-    `background_colour`. Raises RoleNotInProfileError if the scene has a reference picture and the
+    `background_colour`. Raises NoForegroundError if the picture has
+    no subject, RoleNotInProfileError if the scene has a reference picture and the
     profile has a model neither for it nor for captions.
     """
     picture = _prepared(picture, original_quality, force_rmbg)
-    alpha = subject_alpha(picture, models)
+    alpha = required(subject_alpha(picture, models))
     foreground = cut_out(picture, alpha).rgb
     size = (picture.width, picture.height)
     reference = _reference_rgb(scene, size)

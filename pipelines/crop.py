@@ -8,14 +8,12 @@ from imaging.compositing import cut_out
 from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
-from pipelines.common.subject import has_cut_out, subject_alpha
+from pipelines.common.subject import FAINT, has_cut_out, required, subject_alpha
 from pipelines.errors import CropTooLargeError, NoForegroundError
 
 MAX_AREA = 8192 * 8192
 """Largest result, in pixels, padding included."""
 
-_MIN_ALPHA = 12
-"""A pixel counts if its alpha is above this: below 5 % a matte is noise, and nobody sees a haze."""
 _SPECK_SHARE = 0.001
 """A part of a matte is noise if its area is below this share of the largest part's."""
 _ANALYSIS_SIDE = 1024
@@ -36,10 +34,10 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
         raise ValueError(f"padding is {padding}, must not be negative")
     if force_rmbg:
         picture = Picture(picture.rgb)
-    alpha = subject_alpha(picture, models)
-    subject_region = alpha > _MIN_ALPHA
+    alpha = required(subject_alpha(picture, models))
+    subject_region = alpha > FAINT
     box = bounds(subject_region if has_cut_out(picture) else _without_specks(subject_region))
-    if box is None:
+    if box is None:  # only specks
         raise NoForegroundError
     rows, columns = box
     height, width = rows.stop - rows.start, columns.stop - columns.start

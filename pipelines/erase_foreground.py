@@ -5,10 +5,9 @@ import numpy as np
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Picture
 from models.roles import INPAINTING, Models
-from pipelines.common.subject import subject_matte
+from pipelines.common.subject import FAINT, subject_matte
 from pipelines.common.texture_sources import isolated_objects
 
-_FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair
 # A multiple of an automatic mask's growth, because hair and contact shadows extend beyond the matte.
 _GROWTH_FACTOR = 2
 
@@ -21,7 +20,7 @@ def erase_foreground(picture: Picture, models: Models) -> Picture:
     be visible to be a source for the fill. Other objects, separate from the subject, are not copied
     into its place. Raises NothingToCopyError if the subject leaves no background.
     """
-    subject = subject_matte(picture, models) > _FAINT
+    subject = subject_matte(picture, models) > FAINT
     hole = dilate(subject, _GROWTH_FACTOR * automatic_radius(picture.height, picture.width))
     if not hole.any():
         return picture

@@ -10,11 +10,10 @@ from imaging.resize import resize_picture, scaled
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, OUTPAINTING, Models
 from pipelines.common.canvas import prepare_input
-from pipelines.common.subject import subject_matte
+from pipelines.common.subject import FAINT, subject_matte
 from pipelines.common.texture_sources import isolated_objects
 from pipelines.errors import OutsideCanvasError
 
-_FAINT = 12  # 5 % opacity
 # Of the visible part's shorter side: the depth of the band from which a subject that the border cuts
 # may be copied, so that it continues in the margin.
 _CONTINUATION_DEPTH = 0.12
@@ -140,7 +139,7 @@ def _avoid_mask(
 
 def _subject_to_avoid(part: Picture, models: Models, sides: tuple[bool, bool, bool, bool]) -> Mask:
     """Return the subject without a band along the open sides that cut it, where it may continue."""
-    subject = subject_matte(part, models) > _FAINT
+    subject = subject_matte(part, models) > FAINT
     avoid = dilate(subject, automatic_radius(part.height, part.width))
     band = max(1, round(_CONTINUATION_DEPTH * min(part.height, part.width)))
     top, bottom, left, right = sides

@@ -13,14 +13,13 @@ from imaging.psd import MAX_SIDE, Layer, write_psd
 from imaging.resize import resize, resize_labels, within_side
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, Models
-from pipelines.common.subject import has_cut_out, subject_alpha
+from pipelines.common.subject import FAINT, has_cut_out, subject_alpha
 from pipelines.common.subject_parts import faces_of, with_faces
 from pipelines.errors import CanvasTooLongError
 from pipelines.objects_mask_generator import objects_mask_generator
 
 _OPAQUE = 254  # a pixel of at least this opacity may be in several layers; their opacities add up
 _THRESHOLD = 127  # an opacity above it is inside the subject
-_FAINT = 12  # 5 % opacity: below it a matte is noise rather than hair
 # A multiple of an automatic mask's growth, because hair and contact shadows extend beyond the matte.
 _GROWTH_FACTOR = 2
 _ANALYSIS_SIDE = 512  # pixels of the longer side on which parts are checked
@@ -80,7 +79,7 @@ def _layers(picture: Picture, models: Models, alpha: Alpha8, labels: Labels) -> 
             np.where(translucent, 0, each).astype(np.uint8) for each in (alpha, labels)
         )
     growth = automatic_radius(*alpha.shape)
-    subject = dilate(alpha > _FAINT, _GROWTH_FACTOR * growth)
+    subject = dilate(alpha > FAINT, _GROWTH_FACTOR * growth)
     objects = _objects(rgb, labels, subject)
     hole = subject | dilate(objects > 0, growth)
     if translucent is not None:

@@ -51,6 +51,7 @@ from models.errors import (
     NothingToCopyError,
     RoleNotInProfileError,
 )
+from pipelines.errors import NoForegroundError
 from storage.errors import DatabaseUnavailableError, StorageError, StoreUnavailableError
 
 log = logging.getLogger("retouch")
@@ -222,6 +223,7 @@ Refusals = Mapping[type[Exception], tuple[type[ApiError], str]]
 
 GENERAL_REFUSALS: Refusals = {
     MaskRatioError: (BadRequestError, "The mask and the image must have the same aspect ratio"),
+    NoForegroundError: (CannotWorkError, "No foreground was found in the image"),
     NothingToCopyError: (CannotWorkError, "Nothing of the image is left to fill the area from"),
     RoleNotInProfileError: (NotInProfileError, "This server's profile has no model"),
     ModelUnavailableError: (UnavailableError, "A model cannot be loaded"),

@@ -6,9 +6,15 @@ import cv2
 import numpy as np
 
 from imaging.compositing import flatten
+from imaging.even_background import matte_on_even_background
 from imaging.picture import Alpha8, Mask, Picture
 from models.roles import MATTING, Models, Role
+from pipelines.errors import NoForegroundError
 
+FAINT = 12
+"""An alpha up to this is noise: 5 % opacity, which nobody sees."""
+_HALF = 128
+"""A matte that nowhere reaches this has found no subject, only wisps of doubt."""
 _RIM = 0.01
 """Share of each side along the border, and at least two pixels, in which alpha says nothing of a subject."""
 _LEAST_HIDDEN = 0.02
@@ -56,7 +62,9 @@ def subject_alpha(picture: Picture, models: Models) -> Alpha8:
 def subject_matte(picture: Picture, models: Models) -> Alpha8:
     """Return the subject's opacity as the matting model finds it in the visible part of the picture.
 
-    It is height x width, uint8, 0..255, and at most the picture's own alpha.
+    It is height x width, uint8, 0..255, and at most the picture's own alpha. Where the model finds
+    nothing that is at least half opaque, the subject is what stands out from an even background, such
+    as a white thing on white. Without that too, the picture has no subject and all of it is 0.
     """
     own = picture.alpha
     # Transparent parts become mid-grey for the model: on white it loses pale subjects, on black
@@ -64,7 +72,18 @@ def subject_matte(picture: Picture, models: Models) -> Alpha8:
     visible = picture.rgb if own is None else flatten(picture.rgb, _stretched(own, own), 128)
     with models.use(MATTING) as matting:
         alpha = matting.matte(visible)
+    if alpha.max() < _HALF:
+        alpha = matte_on_even_background(visible)
+        if alpha is None:
+            return np.zeros(visible.shape[:2], np.uint8)
     return alpha if own is None else np.minimum(alpha, own)
+
+
+def required(alpha: Alpha8) -> Alpha8:
+    """Return a subject's opacity unchanged; raises NoForegroundError if nothing of it can be seen."""
+    if alpha.max() <= FAINT:
+        raise NoForegroundError
+    return alpha
 
 
 def subject_share(picture: Picture, models: Models) -> Alpha8:

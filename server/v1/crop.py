@@ -7,8 +7,8 @@ from pydantic import Field
 from models.roles import MATTING
 from pipelines.common.subject import subject_roles
 from pipelines.crop import crop
-from pipelines.errors import CropTooLargeError, NoForegroundError
-from server.errors import CannotWorkError, TooLargeError
+from pipelines.errors import CropTooLargeError
+from server.errors import TooLargeError
 from server.http.uploads import LIMITED_IMAGE, Encoded
 from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
 
@@ -49,6 +49,5 @@ OPERATION = Operation(
     longest_side=lambda body, probe: max(probe.width, probe.height) + 2 * body.padding,
     refusals={
         CropTooLargeError: (TooLargeError, "With this padding the result is too large"),
-        NoForegroundError: (CannotWorkError, "No foreground was found in the image"),
     },
 )

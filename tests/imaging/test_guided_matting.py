@@ -54,7 +54,7 @@ def test_alpha_equals_that_of_the_simple_implementation(
     rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     with lite.use(MATTING) as model:
         assert isinstance(model, U2Net)
-        coarse = model._run(rgb)
+        coarse = model._coarse(rgb)
     apart = np.abs(refine(rgb, coarse) / 255 - plain_guided_matting.refine(rgb, coarse))
     assert apart.mean() <= 0.2 / 255
     assert (apart > 8 / 255).mean() < 1e-3

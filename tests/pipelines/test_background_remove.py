@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
+import pytest
 
 from imaging.picture import Picture
 from models.runtime.pool import Pool
 from pipelines.background_remove import background_remove
+from pipelines.errors import NoForegroundError
 
 
 def test_result_has_the_size_of_the_picture_and_the_pixels_of_the_subject(
@@ -48,13 +51,21 @@ def test_removing_twice_changes_no_colours(lite: Pool, photo: Callable[[str], Pi
     assert np.array_equal(twice.rgb[same], once.rgb[same])
 
 
-def test_picture_without_a_subject_becomes_clear(lite: Pool) -> None:
-    result = background_remove(Picture(np.full((300, 400, 3), 90, np.uint8)), lite)
-    assert result.alpha is not None
-    assert result.alpha.max() < 13
+@pytest.mark.parametrize("shape", [(1, 1), (300, 400)])
+@pytest.mark.parametrize("spread", [0, 60])
+def test_one_colour_and_noise_have_no_subject(
+    lite: Pool, shape: tuple[int, int], spread: int
+) -> None:
+    noise = np.random.default_rng(3).normal(128, spread, (*shape, 3)).clip(0, 255)
+    with pytest.raises(NoForegroundError):
+        background_remove(Picture(noise.astype(np.uint8)), lite)
 
 
-def test_single_pixel_is_accepted(lite: Pool) -> None:
-    result = background_remove(Picture(np.zeros((1, 1, 3), np.uint8)), lite)
-    assert result.alpha is not None
-    assert result.alpha.shape == (1, 1)
+def test_white_on_white_is_cut_out(lite: Pool) -> None:
+    grey = np.full((600, 800), 252, np.uint8)
+    cv2.rectangle(grey, (250, 200), (550, 400), 243, -1)
+    grey = np.asarray(cv2.GaussianBlur(grey, (0, 0), 1), np.uint8)
+    alpha = background_remove(Picture(grey[..., None].repeat(3, 2)), lite).alpha
+    assert alpha is not None
+    assert alpha[210:390, 260:540].min() == 255
+    assert alpha[:180].max() == alpha[:, :230].max() == 0

@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from imaging.picture import Alpha, Picture, Rgb
-from models.backends.onnx.u2net import solidify
+from models.backends.onnx.u2net import U2Net, solidify
 from models.roles import MATTING, Matting
 from models.runtime.pool import Pool
 
@@ -110,6 +111,48 @@ def test_slightly_higher_confidence_changes_the_matte_slightly() -> None:
     levels = np.arange(0.4, 1, 0.01, dtype=np.float32)
     mattes = np.stack([solidify(_blob(level)) for level in levels])
     assert np.abs(np.diff(mattes, axis=0)).max() < 0.12
+
+
+def test_doubtful_face_of_a_cat_is_opaque(
+    matting: Matting, photo: Callable[[str], Picture]
+) -> None:
+    alpha = matting.matte(photo("chelsea").rgb)
+    assert (alpha[40:240, 120:330] > 242).mean() > 0.97  # between the ears and down to the chin
+    assert (alpha[255:, 150:300] > 242).mean() > 0.9  # the network's first answer is 0.5 there
+
+
+class _Answers(U2Net):
+    """Answers with given mattes in turn, and keeps the pictures that it was shown."""
+
+    def __init__(self, *answers: Alpha) -> None:
+        self._answers = list(answers)
+        self.shown: list[Rgb] = []
+
+    def _run(self, picture: Rgb) -> Alpha:
+        self.shown.append(picture)
+        return self._answers.pop(0)
+
+
+def test_a_sure_answer_is_not_asked_for_again() -> None:
+    model = _Answers(_blob(1.0))
+    model.matte(np.zeros((300, 300, 3), np.uint8))
+    assert len(model.shown) == 1
+
+
+@pytest.mark.parametrize("first", [0.5, 0.0])
+def test_an_unsure_or_empty_answer_is_completed_by_one_of_the_mirrored_picture(
+    photo: Callable[[str], Picture], first: float
+) -> None:
+    second = _blob(1.0)
+    second[:, 160:] = 0
+    model = _Answers(np.float32(first) * _blob(1.0), second[:, ::-1])
+    rgb = photo("coffee").rgb
+    coarse = model._coarse(rgb)
+    assert coarse[160, 140] == 1  # mirrored back
+    assert coarse[160, 180] == pytest.approx(first, abs=0.05)
+    expected = np.asarray(Image.fromarray(rgb).resize((320, 320), Image.Resampling.LANCZOS))
+    assert np.abs(model.shown[1][:, ::-1].astype(int) - expected).mean() < 1
+    assert len(model.shown) == 2
 
 
 def _disc_on_photo(photo: Rgb, radius: int) -> tuple[Rgb, Alpha]:
