@@ -74,11 +74,7 @@ def solid_interior(matte: Float) -> Float:
 
 
 def to_full_size(rgb: Rgb, matte: Float) -> Matte:
-    """Resize a square matte (float32, 0..1) to the size of `rgb`, uint8, 0..255.
-
-    The interior of the subject is solid, and its edges follow the picture.
-    """
-    matte = solid_interior(matte)
+    """Resize a square matte (float32, 0..1) to the size of `rgb`, uint8, 0..255, with refined edges."""
     height, width = rgb.shape[:2]
     if max(height, width) <= matte.shape[0]:
         small = resize(matte, (width, height))

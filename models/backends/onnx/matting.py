@@ -11,7 +11,13 @@ import numpy as np
 import onnxruntime as ort
 
 from imaging.picture import Matte, Rgb
-from models.backends.matting_input import Float, MattingInput, Triple, to_full_size
+from models.backends.matting_input import (
+    Float,
+    MattingInput,
+    Triple,
+    solid_interior,
+    to_full_size,
+)
 from models.backends.weight_files import only_file
 from models.device import DeviceConfig
 
@@ -34,13 +40,15 @@ class OnnxMatting:
         logits: bool = True,
         input_format: MattingInput | None = None,
         output: str | None = None,
+        solid: bool = False,
     ) -> None:
         """Load `file`: a network with one input 1 x 3 x S x S and a matte 1 x 1 x S x S as output.
 
         logits: whether the network returns the matte before the sigmoid, as BiRefNet's exports do;
         those of RMBG-2.0 return it after. input_format: a side that is fixed in the file overrides
-        it. output: name of the matte among several outputs; None: the first. The dtype is that of
-        the file. Raises ValueError that names the file.
+        it. output: name of the matte among several outputs; None: the first. solid: whether the
+        network finds objects and no transparency, so that the interior of the subject is made
+        opaque. The dtype is that of the file. Raises ValueError that names the file.
         """
         device_config = device_config or DeviceConfig()
         try:
@@ -58,6 +66,7 @@ class OnnxMatting:
         # The working memory of a call, gigabytes, goes back after it.
         self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._logits = logits
+        self._solid = solid
         self._file = file
 
     @classmethod
@@ -70,24 +79,28 @@ class OnnxMatting:
         mean: Triple = MattingInput.mean,
         std: Triple = MattingInput.std,
         output: str | None = None,
+        solid: bool = False,
     ) -> Self:
         """Load the model of a card.
 
         paths: one ONNX file, or its folder. side, mean, std: of the input (`MattingInput`); without
-        a side, that of the file, else the default. logits, output: as in the constructor. Raises
+        a side, that of the file, else the default. logits, output, solid: as in the constructor. Raises
         ValueError that names the file, also if the file has another side.
         """
         inner = paths[0] / "onnx"  # the subfolder in repositories in hub layout
         file = only_file(inner if inner.is_dir() else paths[0])
         given = MattingInput(side or MattingInput.side, mean, std)
-        model = cls(file, device_config, logits=logits, input_format=given, output=output)
+        model = cls(
+            file, device_config, logits=logits, input_format=given, output=output, solid=solid
+        )
         if side is not None and model._input.side != side:
             raise ValueError(f"{file} takes pictures of {model._input.side} pixels, not {side}")
         return model
 
     def matte(self, rgb: Rgb) -> Matte:
         """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
-        return to_full_size(rgb, self._run(rgb))
+        matte = self._run(rgb)
+        return to_full_size(rgb, solid_interior(matte) if self._solid else matte)
 
     def _run(self, rgb: Rgb) -> Float:
         """Run the network. Return the matte of the square picture: side x side, 0..1."""
