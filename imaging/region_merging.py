@@ -23,8 +23,8 @@ def merge_parts(rgb: Rgb, parts: _Indices, most: float, limit: int = 1 << 30) ->
     units, averaged over the picture: two parts of 1 % each that differ by 20 units cost 2.
     """
     lab = cv2.cvtColor(rgb.astype(np.float32) / 255, cv2.COLOR_RGB2LAB).reshape(-1, 3)
-    found, flat = np.unique(parts, return_inverse=True)
-    flat, count = flat.ravel(), len(found)
+    found, numbers = np.unique(parts, return_inverse=True)
+    flat, count = numbers.ravel().astype(np.int32), len(found)
     shares = np.bincount(flat, minlength=count) / flat.size
     sums = np.stack([np.bincount(flat, lab[:, i], count) for i in range(3)], axis=1) / flat.size
     costs = _costs(shares, sums, slice(None))

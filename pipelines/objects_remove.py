@@ -12,6 +12,9 @@ from models.roles import Models
 from pipelines.eraser import eraser
 from pipelines.errors import NoSuchMaskError
 
+_LEAST_SOURCE = 0.05
+"""Least share of the picture that must remain to copy from, if the rest of the subject is left out."""
+
 
 def objects_remove(
     picture: Picture,
@@ -26,14 +29,29 @@ def objects_remove(
     `picture` is an edited version of another size. mask_ids: from 1; these masks follow the
     object's edge, so they are grown. drawn: height x width, uint8, above 127 is removed; these
     masks are not grown. All holes are filled at once, so that no removed object is copied into the
-    hole of another. Raises NoSuchMaskError, MaskRatioError and NothingToCopyError.
+    hole of another. Where a person is removed, the others of the subject are not copied either, if there
+    is anything else. Raises NoSuchMaskError, MaskRatioError and NothingToCopyError.
     """
     hole = np.zeros((picture.height, picture.width), np.bool_)
     if mask_ids:
         hole |= grow(_union(labels, mask_ids, picture), "automatic")
     for mask in drawn:
         hole |= fit_mask(mask, picture.width, picture.height)
-    return eraser(picture, hole.astype(np.uint8) * np.uint8(255), models, "manual")
+    others = _others(labels, mask_ids, picture)
+    if others is not None and (~(hole | others)).mean() < _LEAST_SOURCE:
+        others = None
+    return eraser(picture, hole.astype(np.uint8) * np.uint8(255), models, "manual", others)
+
+
+def _others(labels: Labels | None, mask_ids: Sequence[int], picture: Picture) -> Mask | None:
+    """Return the rest of the subject of which some parts are removed; None if there is no such rest."""
+    members = {} if labels is None else mask_members(labels)
+    removed = {part for mask_id in mask_ids for part in members[mask_id]}
+    whole = max(members.values(), key=len, default=())
+    others = [part for part in whole if part not in removed]
+    if labels is None or len(whole) < 2 or not removed.intersection(whole) or not others:
+        return None
+    return grow(fit_mask(select(labels, others), picture.width, picture.height), "automatic")
 
 
 def _union(labels: Labels | None, mask_ids: Sequence[int], picture: Picture) -> Mask:

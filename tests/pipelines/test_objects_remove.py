@@ -3,10 +3,11 @@ import pytest
 from numpy.typing import NDArray
 
 from imaging.errors import MaskRatioError
-from imaging.picture import Labels, Picture
+from imaging.picture import Labels, Mask, Picture, Rgb
+from models.roles import INPAINTING
 from pipelines.errors import NoSuchMaskError
 from pipelines.objects_remove import objects_remove
-from tests.helpers.fake_models import FakeModels
+from tests.helpers.fake_models import FakeModels, MeanInpainting
 
 
 @pytest.fixture
@@ -82,3 +83,39 @@ def test_a_drawn_mask_of_another_shape_is_refused(picture: Picture) -> None:
 
 def test_an_empty_request_changes_nothing(picture: Picture, labels: Labels) -> None:
     assert np.array_equal(objects_remove(picture, FakeModels(), labels).rgb, picture.rgb)
+
+
+class SourceInpainting:
+    """Fills a hole with the mean of what may be copied, and remembers what may not."""
+
+    avoided: Mask | None = None
+
+    def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
+        self.avoided = avoid
+        return MeanInpainting().fill(rgb, hole, avoid)
+
+
+def test_a_removed_person_is_not_filled_with_the_others() -> None:
+    labels = np.full((100, 200), 4, np.uint8)
+    labels[20:80, 40:90], labels[20:80, 90:140] = 1, 2  # 3 is both
+    rgb = np.full((100, 200, 3), 50, np.uint8)
+    rgb[labels == 2] = (250, 0, 0)
+    inpainting = SourceInpainting()
+    models = FakeModels({INPAINTING: inpainting})
+    removed = objects_remove(Picture(rgb), models, labels, [1]).rgb
+    assert (removed[30:70, 45:85] == 50).all()
+    assert inpainting.avoided is not None
+    assert inpainting.avoided[50, 120]
+    assert not inpainting.avoided[50, 180]
+    for mask_ids in ([3], [1, 2], [4]):  # nobody is left, or nobody is removed
+        objects_remove(Picture(rgb), models, labels, mask_ids)
+        assert inpainting.avoided is None
+
+
+def test_the_others_are_copied_if_there_is_nothing_else() -> None:
+    labels = np.full((100, 200), 1, np.uint8)
+    labels[:, 100:], labels[0, 0] = 2, 4
+    rgb = np.full((100, 200, 3), 50, np.uint8)
+    inpainting = SourceInpainting()
+    objects_remove(Picture(rgb), FakeModels({INPAINTING: inpainting}), labels, [1])
+    assert inpainting.avoided is None
