@@ -21,6 +21,8 @@ _LEAST_HIDDEN = 0.02
 """An alpha that hides a smaller share of a picture cuts nothing out: rounded corners, a few pixels."""
 _MOST_IN_CORNERS = 0.1
 """Corners that hide up to this share, all four alike, are a frame, such as large round corners or a vignette."""
+_SHOWN = 8
+"""Factor on an alpha that cuts nothing out, before the matting model sees the picture."""
 _CORNER_DIFFERENCE = 0.5
 """Pixels that differ between a frame and its mirror image, as a share of its hidden pixels; 2 if all do."""
 
@@ -68,8 +70,8 @@ def subject_matte(picture: Picture, models: Models) -> Alpha8:
     """
     own = picture.alpha
     # Transparent parts become mid-grey for the model: on white it loses pale subjects, on black
-    # dark ones.
-    visible = picture.rgb if own is None else flatten(picture.rgb, _stretched(own, own), 128)
+    # dark ones. Faded parts keep their colours: in a vignette it would lose the subject's rim.
+    visible = picture.rgb if own is None else flatten(picture.rgb, _shown(own), 128)
     with models.use(MATTING) as matting:
         alpha = matting.matte(visible)
     if alpha.max() < _HALF:
@@ -99,6 +101,11 @@ def _stretched(alpha: Alpha8, own: Alpha8) -> Alpha8:
         return alpha
     levels = np.minimum(np.rint(np.arange(256) * (255 / highest)), 255).astype(np.uint8)
     return np.asarray(cv2.LUT(alpha, levels), np.uint8)
+
+
+def _shown(own: Alpha8) -> Alpha8:
+    """Return how much of its own colour each pixel shows the model: all from an eighth of the highest alpha."""
+    return np.asarray(cv2.convertScaleAbs(_stretched(own, own), alpha=_SHOWN), np.uint8)
 
 
 def _without_rim(alpha: Alpha8) -> Alpha8:

@@ -210,3 +210,15 @@ def test_strengths_differ_also_on_the_ground() -> None:
     results = [background_blur(picture, known(alpha), scale).rgb for scale in range(1, 6)]
     change = [float(np.abs(r.astype(int) - picture.rgb)[where].mean()) for r in results]
     assert all(b > 1.1 * a for a, b in pairwise(change))
+
+
+def test_a_vignette_in_the_alpha_does_not_blur_the_subject(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    rgb = photo("astronaut").rgb
+    y, x = np.mgrid[-1 : 1 : rgb.shape[0] * 1j, -1 : 1 : rgb.shape[1] * 1j]
+    own = np.rint(255 * np.clip((1.42 - np.hypot(x, y)) / 0.6, 0, 1)).astype(np.uint8)
+    solid = (subject_alpha(Picture(rgb), lite) == 255) & (own > 40)
+    assert (solid & (own < 250)).sum() > 1000
+    result = background_blur(Picture(rgb, own), lite)
+    assert np.array_equal(result.rgb[solid], rgb[solid])
