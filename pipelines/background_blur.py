@@ -13,7 +13,7 @@ from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture, Rgb, Window
 from imaging.resize import resize
 from models.roles import Models
-from pipelines.common.subject import has_cut_out, subject_alpha
+from pipelines.common.subject import has_cut_out, subject_alpha, without_alpha
 
 _RADII = (0.004, 0.008, 0.014, 0.022, 0.034)
 """Radius of the blur disc at each strength, as a share of the picture's diagonal."""
@@ -47,19 +47,19 @@ def background_blur(
     """
     if not 1 <= scale <= len(_RADII):
         raise ValueError(f"scale is {scale}, must be 1 to {len(_RADII)}")
-    source = Picture(picture.rgb) if force_rmbg else picture
+    source = without_alpha(picture) if force_rmbg else picture
     if has_cut_out(source):
         return picture
     share = visible_share(subject_alpha(source, models), source.alpha)
     radius = _RADII[scale - 1] * float(np.hypot(picture.width, picture.height))
     foreign = _not_background(share, source.alpha)
-    background = _lens_blur(picture.rgb, foreign, radius)
+    background = _lens_blur(source.rgb, foreign, radius)
     defocus = ground_defocus(share)
     if defocus is not None:
-        _focus_ground(background, picture.rgb, foreign, defocus, radius)
-    blurred = over(estimate_foreground(picture.rgb, share), share, background)
+        _focus_ground(background, source.rgb, foreign, defocus, radius)
+    blurred = over(estimate_foreground(source.rgb, share), share, background)
     if defocus is not None:
-        _keep_sharp(blurred, picture.rgb, defocus)
+        _keep_sharp(blurred, source.rgb, defocus)
     return Picture(blurred, picture.alpha)
 
 

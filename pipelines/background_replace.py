@@ -11,7 +11,7 @@ from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
 from pipelines.common.resolution import one_megapixel
-from pipelines.common.subject import required, subject_alpha
+from pipelines.common.subject import required, subject_alpha, without_alpha
 
 
 def background_colour(
@@ -90,7 +90,7 @@ def background_scene(
 def _prepared(picture: Picture, original_quality: bool, force_rmbg: bool) -> Picture:
     """Return the picture at the size of the result, without alpha if that is to be ignored."""
     if force_rmbg:
-        picture = Picture(picture.rgb)
+        picture = without_alpha(picture)
     return picture if original_quality else one_megapixel(picture)
 
 

@@ -8,7 +8,7 @@ from imaging.compositing import cut_out
 from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
-from pipelines.common.subject import FAINT, has_cut_out, required, subject_alpha
+from pipelines.common.subject import FAINT, has_cut_out, required, subject_alpha, without_alpha
 from pipelines.errors import CropTooLargeError, NoForegroundError
 
 MAX_AREA = 8192 * 8192
@@ -33,7 +33,7 @@ def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = 
     if padding < 0:
         raise ValueError(f"padding is {padding}, must not be negative")
     if force_rmbg:
-        picture = Picture(picture.rgb)
+        picture = without_alpha(picture)
     alpha = required(subject_alpha(picture, models))
     subject_region = alpha > FAINT
     box = bounds(subject_region if has_cut_out(picture) else _without_specks(subject_region))

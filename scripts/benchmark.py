@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from scripts.benchmarking.contestants import (
@@ -21,6 +22,8 @@ from scripts.benchmarking.contestants import (
 )
 from scripts.benchmarking.load import Cost, Request, drive
 from scripts.benchmarking.photographs import (
+    SMALL_SUBJECT,
+    UNSURE,
     Photograph,
     mask_for,
     own_photographs,
@@ -117,10 +120,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure_remove(
     found: Findings, plan: Plan, installation: Installation, photos: Sequence[Photograph]
 ) -> None:
-    """Measure background removal by ours and rembg in turns; both are restarted for each size."""
-    photos = [photo for photo in photos if photo.name != "small subject"]
-    for size in plan.sizes:
-        jpegs = [photo.jpeg(size) for photo in photos]
+    """Measure background removal by ours and rembg in turns; both are restarted for each row.
+
+    A photograph about which the network is unsure has rows of its own.
+    """
+    unsure = [photo for photo in photos if photo.name == UNSURE]
+    ordinary = [photo for photo in photos if photo.name not in {SMALL_SUBJECT, UNSURE}]
+    rows = (("", ordinary), (", unsure photograph", unsure))
+    for size, (label, group) in product(plan.sizes, [row for row in rows if row[1]]):
+        jpegs = [photo.jpeg(size) for photo in group]
         with contextlib.ExitStack() as stack:
             requests_to = {
                 stack.enter_context(installation.retouch()): [
@@ -131,7 +139,7 @@ def measure_remove(
                 requests_to[stack.enter_context(installation.rembg())] = [
                     ask_rembg(jpeg) for jpeg in jpegs
                 ]
-            _by_turns(found.remove, f"{size} MP", requests_to, plan, _LEAST_REQUESTS[size])
+            _by_turns(found.remove, f"{size} MP{label}", requests_to, plan, _LEAST_REQUESTS[size])
 
 
 def measure_photographs(

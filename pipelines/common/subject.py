@@ -7,6 +7,8 @@ import numpy as np
 
 from imaging.compositing import flatten
 from imaging.even_background import matte_on_even_background
+from imaging.foreground import estimate_foreground
+from imaging.masks import bounds
 from imaging.picture import Alpha8, Mask, Picture
 from models.roles import MATTING, Models, Role
 from pipelines.errors import NoForegroundError
@@ -17,6 +19,15 @@ _HALF = 128
 """A matte that nowhere reaches this has found no subject, only wisps of doubt."""
 _RIM = 0.01
 """Share of each side along the border, and at least two pixels, in which alpha says nothing of a subject."""
+_GREY = 128
+"""The colour that the model sees where nothing is: on white it loses pale subjects, on black dark ones."""
+_SAMPLES = 100_000
+"""So many hidden pixels say whether they show anything."""
+_SAME = 2.0
+"""Levels of 0..255. Colours beneath an alpha that differ less, on average, from one colour or from
+what continues the visible part show nothing. Measured: 0.2 in our cut-outs, 48 to 94 in photographs."""
+_LEAST_BOX = 0.6
+"""A margin is left out if the box inside it has at least this share of a picture."""
 _LEAST_HIDDEN = 0.02
 """An alpha that hides a smaller share of a picture cuts nothing out: rounded corners, a few pixels."""
 _MOST_IN_CORNERS = 0.1
@@ -30,8 +41,9 @@ _CORNER_DIFFERENCE = 0.5
 def has_cut_out(picture: Picture) -> bool:
     """Whether the picture's own alpha marks its subject; an alpha that hides next to nothing does not.
 
-    A pixel is hidden if it has less than half of the picture's highest alpha. Nothing is cut out if
-    less than 2 % of the pixels are hidden, or if up to 10 % are and these are four corners alike or the
+    A pixel is hidden if it has less than half of the picture's highest alpha. A margin around all that
+    is visible does not count, if its box is at least 60 % of the picture. Nothing is cut out if less than
+    2 % of the other pixels are hidden, or if up to 10 % are and these are four corners alike or the
     triangles around a straightened photograph. A picture that is completely transparent has no
     subject, so its alpha is right.
     docs/decisions/0015-which-alpha-is-a-cut-out.md has the measurements.
@@ -41,9 +53,27 @@ def has_cut_out(picture: Picture) -> bool:
     highest = int(picture.alpha.max())
     if highest == 0:
         return True
-    hidden = _without_rim(picture.alpha) < (highest + 1) // 2
+    hidden = _without_rim(_without_margin(picture.alpha < (highest + 1) // 2))
     share = hidden.mean()
     return bool(share >= _LEAST_HIDDEN and (share > _MOST_IN_CORNERS or not _is_frame(hidden)))
+
+
+def without_alpha(picture: Picture) -> Picture:
+    """Return a picture as `force_rmbg` takes it: opaque, with the colours that its alpha hides.
+
+    Where these show nothing, because they are one colour or only continue what is visible, as in
+    every cut-out that this program makes, mid-grey replaces them: they are no part of a photograph.
+    """
+    alpha = picture.alpha
+    if alpha is None or alpha.min() > 0 or not alpha.any():
+        return Picture(picture.rgb)
+    hidden = np.flatnonzero(alpha == 0)
+    sample = hidden[:: -(-hidden.size // _SAMPLES)]
+    continued = estimate_foreground(picture.rgb, alpha)
+    beneath, expected = (rgb.reshape(-1, 3)[sample].astype(int) for rgb in (picture.rgb, continued))
+    if min(np.abs(beneath - other).mean() for other in (expected, np.median(beneath, 0))) < _SAME:
+        return Picture(flatten(picture.rgb, alpha, _GREY))
+    return Picture(picture.rgb)
 
 
 def subject_roles(picture: Picture, force_rmbg: bool = False) -> tuple[Role[Any], ...]:
@@ -69,9 +99,8 @@ def subject_matte(picture: Picture, models: Models) -> Alpha8:
     as a white thing on white. Without that too, the picture has no subject and all of it is 0.
     """
     own = picture.alpha
-    # Transparent parts become mid-grey for the model: on white it loses pale subjects, on black
-    # dark ones. Faded parts keep their colours: in a vignette it would lose the subject's rim.
-    visible = picture.rgb if own is None else flatten(picture.rgb, _shown(own), 128)
+    # Faded parts keep their colours for the model: in a vignette it would lose the subject's rim.
+    visible = picture.rgb if own is None else flatten(picture.rgb, _shown(own), _GREY)
     with models.use(MATTING) as matting:
         alpha = matting.matte(visible)
     if alpha.max() < _HALF:
@@ -108,11 +137,22 @@ def _shown(own: Alpha8) -> Alpha8:
     return np.asarray(cv2.convertScaleAbs(_stretched(own, own), alpha=_SHOWN), np.uint8)
 
 
-def _without_rim(alpha: Alpha8) -> Alpha8:
-    """Return alpha without a narrow rim, in which borders, feathers and rounding leave gaps."""
-    rows, columns = (min(max(2, round(_RIM * side)), (side - 1) // 2) for side in alpha.shape)
-    height, width = alpha.shape
-    return alpha[rows : height - rows, columns : width - columns]
+def _without_margin(hidden: Mask) -> Mask:
+    """Return the bounding box of what is not hidden: without a plain margin or a feathered frame.
+
+    Nothing is left out if the box has less than 60 % of the pixels: then it is a thing on a canvas.
+    """
+    box = bounds(~hidden)
+    if box is None or hidden[box].size < _LEAST_BOX * hidden.size:
+        return hidden
+    return hidden[box]
+
+
+def _without_rim(hidden: Mask) -> Mask:
+    """Return a mask without a narrow rim, in which borders, feathers and rounding leave gaps."""
+    rows, columns = (min(max(2, round(_RIM * side)), (side - 1) // 2) for side in hidden.shape)
+    height, width = hidden.shape
+    return hidden[rows : height - rows, columns : width - columns]
 
 
 def _is_frame(hidden: Mask) -> bool:

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+SMALL_SUBJECT = "small subject"
+UNSURE = "chelsea"
+"""The sample about which u2netp is unsure, so that `lite` asks it twice: the cat's face fills the frame."""
 _QUALITY = 92
 _SMALL = 0.3
 """Side of the subject of `small_subject`, as a share of the side of the picture."""
@@ -58,7 +61,7 @@ def small_subject(subject: Photograph, surroundings: Photograph) -> Photograph:
     canvas = surroundings.image.resize((900, 600)).filter(ImageFilter.GaussianBlur(40))
     side = round(_SMALL * canvas.height)
     canvas.paste(subject.image.resize((side, side)), (canvas.width // 2, canvas.height // 2))
-    return Photograph("small subject", canvas)
+    return Photograph(SMALL_SUBJECT, canvas)
 
 
 def square(photo: Photograph, side: int) -> tuple[bytes, bytes]:

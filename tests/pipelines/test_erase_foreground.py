@@ -56,9 +56,9 @@ def test_a_faint_matte_is_erased_too() -> None:
 
 
 def test_a_picture_without_foreground_does_not_change() -> None:
-    picture, matte = scene()
-    result = erase_foreground(picture, FixedMatteModels(np.zeros_like(matte)))
-    np.testing.assert_array_equal(result.rgb, picture.rgb)
+    rgb = np.random.default_rng(6).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    result = erase_foreground(Picture(rgb), FixedMatteModels(np.zeros((300, 400), np.uint8)))
+    np.testing.assert_array_equal(result.rgb, rgb)
 
 
 def test_a_subject_that_fills_the_picture_is_an_error() -> None:
@@ -71,6 +71,13 @@ def test_a_cut_out_without_visible_background_is_an_error() -> None:
     picture, matte = scene()
     with pytest.raises(NothingToCopyError):
         erase_foreground(Picture(picture.rgb, matte), FixedMatteModels(matte))
+
+
+def test_the_fringe_of_a_cut_out_is_no_source() -> None:
+    picture, matte = scene()
+    fringed = np.asarray(cv2.blur(matte, (61, 61)), np.uint8)
+    with pytest.raises(NothingToCopyError):
+        erase_foreground(Picture(picture.rgb, np.maximum(fringed, matte)), FixedMatteModels(matte))
 
 
 def test_the_real_models_erase_the_astronaut(lite: Pool, photo: Callable[[str], Picture]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from imaging.compositing import cut_out
 from imaging.picture import Alpha8, Matte, Picture, Rgb
 from models.roles import MATTING
 from models.runtime.pool import Pool
@@ -17,6 +18,7 @@ from pipelines.common.subject import (
     subject_alpha,
     subject_matte,
     subject_share,
+    without_alpha,
 )
 from pipelines.crop import crop
 from pipelines.objects_mask_generator import objects_mask_generator
@@ -71,6 +73,9 @@ FRAMES = {
     "border of 2": bordered(2),
     "border of 1, small": bordered(1, (48, 64)),
     "rounded half": rounded(0.1) // 2,
+    "a margin of 3 %": bordered(9),
+    "a margin of 10 %": bordered(30),
+    "a feathered frame": np.asarray(cv2.blur(bordered(20), (31, 31)), np.uint8),
 }
 """Alphas of pictures that hide next to nothing, or only their corners."""
 
@@ -89,7 +94,7 @@ CUT_OUTS = {
     "half": np.repeat([[0, 255]], 200, axis=1).repeat(300, axis=0).astype(np.uint8),
     "a circle": cv2.circle(np.zeros((300, 300), np.uint8), (150, 150), 150, 255, -1),
     "faint": cut(2) // 5,
-    "a margin": bordered(9),
+    "a thing on a canvas": bordered(50),
     "nothing": np.zeros(SIZE, np.uint8),
 }
 """Alphas that mark a subject, and one that says that there is none."""
@@ -231,3 +236,51 @@ def test_a_framed_picture_is_cropped_to_its_subject() -> None:
     picture = with_alpha(rounded(0.1))
     result, plain = crop(picture, FakeModels()), crop(Picture(picture.rgb), FakeModels())
     assert np.array_equal(result.rgb, plain.rgb)
+
+
+@pytest.mark.parametrize("name", ["coffee", "astronaut"])
+def test_force_rmbg_shows_the_model_a_photograph_beneath_an_alpha_but_no_made_up_colours(
+    photo: Callable[[str], Picture], name: str
+) -> None:
+    rgb = photo(name).rgb
+    alpha = EllipseMatting().matte(rgb)
+    made_up = cut_out(Picture(rgb), alpha)
+    black = Picture(np.where(alpha[..., None] > 0, rgb, 0).astype(np.uint8), alpha)
+    assert np.array_equal(without_alpha(Picture(rgb, alpha)).rgb, rgb)
+    for picture in (made_up, black):
+        shown = without_alpha(picture)
+        assert shown.alpha is None
+        assert (shown.rgb[alpha == 0] == 128).all()
+        assert np.array_equal(shown.rgb[alpha == 255], rgb[alpha == 255])
+
+
+@pytest.mark.parametrize("alpha", [0, 90, 255])
+def test_force_rmbg_keeps_all_colours_if_none_are_hidden_or_all(alpha: int) -> None:
+    picture = with_alpha(np.full(SIZE, alpha, np.uint8))
+    assert np.array_equal(without_alpha(picture).rgb, picture.rgb)
+
+
+def test_a_matte_of_wisps_is_no_subject() -> None:
+    picture = Picture(np.random.default_rng(5).integers(0, 256, (*SIZE, 3), np.uint8))
+    matting = FixedMatting(np.full(SIZE, 100, np.uint8))
+    assert subject_matte(picture, FakeModels({MATTING: matting})).max() == 0
+
+
+def test_what_the_model_does_not_find_is_told_from_an_even_background() -> None:
+    rgb = np.full((*SIZE, 3), 250, np.uint8)
+    rgb[100:200, 150:250] = 235
+    alpha = subject_matte(
+        Picture(rgb), FakeModels({MATTING: FixedMatting(np.zeros(SIZE, np.uint8))})
+    )
+    assert alpha[105:195, 155:245].min() == 255
+    assert alpha[:90].max() == 0
+
+
+class FixedMatting:
+    """Finds the same matte in every picture."""
+
+    def __init__(self, matte: Matte) -> None:
+        self._matte = matte
+
+    def matte(self, rgb: Rgb) -> Matte:
+        return self._matte

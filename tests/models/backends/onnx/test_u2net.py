@@ -150,9 +150,21 @@ def test_an_unsure_or_empty_answer_is_completed_by_one_of_the_mirrored_picture(
     coarse = model._coarse(rgb)
     assert coarse[160, 140] == 1  # mirrored back
     assert coarse[160, 180] == pytest.approx(first, abs=0.05)
-    expected = np.asarray(Image.fromarray(rgb).resize((320, 320), Image.Resampling.LANCZOS))
-    assert np.abs(model.shown[1][:, ::-1].astype(int) - expected).mean() < 1
-    assert len(model.shown) == 2
+    sharp, averaged = model.shown
+    lanczos = np.asarray(Image.fromarray(rgb).resize((320, 320), Image.Resampling.LANCZOS))
+    assert np.array_equal(sharp, lanczos)
+    area = cv2.resize(rgb, (320, 320), interpolation=cv2.INTER_AREA)
+    assert np.abs(averaged[:, ::-1].astype(int) - area).max() <= 1
+
+
+def test_a_large_picture_is_shown_as_the_lanczos_filter_alone_would_reduce_it(
+    photo: Callable[[str], Picture],
+) -> None:
+    rgb = np.asarray(cv2.resize(photo("coffee").rgb, (2000, 1600)), np.uint8)
+    model = _Answers(_blob(1.0))
+    model._coarse(rgb)
+    lanczos = np.asarray(Image.fromarray(rgb).resize((320, 320), Image.Resampling.LANCZOS))
+    assert np.abs(model.shown[0].astype(int) - lanczos).mean() < 0.5
 
 
 def _disc_on_photo(photo: Rgb, radius: int) -> tuple[Rgb, Alpha]:
