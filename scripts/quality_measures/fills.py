@@ -15,13 +15,21 @@ from imaging.picture import Mask, Rgb
 from scripts.quality_measures.boxes import Box
 
 _SCALES = (0.6, 0.75, 0.87, 1.0, 1.15, 1.35)
-_CLONED = 0.8
-"""Correlation from which a patch is a copy."""
-_LEAST_PATCH, _LEAST_CONTRAST = 14, 10.0
+_CLONED, _MOST_APART = 0.85, 22.0
+"""A patch is a copy from this correlation on, if its levels differ by no more on average."""
+_LEAST_PATCH, _LEAST_CONTRAST, _LARGEST = 10, 10.0, 56
+"""Pixels of a patch's shorter side; levels of its deviation; pixels of a face's width while it is looked for."""
+_LEAST_COVERED = 0.6
 _SAMPLES = 1500
 _CLONE_COST = 2.0
-_PARTS = ((0.1, 0.15, 0.8, 0.4), (0.1, 0.45, 0.8, 0.45), (0.1, 0.1, 0.8, 0.8))
-"""Parts of a face or logo that are looked for, as shares of its box: upper half, lower half, all."""
+_PARTS = (
+    (0.1, 0.1, 0.8, 0.8),
+    (0.1, 0.2, 0.8, 0.35),
+    (0.2, 0.55, 0.6, 0.35),
+    (0.05, 0.22, 0.45, 0.32),
+    (0.5, 0.22, 0.45, 0.32),
+)
+"""Parts of a face or logo that are looked for, as shares of its box: all, the eyes, the mouth, either eye."""
 
 
 def fill_score(rgb: Rgb, hole: Mask, marked: Sequence[Box] = ()) -> float:
@@ -61,14 +69,10 @@ def cloned(rgb: Rgb, hole: Mask, marked: Sequence[Box]) -> bool:
     A box that the hole touches is not looked for: its rest may rightly go on inside.
     """
     window = _box_of(hole)
-    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-    place = grey[window]
-    inside = hole[window]
     return any(
-        _stands_in(place, inside, patch)
+        _is_copied(rgb[window], hole[window], rgb[_slices(box, hole.shape)])
         for box in marked
         if not hole[_slices(box, hole.shape)].any()
-        for patch in _patches(grey, box)
     )
 
 
@@ -126,9 +130,7 @@ def _mirrored_head(rgb: Rgb, hole: Mask, box: Box) -> Rgb:
         (rows.stop - rows.start) / head.shape[0],
         (columns.stop - columns.start) / head.shape[1],
     )
-    head = np.asarray(
-        cv2.resize(head, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
-    )
+    head = _resized(head, scale)
     filled = np.where(hole[..., None], _blurred(rgb, hole), rgb)
     top = (rows.start + rows.stop - head.shape[0]) // 2
     left = (columns.start + columns.stop - head.shape[1]) // 2
@@ -137,28 +139,44 @@ def _mirrored_head(rgb: Rgb, hole: Mask, box: Box) -> Rgb:
     return filled
 
 
-def _patches(grey: NDArray[np.uint8], box: Box) -> Iterator[NDArray[np.uint8]]:
-    """Yield parts of a face or logo, at each size, as they are and mirrored."""
-    x, y, width, height = box
+def _is_copied(place: Rgb, inside: Mask, whole: Rgb) -> bool:
+    """Whether a part of a face or logo, `whole`, stands in a place; large ones are made smaller first."""
+    scale = min(1.0, _LARGEST / whole.shape[1])
+    place, small = _resized(place, scale), _resized(whole, scale)
+    inside = _resized(inside.astype(np.uint8) * 255, scale) > 127
+    return any(_stands_in(place, inside, patch) for patch in _patches(small))
+
+
+def _patches(whole: Rgb) -> Iterator[Rgb]:
+    """Yield the parts of a face or logo, at each size, as they are and mirrored."""
+    height, width = whole.shape[:2]
     for left, top, wide, tall in _PARTS:
-        part = (x + left * width, y + top * height, wide * width, tall * height)
-        patch = grey[_slices(part, grey.shape)]
+        part = (left * width, top * height, wide * width, tall * height)
+        patch = whole[_slices(part, whole.shape)]
         for scale in _SCALES:
-            if min(patch.shape) * scale >= _LEAST_PATCH:
-                sized = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-                yield sized.astype(np.uint8)
-                yield np.ascontiguousarray(sized[:, ::-1]).astype(np.uint8)
+            if min(patch.shape[:2]) * scale >= _LEAST_PATCH:
+                sized = _resized(patch, scale)
+                yield sized
+                yield np.ascontiguousarray(sized[:, ::-1])
 
 
-def _stands_in(place: NDArray[np.uint8], inside: Mask, patch: NDArray[np.uint8]) -> bool:
-    """Whether a patch correlates with a part of a place that the hole covers for the most part."""
-    rows, columns = patch.shape
+def _resized(layer: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """Return a picture or mask at `scale` times its size, at least one pixel."""
+    size = tuple(max(1, round(side * scale)) for side in layer.shape[1::-1])
+    return np.asarray(cv2.resize(layer, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _stands_in(place: Rgb, inside: Mask, patch: Rgb) -> bool:
+    """Whether a patch is like a part of a place that the hole covers for the most part."""
+    rows, columns = patch.shape[:2]
     if rows > place.shape[0] or columns > place.shape[1] or patch.std() < _LEAST_CONTRAST:
         return False
     found = cv2.matchTemplate(place, patch, cv2.TM_CCOEFF_NORMED)
     share = cv2.boxFilter(inside.astype(np.float32), -1, (columns, rows), anchor=(0, 0))
-    covered = share[: found.shape[0], : found.shape[1]] > 0.7
-    return bool((found[covered] > _CLONED).any())
+    found[share[: found.shape[0], : found.shape[1]] <= _LEAST_COVERED] = -1
+    top, left = np.unravel_index(int(found.argmax()), found.shape)
+    there = place[top : top + rows, left : left + columns]
+    return bool(found.max() > _CLONED) and float(cv2.absdiff(there, patch).mean()) < _MOST_APART
 
 
 def _box_of(hole: Mask) -> tuple[slice, slice]:
