@@ -34,7 +34,7 @@ _MULTIPLE = 32
 _MAX_LOG_SIDE = 8.0
 """Natural logarithm of the largest side of a box, in cells: e^8 is far beyond any input."""
 
-_CANDIDATE, _CERTAIN = 0.2, 0.8
+_CANDIDATE, _CERTAIN = 0.2, 0.7
 """Scores at the first look: below the first there is no face, from the second there is one. In
 between, a second look decides."""
 _MIN_SCORE = 0.43
