@@ -11,9 +11,11 @@ _MODERATION = "the model of `lite` knows sexual content only"
 _MATTING = "a small model, U²-Netp; the published RMBG 2.0 is in profile `bria`"
 _STATUS = "never NSFW with `sync=false`, whose answer is sent before the result exists"
 _RATED = "only actions that the profile can do; `lite` changes no people"
-_LABELS = "age range and gender, each if the model is sure; never expression or glasses"
+_LABELS = (
+    "age range, gender and (profile `cpu`) expression, each if the model is sure; never glasses"
+)
 _OBJECT_LABELS = (
-    "`person` for a mask with a face, then names of colours: no model says what else an object is"
+    "`person` for a mask with a face, then names of colours; profile `cpu` names other objects too"
 )
 
 CONTENT_MODERATION = _MODERATION

@@ -38,8 +38,8 @@ _CANDIDATE, _CERTAIN = 0.2, 0.7
 """Scores at the first look: below the first there is no face, from the second there is one. In
 between, a second look decides."""
 _MIN_SCORE = 0.43
-"""Least score of a second look. On photographs, real faces score 0.5 to 0.9 there, and animals and
-textures that resemble a face in one size and position stay under 0.35."""
+"""Least score of a second look. On photographs, real faces score 0.5 to 0.9 there, and textures that
+resemble a face in one size and position at most 0.34. The faces of apes score up to 0.8."""
 _LOOKS = ((96, 24), (128, 40))
 """The windows of a second look: side, and side of the face in the middle, in pixels. What only
 resembles a face does so less when it is small."""

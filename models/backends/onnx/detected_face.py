@@ -102,7 +102,8 @@ def largest_first(rows: Float) -> list[DetectedFace]:
 
 
 def _face(row: Float) -> DetectedFace:
-    x, y, width, height = (float(value) for value in row[:4])
+    # To a tenth of a pixel: processors round a network's results differently.
+    x, y, width, height = (round(float(value), 1) for value in row[:4])
     return DetectedFace((x, y, width, height), row[4:14].reshape(5, 2).copy(), float(row[14]))
 
 
