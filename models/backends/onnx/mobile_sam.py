@@ -169,14 +169,18 @@ def _without_large_masks(file: Path) -> bytes:
 
     They take a quarter of the time and most of the memory, and only some are needed.
     """
-    try:
-        model = onnx.load(file)
-    except Exception as error:  # onnx passes on the errors of protobuf, which is not our dependency
-        raise ValueError(f"{file} cannot be loaded: {error}") from error
+    model = _read(file)
     _check_names(file, model.graph.input, _INPUTS)
     _check_names(file, model.graph.output, _OUTPUTS)
     small = Extractor(model).extract_model(list(_INPUTS), list(_OUTPUTS))
     return bytes(small.SerializeToString())
+
+
+def _read(file: Path) -> onnx.ModelProto:
+    try:
+        return onnx.load(file)
+    except Exception as error:  # of protobuf, which is not a package of this project
+        raise ValueError(f"{file} cannot be loaded: {error}") from error
 
 
 def _check_names(file: Path, entries: Iterable[Any], names: Iterable[str]) -> None:

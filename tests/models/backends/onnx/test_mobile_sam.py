@@ -88,11 +88,10 @@ SCORES = ((0.99, 0.95, 0.5, 0.6),)
 """Only the second of the four masks is sure. The first has the highest score, but it is for several points."""
 
 
-@pytest.fixture
-def decoder(tmp_path: Path) -> Path:
-    """Write a decoder whose second mask is what has the colour at the point; the first is everything."""
+def decoder_nodes() -> list[onnx.NodeProto]:
+    """Return the nodes of the decoder: the second mask is what has the colour at the point."""
     node = helper.make_node
-    nodes = [
+    return [
         node("Slice", ["image_embeddings", "zero", "three", "one"], ["colours"]),
         node("Reshape", ["colours", "flat"], ["table"]),
         # The column and the row of the first point in the 64 x 64 features.
@@ -123,7 +122,10 @@ def decoder(tmp_path: Path) -> Path:
         node("Concat", ["start", "size"], ["sizes"], axis=0),
         node("Resize", ["low_res_masks", "", "", "sizes"], ["masks"], mode="linear"),
     ]
-    constants = [
+
+
+def decoder_constants() -> list[onnx.TensorProto]:
+    return [
         *(constant(name, [number], np.int64) for name, number in (("zero", 0), ("one", 1))),
         constant("three", [3], np.int64),
         constant("flat", [3, 4096], np.int64),
@@ -135,6 +137,11 @@ def decoder(tmp_path: Path) -> Path:
         constant("scales", [1, 1, 4, 4]),
         constant("scores", SCORES),
     ]
+
+
+@pytest.fixture
+def decoder(tmp_path: Path) -> Path:
+    """Write a decoder of the published signature; of its four masks the first is everything."""
     inputs = [
         value("image_embeddings", 1, 256, 64, 64),
         value("point_coords", 1, "num_points", 2),
@@ -148,7 +155,13 @@ def decoder(tmp_path: Path) -> Path:
         value("iou_predictions", 1, 4),
         value("low_res_masks", 1, 4, 256, 256),
     ]
-    return save(tmp_path / "sam_mask_decoder_multi.onnx", nodes, inputs, outputs, constants)
+    return save(
+        tmp_path / "sam_mask_decoder_multi.onnx",
+        decoder_nodes(),
+        inputs,
+        outputs,
+        decoder_constants(),
+    )
 
 
 def shapes(width: int = 600, height: int = 400) -> tuple[Rgb, Labels]:
