@@ -27,7 +27,7 @@ def resampled(rgb: Pixels, side: int, kernel: Callable[[float], float], support:
     wide = np.einsum("oi,hic->hoc", _weights(rgb.shape[1], side, kernel, support), rgb)
     rows = np.rint(wide).clip(0, 255)
     tall = np.einsum("oi,iwc->owc", _weights(rgb.shape[0], side, kernel, support), rows)
-    return np.rint(tall).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(tall).clip(0, 255), np.uint8)
 
 
 def _weights(

@@ -181,6 +181,7 @@ def _decoder(scripts: np.ndarray, size: int, shortest: int, kind: int) -> onnx.M
         [
             _constant("scripts", scripts),
             _constant("shortest", np.array(shortest, np.int64)),
+            _constant("last_place", np.array(scripts.shape[1] - 1, np.int64)),
             _constant("zero", np.array(0, np.int64)),
             _constant("one", np.array(1, np.int64)),
             _constant("two", np.array(2, np.int64)),
@@ -225,7 +226,9 @@ def _branch(
             helper.make_node("Slice", [f"{past[1]}.key", "axis0", "axis0", "axis2"], [own[3]]),
             helper.make_node("Identity", [own[3]], [own[4]]),
             helper.make_node("Shape", [f"{past[0]}.key"], [local("past_shape")]),
-            helper.make_node("Gather", [local("past_shape"), "two"], [local("position")]),
+            helper.make_node("Gather", [local("past_shape"), "two"], [local("past_length")]),
+            # A sequence that is longer than its script goes on with the end.
+            helper.make_node("Min", [local("past_length"), "last_place"], [local("position")]),
         ]
     kind_of = helper.tensor_dtype_to_np_dtype(kind)
     nodes += [

@@ -4,6 +4,7 @@ It follows `generate` of Hugging Face transformers with num_beams, no_repeat_ngr
 forced_bos_token_id, forced_eos_token_id and early_stopping (https://github.com/huggingface/transformers).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -70,7 +71,7 @@ def search(decoder: Decoder, rules: DecodingRules) -> list[int]:
             np.array([beam.tokens[-1] for beam in beams], np.int64),
             np.array([beam.parent for beam in beams], np.int64),
         )
-        candidates = _candidates(beams, _scores(logits, beams, rules, step), 2 * rules.beams)
+        candidates = _candidates(beams, logits, rules, step)
         if not candidates:
             raise ValueError("the decoder returns scores that are no numbers")
         # An end counts only among the best: behind them it would crowd out better open sequences.
@@ -83,26 +84,6 @@ def search(decoder: Decoder, rules: DecodingRules) -> list[int]:
     return list(best.tokens[1:-1])
 
 
-def _scores(
-    logits: NDArray[np.float32], beams: Sequence[_Beam], rules: DecodingRules, step: int
-) -> NDArray[np.float64]:
-    """Return the log-probability of each next token, -inf for a token that the rules forbid."""
-    forced = {0: rules.first, rules.longest - 1: rules.end}.get(step)
-    if forced is not None:
-        scores = np.full(logits.shape, -np.inf)
-        scores[:, forced] = 0.0
-        return scores
-    scores = _log_softmax(np.asarray(logits, np.float64))
-    for row, beam in zip(scores, beams, strict=True):
-        row[_repeating(beam.tokens, rules.no_repeat)] = -np.inf
-    return scores
-
-
-def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
-
-
 def _repeating(tokens: tuple[int, ...], size: int) -> list[int]:
     """Return the tokens that would repeat `size` tokens in a row which the sequence already has."""
     if not 0 < size <= len(tokens):
@@ -112,16 +93,38 @@ def _repeating(tokens: tuple[int, ...], size: int) -> list[int]:
     return [tokens[i + size - 1] for i in starts if tokens[i : i + size - 1] == tail]
 
 
-def _candidates(beams: Sequence[_Beam], scores: NDArray[np.float64], count: int) -> list[_Beam]:
-    """Return the `count` best continuations, or all that are allowed if they are fewer."""
-    totals = (scores + np.array([beam.score for beam in beams])[:, None]).ravel()
-    count = min(count, int(np.isfinite(totals).sum()))
-    if count == 0:
-        return []
-    best = np.argpartition(-totals, count - 1)[:count]
-    best = best[np.lexsort((best, -totals[best]))]
-    places = [divmod(int(index), scores.shape[1]) for index in best]
-    return [
-        _Beam((*beams[parent].tokens, token), float(totals[index]), parent)
-        for index, (parent, token) in zip(best, places, strict=True)
-    ]
+def _candidates(
+    beams: Sequence[_Beam], logits: NDArray[np.float32], rules: DecodingRules, step: int
+) -> list[_Beam]:
+    """Return the best continuations, best first: twice as many as beams, or all that are allowed."""
+    forced = {0: rules.first, rules.longest - 1: rules.end}.get(step)
+    if forced is not None:
+        found = [
+            _Beam((*beam.tokens, forced), beam.score, place) for place, beam in enumerate(beams)
+        ]
+    else:
+        found = [
+            _Beam((*beam.tokens, token), beam.score + score, place)
+            for place, (beam, row) in enumerate(zip(beams, logits, strict=True))
+            for token, score in _best(row, _repeating(beam.tokens, rules.no_repeat), rules.beams)
+        ]
+    # The sort is stable: of equal candidates, the one of the better beam comes first.
+    return sorted(found, key=lambda beam: -beam.score)[: 2 * rules.beams]
+
+
+def _best(
+    logits: NDArray[np.float32], forbidden: Sequence[int], beams: int
+) -> list[tuple[int, float]]:
+    """Return the 2 x `beams` most likely tokens that are not forbidden, with their log-probabilities.
+
+    Only theirs are computed: a vocabulary has fifty thousand tokens, and sorting it would take as
+    long as the decoder.
+    """
+    highest = logits.max()
+    total = float(highest) + math.log(float(np.exp(logits - highest).sum(dtype=np.float64)))
+    allowed = logits.copy()
+    allowed[list(forbidden)] = -np.inf
+    count = min(2 * beams, len(allowed))
+    tokens = np.sort(np.argpartition(allowed, -count)[-count:])
+    scores = [(int(token), float(allowed[token]) - total) for token in tokens]
+    return [(token, score) for token, score in scores if math.isfinite(score)]

@@ -30,9 +30,9 @@ class MergedDecoder:
     def __init__(self, network: Network, embed: Embed, states: Array, mask: Array) -> None:
         """Decode from `states`, 1 x length x width, the encoder's output. mask: 1 x length, all 1."""
         self._network, self._embed = network, embed
-        self._states, self._mask = states, mask
         self._past: dict[str, Array] = {}
-        self._cross: dict[str, Array] = {}
+        self._fixed = {"encoder_hidden_states": states, "encoder_attention_mask": mask}
+        self._repeated: tuple[int, dict[str, Array]] = (0, {})
 
     def step(self, tokens: NDArray[np.int64], parents: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the logits of the next tokens; see `beam_search.Decoder`."""
@@ -40,10 +40,10 @@ class MergedDecoder:
         outputs = self._network.run(
             {
                 "inputs_embeds": self._embed(tokens[:, None]),
-                "encoder_hidden_states": _repeat(self._states, count),
-                "encoder_attention_mask": _repeat(self._mask, count),
                 "use_cache_branch": np.array([not first]),
-                **(self._empty_past() if first else self._cache(parents, count)),
+                **(self._empty_past() if first else {}),
+                **{name: cache[parents] for name, cache in self._past.items()},
+                **self._fixed_for(count),
             }
         )
         self._keep(outputs, first)
@@ -57,10 +57,16 @@ class MergedDecoder:
             if name.startswith(_PAST)
         }
 
-    def _cache(self, parents: NDArray[np.int64], count: int) -> dict[str, Array]:
-        """Return the caches of the sequences that go on, in their order."""
-        own = {name: cache[parents] for name, cache in self._past.items()}
-        return own | {name: _repeat(cache, count) for name, cache in self._cross.items()}
+    def _fixed_for(self, count: int) -> dict[str, Array]:
+        """Return what is the same in every step, for `count` sequences.
+
+        It is repeated once: at the full size it has 70 MB for three sequences, and to copy them at
+        each step takes as long as the decoder.
+        """
+        if self._repeated[0] != count:
+            wide = {name: np.repeat(one, count, axis=0) for name, one in self._fixed.items()}
+            self._repeated = (count, wide)
+        return self._repeated[1]
 
     def _keep(self, outputs: dict[str, Array], first: bool) -> None:
         """Keep the caches of a step.
@@ -73,7 +79,9 @@ class MergedDecoder:
             if ".decoder." in name:
                 self._past[past] = cache
             elif first and ".encoder." in name:
-                self._cross[past] = cache
+                self._fixed[past] = cache
+        if first:
+            self._repeated = (0, {})
 
 
 def check_decoder(file: Path, network: Network) -> None:
@@ -88,8 +96,3 @@ def _empty_shape(entry: Input) -> tuple[int, ...]:
     """Return the shape of an empty cache: 1 x heads x 0 x width."""
     _, heads, _, width = entry.shape
     return (1, heads or 1, 0, width or 1)
-
-
-def _repeat(array: Array, count: int) -> Array:
-    """Return an array with a first side of 1 repeated to `count`."""
-    return np.repeat(array, count, axis=0) if count > 1 else array

@@ -1,6 +1,6 @@
 """Florence-2: what its networks are fed, and the sentences and objects in its answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,12 @@ import pytest
 from onnx import TensorProto
 
 from imaging.picture import Rgb
-from models.backends.onnx import florence2
 from models.backends.onnx.florence2 import (
     Florence2Captioning,
     Florence2Detection,
     detected_objects,
 )
+from models.backends.onnx.merged_decoder import MergedDecoder
 from models.backends.onnx.network import Network
 from models.deadline import Deadline, deadline_scope
 from models.device import DeviceConfig
@@ -33,7 +33,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def fed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
+def fed(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the decoder is fed, call by call."""
     calls: list[dict[str, Any]] = []
     run = Network.run
@@ -136,7 +136,7 @@ def test_the_deadline_is_checked_between_tokens(
     model = Florence2Captioning.load(paths, CPU)
     deadline = Deadline()
     steps = []
-    step = florence2.MergedDecoder.step
+    step = MergedDecoder.step
 
     def cancelling(self: Any, tokens: Any, parents: Any) -> Any:
         steps.append(len(tokens))
@@ -144,7 +144,7 @@ def test_the_deadline_is_checked_between_tokens(
             deadline.cancel()
         return step(self, tokens, parents)
 
-    monkeypatch.setattr(florence2.MergedDecoder, "step", cancelling)
+    monkeypatch.setattr(MergedDecoder, "step", cancelling)
     with deadline_scope(deadline), pytest.raises(CallerDisconnectedError):
         model.caption(RED)
     assert len(steps) == 3
