@@ -117,8 +117,7 @@ def _best(
 ) -> list[tuple[int, float]]:
     """Return the 2 x `beams` most likely tokens that are not forbidden, with their log-probabilities.
 
-    Only theirs are computed: a vocabulary has fifty thousand tokens, and sorting it would take as
-    long as the decoder.
+    Only theirs are computed: a vocabulary has fifty thousand tokens.
     """
     highest = logits.max()
     total = float(highest) + math.log(float(np.exp(logits - highest).sum(dtype=np.float64)))
