@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from imaging.foreground import estimate_foreground
-from imaging.label_map import fill_gaps, part_areas
+from imaging.label_map import fill_gaps, mask_members, part_areas
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
@@ -101,10 +101,12 @@ def _layers(picture: Picture, models: Models, alpha: Alpha8, labels: Labels) -> 
 def _subject_parts(labels: Labels, alpha: Alpha8) -> Labels:
     """Return the part of the subject of each pixel that is not fully transparent, from 1; else 0.
 
-    A part of the map is of the subject if most of it is. A soft edge belongs to the nearest part.
+    The map's first parts are the subject's (`mask_members`); they count if most of their pixels are in it
+    still. A soft edge, and a speck that is no part of its own, belongs to the nearest part.
     """
     areas, inside = part_areas(labels), part_areas(labels, alpha > _THRESHOLD)
-    selected = np.flatnonzero(2 * inside > areas)
+    first = max(mask_members(labels).values(), key=len, default=())
+    selected = [part for part in first if 2 * inside[part] > areas[part]]
     numbers = np.zeros(256, np.uint8)
     numbers[selected] = np.arange(1, len(selected) + 1)
     parts = np.asarray(cv2.LUT(labels, numbers), np.uint8)
