@@ -17,6 +17,8 @@ MaskKind = Literal["manual", "automatic"]
 THRESHOLD = 127
 """A mask pixel above it is edited."""
 _RATIO_TOLERANCE = 0.02
+_THIN = 4.5  # half of the largest width, in pixels, of a thin mask
+_CROSSINGS = 0.05  # share of a thin mask's pixels that may be deeper, where lines cross
 _AUTOMATIC_GROWTH = 0.006  # of the square root of the picture's area
 
 
@@ -94,6 +96,16 @@ def dilate(mask: Mask, radius: int) -> Mask:
 def dilate_square(mask: Mask, radius: int) -> Mask:
     """Return a mask grown by a square: `radius` pixels to every side and corner."""
     return cv2.dilate(mask.view(np.uint8), np.ones((2 * radius + 1,) * 2, np.uint8)) > 0
+
+
+def is_thin(mask: Mask) -> bool:
+    """Whether a mask consists of lines and dots up to about nine pixels wide."""
+    box = bounds(mask)
+    if box is None:
+        return True
+    part = np.pad(mask[box], 1).view(np.uint8)
+    depth = cv2.distanceTransform(part, cv2.DIST_L2, 3)
+    return bool(np.count_nonzero(depth > _THIN) <= _CROSSINGS * np.count_nonzero(part))
 
 
 def bounds(mask: Mask) -> Window | None:

@@ -36,7 +36,11 @@ class Matting(Protocol):
 
 
 class Inpainting(Protocol):
-    """Fills a hole from its surroundings, without a prompt."""
+    """Fills a hole from its surroundings, without a prompt.
+
+    A model whose class has `copies_texture = True` copies pieces of the picture. Callers then find out
+    what must not be repeated, such as faces, and pass it as `avoid`.
+    """
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Return `rgb` with plausible texture where `hole` is True.

@@ -5,9 +5,9 @@ import numpy as np
 from imaging.masks import automatic_radius, dilate
 from imaging.picture import Mask, Picture
 from models.errors import NothingToCopyError
-from models.roles import INPAINTING, Models
+from models.roles import Models
+from pipelines.common.filling import fill_hole
 from pipelines.common.subject import FAINT, subject_matte
-from pipelines.common.texture_sources import isolated_objects
 
 # A multiple of an automatic mask's growth, because hair and contact shadows extend beyond the matte.
 _GROWTH_FACTOR = 2
@@ -20,20 +20,18 @@ def erase_foreground(picture: Picture, models: Models) -> Picture:
 
     A picture without a foreground is returned unchanged. The alpha channel does not change. The
     subject always comes from matting, within the picture's own alpha, because the background must
-    be visible to be a source for the fill; what is at least half hidden is none. Other objects,
-    separate from the subject, are not copied into its place. Raises NothingToCopyError if the
-    subject leaves no background.
+    be visible to be a source for the fill; what is at least half hidden is none. Faces and other
+    objects, separate from the subject, are not copied into its place (`fill_hole`). Raises
+    NothingToCopyError if the subject leaves no background.
     """
     subject = subject_matte(picture, models) > FAINT
     hole = dilate(subject, _GROWTH_FACTOR * automatic_radius(picture.height, picture.width))
     if not hole.any():
         return picture
-    avoid = _hidden(picture)
-    if np.count_nonzero(~hole & ~avoid) < _LEAST_SOURCE * np.count_nonzero(hole):
+    hidden = _hidden(picture)
+    if np.count_nonzero(~hole & ~hidden) < _LEAST_SOURCE * np.count_nonzero(hole):
         raise NothingToCopyError("behind the foreground hardly anything is visible")
-    avoid |= isolated_objects(picture.rgb, hole, avoid, models)
-    with models.use(INPAINTING) as inpainting:
-        return Picture(inpainting.fill(picture.rgb, hole, avoid), picture.alpha)
+    return Picture(fill_hole(picture.rgb, hole, models, hidden), picture.alpha)
 
 
 def _hidden(picture: Picture) -> Mask:

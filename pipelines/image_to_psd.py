@@ -12,7 +12,8 @@ from imaging.picture import Alpha8, Labels, Mask, Picture, Rgb
 from imaging.psd import MAX_SIDE, Layer, write_psd
 from imaging.resize import resize, resize_labels, within_side
 from models.errors import NothingToCopyError
-from models.roles import INPAINTING, Models
+from models.roles import Models
+from pipelines.common.filling import fill_hole
 from pipelines.common.subject import FAINT, has_cut_out, subject_alpha
 from pipelines.common.subject_parts import faces_of, with_faces
 from pipelines.errors import CanvasTooLongError
@@ -134,8 +135,7 @@ def _background(picture: Picture, models: Models, hole: Mask) -> Layer:
     opacity = np.full(hole.shape, 255, np.uint8) if own is None else own.copy()
     if hole.any():
         try:
-            with models.use(INPAINTING) as inpainting:
-                rgb = inpainting.fill(rgb, hole, None if own is None else own == 0)
+            rgb = fill_hole(rgb, hole, models, None if own is None else own == 0)
         except NothingToCopyError:
             opacity[hole] = 0
     return Layer("Background", rgb, opacity)

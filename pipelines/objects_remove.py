@@ -12,9 +12,6 @@ from models.roles import Models
 from pipelines.eraser import eraser
 from pipelines.errors import NoSuchMaskError
 
-_LEAST_SOURCE = 0.05
-"""Least share of the picture that must remain to copy from, if the rest of the subject is left out."""
-
 
 def objects_remove(
     picture: Picture,
@@ -38,8 +35,6 @@ def objects_remove(
     for mask in drawn:
         hole |= fit_mask(mask, picture.width, picture.height)
     others = _others(labels, mask_ids, picture)
-    if others is not None and (~(hole | others)).mean() < _LEAST_SOURCE:
-        others = None
     return eraser(picture, hole.astype(np.uint8) * np.uint8(255), models, "manual", others)
 
 

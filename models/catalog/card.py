@@ -70,9 +70,16 @@ class Card:
 
     def load(self, paths: Sequence[Path], device_config: DeviceConfig) -> Any:
         """Load the model; raises the backend's own errors, or ImportError if a package is missing."""
+        return self._backend_class().load(paths, device_config, **dict(self.options))
+
+    @property
+    def copies_texture(self) -> bool:
+        """Whether it is an inpainting model that copies texture; no network in torch does."""
+        return not self.torch and getattr(self._backend_class(), "copies_texture", False)
+
+    def _backend_class(self) -> Any:
         module, _, name = self.backend.partition(":")
-        kind = getattr(importlib.import_module(module), name)
-        return kind.load(paths, device_config, **dict(self.options))
+        return getattr(importlib.import_module(module), name)
 
 
 Profile = Mapping[Role[Any], Card]

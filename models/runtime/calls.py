@@ -28,7 +28,7 @@ class ModelProxy:
 
     It has the role's one method, and `sizes` if the model is generative. call: makes a call as
     `call(role, *args, **kwargs)` and returns its result. sizes: returns the sizes that the model of
-    a role works at.
+    a role works at. copies_texture: as in `models.roles.Inpainting`.
     """
 
     def __init__(
@@ -36,7 +36,9 @@ class ModelProxy:
         role: Role[Any],
         call: Callable[..., Any],
         sizes: Callable[[Role[Any]], SizeRule],
+        copies_texture: bool = False,
     ) -> None:
+        self.copies_texture = copies_texture
         self._role = role
         self._call = call
         self._sizes = sizes

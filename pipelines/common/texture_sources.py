@@ -10,7 +10,7 @@ from imaging.resize import resize, resize_labels, within_side
 from models.roles import SEGMENTATION, Models
 
 # Lengths are in pixels of the reduced copy on which the parts are analysed.
-_ANALYSIS_SIDE = 512  # pixels of the copy's longer side
+_ANALYSIS_SIDE = 320  # pixels of the copy's longer side
 _RIM_PIXELS = 3  # a part within this distance of the hole meets it
 _MIN_CONTACT = 0.8  # of the square root of a part's area: a part with a longer contact continues
 _MIN_SPAN = 0.7  # a part continues if the span of its contact is this share of its extent
@@ -20,6 +20,8 @@ _MIN_TOUCH = 3  # length of contact; a shorter one may be an error of the segmen
 _BAND_DEPTH = 0.05
 _MAX_DISTANCE = 5.0  # distance in CIELAB: parts that are closer are of the same material
 _MIN_SOURCES = 0.35  # of the known pixels: a fill from fewer sources repeats itself visibly
+_MAX_ALONE = 0.1  # of the picture's area: a larger object is scenery
+_MOSTLY_WITHIN = 0.6  # share of a part that must be where bodies are likely
 _MARGIN_PIXELS = 3  # width of the blurred edge of an object
 
 _LABEL_COUNT = 256
@@ -29,13 +31,18 @@ PerLabel = NDArray[np.float64]
 
 
 def isolated_objects(
-    rgb: Rgb, hole: Mask, avoid: Mask, models: Models, wide_contact: float = 1.0
+    rgb: Rgb,
+    hole: Mask,
+    avoid: Mask,
+    models: Models,
+    wide_contact: float = 1.0,
+    people: Mask | None = None,
 ) -> Mask:
     """Return the separate objects that a fill must not repeat in the hole, a mask of the size of `rgb`.
 
     rgb: height x width x 3, uint8. hole: True is to be filled. avoid: True must not be copied for
     other reasons. wide_contact: share of the longer side; a part of any size with a longer contact
-    continues in the hole.
+    continues in the hole. alone: leave out large objects: they are scenery.
 
     A part of the picture with a long contact to the hole continues in it and is a texture source. A
     part away from the hole, or one that only touches it, is an object that ends where it is visible,
@@ -54,10 +61,32 @@ def isolated_objects(
     with models.use(SEGMENTATION) as segmentation:
         parts = np.where(unknown, 0, segmentation.segment(small)).astype(np.uint8)
     isolated = _isolated_parts(small, parts, small_hole, rim, wide_contact * max(size))
+    isolated = _standing_alone(isolated)
+    if people is not None:
+        isolated |= _parts_within(parts, touched(people, size))
     wider = dilate_square(isolated, _MARGIN_PIXELS)
     if 2 * np.count_nonzero(~wider & ~unknown) > np.count_nonzero(~isolated & ~unknown):
         isolated = wider
     return resize_labels(isolated.view(np.uint8), (width, height)) > 0
+
+
+def _standing_alone(isolated: Mask) -> Mask:
+    """Return the objects that are not large; the others are scenery."""
+    _, objects, stats, _ = cv2.connectedComponentsWithStats(isolated.view(np.uint8))
+    alone = stats[:, cv2.CC_STAT_AREA] <= _MAX_ALONE * isolated.size
+    alone[0] = False
+    result: Mask = alone[objects]
+    return result
+
+
+def _parts_within(parts: Labels, area: Mask) -> Mask:
+    """Return the pixels in `area` of the parts that lie mostly there."""
+    inside = np.bincount(parts[area], minlength=_LABEL_COUNT)
+    whole = np.bincount(parts.ravel(), minlength=_LABEL_COUNT)
+    mostly = inside > _MOSTLY_WITHIN * np.maximum(whole, 1)
+    mostly[0] = False
+    result: Mask = mostly[parts] & area
+    return result
 
 
 def _isolated_parts(rgb: Rgb, parts: Labels, hole: Mask, rim: Mask, wide_contact: float) -> Mask:

@@ -34,6 +34,7 @@ OPERATION = Operation(
     body=EraserBody,
     pictures=(IMAGE, MASK),
     preserves=Preserve.PIXELS,
+    # Segmentation and faces are used where the profile has them; without, more may be copied.
     needs=lambda models: (INPAINTING,),
     perform=lambda body, inputs, models: [
         eraser(inputs.image, inputs.masks["mask"], models, body.mask_type)

@@ -16,7 +16,7 @@ import patchmatch
 
 from imaging.inpaint.nearest import fill_from_nearest
 from imaging.inpaint.resynthesis import Layout, resynthesise
-from imaging.masks import touched_blocks
+from imaging.masks import dilate_square, is_thin, touched_blocks
 from imaging.picture import Mask, Rgb, Window
 from imaging.resize import block_means
 from imaging.windows import fill_by_windows, grown
@@ -26,8 +26,7 @@ from models.errors import NothingToCopyError
 _COARSE_PIXELS = 80_000
 _LARGE_HOLE = 0.4  # share of the crop; above it, wide patches are slow and find too few sources
 _LEAST_MARGIN = 48
-_THIN = 4.5  # half of the largest width, in pixels, of a hole that is extrapolated instead
-_CROSSINGS = 0.05  # share of a thin hole's pixels that may be deeper, where lines cross
+_EXTRAPOLATION = 3  # pixels: the distance from which a thin hole is extrapolated
 _TINY = 12  # with shorter sides there is no room for patches
 _FEW = 49  # with fewer source pixels there is no choice of patches, and the library leaves black
 
@@ -39,6 +38,9 @@ class PatchMatch:
     input gives the same output, whatever other threads do, as long as nobody sets the process-wide
     seed.
     """
+
+    copies_texture = True
+    """See `models.roles.Inpainting`."""
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
@@ -76,7 +78,7 @@ def _fill_crop(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
 
     A thin hole is extrapolated; any other is filled at a small size and resynthesised.
     """
-    if (hole | source).all() and _is_thin(hole):
+    if is_thin(hole) and _sources_around(hole, source):
         return _extrapolate(rgb, hole)
     scale = max(1, round(float(np.sqrt(hole.size / _COARSE_PIXELS))))
     coarse_hole = touched_blocks(hole, scale)
@@ -98,10 +100,10 @@ def _fill_crop(rgb: Rgb, hole: Mask, source: Mask) -> Rgb:
     return resynthesise(rgb, layout)
 
 
-def _is_thin(hole: Mask) -> bool:
-    """Whether a hole consists of lines and dots, which are too thin for structure."""
-    depth = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 3)
-    return bool(np.count_nonzero(depth > _THIN) <= _CROSSINGS * np.count_nonzero(hole))
+def _sources_around(hole: Mask, source: Mask) -> bool:
+    """Whether all pixels that an extrapolation of the hole sees are sources."""
+    seen = dilate_square(hole, _EXTRAPOLATION + 1)
+    return bool((hole | source)[seen].all())
 
 
 def _extrapolate(rgb: Rgb, hole: Mask) -> Rgb:
@@ -109,4 +111,6 @@ def _extrapolate(rgb: Rgb, hole: Mask) -> Rgb:
 
     A. Telea, "An image inpainting technique based on the fast marching method", 2004.
     """
-    return cv2.inpaint(rgb, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA).astype(np.uint8)
+    return cv2.inpaint(rgb, hole.astype(np.uint8), _EXTRAPOLATION, cv2.INPAINT_TELEA).astype(
+        np.uint8
+    )

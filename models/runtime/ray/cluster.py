@@ -136,7 +136,9 @@ class ClusterEngine:
 
         It holds no resources between two calls.
         """
-        yield cast(P, ModelProxy(role, self.call, self.sizes))
+        card = self._profile.get(role)
+        copies = card is not None and card.copies_texture
+        yield cast(P, ModelProxy(role, self.call, self.sizes, copies))
 
     def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
         """Make a call on any replica and wait for its result.

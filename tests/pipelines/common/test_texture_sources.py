@@ -29,6 +29,8 @@ class MiddleMatting:
 class ReddestInpainting:
     """An inpainting model that fills with the reddest pixel that it may copy."""
 
+    copies_texture = True
+
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         source = rgb[~hole if avoid is None else ~(hole | avoid)].astype(int)
         filled = rgb.copy()
