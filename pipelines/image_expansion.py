@@ -10,15 +10,17 @@ from imaging.resize import resize_picture, scaled
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, OUTPAINTING, Models
 from pipelines.common.canvas import prepare_input
+from pipelines.common.continuation import continued_outlines, is_good_continuation
+from pipelines.common.filling import copies_texture, fill_hole, find_faces, head_mask
 from pipelines.common.subject import FAINT, subject_matte
-from pipelines.common.texture_sources import isolated_objects
 from pipelines.errors import OutsideCanvasError
 
-# Of the visible part's shorter side: the depth of the band from which a subject that the border cuts
-# may be copied, so that it continues in the margin.
-_CONTINUATION_DEPTH = 0.12
 # Of the longer side: a part that meets the border on such a length continues in the margin.
 _WIDE_CONTACT = 0.07
+# Of the visible part's shorter side: the depth of the band from which a cut subject is continued.
+_SOURCE_DEPTH = 0.15
+_FEATHER = 1.0  # pixels: the softness of a continued subject's edge
+_FEATHER_REACH = 3  # pixels: how far that softness reaches
 
 
 def image_expansion(
@@ -39,8 +41,8 @@ def image_expansion(
 
     The visible part of the (resized) picture does not change where it is opaque. A profile with an
     outpainting model generates the margin from `prompt`. Without one, the margin is filled from the
-    visible part: the subject is not copied, except where the border cuts it and it must continue;
-    other objects that end within the visible part are not copied either.
+    visible part: what is not copied is in `fill_hole`. A subject that the border cuts continues along
+    its outline where its fill passes `is_good_continuation`; elsewhere the margin is background.
 
     The result is opaque: fully transparent pixels are generated like the margin, and partly
     transparent ones are laid over generated pixels. The same seed gives the same picture. Without
@@ -61,9 +63,7 @@ def image_expansion(
     if models.offers(OUTPAINTING):
         filled = _generate(rgb, hole, window, models, prompt, negative_prompt, seed)
     else:
-        avoid = np.zeros((height, width), np.bool_)
-        avoid[window] = _avoid_mask(part, hole[window], models, _open_sides(window, width, height))
-        filled = _fill(rgb, hole, avoid, models, seed)
+        filled = _fill(rgb, hole, part, window, models, seed)
     if part.alpha is not None:
         filled[window] = over(part.rgb, part.alpha, filled[window])
     return Picture(filled)
@@ -112,58 +112,53 @@ def _resized_part(
     return resize_picture(picture, size, part, in_bytes=True)
 
 
-def _open_sides(window: Window, width: int, height: int) -> tuple[bool, bool, bool, bool]:
-    """Return for top, bottom, left and right whether the visible part borders on the margin there."""
-    rows, columns = window
-    return rows.start > 0, rows.stop < height, columns.start > 0, columns.stop < width
-
-
-def _avoid_mask(
-    part: Picture, hole: Mask, models: Models, sides: tuple[bool, bool, bool, bool]
-) -> Mask:
-    """Return what must not be copied into the margin: the subject, and objects that end within `part`.
-
-    hole: the transparent pixels of `part`. sides: see `_open_sides`.
-    """
-    subject = _subject_to_avoid(part, models, sides)
-    top, bottom, left, right = map(int, sides)
-    # One pixel of margin on each open side shows which parts reach it.
-    with_margin = cv2.copyMakeBorder(part.rgb, top, bottom, left, right, cv2.BORDER_REPLICATE)
-    unknown = np.pad(hole, ((top, bottom), (left, right)), constant_values=True)
-    avoid = np.pad(subject, ((top, bottom), (left, right)))
-    isolated = isolated_objects(
-        with_margin.astype(np.uint8, copy=False), unknown, avoid, models, _WIDE_CONTACT
-    )
-    return subject | isolated[top : top + part.height, left : left + part.width]
-
-
-def _subject_to_avoid(part: Picture, models: Models, sides: tuple[bool, bool, bool, bool]) -> Mask:
-    """Return the subject without a band along the open sides that cut it, where it may continue."""
+def _fill(rgb: Rgb, hole: Mask, part: Picture, window: Window, models: Models, seed: int) -> Rgb:
+    """Return `rgb` with the margin filled: the background from the background, the subject from itself."""
+    unwanted = np.zeros_like(hole)
+    with models.use(INPAINTING) as inpainting:
+        if not copies_texture(inpainting):  # a network continues what it sees
+            return _fill_flipped(rgb, hole, unwanted, models, seed)
     subject = subject_matte(part, models) > FAINT
-    avoid = dilate(subject, automatic_radius(part.height, part.width))
-    band = max(1, round(_CONTINUATION_DEPTH * min(part.height, part.width)))
-    top, bottom, left, right = sides
-    if top and subject[0].any():
-        avoid[:band] = False
-    if bottom and subject[-1].any():
-        avoid[-band:] = False
-    if left and subject[:, 0].any():
-        avoid[:, :band] = False
-    if right and subject[:, -1].any():
-        avoid[:, -band:] = False
-    return avoid
+    unwanted[window] = dilate(subject, automatic_radius(part.height, part.width))
+    filled = _fill_flipped(rgb, hole, unwanted, models, seed)
+    if not subject.any():
+        return filled
+    heads = head_mask(find_faces(part.rgb, models), part.rgb.shape)
+    cloth = np.zeros_like(hole)
+    cloth[window] = subject & ~heads
+    cloth &= ~hole
+    for outline in continued_outlines(subject, heads, window, hole.shape):
+        outline &= hole
+        sources = cloth & dilate(outline, round(_SOURCE_DEPTH * min(part.height, part.width)))
+        continued = _continue(rgb, outline, sources, models)
+        if continued is not None and is_good_continuation(continued, sources, outline):
+            mask = (outline | unwanted) * np.uint8(255)
+            alpha = cv2.GaussianBlur(mask, (0, 0), _FEATHER).astype(np.uint8, copy=False)
+            alpha[~hole | ~dilate(outline, _FEATHER_REACH)] = 0
+            filled = over(continued, alpha, filled)
+    return filled
 
 
-def _fill(rgb: Rgb, hole: Mask, avoid: Mask, models: Models, seed: int) -> Rgb:
+def _continue(rgb: Rgb, outline: Mask, subject: Mask, models: Models) -> Rgb | None:
+    """Return `rgb` with an outline filled from the subject alone, or None if it leaves no pixel to copy."""
+    wider = dilate(outline, _FEATHER_REACH) & ~subject
+    try:
+        with models.use(INPAINTING) as inpainting:
+            return inpainting.fill(rgb, wider, ~(subject | wider))
+    except NothingToCopyError:
+        return None
+
+
+def _fill_flipped(rgb: Rgb, hole: Mask, unwanted: Mask, models: Models, seed: int) -> Rgb:
     """Return `rgb` with the hole filled; the seed selects one of four mirrored orientations."""
     flip = (slice(None, None, -1 if seed & 1 else 1), slice(None, None, -1 if seed & 2 else 1))
-    flipped, flipped_hole = np.ascontiguousarray(rgb[flip]), np.ascontiguousarray(hole[flip])
-    with models.use(INPAINTING) as inpainting:
-        try:
-            filled = inpainting.fill(flipped, flipped_hole, np.ascontiguousarray(avoid[flip]))
-        except NothingToCopyError:
-            # The subject leaves no background, so it may be copied after all.
-            filled = inpainting.fill(flipped, flipped_hole)
+    filled = fill_hole(
+        np.ascontiguousarray(rgb[flip]),
+        np.ascontiguousarray(hole[flip]),
+        models,
+        unwanted=np.ascontiguousarray(unwanted[flip]),
+        wide_contact=_WIDE_CONTACT,
+    )
     return np.ascontiguousarray(filled[flip])
 
 
