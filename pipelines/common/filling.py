@@ -17,8 +17,9 @@ from pipelines.common.texture_sources import isolated_objects
 # Of a hole's longer side: how far around it pixels are analysed. Beyond, nothing is copied.
 _REACH = 1.5
 _LEAST_REACH = 96  # pixels
-_LEAST_SOURCES = 0.25  # of the hole's area: with fewer to copy, a fill repeats itself visibly
-_FEWEST_SOURCES = 0.01  # of the hole's area: with fewer, a fill is one colour
+# Of the hole's area, or of the known pixels if these are fewer: with less to copy, a fill repeats itself.
+_LEAST_SOURCES = 0.25
+_FEWEST_SOURCES = 0.01  # of the same: with less, a fill is one colour
 # Longer side, in pixels, of the copy on which faces are found. A face of 16 pixels there is found;
 # smaller ones are a texture rather than a face.
 _FACE_SIDE = 480
@@ -58,7 +59,7 @@ def fill_hole(
         # A thin hole is too narrow to show a copy.
         if copies_texture(inpainting) and not is_thin(hole):
             choices = _choices(rgb, hole, models, never, unwanted, wide_contact)
-        needed = np.count_nonzero(hole)
+        needed = min(np.count_nonzero(hole), np.count_nonzero(~hole))
         avoid = next((each for each, share in choices if _left(hole, each) > share * needed), never)
         return inpainting.fill(rgb, hole, avoid if avoid.any() else None)
 
@@ -123,7 +124,7 @@ def _choices(
 ) -> Iterator[tuple[Mask, float]]:
     """Yield masks of pixels to avoid, the strictest first, and how many pixels must be left to copy.
 
-    That is a share of the hole's area.
+    That is a share of the hole's area, or of the known pixels if these are fewer.
     """
     window = _near(hole, unwanted) or _known(hole)
     part, part_hole = np.ascontiguousarray(rgb[window]), hole[window]

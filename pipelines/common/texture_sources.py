@@ -42,7 +42,8 @@ def isolated_objects(
 
     rgb: height x width x 3, uint8. hole: True is to be filled. avoid: True must not be copied for
     other reasons. wide_contact: share of the longer side; a part of any size with a longer contact
-    continues in the hole. alone: leave out large objects: they are scenery.
+    continues in the hole. people: True where bodies are likely; parts that lie
+    mostly there are returned too. Large objects are scenery and are not returned.
 
     A part of the picture with a long contact to the hole continues in it and is a texture source. A
     part away from the hole, or one that only touches it, is an object that ends where it is visible,
