@@ -104,9 +104,10 @@ def subject_matte(picture: Picture, models: Models) -> Alpha8:
     with models.use(MATTING) as matting:
         alpha = matting.matte(visible)
     if alpha.max() < _HALF:
-        alpha = matte_on_even_background(visible)
-        if alpha is None:
+        even = matte_on_even_background(visible)
+        if even is None:
             return np.zeros(visible.shape[:2], np.uint8)
+        alpha = even
     return alpha if own is None else np.minimum(alpha, own)
 
 

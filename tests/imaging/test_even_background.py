@@ -63,7 +63,7 @@ def _disc(size: tuple[int, int], level: int, ground: int) -> tuple[Rgb, Alpha]:
     middle = size[1] // 2, size[0] // 2
     alpha = np.zeros(size, np.float32)
     cv2.circle(alpha, middle, min(size) // 3, 1.0, -1)
-    alpha = cv2.GaussianBlur(alpha, (0, 0), 0.8)
+    alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 0.8), np.float32)
     grey = level * alpha + ground * (1 - alpha)
     cv2.circle(grey, middle, min(size) // 12, float(ground), -1)
-    return np.rint(grey)[..., None].repeat(3, 2).astype(np.uint8), np.asarray(alpha, np.float32)
+    return np.rint(grey)[..., None].repeat(3, 2).astype(np.uint8), alpha
