@@ -62,7 +62,7 @@ def checkout(tmp_path: Path) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(block(line))
     insert(
-        tmp_path / "models/catalog/registry.py",
+        tmp_path / "models/catalog/cards/processor.py",
         '    Card(\n        role=roles.INPAINTING,\n        name="patchmatch"',
         textwrap.indent(block('name="grabcut"').rstrip() + ",\n", 4 * " "),
     )

@@ -1,0 +1,1 @@
+"""Model cards as data, one module for each kind of hardware."""
