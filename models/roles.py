@@ -102,8 +102,11 @@ class Face:
 class FaceAnalysis(Protocol):
     """Finds faces and estimates their attributes."""
 
-    def analyse(self, rgb: Rgb) -> list[Face]:
-        """Return the faces of `rgb`, largest first."""
+    def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
+        """Return the faces of `rgb`, largest first.
+
+        attributes: False leaves age, gender and expression unknown, which is quicker.
+        """
         ...
 
 

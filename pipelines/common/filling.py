@@ -82,7 +82,7 @@ def find_faces(rgb: Rgb, models: Models) -> list[FaceBox]:
     small = resize(rgb, within_side(width, height, _FACE_SIDE))
     x, y = width / small.shape[1], height / small.shape[0]
     with models.use(FACE_ANALYSIS) as analysis:
-        boxes = [face.rect for face in analysis.analyse(small)]
+        boxes = [face.rect for face in analysis.analyse(small, attributes=False)]
     return [(left * x, top * y, wide * x, tall * y) for left, top, wide, tall in boxes]
 
 

@@ -47,7 +47,7 @@ def faces_of(rgb: Rgb, models: Models) -> list[Face]:
     if not models.offers(FACE_ANALYSIS):
         return []
     with models.use(FACE_ANALYSIS) as analysis:
-        return analysis.analyse(rgb)
+        return analysis.analyse(rgb, attributes=False)
 
 
 def with_faces(labels: Labels, faces: Sequence[Face]) -> frozenset[int]:

@@ -50,7 +50,7 @@ class RampInpainting:
 class OneFace:
     """Finds one face in every picture."""
 
-    def analyse(self, rgb: Rgb) -> list[Face]:
+    def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
         """Return it."""
         corners = np.zeros((68, 2), np.float32)
         return [Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")]

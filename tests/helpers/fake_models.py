@@ -72,7 +72,7 @@ class BandSegmentation:
 class NoFaces:
     """Finds no faces."""
 
-    def analyse(self, rgb: Rgb) -> list[Face]:
+    def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
         """Return an empty list."""
         return []
 

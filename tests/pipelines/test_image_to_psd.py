@@ -140,7 +140,7 @@ def test_each_layer_has_its_position_in_the_picture(picture: Picture, labels: La
 class LeftFace:
     """Finds a face in the left half of the disc."""
 
-    def analyse(self, rgb: Rgb) -> list[Face]:
+    def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
         return [Face((80, 100, 24, 30), np.zeros((5, 2), np.float32), score=1.0, yaw=0.0, roll=0.0)]
 
 

@@ -20,7 +20,7 @@ class FixedFaces:
     def __init__(self, *faces: Face) -> None:
         self.faces = list(faces)
 
-    def analyse(self, rgb: Rgb) -> list[Face]:
+    def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
         return self.faces
 
 

@@ -34,7 +34,7 @@ class LeftMatting:
 class OneFace:
     """A face analysis that finds one face."""
 
-    def analyse(self, rgb: Rgb) -> list[Face]:
+    def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
         return [Face((10, 10, 50, 60), np.zeros((5, 2), np.float32), 1, 0, 0)]
 
 
@@ -84,7 +84,7 @@ def test_each_mask_is_an_object_in_its_bounding_box() -> None:
 
 def test_a_mask_with_a_face_is_a_person_and_colours_are_named() -> None:
     class OneFace:
-        def analyse(self, rgb: Rgb) -> list[Face]:
+        def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
             box = (20.0, 10.0, 20.0, 25.0)
             return [Face(box, np.zeros((5, 2), np.float32), score=1.0, yaw=0.0, roll=0.0)]
 

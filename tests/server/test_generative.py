@@ -24,7 +24,7 @@ Wait = Callable[[Callable[[], bool]], None]
 class TwoFaces:
     """A face analysis that returns two faces for every picture."""
 
-    def analyse(self, rgb: Any) -> list[Face]:
+    def analyse(self, rgb: Any, attributes: bool = True) -> list[Face]:
         """Return the two faces."""
         marks = np.zeros((68, 2), np.float32)
         boxes = ((60.0, 80.0, 50.0, 50.0), (210.0, 80.0, 40.0, 40.0))

@@ -58,15 +58,16 @@ class FaceNetworks:
         age, gender, *expression = others
         return cls(finder, AgeGender(age, gender), *map(Expression, expression))
 
-    def analyse(self, rgb: Rgb) -> list[Face]:
-        """Return the faces of `rgb`, largest first, at most 64."""
-        return [self._face(rgb, found) for found in self._detector.detect(rgb)]
+    def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
+        """Return the faces of `rgb`, largest first, at most 64; see `models.roles.FaceAnalysis`."""
+        return [self._face(rgb, found, attributes) for found in self._detector.detect(rgb)]
 
-    def _face(self, rgb: Rgb, found: DetectedFace) -> Face:
+    def _face(self, rgb: Rgb, found: DetectedFace, attributes: bool) -> Face:
         yaw, roll = pose(found.landmarks)
         told = AgeGenderEstimate()
-        if self._age_gender is not None:
+        if attributes and self._age_gender is not None:
             told = self._age_gender.estimate(rgb, found)
+        expression = self._expression if attributes else None
         return Face(
             rect=found.rect,
             landmarks=found.landmarks,
@@ -76,5 +77,5 @@ class FaceNetworks:
             age=told.age,
             gender=told.gender,
             gender_probability=told.probability,
-            expression=self._expression.estimate(rgb, found) if self._expression else None,
+            expression=None if expression is None else expression.estimate(rgb, found),
         )

@@ -22,7 +22,7 @@ RED = (230, 40, 40)
 class RedFaces:
     """A face model that finds one face around everything red."""
 
-    def analyse(self, rgb: Rgb) -> list[Face]:
+    def analyse(self, rgb: Rgb, attributes: bool = True) -> list[Face]:
         red = (rgb[..., 0] > 180) & (rgb[..., 1] < 90)
         if not red.any():
             return []
