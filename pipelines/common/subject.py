@@ -41,8 +41,8 @@ _CORNER_DIFFERENCE = 0.5
 def has_cut_out(picture: Picture) -> bool:
     """Whether the picture's own alpha marks its subject; an alpha that hides next to nothing does not.
 
-    A pixel is hidden if it has less than half of the picture's highest alpha. A margin around all that
-    is visible does not count, if its box is at least 60 % of the picture. Nothing is cut out if less than
+    A pixel is hidden if it has less than half of the picture's highest alpha. An even margin around all
+    that is visible does not count, if its box is at least 60 % of the picture. Nothing is cut out if less than
     2 % of the other pixels are hidden, or if up to 10 % are and these are four corners alike or the
     triangles around a straightened photograph. A picture that is completely transparent has no
     subject, so its alpha is right.
@@ -141,11 +141,15 @@ def _shown(own: Alpha8) -> Alpha8:
 def _without_margin(hidden: Mask) -> Mask:
     """Return the bounding box of what is not hidden: without a plain margin or a feathered frame.
 
-    Nothing is left out if the box has less than 60 % of the pixels: then it is a thing on a canvas.
+    Nothing is left out if the box has less than 60 % of the pixels, or is not in the middle: then it
+    is a thing on a canvas.
     """
     box = bounds(~hidden)
     if box is None or hidden[box].size < _LEAST_BOX * hidden.size:
         return hidden
+    for part, side in zip(box, hidden.shape, strict=True):
+        if abs(part.start - (side - part.stop)) > max(2, _RIM * side):
+            return hidden
     return hidden[box]
 
 
