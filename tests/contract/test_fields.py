@@ -37,9 +37,8 @@ stored, the quality is always the highest, and a mask's source follows from its 
 
 EMPTY_ANSWERS = {
     "/{visual_id}/person/info": {"[].actions", "[].oracle"},
-    "/{visual_id}/objects/info": {"[].labels"},
 }
-"""`lite` changes no people, and no model of it names objects."""
+"""`lite` changes no people."""
 
 
 @pytest.fixture(scope="module")

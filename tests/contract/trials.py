@@ -60,7 +60,8 @@ class OneFace:
 def picture(kind: str) -> str:
     """Return a picture of 320 x 240 in base64.
 
-    kind: noise, other (noise), red, half clear, clear, mask, half mask, no picture.
+    kind: noise, other (noise), red, half clear, clear, speck (clear but for a small part), mask,
+    half mask, no picture.
     """
     if kind == "no picture":
         return base64.b64encode(b"nothing to see").decode()
@@ -69,10 +70,12 @@ def picture(kind: str) -> str:
     image = Image.fromarray(pixels)
     if kind == "red":
         image = Image.new("RGB", (320, 240), (255, 0, 0))
-    elif kind in ("half clear", "clear"):
+    elif kind in ("half clear", "clear", "speck"):
         alpha = Image.new("L", image.size)
         if kind == "half clear":
             alpha.paste(255, (160, 0, 320, 240))
+        elif kind == "speck":
+            alpha.paste(255, (150, 110, 170, 130))
         image.putalpha(alpha)
     elif kind.endswith("mask"):
         image = Image.new("L", (320, 240))
@@ -228,7 +231,7 @@ class Laboratory:
     ) -> dict[str, list[Trial]]:
         """Return the trials of fields that need a special request to show their effect."""
         alpha = {**base, "file": picture("half clear")}
-        clear = {**base, "file": picture("clear"), "content_moderation": True, "bg_prompt": "red"}
+        clear = {**base, "file": picture("speck"), "content_moderation": True, "bg_prompt": "red"}
         change = {"id": self._person, "actions": {"age": "mid-20"}}
         return {
             "visual_id": [Trial(base, self._other)],

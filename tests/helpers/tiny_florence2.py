@@ -198,6 +198,34 @@ def _decoder(scripts: np.ndarray, size: int, shortest: int, kind: int) -> onnx.M
 _PARTS = ("decoder", "encoder")
 
 
+def _caches(
+    name: str, own: list[str], past: list[str] | None
+) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Return what makes a branch's caches `own`, with its constants. past: None without a cache."""
+    if past is None:
+        nodes = [
+            helper.make_node("Identity", [f"{name}_new"], [own[0]]),
+            helper.make_node("Identity", [f"{name}_new"], [own[1]]),
+            helper.make_node("Unsqueeze", ["encoder_hidden_states", "axis1"], [own[2]]),
+            helper.make_node("Identity", [own[2]], [own[3]]),
+        ]
+        return nodes, []
+    nodes = [
+        helper.make_node("Concat", [f"{past[0]}.key", f"{name}_new"], [own[0]], axis=2),
+        helper.make_node("Concat", [f"{past[0]}.value", f"{name}_new"], [own[1]], axis=2),
+        helper.make_node("Slice", [f"{past[1]}.key", "axis0", "axis0", "axis2"], [own[2]]),
+        helper.make_node("Identity", [own[2]], [own[3]]),
+        helper.make_node("Shape", [f"{past[0]}.key"], [f"{name}_past_shape"]),
+        helper.make_node("Gather", [f"{name}_past_shape", "two"], [f"{name}_past_length"]),
+        # A sequence that is longer than its script goes on with the end.
+        helper.make_node("Min", [f"{name}_past_length", "last_place"], [f"{name}_position"]),
+    ]
+    return nodes, [
+        _constant("axis0", np.array([0], np.int64)),
+        _constant("axis2", np.array([2], np.int64)),
+    ]
+
+
 def _branch(
     name: str, size: int, kind: int, states: str, past: list[str] | None
 ) -> onnx.GraphProto:
@@ -208,28 +236,13 @@ def _branch(
         return f"{name}_{text}"
 
     nodes = [helper.make_node("Unsqueeze", ["inputs_embeds", "axis1"], [local("new")])]
-    if past is None:
-        length_of, position, corner = "encoder_hidden_states", "zero", "first3"
-        nodes += [
-            helper.make_node("Identity", [local("new")], [own[1]]),
-            helper.make_node("Identity", [local("new")], [own[2]]),
-            helper.make_node("Unsqueeze", ["encoder_hidden_states", "axis1"], [own[3]]),
-            helper.make_node("Identity", [own[3]], [own[4]]),
-        ]
-        axis = "one"
-    else:
-        length_of, position, corner = states, local("position"), "first4"
-        axis = "two"
-        nodes += [
-            helper.make_node("Concat", [f"{past[0]}.key", local("new")], [own[1]], axis=2),
-            helper.make_node("Concat", [f"{past[0]}.value", local("new")], [own[2]], axis=2),
-            helper.make_node("Slice", [f"{past[1]}.key", "axis0", "axis0", "axis2"], [own[3]]),
-            helper.make_node("Identity", [own[3]], [own[4]]),
-            helper.make_node("Shape", [f"{past[0]}.key"], [local("past_shape")]),
-            helper.make_node("Gather", [local("past_shape"), "two"], [local("past_length")]),
-            # A sequence that is longer than its script goes on with the end.
-            helper.make_node("Min", [local("past_length"), "last_place"], [local("position")]),
-        ]
+    caches, constants = _caches(name, own[1:], past)
+    nodes += caches
+    length_of, position, corner, axis = (
+        ("encoder_hidden_states", "zero", "first3", "one")
+        if past is None
+        else (states, local("position"), "first4", "two")
+    )
     kind_of = helper.tensor_dtype_to_np_dtype(kind)
     nodes += [
         helper.make_node("GatherND", [states, corner], [local("red")]),
@@ -252,14 +265,9 @@ def _branch(
     shape = ["batch_size", 1, None, _WIDTH]
     outputs = [_value(own[0], kind, ["batch_size", "new", size])]
     outputs += [_value(output, kind, shape) for output in own[1:]]
-    constants = [
+    constants += [
         _constant(local("nothing"), np.array(0, kind_of)),
         _constant(local("s0"), np.array([0], np.int64)),
         _constant(local("s2"), np.array([2], np.int64)),
     ]
-    if past is not None:
-        constants += [
-            _constant("axis0", np.array([0], np.int64)),
-            _constant("axis2", np.array([2], np.int64)),
-        ]
     return helper.make_graph(nodes, name, [], outputs, constants)

@@ -71,10 +71,10 @@ def test_a_rim_around_the_subject_joins_the_surroundings() -> None:
 
 def test_transparent_pixels_belong_to_no_mask() -> None:
     alpha = np.full((100, 160), 255, np.uint8)
-    alpha[:, 120:] = 0
+    alpha[:, 80:] = 0
     labels = objects_mask_generator(grey(100, 160, alpha), FakeModels())
-    assert (labels[:, 120:] == 0).all()
-    assert (labels[:, :120] == 1).all()
+    assert (labels[:, 80:] == 0).all()
+    assert (labels[:, :80] == 1).all()
 
 
 def test_a_subject_that_fills_the_picture_is_the_only_mask() -> None:

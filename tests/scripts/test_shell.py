@@ -170,7 +170,11 @@ def test_a_taken_port_and_an_unknown_profile_are_refused_before_anything_is_inst
     maker.write_text("#!/bin/sh\ntouch installed\n")
     for variables, status, text in (
         ({"RETOUCH_HOST": "192.0.2.1"}, 2, "settings: RETOUCH_HOST 192.0.2.1: this machine has no"),
-        ({"RETOUCH_PROFILE": " no\r"}, 1, "weights: no profile 'no'; there are: bria, lite, open"),
+        (
+            {"RETOUCH_PROFILE": " no\r"},
+            1,
+            "weights: no profile 'no'; there are: bria, cpu, lite, open",
+        ),
     ):
         done = subprocess.run(
             ["dash", "scripts/serve"],

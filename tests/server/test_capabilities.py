@@ -12,7 +12,7 @@ from server.v1 import OPERATIONS, VISUAL_QUERIES
 from tests.helpers.answers import refused
 from tests.helpers.fake_models import FakeModels, GenerativeModels
 from tests.helpers.requests import TOKEN, b64, photo
-from tests.server.test_missing_roles import NEEDS, SENT
+from tests.helpers.route_needs import NEEDS, SENT
 
 
 def states(client: TestClient) -> dict[str, dict[str, Any]]:

@@ -10,14 +10,11 @@ from starlette.testclient import TestClient
 
 from models.errors import RoleNotInProfileError
 from models.roles import (
-    FACE_ANALYSIS,
     GENERATIVE_FILL,
-    INPAINTING,
     MATTING,
     MODERATION,
     OUTPAINTING,
     SCENE_GENERATION,
-    SEGMENTATION,
     SUPER_RESOLUTION,
     Role,
 )
@@ -29,38 +26,12 @@ from server.v1 import OPERATIONS
 from tests.helpers.answers import local, refused
 from tests.helpers.cards import card
 from tests.helpers.fake_models import FakeModels, GenerativeModels
-from tests.helpers.requests import TOKEN, b64, encode, mask, noise, photo
+from tests.helpers.requests import TOKEN, b64, encode, noise, photo
+from tests.helpers.route_needs import NEEDS, SENT
 
 Wait = Callable[[Callable[[], bool]], None]
 
-SENT: dict[str, dict[str, Any]] = {
-    "/background/replace": {"bg_prompt": "#ff0000"},
-    "/eraser": {"mask_file": b64(mask())},
-    "/gen_fill": {"mask_file": b64(mask()), "prompt": "a dog"},
-    "/{visual_id}/objects/remove": {"changes": [{"mask_id": 1}]},
-    "/{visual_id}/create": {"changes": [{"id": "0" * 8, "actions": {"age": "old"}}]},
-}
-"""What a route needs besides a picture or a visual."""
 GET_ROUTES = {operation.path for operation in OPERATIONS if operation.method == "GET"}
-NEEDS: dict[str, set[Role[Any]]] = {
-    "/background/remove": {MATTING},
-    "/background/blur": {MATTING},
-    "/background/replace": {MATTING},
-    "/crop": {MATTING},
-    "/erase_foreground": {MATTING, SEGMENTATION, INPAINTING},
-    "/eraser": {INPAINTING},
-    "/gen_fill": {GENERATIVE_FILL},
-    "/image/increase_resolution": {SUPER_RESOLUTION},
-    "/image_expansion": {MATTING, SEGMENTATION, INPAINTING},
-    "/objects/mask_generator": {MATTING, SEGMENTATION},
-    "/{visual_id}/objects/mask_generator": {MATTING, SEGMENTATION},
-    "/{visual_id}/objects/remove": {MATTING, SEGMENTATION, INPAINTING},
-    "/{visual_id}/image_to_psd": {MATTING, SEGMENTATION, INPAINTING},
-    "/{visual_id}/blur_bg": {MATTING},
-    "/{visual_id}/increase_resolution": {SUPER_RESOLUTION},
-    "/{visual_id}/create": {FACE_ANALYSIS},
-}
-"""The roles without which a profile such as `lite` cannot answer the request above."""
 
 
 def lacking(role: Role[Any], kind: type[FakeModels]) -> FakeModels:

@@ -465,8 +465,14 @@ class TestReplace:
         refused(client.post("/v1/background/replace", json=body), code)
 
     def test_every_result_blocked_is_422(self, client: TestClient, tmp_path: Path) -> None:
-        clear = encode(Image.new("RGBA", (100, 100), (0, 0, 0, 0)))
-        body = {"file": b64(clear), "bg_prompt": "red", "content_moderation": True, "sync": True}
+        clear = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
+        clear.putpixel((50, 50), (255, 0, 0, 255))
+        body = {
+            "file": b64(encode(clear)),
+            "bg_prompt": "red",
+            "content_moderation": True,
+            "sync": True,
+        }
         refused(client.post("/v1/background/replace", json=body), 422)
 
 
@@ -476,8 +482,11 @@ def test_a_caption_needs_a_profile_with_a_captioner(client: TestClient, visual: 
     assert answer["status"] == "NOT_IN_PROFILE"
 
 
-def test_a_profile_of_ones_own_is_named_by_its_file(settings: Settings) -> None:
-    own = settings.model_copy(update={"profile": "/home/someone/studio.toml"})
+def test_a_profile_of_ones_own_is_named_by_its_file(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "someone" / "studio.toml"
+    file.parent.mkdir()
+    file.write_text('base = "lite"')
+    own = settings.model_copy(update={"profile": str(file)})
     with TestClient(create_app(own, FakeModels()), headers=TOKEN) as client:
         visual = client.post("/v1/register", json={"file": b64(photo())}).json()["visual_id"]
         text = refused(client.get(f"/v1/{visual}/caption"), 506)["description"]

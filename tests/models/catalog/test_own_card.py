@@ -68,7 +68,7 @@ def matte_of_halves(model_pool: Pool) -> tuple[int, int]:
     [
         ((1, 3, SIDE, SIDE), EXACT, (0, 255)),
         (("n", 3, "h", "w"), EXACT + f"size = {SIDE}", (0, 255)),
-        ((1, 3, SIDE, SIDE), EXACT + "sigmoid = true", (128, 255)),
+        ((1, 3, SIDE, SIDE), EXACT + "sigmoid = true", (128, 186)),
         ((1, 3, SIDE, SIDE), EXACT + 'output = "negative"', (0, 0)),
         ((1, 3, SIDE, SIDE), EXACT + 'output = "negative"\nsigmoid = true', (128, 69)),
         ((1, 3, SIDE, SIDE), "mean = [0.5, 0.5, 0.5]\nstd = [1.0, 1.0, 1.0]", (0, 128)),

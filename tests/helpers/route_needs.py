@@ -1,0 +1,43 @@
+"""What each editing route needs: fields besides its picture, and models."""
+
+from typing import Any
+
+from models.roles import (
+    FACE_ANALYSIS,
+    GENERATIVE_FILL,
+    INPAINTING,
+    MATTING,
+    SEGMENTATION,
+    SUPER_RESOLUTION,
+    Role,
+)
+from tests.helpers.requests import b64, mask
+
+SENT: dict[str, dict[str, Any]] = {
+    "/background/replace": {"bg_prompt": "#ff0000"},
+    "/eraser": {"mask_file": b64(mask())},
+    "/gen_fill": {"mask_file": b64(mask()), "prompt": "a dog"},
+    "/{visual_id}/objects/remove": {"changes": [{"mask_id": 1}]},
+    "/{visual_id}/create": {"changes": [{"id": "0" * 8, "actions": {"age": "old"}}]},
+}
+"""What a route needs besides a picture or a visual."""
+
+NEEDS: dict[str, set[Role[Any]]] = {
+    "/background/remove": {MATTING},
+    "/background/blur": {MATTING},
+    "/background/replace": {MATTING},
+    "/crop": {MATTING},
+    "/erase_foreground": {MATTING, SEGMENTATION, INPAINTING},
+    "/eraser": {INPAINTING},
+    "/gen_fill": {GENERATIVE_FILL},
+    "/image/increase_resolution": {SUPER_RESOLUTION},
+    "/image_expansion": {MATTING, SEGMENTATION, INPAINTING},
+    "/objects/mask_generator": {MATTING, SEGMENTATION},
+    "/{visual_id}/objects/mask_generator": {MATTING, SEGMENTATION},
+    "/{visual_id}/objects/remove": {MATTING, SEGMENTATION, INPAINTING},
+    "/{visual_id}/image_to_psd": {MATTING, SEGMENTATION, INPAINTING},
+    "/{visual_id}/blur_bg": {MATTING},
+    "/{visual_id}/increase_resolution": {SUPER_RESOLUTION},
+    "/{visual_id}/create": {FACE_ANALYSIS},
+}
+"""The roles without which a profile such as `lite` cannot answer the request above."""
