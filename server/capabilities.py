@@ -11,6 +11,7 @@ from models.catalog.profile import load_profile, profile_title
 from models.roles import MODERATION, Models, Role
 from server.durations import Durations
 from server.http.auth import Tokens
+from server.jobs.waiting import QuickModels, slow_roles
 from server.operation import Operation, VisualQuery
 from server.profiles import not_in_profile
 
@@ -77,6 +78,7 @@ class CapabilitiesReport:
         self._queries = queries
         self._routers = routers
         self._cards = load_profile(profile)
+        self._quick = QuickModels(models, slow_roles(self._cards))
 
     def describe(self) -> Capabilities:
         """Return the state of every route and model."""
@@ -98,7 +100,10 @@ class CapabilitiesReport:
     def _states(self) -> Iterator[OperationState]:
         for operation in self._operations:
             needs, without = operation.needs(self._models), {**operation.without, **_MODERATED}
-            yield self._state(operation.name, operation.method, operation.path, needs, without)
+            state = self._state(operation.name, operation.method, operation.path, needs, without)
+            if state.available:
+                state.limits += self._sync_limits(operation)
+            yield state
         for query in self._queries:
             yield self._state(query.name, "GET", query.path, query.needs, query.without)
         for router in self._routers:
@@ -118,7 +123,6 @@ class CapabilitiesReport:
         missing = next((role for role in needs if not self._models.offers(role)), None)
         reason = None if missing is None else not_in_profile(self._profile, missing.name).text
         limits = [text for role, text in without.items() if not self._models.offers(role)]
-        limits += [_SYNC_FALSE] * any(self._is_slow(role) for role in needs)
         return OperationState(
             operation=name,
             method=method,
@@ -130,8 +134,16 @@ class CapabilitiesReport:
             measured_seconds=self._durations.median(name),
         )
 
-    def _is_slow(self, role: Role[Any]) -> bool:
-        return role in self._cards and self._cards[role].asynchronous
+    def _sync_limits(self, operation: Operation[Any]) -> list[str]:
+        """Return what an operation cannot do for a caller who waits, because a model takes minutes."""
+        if not all(map(self._quick.offers, operation.needs(self._quick))):
+            return [_SYNC_FALSE]
+        slow = (role for role in operation.without if self._models.offers(role))
+        return [
+            f"with sync=true: {operation.without[role]}"
+            for role in slow
+            if not self._quick.offers(role)
+        ]
 
     def _expected(self, needs: Collection[Role[Any]]) -> float | None:
         """Return the sum of the models' times; None if one is unknown or no model is needed."""

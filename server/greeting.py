@@ -40,11 +40,13 @@ def better_profile(settings: Settings) -> str | None:
         cache.path(part).exists() for card in load_profile("lite").values() for part in card.parts
     ):
         return None
-    parts = {part for card in load_profile("cpu").values() for part in card.parts}
+    cards = load_profile("cpu").values()
+    parts = {part for card in cards for part in card.parts}
+    more_than = "more than " * any(card.has_unknown_size for card in cards)
     size = sum((part.size or 0) / 2**20 for part in parts if isinstance(part, WeightFile))
     return (
         "RETOUCH_PROFILE=cpu makes better pictures on the same machine, without a GPU;"
-        f" its first start downloads {size:,.0f} MiB of weights (docs/models.md)"
+        f" its first start downloads {more_than}{size:,.0f} MiB of weights (docs/models.md)"
     )
 
 

@@ -63,6 +63,11 @@ class Card:
         return self.torch or self.exclusive
 
     @property
+    def has_unknown_size(self) -> bool:
+        """Whether the size of a file is unknown before its download; `size_mb` leaves it out."""
+        return any(file.size is None for file in self.files)
+
+    @property
     def size_mb(self) -> float:
         """Size of the download in MiB. For folders it is approximate."""
         files = sum(file.size or 0 for file in self.files) / 2**20

@@ -107,7 +107,9 @@ class Pool:
         own = {card.name for card in profile.values() if card.own}
         if failures and (not torch or len(failures) == len(profile) or own & failures.keys()):
             failed = [card for card in profile.values() if card.name in failures]
-            raise WeightsUnavailableError("\n".join([*failures.values(), *_remedy(name, failed)]))
+            # Two cards may need the same files, and then fail with the same text.
+            texts = dict.fromkeys(failures.values())
+            raise WeightsUnavailableError("\n".join([*texts, *_remedy(name, failed, cache)]))
         pool = cls(profile, cache, policy=policy)
         pool._download_failures = failures
         for card, text in failures.items():
@@ -331,13 +333,16 @@ class Pool:
         )
 
 
-def _remedy(profile: str, failed: Collection[Card]) -> list[str]:
+def _remedy(profile: str, failed: Collection[Card], cache: WeightsCache) -> list[str]:
     """Return how weights reach a machine that cannot fetch them; nothing if they are the user's own paths."""
-    if all(isinstance(part, LocalFolder) for card in failed for part in card.parts):
+    parts = dict.fromkeys(part for card in failed for part in card.parts)
+    missing = [part for part in parts if not isinstance(part, LocalFolder) and cache.problem(part)]
+    if not missing:
         return []
     return [
+        f"Missing in {cache.folder}: {', '.join(part.name for part in missing)}.",
         "Without a network: on a machine that has one, run"
         f" ./scripts/weights fetch {profile} && ./scripts/weights pack {profile} weights.tar;"
-        " here, ./scripts/weights unpack weights.tar. Or put the file, under its name above, into"
-        " the folder RETOUCH_MODELS_DIR."
+        " here, ./scripts/weights unpack weights.tar. Or put the files, under these names, into a"
+        " folder of your own, and set RETOUCH_MODELS_DIR to it.",
     ]

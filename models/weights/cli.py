@@ -81,7 +81,8 @@ def _list(cache: WeightsCache, profile: Profile | None) -> int:
         state = "here" if here else "not fetched"
         gated = any(getattr(folder, "gated", False) for folder in card.folders)
         notes = ["gated"] * gated + ["runs its repository's code"] * card.remote_code
-        sizes = f"{card.size_mb:8.1f} MiB {card.memory_mb:6d} MiB {card.dtype:8}"
+        size = "unknown" if card.has_unknown_size else f"{card.size_mb:.1f} MiB"
+        sizes = f"{size:>12} {card.memory_mb:6d} MiB {card.dtype:8}"
         remarks = "; ".join([card.licence, *notes])
         print(f"{card.role.name:18}{card.name:24}{sizes} {state:12} {remarks}")
     return 0

@@ -150,7 +150,7 @@ def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageEx
 
 
 def needs(models: Models) -> tuple[Role[Any], ...]:
-    """Return the models that the margin needs; without an outpainting model it is copied texture."""
+    """Return the models that the margin needs; without an outpainting model it is inpainted."""
     if models.offers(OUTPAINTING):
         return (OUTPAINTING,)
     return MATTING, SEGMENTATION, INPAINTING
@@ -188,7 +188,7 @@ OPERATION = Operation(
     prepare=prepare,
     needs=needs,
     without={
-        OUTPAINTING: "the margin is copied texture; prompt and negative_prompt do not change it",
+        OUTPAINTING: "prompt and negative_prompt do not change the margin",
         CAPTIONING: "no prompt is made if none is sent",
     },
     longest_side=lambda body, probe: max(body.canvas_size),

@@ -96,3 +96,26 @@ def migan(file: Path, kind: str) -> Path:
     last = helper.make_node("Cast", ["result_"], ["result"], to=BYTES)
     ports = [("image", BYTES, shape), ("mask", BYTES, mask)]
     return write(file, [*floats, *nodes, last], ports, ("result", BYTES, shape), constants)
+
+
+def classifier(
+    file: Path, outputs: int = 2, kind: int = FLOAT, side: int = 384, gain: float = 1
+) -> Path:
+    """Write a network whose last output is `gain` times the mean of red, -1..1, and whose others are 0."""
+    weights = np.zeros((3, outputs), helper.tensor_dtype_to_np_dtype(kind))
+    weights[0, -1] = gain
+    nodes = [
+        helper.make_node("ReduceMean", ["pixel_values"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weights"], ["logits"]),
+    ]
+    taken: Port = ("pixel_values", kind, ("batch", 3, side, side))
+    return write(file, nodes, [taken], ("logits", kind, ("batch", outputs)), {"weights": weights})
+
+
+def red_matting(file: Path) -> Path:
+    """Write a matting network whose subject is what is red."""
+    numbers = {name: np.array([n]) for name, n in (("starts", 0), ("ends", 1), ("axes", 1))}
+    node = helper.make_node("Slice", ["x", "starts", "ends", "axes"], ["y"])
+    return write(
+        file, [node], [("x", FLOAT, (1, 3, 64, 64))], ("y", FLOAT, (1, 1, 64, 64)), numbers
+    )

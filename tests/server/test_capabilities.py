@@ -1,5 +1,6 @@
 """GET /capabilities: what works, why the rest does not, the models, and how long things take."""
 
+from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -71,6 +72,26 @@ def test_limits_name_what_the_profile_cannot_do(settings: Settings) -> None:
     assert models.offers(SCENE_GENERATION)
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
         assert not any("colours" in text for text in states(client)[path]["limits"])
+
+
+def test_limits_of_slow_models_hold_only_for_callers_who_wait(
+    settings: Settings, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.toml"
+    rows = ("generative_fill", "fill"), ("scene_generation", "scene"), ("outpainting", "outpaint")
+    cards = "".join(f'{role} = "sd15-lcm-{name}"\n' for role, name in rows)
+    own.write_text(f'base = "lite"\n{cards}')
+    changed = settings.model_copy(update={"profile": str(own)})
+    with TestClient(create_app(changed, GenerativeModels()), headers=TOKEN) as client:
+        found = states(client)
+    assert found["/v1/gen_fill"]["limits"] == [
+        "only requests with sync=false: the model takes minutes"
+    ]
+    # Plain colours and margins without a prompt are made at once.
+    for path in ("/v1/background/replace", "/v1/image_expansion"):
+        (limit,) = found[path]["limits"]
+        assert limit.startswith("with sync=true: ")
+    assert found["/v1/background/remove"]["limits"] == []
 
 
 def test_the_time_is_the_cards_and_then_measured_too(client: TestClient) -> None:

@@ -15,7 +15,7 @@ from server.settings import Settings
 from tests.helpers.answers import refused
 from tests.helpers.requests import TOKEN, b64, encode
 from tests.helpers.tiny_florence2 import make_florence2
-from tests.helpers.tiny_networks import classifier, red_matting
+from tests.helpers.tiny_onnx import classifier, red_matting
 
 PROFILE = """
 matting = "red-matting"

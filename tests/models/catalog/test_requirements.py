@@ -95,7 +95,8 @@ def test_the_extras_of_a_profile_of_ones_own(
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("lite", []), ("open", ["gpu"]), ("bria", ["gpu"]), ("tiny", ["gpu"])]
+    ("name", "expected"),
+    [("lite", []), ("cpu", []), ("open", ["gpu"]), ("bria", ["gpu"]), ("tiny", ["gpu"])],
 )
 def test_the_extras_of_the_built_in_profiles(name: str, expected: list[str]) -> None:
     assert extras(load_profile(name), "local") == expected

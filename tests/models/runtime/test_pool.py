@@ -435,3 +435,23 @@ def test_unpinned_remote_code_is_not_loaded(tmp_path: Path) -> None:
     models = Pool({MATTING: foreign}, WeightsCache(tmp_path, tmp_path / "copies"))
     with pytest.raises(ModelUnavailableError, match="pinned commit"):
         touch(models, MATTING)
+
+
+def test_the_start_names_every_missing_file_once_and_how_to_bring_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    profile = tmp_path / "own.toml"
+    profile.write_text(
+        'captioning = "florence2-onnx"\nobject_detection = "florence2-objects-onnx"\n'
+    )
+    with pytest.raises(WeightsUnavailableError) as caught:
+        Pool.for_profile(str(profile), tmp_path / "weights")
+    text = str(caught.value)
+    assert text.count("florence2_vision_encoder_quantized.onnx could not be fetched") == 1
+    (missing,) = (line for line in text.splitlines() if line.startswith("Missing in "))
+    assert str(tmp_path / "weights") in missing
+    for part in load_profile(str(profile))[CAPTIONING].parts:
+        assert missing.count(part.name) == 1
+    assert f"weights fetch {profile}" in text
+    assert "RETOUCH_MODELS_DIR" in text

@@ -14,7 +14,7 @@ from models.backends.onnx.vit_nsfw import VitNsfw, pixel_values
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 from tests.helpers.plain_resampling import bilinear, resampled
-from tests.helpers.tiny_networks import classifier
+from tests.helpers.tiny_onnx import classifier
 
 CPU = DeviceConfig()
 
