@@ -8,8 +8,10 @@ tensors. Every other reference is refused, so a crafted file cannot run anything
 import math
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -57,7 +59,10 @@ _UNREADABLE = (
     TypeError,
     IndexError,
     AttributeError,
-    NotImplementedError,  # zipfile: an unknown compression
+    RuntimeError,  # zipfile: an encrypted member, an unknown compression
+    zlib.error,
+    MemoryError,
+    OverflowError,
 )
 
 
@@ -66,8 +71,10 @@ def _read(archive: zipfile.ZipFile) -> Any:
         raise ValueError(f"it has more than {_MAX_BYTES >> 20} MiB")
     (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
     folder = name.removesuffix("data.pkl")
+    # One storage may be behind many references: without the cache each would be read again.
+    storage = cache(lambda key: archive.read(f"{folder}data/{key}"))
     with archive.open(name) as stream:
-        return _Unpickler(stream, lambda key: archive.read(f"{folder}data/{key}")).load()
+        return _Unpickler(stream, storage).load()
 
 
 class _Unpickler(pickle.Unpickler):

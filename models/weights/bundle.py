@@ -1,6 +1,7 @@
 """Bundles: the weights of a profile in one tar file, for a machine without a network."""
 
 import io
+import re
 import shutil
 import tarfile
 import tempfile
@@ -12,6 +13,9 @@ from models.errors import BundleError
 from models.weights.cache import Manifest, WeightsCache, file_problem
 
 _PREFIX = "weights"
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_PIN = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""A commit, or a SHA-256."""
 
 
 def bundle(profile: Profile, cache: WeightsCache, file: Path) -> None:
@@ -57,13 +61,27 @@ def unbundle(file: Path, cache: WeightsCache) -> None:
         inside = WeightsCache(unpacked / _PREFIX)
         if not (inside.folder / "pins.toml").is_file():
             raise BundleError(f"{file} is not a bundle of weights")
+        pins = _pins(file, inside)
         _check(file, inside)
-        for name, value in inside.pins().items():
+        for name, value in pins.items():
             cache.pin(name, value)
         (inside.folder / "pins.toml").unlink()
         for path in [*inside.folder.glob("*"), *inside.folder.glob("tiny/*")]:
             if path.name != "tiny":
                 _move(path, cache.folder / path.relative_to(inside.folder))
+
+
+def _pins(file: Path, inside: WeightsCache) -> dict[str, str]:
+    """Return the pins of a bundle; raises BundleError for what is no pin of something in it."""
+    try:
+        pins = inside.pins()
+    except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
+        raise BundleError(f"{file}: its pins.toml cannot be read: {error}") from error
+    for name, value in pins.items():
+        here = (inside.folder / name.replace("/", "--")).exists()
+        if not _PIN.fullmatch(value) or not _NAME.fullmatch(name) or not here:
+            raise BundleError(f"{file}: pins.toml: {name!r} = {value!r} is no pin of its content")
+    return pins
 
 
 def _check(file: Path, inside: WeightsCache) -> None:

@@ -25,6 +25,8 @@ _LEAST_AREA = 0.001  # of the picture, for every part
 _SPECK_REACH = 0.03
 """How far from a part, as a share of the longer side, a piece too small to be a part belongs to it."""
 _NO_PART = MAX_PARTS
+_MOST_PIECES = 256
+"""Connected pieces that are looked at, the largest: each is a mask of the coarse picture."""
 _LEAST_BEYOND = 0.15
 """Least share of a connected piece of the subject for a thing that touches people."""
 _BEYOND_UNIT = 2.0
@@ -150,12 +152,15 @@ class _Person:
 
 def _divide(rgb: Rgb, subject: Mask, people: Sequence[_Person]) -> tuple[list[Mask], list[Mask]]:
     """Return the people of a subject, in the order of `people`, and its other parts."""
-    count, numbers = cv2.connectedComponents(subject.view(np.uint8), connectivity=8)
+    _, numbers, stats, _ = cv2.connectedComponentsWithStats(subject.view(np.uint8), connectivity=8)
     heads = [numbers[person.head(subject.shape) & subject] for person in people]
     homes = np.array([np.bincount(head).argmax() for head in heads], np.int64)
     bodies = [np.zeros_like(subject) for _ in people]
     things: list[Mask] = []
-    for number in range(1, count):
+    areas = stats[:, cv2.CC_STAT_AREA]
+    # Confetti has thousands of pieces, and each is a mask: only the largest can be parts.
+    largest = 1 + np.argsort(-areas[1:], kind="stable")[:_MOST_PIECES]
+    for number in sorted({*largest.tolist(), *homes[homes > 0].tolist()}):
         owners = np.flatnonzero(homes == number)
         if not owners.size:
             things.append(numbers == number)
@@ -199,11 +204,10 @@ def _distances(rgb: Rgb, piece: Mask, people: Sequence[_Person], far: Mask) -> N
 
 def _connected(mask: Mask, least: float) -> Iterator[Mask]:
     """Yield the connected pieces of a mask of at least `least` pixels."""
-    count, numbers = cv2.connectedComponents(mask.view(np.uint8), connectivity=8)
+    count, numbers, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     for number in range(1, count):
-        piece = numbers == number
-        if np.count_nonzero(piece) >= least:
-            yield piece
+        if stats[number, cv2.CC_STAT_AREA] >= least:
+            yield numbers == number
 
 
 def _with_loose_pieces(

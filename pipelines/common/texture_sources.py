@@ -64,7 +64,7 @@ def isolated_objects(
     isolated = _isolated_parts(small, parts, small_hole, rim, wide_contact * max(size))
     isolated = _standing_alone(isolated)
     if people is not None:
-        isolated |= _parts_within(parts, touched(people, size))
+        isolated |= _bodies(small, parts, touched(people, size))
     wider = dilate_square(isolated, _MARGIN_PIXELS)
     if 2 * np.count_nonzero(~wider & ~unknown) > np.count_nonzero(~isolated & ~unknown):
         isolated = wider
@@ -80,12 +80,19 @@ def _standing_alone(isolated: Mask) -> Mask:
     return result
 
 
-def _parts_within(parts: Labels, area: Mask) -> Mask:
-    """Return the pixels in `area` of the parts that lie mostly there."""
+def _bodies(rgb: Rgb, parts: Labels, area: Mask) -> Mask:
+    """Return the pixels in `area` of the parts that lie mostly there and resemble no part elsewhere.
+
+    What resembles a part elsewhere, such as the grass between two legs, is ground and no body.
+    """
+    areas = np.bincount(parts.ravel(), minlength=_LABEL_COUNT)
+    areas[0] = 0
     inside = np.bincount(parts[area], minlength=_LABEL_COUNT)
-    whole = np.bincount(parts.ravel(), minlength=_LABEL_COUNT)
-    mostly = inside > _MOSTLY_WITHIN * np.maximum(whole, 1)
+    mostly = inside > _MOSTLY_WITHIN * np.maximum(areas, 1)
     mostly[0] = False
+    elsewhere = ~mostly & (areas > 0)
+    if elsewhere.any():
+        mostly &= _dissimilarity(rgb, parts, areas, elsewhere) > _MAX_DISTANCE
     result: Mask = mostly[parts] & area
     return result
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from imaging.picture import Rgb
 from models.backends.onnx.detected_face import DetectedFace, pose
 from models.backends.onnx.face_crops import DLIB, aligned_crop, visible_share
+from models.backends.onnx.network import session_options
 
 Float = NDArray[np.float32]
 
@@ -127,10 +128,7 @@ def likely_gender(probabilities: Float) -> tuple[Gender | None, float | None]:
 
 
 def _session(file: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(str(file), session_options(1), providers=["CPUExecutionProvider"])
 
 
 def _run(session: Any, values: Float) -> Float:

@@ -16,6 +16,7 @@ from imaging.picture import Rgb
 from models.backends.onnx.age_gender import is_clear
 from models.backends.onnx.detected_face import DetectedFace
 from models.backends.onnx.face_crops import ARCFACE, aligned_crop
+from models.backends.onnx.network import session_options
 from models.backends.weight_files import check_file, first_line
 from models.errors import BadWeightsError
 
@@ -75,12 +76,10 @@ def _probabilities(scores: Float) -> Float:
 
 def _session(file: Path) -> ort.InferenceSession:
     check_file(file)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     try:
-        return ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            str(file), session_options(1), providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # onnxruntime's errors have no other common base class
         raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from imaging.picture import Rgb
 from models.backends.onnx.age_gender import AgeGenderEstimate, Gender
 from models.backends.onnx.detected_face import DetectedFace, pose
+from models.backends.onnx.network import session_options
 from models.backends.weight_files import check_file, first_line
 from models.errors import BadWeightsError
 
@@ -60,11 +61,10 @@ def _upright(rgb: Rgb, centre: tuple[float, float], side: float, roll: float) ->
 
 def _session(file: Path, threads: int) -> Any:
     check_file(file)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
     try:
-        session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(
+            str(file), session_options(threads), providers=["CPUExecutionProvider"]
+        )
         count = _classify(session, np.zeros((_SIDE, _SIDE, 3), np.uint8)).size
     except Exception as error:  # onnxruntime's errors have no other common base class
         raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error

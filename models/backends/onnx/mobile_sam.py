@@ -23,6 +23,7 @@ from PIL import Image
 from imaging.mask_proposals import Proposal, distinct, stability, stacked
 from imaging.picture import Labels, Rgb
 from imaging.resize import Size
+from models.backends.onnx.network import session_options
 from models.deadline import current
 from models.device import DeviceConfig
 from models.processors import usable_processors
@@ -190,13 +191,9 @@ def _check_names(file: Path, entries: Iterable[Any], names: Iterable[str]) -> No
 
 
 def _session(file: Path, network: bytes, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
     try:
-        return ort.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(
+            network, session_options(threads), providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # onnxruntime has a dozen exceptions without a common base class
         raise ValueError(f"{file} cannot be loaded: {error}") from error

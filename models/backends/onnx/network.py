@@ -60,7 +60,7 @@ class Network:
         self.file = file
         try:
             self._session = ort.InferenceSession(
-                content or str(file), _options(threads), providers=["CPUExecutionProvider"]
+                content or str(file), session_options(threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime has a dozen exceptions without a common base class
             raise BadWeightsError(f"{file} cannot be loaded: {error}") from error
@@ -115,7 +115,8 @@ class FixedNetwork(Network):
         return output
 
 
-def _options(threads: int) -> ort.SessionOptions:
+def session_options(threads: int) -> ort.SessionOptions:
+    """Return onnxruntime's options for a network on the processor. threads: of one call."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -144,3 +144,28 @@ def test_the_tool_packs_lite_and_unpacks_it_elsewhere(
     assert not any(
         "rewritten" in name for name in unpacked
     )  # it depends on the packages of this machine
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b"===",
+        b"\xff\xfe",
+        b'"net.bin" = \'x"y\'',
+        b'"net.bin" = "main"',
+        b'["net.bin"]\ny = 1',
+        b'"absent.bin" = "' + b"0" * 64 + b'"',
+        b'"a\\nb" = "' + b"0" * 64 + b'"',
+    ],
+)
+def test_pins_that_are_none_are_refused(tmp_path: Path, rows: bytes) -> None:
+    with tarfile.open(tmp_path / "b.tar", "w") as tar:
+        for name, content in (("weights/net.bin", b"file"), ("weights/pins.toml", rows)):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    cache = WeightsCache(tmp_path / "cache")
+    with pytest.raises(BundleError, match=r"pins\.toml"):
+        unbundle(tmp_path / "b.tar", cache)
+    assert cache.pins() == {}
+    assert not (cache.folder / "net.bin").exists()

@@ -8,7 +8,7 @@ from imaging.picture import Mask, Matte, Picture, Rgb
 from models.backends.classical.felzenszwalb import Felzenszwalb
 from models.backends.classical.patchmatch import PatchMatch
 from models.roles import INPAINTING, MATTING, SEGMENTATION
-from pipelines.common.texture_sources import isolated_objects
+from pipelines.common.texture_sources import _bodies, isolated_objects
 from pipelines.erase_foreground import erase_foreground
 from pipelines.image_expansion import image_expansion
 from tests.helpers.fake_models import FakeModels
@@ -118,3 +118,18 @@ def test_a_hole_without_known_neighbours_excludes_nothing() -> None:
     rgb, hole = wall(), np.ones((240, 320), np.bool_)
     assert not isolated_objects(rgb, hole, ~hole, MODELS).any()
     assert not isolated_objects(rgb, ~hole, ~hole, MODELS).any()
+
+
+@pytest.mark.parametrize(("middle", "is_body"), [("ground", False), (GREEN, True)])
+def test_a_body_looks_like_nothing_elsewhere(middle: object, is_body: bool) -> None:
+    """The ground between two legs lies where a body is likely, but it is the ground around them too."""
+    rgb = wall()
+    parts = np.ones(rgb.shape[:2], np.uint8)
+    rgb[10:236, 20:180], parts[10:236, 20:180] = RED, 2  # larger than a body should be
+    rgb[110:200, 80:108] = wall()[110:200, 80:108] if middle == "ground" else middle
+    parts[110:200, 80:108] = 3
+    likely = np.zeros(rgb.shape[:2], np.bool_)
+    likely[50:215, 60:130] = True
+    bodies = _bodies(rgb, parts, likely)
+    assert bodies[parts == 3].all() == is_body
+    assert not bodies[parts != 3].any()
