@@ -1,5 +1,6 @@
 """A full disk: 503 with one line in the log, and nothing left behind, wherever something is written."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -86,6 +87,13 @@ def stored(folder: Path) -> set[str]:
     return {str(file) for file in files if file.is_file()}
 
 
+def unfinished_jobs(database: Path) -> int:
+    """Return how many jobs of a database have not ended."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        query = "select count(*) from workflow_status where status <> 'SUCCESS'"
+        return int(connection.execute(query).fetchone()[0])
+
+
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize(
     ("route", "sync", "full_for"),
@@ -115,6 +123,8 @@ def test_a_full_disk_is_503_with_one_line_and_leaves_nothing(
         link = local(done.json()["result_url"])
         wait_until(lambda: client.get(link).status_code == 200)
         wait_until(lambda: not any("sources" in name for name in stored(settings.data_dir)))
+        # DBOS writes the job's end after its work: a full disk would be an error of this job.
+        wait_until(lambda: unfinished_jobs(settings.data_dir / "jobs.db") == 0)
     before = stored(settings.data_dir)
     records.clear()
     disk.full_for.add(full_for)
