@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.places import ROOT
+from tests.helpers.places import PHOTOS, ROOT
 from tests.helpers.server_process import TOKEN, Server, encoded, sample, whole_picture
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
@@ -112,8 +112,10 @@ def test_a_bearer_token_passes_the_defaults(plain: httpx.Client) -> None:
 def test_the_documented_lines_pass_the_header_large_bodies_and_results(
     configured: httpx.Client,
 ) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8)
-    large = encoded(Image.fromarray(noise))
+    with Image.open(PHOTOS / "astronaut.jpg") as photo:
+        picture = np.asarray(photo.resize((800, 800)), np.int16)
+    grain = np.random.default_rng(0).integers(-8, 8, picture.shape)
+    large = encoded(Image.fromarray((picture + grain).clip(0, 255).astype(np.uint8)))
     assert len(large) > 1 << 20  # nginx's default limit
     answer = remove(configured, TOKEN, large)
     assert answer.status_code == 200, answer.text
