@@ -221,4 +221,5 @@ def test_a_vignette_in_the_alpha_does_not_blur_the_subject(
     solid = (subject_alpha(Picture(rgb), lite) == 255) & (own > 40)
     assert (solid & (own < 250)).sum() > 1000
     result = background_blur(Picture(rgb, own), lite)
-    assert np.array_equal(result.rgb[solid], rgb[solid])
+    # Half transparent, a pixel's opacity is rounded: one level.
+    assert np.abs(result.rgb[solid].astype(int) - rgb[solid]).max() <= 1

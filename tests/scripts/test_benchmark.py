@@ -39,6 +39,8 @@ def test_each_number_of_callers_has_a_row_whose_numbers_are_plausible(page: str)
     assert [(picture, callers) for picture, callers, *_ in rows] == [
         ("2 MP", "1"),
         ("2 MP", "2"),
+        ("2 MP, unsure photograph", "1"),
+        ("2 MP, unsure photograph", "2"),
         ("1024x1024 PNG", "1"),
         ("1024x1024 PNG", "2"),
     ]
