@@ -57,12 +57,13 @@ def read_input(folder: Path, side: int | None = None) -> MattingInput:
     )
 
 
-def solid_interior(matte: Float) -> Float:
+def opaque_deep_inside(matte: Float) -> Float:
     """Return a square matte (float32, 0..1) that is opaque deep inside the subject.
 
     An uncertain network is no proof of transparency. What is above 0.5 and far from all that is not
-    becomes opaque, gradually from 1.25 to 2.5 % of the side. The frame counts as inside: a subject
-    that leaves the picture does not become soft there. A matte without background stays as it is.
+    becomes opaque, gradually from 1.25 to 2.5 % of the side: gentler than `imaging.solid_interior`,
+    which is for a small network that is unsure of whole subjects. The frame counts as inside: a
+    subject that leaves the picture does not become soft there. A matte without background stays.
     """
     subject = matte > 0.5
     if subject.all():

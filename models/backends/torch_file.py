@@ -5,8 +5,10 @@ of each storage (torch/serialization.py). The pickle refers to four functions an
 tensors. Every other reference is refused, so a crafted file cannot run anything.
 """
 
+import io
 import math
 import pickle
+import pickletools
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -73,8 +75,19 @@ def _read(archive: zipfile.ZipFile) -> Any:
     folder = name.removesuffix("data.pkl")
     # One storage may be behind many references: without the cache each would be read again.
     storage = cache(lambda key: archive.read(f"{folder}data/{key}"))
-    with archive.open(name) as stream:
-        return _Unpickler(stream, storage).load()
+    pickled = archive.read(name)
+    _check_memo(pickled)
+    return _Unpickler(io.BytesIO(pickled), storage).load()
+
+
+def _check_memo(pickled: bytes) -> None:
+    """Raise UnpicklingError for a memo index beyond the pickle's own length.
+
+    The reader allocates its memo up to the highest index: eight bytes could make it take gigabytes.
+    """
+    for operation, argument, _ in pickletools.genops(pickled):
+        if "PUT" in operation.name and isinstance(argument, int) and argument > len(pickled):
+            raise pickle.UnpicklingError(f"its memo has an index of {argument}")
 
 
 class _Unpickler(pickle.Unpickler):

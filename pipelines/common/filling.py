@@ -11,7 +11,8 @@ from imaging.picture import Mask, Rgb, Window
 from imaging.resize import resize, within_side
 from imaging.windows import around_holes, grown
 from models.errors import NothingToCopyError
-from models.roles import FACE_ANALYSIS, INPAINTING, SEGMENTATION, Inpainting, Models
+from models.roles import INPAINTING, SEGMENTATION, Inpainting, Models
+from pipelines.common.subject_parts import faces_of
 from pipelines.common.texture_sources import isolated_objects
 
 # Of a hole's longer side: how far around it pixels are analysed. Beyond, nothing is copied.
@@ -76,13 +77,10 @@ def _left(hole: Mask, avoid: Mask) -> int:
 
 def find_faces(rgb: Rgb, models: Models) -> list[FaceBox]:
     """Return the boxes of the faces of `rgb` (x, y, width, height); none without a face model."""
-    if not models.offers(FACE_ANALYSIS):
-        return []
     height, width = rgb.shape[:2]
     small = resize(rgb, within_side(width, height, _FACE_SIDE))
     x, y = width / small.shape[1], height / small.shape[0]
-    with models.use(FACE_ANALYSIS) as analysis:
-        boxes = [face.rect for face in analysis.analyse(small, attributes=False)]
+    boxes = (face.rect for face in faces_of(small, models))
     return [(left * x, top * y, wide * x, tall * y) for left, top, wide, tall in boxes]
 
 

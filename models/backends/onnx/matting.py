@@ -15,7 +15,7 @@ from models.backends.matting_input import (
     Float,
     MattingInput,
     Triple,
-    solid_interior,
+    opaque_deep_inside,
     to_full_size,
 )
 from models.backends.weight_files import only_file
@@ -100,7 +100,7 @@ class OnnxMatting:
     def matte(self, rgb: Rgb) -> Matte:
         """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
         matte = self._run(rgb)
-        return to_full_size(rgb, solid_interior(matte) if self._solid else matte)
+        return to_full_size(rgb, opaque_deep_inside(matte) if self._solid else matte)
 
     def _run(self, rgb: Rgb) -> Float:
         """Run the network. Return the matte of the square picture: side x side, 0..1."""

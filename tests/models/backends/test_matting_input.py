@@ -9,7 +9,7 @@ import pytest
 from onnx import helper
 
 from imaging.picture import Picture
-from models.backends.matting_input import MattingInput, solid_interior
+from models.backends.matting_input import MattingInput, opaque_deep_inside
 from models.backends.onnx.matting import OnnxMatting
 from models.device import DeviceConfig
 from tests.helpers.tiny_onnx import FLOAT, write
@@ -68,7 +68,7 @@ def test_the_interior_is_solid_and_soft_edges_stay() -> None:
     matte = np.zeros((512, 512), np.float32)
     matte[100:400, 100:] = 0.7  # reaches the frame
     matte[100:400, 100:104] = 0.4
-    solid = solid_interior(matte)
+    solid = opaque_deep_inside(matte)
     assert (solid[120:380, 120:] == 1).all()
     assert np.array_equal(solid[100:400, :106], matte[100:400, :106])
     assert (solid >= matte).all()
@@ -78,13 +78,13 @@ def test_the_interior_is_solid_and_soft_edges_stay() -> None:
 @pytest.mark.parametrize("level", [0.0, 0.3, 0.5, 0.8, 1.0])
 def test_an_even_matte_stays(level: float) -> None:
     matte = np.full((64, 64), level, np.float32)
-    assert np.array_equal(solid_interior(matte), matte)
+    assert np.array_equal(opaque_deep_inside(matte), matte)
 
 
 def test_small_parts_and_holes_stay() -> None:
     matte = np.full((512, 512), 0.8, np.float32)
     matte[::20] = 0.1  # a lattice: nothing is deep inside
-    assert np.array_equal(solid_interior(matte), matte)
+    assert np.array_equal(opaque_deep_inside(matte), matte)
 
 
 @pytest.mark.parametrize("solid", [False, True])

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -85,3 +86,41 @@ def test_a_file_without_tensors_is_refused(tmp_path: Path, content: bytes) -> No
         return
     with pytest.raises(BadWeightsError, match=r"net\.pth"):
         read_tensors(archive(tmp_path / "net.pth", content))
+
+
+@pytest.mark.parametrize("put", [b"r\xff\xff\xff\x0f", b"p268435455\n"])
+def test_a_huge_memo_index_is_refused_before_memory_is_taken(tmp_path: Path, put: bytes) -> None:
+    file = archive(tmp_path / "net.pth", b"}" + put + b".")
+    tracemalloc.start()
+    with pytest.raises(BadWeightsError, match="its memo has an index of 268435455"):
+        read_tensors(file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+def test_a_storage_behind_many_references_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    original = zipfile.ZipFile.read
+
+    def counted(self: zipfile.ZipFile, name: Any, pwd: bytes | None = None) -> bytes:
+        read.append(str(name))
+        return original(self, name, pwd)
+
+    file = save(tmp_path / "net.pth", {"a": np.zeros(4, np.float32)})
+    with zipfile.ZipFile(file) as made:
+        (key,) = (name.rpartition("/")[2] for name in made.namelist() if "/data/" in name)
+        folder = made.namelist()[0].partition("/")[0]
+        content = {name: made.read(name) for name in made.namelist()}
+    parts = [b"X\x07\0\0\0storage", b"ctorch\nFloatStorage\n"]
+    parts += [b"X" + len(text).to_bytes(4, "little") + text for text in (key.encode(), b"cpu")]
+    reference = b"(" + b"".join(parts) + b"K\x04tQ0"
+    content[f"{folder}/data.pkl"] = b"\x80\x02" + 50 * reference + b"}."
+    with zipfile.ZipFile(file, "w") as made:
+        for name, data in content.items():
+            made.writestr(name, data)
+    monkeypatch.setattr(zipfile.ZipFile, "read", counted)
+    assert read_tensors(file) == {}
+    assert sum("/data/" in name for name in read) == 1
