@@ -5,6 +5,7 @@ import re
 import shutil
 import tarfile
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from models.catalog.card import Profile
@@ -78,7 +79,9 @@ def _pins(file: Path, inside: WeightsCache) -> dict[str, str]:
     except (ValueError, RecursionError) as error:  # no TOML, or no UTF-8
         raise BundleError(f"{file}: its pins.toml cannot be read: {error}") from error
     for name, value in pins.items():
-        here = (inside.folder / name.replace("/", "--")).exists()
+        folder = name.replace("/", "--")
+        # A selection of a repository has a folder of its own: org--name--selection.
+        here = any(f"{path.name}--".startswith(f"{folder}--") for path in inside.folder.iterdir())
         if not _PIN.fullmatch(value) or not _NAME.fullmatch(name) or not here:
             raise BundleError(f"{file}: pins.toml: {name!r} = {value!r} is no pin of its content")
     return pins
@@ -93,7 +96,9 @@ def _check(file: Path, inside: WeightsCache) -> None:
             raise BundleError(f"{file}: {path.name}: {problem}")
     for folder in inside.folder.iterdir():
         if folder.is_dir() and (manifest := Manifest.read(folder)) is not None:
-            part = HubFolder(manifest.repo, manifest.revision, manifest.patterns, 0)
+            whole = HubFolder(manifest.repo, manifest.revision, manifest.patterns, 0)
+            selection = folder.name.removeprefix(whole.name).removeprefix("--")
+            part = replace(whole, selection=selection)
             if problem := inside.problem(part, thorough=True):
                 raise BundleError(f"{file}: {folder.name}: {problem}")
 

@@ -146,6 +146,18 @@ def test_the_tool_packs_lite_and_unpacks_it_elsewhere(
     )  # it depends on the packages of this machine
 
 
+def test_the_pin_of_a_selection_of_a_repository_travels(tmp_path: Path) -> None:
+    cache, profile = stocked(tmp_path / "here")
+    part = HubFolder("org/net", None, ("*",), 1, selection="onnx")
+    (cache.folder / "org--net").rename(cache.folder / part.name)
+    profile = {MATTING: replace(profile[MATTING], files=(), folders=(part,))}
+    bundle(profile, cache, tmp_path / "p.tar")
+    unpacked = WeightsCache(tmp_path / "unpacked")
+    unbundle(tmp_path / "p.tar", unpacked)
+    assert unpacked.pins() == {"org/net": COMMIT}
+    assert unpacked.verify(profile) == {part.name: None}
+
+
 @pytest.mark.parametrize(
     "rows",
     [
