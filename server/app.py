@@ -12,9 +12,10 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import Response
 
 from models.errors import EngineUnavailableError
-from server import errors
+from server import errors, v1, v2
 from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
@@ -25,8 +26,8 @@ from server.http.health import Readiness
 from server.http.middleware import BoundedBody, NormalizePath, UnhandledErrors
 from server.http.shutdown import Shutdown
 from server.operation import Operation, VisualQuery
+from server.operations import OPERATIONS
 from server.settings import Settings
-from server.v1 import OPERATIONS, ROUTERS, VISUAL_QUERIES
 
 log = logging.getLogger("retouch")
 
@@ -73,7 +74,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
 
     app = FastAPI(
         title="Retouch",
-        summary="A self-hosted server for Bria's v1 Image Editing API.",
+        summary="A self-hosted server for Bria's Image Editing API, v1 and v2.",
         version=importlib.metadata.version("retouch"),
         lifespan=lifespan,
         redirect_slashes=False,
@@ -87,7 +88,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.state.endpoints = context.endpoints
     _add_routes(app, context.endpoints)
     report = CapabilitiesReport(
-        settings.profile, models, context.durations, OPERATIONS, VISUAL_QUERIES, ROUTERS
+        settings.profile, models, context.durations, OPERATIONS, v1.VISUAL_QUERIES, v1.ROUTERS
     )
     app.include_router(capabilities_router(report, context.dependencies.tokens))
     errors.install(app)
@@ -112,31 +113,46 @@ def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:
 
 
 def _add_routes(app: FastAPI, endpoints: Endpoints) -> None:
-    for router in ROUTERS:
+    for router in v1.ROUTERS:
         app.include_router(router, prefix="/v1")
     for operation in OPERATIONS:
         _add_operation(app, operation, endpoints)
-    for query in VISUAL_QUERIES:
+    for query in v1.VISUAL_QUERIES:
         _add_query(app, query, endpoints)
+    for router in v2.ROUTERS:
+        app.include_router(router, prefix="/v2")
     app.include_router(results.router)
     app.include_router(health.router)
 
 
 def _add_operation(app: FastAPI, operation: Operation[Any], endpoints: Endpoints) -> None:
-    async def endpoint(request: Request) -> BaseModel:
+    async def endpoint(request: Request) -> BaseModel | Response:
         return await endpoints.serve(operation, request)
 
     of_visual = "_of_visual" if operation.of_visual else ""
     app.add_api_route(
-        f"/v1{operation.path}",
+        operation.url,
         endpoint,
         methods=[operation.method],
         name=operation.name,
         operation_id=operation.name + of_visual,
         summary=operation.summary,
-        response_model=operation.response,
-        tags=["visuals" if operation.of_visual else "editing"],
+        tags=[_tag(operation)],
+        **_responses(operation),
     )
+
+
+def _tag(operation: Operation[Any]) -> str:
+    if operation.version == "v2":
+        return "version 2"
+    return "visuals" if operation.of_visual else "editing"
+
+
+def _responses(operation: Operation[Any]) -> dict[str, Any]:
+    """Return what FastAPI is told about the answers of an operation; those of v2 have an envelope."""
+    if operation.version == "v1":
+        return {"response_model": operation.response}
+    return {"response_model": None, "responses": v2.responses(operation)}
 
 
 def _add_query(app: FastAPI, query: VisualQuery, endpoints: Endpoints) -> None:
@@ -160,8 +176,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     max_bytes = settings.max_body_mb * 2**20
     app.add_middleware(DecompressBody, max_bytes=max_bytes)
     app.add_middleware(BoundedBody, max_bytes=max_bytes, timeout_s=settings.body_timeout_s)
-    app.add_middleware(NormalizePath)
     app.add_middleware(UnhandledErrors)
+    app.add_middleware(NormalizePath)
     app.add_middleware(
         BrowserCors,
         allow_origins=["*"],
@@ -203,7 +219,8 @@ async def _sweep(settings: Settings, context: AppContext) -> None:
             removed = await anyio.to_thread.run_sync(context.stores.results.sweep, oldest)
             await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - _MAX_JOB_AGE)
             await anyio.to_thread.run_sync(context.visuals.sweep, oldest)
-            await anyio.to_thread.run_sync(context.durable.sweep, oldest)
+            told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
+            await anyio.to_thread.run_sync(context.durable.sweep, oldest, min(oldest, told))
         except OSError as error:
             log.error("the sweep of expired results failed; it is retried later: %s", error)
         except SQLAlchemyError:

@@ -100,17 +100,17 @@ class CapabilitiesReport:
     def _states(self) -> Iterator[OperationState]:
         for operation in self._operations:
             needs, without = operation.needs(self._models), {**operation.without, **_MODERATED}
-            state = self._state(operation.name, operation.method, operation.path, needs, without)
+            state = self._state(operation.name, operation.method, operation.url, needs, without)
             if state.available:
                 state.limits += self._sync_limits(operation)
             yield state
         for query in self._queries:
-            yield self._state(query.name, "GET", query.path, query.needs, query.without)
+            yield self._state(query.name, "GET", f"/v1{query.path}", query.needs, query.without)
         for router in self._routers:
             for route in router.routes:
                 if isinstance(route, APIRoute):
                     method = ", ".join(sorted(route.methods or ()))
-                    yield self._state(route.name, method, route.path, (), {})
+                    yield self._state(route.name, method, f"/v1{route.path}", (), {})
 
     def _state(
         self,
@@ -126,7 +126,7 @@ class CapabilitiesReport:
         return OperationState(
             operation=name,
             method=method,
-            path=f"/v1{path}",
+            path=path,
             available=missing is None,
             reason=reason,
             limits=limits if missing is None else [],

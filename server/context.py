@@ -23,8 +23,8 @@ from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer
 from server.jobs.waiting import slow_roles
+from server.operations import OPERATIONS
 from server.settings import Settings
-from server.v1 import OPERATIONS
 from server.visuals import Visuals
 from storage.database import database_url
 from storage.links import LinkSigner, load_or_create_secret
@@ -110,9 +110,17 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         _slow_roles(settings.profile),
     )
     serializer = JobSerializer(
-        {operation.path: operation for operation in OPERATIONS}, stores.sources
+        {operation.key: operation for operation in OPERATIONS},
+        stores.sources,
     )
-    runner = JobRunner(serializer, stores.results, executor, scheduler, settings.job_timeout_s)
+    runner = JobRunner(
+        serializer,
+        stores.results,
+        executor,
+        scheduler,
+        dependencies.delivery,
+        settings.job_timeout_s,
+    )
     durable = DurableJobs(queue, serializer, runner, _JOBS_PER_REQUEST * settings.max_waiting)
     endpoints = Endpoints(dependencies, executor, durable, scheduler)
     return AppContext(

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, SchedulerClosedError
@@ -17,11 +18,14 @@ from models.runtime.scheduler import Priority, Scheduler
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, map_errors
 from server.http.fields import read_fields, validate
+from server.http.request_id import request_id
 from server.http.results import new_key
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Job, JobExecutor, JobOutcome, result_extension
-from server.operation import Delivered, EditBody, Operation, VisualBody, VisualQuery
+from server.jobs.outcome import Outcome
+from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
+from server.v2.envelope import accepted, finished
 
 R = TypeVar("R")
 
@@ -41,29 +45,40 @@ class Endpoints:
         self._durable = durable
         self._scheduler = scheduler
 
-    async def serve(self, operation: Operation[Any], request: Request) -> BaseModel:
-        """Return the answer to a request: after the work, or with links at once if sync is false."""
+    async def serve(self, operation: Operation[Any], request: Request) -> BaseModel | Response:
+        """Return the answer to a request: after the work, or at once if sync is false."""
         organisation = self._dependencies.tokens.organisation(request)
         async with self._dependencies.concurrency_limit:
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
                 outcome = await self._run(request, partial(self._executor.run, job))
-                links = await anyio.to_thread.run_sync(self._links, request, job, outcome)
             else:
                 job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
+                if operation.version == "v2":
+                    await anyio.to_thread.run_sync(self._durable.submit, job)
+                    return accepted(job.base_url, job.request_id)
                 unknown = [False] * len(job.keys)
-                outcome = JobOutcome(job.body, unknown, unknown)
-                # The links first: if they cannot be signed, the job is not accepted.
-                links = await anyio.to_thread.run_sync(self._links, request, job, outcome)
+                outcome = JobOutcome(job.body, unknown, unknown, job.keys)
+            # The links first: if they cannot be signed, the job is not accepted.
+            links = await anyio.to_thread.run_sync(self._links, job, outcome)
+            if not job.body.sync:
+                if job.body.webhook_url is not None:  # it tells the same links
+                    job = replace(job, links=tuple(map(str, links)))
                 await anyio.to_thread.run_sync(self._durable.submit, job)
-        return operation.respond(outcome.body, Delivered(links, job.keys, job.sid, outcome.unsafe))
+        delivered = Delivered(links, outcome.keys, job.sid, outcome.unsafe, outcome.details)
+        answer = operation.respond(outcome.body, delivered)
+        return answer if operation.version == "v1" else finished(answer, job.request_id)
 
-    def _links(self, request: Request, job: Job, outcome: JobOutcome) -> list[str | None]:
+    def _links(self, job: Job, outcome: JobOutcome) -> list[str | None]:
         """Return the links; runs in a thread, because a store may request credentials to sign them."""
         return [
-            None if is_blocked else self._dependencies.delivery.link(request, key)
-            for key, is_blocked in zip(job.keys, outcome.blocked, strict=True)
+            None if is_blocked else self._dependencies.delivery.sign(job.base_url, key)
+            for key, is_blocked in zip(outcome.keys, outcome.blocked, strict=True)
         ]
+
+    def find(self, organisation: str, request_id: str) -> Outcome | None:
+        """Return the outcome of an organisation's request, or that it is in progress; None if unknown."""
+        return self._durable.find(organisation, request_id)
 
     async def check_picture(self, request: Request, encoded: Encoded) -> None:
         """Raise ApiError if a picture of a request cannot be decoded, although its header is valid."""
@@ -98,7 +113,17 @@ class Endpoints:
             operation.check(body, pictures)
         result_format = self._dependencies.settings.result_format
         extension = result_extension(result_format, operation, body, pictures["image"])
-        job = Job(operation, organisation, body, pictures, (), visual_id, changed=changed)
+        job = Job(
+            operation,
+            organisation,
+            body,
+            pictures,
+            (),
+            visual_id,
+            changed=changed,
+            request_id=request_id(request.scope),
+            base_url=self._dependencies.delivery.base_url(request),
+        )
         if operation.registers:
             job = await self._register(request, job)
         name = operation.result_name(job.visual_id)
@@ -107,7 +132,7 @@ class Endpoints:
         return replace(job, keys=keys, sid=sid)
 
     def _visual_picture(
-        self, organisation: str, visual_id: str, body: EditBody
+        self, organisation: str, visual_id: str, body: RequestBody
     ) -> tuple[Encoded, tuple[str, ...]]:
         visual = self._dependencies.visuals.find(organisation, visual_id)
         if isinstance(body, VisualBody) and body.sid is not None:

@@ -41,6 +41,7 @@ import cv2
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
 
 from imaging.errors import MaskRatioError
 from models.errors import (
@@ -52,6 +53,7 @@ from models.errors import (
     RoleNotInProfileError,
 )
 from pipelines.errors import NoForegroundError
+from server.http.request_id import request_id
 from storage.errors import DatabaseUnavailableError, StorageError, StoreUnavailableError
 
 log = logging.getLogger("retouch")
@@ -198,6 +200,14 @@ class JobFailedError(ApiError):
         self.status = status
 
 
+class AnyError(ApiError):
+    """An error with a code that no class of its own stands for."""
+
+    def __init__(self, text: str, code: int, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text, headers=headers)
+        self.code = code
+
+
 class FetchFailedError(Exception):
     """The picture could not be fetched. The reason is for the caller."""
 
@@ -289,18 +299,31 @@ def error_body(
     return body
 
 
-def error_response(error: ApiError) -> Response:
-    """Return the answer for an error."""
-    body = error_body(error.code, error.text, error.parameter, error.status)
+def error_object(code: int, text: str) -> dict[str, Any]:
+    """Return an error as v2 writes it. Callers show people either text, so both say all."""
+    return {"code": code, "message": text, "details": text}
+
+
+def error_response(error: ApiError, scope: Scope) -> Response:
+    """Return the answer to a request with an error: in v2 with another body than elsewhere."""
+    if is_v2(scope["path"]):
+        body = {"error": error_object(error.code, error.text), "request_id": request_id(scope)}
+    else:
+        body = error_body(error.code, error.text, error.parameter, error.status)
     return JSONResponse(body, error.code, headers=error.headers)
+
+
+def is_v2(path: str) -> bool:
+    """Whether a path is one of v2."""
+    return path == "/v2" or path.startswith("/v2/")
 
 
 def install(app: FastAPI) -> None:
     """Make `app` answer every error with the same kind of body."""
 
     @app.exception_handler(ApiError)
-    async def refusal(_: Request, error: ApiError) -> Response:
-        return error_response(error)
+    async def refusal(request: Request, error: ApiError) -> Response:
+        return error_response(error, request.scope)
 
     @app.exception_handler(StoreUnavailableError)
     async def store_unavailable(request: Request, error: StoreUnavailableError) -> Response:
@@ -316,11 +339,11 @@ def install(app: FastAPI) -> None:
             404: f"There is no route '{request.url.path[:200]}'.",
             405: f"{request.method} is not a method of this route.",
         }.get(error.status_code, str(error.detail))
-        body = error_body(error.status_code, text)
-        return JSONResponse(body, error.status_code, headers=error.headers)
+        return error_response(AnyError(text, error.status_code, error.headers), request.scope)
 
 
 def _unavailable(what: str, request: Request, error: StorageError) -> Response:
     """Return the answer for an unavailable store or database. The reason goes only to the log."""
     log.error("%s %s: %s", request.method, request.url.path, error)
-    return error_response(UnavailableError(f"The {what} is unavailable; try again."))
+    text = f"The {what} is unavailable; try again."
+    return error_response(UnavailableError(text), request.scope)

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,53 @@ from models.roles import Models, Role
 from server.errors import Refusals
 from server.http.uploads import Encoded, Intake, PictureRule
 
+MAX_WEBHOOK_URL = 2048
+"""Longest address of a webhook, in characters."""
+Version = Literal["v1", "v2"]
+"""A version of the API: the start of its paths."""
 
-class EditBody(BaseModel):
-    """The fields that every editing route takes, besides its pictures."""
+
+class RequestBody(BaseModel):
+    """The fields that every editing route of both versions takes, besides its pictures."""
 
     model_config = ConfigDict(frozen=True)
 
     sync: bool = Field(
         True, description="Wait for the result; false answers with the link at once."
     )
+    webhook_url: str | None = Field(
+        None,
+        max_length=MAX_WEBHOOK_URL,
+        description="With sync=false: an address that is called with the result, or with the error.",
+    )
+
+    @property
+    def moderates_input(self) -> bool:
+        """Whether a picture that the moderation model scores too high is refused."""
+        return False
+
+    @property
+    def moderates_output(self) -> bool:
+        """Whether a result that the moderation model scores too high is withheld."""
+        return False
+
+
+class EditBody(RequestBody):
+    """The fields that every editing route of v1 takes, besides its pictures."""
+
     content_moderation: bool = Field(
         False, description="Refuse inappropriate input and output with 422."
     )
+
+    @property
+    def moderates_input(self) -> bool:
+        """Whether a picture that the moderation model scores too high is refused."""
+        return self.content_moderation
+
+    @property
+    def moderates_output(self) -> bool:
+        """Whether a result that the moderation model scores too high is withheld."""
+        return self.content_moderation
 
 
 EXAMPLE_LINK = "http://127.0.0.1:8000/results/me/7d0c.png?expires=1795700000&signature=3k9f"
@@ -43,7 +78,7 @@ class ResultUrl(BaseModel):
     )
 
 
-B = TypeVar("B", bound=EditBody)
+B = TypeVar("B", bound=RequestBody)
 Seed = int
 
 MAX_RESULT_PIXELS = 8192 * 8192
@@ -101,13 +136,27 @@ class Delivered:
 
     links: of each result; None if moderation blocked it. keys: their names in the store. sid: the
     session id of an edited visual. unsafe: whether the moderation model scores each result at the
-    threshold or above; False if the results are not scored or do not exist yet.
+    threshold or above; False if the results are not scored or do not exist yet. details: those of
+    `Results`; empty if the results do not exist yet.
     """
 
     links: Sequence[str | None]
     keys: Sequence[str]
     sid: str = ""
     unsafe: Sequence[bool] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results of an operation's work.
+
+    files: pictures, or files of the operation's `extension`. details: what else the work found out for
+    the answer, such as the prompt that was used; JSON values.
+    """
+
+    files: Sequence[Picture | bytes]
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def result_url(_: Any, delivered: Delivered) -> BaseModel:
@@ -161,7 +210,7 @@ class Inputs:
 class Operation(Generic[B]):
     """One editing route.
 
-    path: below /v1. With {visual_id} in it, the image is that of a visual, or its result `sid`.
+    path: below the version. With {visual_id} in it, the image is that of a visual, or its result `sid`.
     summary: for the OpenAPI document. body: its fields and their bounds. preserves: what the format of
     the results must preserve. pictures: rules for the pictures that it takes. registers: whether its
     image also becomes a visual. method: of HTTP. in_query: fields that the OpenAPI document lists as
@@ -182,15 +231,17 @@ class Operation(Generic[B]):
     content_moderation the results of sync=true are then scored too, if the profile has a model.
     longest_side: returns the longest side of its results in pixels; some formats are too small for it.
     extension: of results that are not pictures. result_name: returns the file name of a result from
-    the visual_id; empty means a random name. response: the type of the answer. respond: makes the
-    answer from the body and the links.
+    the visual_id; empty means a random name. is_many: whether only the work shows how many results
+    there are; `count` is then 1. response: the type of the answer; in v2 that of its `result`. respond:
+    makes the answer from the body and the links. has_details: whether it tells more than its body and
+    its results show (`Results.details`). version: of the API.
     """
 
     path: str
     summary: str
     body: type[B]
     preserves: Preserve
-    perform: Callable[[B, Inputs, Models], Sequence[Picture | bytes]]
+    perform: Callable[[B, Inputs, Models], Sequence[Picture | bytes] | Results]
     pictures: tuple[PictureRule, ...] = ()
     registers: bool = False
     method: str = "POST"
@@ -211,11 +262,24 @@ class Operation(Generic[B]):
     further_codes: tuple[int, ...] = ()
     response: type[BaseModel] = ResultUrl
     respond: Callable[[B, Delivered], BaseModel] = result_url
+    has_details: bool = False
+    is_many: bool = False
+    version: Version = "v1"
 
     @property
     def name(self) -> str:
         """The name of the operation in every layer: `background_remove` for /background/remove."""
         return operation_name(self.path)
+
+    @property
+    def url(self) -> str:
+        """The path of the route."""
+        return f"/{self.version}{self.path}"
+
+    @property
+    def key(self) -> str:
+        """The name of the operation in a stored job."""
+        return self.path if self.version == "v1" else self.url
 
     def required_roles(self, body: B, inputs: Inputs, models: Models) -> Collection[Role[Any]]:
         """Return the roles that a request needs."""

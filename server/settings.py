@@ -66,6 +66,8 @@ class Settings(ModelSettings, ListenerSettings):
     non-empty token is its own organisation."""
     link_ttl_s: int = Field(86400, ge=1, le=604800)
     """Lifetime of a result and of its link, in seconds; at most 7 days."""
+    status_ttl_s: int = Field(604800, ge=1, le=31_536_000)
+    """How long /v2/status knows a finished request, in seconds; at least as long as its result is kept."""
     result_format: Literal["png", "jpeg", "webp"] | None = None
     """Format of every result. Unset: PNG if the operation promises identical pixels or the result has
     alpha, else the input's format. A result with alpha is never JPEG, but PNG."""

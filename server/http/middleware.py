@@ -8,15 +8,14 @@ from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import (
+    AnyError,
     BodyTimeoutError,
     ShuttingDownError,
     TooLargeError,
     UnavailableError,
-    error_body,
     error_response,
 )
 
@@ -91,18 +90,18 @@ class UnhandledErrors:
         except asyncio.CancelledError:
             if started:
                 raise
-            await error_response(ShuttingDownError())(scope, receive, send)
+            await error_response(ShuttingDownError(), scope)(scope, receive, send)
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _DISK_FULL and not started:
                 log.error("%s %s: %s", scope["method"], scope["path"], error)
                 full = UnavailableError("The disk of the server is full; try again later.")
-                await error_response(full)(scope, receive, send)
+                await error_response(full, scope)(scope, receive, send)
                 return
             log.exception("%s %s failed", scope["method"], scope["path"])
             if started:
                 raise
             text = "The server failed to answer this request; the error is in its log."
-            await JSONResponse(error_body(500, text), 500)(scope, receive, send)
+            await error_response(AnyError(text, 500), scope)(scope, receive, send)
 
 
 class BoundedBody:

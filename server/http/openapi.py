@@ -27,8 +27,8 @@ class Described(Protocol):
     """What the document contains about an operation. `server.operation.Operation` implements it."""
 
     @property
-    def path(self) -> str:
-        """The path below /v1."""
+    def url(self) -> str:
+        """The path."""
         ...
 
     @property
@@ -153,7 +153,7 @@ def codes_of(operation: Described) -> set[int]:
         codes |= {FetchRefusedError.code}
     if operation.of_visual:
         codes |= {NotFoundError.code}
-    if "content_moderation" in operation.body.model_fields:
+    if any(name.endswith("content_moderation") for name in operation.body.model_fields):
         codes |= {BlockedError.code}
     return codes
 
@@ -162,7 +162,7 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     paths, schemas = document["paths"], document["components"]["schemas"]
     for operation in operations:
         # FastAPI would turn the bounds of a seed into inexact floats, so this comes after it.
-        paths[f"/v1{operation.path}"][operation.method.lower()] |= describe(operation)
+        paths[operation.url][operation.method.lower()] |= describe(operation)
     codes = set()
     for methods in paths.values():
         for route in methods.values():

@@ -26,7 +26,7 @@ def picture_body(body: type[BaseModel], pictures: Sequence[PictureRule]) -> Sche
     text = _schema(body, pictures, {"type": "string"}, " in base64")
     file = _schema(body, pictures, {"type": "string", "format": "binary"}, "")
     example = {
-        rule.url_fields[0]: f"https://example.com/{rule.name}.png"
+        (*rule.url_fields, *rule.file_fields)[0]: f"https://example.com/{rule.name}.png"
         for rule in pictures
         if rule.required
     }
@@ -47,10 +47,16 @@ def _schema(
 ) -> Schema:
     properties: Schema = {}
     for rule in pictures:
-        (address, *_), (name, *_) = rule.url_fields, rule.file_fields
+        name = rule.file_fields[0]
         formats = ", ".join(sorted(rule.formats))
         about = f"The {rule.name.replace('_', ' ')}'s"
         white = _HOW_MASKS_ARE_READ if rule.is_mask else ""
+        if not rule.url_fields:
+            properties[name] = file | {
+                "description": f"{about} address, or its file{coding}. {formats}.{white}"
+            }
+            continue
+        address = rule.url_fields[0]
         properties[address] = {
             "type": "string",
             "description": f"{about} address; a data: URL works too. {formats}.{white}",

@@ -59,10 +59,17 @@ class Delivery:
 
     def link(self, request: Request, key: str) -> str:
         """Return the link of a result; the result need not exist yet."""
+        return self.sign(self.base_url(request), key)
+
+    def base_url(self, request: Request) -> str:
+        """Return the start of the links in the answer to a request."""
+        return self._public_url or str(request.base_url).rstrip("/")
+
+    def sign(self, base: str, key: str) -> str:
+        """Return the link of a result; base: the start of the link."""
         store_link = self.store.link(key, self._ttl_s)
         if store_link is not None:
             return store_link
-        base = self._public_url or str(request.base_url).rstrip("/")
         query = self._signer.sign(key, int(time.time()) + self._ttl_s)
         return f"{base}{RESULTS_PATH}{key}?{query}"
 

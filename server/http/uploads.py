@@ -121,7 +121,7 @@ class Intake:
                 data = await self._bytes(name, value, rule)
                 return await anyio.to_thread.run_sync(self._check, name, data, rule)
         if rule.required:
-            names = " or ".join((rule.url_fields[0], rule.file_fields[0]))
+            names = " or ".join((*rule.url_fields[:1], *rule.file_fields[:1]))
             raise BadRequestError(f"No {rule.name} was given: send {names}.", rule.name)
         return None
 

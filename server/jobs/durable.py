@@ -2,12 +2,12 @@
 
 import threading
 import time
-import uuid
 from datetime import datetime
 
 from server.errors import busy_error
 from server.jobs.executor import Job
-from server.jobs.queue import JobQueue
+from server.jobs.outcome import Outcome
+from server.jobs.queue import EDIT, REQUEST, JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer, SerializedJob
 
@@ -40,7 +40,7 @@ class DurableJobs:
         Raises BusyError, UnavailableError, and OSError if the store or the database is unavailable;
         then nothing of the job remains.
         """
-        name = str(uuid.uuid4())
+        name = job.request_id
         with self._lock:
             if len(self._unfinished) >= self._limit:
                 raise busy_error(
@@ -71,13 +71,21 @@ class DurableJobs:
         self._runner.interrupt()
         self._queue.close()
 
-    def sweep(self, older_than: datetime) -> None:
-        """Remove the jobs that finished before `older_than` from the queue."""
-        self._queue.sweep(older_than)
+    def find(self, organisation: str, request_id: str) -> Outcome | None:
+        """Return the outcome of an organisation's request, or IN_PROGRESS; None if it is unknown.
 
-    def _run(self, name: str, serialized: SerializedJob) -> None:
+        Raises UnavailableError, and OSError if the database is unavailable.
+        """
+        return self._queue.find(organisation, request_id)
+
+    def sweep(self, edits_before: datetime, requests_before: datetime) -> None:
+        """Remove finished jobs from the queue: edits and requests that finished before these times."""
+        self._queue.sweep(EDIT, edits_before)
+        self._queue.sweep(REQUEST, requests_before)
+
+    def _run(self, name: str, serialized: SerializedJob) -> Outcome:
         self._unfinished.add(name)
         try:
-            self._runner.run(name, serialized)
+            return self._runner.run(name, serialized)
         finally:
             self._unfinished.discard(name)

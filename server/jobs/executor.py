@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -26,7 +26,7 @@ from server.durations import Durations
 from server.errors import BadRequestError, BlockedError, Refusals, UnavailableError, map_errors
 from server.http.uploads import Encoded
 from server.jobs.waiting import QuickModels, too_slow
-from server.operation import EditBody, Inputs, Operation, Preserve, VisualQuery
+from server.operation import Inputs, Operation, Preserve, RequestBody, Results, VisualQuery
 from server.profiles import not_in_profile
 from server.visuals import Visuals, no_visual
 from storage.object_store import ObjectStore, content_type_of
@@ -43,17 +43,21 @@ class Job:
 
     keys: one for each result in the store; the extension is the format. visual_id: of a job on a
     visual. sid: the session id with which the result can be edited further. changed: ids of the people
-    that earlier edits changed.
+    that earlier edits changed. request_id: of the request, 32 hexadecimal digits; also the job's name
+    in the queue. base_url: the start of its results' links. links: those that the caller has already.
     """
 
     operation: Operation[Any]
     organisation: str
-    body: EditBody
+    body: RequestBody
     pictures: Mapping[str, Encoded]
     keys: Sequence[str]
     visual_id: str = ""
     sid: str = ""
     changed: tuple[str, ...] = ()
+    request_id: str = ""
+    base_url: str = ""
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,15 @@ class JobOutcome:
     """The outcome of a job.
 
     body: with the missing values filled in. blocked: which results moderation blocked. unsafe: which
-    results are unsafe; False for those that were not scored.
+    results are unsafe; False for those that were not scored. keys: of the results in the store.
+    details: as in `Results`.
     """
 
-    body: EditBody
+    body: RequestBody
     blocked: Sequence[bool]
     unsafe: Sequence[bool]
+    keys: Sequence[str]
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class JobExecutor:
@@ -109,19 +116,22 @@ class JobExecutor:
         with self._map_errors(job.operation.refusals, job.body.sync):
             inputs, body = self._prepare_inputs(job)
             results = job.operation.perform(body, inputs, self._models_for(job))
-            unsafe = [self._scores(job) and self._is_unsafe(result) for result in results]
-            blocked = [job.body.content_moderation and one for one in unsafe]
-            if all(blocked):
+            if not isinstance(results, Results):
+                results = Results(results)
+            keys = result_keys(job, len(results.files))
+            unsafe = [self._scores(job) and self._is_unsafe(result) for result in results.files]
+            blocked = [job.body.moderates_output and one for one in unsafe]
+            if blocked and all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
             files = [
                 b"" if is_blocked_result else encode_result(result, key)
-                for result, is_blocked_result, key in zip(results, blocked, job.keys, strict=True)
+                for result, is_blocked_result, key in zip(results.files, blocked, keys, strict=True)
             ]
-        self._store_results(replace(job, body=body), files)
+        self._store_results(replace(job, body=body, keys=keys), files)
         seconds = time.monotonic() - start
         self._durations.record(job.operation.name, seconds)
         log.info("%s took %.3f s", job.operation.name, seconds)
-        return JobOutcome(body, blocked, unsafe)
+        return JobOutcome(body, blocked, unsafe, keys, results.details)
 
     def store_blocked(self, job: Job) -> None:
         """Store an empty object for each result: moderation blocked all; raises as `run` does."""
@@ -134,10 +144,13 @@ class JobExecutor:
         """
         return not visual_id or self._visuals.add_results(organisation, visual_id, keys)
 
-    def finish_stored(self, job: Job) -> None:
+    def finish_stored(self, job: Job) -> JobOutcome:
         """Finish a job whose results are stored already; they are removed if its visual was removed."""
         if not self._record_results(job):
             self._remove_results(job)
+        infos = [self._results.stat(key) for key in job.keys]
+        blocked = [info is None or info.size == 0 for info in infos]
+        return JobOutcome(job.body, blocked, blocked, job.keys)
 
     def _record_results(self, job: Job) -> bool:
         """Record a job's results and its session; it is safe to repeat. False if its visual was removed."""
@@ -222,10 +235,10 @@ class JobExecutor:
         """Return the models that a job may use: none of the slow ones while its caller waits."""
         return self._quick_models if job.body.sync else self._models
 
-    def _prepare_inputs(self, job: Job) -> tuple[Inputs, EditBody]:
+    def _prepare_inputs(self, job: Job) -> tuple[Inputs, RequestBody]:
         inputs = self._inputs(job)
         self._refuse_missing_roles(job, inputs)
-        if job.body.content_moderation:
+        if job.body.moderates_input:
             self._refuse_blocked_inputs(job, inputs)
         return inputs, job.operation.prepare(job.body, inputs, self._models_for(job))
 
@@ -233,7 +246,7 @@ class JobExecutor:
         """Raise RoleNotInProfileError if the profile lacks a role that the job needs."""
         models = self._models_for(job)
         needed = [*job.operation.required_roles(job.body, inputs, models)]
-        if job.body.content_moderation:
+        if job.body.moderates_input or job.body.moderates_output:
             needed.append(MODERATION)
         for role in needed:
             require(models, role)
@@ -266,15 +279,23 @@ class JobExecutor:
     def _scores(self, job: Job) -> bool:
         """Whether a job's results are scored: to block them, or to tell a caller who waits for them."""
         tells = job.operation.scores_results and job.body.sync and self._models.offers(MODERATION)
-        return job.body.content_moderation or tells
+        return job.body.moderates_output or tells
 
     def _is_unsafe(self, result: Picture | bytes) -> bool:
         """Whether a result scores the threshold or more; files that are not pictures are not scored."""
         return isinstance(result, Picture) and is_blocked(result, self._models, self._threshold)
 
 
+def result_keys(job: Job, count: int) -> Sequence[str]:
+    """Return the key of each result. Where only the work shows how many there are, they lie in a folder."""
+    if not job.operation.is_many:
+        return job.keys
+    folder, _, extension = job.keys[0].rpartition(".")
+    return [f"{folder}/{number}.{extension}" for number in range(1, count + 1)]
+
+
 def result_extension(
-    result_format: str | None, operation: Operation[Any], body: EditBody, image: Encoded
+    result_format: str | None, operation: Operation[Any], body: RequestBody, image: Encoded
 ) -> str:
     """Return the file extension of an operation's result, which decides its format.
 

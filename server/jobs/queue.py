@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, DBOSContextSetAuth, SetWorkflowID
 
 from server.errors import UnavailableError
+from server.jobs.outcome import IN_PROGRESS, Outcome, failed
 from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, SerializedJob
 from storage.database import wrap_database_errors
@@ -18,15 +19,19 @@ from storage.server_lease import ServerLease
 
 log = logging.getLogger("retouch")
 
-_ENQUEUE_TIMEOUT_S = 10.0
-"""Timeout for storing a job; DBOS itself has no timeout for its database."""
-_ENQUEUE_THREADS = 8
+EDIT, REQUEST = "edit", "request"
+"""Kinds of jobs, by which the database names them: a request has an outcome that callers ask for."""
+_FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_TIMEOUT_S = 10.0
+"""Timeout for storing or finding a job; DBOS itself has no timeout for its database."""
+_THREADS = 8
 _SWEEP_BATCH = 1000
 """Workflows removed by one statement."""
 _POOL_SIZE = 10
 """Connections of this process to the database of the workflows."""
 
-RunJob = Callable[[str, SerializedJob], None]
+RunJob = Callable[[str, SerializedJob], Outcome]
+"""Runs a job by its name and its JSON form; returns its outcome."""
 
 
 class JobQueue:
@@ -44,7 +49,7 @@ class JobQueue:
         self._launch_lock = threading.Lock()
         self._launched = False
         self._rejected: set[str] = set()
-        self._enqueue_threads = ThreadPoolExecutor(_ENQUEUE_THREADS, "starter")
+        self._threads = ThreadPoolExecutor(_THREADS, "job-queue")
         self._run: RunJob | None = None
 
     def start(self, run: RunJob) -> None:
@@ -66,19 +71,36 @@ class JobQueue:
             self._lease.check()
         with wrap_database_errors():
             self._launch()
-        future = self._enqueue_threads.submit(_start_workflow, name, serialized)
-        if not wait([future], _ENQUEUE_TIMEOUT_S).done:
+        future = self._threads.submit(_start_workflow, name, serialized)
+        if not wait([future], _TIMEOUT_S).done:
             # The database may still store it later, but its caller gets an error, so it must not run.
             self._rejected.add(name)
             raise UnavailableError("The job could not be stored: the database does not answer.")
         with wrap_database_errors():
             future.result()
 
-    def sweep(self, older_than: datetime) -> None:
-        """Remove the jobs that finished before `older_than`; DBOS itself never removes any."""
+    def find(self, organisation: str, name: str) -> Outcome | None:
+        """Return the outcome of an organisation's job, or IN_PROGRESS; None if there is no such job.
+
+        Raises OSError if the database is unavailable, and UnavailableError if it does not answer.
+        """
+        if not self._launched:  # then there has never been a job
+            return None
+        future = self._threads.submit(_find_workflow, organisation, name)
+        if not wait([future], _TIMEOUT_S).done:
+            raise UnavailableError("The job could not be found: the database does not answer.")
+        with wrap_database_errors():
+            return future.result()
+
+    def sweep(self, kind: str, older_than: datetime) -> None:
+        """Remove the jobs that finished before `older_than`; DBOS itself never removes any.
+
+        kind: `EDIT` or `REQUEST`.
+        """
         while self._launched:
             finished = DBOS.list_workflows(
-                status=["SUCCESS", "ERROR"],
+                name=kind,
+                status=_FINISHED,
                 completed_before=older_than.isoformat(),
                 limit=_SWEEP_BATCH,
                 load_input=False,
@@ -92,21 +114,21 @@ class JobQueue:
         """Close the database; on PostgreSQL other processes then run the unfinished jobs."""
         if self._recovery is not None:
             self._recovery.close()
-        self._enqueue_threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
         if self._launched:
             DBOS.destroy()
             _queues.remove(self)
         if self._lease is not None:
             self._lease.close()
 
-    def run(self, name: str, serialized: SerializedJob) -> None:
-        """Run a job, unless its caller got an error for it."""
+    def run(self, name: str, serialized: SerializedJob) -> Outcome:
+        """Run a job, unless its caller got an error for it; return its outcome."""
         if name in self._rejected:
             self._rejected.discard(name)
-            return
+            return failed(UnavailableError.code, "The job could not be stored.")
         if self._run is None:
             raise RuntimeError("the queue is not started")
-        self._run(name, serialized)
+        return self._run(name, serialized)
 
     def _launch(self) -> None:
         with self._launch_lock:
@@ -148,12 +170,32 @@ _queues: list[JobQueue] = []
 """The queue of this process is the last one: DBOS finds a workflow by name, not by object."""
 
 
-@DBOS.workflow(name="edit", max_recovery_attempts=None)
+@DBOS.workflow(name=EDIT, max_recovery_attempts=None)
 def edit(serialized: dict[str, Any]) -> None:
-    """Run one job in its JSON form."""
+    """Run one job in its JSON form; only its links tell what became of it."""
     _queues[-1].run(str(DBOS.workflow_id), serialized)
 
 
+@DBOS.workflow(name=REQUEST, max_recovery_attempts=None)
+def request(serialized: dict[str, Any]) -> dict[str, Any]:
+    """Run one job in its JSON form; return its outcome, for the status service."""
+    return dict(_queues[-1].run(str(DBOS.workflow_id), serialized))
+
+
 def _start_workflow(name: str, serialized: Mapping[str, Any]) -> None:
-    with SetWorkflowID(name):
-        DBOS.start_workflow(edit, dict(serialized))
+    workflow: Callable[[dict[str, Any]], Any] = request if serialized["has_status"] else edit
+    with SetWorkflowID(name), DBOSContextSetAuth(serialized["organisation"], None):
+        DBOS.start_workflow(workflow, dict(serialized))
+
+
+def _find_workflow(organisation: str, name: str) -> Outcome | None:
+    found = DBOS.list_workflows(
+        workflow_ids=[name], user=organisation, name=REQUEST, load_input=False
+    )
+    if not found:
+        return None
+    if found[0].status == "SUCCESS" and found[0].output is not None:
+        return dict(found[0].output)
+    if found[0].status in _FINISHED:
+        return failed(500, "The server failed to do this job; the error is in its log.")
+    return IN_PROGRESS

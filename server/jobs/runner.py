@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from models.deadline import Deadline, deadline_scope
@@ -21,8 +21,11 @@ from server.errors import (
     UnavailableError,
     status_word,
 )
-from server.jobs.executor import JobExecutor
+from server.http.results import Delivery
+from server.jobs.executor import Job, JobExecutor, JobOutcome
+from server.jobs.outcome import Outcome, completed, failed, failed_with
 from server.jobs.serialization import JobSerializer, SerializedJob
+from server.operation import Delivered
 from storage.object_store import ObjectStore, Refusal
 
 log = logging.getLogger("retouch")
@@ -38,7 +41,8 @@ _POLL_INTERVAL_S = 0.2
 class JobRunner:
     """Runs jobs on the scheduler until each has results, blocked (empty) results, or an error.
 
-    timeout_s: for one attempt at a job, from the moment it starts to run.
+    delivery: signs the links of results. timeout_s: for one attempt at a job, from the moment it starts
+    to run.
     """
 
     def __init__(
@@ -47,8 +51,10 @@ class JobRunner:
         results: ObjectStore,
         executor: JobExecutor,
         scheduler: Scheduler,
+        delivery: Delivery,
         timeout_s: float,
     ) -> None:
+        self._delivery = delivery
         self._serializer = serializer
         self._results = results
         self._executor = executor
@@ -73,57 +79,49 @@ class JobRunner:
             for deadline in self._deadlines:
                 deadline.cancel()
 
-    def run(self, name: str, serialized: SerializedJob) -> None:
+    def run(self, name: str, serialized: SerializedJob) -> Outcome:
         """Run a job until it succeeds or fails; only raises JobInterruptedError."""
         try:
-            self._run_with_retries(name, serialized)
+            outcome = self._run_with_retries(name, serialized)
             self._serializer.delete_pictures(serialized)
         finally:
             self._crash_counts.pop(name, None)
+        return outcome
 
-    def _run_with_retries(self, name: str, serialized: SerializedJob) -> None:
+    def _run_with_retries(self, name: str, serialized: SerializedJob) -> Outcome:
         give_up_at = time.monotonic() + _MAX_RETRY_S
         delay = 0.5
         while True:
             try:
-                self._try_once(name, serialized)
+                return self._try_once(name, serialized)
             except (BusyError, UnavailableError, OSError) as error:
                 log.warning("a job is retried in %.1f s: %s", delay, error)
                 # The reason of an OSError is only for the log.
                 text = error.text if isinstance(error, ApiError) else "The store is unavailable."
-                if time.monotonic() > give_up_at and self._try_give_up(serialized, text):
-                    return
+                if time.monotonic() > give_up_at:
+                    with suppress(OSError):  # the store is unavailable: the job is retried
+                        return self._refuse(serialized, UnavailableError(text))
                 if self._stopping.wait(delay):
                     raise JobInterruptedError from error
                 delay = min(2 * delay, 30)
-            else:
-                return
 
-    def _try_give_up(self, serialized: SerializedJob, text: str) -> bool:
-        """Write the error to the job's result keys; return False if the store is unavailable."""
+    def _try_once(self, name: str, serialized: SerializedJob) -> Outcome:
         try:
-            self._refuse(serialized, UnavailableError(text))
-        except OSError:
-            return False
-        return True
-
-    def _try_once(self, name: str, serialized: SerializedJob) -> None:
-        try:
-            self._run_on_scheduler(name, serialized)
+            return self._run_on_scheduler(name, serialized)
         except CallerDisconnectedError as error:
             raise JobInterruptedError from error
         except RequestTimeoutError as error:
-            self._refuse(serialized, error)
+            return self._refuse(serialized, error)
         except (BusyError, UnavailableError, OSError):
             raise
         except ApiError as error:
-            self._refuse(serialized, error)
+            return self._refuse(serialized, error)
         except Exception:
             log.exception("a job failed")
             text = "The server failed to do this job; the error is in its log."
-            self._refuse(serialized, JobFailedError(text, 500))
+            return self._refuse(serialized, JobFailedError(text, 500))
 
-    def _run_on_scheduler(self, name: str, serialized: SerializedJob) -> None:
+    def _run_on_scheduler(self, name: str, serialized: SerializedJob) -> Outcome:
         """Run a job once on the scheduler; its pictures are only loaded when it starts to run."""
         try:
             future = self._scheduler.submit(partial(self._work, name, serialized), Priority.JOB)
@@ -133,21 +131,49 @@ class JobRunner:
             if self._interrupted.is_set():
                 raise JobInterruptedError
         try:
-            future.result()
+            return future.result()
         except CancelledError as error:
             raise JobInterruptedError from error
 
-    def _work(self, name: str, serialized: SerializedJob) -> None:
-        """Execute a job unless it has results; raises JobFailedError if it crashed too many processes."""
-        if all(map(self._results.is_settled, serialized["keys"])):
-            self._executor.finish_stored(self._serializer.load(serialized, pictures=False))
-            return
+    def _work(self, name: str, serialized: SerializedJob) -> Outcome:
+        """Execute a job unless it is settled; raises JobFailedError if it crashed too many processes."""
+        if (settled := self._settled(serialized)) is not None:
+            return settled
         with self._track_deadline() as deadline, self._count_crash(name), deadline_scope(deadline):
             job = self._serializer.load(serialized)
             try:
-                self._executor.run(job)
-            except BlockedError:
+                outcome = self._executor.run(job)
+            except BlockedError as error:
                 self._executor.store_blocked(job)
+                return failed_with(error)
+            return self._completed(job, outcome)
+
+    def _settled(self, serialized: SerializedJob) -> Outcome | None:
+        """Return the outcome of a job whose process ended after it was settled; None if it must run.
+
+        A job whose answer tells more than its results do runs once more, with the same results.
+        """
+        keys = serialized["keys"]
+        refusals = [self._results.refusal(key) for key in keys]
+        if refusals[0] is not None and all(refusals):
+            return failed(refusals[0].code, refusals[0].text)
+        if not all(map(self._results.is_settled, keys)):
+            return None
+        job = self._serializer.load(serialized, pictures=False)
+        stored = self._executor.finish_stored(job)
+        if all(stored.blocked):
+            return failed(BlockedError.code, "Content moderation refused the request.")
+        return None if job.operation.has_details else self._completed(job, stored)
+
+    def _completed(self, job: Job, outcome: JobOutcome) -> Outcome:
+        """Return the outcome of a job with results, as its caller is told it."""
+        links = job.links or [self._delivery.sign(job.base_url, key) for key in outcome.keys]
+        shown = [
+            None if blocked else link for link, blocked in zip(links, outcome.blocked, strict=True)
+        ]
+        delivered = Delivered(shown, outcome.keys, job.sid, outcome.unsafe, outcome.details)
+        answer = job.operation.respond(outcome.body, delivered)
+        return completed(answer.model_dump(mode="json", by_alias=True))
 
     @contextmanager
     def _track_deadline(self) -> Iterator[Deadline]:
@@ -178,12 +204,12 @@ class JobRunner:
         finally:
             self._serializer.delete_crash_count(name)
 
-    def _refuse(self, serialized: SerializedJob, error: ApiError) -> None:
+    def _refuse(self, serialized: SerializedJob, error: ApiError) -> Outcome:
         """Write the error to every result key; nothing if the job's visual was removed."""
         keys = serialized["keys"]
         visual = (serialized["organisation"], serialized["visual_id"])
-        if not self._executor.record_refusal(*visual, keys):
-            return
-        status = error.status or status_word(error.code)
-        for key in keys:
-            self._results.refuse(key, Refusal(error.code, error.text, status, error.parameter))
+        if self._executor.record_refusal(*visual, keys):
+            status = error.status or status_word(error.code)
+            for key in keys:
+                self._results.refuse(key, Refusal(error.code, error.text, status, error.parameter))
+        return failed_with(error)

@@ -23,7 +23,7 @@ SerializedJob = Mapping[str, Any]
 class JobSerializer:
     """Converts jobs to their JSON form and back. Threads may share it.
 
-    operations: by path. sources: the store of the pictures until the job is finished.
+    operations: by key. sources: the store of the pictures until the job is finished.
     """
 
     def __init__(self, operations: Mapping[str, Operation[Any]], sources: ObjectStore) -> None:
@@ -50,7 +50,7 @@ class JobSerializer:
             self.delete_pictures({"sources": sources})
             raise
         return {
-            "operation": job.operation.path,
+            "operation": job.operation.key,
             "organisation": job.organisation,
             "body": job.body.model_dump(mode="json"),
             "sources": sources,
@@ -58,6 +58,9 @@ class JobSerializer:
             "visual_id": job.visual_id,
             "sid": job.sid,
             "changed": list(job.changed),
+            "base_url": job.base_url,
+            "links": list(job.links),
+            "has_status": job.operation.version == "v2" or job.body.webhook_url is not None,
         }
 
     def load(self, serialized: SerializedJob, *, pictures: bool = True) -> Job:
@@ -75,6 +78,8 @@ class JobSerializer:
             serialized["visual_id"],
             serialized["sid"],
             tuple(serialized["changed"]),
+            base_url=serialized.get("base_url", ""),  # jobs of release 0.2 and earlier have none
+            links=tuple(serialized.get("links", ())),
         )
 
     def _pictures(self, serialized: SerializedJob) -> dict[str, Encoded]:

@@ -1,5 +1,6 @@
 """Fake models: quick and with predictable results, so that tests see the server's own behaviour."""
 
+import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -130,6 +131,20 @@ class FakeModels:
     def close(self, timeout_s: float) -> bool:
         """Return True: nothing is running."""
         return True
+
+
+class BlockingModels(FakeModels):
+    """Models that wait until the test lets them run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = threading.Event()
+        self.unblocked = threading.Event()
+
+    def before(self, role: Role[Any]) -> None:
+        """Wait until the test lets the call run."""
+        self.started.set()
+        assert self.unblocked.wait(10)
 
 
 class SeedPainter:

@@ -39,5 +39,6 @@ NEEDS: dict[str, set[Role[Any]]] = {
     "/{visual_id}/blur_bg": {MATTING},
     "/{visual_id}/increase_resolution": {SUPER_RESOLUTION},
     "/{visual_id}/create": {FACE_ANALYSIS},
+    "/v2/image/edit/remove_background": {MATTING},
 }
-"""The roles without which a profile such as `lite` cannot answer the request above."""
+"""By an operation's key: the roles without which a profile such as `lite` cannot answer the request above."""

@@ -8,8 +8,9 @@ from starlette.testclient import TestClient
 from models.catalog.profile import load_profile
 from models.roles import FACE_EDITING, MATTING, MODERATION, SCENE_GENERATION
 from server.app import create_app
+from server.operations import OPERATIONS
 from server.settings import Settings
-from server.v1 import OPERATIONS, VISUAL_QUERIES
+from server.v1 import VISUAL_QUERIES
 from tests.helpers.answers import refused
 from tests.helpers.fake_models import FakeModels, GenerativeModels
 from tests.helpers.requests import TOKEN, b64, photo
@@ -24,7 +25,7 @@ def states(client: TestClient) -> dict[str, dict[str, Any]]:
 
 
 def test_every_route_is_described(client: TestClient) -> None:
-    paths = {f"/v1{operation.path}" for operation in OPERATIONS}
+    paths = {operation.url for operation in OPERATIONS}
     paths |= {f"/v1{query.path}" for query in VISUAL_QUERIES}
     assert set(states(client)) == paths | {
         "/v1/register",
@@ -45,7 +46,7 @@ def test_what_is_unavailable_answers_506_with_the_same_reason(client: TestClient
 def test_needs_are_those_without_which_a_request_is_refused() -> None:
     for operation in OPERATIONS:
         needed = set(operation.needs(FakeModels()))
-        assert needed - {FACE_EDITING} == NEEDS[operation.path], operation.path
+        assert needed - {FACE_EDITING} == NEEDS[operation.key], operation.key
 
 
 def test_models_are_those_of_the_profile(client: TestClient) -> None:

@@ -16,24 +16,10 @@ from server.app import create_app
 from server.settings import Settings
 from storage.filesystem import LocalObjects
 from tests.helpers.answers import local, refused
-from tests.helpers.fake_models import FakeModels
+from tests.helpers.fake_models import BlockingModels, FakeModels
 from tests.helpers.requests import TOKEN, b64, encode, mask, photo
 
 Wait = Callable[[Callable[[], bool]], None]
-
-
-class BlockingModels(FakeModels):
-    """Models that wait until the test lets them run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started = threading.Event()
-        self.unblocked = threading.Event()
-
-    def before(self, role: Role[Any]) -> None:
-        """Wait until the test lets the call run."""
-        self.started.set()
-        assert self.unblocked.wait(10)
 
 
 def test_the_link_is_404_until_the_result_is_complete(tmp_path: Path, wait_until: Wait) -> None:

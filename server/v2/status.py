@@ -1,0 +1,55 @@
+"""GET /v2/status/{request_id}: the state of a request, and its result or its error."""
+
+from typing import Any, Literal
+
+import anyio.to_thread
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import JSONResponse, Response
+
+from server.dependencies import Dependencies
+from server.http.openapi import QUERY_CODES, refused_with
+from server.jobs.outcome import Outcome
+from server.v2.envelope import EXAMPLE_REQUEST_ID, STATUS_PATH
+
+router = APIRouter(tags=["version 2"])
+
+
+class StatusError(BaseModel):
+    """Why a request failed."""
+
+    code: int = Field(description="An HTTP status.", examples=[422])
+    message: str
+    details: str
+
+
+class Status(BaseModel):
+    """The state of a request."""
+
+    status: Literal["IN_PROGRESS", "COMPLETED", "ERROR"]
+    request_id: str = Field(examples=[EXAMPLE_REQUEST_ID])
+    result: dict[str, Any] | None = Field(None, description="What the route of the request makes.")
+    error: StatusError | None = None
+
+
+def status_body(request_id: str, outcome: Outcome) -> dict[str, Any]:
+    """Return the state of a request as the status service and webhooks tell it."""
+    return {"status": outcome["status"], "request_id": request_id, **outcome}
+
+
+@router.get(
+    STATUS_PATH.removeprefix("/v2") + "{request_id}",
+    summary="Ask for the state of a request",
+    response_model=None,
+    responses={200: {"model": Status}},
+    openapi_extra=refused_with(*(QUERY_CODES - {506})),
+)
+async def status(request: Request, request_id: str) -> Response:
+    """Return the state of a request of the caller's organisation."""
+    dependencies: Dependencies = request.app.state.dependencies
+    organisation = dependencies.tokens.organisation(request)
+    find = request.app.state.endpoints.find
+    outcome: Outcome | None = await anyio.to_thread.run_sync(find, organisation, request_id)
+    if outcome is None:
+        return JSONResponse({"status": "NOT_FOUND"}, 404)
+    return JSONResponse(status_body(request_id, outcome))
