@@ -91,10 +91,10 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait until a condition holds, ten seconds at most."""
+    """Wait until a condition holds, a minute at most."""
 
     def wait(happened: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not happened():
             assert time.monotonic() < deadline, "the condition did not become true"
             time.sleep(0.01)

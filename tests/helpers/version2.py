@@ -4,7 +4,7 @@ import io
 import time
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 from fastapi.testclient import TestClient
 from PIL import Image
 

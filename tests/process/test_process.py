@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx2 as httpx
 import pytest
@@ -130,6 +131,7 @@ def test_every_returned_link_works_although_the_process_is_killed(
         ("background/replace", {"bg_prompt": "#336699", "num_results": 2}),
     ]
     all_links = []
+    requests = []
     server = stopped.start()
     for _ in range(3):
         for route, fields in [*jobs, jobs[0], jobs[0], jobs[3]]:
@@ -143,15 +145,30 @@ def test_every_returned_link_works_although_the_process_is_killed(
                 else [r[0] for r in received["result"]]
             )
             all_links += links
+        for _ in range(3):
+            accepted = server.http.post("/v2/image/edit/remove_background", json={"image": picture})
+            requests.append(accepted.json()["request_id"])
         time.sleep(random_generator.uniform(0, 1.2))
         assert server.end(signal.SIGKILL) == -signal.SIGKILL
         server.start()
     for link in all_links:
         wait_until(lambda link=link: server.read(link).status_code == 200)
         assert whole_picture(server.read(link).content) > (1, 1)
+    for request_id in requests:
+        wait_until(lambda one=request_id: state(server, one)["status"] != "IN_PROGRESS")
+        result = state(server, request_id)["result"]
+        assert whole_picture(server.read(result["image_url"]).content) > (1, 1)
     wait_until(lambda: not [f for f in server.left() if "/sources/" in f])
     assert "Traceback" not in server.text()
     assert server.end() == 0
+
+
+def state(server: Server, request_id: str) -> dict[str, Any]:
+    """Return what the status service tells about a request."""
+    answer = server.http.get(f"/v2/status/{request_id}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def test_waiting_jobs_survive_a_shutdown(stopped: Server, wait_until: Wait) -> None:

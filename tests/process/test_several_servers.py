@@ -149,13 +149,24 @@ def test_a_failed_job_reports_the_error_in_the_headers_of_its_link(team: Team) -
 
 def test_another_server_finishes_the_jobs_of_a_killed_one(team: Team) -> None:
     killed = team.add(WORKERS="1")
-    links = [job(killed) for _ in range(8)]
+    links = [job(killed) for _ in range(4)]
+    body = {"image": b64(sample())}
+    requests = [
+        killed.http.post("/v2/image/edit/remove_background", json=body).json() for _ in range(4)
+    ]
     killed.end(SIGKILL)
-    team.add()
+    other = team.add()
     expected = whole_picture(sample())
     for link in links:
         assert whole_picture(team.read_when_ready(link)) == expected
     team.until_done()
+    for request in requests:
+        path = f"/v2/status/{request['request_id']}"
+        state = other.http.get(path).json()
+        assert (state["status"], state["request_id"]) == ("COMPLETED", request["request_id"])
+        link = state["result"]["image_url"]
+        assert whole_picture(team.read_when_ready(link)) == expected
+        assert other.http.get(path, headers={"api_token": "secret-b"}).status_code == 404
 
 
 def test_another_server_does_the_waiting_jobs_of_one_that_shuts_down(team: Team) -> None:
