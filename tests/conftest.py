@@ -34,8 +34,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# `scripts/test --fast` leaves out: these folders, whose tests start servers, clusters or browsers or call every
-# route; tests that need the real models, a database or a store; and tests with the marker `slow`.
+# `scripts/test --fast` leaves out the slow tests: those that start programs, which also run one by one (`alone`);
+# those that call every route or need the real models; and those with the marker `slow`.
+_ALONE_FOLDERS = frozenset({"browser", "clients", "cluster", "deploy", "process", "scripts"})
+_ALONE_FIXTURES = frozenset({"postgres", "seaweed"})
 _SLOW_FOLDERS = frozenset(
     {"browser", "clients", "cluster", "contract", "deploy", "golden", "process"}
 )
@@ -43,12 +45,14 @@ _SLOW_FIXTURES = frozenset({"lite", "postgres", "seaweed"})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of slow folders, and those that use a slow fixture, as slow."""
+    """Mark the tests of slow folders, and those that use a slow fixture, as slow, and some as alone."""
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         fixtures = set(getattr(item, "fixturenames", ()))
         if folder in _SLOW_FOLDERS or fixtures & _SLOW_FIXTURES:
             item.add_marker("slow")
+        if folder in _ALONE_FOLDERS or fixtures & _ALONE_FIXTURES:
+            item.add_marker("alone")
 
 
 @pytest.fixture(scope="session")
