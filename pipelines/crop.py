@@ -8,6 +8,7 @@ from imaging.compositing import cut_out
 from imaging.masks import bounds
 from imaging.picture import Alpha8, Picture
 from models.roles import Models
+from pipelines.common.opacity import visible_part
 from pipelines.common.subject import FAINT, has_cut_out, required, subject_alpha, without_alpha
 from pipelines.errors import CropTooLargeError, NoForegroundError
 
@@ -20,20 +21,26 @@ _ANALYSIS_SIDE = 1024
 """Pixels of the longer side on which the parts of a matte are found."""
 
 
-def crop(picture: Picture, models: Models, padding: int = 0, force_rmbg: bool = False) -> Picture:
+def crop(
+    picture: Picture,
+    models: Models,
+    padding: int = 0,
+    force_rmbg: bool = False,
+    preserve_alpha: bool | None = None,
+) -> Picture:
     """Return the subject alone in its bounding box, with `padding` transparent pixels on each side.
 
     The padding is exact on all four sides, also where the subject touches the picture's border.
     A picture whose own alpha cuts out its subject is framed by that, otherwise by a matte. force_rmbg:
     ignore an alpha channel, and find the subject by matting the colours alone, also those that it hides.
+    preserve_alpha: False makes opaque what is partly transparent in the picture (`common.opacity.solid`).
 
     Raises NoForegroundError if the picture has no subject, CropTooLargeError if the result would
     have more than MAX_AREA pixels, ValueError if `padding` is negative.
     """
     if padding < 0:
         raise ValueError(f"padding is {padding}, must not be negative")
-    if force_rmbg:
-        picture = without_alpha(picture)
+    picture = without_alpha(picture) if force_rmbg else visible_part(picture, preserve_alpha)
     alpha = required(subject_alpha(picture, models))
     subject_region = alpha > FAINT
     box = bounds(subject_region if has_cut_out(picture) else _without_specks(subject_region))

@@ -4,6 +4,8 @@ PipelineError
 |- NoForegroundError     the picture has no subject
 |- CropTooLargeError     the crop with its padding would have too many pixels
 |- OutsideCanvasError    the picture is completely outside the canvas
+|- TransparentEdgeError  an edge of the picture has fully transparent pixels, so it cannot be expanded
+|- NothingVisibleError   every pixel of the picture is fully transparent
 |- CanvasTooLongError    a side of the picture is longer than a PSD file can hold
 |- NoSuchMaskError       a mask's id is not in the panoptic map
 `- BadActionError        a person does not support an action, or not this value of it
@@ -26,6 +28,14 @@ class CropTooLargeError(PipelineError):
 
 class OutsideCanvasError(PipelineError):
     """The picture is completely outside the canvas."""
+
+
+class TransparentEdgeError(PipelineError):
+    """An edge of the picture has fully transparent pixels, so it cannot be expanded. Says which edge."""
+
+
+class NothingVisibleError(PipelineError):
+    """Every pixel of the picture is fully transparent."""
 
 
 class CanvasTooLongError(PipelineError):

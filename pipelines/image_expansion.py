@@ -1,19 +1,26 @@
 """Expand a picture beyond its borders onto a larger canvas."""
 
+from typing import Any, TypeVar, cast
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from imaging.compositing import over, paste
+from imaging.inpaint.nearest import fill_from_nearest
 from imaging.masks import automatic_radius, dilate
-from imaging.picture import Mask, Picture, Rgb, Window
-from imaging.resize import resize_picture, scaled
+from imaging.picture import Alpha8, Mask, Picture, Rgb, Window
+from imaging.resize import Size, resize_picture
 from models.errors import NothingToCopyError
 from models.roles import INPAINTING, OUTPAINTING, Models
 from pipelines.common.canvas import prepare_input
 from pipelines.common.continuation import continued_outlines, is_good_continuation
+from pipelines.common.expansion_geometry import Layout, placement
 from pipelines.common.filling import copies_texture, fill_hole, find_faces, head_mask
+from pipelines.common.opacity import hidden_parts, visible_part
 from pipelines.common.subject import FAINT, subject_matte
-from pipelines.errors import OutsideCanvasError
+
+P = TypeVar("P", bound=NDArray[Any])
 
 # Of the longer side: a part that meets the border on such a length continues in the margin.
 _WIDE_CONTACT = 0.07
@@ -32,6 +39,7 @@ def image_expansion(
     seed: int = 0,
     prompt: str = "",
     negative_prompt: str = "",
+    preserve_alpha: bool | None = None,
 ) -> Picture:
     """Place `picture` on a canvas and generate the rest, the margin.
 
@@ -44,72 +52,80 @@ def image_expansion(
     visible part: what is not copied is in `fill_hole`. A subject that the border cuts continues along
     its outline where its fill passes `is_good_continuation`; elsewhere the margin is background.
 
-    The result is opaque: fully transparent pixels are generated like the margin, and partly
-    transparent ones are laid over generated pixels. The same seed gives the same picture. Without
-    an outpainting model, four consecutive seeds give up to four variants. Raises
-    OutsideCanvasError, and NothingToCopyError for a picture without an opaque pixel.
+    preserve_alpha: True keeps an alpha channel: pixels of the picture keep colour and alpha, and a new
+    pixel has the alpha of the nearest one in its row or column, beyond a corner that of the corner. What
+    is hidden is not continued. Otherwise the result is opaque: fully transparent pixels are generated like
+    the margin, and partly transparent ones are laid over generated pixels; with False, only the edges of
+    what is hidden (`common.opacity.solid`), and all else is opaque with its own colours. With None, a seam
+    that a model generates next to hidden pixels may show their colours.
+
+    The same seed gives the same picture. Without an outpainting model, four consecutive seeds give up to
+    four variants. Raises OutsideCanvasError, and NothingToCopyError for a picture without an opaque pixel.
     """
+    picture = visible_part(picture, preserve_alpha)
     width, height = canvas_size
     size, (left, top), window = placement(
-        (picture.width, picture.height), canvas_size, original_image_size, original_image_location
+        (picture.width, picture.height),
+        Layout(canvas_size, original_image_size, original_image_location),
     )
-    part = _resized_part(picture, size, window, left, top)
+    part = _resized_part(picture, size, window, left, top, exact=preserve_alpha is True)
     rgb = np.zeros((height, width, 3), np.uint8)
     rgb[window] = part.rgb
     hole = np.ones((height, width), np.bool_)
-    hole[window] = False if part.alpha is None else part.alpha < 255
+    hole[window] = False if part.alpha is None else _regenerated(part.alpha, preserve_alpha)
     if not hole.any():
-        return Picture(rgb)
-    if models.offers(OUTPAINTING):
+        filled = rgb
+    elif models.offers(OUTPAINTING):
+        if part.alpha is not None and preserve_alpha is not None:
+            rgb[window] = _without_hidden_colours(part.rgb, part.alpha)
         filled = _generate(rgb, hole, window, models, prompt, negative_prompt, seed)
     else:
         filled = _fill(rgb, hole, part, window, models, seed)
-    if part.alpha is not None:
+    if part.alpha is None:
+        return Picture(filled)
+    if not preserve_alpha:
         filled[window] = over(part.rgb, part.alpha, filled[window])
-    return Picture(filled)
-
-
-def placement(
-    picture_size: tuple[int, int],
-    canvas_size: tuple[int, int],
-    original_image_size: tuple[int, int] | None,
-    original_image_location: tuple[int, int] | None,
-) -> tuple[tuple[int, int], tuple[int, int], Window]:
-    """Return a picture's size and upper left corner (x, y) on the canvas, and its visible part.
-
-    The visible part is rows and columns of the canvas. Sizes are width and height in pixels. Raises
-    OutsideCanvasError if no part is visible.
-    """
-    width, height = canvas_size
-    size = original_image_size or _fitted_size(picture_size, canvas_size)
-    left, top = original_image_location or ((width - size[0]) // 2, (height - size[1]) // 2)
-    window = (
-        slice(max(top, 0), min(top + size[1], height)),
-        slice(max(left, 0), min(left + size[0], width)),
-    )
-    if window[0].start >= window[0].stop or window[1].start >= window[1].stop:
-        raise OutsideCanvasError(
-            f"at {left},{top} a picture of {size[0]}x{size[1]} lies outside "
-            f"the {width}x{height} canvas"
-        )
-    return size, (left, top), window
-
-
-def _fitted_size(picture_size: tuple[int, int], canvas_size: tuple[int, int]) -> tuple[int, int]:
-    """Return the picture's size, reduced to fit into the canvas if it is larger."""
-    (width, height), (canvas_width, canvas_height) = picture_size, canvas_size
-    ratio = min(1.0, canvas_width / width, canvas_height / height)
-    return scaled(width, height, ratio)
+        return Picture(filled)
+    filled[window] = part.rgb
+    return Picture(filled, _extended(part.alpha, window, hole.shape))
 
 
 def _resized_part(
-    picture: Picture, size: tuple[int, int], window: Window, left: int, top: int
+    picture: Picture, size: Size, window: Window, left: int, top: int, exact: bool
 ) -> Picture:
-    """Return `picture` at `size` (Lanczos), placed at left, top and cropped to `window`."""
+    """Return `picture` at `size` (Lanczos), placed at left, top and cropped to `window`.
+
+    exact: with exact colours where it is partly transparent.
+    """
     part = np.s_[
         window[0].start - top : window[0].stop - top, window[1].start - left : window[1].stop - left
     ]
-    return resize_picture(picture, size, part, in_bytes=True)
+    return resize_picture(picture, size, part, in_bytes=not exact)
+
+
+def _regenerated(alpha: Alpha8, preserve_alpha: bool | None) -> Mask:
+    """Return which pixels of the picture are generated too, at least until its alpha is put back."""
+    if preserve_alpha:  # the margin is not to continue what nobody sees
+        return hidden_parts(alpha)
+    generated: Mask = alpha < 255
+    return generated
+
+
+def _without_hidden_colours(rgb: Rgb, alpha: Alpha8) -> Rgb:
+    """Return `rgb` with the colours of hidden pixels replaced by those of the nearest visible ones."""
+    hidden = hidden_parts(alpha)
+    return fill_from_nearest(rgb, ~hidden) if hidden.any() and not hidden.all() else rgb
+
+
+def _extended(pixels: P, window: Window, shape: tuple[int, ...]) -> P:
+    """Return the pixels of a window extended to a canvas: each new pixel equals the nearest one.
+
+    That is the nearest of its row or column; beyond a corner it is the corner. shape: height and width.
+    """
+    rows, columns = window
+    margins = (rows.start, shape[0] - rows.stop, columns.start, shape[1] - columns.stop)
+    extended = cv2.copyMakeBorder(pixels, *margins, cv2.BORDER_REPLICATE)
+    return cast(P, np.asarray(extended, np.uint8))
 
 
 def _fill(rgb: Rgb, hole: Mask, part: Picture, window: Window, models: Models, seed: int) -> Rgb:
@@ -177,14 +193,4 @@ def _generate(
         model_input = prepare_input(rgb, hole, model.sizes, canvas)
         generated = model.outpaint(model_input.rgb, model_input.hole, prompt, negative_prompt, seed)
     # The margin is still black, so the border's colours are extended into it to blend the seam.
-    rows, columns = window
-    height, width = hole.shape
-    extended = cv2.copyMakeBorder(
-        rgb[window],
-        rows.start,
-        height - rows.stop,
-        columns.start,
-        width - columns.stop,
-        cv2.BORDER_REPLICATE,
-    )
-    return paste(extended.astype(np.uint8, copy=False), hole, canvas, generated)
+    return paste(_extended(rgb[window], window, hole.shape), hole, canvas, generated)

@@ -10,6 +10,7 @@ ApiError                    code  when
 |- TooLargeError            413   more bytes or pixels than allowed
 |- UnsupportedPictureError  415   the route does not accept the format or colour mode
 |- BlockedError             422   content moderation refused a picture
+|- UnsuitablePictureError   422   the route cannot treat such a picture
 |- BusyError                429   the server is at its limit; Retry-After says when to retry
 |- FetchRefusedError        460   the picture at an address could not be fetched
 |- UnavailableError         503   a model, the store or the database is unavailable
@@ -52,7 +53,7 @@ from models.errors import (
     NothingToCopyError,
     RoleNotInProfileError,
 )
-from pipelines.errors import NoForegroundError
+from pipelines.errors import NoForegroundError, NothingVisibleError, TransparentEdgeError
 from server.http.request_id import request_id
 from storage.errors import DatabaseUnavailableError, StorageError, StoreUnavailableError
 
@@ -141,6 +142,13 @@ class BlockedError(ApiError):
     """422: content moderation refused a picture."""
 
     code = 422
+
+
+class UnsuitablePictureError(ApiError):
+    """422 with a status of its own: the route cannot treat such a picture."""
+
+    code = 422
+    status = "UNSUITABLE_IMAGE"
 
 
 class BusyError(ApiError):
@@ -234,6 +242,8 @@ Refusals = Mapping[type[Exception], tuple[type[ApiError], str]]
 GENERAL_REFUSALS: Refusals = {
     MaskRatioError: (BadRequestError, "The mask and the image must have the same aspect ratio"),
     NoForegroundError: (CannotWorkError, "No foreground was found in the image"),
+    NothingVisibleError: (BadRequestError, "The image is completely transparent"),
+    TransparentEdgeError: (UnsuitablePictureError, "The image cannot be expanded"),
     NothingToCopyError: (CannotWorkError, "Nothing of the image is left to fill the area from"),
     RoleNotInProfileError: (NotInProfileError, "This server's profile has no model"),
     ModelUnavailableError: (UnavailableError, "A model cannot be loaded"),

@@ -303,7 +303,8 @@ def result_extension(
     """
     if operation.extension is not None:
         return operation.extension
-    carries_alpha = operation.preserves is Preserve.ALPHA or image.probe.alpha
+    is_opaque = getattr(body, "preserve_alpha", None) is False  # most bodies have such a field
+    carries_alpha = operation.preserves is Preserve.ALPHA or (image.probe.alpha and not is_opaque)
     format_: Format = "PNG"
     if result_format is not None:
         format_ = _FORMATS[result_format]

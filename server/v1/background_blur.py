@@ -4,12 +4,14 @@ from pydantic import Field
 
 from models.roles import MATTING
 from pipelines.background_blur import background_blur
+from pipelines.common.opacity import with_alpha
 from pipelines.common.subject import subject_roles
 from server.http.uploads import LIMITED_IMAGE
-from server.operation import EditBody, Operation, Preserve
+from server.operation import Operation, Preserve
+from server.v1.alpha import AlphaBody
 
 
-class BackgroundBlurBody(EditBody):
+class BackgroundBlurBody(AlphaBody):
     """The fields of background/blur."""
 
     scale: int = Field(5, ge=1, le=5, description="How blurred the background is.")
@@ -28,6 +30,9 @@ OPERATION = Operation(
     needs=lambda models: (MATTING,),
     roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=lambda body, inputs, models: [
-        background_blur(inputs.image, models, body.scale, body.force_rmbg)
+        with_alpha(
+            background_blur(inputs.image, models, body.scale, body.force_rmbg),
+            body.preserve_alpha,
+        )
     ],
 )

@@ -3,14 +3,17 @@
 from models.roles import MATTING
 from pipelines.background_remove import background_remove
 from server.http.uploads import PHOTO
-from server.operation import EditBody, Operation, Preserve
+from server.operation import Operation, Preserve
+from server.v1.alpha import AlphaBody
 
 OPERATION = Operation(
     path="/background/remove",
     summary="Remove the background",
-    body=EditBody,
+    body=AlphaBody,
     pictures=(PHOTO,),
     preserves=Preserve.ALPHA,
     needs=lambda models: (MATTING,),
-    perform=lambda body, inputs, models: [background_remove(inputs.image, models)],
+    perform=lambda body, inputs, models: [
+        background_remove(inputs.image, models, body.preserve_alpha)
+    ],
 )

@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from pydantic import Field
 
 from models.roles import MATTING
+from pipelines.common.opacity import visible_part
 from pipelines.common.subject import subject_roles
 from pipelines.crop import crop
 from pipelines.errors import CropTooLargeError
 from server.errors import TooLargeError
 from server.http.uploads import LIMITED_IMAGE, Encoded
-from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
+from server.operation import MAX_RESULT_PIXELS, Operation, Preserve
+from server.v1.alpha import AlphaBody
 
 
-class CropBody(EditBody):
+class CropBody(AlphaBody):
     """The fields of crop."""
 
     padding: int = Field(0, ge=0, description="Pixels of padding on all four sides.")
@@ -41,9 +43,11 @@ OPERATION = Operation(
     pictures=(LIMITED_IMAGE,),
     preserves=Preserve.ALPHA,
     needs=lambda models: (MATTING,),
-    roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
+    roles=lambda body, inputs, models: subject_roles(
+        visible_part(inputs.image, body.preserve_alpha), body.force_rmbg
+    ),
     perform=lambda body, inputs, models: [
-        crop(inputs.image, models, body.padding, body.force_rmbg)
+        crop(inputs.image, models, body.padding, body.force_rmbg, body.preserve_alpha)
     ],
     check=check,
     longest_side=lambda body, probe: max(probe.width, probe.height) + 2 * body.padding,

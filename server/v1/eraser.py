@@ -7,13 +7,15 @@ from pydantic import Field
 
 from imaging.masks import check_ratio
 from models.roles import INPAINTING
+from pipelines.common.opacity import with_alpha
 from pipelines.eraser import eraser
 from server.errors import map_errors
 from server.http.uploads import IMAGE, MASK, Encoded
 from server.operation import EditBody, Operation, Preserve
+from server.v1.alpha import AlphaBody
 
 
-class EraserBody(EditBody):
+class EraserBody(AlphaBody):
     """The fields of eraser."""
 
     mask_type: Literal["manual", "automatic"] = Field(
@@ -37,7 +39,10 @@ OPERATION = Operation(
     # Segmentation and faces are used where the profile has them; without, more may be copied.
     needs=lambda models: (INPAINTING,),
     perform=lambda body, inputs, models: [
-        eraser(inputs.image, inputs.masks["mask"], models, body.mask_type)
+        with_alpha(
+            eraser(inputs.image, inputs.masks["mask"], models, body.mask_type),
+            body.preserve_alpha,
+        )
     ],
     check=check,
 )

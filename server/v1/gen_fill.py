@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
 from models.roles import GENERATIVE_FILL, Models
+from pipelines.common.opacity import with_alpha
 from pipelines.gen_fill import gen_fill
 from server.http.uploads import IMAGE, MASK
 from server.operation import (
@@ -13,7 +14,6 @@ from server.operation import (
     MAX_SEED,
     MIN_SEED,
     Delivered,
-    EditBody,
     Inputs,
     Operation,
     Preserve,
@@ -21,13 +21,14 @@ from server.operation import (
     random_seed,
     seeds_of,
 )
+from server.v1.alpha import AlphaBody
 from server.v1.eraser import check
 
 BLOCKED = "422_image_blocked_due_to_content_moderation"
 """Replaces the link of a result that moderation blocked, as on the published page."""
 
 
-class GenFillBody(EditBody):
+class GenFillBody(AlphaBody):
     """The fields of gen_fill."""
 
     sync: bool = Field(False, description="Wait for the results; false answers with links at once.")
@@ -67,7 +68,7 @@ def respond(body: GenFillBody, delivered: Delivered) -> GenFillAnswer:
 def perform(body: GenFillBody, inputs: Inputs, models: Models) -> list[Picture]:
     """Return all results of a request, one for each seed."""
     seeds = seeds_of(body.seed, body.num_results)
-    return gen_fill(
+    results = gen_fill(
         inputs.image,
         inputs.masks["mask"],
         models,
@@ -76,6 +77,7 @@ def perform(body: GenFillBody, inputs: Inputs, models: Models) -> list[Picture]:
         seeds,
         body.mask_type,
     )
+    return [with_alpha(result, body.preserve_alpha) for result in results]
 
 
 OPERATION = Operation(

@@ -1,11 +1,13 @@
 """POST /v1/image_expansion: place a picture on a larger canvas and continue it beyond its borders."""
 
-import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, field_validator
+from pydantic import BaseModel, Field
 
+from imaging.files.header import Probe
+from imaging.picture import Picture
+from imaging.resize import Size
 from models.roles import (
     CAPTIONING,
     INPAINTING,
@@ -15,68 +17,34 @@ from models.roles import (
     Models,
     Role,
 )
+from pipelines.common.expansion_geometry import placement
 from pipelines.errors import OutsideCanvasError
-from pipelines.image_expansion import image_expansion, placement
+from pipelines.image_expansion import image_expansion
 from server.errors import BadRequestError
+from server.geometry_fields import ExpansionGeometry
 from server.http.uploads import LIMITED_IMAGE, Encoded
 from server.operation import (
     EXAMPLE_LINK,
-    MAX_RESULT_PIXELS,
     MAX_SEED,
     MIN_SEED,
     Delivered,
-    EditBody,
     Inputs,
     Operation,
     Preserve,
     Seed,
     random_seed,
 )
-
-MAX_CANVAS_PIXELS = 25_000_000
-"""5000 x 5000, from the published page."""
-_MAX_DISTANCE = 100_000
-"""Largest coordinate and side of the image, in pixels; real pictures need less."""
+from server.v1.alpha import AlphaBody
 
 
-_MAX_PAIR_LENGTH = 100
-
-
-def _pair(value: Any) -> Any:
-    """Return a pair that a form sends as text, `[1200, 674]` or `1200,674`, as a list."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-        value = value[0]
-    if isinstance(value, str) and len(value) <= _MAX_PAIR_LENGTH:
-        try:
-            return json.loads(f"[{value.strip().removeprefix('[').removesuffix(']')}]")
-        except (ValueError, RecursionError):
-            return value
-    return value
-
-
-Side = Annotated[int, Field(ge=1, le=MAX_RESULT_PIXELS)]
-Coordinate = Annotated[int, Field(ge=-_MAX_DISTANCE, le=_MAX_DISTANCE)]
-Size = Annotated[tuple[Side, Side], BeforeValidator(_pair)]
-ImageSide = Annotated[int, Field(ge=1, le=_MAX_DISTANCE)]
-ImageSize = Annotated[tuple[ImageSide, ImageSide], BeforeValidator(_pair)]
-Location = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_pair)]
-
-
-class ImageExpansionBody(EditBody):
+class ImageExpansionBody(ExpansionGeometry, AlphaBody):
     """The fields of image_expansion."""
 
-    canvas_size: Size = Field(
-        (1000, 1000), description="Width and height of the result.", examples=[[1200, 800]]
-    )
-    original_image_size: ImageSize | None = Field(
+    preserve_alpha: bool | None = Field(
         None,
-        description="Width and height of the image within the canvas.",
-        examples=[[600, 400]],
-    )
-    original_image_location: Location | None = Field(
-        None,
-        description="Position of the image's upper left corner; it may be outside the canvas.",
-        examples=[[300, 200]],
+        description="true: the result has the image's alpha channel; a new pixel has the alpha of the nearest"
+        " one of the image in its row or column. Otherwise the result is opaque, and what is transparent is"
+        " generated too.",
     )
     prompt: str = Field("", max_length=10_000, description="What to generate in the margin.")
     negative_prompt: str = Field("", max_length=10_000, description="What must not be generated.")
@@ -86,20 +54,6 @@ class ImageExpansionBody(EditBody):
         le=MAX_SEED,
         description="The same seed gives the same result; random if absent.",
     )
-
-    @field_validator("canvas_size")
-    @classmethod
-    def _canvas_area(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if value[0] * value[1] > MAX_CANVAS_PIXELS:
-            raise ValueError("the canvas may have an area of at most 5000 x 5000 pixels")
-        return value
-
-    @field_validator("original_image_size")
-    @classmethod
-    def _image_area(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
-        if value is not None and value[0] * value[1] > MAX_RESULT_PIXELS:
-            raise ValueError("the image may have an area of at most 8192 x 8192 pixels")
-        return value
 
 
 class ImageExpansionAnswer(BaseModel):
@@ -127,15 +81,15 @@ class ImageExpansionAnswer(BaseModel):
     )
 
 
+def _size(probe: Probe) -> Size:
+    """Return the width and height of an upright picture."""
+    return probe.width, probe.height
+
+
 def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse a location at which no part of the image is on the canvas."""
-    probe = pictures["image"].probe
-    placement(
-        (probe.width, probe.height),
-        body.canvas_size,
-        body.original_image_size,
-        body.original_image_location,
-    )
+    size = _size(pictures["image"].probe)
+    placement(size, body.layout(size))
 
 
 def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageExpansionBody:
@@ -156,6 +110,13 @@ def needs(models: Models) -> tuple[Role[Any], ...]:
     return MATTING, SEGMENTATION, INPAINTING
 
 
+def perform(body: ImageExpansionBody, inputs: Inputs, models: Models) -> list[Picture]:
+    """Return the expanded picture."""
+    layout = body.layout((inputs.image.width, inputs.image.height))
+    words = (body.prompt, body.negative_prompt)
+    return [image_expansion(inputs.image, models, *layout, body.seed, *words, body.preserve_alpha)]
+
+
 def respond(body: ImageExpansionBody, delivered: Delivered) -> ImageExpansionAnswer:
     """Return the answer with the link, the seed and the prompt, and whether the result is unsafe."""
     answer = ImageExpansionAnswer(
@@ -172,18 +133,7 @@ OPERATION = Operation(
     body=ImageExpansionBody,
     pictures=(LIMITED_IMAGE,),
     preserves=Preserve.PIXELS,
-    perform=lambda body, inputs, models: [
-        image_expansion(
-            inputs.image,
-            models,
-            body.canvas_size,
-            body.original_image_size,
-            body.original_image_location,
-            body.seed,
-            body.prompt,
-            body.negative_prompt,
-        )
-    ],
+    perform=perform,
     check=check,
     prepare=prepare,
     needs=needs,
@@ -191,7 +141,7 @@ OPERATION = Operation(
         OUTPAINTING: "prompt and negative_prompt do not change the margin",
         CAPTIONING: "no prompt is made if none is sent",
     },
-    longest_side=lambda body, probe: max(body.canvas_size),
+    longest_side=lambda body, probe: max(body.layout(_size(probe)).canvas_size),
     scores_results=True,
     response=ImageExpansionAnswer,
     respond=respond,

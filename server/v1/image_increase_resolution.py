@@ -5,16 +5,18 @@ from collections.abc import Mapping
 from pydantic import Field, field_validator
 
 from models.roles import SUPER_RESOLUTION
+from pipelines.common.opacity import with_alpha
 from pipelines.image_increase_resolution import image_increase_resolution
 from server.errors import SideTooSmallError, TooLargeError
 from server.http.uploads import PHOTO, Encoded
-from server.operation import MAX_RESULT_PIXELS, EditBody, Operation, Preserve
+from server.operation import MAX_RESULT_PIXELS, Operation, Preserve
+from server.v1.alpha import AlphaBody
 
 MIN_SIDE = 216
 """Minimum width and height in pixels, from the published page."""
 
 
-class ImageIncreaseResolutionBody(EditBody):
+class ImageIncreaseResolutionBody(AlphaBody):
     """The fields of image/increase_resolution; they may also be in the query."""
 
     desired_increase: int = Field(
@@ -55,7 +57,10 @@ OPERATION = Operation(
     preserves=Preserve.FORMAT,
     needs=lambda models: (SUPER_RESOLUTION,),
     perform=lambda body, inputs, models: [
-        image_increase_resolution(inputs.image, models, body.desired_increase)
+        with_alpha(
+            image_increase_resolution(inputs.image, models, body.desired_increase),
+            body.preserve_alpha,
+        )
     ],
     check=check,
     longest_side=lambda body, probe: max(probe.width, probe.height) * body.desired_increase,

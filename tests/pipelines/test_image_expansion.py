@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imaging.picture import Matte, Picture, Rgb
+from imaging.picture import Mask, Matte, Picture, Rgb
 from models.backends.classical.patchmatch import PatchMatch
-from models.roles import INPAINTING, MATTING
+from models.roles import INPAINTING, MATTING, OUTPAINTING
 from models.runtime.pool import Pool
 from pipelines.errors import OutsideCanvasError
 from pipelines.image_expansion import image_expansion
-from tests.helpers.fake_models import FakeModels
+from tests.helpers.fake_models import FakeModels, GenerativeModels, SeedPainter
 
 
 class RedMatting:
@@ -133,6 +133,111 @@ def test_transparent_parts_are_generated_and_half_transparent_ones_blended() -> 
     inner = result.rgb[50:170, 50:210]
     np.testing.assert_array_equal(inner[40:], picture.rgb[40:])
     assert np.abs(inner[:40, :40].astype(int) - (77, 117, 157)).max() < 30
+
+
+def half_hidden(height: int = 120, width: int = 160) -> Picture:
+    """Return a scene whose alpha differs in every row and column, green where it is hidden."""
+    picture = scene(height, width)
+    alpha = np.add.outer(np.arange(height) % 50 + 20, np.arange(width)).astype(np.uint8)
+    alpha[40:60, -30:] = alpha[:8, :8] = 0
+    rgb = picture.rgb.copy()
+    rgb[alpha == 0] = (0, 255, 0)
+    return Picture(rgb, alpha)
+
+
+def test_with_alpha_the_picture_keeps_colours_and_alpha_bit_for_bit() -> None:
+    picture = half_hidden()
+    assert picture.alpha is not None
+    result = image_expansion(picture, MODELS, (260, 220), None, (50, 40), preserve_alpha=True)
+    assert result.alpha is not None
+    np.testing.assert_array_equal(result.rgb[40:160, 50:210], picture.rgb)
+    np.testing.assert_array_equal(result.alpha[40:160, 50:210], picture.alpha)
+
+
+def test_a_new_pixel_has_the_alpha_of_the_nearest_in_its_row_or_column_or_of_the_corner() -> None:
+    picture = half_hidden()
+    own = picture.alpha
+    assert own is not None
+    result = image_expansion(picture, MODELS, (260, 220), None, (50, 40), preserve_alpha=True).alpha
+    assert result is not None
+    for row in range(120):
+        assert (result[40 + row, :50] == own[row, 0]).all()
+        assert (result[40 + row, 210:] == own[row, -1]).all()
+    for column in range(160):
+        assert (result[:40, 50 + column] == own[0, column]).all()
+        assert (result[160:, 50 + column] == own[-1, column]).all()
+    assert (result[:40, :50] == own[0, 0]).all()
+    assert (result[:40, 210:] == own[0, -1]).all()
+    assert (result[160:, :50] == own[-1, 0]).all()
+    assert (result[160:, 210:] == own[-1, -1]).all()
+
+
+@pytest.mark.parametrize("preserve_alpha", [True, False])
+def test_hidden_colours_are_not_continued(preserve_alpha: bool) -> None:
+    picture = half_hidden()
+    result = image_expansion(
+        picture, MODELS, (260, 220), None, (50, 40), preserve_alpha=preserve_alpha
+    )
+    green = (result.rgb[..., 1] > 200) & (result.rgb[..., 0] < 60)
+    green[40:160, 50:210] &= not preserve_alpha  # kept there, hidden as before
+    assert not green.any()
+
+
+def test_false_is_opaque_with_the_colours_of_what_is_visible() -> None:
+    picture = half_hidden()
+    assert picture.alpha is not None
+    result = image_expansion(picture, MODELS, (260, 220), None, (50, 40), preserve_alpha=False)
+    assert result.alpha is None
+    clear = cv2.dilate((picture.alpha <= 12).view(np.uint8), np.ones((5, 5), np.uint8)) == 0
+    np.testing.assert_array_equal(result.rgb[40:160, 50:210][clear], picture.rgb[clear])
+
+
+@pytest.mark.parametrize("preserve_alpha", [None, True, False])
+def test_without_alpha_preserve_alpha_has_no_effect(preserve_alpha: bool | None) -> None:
+    picture = scene()
+    expected = image_expansion(picture, MODELS, (200, 150), seed=3)
+    result = image_expansion(picture, MODELS, (200, 150), seed=3, preserve_alpha=preserve_alpha)
+    assert result.alpha is None
+    np.testing.assert_array_equal(result.rgb, expected.rgb)
+
+
+class ClearOutpainting(SeedPainter):
+    """Paints blue, also over the picture."""
+
+    def outpaint(
+        self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
+    ) -> Rgb:
+        return np.full_like(canvas, (0, 0, 200))
+
+
+@pytest.mark.parametrize("preserve_alpha", [True, False])
+def test_no_seam_of_a_generated_margin_shows_hidden_colours(preserve_alpha: bool) -> None:
+    rgb = np.full((300, 400, 3), (200, 0, 0), np.uint8)
+    alpha = np.full((300, 400), 255, np.uint8)
+    alpha[100:200, 300:] = 0
+    rgb[alpha == 0] = (0, 255, 0)
+    models = GenerativeModels({OUTPAINTING: ClearOutpainting()})
+    result = image_expansion(Picture(rgb, alpha), models, (600, 300), preserve_alpha=preserve_alpha)
+    shown = result.rgb if result.alpha is None else result.rgb[result.alpha > 0]
+    assert shown[..., 1].max() == 0
+
+
+def test_a_picture_of_one_pixel_is_expanded_with_its_alpha() -> None:
+    picture = Picture(np.full((1, 1, 3), 77, np.uint8), np.full((1, 1), 128, np.uint8))
+    result = image_expansion(picture, MODELS, (2, 1), (1, 1), (0, 0), preserve_alpha=True)
+    assert result.alpha is not None
+    assert result.alpha.tolist() == [[128, 128]]
+    assert np.abs(result.rgb.astype(int) - 77).max() <= 1
+
+
+def test_a_resized_picture_has_exact_colours_beneath_its_alpha() -> None:
+    picture = Picture(
+        np.full((60, 80, 3), (200, 120, 40), np.uint8), np.full((60, 80), 9, np.uint8)
+    )
+    result = image_expansion(picture, MODELS, (60, 40), (40, 30), (10, 5), preserve_alpha=True)
+    assert result.alpha is not None
+    assert (result.alpha == 9).all()
+    assert (result.rgb[5:35, 10:50] == (200, 120, 40)).all()
 
 
 @pytest.mark.slow
