@@ -1,13 +1,16 @@
-"""The fields of image expansion that place a picture on a canvas; every version of the API has them."""
+"""The fields of image expansion that place a picture on a canvas, in every version of the API."""
 
 import json
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
 
+from imaging.files.header import Probe
 from imaging.resize import Size
-from pipelines.common.expansion_geometry import MAX_CANVAS_AREA, Layout, layout_for_ratio
+from pipelines.common.expansion_geometry import MAX_CANVAS_AREA, Layout, layout_for_ratio, placement
+from server.http.uploads import Encoded
 from server.operation import MAX_RESULT_PIXELS
 
 RatioName = Literal["1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9"]
@@ -126,3 +129,15 @@ class ExpansionGeometry(BaseModel):
         if self.aspect_ratio is not None:
             return layout_for_ratio(picture_size, exact_ratio(self.aspect_ratio))
         return Layout(self.canvas_size, self.original_image_size, self.original_image_location)
+
+
+def check_placement(body: ExpansionGeometry, pictures: Mapping[str, Encoded]) -> None:
+    """Raise OutsideCanvasError for a location at which no part of the image is on the canvas."""
+    probe = pictures["image"].probe
+    size = (probe.width, probe.height)
+    placement(size, body.layout(size))
+
+
+def longest_side(body: ExpansionGeometry, probe: Probe) -> int:
+    """Return the longest side of the canvas, in pixels."""
+    return max(body.layout((probe.width, probe.height)).canvas_size)

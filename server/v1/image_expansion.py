@@ -1,13 +1,10 @@
 """POST /v1/image_expansion: place a picture on a larger canvas and continue it beyond its borders."""
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from imaging.files.header import Probe
 from imaging.picture import Picture
-from imaging.resize import Size
 from models.roles import (
     CAPTIONING,
     INPAINTING,
@@ -17,12 +14,11 @@ from models.roles import (
     Models,
     Role,
 )
-from pipelines.common.expansion_geometry import placement
 from pipelines.errors import OutsideCanvasError
 from pipelines.image_expansion import image_expansion
 from server.errors import BadRequestError
-from server.geometry_fields import ExpansionGeometry
-from server.http.uploads import LIMITED_IMAGE, Encoded
+from server.geometry_fields import ExpansionGeometry, check_placement, longest_side
+from server.http.uploads import LIMITED_IMAGE
 from server.operation import (
     EXAMPLE_LINK,
     MAX_SEED,
@@ -81,17 +77,6 @@ class ImageExpansionAnswer(BaseModel):
     )
 
 
-def _size(probe: Probe) -> Size:
-    """Return the width and height of an upright picture."""
-    return probe.width, probe.height
-
-
-def check(body: ImageExpansionBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse a location at which no part of the image is on the canvas."""
-    size = _size(pictures["image"].probe)
-    placement(size, body.layout(size))
-
-
 def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageExpansionBody:
     """Return the body with a caption as the prompt if none was sent and the profile has a model.
 
@@ -134,14 +119,14 @@ OPERATION = Operation(
     pictures=(LIMITED_IMAGE,),
     preserves=Preserve.PIXELS,
     perform=perform,
-    check=check,
+    check=check_placement,
     prepare=prepare,
     needs=needs,
     without={
         OUTPAINTING: "prompt and negative_prompt do not change the margin",
         CAPTIONING: "no prompt is made if none is sent",
     },
-    longest_side=lambda body, probe: max(body.layout(_size(probe)).canvas_size),
+    longest_side=longest_side,
     scores_results=True,
     response=ImageExpansionAnswer,
     respond=respond,
