@@ -173,6 +173,17 @@ def test_without_alpha_it_has_no_effect(
     np.testing.assert_array_equal(*map(np.asarray, results))
 
 
+@pytest.mark.parametrize("route", ["increase_resolution", "blur_bg"])
+def test_an_edit_of_a_visual_has_it_in_its_query(client: TestClient, route: str) -> None:
+    picture = {"file": b64(encode(Image.fromarray(pixels())))}
+    visual = client.post("/v1/register", json=picture).json()["visual_id"]
+    modes = []
+    for query in ("", "?preserve_alpha=false"):
+        link = client.get(f"/v1/{visual}/{route}{query}").json()["image_res"]
+        modes.append(Image.open(io.BytesIO(client.get(local(link)).content)).mode)
+    assert modes == ["RGBA", "RGB"]
+
+
 @pytest.mark.parametrize("route", [*IN_PLACE, *CUT_OUTS, EXPANSION])
 def test_another_value_is_refused(client: TestClient, fakes: FakeModels, route: str) -> None:
     error = refused(client.post(route, json=body(route, pixels(), preserve_alpha="maybe")), 400)
