@@ -16,7 +16,10 @@ _WHITE = 255
 _RIM = (3, 5)
 """Sides, in pixels, of the squares around hidden pixels in which an edge stays soft."""
 _RIM_ALPHA = 128
-"""Least alpha of the outer ring of a soft edge, half way from the inner one to what is solid."""
+"""Alpha to which the outer ring of a soft edge is raised, half way from the inner one to what is solid."""
+_FULL = 0.25
+"""Share of a picture's highest alpha from which a pixel becomes opaque. Below lie the soft ends of hair and
+of shadows, which would be blots."""
 
 
 def with_alpha(picture: Picture, preserve: bool | None) -> Picture:
@@ -37,20 +40,34 @@ def opaque(picture: Picture) -> Picture:
 def solid(picture: Picture) -> Picture:
     """Return a picture whose visible parts are opaque, with their own colours.
 
-    What has an alpha up to FAINT stays as transparent as it is. Beside it the edge stays soft: one
-    ring of pixels keeps its alpha, and the next has at least half. All else becomes 255.
+    A quarter of the highest alpha, or more, becomes 255. What has an alpha up to FAINT stays as
+    transparent as it is, and between the two the alpha rises evenly. Beside hidden pixels an edge stays
+    soft: one ring of pixels keeps its alpha, and the next is raised to half at most.
     """
     if picture.alpha is None:
         return picture
-    hidden = picture.alpha <= FAINT
-    if not hidden.any():
+    raised = np.asarray(cv2.LUT(picture.alpha, _levels(int(picture.alpha.max()))), np.uint8)
+    if raised.min() == 255:
         return Picture(picture.rgb)
+    most = _softened(picture.alpha <= FAINT)
+    return Picture(picture.rgb, np.maximum(picture.alpha, np.minimum(raised, most)))
+
+
+def _levels(highest: int) -> Alpha8:
+    """Return the new alpha of each alpha, 0..255: it rises from FAINT to a quarter of the highest."""
+    full = max(FAINT + 1, highest * _FULL)
+    share = (np.arange(256) - FAINT) / (full - FAINT)
+    return np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+
+
+def _softened(hidden: Mask) -> Alpha8:
+    """Return the highest alpha that a pixel may be raised to: low in two rings beside hidden pixels."""
     inner, outer = (
         cv2.dilate(hidden.view(np.uint8), np.ones((side,) * 2, np.uint8)) for side in _RIM
     )
-    least = np.where(outer > 0, np.uint8(_RIM_ALPHA), np.uint8(255))
-    least[inner > 0] = 0
-    return Picture(picture.rgb, np.maximum(picture.alpha, least))
+    most = np.where(outer > 0, np.uint8(_RIM_ALPHA), np.uint8(255))
+    most[inner > 0] = 0
+    return most
 
 
 def visible_part(picture: Picture, preserve: bool | None) -> Picture:

@@ -76,10 +76,34 @@ def test_solid_without_hidden_parts_is_without_alpha() -> None:
     assert solid(noise(np.full((9, 9), 13, np.uint8))).alpha is None
 
 
-def test_solid_is_stable() -> None:
-    once = solid(noise(graded()))
-    twice = solid(once)
-    np.testing.assert_array_equal(once.alpha, twice.alpha)
+def test_solid_raises_a_quarter_of_the_highest_alpha_to_255_and_fades_below() -> None:
+    own = graded()
+    alpha = solid(noise(own)).alpha
+    assert alpha is not None
+    assert alpha[0, :15].tolist() == list(range(15))  # hidden, and the ring beside it
+    assert (alpha[:, 64:] == 255).all()
+    assert (alpha >= own).all()
+    steps = np.diff(alpha[0].astype(int))
+    assert (steps >= 0).all()
+    assert steps[15:].max() <= 5  # no step within what fades
+
+
+def test_solid_is_relative_to_the_highest_alpha() -> None:
+    own = np.full((9, 9), 80, np.uint8)
+    own[:, :4] = 20
+    assert solid(noise(own)).alpha is None
+    own[0, 8] = 255
+    alpha = solid(noise(own)).alpha
+    assert alpha is not None
+    assert (alpha[:, 4:] == 255).all()
+    assert (alpha[:, :4] < 60).all()
+
+
+@pytest.mark.parametrize("level", [0, 1, 12])
+def test_solid_leaves_a_picture_that_nobody_sees(level: int) -> None:
+    alpha = solid(noise(np.full((3, 3), level, np.uint8))).alpha
+    assert alpha is not None
+    assert (alpha == level).all()
 
 
 def test_an_alpha_that_is_faint_everywhere_hides_only_where_it_is_0() -> None:
