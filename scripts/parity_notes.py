@@ -39,6 +39,12 @@ NOTES: Mapping[str, Mapping[str, str]] = {
     "/image/increase_resolution": {
         "": "sharper edges and text; elsewhere interpolation; half a minute for 2 MP on two cores"
     },
+    "/enhance_image": {
+        "": "enlarged as `/image/increase_resolution` does it, then the texture that is there is made clearer;"
+        " nothing new is generated",
+        "steps_num": "changes nothing: no generative model",
+        "seed": "returned; every seed gives the same picture",
+    },
     "/{visual_id}/image_to_psd": {
         "answer.image_res": "layers: the background, soft edges, at most 32 parts that look like objects,"
         " each person, animal or thing of the subject; an object that is not of the subject can be missing"

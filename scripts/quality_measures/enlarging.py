@@ -1,4 +1,4 @@
-"""Compares enlarged photographs with their originals, beside Lanczos: reduced ones, and JPEG files of these."""
+"""Compares enlarged and enhanced photographs with their originals: reduced ones, and JPEG files of these."""
 
 import sys
 from collections.abc import Callable
@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.local_detail import clearer_detail
 from imaging.picture import Picture, Rgb
 from models.roles import Models
 from pipelines.image_increase_resolution import image_increase_resolution
@@ -59,6 +60,12 @@ def ssim(one: Rgb, other: Rgb) -> float:
     )
 
 
+def detail_strength(rgb: Rgb) -> float:
+    """Return the mean strength of what a blur of 1.5 pixels takes away, in levels of 0..255 of the luminance."""
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return float(np.abs(grey - cv2.GaussianBlur(grey, (0, 0), 1.5)).mean())
+
+
 def middle(rgb: Rgb) -> Rgb:
     """Return the middle of a photograph, at most 320 x 320, each side divisible by 4."""
     rows, columns = (min(_SIDE, side) // 4 * 4 for side in rgb.shape[:2])
@@ -85,7 +92,7 @@ def lanczos(small: Rgb) -> Rgb:
 
 
 def measure_enlarging(run: Run) -> dict[Half, Values]:
-    """Return the mean PSNR and SSIM of each half, of each quality, and those of Lanczos."""
+    """Return the mean PSNR and SSIM of each half, of each quality, and those of Lanczos and of enhance."""
     ways: dict[str, Callable[[Rgb], Rgb]] = {"": _enlarger(run.models), "Lanczos: ": lanczos}
     found: dict[Half, dict[str, list[float]]] = {}
     for name in _names(run):
@@ -98,6 +105,8 @@ def measure_enlarging(run: Run) -> dict[Half, Values]:
                 result = enlarge(small)
                 values.setdefault(f"{way}PSNR, {source}", []).append(psnr(result, original))
                 values.setdefault(f"{way}SSIM, {source}", []).append(ssim(result, original))
+                if quality is None and way == "":
+                    _add_enhanced(values, result, original)
                 if run.look is not None and way == "":
                     panels = np.hstack((lanczos(small), result, original))
                     cv2.imwrite(str(run.look / f"enlarged-{source}-{name}.png"), panels[..., ::-1])
@@ -107,6 +116,17 @@ def measure_enlarging(run: Run) -> dict[Half, Values]:
         | {key: float(np.mean(of)) for key, of in values.items()}
         for half, values in found.items()
     }
+
+
+def _add_enhanced(values: dict[str, list[float]], plain: Rgb, original: Rgb) -> None:
+    """Add how alike an enhanced picture is, and how strong its detail is beside the original's.
+
+    plain: the picture enlarged twice, of which `pipelines.enhance` makes the detail clearer.
+    """
+    for prefix, rgb in (("", clearer_detail(plain)), ("plain: ", plain)):
+        share = detail_strength(rgb) / max(detail_strength(original), 1e-6)
+        values.setdefault(f"{prefix}SSIM, enhanced", []).append(ssim(rgb, original))
+        values.setdefault(f"{prefix}detail, enhanced", []).append(share)
 
 
 def _names(run: Run) -> list[str]:

@@ -46,6 +46,7 @@ ROUTES = (
     "/v1/eraser",
     "/v1/erase_foreground",
     "/v1/image/increase_resolution",
+    "/v1/enhance_image",
     "/v1/image_expansion",
 )
 

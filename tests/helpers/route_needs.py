@@ -31,6 +31,7 @@ NEEDS: dict[str, set[Role[Any]]] = {
     "/eraser": {INPAINTING},
     "/gen_fill": {GENERATIVE_FILL},
     "/image/increase_resolution": {SUPER_RESOLUTION},
+    "/enhance_image": {SUPER_RESOLUTION},
     "/image_expansion": {MATTING, SEGMENTATION, INPAINTING},
     "/objects/mask_generator": {MATTING, SEGMENTATION},
     "/{visual_id}/objects/mask_generator": {MATTING, SEGMENTATION},

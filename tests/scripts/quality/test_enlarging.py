@@ -4,7 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from scripts.quality_measures.enlarging import lanczos, middle, psnr, reduced, ssim
+from scripts.quality_measures.enlarging import (
+    detail_strength,
+    lanczos,
+    middle,
+    psnr,
+    reduced,
+    ssim,
+)
 from tests.scripts.quality.made_pictures import texture
 
 
@@ -36,3 +43,11 @@ def test_lower_qualities_are_further_from_the_original() -> None:
     found = [psnr(reduced(original, quality), exact) for quality in (90, 60, 30)]
     assert found == sorted(found, reverse=True)
     assert reduced(original, 30).shape == exact.shape
+
+
+def test_a_blur_weakens_detail() -> None:
+    rgb = texture()
+    blurred = [cv2.GaussianBlur(rgb, (0, 0), sigma) for sigma in (1, 2)]
+    strengths = [detail_strength(each) for each in (rgb, *blurred)]
+    assert strengths == sorted(strengths, reverse=True)
+    assert detail_strength(np.full((20, 20, 3), 9, np.uint8)) < 1e-5
