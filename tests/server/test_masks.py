@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from starlette.testclient import TestClient
 
+from models.roles import MATTING, SEGMENTATION, Role
 from server.app import create_app
 from server.settings import Settings
 from tests.helpers.answers import local, refused
@@ -29,7 +30,7 @@ def client(settings: Settings) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture(params=["eraser", "gen_fill", "objects/remove"])
+@pytest.fixture(params=["eraser", "gen_fill", "objects/remove", "erase_foreground"])
 def route(request: pytest.FixtureRequest) -> str:
     """Each route that takes a mask."""
     return str(request.param)
@@ -123,3 +124,34 @@ def test_a_stroke_that_is_lost_at_the_size_of_the_picture_is_400(
 def nothing_stored(data_dir: Path) -> bool:
     """Whether no result is stored."""
     return not any(path.is_file() for path in (data_dir / "results").rglob("*"))
+
+
+def test_a_mask_of_erase_foreground_says_what_is_erased(client: TestClient) -> None:
+    mask = grey(255)
+    erased = changed(client, send(client, "erase_foreground", mask))
+    assert np.array_equal(erased, changed(client, send(client, "eraser", mask)))
+    assert not erased[mask == 0].any()
+    alone = client.post("/v1/erase_foreground", json={"file": b64(photo()), "mask_file": None})
+    assert changed(client, alone)[mask == 0].any()
+
+
+@pytest.mark.parametrize("missing", [MATTING, SEGMENTATION])
+def test_erase_foreground_with_a_mask_needs_no_matting(
+    settings: Settings, missing: Role[Any]
+) -> None:
+    class Without(GenerativeModels):
+        fakes = {r: fake for r, fake in GenerativeModels.fakes.items() if r != missing}
+
+    with TestClient(create_app(settings, Without()), headers=TOKEN) as client:
+        assert changed(client, send(client, "erase_foreground", grey(255))).any()
+        refused(client.post("/v1/erase_foreground", json={"file": b64(photo())}), 506)
+
+
+@pytest.mark.parametrize(("kind", "grows"), [("manual", False), ("automatic", True)])
+def test_the_mask_type_of_erase_foreground_is_that_of_the_eraser(
+    client: TestClient, kind: str, grows: bool
+) -> None:
+    mask = grey(255)
+    body = {"file": b64(photo()), "mask_file": b64(encode(Image.fromarray(mask)))}
+    answer = client.post("/v1/erase_foreground", json={**body, "mask_type": kind})
+    assert changed(client, answer)[mask == 0].any() == grows
