@@ -9,7 +9,8 @@ from imaging.compositing import cut_out, flatten, over
 from imaging.picture import Alpha8, Picture, Rgb
 from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
-from models.roles import CAPTIONING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
+from models.roles import CAPTIONING, SCENE_GENERATION, Models, require
+from pipelines.common.prompts import Generated, refined
 from pipelines.common.resolution import one_megapixel
 from pipelines.common.subject import required, subject_alpha, without_alpha
 
@@ -39,7 +40,9 @@ def background_colour(
 class Scene:
     """What to generate behind the subject: either a prompt or a reference picture describes it.
 
-    fast: fewer steps and no negative prompt. refine: extend the prompt with a language model, if the
+    reference: one picture; no model here reads several. fast: fewer steps and no negative prompt. The API's
+    newer modes are `base` and `high_control`, which both are fast=False, because there is one model for them,
+    and `fast`. refine: extend the prompt with a language model, if the
     profile has one. enhance: crop the reference picture to the shape of the result and stretch its
     contrast.
     """
@@ -59,11 +62,12 @@ def background_scene(
     seeds: Sequence[int],
     original_quality: bool = False,
     force_rmbg: bool = False,
-) -> list[Picture]:
-    """Return the subject of `picture` in one generated scene for each seed, opaque.
+) -> Generated:
+    """Return the subject of `picture` in one generated scene for each seed, opaque, and the prompt used.
 
     The scene is generated at the model's size and resized to the picture's. Where the subject's
-    alpha is 255, the pixels are the picture's, bit for bit. original_quality and force_rmbg: as in
+    alpha is 255, the pixels are the picture's, bit for bit. If a caption stands for the reference picture,
+    it is the prompt. original_quality and force_rmbg: as in
     `background_colour`. Raises NoForegroundError if the picture has
     no subject, RoleNotInProfileError if the scene has a reference picture and the
     profile has a model neither for it nor for captions.
@@ -73,7 +77,8 @@ def background_scene(
     foreground = cut_out(picture, alpha).rgb
     size = (picture.width, picture.height)
     reference = _reference_rgb(scene, size)
-    prompt = _final_prompt(scene, models)
+    refined_prompt = refined(scene.prompt, models) if scene.refine else None
+    prompt = refined_prompt or scene.prompt
     try:
         scenes = _generate_scenes(foreground, alpha, models, scene, prompt, reference, seeds)
     except ReferenceUnsupportedError:
@@ -84,7 +89,8 @@ def background_scene(
         with models.use(CAPTIONING) as captioning:
             prompt = captioning.caption(reference)
         scenes = _generate_scenes(foreground, alpha, models, scene, prompt, None, seeds)
-    return [Picture(over(foreground, alpha, resize(scene_rgb, size))) for scene_rgb in scenes]
+    pictures = [Picture(over(foreground, alpha, resize(rgb, size))) for rgb in scenes]
+    return Generated(pictures, prompt, refined_prompt)
 
 
 def _prepared(picture: Picture, original_quality: bool, force_rmbg: bool) -> Picture:
@@ -115,14 +121,6 @@ def _generate_scenes(
             fast=scene.fast,
             reference=reference,
         )
-
-
-def _final_prompt(scene: Scene, models: Models) -> str:
-    """Return the scene's prompt, refined if the scene asks for it and the profile has a model."""
-    if not scene.prompt or not scene.refine or not models.offers(PROMPT_REFINEMENT):
-        return scene.prompt
-    with models.use(PROMPT_REFINEMENT) as refinement:
-        return refinement.refine(scene.prompt)
 
 
 def _reference_rgb(scene: Scene, size: tuple[int, int]) -> Rgb | None:

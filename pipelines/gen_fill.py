@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from imaging.compositing import paste
 from imaging.masks import MaskKind, fit_mask, grow
 from imaging.picture import Picture
-from models.roles import GENERATIVE_FILL, Models
+from models.roles import CAPTIONING, GENERATIVE_FILL, PROMPT_REFINEMENT, Models
 from pipelines.common.canvas import prepare_input
+from pipelines.common.prompts import Generated, refined
 
 
 def gen_fill(
@@ -42,3 +43,32 @@ def gen_fill(
     return [
         Picture(paste(picture.rgb, hole, model_input.window, pixels), alpha) for pixels in generated
     ]
+
+
+def gen_fill_refined(
+    picture: Picture,
+    mask: NDArray[np.uint8],
+    models: Models,
+    prompt: str,
+    negative_prompt: str,
+    seeds: Sequence[int],
+    mask_type: MaskKind = "manual",
+) -> Generated:
+    """Return the pictures of `gen_fill` with a refined prompt, and that prompt.
+
+    The refinement knows what is in the picture if the profile has a captioning model. Without a model for
+    it, or with an empty mask, the prompt is not refined. The arguments and errors are those of `gen_fill`.
+    """
+    hole = fit_mask(mask, picture.width, picture.height)
+    refined_prompt = refined(prompt, models, _caption(picture, models)) if hole.any() else None
+    final = refined_prompt or prompt
+    pictures = gen_fill(picture, mask, models, final, negative_prompt, seeds, mask_type)
+    return Generated(pictures, final, refined_prompt)
+
+
+def _caption(picture: Picture, models: Models) -> str:
+    """Return what is in a picture; empty if no model can say it or none will be asked to refine."""
+    if not (models.offers(CAPTIONING) and models.offers(PROMPT_REFINEMENT)):
+        return ""
+    with models.use(CAPTIONING) as captioning:
+        return captioning.caption(picture.rgb)

@@ -37,6 +37,9 @@ class BackgroundReplaceBody(EditBody):
     bg_prompt: str = Field(
         "", max_length=10_000, description="The new scene, or a colour.", examples=["#c8d8e8"]
     )
+    prompt: str = Field(
+        "", max_length=10_000, description="Another name of bg_prompt, for a request without one."
+    )
     refine_prompt: bool = Field(True, description="Refine the prompt with a language model.")
     enhance_ref_image: bool = Field(
         True, description="Crop the reference picture and adjust its contrast."
@@ -68,17 +71,28 @@ class BackgroundReplaceAnswer(BaseModel):
 
 def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse neither or both of prompt and reference picture."""
-    if bool(body.bg_prompt.strip()) == ("ref_image" in pictures):
+    has_reference = "ref_image" in pictures
+    # Beside a reference picture, `prompt` alone is no error: it was never a field of these requests.
+    if bool(_prompt(body, has_reference).strip()) == has_reference:
         raise BadRequestError(
             "Send either bg_prompt, or ref_image_url or ref_image_file, and not both.", "bg_prompt"
         )
 
 
+def _prompt(body: BackgroundReplaceBody, has_reference: bool) -> str:
+    """Return bg_prompt; without it and without a reference picture, prompt."""
+    return body.bg_prompt if body.bg_prompt.strip() or has_reference else body.prompt
+
+
 def prepare(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> BackgroundReplaceBody:
-    """Refuse a scene if the profile has no model to generate it; a plain colour needs no model."""
-    if find_colour(body.bg_prompt) is None:
+    """Return the body with its prompt as bg_prompt.
+
+    Refuse a scene if the profile has no model to generate it; a plain colour needs no model.
+    """
+    prompt = _prompt(body, "ref_image" in inputs.pictures)
+    if find_colour(prompt) is None:
         require(models, SCENE_GENERATION)
-    return body
+    return body.model_copy(update={"bg_prompt": prompt})
 
 
 def perform(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> list[Picture]:
@@ -96,7 +110,7 @@ def perform(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> list
         body.enhance_ref_image,
     )
     seeds = seeds_of(body.seed, body.num_results)
-    return background_scene(inputs.image, models, scene, seeds, *options)
+    return background_scene(inputs.image, models, scene, seeds, *options).pictures
 
 
 def respond(body: BackgroundReplaceBody, delivered: Delivered) -> BackgroundReplaceAnswer:

@@ -141,6 +141,31 @@ class TestScenes:
         body = {**self.body, "bg_prompt": None, "ref_image_file": b64(photo(90, 50))}
         assert len(client.post("/v1/background/replace", json=body).json()["result"]) == 2
 
+    def test_prompt_stands_for_a_missing_bg_prompt(self, client: TestClient) -> None:
+        def first(**fields: Any) -> Pixels:
+            answer = client.post("/v1/background/replace", json={**self.body, **fields})
+            assert answer.status_code == 200, answer.text
+            return pixels(client, answer.json()["result"][0][0])
+
+        wanted, other = first(), first(bg_prompt="on a beach")
+        assert not np.array_equal(wanted, other)
+        for missing in ({"bg_prompt": None}, {"bg_prompt": ""}):
+            assert np.array_equal(first(**missing, prompt="in a parking lot"), wanted)
+        assert np.array_equal(first(prompt="on a beach"), wanted)
+        plain = first(bg_prompt=None, prompt="#102030")
+        assert (plain[0, 0] == (16, 32, 48)).all()
+
+    def test_beside_a_reference_picture_prompt_alone_changes_nothing(
+        self, client: TestClient
+    ) -> None:
+        body = {**self.body, "bg_prompt": None, "ref_image_file": b64(photo(90, 50))}
+        results = [
+            client.post("/v1/background/replace", json={**body, **more}).json()["result"][0][0]
+            for more in ({}, {"prompt": "#102030"})
+        ]
+        without, beside = (pixels(client, link) for link in results)
+        assert np.array_equal(without, beside)
+
     def test_a_model_without_reference_support_gets_a_caption_of_it(
         self, settings: Settings
     ) -> None:
