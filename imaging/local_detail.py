@@ -113,8 +113,8 @@ def _smoothed(plane: Plane, radius: int) -> Plane:
     """Return a plane that a guided filter smoothed, itself being the guide."""
     mean = _mean(plane, radius)
     variance = np.maximum(_mean(plane * plane, radius) - mean * mean, 0)
-    kept = variance / (variance + np.float32(_EDGE**2))
-    return _mean(kept, radius) * plane + _mean(mean - kept * mean, radius)
+    kept = np.asarray(variance / (variance + _EDGE**2), np.float32)
+    return np.asarray(_mean(kept, radius) * plane + _mean(mean - kept * mean, radius), np.float32)
 
 
 def _luma(rgb: Rgb) -> Plane:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imaging.files.png_writer import encode_grey_png
 from imaging.label_map import fill_gaps, mask_members, part_areas, select
 from imaging.masks import automatic_radius, dilate
-from imaging.picture import Labels, Picture
+from imaging.picture import Alpha8, Labels, Picture
 from models.roles import MATTING, SEGMENTATION, Models, Role
 from pipelines.common.subject import subject_share
 from pipelines.common.subject_parts import faces_of, subject_parts
@@ -43,35 +43,50 @@ def objects_mask_generator(picture: Picture, models: Models) -> Labels:
     first. There are at most 255 masks. Fully transparent pixels belong to no mask, and
     neither do thin remains around a subject that fills the picture.
     """
-    subject = _subject(picture, models)
+    subject = subject_labels(picture, subject_share(picture, models), models)
+    with models.use(SEGMENTATION) as segmentation:
+        parts = segmentation.segment(picture.rgb)
+    return panoptic_map(picture, subject, parts)
+
+
+def panoptic_map(picture: Picture, subject: Labels, parts: Labels) -> Labels:
+    """Return the map that `objects_mask_generator` describes.
+
+    subject: its parts, as `subject_labels` returns them. parts: those of the whole picture.
+    """
     found = int(subject.max(initial=0))
     first = found + 2 if found > 1 else found + 1
     visible = None if picture.alpha is None else picture.alpha > 0
-    with models.use(SEGMENTATION) as segmentation:
-        parts = segmentation.segment(picture.rgb)
     # Along the subject's edge the matting and the segmentation disagree by a few pixels.
     outside = ~dilate(subject > 0, 2 * automatic_radius(*subject.shape))
     if visible is not None:
         outside &= visible
-    min_area = max(1, int(_MIN_SHARE * subject.size))
-    panoptic = _relabel(parts, part_areas(parts, outside), first, min_area)
+    panoptic = relabel(parts, part_areas(parts, outside), first, least_area(subject.size))
     panoptic[subject > 0] = 0
     fill_gaps(panoptic)
     if visible is not None:
         panoptic[~visible] = 0
-    numbered = _relabel(panoptic, part_areas(panoptic, subject == 0), first)
+    numbered = relabel(panoptic, part_areas(panoptic, subject == 0), first)
     return np.where(subject > 0, subject, numbered)
 
 
-def _subject(picture: Picture, models: Models) -> Labels:
-    """Return the parts of the subject, from 1; all 0 without a subject of some size."""
-    subject = subject_share(picture, models) > _THRESHOLD
-    if np.count_nonzero(subject) < max(1, int(_MIN_SHARE * subject.size)):
+def subject_labels(picture: Picture, share: Alpha8, models: Models) -> Labels:
+    """Return the parts of the subject, from 1; all 0 without a subject of some size.
+
+    share: of the subject at each pixel, as `pipelines.common.subject.subject_share` returns it.
+    """
+    subject = share > _THRESHOLD
+    if np.count_nonzero(subject) < least_area(subject.size):
         return np.zeros(subject.shape, np.uint8)
     return subject_parts(picture.rgb, subject, faces_of(picture.rgb, models))
 
 
-def _relabel(labels: Labels, areas: NDArray[np.int64], first: int, min_area: int = 1) -> Labels:
+def least_area(pixels: int) -> int:
+    """Return the least area of a mask in a picture of so many pixels."""
+    return max(1, int(_MIN_SHARE * pixels))
+
+
+def relabel(labels: Labels, areas: NDArray[np.int64], first: int, min_area: int = 1) -> Labels:
     """Renumber the labels from `first` by descending area; those with fewer than `min_area` pixels become 0.
 
     areas: the pixels of each label, 256.
