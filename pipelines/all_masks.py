@@ -124,7 +124,7 @@ def _distinct(candidates: list[_Candidate]) -> list[_Candidate]:
     for candidate in candidates:
         height, width = candidate.labels.shape
         small = resize_labels(candidate.mask(), within_side(width, height, _SIDE))
-        one = np.count_nonzero(small), np.packbits(small > 0)
+        one = int(np.count_nonzero(small)), np.packbits(small > 0)
         if len(kept) < _MOST and not any(_is_same(one, other) for other in packed):
             kept.append(candidate)
             packed.append(one)

@@ -10,6 +10,7 @@ from tests.contract.published import (
     MODERATION,
     PERSON,
     RESOLUTIONS,
+    SEED,
     TEXT,
     VISUAL,
     WHOLE,
@@ -23,6 +24,21 @@ REGISTER = (*IMAGE, Field("is_private", "boolean"), Field("org_image_key", "stri
 EDITED = {"image_res": LINK, "sid": TEXT}
 
 COMPANIONS = (
+    Route(
+        "Enhance Image",
+        "POST",
+        "/enhance_image",
+        (
+            *IMAGE,
+            Field("resolution", "string", enum=("1MP", "2MP", "4MP")),
+            Field("steps_num", "integer", low=10, high=50),
+            SEED,
+            Field("preserve_alpha", "boolean"),
+            MODERATION,
+        ),
+        {"result_url": LINK, "seed": WHOLE},
+        {},
+    ),
     Route("Register", "POST", "/register", REGISTER, REGISTERED, {}),
     Route("Upload", "POST", "/upload", REGISTER, REGISTERED, {}),
     Route("Remove", "POST", "/{visual_id}/remove_image", (VISUAL,), REGISTERED, {}, None),

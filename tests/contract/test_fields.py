@@ -24,6 +24,8 @@ WITHOUT_EFFECT = {
     ("/background/replace", "enhance_ref_image"): IDLE,
     ("/background/replace", "negative_prompt"): IDLE,
     ("/background/replace", "seed"): ECHOED,
+    ("/enhance_image", "steps_num"): IDLE,
+    ("/enhance_image", "seed"): ECHOED,
     ("/image_expansion", "negative_prompt"): IDLE,
     ("/image_expansion", "prompt"): ECHOED,
     ("/register", "is_private"): IDLE,
@@ -31,8 +33,9 @@ WITHOUT_EFFECT = {
     ("/{visual_id}/objects/remove", "enhance"): IDLE,
     ("/{visual_id}/objects/remove", "changes[].mask_source"): IDLE,
 }
-"""These have no effect on a plain colour, `lite` expands a picture without a prompt, is_private is only
-stored, the quality is always the highest, and a mask's source follows from its field."""
+"""These have no effect on a plain colour, `lite` expands a picture without a prompt and enhances it without
+chance, is_private is only stored, the quality is always the highest, and a mask's source follows from its
+field."""
 
 
 EMPTY_ANSWERS = {

@@ -241,6 +241,7 @@ class Laboratory:
                 Trial(without, "in a living room", "a scene"),
             ],
             "force_rmbg": [Trial(alpha, True)],
+            "preserve_alpha": [Trial(alpha, False)],
             "content_moderation": [Trial({**base, "file": picture("red")}, True)],
             "sync": [Trial(clear, False)],
             "seed": [Trial(base, 5)],
@@ -278,6 +279,8 @@ class Laboratory:
 
 
 _VALUES = {
+    "resolution": "1MP",
+    "steps_num": 30,
     "is_private": True,
     "org_image_key": "a.png",
     "enhance": True,
