@@ -12,7 +12,7 @@ from imaging.masks import automatic_radius, dilate
 from imaging.picture import Alpha8, Mask, Picture, Rgb, Window
 from imaging.resize import Size, resize_picture
 from models.errors import NothingToCopyError
-from models.roles import INPAINTING, OUTPAINTING, Models
+from models.roles import INPAINTING, MATTING, OUTPAINTING, SEGMENTATION, Models, Role
 from pipelines.common.canvas import prepare_input
 from pipelines.common.continuation import continued_outlines, is_good_continuation
 from pipelines.common.expansion_geometry import Layout, placement
@@ -28,6 +28,13 @@ _WIDE_CONTACT = 0.07
 _SOURCE_DEPTH = 0.15
 _FEATHER = 1.0  # pixels: the softness of a continued subject's edge
 _FEATHER_REACH = 3  # pixels: how far that softness reaches
+
+
+def expansion_roles(models: Models) -> tuple[Role[Any], ...]:
+    """Return the roles that the margin needs; without an outpainting model it is inpainted."""
+    if models.offers(OUTPAINTING):
+        return (OUTPAINTING,)
+    return MATTING, SEGMENTATION, INPAINTING
 
 
 def image_expansion(

@@ -15,7 +15,12 @@ from server.jobs.waiting import QuickModels, slow_roles
 from server.operation import Operation, VisualQuery
 from server.profiles import not_in_profile
 
-_MODERATED = {MODERATION: "content_moderation is refused: there is no model for it"}
+_MODERATED = {
+    "v1": "content_moderation is refused: there is no model for it",
+    "v2": "visual_input_content_moderation and visual_output_content_moderation are refused: there is no"
+    " model for them",
+}
+"""By version: what a profile without a moderation model cannot do."""
 
 _SYNC_FALSE = "only requests with sync=false: the model takes minutes"
 
@@ -99,7 +104,10 @@ class CapabilitiesReport:
 
     def _states(self) -> Iterator[OperationState]:
         for operation in self._operations:
-            needs, without = operation.needs(self._models), {**operation.without, **_MODERATED}
+            needs, without = (
+                operation.needs(self._models),
+                {**operation.without, MODERATION: _MODERATED[operation.version]},
+            )
             state = self._state(operation.name, operation.method, operation.url, needs, without)
             if state.available:
                 state.limits += self._sync_limits(operation)

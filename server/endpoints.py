@@ -56,7 +56,7 @@ class Endpoints:
                 job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
                 if operation.version == "v2":
                     await anyio.to_thread.run_sync(self._durable.submit, job)
-                    return accepted(job.base_url, job.request_id)
+                    return accepted(job.base_url, job.request_id, job.body.warning)
                 unknown = [False] * len(job.keys)
                 outcome = JobOutcome(job.body, unknown, unknown, job.keys)
             # The links first: if they cannot be signed, the job is not accepted.
@@ -67,7 +67,11 @@ class Endpoints:
                 await anyio.to_thread.run_sync(self._durable.submit, job)
         delivered = Delivered(links, outcome.keys, job.sid, outcome.unsafe, outcome.details)
         answer = operation.respond(outcome.body, delivered)
-        return answer if operation.version == "v1" else finished(answer, job.request_id)
+        return (
+            answer
+            if operation.version == "v1"
+            else finished(answer, job.request_id, job.body.warning)
+        )
 
     def _links(self, job: Job, outcome: JobOutcome) -> list[str | None]:
         """Return the links; runs in a thread, because a store may request credentials to sign them."""
@@ -98,6 +102,8 @@ class Endpoints:
         """Return a request's job after all checks that need no decoded pixels."""
         fields = await read_fields(request, self._dependencies.settings.max_body_mb * 2**20)
         body = validate(operation.body, fields)
+        if operation.is_always_asynchronous:
+            body = body.model_copy(update={"sync": False})
         visual_id = request.path_params.get("visual_id", "")
         pictures: dict[str, Encoded] = {}
         changed: tuple[str, ...] = ()

@@ -37,6 +37,11 @@ class RequestBody(BaseModel):
     )
 
     @property
+    def warning(self) -> str | None:
+        """What v2 tells the caller about a field that this server cannot follow; None for nothing."""
+        return None
+
+    @property
     def moderates_input(self) -> bool:
         """Whether a picture that the moderation model scores too high is refused."""
         return False
@@ -234,7 +239,8 @@ class Operation(Generic[B]):
     the visual_id; empty means a random name. is_many: whether only the work shows how many results
     there are; `count` is then 1. response: the type of the answer; in v2 that of its `result`. respond:
     makes the answer from the body and the links. has_details: whether it tells more than its body and
-    its results show (`Results.details`). version: of the API.
+    its results show (`Results.details`). version: of the API. is_always_asynchronous: whether sync=true is
+    answered like sync=false; only in v2.
     """
 
     path: str
@@ -265,6 +271,7 @@ class Operation(Generic[B]):
     has_details: bool = False
     is_many: bool = False
     version: Version = "v1"
+    is_always_asynchronous: bool = False
 
     @property
     def name(self) -> str:

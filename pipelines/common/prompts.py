@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from imaging.picture import Picture
-from models.roles import PROMPT_REFINEMENT, Models
+from models.roles import CAPTIONING, PROMPT_REFINEMENT, Models
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,11 @@ def refined(prompt: str, models: Models, caption: str = "") -> str | None:
     with models.use(PROMPT_REFINEMENT) as refinement:
         answer = refinement.refine(prompt, caption) if caption else refinement.refine(prompt)
     return None if answer == prompt else answer
+
+
+def prompt_or_caption(prompt: str, picture: Picture, models: Models) -> str:
+    """Return a prompt; for an empty one what is in the picture, or "" if the profile has no model for it."""
+    if prompt or not models.offers(CAPTIONING):
+        return prompt
+    with models.use(CAPTIONING) as captioning:
+        return captioning.caption(picture.rgb)

@@ -11,7 +11,8 @@ from pipelines.crop import crop
 from pipelines.errors import CropTooLargeError
 from server.errors import TooLargeError
 from server.http.uploads import LIMITED_IMAGE, Encoded
-from server.operation import MAX_RESULT_PIXELS, Operation, Preserve
+from server.operation import Operation, Preserve
+from server.shared_fields import check_padding
 from server.v1.alpha import AlphaBody
 
 
@@ -27,13 +28,7 @@ class CropBody(AlphaBody):
 
 def check(body: CropBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse a padding with which the result could exceed the largest size."""
-    probe = pictures["image"].probe
-    width, height = probe.width + 2 * body.padding, probe.height + 2 * body.padding
-    if body.padding and width * height > MAX_RESULT_PIXELS:
-        raise TooLargeError(
-            f"With this padding the result could have more than {MAX_RESULT_PIXELS} pixels.",
-            "padding",
-        )
+    check_padding(pictures["image"].probe, body.padding)
 
 
 OPERATION = Operation(

@@ -11,8 +11,8 @@ from pipelines.erase_foreground import erase_foreground
 from pipelines.eraser import eraser
 from server.http.uploads import LIMITED_IMAGE, MASK, Encoded
 from server.operation import EditBody, Inputs, Operation, Preserve
+from server.shared_fields import check_mask
 from server.v1.eraser import EraserBody
-from server.v1.eraser import check as check_mask
 
 OPTIONAL_MASK = replace(MASK, required=False)
 """The rule of a mask that a request may leave out."""

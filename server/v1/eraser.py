@@ -1,33 +1,22 @@
 """POST /v1/eraser: remove what a mask marks and fill the hole."""
 
-from collections.abc import Mapping
-from typing import Literal
-
 from pydantic import Field
 
-from imaging.masks import check_ratio
 from models.roles import INPAINTING
 from pipelines.common.opacity import with_alpha
 from pipelines.eraser import eraser
-from server.errors import map_errors
-from server.http.uploads import IMAGE, MASK, Encoded
-from server.operation import EditBody, Operation, Preserve
+from server.http.uploads import IMAGE, MASK
+from server.operation import Operation, Preserve
+from server.shared_fields import MaskType, check_mask
 from server.v1.alpha import AlphaBody
 
 
 class EraserBody(AlphaBody):
     """The fields of eraser."""
 
-    mask_type: Literal["manual", "automatic"] = Field(
+    mask_type: MaskType = Field(
         "manual", description="Whether a person or an algorithm made the mask."
     )
-
-
-def check(_: EditBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse a mask with a different aspect ratio from the image's."""
-    mask, image = pictures["mask"].probe, pictures["image"].probe
-    with map_errors(parameter=pictures["mask"].sent_as):
-        check_ratio((mask.width, mask.height), (image.width, image.height))
 
 
 OPERATION = Operation(
@@ -44,5 +33,5 @@ OPERATION = Operation(
             body.preserve_alpha,
         )
     ],
-    check=check,
+    check=check_mask,
 )

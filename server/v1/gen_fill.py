@@ -1,7 +1,5 @@
 """POST /v1/gen_fill: generate an object from a prompt in the area that a mask marks."""
 
-from typing import Literal
-
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
@@ -21,8 +19,8 @@ from server.operation import (
     random_seed,
     seeds_of,
 )
+from server.shared_fields import MaskType, check_mask
 from server.v1.alpha import AlphaBody
-from server.v1.eraser import check
 
 BLOCKED = "422_image_blocked_due_to_content_moderation"
 """Replaces the link of a result that moderation blocked, as on the published page."""
@@ -32,7 +30,7 @@ class GenFillBody(AlphaBody):
     """The fields of gen_fill."""
 
     sync: bool = Field(False, description="Wait for the results; false answers with links at once.")
-    mask_type: Literal["manual", "automatic"] = Field(
+    mask_type: MaskType = Field(
         "manual", description="Whether a person or an algorithm made the mask."
     )
     prompt: str = Field(
@@ -86,7 +84,7 @@ OPERATION = Operation(
     body=GenFillBody,
     pictures=(IMAGE, MASK),
     preserves=Preserve.PIXELS,
-    check=check,
+    check=check_mask,
     needs=lambda models: (GENERATIVE_FILL,),
     perform=perform,
     count=lambda body: body.num_results,

@@ -1,21 +1,14 @@
 """POST /v1/image_expansion: place a picture on a larger canvas and continue it beyond its borders."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
 from imaging.picture import Picture
-from models.roles import (
-    CAPTIONING,
-    INPAINTING,
-    MATTING,
-    OUTPAINTING,
-    SEGMENTATION,
-    Models,
-    Role,
-)
+from models.roles import CAPTIONING, OUTPAINTING, Models
+from pipelines.common.prompts import prompt_or_caption
 from pipelines.errors import OutsideCanvasError
-from pipelines.image_expansion import image_expansion
+from pipelines.image_expansion import expansion_roles, image_expansion
 from server.errors import BadRequestError
 from server.geometry_fields import ExpansionGeometry, check_placement, longest_side
 from server.http.uploads import LIMITED_IMAGE
@@ -82,17 +75,8 @@ def prepare(body: ImageExpansionBody, inputs: Inputs, models: Models) -> ImageEx
 
     The answer contains the prompt that was used.
     """
-    if body.prompt or not models.offers(CAPTIONING):
-        return body
-    with models.use(CAPTIONING) as captioning:
-        return body.model_copy(update={"prompt": captioning.caption(inputs.image.rgb)})
-
-
-def needs(models: Models) -> tuple[Role[Any], ...]:
-    """Return the models that the margin needs; without an outpainting model it is inpainted."""
-    if models.offers(OUTPAINTING):
-        return (OUTPAINTING,)
-    return MATTING, SEGMENTATION, INPAINTING
+    prompt = prompt_or_caption(body.prompt, inputs.image, models)
+    return body.model_copy(update={"prompt": prompt})
 
 
 def perform(body: ImageExpansionBody, inputs: Inputs, models: Models) -> list[Picture]:
@@ -121,7 +105,7 @@ OPERATION = Operation(
     perform=perform,
     check=check_placement,
     prepare=prepare,
-    needs=needs,
+    needs=expansion_roles,
     without={
         OUTPAINTING: "prompt and negative_prompt do not change the margin",
         CAPTIONING: "no prompt is made if none is sent",

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from models.roles import SUPER_RESOLUTION
 from pipelines.common.opacity import with_alpha
 from pipelines.image_increase_resolution import image_increase_resolution
 from server.errors import SideTooSmallError, TooLargeError
 from server.http.uploads import PHOTO, Encoded
-from server.operation import MAX_RESULT_PIXELS, Operation, Preserve
+from server.operation import Operation, Preserve
+from server.shared_fields import DesiredIncrease, check_enlarged
 from server.v1.alpha import AlphaBody
 
 MIN_SIDE = 216
@@ -19,16 +20,7 @@ MIN_SIDE = 216
 class ImageIncreaseResolutionBody(AlphaBody):
     """The fields of image/increase_resolution; they may also be in the query."""
 
-    desired_increase: int = Field(
-        2, description="The resolution multiplier.", json_schema_extra={"enum": [2, 4]}
-    )
-
-    @field_validator("desired_increase")
-    @classmethod
-    def _two_or_four(cls, value: int) -> int:
-        if value not in (2, 4):
-            raise ValueError("the possible values are 2 and 4")
-        return value
+    desired_increase: DesiredIncrease = Field(2, description="The resolution multiplier.")
 
 
 def check(body: ImageIncreaseResolutionBody, pictures: Mapping[str, Encoded]) -> None:
@@ -40,12 +32,7 @@ def check(body: ImageIncreaseResolutionBody, pictures: Mapping[str, Encoded]) ->
             f" each side must have at least {MIN_SIDE}.",
             sent_as,
         )
-    if probe.width * probe.height * body.desired_increase**2 > MAX_RESULT_PIXELS:
-        raise TooLargeError(
-            f"The result would have more than 8192 x 8192 pixels: {probe.width} x {probe.height}"
-            f" enlarged {body.desired_increase} times.",
-            "desired_increase",
-        )
+    check_enlarged(probe, body.desired_increase)
 
 
 OPERATION = Operation(

@@ -3,10 +3,35 @@
 from typing import Any
 
 from server.operation import Operation
-from server.v2 import remove_background, status
+from server.v2 import (
+    all_masks,
+    blur_background,
+    crop_foreground,
+    enhance,
+    erase,
+    erase_foreground,
+    expand,
+    gen_fill,
+    increase_resolution,
+    remove_background,
+    replace_background,
+    status,
+)
 from server.v2.envelope import responses
 
-OPERATIONS: tuple[Operation[Any], ...] = (remove_background.OPERATION,)
+OPERATIONS: tuple[Operation[Any], ...] = (
+    erase.OPERATION,
+    gen_fill.OPERATION,
+    remove_background.OPERATION,
+    replace_background.OPERATION,
+    erase_foreground.OPERATION,
+    blur_background.OPERATION,
+    expand.OPERATION,
+    increase_resolution.OPERATION,
+    crop_foreground.OPERATION,
+    enhance.OPERATION,
+    all_masks.OPERATION,
+)
 ROUTERS = (status.router,)
 
 __all__ = ["OPERATIONS", "ROUTERS", "responses"]

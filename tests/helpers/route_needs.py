@@ -18,6 +18,9 @@ SENT: dict[str, dict[str, Any]] = {
     "/eraser": {"mask_file": b64(mask())},
     "/gen_fill": {"mask_file": b64(mask()), "prompt": "a dog"},
     "/{visual_id}/objects/remove": {"changes": [{"mask_id": 1}]},
+    "/v2/image/edit/replace_background": {"prompt": "#ff0000"},
+    "/v2/image/edit/erase": {"mask": b64(mask())},
+    "/v2/image/edit/gen_fill": {"mask": b64(mask()), "prompt": "a dog"},
     "/{visual_id}/create": {"changes": [{"id": "0" * 8, "actions": {"age": "old"}}]},
 }
 """What a route needs besides a picture or a visual."""
@@ -41,5 +44,15 @@ NEEDS: dict[str, set[Role[Any]]] = {
     "/{visual_id}/increase_resolution": {SUPER_RESOLUTION},
     "/{visual_id}/create": {FACE_ANALYSIS},
     "/v2/image/edit/remove_background": {MATTING},
+    "/v2/image/edit/blur_background": {MATTING},
+    "/v2/image/edit/replace_background": {MATTING},
+    "/v2/image/edit/crop_foreground": {MATTING},
+    "/v2/image/edit/erase_foreground": {MATTING, SEGMENTATION, INPAINTING},
+    "/v2/image/edit/erase": {INPAINTING},
+    "/v2/image/edit/gen_fill": {GENERATIVE_FILL},
+    "/v2/image/edit/increase_resolution": {SUPER_RESOLUTION},
+    "/v2/image/edit/enhance": {SUPER_RESOLUTION},
+    "/v2/image/segment/all_masks": {MATTING, SEGMENTATION},
+    "/v2/image/edit/expand": {MATTING, SEGMENTATION, INPAINTING},
 }
 """By an operation's key: the roles without which a profile such as `lite` cannot answer the request above."""
