@@ -1,48 +1,17 @@
-"""Fetch pictures from URLs that callers send, protected against server-side request forgery (SSRF).
-
-The host of every hop (the URL, then each redirect) is resolved once. Its addresses are checked, and
-the connection goes to a checked address, so that the name cannot point to another address in between
-(DNS rebinding). The name stays in the Host header and in TLS, which checks the certificate for it.
-
-With a proxy, the proxy resolves names. Then only names are checked here, and the proxy must keep
-requests out of private networks.
-"""
+"""Fetch pictures from URLs that callers send; `server.http.url_guard` decides which hosts are reached."""
 
 import asyncio
-import logging
-import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio.to_thread
 import httpx2 as httpx
 
 from server.errors import FetchFailedError, FetchTooLargeError
 from server.http.content_coding import compressions_of, decompress
-from server.http.host_names import may_be_public
-from server.http.ip_ranges import Network, is_public, parse_address
+from server.http.ip_ranges import Network
+from server.http.url_guard import REDIRECTS, UNREACHABLE, Resolve, Target, UrlGuard, parse_url
 
-log = logging.getLogger("retouch")
-
-_UNREACHABLE = (
-    "The URL could not be reached: its name is unknown, its host refuses or does not answer,"
-    " or its address is not one that this server fetches from."
-)
 _FORMATS = ("JPEG", "PNG", "WEBP")
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Connections at the same time. A slow host occupies one until the timeout; further fetches wait.
-_MAX_CONNECTIONS = 64
-_CONNECT_TIMEOUT_S = 5.0
-# A name may have many addresses that do not answer, so only the first few are tried.
-_MAX_ADDRESSES = 4
-# Names are resolved in separate threads: a name server that does not answer blocks a thread until the
-# system's resolver times out, and must not block the threads of the rest of the program.
-_RESOLVER_THREADS = 8
-
-Resolve = Callable[[str, int], list[str]]
-"""Returns the IP addresses of a host name for a port, best first; raises OSError if there are none."""
 
 ReadResult = Callable[[str, int], bytes | None]
 """Returns the file of a result of this server for its link, at most as many bytes, or None for any
@@ -53,22 +22,8 @@ def _no_result(_: str, __: int) -> None:
     """Return None: this server has no results."""
 
 
-@dataclass(frozen=True)
-class _Target:
-    """One hop with its resolved and checked addresses; through a proxy, only its checked name."""
-
-    url: httpx.URL
-    addresses: tuple[str, ...]
-    public: bool
-    """Whether any address is public; the errors of private hosts are not shown to callers."""
-
-
 class PictureFetcher:
-    """Fetches pictures over http and https from any port of any public address; for one event loop.
-
-    Ports are not restricted: some hosts use unusual ones, and anyone can send the same GET request to a
-    public host.
-    """
+    """Fetches pictures over http and https from any port of any public address; for one event loop."""
 
     def __init__(
         self,
@@ -84,31 +39,20 @@ class PictureFetcher:
     ) -> None:
         """Set the limits of each fetch.
 
-        allowed_networks: networks that are allowed although they are not public. max_bytes: of the
-        file. timeout_s: for the whole fetch, with name resolution and redirects. user_agent: of
-        each request. proxy: an http or https address, also with user and password, through which
-        every request goes. resolve: replaces the system's resolver. read_result: reads the links of
-        this server itself, at every hop.
+        allowed_networks, proxy, resolve: see `UrlGuard`. max_bytes: of the file. timeout_s: for the
+        whole fetch, with name resolution and redirects. user_agent: of each request. read_result:
+        reads the links of this server itself, at every hop.
         """
-        self._allowed_networks = tuple(allowed_networks)
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
         self._max_redirects = max_redirects
         self._user_agent = user_agent
-        self._has_proxy = proxy is not None
-        self._resolve = resolve or _resolve
         self._read_result = read_result
-        self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "picture-url-resolver")
-        # Without keep-alive: the pool finds connections by address only. A connection that was opened
-        # for one name, with that name's certificate, must not be used for another name.
-        # A transport on its own ignores proxies from the environment, but uses SSL_CERT_FILE.
-        limits = httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=0)
-        self._transport = httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy(proxy))
+        self._guard = UrlGuard(allowed_networks, timeout_s, proxy=proxy, resolve=resolve)
 
     async def aclose(self) -> None:
         """Close all connections; running fetches fail."""
-        self._resolvers.shutdown(wait=False, cancel_futures=True)
-        await self._transport.aclose()
+        await self._guard.aclose()
 
     async def fetch(
         self, url: str, formats: Iterable[str] = _FORMATS, max_bytes: int | None = None
@@ -123,148 +67,50 @@ class PictureFetcher:
         accept = ", ".join([*(f"image/{name.lower()}" for name in sorted(formats)), "*/*;q=0.1"])
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._follow(_parse(url), accept, max_bytes or self._max_bytes)
+                return await self._follow(parse_url(url), accept, max_bytes or self._max_bytes)
         except TimeoutError:
             raise FetchFailedError(
                 f"The URL did not send the complete file in {self._timeout_s:g} s."
             ) from None
 
     async def _follow(self, url: httpx.URL, accept: str, max_bytes: int) -> bytes:
+        headers = {"User-Agent": self._user_agent, "Accept": accept, "Accept-Encoding": "identity"}
         for _ in range(self._max_redirects + 1):
             # No request is sent to a link of this server: it would lead to a private address.
             result = await anyio.to_thread.run_sync(self._read_result, str(url), self._max_bytes)
             if result is not None:
                 return result
-            target = await self._resolve_target(url)
-            async with self._get(target, accept) as response:
-                if response.status_code not in _REDIRECTS:
-                    return await self._read(response, target, max_bytes)
+            target = await self._guard.target(url)
+            async with self._guard.get(target, headers) as response:
+                if response.status_code not in REDIRECTS:
+                    return await _read(response, target, max_bytes)
                 # The body of a redirect is not read.
-                url = _parse(response.headers.get("Location", ""), base=url)
+                url = parse_url(response.headers.get("Location", ""), base=url)
         raise FetchFailedError(f"The URL redirects more than {self._max_redirects} times.")
 
-    async def _resolve_target(self, url: httpx.URL) -> _Target:
-        """Return the target of `url` with the allowed addresses of its host; raises FetchFailedError."""
-        host = url.raw_host.decode("ascii")
-        if self._has_proxy:
-            if not may_be_public(host, self._allowed_networks):
-                raise FetchFailedError(_UNREACHABLE)
-            return _Target(url, (host,), public=True)
-        port = url.port or (443 if url.scheme == "https" else 80)
-        loop = asyncio.get_running_loop()
-        try:
-            resolved = await loop.run_in_executor(self._resolvers, self._resolve, host, port)
-        except (OSError, ValueError):  # ValueError: a label that is too long, or a zero byte
-            raise FetchFailedError(_UNREACHABLE) from None
-        addresses = [address for text in resolved if (address := parse_address(text))]
-        public = [str(address) for address in addresses if is_public(address)]
-        allowed = [
-            str(address)
-            for address in addresses
-            if is_public(address) or any(address in network for network in self._allowed_networks)
-        ]
-        if not allowed:
-            raise FetchFailedError(_UNREACHABLE)
-        return _Target(url, tuple(dict.fromkeys(allowed))[:_MAX_ADDRESSES], bool(public))
 
-    @asynccontextmanager
-    async def _get(self, target: _Target, accept: str) -> AsyncIterator[httpx.Response]:
-        """Send the request to the first address that accepts a connection; raises FetchFailedError."""
-        headers = {"User-Agent": self._user_agent, "Accept": accept, "Accept-Encoding": "identity"}
-        response = None
-        for address in target.addresses:
-            try:
-                response = await self._transport.handle_async_request(
-                    _request(target.url, address, headers, self._timeout_s)
-                )
-                break
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                if self._has_proxy:
-                    log.warning("no connection through the proxy for fetching pictures: %s", error)
-                continue
-            except httpx.ProxyError as error:
-                log.warning("the proxy for fetching pictures refused: %s", error)
-                break
-            except httpx.TransportError:
-                break
-        if response is None:
-            raise FetchFailedError(_UNREACHABLE)
-        try:
-            yield response
-        finally:
-            await response.aclose()
-
-    async def _read(self, response: httpx.Response, target: _Target, max_bytes: int) -> bytes:
-        """Return the file in the body, up to the limit before and after it is decompressed."""
-        if self._has_proxy and response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-            log.warning("the proxy for fetching pictures refuses the user or the password")
-            raise FetchFailedError(_UNREACHABLE)
-        if not response.is_success:
-            if not target.public:
-                raise FetchFailedError(_UNREACHABLE)
-            raise FetchFailedError(f"The URL answered with status {response.status_code}.")
-        compressions = compressions_of(response.headers.get("Content-Encoding", ""))
-        declared = response.headers.get("Content-Length", "")
-        if declared.isascii() and declared.isdigit() and int(declared) > max_bytes:
-            raise FetchTooLargeError(max_bytes)
-        body = bytearray()
-        try:
-            async for chunk in response.aiter_raw():
-                if len(body) + len(chunk) > max_bytes:
-                    raise FetchTooLargeError(max_bytes)
-                body += chunk
-        except httpx.TransportError:
-            raise FetchFailedError(
-                "The connection was closed before the file was complete."
-            ) from None
-        file = bytes(body)
-        if compressions:
-            # Although none was requested: some hosts store their files compressed.
-            file = await anyio.to_thread.run_sync(decompress, file, compressions, max_bytes)
-        if not file:
-            raise FetchFailedError("The URL answered with an empty file.")
-        return file
-
-
-def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Return a parsed URL, or a redirect's location relative to `base`; raises FetchFailedError."""
+async def _read(response: httpx.Response, target: Target, max_bytes: int) -> bytes:
+    """Return the file in the body, up to the limit before and after it is decompressed."""
+    if not response.is_success:
+        if not target.public:
+            raise FetchFailedError(UNREACHABLE)
+        raise FetchFailedError(f"The URL answered with status {response.status_code}.")
+    compressions = compressions_of(response.headers.get("Content-Encoding", ""))
+    declared = response.headers.get("Content-Length", "")
+    if declared.isascii() and declared.isdigit() and int(declared) > max_bytes:
+        raise FetchTooLargeError(max_bytes)
+    body = bytearray()
     try:
-        parsed = base.join(url) if base and url else httpx.URL(url)
-    except (httpx.InvalidURL, ValueError):  # ValueError: a lone surrogate
-        raise FetchFailedError("This is not a URL.") from None
-    if parsed.scheme not in ("http", "https") or not parsed.raw_host:
-        raise FetchFailedError("Only http and https URLs are fetched.")
-    if parsed.userinfo:
-        raise FetchFailedError("A URL with a user name or password is not fetched.")
-    return parsed
-
-
-def _proxy(address: str | None) -> httpx.Proxy | None:
-    """Return a proxy; the certificate of an https one is checked as those of hosts are."""
-    if address is None:
-        return None
-    is_tls = address.lower().startswith("https:")
-    return httpx.Proxy(address, ssl_context=httpx.create_ssl_context() if is_tls else None)
-
-
-def _request(
-    url: httpx.URL, address: str, headers: Mapping[str, str], timeout_s: float
-) -> httpx.Request:
-    """Return a request for `url` to `address`, without cookies and without a referer."""
-    timeout = dict.fromkeys(("read", "write", "pool"), timeout_s)
-    host = url.raw_host.decode("ascii")
-    return httpx.Request(
-        "GET",
-        url.copy_with(host=address),
-        headers={"Host": url.netloc.decode("ascii"), **headers},
-        extensions={
-            "timeout": {**timeout, "connect": min(_CONNECT_TIMEOUT_S, timeout_s)},
-            "sni_hostname": host.rstrip("."),
-        },
-    )
-
-
-def _resolve(host: str, port: int) -> list[str]:
-    """Return the addresses of the system's resolver, which also reads 0x7f.1 and 2130706433."""
-    resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(sockaddr[0]) for *_, sockaddr in resolved]
+        async for chunk in response.aiter_raw():
+            if len(body) + len(chunk) > max_bytes:
+                raise FetchTooLargeError(max_bytes)
+            body += chunk
+    except httpx.TransportError:
+        raise FetchFailedError("The connection was closed before the file was complete.") from None
+    file = bytes(body)
+    if compressions:
+        # Although none was requested: some hosts store their files compressed.
+        file = await anyio.to_thread.run_sync(decompress, file, compressions, max_bytes)
+    if not file:
+        raise FetchFailedError("The URL answered with an empty file.")
+    return file

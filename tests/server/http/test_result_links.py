@@ -58,7 +58,7 @@ def no_requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         hosts.append(host)
         raise OSError
 
-    monkeypatch.setattr("server.http.image_fetch._resolve", resolve)
+    monkeypatch.setattr("server.http.url_guard._resolve", resolve)
     return hosts
 
 
