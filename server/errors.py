@@ -21,11 +21,12 @@ ApiError                    code  when
 `- JobFailedError           any   a job of sync=false failed; its link answers with its code
 
 Exception
-|- FetchFailedError               a picture could not be fetched; becomes FetchRefusedError
-`- FetchTooLargeError             the file at an address is too large; becomes TooLargeError
+|- FetchFailedError               a URL could not be reached; for a picture becomes FetchRefusedError
+|- FetchTooLargeError             the file at an address is too large; becomes TooLargeError
+`- WebhookFailedError             a receiver did not take a webhook; it is sent again later
 
 BaseException
-`- JobInterruptedError            the process shuts down before a job is done; the job runs again later
+`- JobInterruptedError            the process shuts down before a job or a webhook is done; it is done later
 
 `map_errors` turns errors of lower layers into an ApiError: by `Operation.refusals` if only one
 operation raises them, else by `GENERAL_REFUSALS`. All other errors are answered with 500.
@@ -232,8 +233,12 @@ class FetchTooLargeError(Exception):
         self.max_bytes = max_bytes
 
 
+class WebhookFailedError(Exception):
+    """A receiver did not take a webhook. Its text is for the log."""
+
+
 class JobInterruptedError(BaseException):
-    """The process shuts down before this job is done. Not an Exception: its workflow must stay pending."""
+    """The process shuts down before this work is done. Not an Exception: its workflow must stay pending."""
 
 
 Refusals = Mapping[type[Exception], tuple[type[ApiError], str]]

@@ -1,4 +1,4 @@
-"""Decide by a host's name alone whether it may be public: for fetches through a proxy, which resolves it."""
+"""Decide by a host's name alone whether it may be public: before it is resolved, or if a proxy resolves it."""
 
 import socket
 from collections.abc import Sequence
@@ -19,6 +19,12 @@ _PRIVATE_DOMAINS = (
 """Ends of names that private networks use: RFC 6761, 6762 and 8375, ICANN's `internal`, and habit."""
 
 
+def is_private_address(host: str, allowed_networks: Sequence[Network]) -> bool:
+    """Whether a host is itself an address, in any notation, that is neither public nor allowed."""
+    address = _address_in(host.lower().rstrip("."))
+    return address is not None and not _is_allowed(address, allowed_networks)
+
+
 def may_be_public(host: str, allowed_networks: Sequence[Network]) -> bool:
     """Whether a proxy may be asked for a host: a public address, or a name of the public domain system.
 
@@ -29,11 +35,15 @@ def may_be_public(host: str, allowed_networks: Sequence[Network]) -> bool:
     name = host.lower().rstrip(".")
     address = _address_in(name)
     if address is not None:
-        return is_public(address) or any(address in network for network in allowed_networks)
+        return _is_allowed(address, allowed_networks)
     labels = name.split(".")
     if len(labels) < 2 or not all(labels) or _is_number(labels[-1]):
         return False
     return not any(name.endswith(f".{domain}") for domain in _PRIVATE_DOMAINS)
+
+
+def _is_allowed(address: Address, allowed_networks: Sequence[Network]) -> bool:
+    return is_public(address) or any(address in network for network in allowed_networks)
 
 
 def _address_in(name: str) -> Address | None:

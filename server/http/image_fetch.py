@@ -48,7 +48,9 @@ class PictureFetcher:
         self._max_redirects = max_redirects
         self._user_agent = user_agent
         self._read_result = read_result
-        self._guard = UrlGuard(allowed_networks, timeout_s, proxy=proxy, resolve=resolve)
+        self._guard = UrlGuard(
+            allowed_networks, timeout_s, "fetching pictures", proxy=proxy, resolve=resolve
+        )
 
     async def aclose(self) -> None:
         """Close all connections; running fetches fail."""
@@ -81,7 +83,7 @@ class PictureFetcher:
             if result is not None:
                 return result
             target = await self._guard.target(url)
-            async with self._guard.get(target, headers) as response:
+            async with self._guard.send("GET", target, headers) as response:
                 if response.status_code not in REDIRECTS:
                     return await _read(response, target, max_bytes)
                 # The body of a redirect is not read.

@@ -29,14 +29,9 @@ UNREACHABLE = (
     " or its address is not one that this server fetches from."
 )
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Connections at the same time. A slow host occupies one until the timeout; further fetches wait.
-_MAX_CONNECTIONS = 64
 _CONNECT_TIMEOUT_S = 5.0
 # A name may have many addresses that do not answer, so only the first few are tried.
 _MAX_ADDRESSES = 4
-# Names are resolved in separate threads: a name server that does not answer blocks a thread until the
-# system's resolver times out, and must not block the threads of the rest of the program.
-_RESOLVER_THREADS = 8
 
 Resolve = Callable[[str, int], list[str]]
 """Returns the IP addresses of a host name for a port, best first; raises OSError if there are none."""
@@ -63,25 +58,34 @@ class UrlGuard:
         self,
         allowed_networks: Sequence[Network],
         timeout_s: float,
+        purpose: str,
         *,
+        max_connections: int = 64,
+        max_resolutions: int = 8,
         proxy: str | None = None,
         resolve: Resolve | None = None,
     ) -> None:
         """Set what holds for each request.
 
         allowed_networks: networks that are allowed although they are not public. timeout_s: for each
-        part of a request. proxy: an http or https address, also with user and password, through
-        which every request goes. resolve: replaces the system's resolver.
+        part of a request. purpose: of the requests, for the log: "fetching pictures".
+        max_connections: at the same time; a slow host occupies one until the timeout, and further
+        requests wait. max_resolutions: names that are resolved at the same time. proxy: an http or
+        https address, also with user and password, through which every request goes. resolve:
+        replaces the system's resolver.
         """
         self._allowed_networks = tuple(allowed_networks)
         self._timeout_s = timeout_s
+        self._purpose = purpose
         self._has_proxy = proxy is not None
         self._resolve = resolve or _resolve
-        self._resolvers = ThreadPoolExecutor(_RESOLVER_THREADS, "picture-url-resolver")
+        # In separate threads: a name server that does not answer blocks a thread until the system's
+        # resolver times out, and must not block the threads of the rest of the program.
+        self._resolvers = ThreadPoolExecutor(max_resolutions, "url-resolver")
         # Without keep-alive: the pool finds connections by address only. A connection that was opened
         # for one name, with that name's certificate, must not be used for another name.
         # A transport on its own ignores proxies from the environment, but uses SSL_CERT_FILE.
-        limits = httpx.Limits(max_connections=_MAX_CONNECTIONS, max_keepalive_connections=0)
+        limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=0)
         self._transport = httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy(proxy))
 
     async def aclose(self) -> None:
@@ -114,23 +118,26 @@ class UrlGuard:
         return Target(url, tuple(dict.fromkeys(allowed))[:_MAX_ADDRESSES], bool(public))
 
     @asynccontextmanager
-    async def get(
-        self, target: Target, headers: Mapping[str, str]
+    async def send(
+        self, method: str, target: Target, headers: Mapping[str, str], content: bytes | None = None
     ) -> AsyncIterator[httpx.Response]:
-        """Send the request to the first address that accepts a connection; raises FetchFailedError."""
+        """Send the request to the first address that accepts a connection; raises FetchFailedError.
+
+        Redirects are not followed: the caller parses and resolves their location as it did the URL.
+        """
         response = None
         for address in target.addresses:
             try:
                 response = await self._transport.handle_async_request(
-                    _request(target.url, address, headers, self._timeout_s)
+                    _request(method, target.url, address, headers, content, self._timeout_s)
                 )
                 break
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 if self._has_proxy:
-                    log.warning("no connection through the proxy for fetching pictures: %s", error)
+                    log.warning("no connection through the proxy for %s: %s", self._purpose, error)
                 continue
             except httpx.ProxyError as error:
-                log.warning("the proxy for fetching pictures refused: %s", error)
+                log.warning("the proxy for %s refused: %s", self._purpose, error)
                 break
             except httpx.TransportError:
                 break
@@ -145,20 +152,23 @@ class UrlGuard:
     def _check_proxy(self, response: httpx.Response) -> None:
         """Raise FetchFailedError for an answer of the proxy itself."""
         if self._has_proxy and response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-            log.warning("the proxy for fetching pictures refuses the user or the password")
+            log.warning("the proxy for %s refuses the user or the password", self._purpose)
             raise FetchFailedError(UNREACHABLE)
 
 
-def parse_url(url: str, base: httpx.URL | None = None) -> httpx.URL:
-    """Return a parsed URL, or a redirect's location relative to `base`; raises FetchFailedError."""
+def parse_url(url: str, base: httpx.URL | None = None, verb: str = "fetched") -> httpx.URL:
+    """Return a parsed URL, or a redirect's location relative to `base`; raises FetchFailedError.
+
+    verb: what is done with it, for the text of the error.
+    """
     try:
         parsed = base.join(url) if base and url else httpx.URL(url)
     except (httpx.InvalidURL, ValueError):  # ValueError: a lone surrogate
         raise FetchFailedError("This is not a URL.") from None
     if parsed.scheme not in ("http", "https") or not parsed.raw_host:
-        raise FetchFailedError("Only http and https URLs are fetched.")
+        raise FetchFailedError(f"Only http and https URLs are {verb}.")
     if parsed.userinfo:
-        raise FetchFailedError("A URL with a user name or password is not fetched.")
+        raise FetchFailedError(f"A URL with a user name or password is not {verb}.")
     return parsed
 
 
@@ -171,15 +181,21 @@ def _proxy(address: str | None) -> httpx.Proxy | None:
 
 
 def _request(
-    url: httpx.URL, address: str, headers: Mapping[str, str], timeout_s: float
+    method: str,
+    url: httpx.URL,
+    address: str,
+    headers: Mapping[str, str],
+    content: bytes | None,
+    timeout_s: float,
 ) -> httpx.Request:
     """Return a request for `url` to `address`, without cookies and without a referer."""
     timeout = dict.fromkeys(("read", "write", "pool"), timeout_s)
     host = url.raw_host.decode("ascii")
     return httpx.Request(
-        "GET",
+        method,
         url.copy_with(host=address),
         headers={"Host": url.netloc.decode("ascii"), **headers},
+        content=content,
         extensions={
             "timeout": {**timeout, "connect": min(_CONNECT_TIMEOUT_S, timeout_s)},
             "sni_hostname": host.rstrip("."),
