@@ -26,6 +26,9 @@ from server.jobs.waiting import slow_roles
 from server.operations import OPERATIONS
 from server.settings import Settings
 from server.visuals import Visuals
+from server.webhooks.body import read_body
+from server.webhooks.delivery import WebhookDelivery
+from server.webhooks.sender import WebhookSender
 from storage.database import database_url
 from storage.links import LinkSigner, load_or_create_secret
 from storage.records import Records
@@ -121,10 +124,32 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         dependencies.delivery,
         settings.job_timeout_s,
     )
-    durable = DurableJobs(queue, serializer, runner, _JOBS_PER_REQUEST * settings.max_waiting)
+    durable = DurableJobs(
+        queue,
+        serializer,
+        runner,
+        WebhookDelivery(
+            _webhook_sender(settings),
+            read_body(queue.find),
+            settings.webhook_concurrency,
+            settings.webhook_retry_s,
+        ),
+        _JOBS_PER_REQUEST * settings.max_waiting,
+    )
     endpoints = Endpoints(dependencies, executor, durable, scheduler)
     return AppContext(
         stores, records, visuals, dependencies, scheduler, models, durable, endpoints, durations
+    )
+
+
+def _webhook_sender(settings: Settings) -> WebhookSender:
+    proxy = settings.fetch_proxy
+    return WebhookSender(
+        settings.allowed_url_networks,
+        settings.webhook_timeout_s,
+        concurrency=settings.webhook_concurrency,
+        user_agent=settings.fetch_user_agent,
+        proxy=proxy.get_secret_value() if proxy else None,
     )
 
 

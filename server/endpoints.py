@@ -17,6 +17,7 @@ from models.errors import CallerDisconnectedError, SchedulerClosedError
 from models.runtime.scheduler import Priority, Scheduler
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, map_errors
+from server.http.auth import sent_token
 from server.http.fields import read_fields, validate
 from server.http.request_id import request_id
 from server.http.results import new_key
@@ -26,6 +27,7 @@ from server.jobs.executor import Job, JobExecutor, JobOutcome, result_extension
 from server.jobs.outcome import Outcome
 from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
 from server.v2.envelope import accepted, finished
+from server.webhooks.webhook import Webhook, accept_webhook
 
 R = TypeVar("R")
 
@@ -104,6 +106,7 @@ class Endpoints:
         body = validate(operation.body, fields)
         if operation.is_always_asynchronous:
             body = body.model_copy(update={"sync": False})
+        webhook = self._webhook(request, body)
         visual_id = request.path_params.get("visual_id", "")
         pictures: dict[str, Encoded] = {}
         changed: tuple[str, ...] = ()
@@ -129,6 +132,7 @@ class Endpoints:
             changed=changed,
             request_id=request_id(request.scope),
             base_url=self._dependencies.delivery.base_url(request),
+            webhook=webhook,
         )
         if operation.registers:
             job = await self._register(request, job)
@@ -136,6 +140,17 @@ class Endpoints:
         keys = [new_key(organisation, extension, name) for _ in range(operation.count(body))]
         sid = self._dependencies.visuals.new_sid() if operation.makes_sid else ""
         return replace(job, keys=keys, sid=sid)
+
+    def _webhook(self, request: Request, body: RequestBody) -> Webhook | None:
+        if body.sync or body.webhook_url is None:
+            return None
+        settings = self._dependencies.settings
+        return accept_webhook(
+            body.webhook_url,
+            sent_token(request),
+            settings.allowed_url_networks,
+            has_proxy=settings.fetch_proxy is not None,
+        )
 
     def _visual_picture(
         self, organisation: str, visual_id: str, body: RequestBody

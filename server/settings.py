@@ -91,6 +91,13 @@ class Settings(ModelSettings, ListenerSettings):
     fetch_proxy: SecretStr | None = None
     """Forward proxy of the requests for pictures, http(s)://user:password@host:port. It must refuse private
     addresses itself: it resolves the names, so the server can check only how they are spelled."""
+    webhook_timeout_s: float = Field(10, gt=0, le=60)
+    """Timeout for one try to send a webhook, in seconds, redirects included."""
+    webhook_retry_s: float = Field(67.5, gt=0, le=3600)
+    """Time between the first two tries to send a webhook, in seconds. Each later wait is three times as
+    long, so that the default spreads five tries over 45 minutes."""
+    webhook_concurrency: int = Field(64, ge=1, le=1024)
+    """Webhooks that are sent at the same time; one organisation may have an eighth of them."""
     body_timeout_s: float = Field(60, gt=0, le=3600)
     """Timeout for receiving one request body, in seconds."""
     workers: int = Field(default_factory=usable_processors, ge=1, le=1024)

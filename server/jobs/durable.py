@@ -10,6 +10,7 @@ from server.jobs.outcome import Outcome
 from server.jobs.queue import EDIT, REQUEST, JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer, SerializedJob
+from server.webhooks.delivery import WEBHOOK, WebhookDelivery
 
 _RETRY_AFTER_S = 10
 
@@ -21,9 +22,15 @@ class DurableJobs:
     """
 
     def __init__(
-        self, queue: JobQueue, serializer: JobSerializer, runner: JobRunner, limit: int
+        self,
+        queue: JobQueue,
+        serializer: JobSerializer,
+        runner: JobRunner,
+        webhooks: WebhookDelivery,
+        limit: int,
     ) -> None:
         self._queue = queue
+        self._webhooks = webhooks
         self._serializer = serializer
         self._runner = runner
         self._limit = limit
@@ -32,7 +39,7 @@ class DurableJobs:
 
     def start(self) -> None:
         """Start the queue, and with it the jobs that an earlier process did not finish."""
-        self._queue.start(self._run)
+        self._queue.start(self._run, self._webhooks)
 
     def submit(self, job: Job) -> None:
         """Accept a job; when this returns, the job is stored and will survive a crash.
@@ -69,6 +76,7 @@ class DurableJobs:
         while self._unfinished and time.monotonic() < deadline:
             time.sleep(0.02)
         self._runner.interrupt()
+        self._webhooks.interrupt()
         self._queue.close()
 
     def find(self, organisation: str, request_id: str) -> Outcome | None:
@@ -79,8 +87,12 @@ class DurableJobs:
         return self._queue.find(organisation, request_id)
 
     def sweep(self, edits_before: datetime, requests_before: datetime) -> None:
-        """Remove finished jobs from the queue: edits and requests that finished before these times."""
+        """Remove finished jobs from the queue: edits and requests that finished before these times.
+
+        Webhooks as edits: they tell nothing to anyone after they are sent.
+        """
         self._queue.sweep(EDIT, edits_before)
+        self._queue.sweep(WEBHOOK, edits_before)
         self._queue.sweep(REQUEST, requests_before)
 
     def _run(self, name: str, serialized: SerializedJob) -> Outcome:

@@ -29,6 +29,7 @@ from server.jobs.waiting import QuickModels, too_slow
 from server.operation import Inputs, Operation, Preserve, RequestBody, Results, VisualQuery
 from server.profiles import not_in_profile
 from server.visuals import Visuals, no_visual
+from server.webhooks.webhook import Webhook
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
 
@@ -58,6 +59,7 @@ class Job:
     request_id: str = ""
     base_url: str = ""
     links: tuple[str, ...] = ()
+    webhook: Webhook | None = None
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from server.errors import UnavailableError
 from server.jobs.outcome import IN_PROGRESS, Outcome, failed
 from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, SerializedJob
+from server.webhooks.delivery import WebhookDelivery
 from storage.database import wrap_database_errors
 from storage.server_lease import ServerLease
 
@@ -51,14 +52,15 @@ class JobQueue:
         self._rejected: set[str] = set()
         self._threads = ThreadPoolExecutor(_THREADS, "job-queue")
         self._run: RunJob | None = None
+        self._webhooks: WebhookDelivery | None = None
 
-    def start(self, run: RunJob) -> None:
-        """Run jobs with `run`, first those that earlier processes did not finish.
+    def start(self, run: RunJob, webhooks: WebhookDelivery) -> None:
+        """Run jobs with `run`, first those that earlier processes did not finish, and send webhooks.
 
         A file is only opened if it exists or when the first job comes: DBOS takes a second to stop,
         and a server without jobs saves that.
         """
-        self._run = run
+        self._run, self._webhooks = run, webhooks
         if self._lease is not None or (self._file is not None and self._file.exists()):
             self._launch()
 
@@ -95,7 +97,7 @@ class JobQueue:
     def sweep(self, kind: str, older_than: datetime) -> None:
         """Remove the jobs that finished before `older_than`; DBOS itself never removes any.
 
-        kind: `EDIT` or `REQUEST`.
+        kind: `EDIT`, `REQUEST` or `WEBHOOK`.
         """
         while self._launched:
             finished = DBOS.list_workflows(
@@ -118,6 +120,8 @@ class JobQueue:
         if self._launched:
             DBOS.destroy()
             _queues.remove(self)
+            if self._webhooks is not None:
+                self._webhooks.close()
         if self._lease is not None:
             self._lease.close()
 
@@ -126,23 +130,33 @@ class JobQueue:
         if name in self._rejected:
             self._rejected.discard(name)
             return failed(UnavailableError.code, "The job could not be stored.")
-        if self._run is None:
+        if self._run is None or self._webhooks is None:
             raise RuntimeError("the queue is not started")
-        return self._run(name, serialized)
+        outcome = self._run(name, serialized)
+        # Before the outcome is stored, so that no crash loses it; it is sent when the outcome is stored.
+        if (webhook := serialized.get("webhook")) is not None:
+            self._webhooks.notify(name, serialized["organisation"], webhook)
+        return outcome
 
     def _launch(self) -> None:
         with self._launch_lock:
             if self._launched:
                 return
+            if self._webhooks is None:
+                raise RuntimeError("the queue is not started")
             _queues.append(self)
+            self._webhooks.open()
             try:
                 DBOS(config=self._config())
                 DBOS.launch()
+                self._launched = True
+                self._webhooks.register()
             except BaseException:  # the next job retries the launch
+                self._launched = False
                 DBOS.destroy()
                 _queues.remove(self)
+                self._webhooks.close()
                 raise
-            self._launched = True
             if self._lease is not None:
                 self._recovery = JobRecovery(self._lease)
 

@@ -58,7 +58,8 @@ class JobRecovery:
             status="PENDING", executor_id=name, load_input=False, load_output=False
         )
         for workflow in pending:
-            DBOS.resume_workflow(workflow.workflow_id)
+            # Into its own queue, whose limits hold for it; jobs have none.
+            DBOS.resume_workflow(workflow.workflow_id, queue_name=workflow.queue_name)
         if pending:
             log.warning("recovered %d jobs of %s, which has died", len(pending), name)
         self._lease.remove(name)

@@ -60,6 +60,7 @@ class JobSerializer:
             "changed": list(job.changed),
             "base_url": job.base_url,
             "links": list(job.links),
+            "webhook": job.webhook,
             "has_status": job.operation.version == "v2" or job.body.webhook_url is not None,
         }
 

@@ -6,15 +6,17 @@ that fails. A crash between a receiver's answer and the record of it repeats the
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Literal, TypedDict
 
 import httpx2 as httpx
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
-from server.errors import ApiError, NotFoundError, WebhookFailedError
+from server.errors import ApiError, JobInterruptedError, NotFoundError, WebhookFailedError
 from server.webhooks.sender import WebhookSender
 from server.webhooks.sender_loop import SenderLoop
+from server.webhooks.webhook import Webhook
 
 log = logging.getLogger("retouch")
 
@@ -27,15 +29,9 @@ _POLLING_INTERVAL_S = 0.5
 """Seconds between two looks into the queue, and so the longest delay of a webhook on an idle server."""
 _ORGANISATION_SHARE = 8
 """One organisation may have one in so many of the webhooks that are sent at the same time."""
+_START_TIMEOUT_S = 30.0
 _MAX_DOUBLINGS = 5
 """An outcome that is not stored yet, or cannot be read, is looked up again after 1 s, 2 s, up to 32 s."""
-
-
-class SerializedWebhook(TypedDict):
-    """A webhook in a stored job: its address, and the key of `signing_key` in hexadecimal digits."""
-
-    url: str
-    key: str
 
 
 class Message(TypedDict):
@@ -47,8 +43,7 @@ class Message(TypedDict):
 
     request_id: str
     organisation: str
-    url: str
-    key: str
+    webhook: Webhook
     number: int
     attempt: int
     lookups: int
@@ -87,6 +82,7 @@ class WebhookDelivery:
         self._read_body = read_body
         self._concurrency = concurrency
         self._retry_s = retry_s
+        self._registered = threading.Event()
 
     def open(self) -> None:
         """Let the workflows of DBOS use this delivery; before DBOS is launched."""
@@ -101,15 +97,15 @@ class WebhookDelivery:
             polling_interval_sec=_POLLING_INTERVAL_S,
             on_conflict="always_update",
         )
+        self._registered.set()
 
-    def notify(self, request_id: str, organisation: str, webhook: SerializedWebhook) -> None:
+    def notify(self, request_id: str, organisation: str, webhook: Webhook) -> None:
         """Store the webhook of a request; within its workflow, when its outcome is known."""
         _enqueue(
             Message(
                 request_id=request_id,
                 organisation=organisation,
-                url=webhook["url"],
-                key=webhook["key"],
+                webhook=webhook,
                 number=1,
                 attempt=1,
                 lookups=0,
@@ -127,25 +123,32 @@ class WebhookDelivery:
 
     def attempt(self, message: Message) -> TryResult:
         """Try to send a webhook; only raises JobInterruptedError."""
-        name, host = message["request_id"], httpx.URL(message["url"]).host
+        self._registered.wait(_START_TIMEOUT_S)  # tries of an earlier process begin before that
+        what = f"webhook of {message['request_id']} to {_host(message)}, try {message['attempt']}"
         try:
-            body = self._read_body(message["organisation"], name)
-        except NotFoundError:
-            log.warning("the webhook of %s is dropped: its outcome was removed", name)
-            return "gone"
+            return self._attempt(message)
+        except WebhookFailedError as error:
+            log.info("%s: %s", what, error)
         except (ApiError, OSError) as error:
-            log.warning("the webhook of %s waits: %s", name, error)
+            log.warning("%s waits: %s", what, error)
             return "waiting"
+        except Exception as error:
+            if self._loop.is_closed:  # the database is being closed too
+                raise JobInterruptedError from error
+            log.exception(what)
+        return "failed"
+
+    def _attempt(self, message: Message) -> TryResult:
+        try:
+            body = self._read_body(message["organisation"], message["request_id"])
+        except NotFoundError:
+            log.warning("the webhook of %s is dropped: its outcome expired", message["request_id"])
+            return "gone"
         if body is None:
             return "waiting"
-        try:
-            self._loop.send(message["url"], bytes.fromhex(message["key"]), name, body)
-        except WebhookFailedError as error:
-            log.info("webhook of %s to %s, try %d: %s", name, host, message["attempt"], error)
-            return "failed"
-        except Exception:
-            log.exception("webhook of %s to %s, try %d", name, host, message["attempt"])
-            return "failed"
+        webhook = message["webhook"]
+        key = bytes.fromhex(webhook["key"])
+        self._loop.send(webhook["url"], key, message["request_id"], body)
         return "sent"
 
     def next(self, message: Message, result: TryResult) -> tuple[Message, float] | None:
@@ -159,9 +162,9 @@ class WebhookDelivery:
             return None
         if message["attempt"] >= TRIES:
             log.warning(
-                "the webhook of %s to %s is given up after %d tries",
+                "webhook of %s to %s: given up after %d tries",
                 message["request_id"],
-                httpx.URL(message["url"]).host,
+                _host(message),
                 TRIES,
             )
             return None
@@ -185,6 +188,11 @@ def deliver(message: Message) -> None:
 @DBOS.step(name="send")
 def _attempt(message: Message) -> TryResult:
     return _deliveries[-1].attempt(message)
+
+
+def _host(message: Message) -> str:
+    """Return the host of a webhook, for the log: the rest of an address may hold secrets."""
+    return httpx.URL(message["webhook"]["url"]).host
 
 
 def _enqueue(message: Message, delay_s: float) -> None:

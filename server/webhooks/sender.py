@@ -1,14 +1,12 @@
 """Send one webhook: a signed POST to an address that a caller named, guarded as those of pictures are."""
 
 import asyncio
-import re
 import time
 from collections.abc import Sequence
 
 import httpx2 as httpx
 
-from server.errors import BadRequestError, FetchFailedError, WebhookFailedError
-from server.http.host_names import is_private_address, may_be_public
+from server.errors import FetchFailedError, WebhookFailedError
 from server.http.ip_ranges import Network
 from server.http.url_guard import REDIRECTS, Resolve, UrlGuard, parse_url
 from server.webhooks.signing import sign
@@ -19,7 +17,6 @@ _REPEATING = frozenset({307, 308})
 _MAX_ANSWER_BYTES = 16 * 1024
 _ANSWER_TIMEOUT_S = 1.0
 """An answer's body is read up to these bounds, so that receivers see no broken connection; then dropped."""
-_HOST = re.compile(rb"[a-z0-9._:-]+", re.IGNORECASE)
 
 
 class WebhookSender:
@@ -91,31 +88,6 @@ class WebhookSender:
                     return _check(answer)
                 url = parse_url(answer.headers.get("Location", ""), url, "called")
         raise WebhookFailedError(f"the receiver redirects more than {_MAX_REDIRECTS} times")
-
-
-def check_url(url: str, allowed_networks: Sequence[Network], *, has_proxy: bool) -> str:
-    """Return a webhook_url without the spaces around it; raises BadRequestError if it cannot be called.
-
-    What only the name's addresses show is learned when the webhook is sent.
-    """
-    try:
-        parsed = parse_url(url.strip(), verb="called")
-        port = 80 if parsed.port is None else parsed.port
-        if not _HOST.fullmatch(parsed.raw_host) or not 0 < port <= 65535:
-            raise FetchFailedError("This is not a URL.")
-    except FetchFailedError as error:
-        raise BadRequestError(f"webhook_url cannot be called: {error}", "webhook_url") from None
-    host = parsed.raw_host.decode("ascii")
-    may_be_called = (
-        may_be_public(host, allowed_networks)
-        if has_proxy
-        else not is_private_address(host, allowed_networks)
-    )
-    if not may_be_called:
-        raise BadRequestError(
-            "webhook_url cannot be called: its address is not public.", "webhook_url"
-        )
-    return url.strip()
 
 
 async def _drop(answer: httpx.Response) -> None:

@@ -19,6 +19,11 @@ class SenderLoop:
         self._lock = threading.Lock()
         self._closed = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
     def send(self, url: str, key: bytes, webhook_id: str, body: bytes) -> None:
         """Send a webhook and wait for it; raises as the sender, and JobInterruptedError at `close`."""
         # Under the lock, so that `close` cancels whatever was scheduled before it.

@@ -23,6 +23,9 @@ from server.operation import EditBody
 from server.v1 import OPERATIONS
 from server.v1.background_remove import OPERATION
 from server.visuals import Visuals
+from server.webhooks.body import read_body
+from server.webhooks.delivery import WebhookDelivery
+from server.webhooks.sender import WebhookSender
 from storage.database import database_url
 from storage.errors import DatabaseUnavailableError
 from storage.filesystem import LocalObjects
@@ -49,7 +52,9 @@ class JobSetup:
         )
         executor = JobExecutor(models, self.results, visuals, 0.8, "lite", Durations())
         runner = JobRunner(serializer, self.results, executor, self.scheduler, 60)
-        self.jobs = DurableJobs(JobQueue(folder / "jobs.db"), serializer, runner, limit=300)
+        queue = JobQueue(folder / "jobs.db")
+        webhooks = WebhookDelivery(WebhookSender(), read_body(queue.find))
+        self.jobs = DurableJobs(queue, serializer, runner, webhooks, limit=300)
         self.jobs.start()
 
     def submit(self, key: str = KEY) -> None:

@@ -11,8 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from server.errors import BadRequestError, WebhookFailedError
-from server.webhooks.sender import WebhookSender, check_url
+from server.webhooks.sender import WebhookSender
 from server.webhooks.signing import signing_key
+from server.webhooks.webhook import check_url
 from tests.helpers.webhook_receiver import Receiver, receiving
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
