@@ -124,32 +124,26 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         dependencies.delivery,
         settings.job_timeout_s,
     )
-    durable = DurableJobs(
-        queue,
-        serializer,
-        runner,
-        WebhookDelivery(
-            _webhook_sender(settings),
-            read_body(queue.find),
-            settings.webhook_concurrency,
-            settings.webhook_retry_s,
-        ),
-        _JOBS_PER_REQUEST * settings.max_waiting,
-    )
+    limit = _JOBS_PER_REQUEST * settings.max_waiting
+    durable = DurableJobs(queue, serializer, runner, _webhooks(settings, queue), limit)
     endpoints = Endpoints(dependencies, executor, durable, scheduler)
     return AppContext(
         stores, records, visuals, dependencies, scheduler, models, durable, endpoints, durations
     )
 
 
-def _webhook_sender(settings: Settings) -> WebhookSender:
+def _webhooks(settings: Settings, queue: JobQueue) -> WebhookDelivery:
+    """Return the delivery of webhooks; their receivers are reached as the hosts of pictures are."""
     proxy = settings.fetch_proxy
-    return WebhookSender(
+    sender = WebhookSender(
         settings.allowed_url_networks,
         settings.webhook_timeout_s,
         concurrency=settings.webhook_concurrency,
         user_agent=settings.fetch_user_agent,
         proxy=proxy.get_secret_value() if proxy else None,
+    )
+    return WebhookDelivery(
+        sender, read_body(queue.find), settings.webhook_concurrency, settings.webhook_retry_s
     )
 
 

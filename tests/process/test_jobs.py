@@ -1,6 +1,7 @@
 """Durable jobs: they are removed with their results, and a job that crashes processes fails."""
 
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from imaging.files.header import probe
 from models.roles import Role
 from models.runtime.scheduler import Scheduler
 from server.durations import Durations
+from server.http.results import Delivery
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import Job, JobExecutor
@@ -29,6 +31,7 @@ from server.webhooks.sender import WebhookSender
 from storage.database import database_url
 from storage.errors import DatabaseUnavailableError
 from storage.filesystem import LocalObjects
+from storage.links import LinkSigner
 from storage.records import Records
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.server_process import sample
@@ -51,7 +54,8 @@ class JobSetup:
             {operation.path: operation for operation in OPERATIONS}, self.sources
         )
         executor = JobExecutor(models, self.results, visuals, 0.8, "lite", Durations())
-        runner = JobRunner(serializer, self.results, executor, self.scheduler, 60)
+        delivery = Delivery(self.results, LinkSigner(bytes(32)), "http://retouch.example", 3600)
+        runner = JobRunner(serializer, self.results, executor, self.scheduler, delivery, 60)
         queue = JobQueue(folder / "jobs.db")
         webhooks = WebhookDelivery(WebhookSender(), read_body(queue.find))
         self.jobs = DurableJobs(queue, serializer, runner, webhooks, limit=300)
@@ -61,7 +65,8 @@ class JobSetup:
         """Submit a job that removes a background."""
         data = sample()
         pictures = {"image": Encoded(data, probe(data))}
-        self.jobs.submit(Job(OPERATION, "a", EditBody(sync=False), pictures, [key]))
+        body, name = EditBody(sync=False), uuid.uuid4().hex
+        self.jobs.submit(Job(OPERATION, "a", body, pictures, [key], request_id=name))
 
     def close(self) -> None:
         """Finish the running jobs and close the queue."""
@@ -90,11 +95,13 @@ def test_a_job_is_deleted_when_its_result_expires(setup: JobSetup, wait_until: W
     setup.submit()
     wait_until(lambda: setup.results.exists(KEY))
     wait_until(lambda: not list(setup.sources.path("x").parent.rglob("*.jpeg")))
-    setup.jobs.sweep(datetime.now(UTC) - timedelta(hours=1))
+    earlier = datetime.now(UTC) - timedelta(hours=1)
+    setup.jobs.sweep(earlier, earlier)
     assert setup.job_count() == 1
 
     def gone() -> bool:
-        setup.jobs.sweep(datetime.now(UTC) + timedelta(hours=1))
+        later = datetime.now(UTC) + timedelta(hours=1)
+        setup.jobs.sweep(later, later)
         return setup.job_count() == 0
 
     wait_until(gone)
