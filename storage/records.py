@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     ColumnElement,
     DateTime,
+    Engine,
     ForeignKeyConstraint,
     Index,
     String,
@@ -139,6 +140,11 @@ class Records:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    @property
+    def engine(self) -> Engine:
+        """The connections of this database, for the other tables in it."""
+        return self._engine
 
     @contextmanager
     def _session(self) -> Iterator[Session]:

@@ -2,9 +2,11 @@
 
 from alembic import context
 
-from storage.records import Base
+from storage.idempotency import IdempotencyRow
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
+# Every table: this module and storage.records, which it imports, have one `Base`.
+metadata = IdempotencyRow.metadata
+context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -19,7 +19,8 @@ from sqlalchemy.engine import URL
 
 from storage.database import database_url, open_engine
 from storage.errors import DatabaseUnavailableError
-from storage.records import Base, EditSession, Records, Visual
+from storage.idempotency import IdempotencyRow
+from storage.records import EditSession, Records, Visual
 from tests.helpers.services import Postgres
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ def test_the_migrations_create_the_schema(records: Records, url: URL) -> None:
         # storage/schema.py makes that table without a migration.
         others = {"include_name": lambda name, kind, _: kind != "table" or name != "migrated_by"}
         context = MigrationContext.configure(connection, opts=others)
-        difference = compare_metadata(context, Base.metadata)
+        difference = compare_metadata(context, IdempotencyRow.metadata)
     engine.dispose()
     assert difference == []
 
