@@ -23,6 +23,7 @@ from server.http import health, openapi, results
 from server.http.compressed_body import DecompressBody
 from server.http.cors import BrowserCors
 from server.http.health import Readiness
+from server.http.idempotency import REPLAYED, IdempotentRoute
 from server.http.middleware import BoundedBody, NormalizePath, UnhandledErrors
 from server.http.shutdown import Shutdown
 from server.operation import Operation, VisualQuery
@@ -86,6 +87,8 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.state.models = models
     app.state.dependencies = context.dependencies
     app.state.endpoints = context.endpoints
+    app.state.idempotency = context.idempotency
+    app.router.route_class = IdempotentRoute
     _add_routes(app, context.endpoints)
     report = CapabilitiesReport(
         settings.profile, models, context.durations, OPERATIONS, v1.VISUAL_QUERIES, v1.ROUTERS
@@ -184,7 +187,14 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         allow_methods=["GET", "HEAD", "POST", "OPTIONS"],
         allow_headers=["*"],
         allow_private_network=True,
-        expose_headers=["Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Retry-After"],
+        expose_headers=[
+            "Accept-Ranges",
+            "Content-Length",
+            "Content-Range",
+            "ETag",
+            REPLAYED,
+            "Retry-After",
+        ],
         max_age=86400,
     )
 
@@ -219,6 +229,7 @@ async def _sweep(settings: Settings, context: AppContext) -> None:
             removed = await anyio.to_thread.run_sync(context.stores.results.sweep, oldest)
             await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - _MAX_JOB_AGE)
             await anyio.to_thread.run_sync(context.visuals.sweep, oldest)
+            await anyio.to_thread.run_sync(context.idempotency.sweep)
             told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
             await anyio.to_thread.run_sync(context.durable.sweep, oldest, min(oldest, told))
         except OSError as error:

@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from server.durations import Durations
 from server.endpoints import Endpoints
 from server.http.admission import ConcurrencyLimit
 from server.http.auth import Tokens
+from server.http.idempotency import Idempotency, lease
 from server.http.result_links import ResultLinks
 from server.http.results import Delivery
 from server.http.uploads import Intake
@@ -30,9 +32,10 @@ from server.webhooks.body import read_body
 from server.webhooks.delivery import WebhookDelivery
 from server.webhooks.sender import WebhookSender
 from storage.database import database_url
+from storage.idempotency import IdempotencyKeys
 from storage.links import LinkSigner, load_or_create_secret
 from storage.records import Records
-from storage.server_lease import ServerLease
+from storage.server_lease import ServerLease, SingleServer
 from storage.stores import Stores, open_stores
 
 log = logging.getLogger("retouch")
@@ -66,6 +69,7 @@ class AppContext:
     durable: DurableJobs
     endpoints: Endpoints
     durations: Durations
+    idempotency: Idempotency
 
     def close(self, timeout_s: float) -> bool:
         """Stop all work; return False if some of it runs for longer than `timeout_s` seconds."""
@@ -81,10 +85,12 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     if settings.database_url is None:
         records = Records(database_url(f"sqlite:///{data.absolute()}/records.db"))
         queue = JobQueue(data / "jobs.db")
+        owner: SingleServer | ServerLease = SingleServer()
     else:
         url = database_url(settings.database_url.get_secret_value())
         records = Records(url)
-        queue = JobQueue(ServerLease(url))
+        owner = ServerLease(url)
+        queue = JobQueue(owner)
     visuals = Visuals(records, stores.visuals, stores.results)
     # Servers that share a folder of results must also share the secret that signs their links.
     store_address = settings.store_address
@@ -127,8 +133,21 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     limit = _JOBS_PER_REQUEST * settings.max_waiting
     durable = DurableJobs(queue, serializer, runner, _webhooks(settings, queue), limit)
     endpoints = Endpoints(dependencies, executor, durable, scheduler)
+    keys = IdempotencyKeys(
+        records.engine, timedelta(seconds=settings.idempotency_ttl_s), lease(settings)
+    )
+    idempotency = Idempotency(settings, dependencies.tokens, keys, owner)
     return AppContext(
-        stores, records, visuals, dependencies, scheduler, models, durable, endpoints, durations
+        stores,
+        records,
+        visuals,
+        dependencies,
+        scheduler,
+        models,
+        durable,
+        endpoints,
+        durations,
+        idempotency,
     )
 
 

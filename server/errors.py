@@ -7,10 +7,12 @@ ApiError                    code  when
 |- NotFoundError            404   no such route, visual or result
 |- SideTooSmallError        406   increase_resolution below 216 px
 |- BodyTimeoutError         408   the body took too long to arrive
+|- InWorkError              409   a call with the same Idempotency-Key is in work; Retry-After
 |- TooLargeError            413   more bytes or pixels than allowed
 |- UnsupportedPictureError  415   the route does not accept the format or colour mode
 |- BlockedError             422   content moderation refused a picture
 |- UnsuitablePictureError   422   the route cannot treat such a picture
+|- KeyReusedError           422   another request was sent with the same Idempotency-Key
 |- BusyError                429   the server is at its limit; Retry-After says when to retry
 |- FetchRefusedError        460   the picture at an address could not be fetched
 |- UnavailableError         503   a model, the store or the database is unavailable
@@ -127,6 +129,12 @@ class BodyTimeoutError(ApiError):
     code = 408
 
 
+class InWorkError(ApiError):
+    """409: a call with the same Idempotency-Key is in work; Retry-After says when to try again."""
+
+    code = 409
+
+
 class TooLargeError(ApiError):
     """413: more bytes or pixels than allowed."""
 
@@ -150,6 +158,13 @@ class UnsuitablePictureError(ApiError):
 
     code = 422
     status = "UNSUITABLE_IMAGE"
+
+
+class KeyReusedError(ApiError):
+    """422: another request was sent with the same Idempotency-Key."""
+
+    code = 422
+    status = "IDEMPOTENCY_KEY_REUSED"
 
 
 class BusyError(ApiError):
@@ -286,6 +301,15 @@ def map_errors(
 def busy_error(text: str, seconds: int) -> BusyError:
     """Return the error of a server at its limit. seconds: when the caller should retry."""
     return BusyError(f"{text}; try again in {seconds} s.", headers={"Retry-After": str(seconds)})
+
+
+def still_in_work(header: str) -> InWorkError:
+    """Return the error of a repeated call whose first call takes long. header: that of the key."""
+    return InWorkError(
+        f"The request with this {header} is still in work; try again in {_RETRY_AFTER_S} s.",
+        header,
+        {"Retry-After": str(_RETRY_AFTER_S)},
+    )
 
 
 def status_word(code: int) -> str:

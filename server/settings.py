@@ -68,6 +68,8 @@ class Settings(ModelSettings, ListenerSettings):
     """Lifetime of a result and of its link, in seconds; at most 7 days."""
     status_ttl_s: int = Field(604800, ge=1, le=31_536_000)
     """How long /v2/status knows a finished request, in seconds; at least as long as its result is kept."""
+    idempotency_ttl_s: int = Field(86400, ge=1, le=604800)
+    """How long the answer to a request with an Idempotency-Key is kept, in seconds; at most 7 days."""
     result_format: Literal["png", "jpeg", "webp"] | None = None
     """Format of every result. Unset: PNG if the operation promises identical pixels or the result has
     alpha, else the input's format. A result with alpha is never JPEG, but PNG."""

@@ -23,13 +23,31 @@ _GRACE_PERIOD_S = 5.0
 _LOCK_RETRY_S = 0.1
 
 
+class SingleServer:
+    """The only process of a database: all others have died. A lock on the folder sees to that."""
+
+    grace_s = 0.0
+
+    def __init__(self) -> None:
+        self.name = secrets.token_hex(16)
+
+    def is_alive(self, name: str) -> bool:
+        """Whether a process is this one."""
+        return name == self.name
+
+
 class ServerLease:
     """The lease of this process as one of the servers of a database; the schema must be up to date.
 
     The lease is a session-level advisory lock on a separate connection. The database frees the lock
     when the process ends for any reason, and about 15 s after its machine vanishes. A server's name
     stays in the table until another server has recovered its jobs.
+
+    grace_s: a server without a lock for this many seconds is dead; for less, the database may have been
+    unreachable.
     """
+
+    grace_s = _GRACE_PERIOD_S
 
     def __init__(self, url: URL) -> None:
         """Acquire the lease and add this server to the table; raises DatabaseUnavailableError."""
@@ -75,6 +93,11 @@ class ServerLease:
         others = select(ServerRow.name).where(ServerRow.name != self.name).order_by(ServerRow.name)
         with wrap_database_errors(), self._engine.connect() as connection:
             return list(connection.scalars(others))
+
+    def is_alive(self, name: str) -> bool:
+        """Whether a server holds its lock at the moment; raises DatabaseUnavailableError."""
+        with self.lock_if_dead(name) as is_dead:
+            return not is_dead
 
     @contextmanager
     def lock_if_dead(self, name: str) -> Iterator[bool]:

@@ -29,6 +29,8 @@ B = TypeVar("B", bound=BaseModel)
 # Commas and opening brackets. An empty list takes 3 bytes of a body, but 60 bytes of memory.
 _MAX_VALUES = 100_000
 _PIECE = 1 << 16
+_READ = "fields"
+"""Where the state of a request has fields that have been read."""
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
 _PICTURE_START = re.compile(rb"\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -79,14 +81,23 @@ async def read_fields(request: Request, max_bytes: int) -> Fields:
     max_bytes: limit of a single part; the middleware limits the whole body. Raises BadRequestError for a
     malformed body, UnsupportedPictureError for another body type.
     """
+    if (read := request.scope.setdefault("state", {}).pop(_READ, None)) is not None:
+        return dict(read)
     fields: Fields = gather(request.query_params.multi_items())
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data" and boundary_of(request):
         fields |= gather(await read_parts(request, max_bytes))
     else:
         # Parsing tens of megabytes would block the event loop for too long.
-        fields |= await anyio.to_thread.run_sync(_parse, kind, await request.body())
+        # Not `request.body()`, which keeps the bytes as long as the request.
+        body = b"".join([chunk async for chunk in request.stream()])
+        fields |= await anyio.to_thread.run_sync(_parse, kind, body)
     return {name: value for name, value in fields.items() if value is not None and value != ""}
+
+
+def replace_fields(request: Request, fields: Fields) -> None:
+    """Let the next `read_fields` return these fields, because the body has been read."""
+    request.scope.setdefault("state", {})[_READ] = fields
 
 
 def _parse(kind: str, body: bytes) -> Fields:

@@ -8,11 +8,14 @@ from pydantic import BaseModel
 
 from server.errors import (
     ApiError,
+    BadRequestError,
     BlockedError,
     BusyError,
     CannotWorkError,
     FetchRefusedError,
     InvalidTokenError,
+    InWorkError,
+    KeyReusedError,
     NotFoundError,
     NotInProfileError,
     Refusals,
@@ -84,6 +87,17 @@ _SECURITY_SCHEMES: Schema = {
 """The ways to send the token; one is enough."""
 JOB_REFUSAL = "default"
 """Means the code with which a job of sync=false failed."""
+_KEY_ERRORS = (BadRequestError, InWorkError, KeyReusedError)
+_KEY_PARAMETER: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "A text of your choice, such as a UUID, for one request: if you repeat the request with"
+    " it within a day, the work is done once, and you get the first answer again with"
+    " `Idempotent-Replayed: true`. Another request with it is 422.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+"""The header of every POST; `server.http.idempotency` reads it."""
 _CODES = "x-codes"
 """The key for a route's error codes, which is removed when the document is complete."""
 _TOKEN_CODES = {401, 500}
@@ -164,9 +178,11 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
         # FastAPI would turn the bounds of a seed into inexact floats, so this comes after it.
         paths[operation.url][operation.method.lower()] |= describe(operation)
     codes = set()
-    for methods in paths.values():
-        for route in methods.values():
-            refusals = sorted(route.pop(_CODES, ()))
+    for path, methods in paths.items():
+        for method, route in methods.items():
+            if _key_codes(path, method):
+                route["parameters"] = [*route.get("parameters", ()), _KEY_PARAMETER]
+            refusals = sorted({*route.pop(_CODES, ()), *_key_codes(path, method)})
             codes |= set(refusals)
             successes = {
                 code: route["responses"][code] for code in route["responses"] if code < "3"
@@ -190,12 +206,18 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     return document
 
 
+def _key_codes(path: str, method: str) -> set[str]:
+    """Return the error codes of an idempotency key; none for a route that takes no key."""
+    takes_key = method == "post" and path.startswith(("/v1/", "/v2/"))
+    return {str(error.code) for error in _KEY_ERRORS} if takes_key else set()
+
+
 def _response(code: str) -> Schema:
     response: Schema = {
         "description": _description(code),
         "content": {"application/json": {"schema": reference("schemas", "Error")}},
     }
-    if code == str(BusyError.code):
+    if code in (str(BusyError.code), str(InWorkError.code)):
         response["headers"] = {
             "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}
         }
@@ -203,14 +225,16 @@ def _response(code: str) -> Schema:
 
 
 def _description(code: str) -> str:
-    """Return the meaning of a code, from the docstring of its class in `server.errors`."""
+    """Return the meaning of a code, from the docstrings of its classes in `server.errors`."""
     if code == JOB_REFUSAL:
         return "The error of a failed job of sync=false, with its status code."
-    for kind in ApiError.__subclasses__():
-        if str(kind.code) == code and (kind.__doc__ or "").startswith(f"{code}: "):
-            text = str(kind.__doc__).partition(": ")[2]
-            return text[0].upper() + text[1:]
-    return "An error of the server; its log has the details."
+    texts = [
+        str(kind.__doc__).partition(": ")[2]
+        for kind in ApiError.__subclasses__()
+        if str(kind.code) == code and (kind.__doc__ or "").startswith(f"{code}: ")
+    ]
+    text = " Or: ".join(texts) or "an error of the server; its log has the details."
+    return text[0].upper() + text[1:]
 
 
 def _error_schema() -> Schema:

@@ -5,9 +5,10 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from server.dependencies import Dependencies
+from server.http.idempotency import IdempotentRoute
 from server.http.openapi import VISUAL_CODES, refused_with
 
-router = APIRouter(tags=["visuals"])
+router = APIRouter(tags=["visuals"], route_class=IdempotentRoute)
 
 
 class Removed(BaseModel):
