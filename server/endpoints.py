@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, map_errors
 from server.http.auth import sent_token
 from server.http.fields import read_fields, validate
-from server.http.request_id import request_id
+from server.http.request_id import is_repeated, request_id
 from server.http.results import new_key
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
@@ -51,29 +51,38 @@ class Endpoints:
         """Return the answer to a request: after the work, or at once if sync is false."""
         organisation = self._dependencies.tokens.organisation(request)
         async with self._dependencies.concurrency_limit:
+            if is_repeated(request.scope):
+                accepted_job = await self._find_accepted(request, organisation)
+                if accepted_job is not None:
+                    return (await self._promise(accepted_job))[1]
             job = await self._accept(operation, request, organisation)
             if job.body.sync:
                 outcome = await self._run(request, partial(self._executor.run, job))
-            else:
-                job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
-                if operation.version == "v2":
-                    await anyio.to_thread.run_sync(self._durable.submit, job)
-                    return accepted(job.base_url, job.request_id, job.body.warning)
-                unknown = [False] * len(job.keys)
-                outcome = JobOutcome(job.body, unknown, unknown, job.keys)
-            # The links first: if they cannot be signed, the job is not accepted.
+                links = await anyio.to_thread.run_sync(self._links, job, outcome)
+                return _answer(job, outcome, links)
+            job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
+            # The answer first: if its links cannot be signed, the job is not accepted.
+            job, answer = await self._promise(job)
+            await anyio.to_thread.run_sync(self._durable.submit, job)
+        return answer
+
+    async def _find_accepted(self, request: Request, organisation: str) -> Job | None:
+        """Return the job that an earlier call of a request left, whose process died before it answered."""
+        known_id = request_id(request.scope)
+        return await anyio.to_thread.run_sync(self._durable.accepted, organisation, known_id)
+
+    async def _promise(self, job: Job) -> tuple[Job, BaseModel | Response]:
+        """Return a job with sync=false, with what it needs to know of its answer, and that answer."""
+        if job.operation.version == "v2":
+            return job, accepted(job.base_url, job.request_id, job.body.warning)
+        unknown = [False] * len(job.keys)
+        outcome = JobOutcome(job.body, unknown, unknown, job.keys)
+        links: Sequence[str | None] = job.links
+        if not links:
             links = await anyio.to_thread.run_sync(self._links, job, outcome)
-            if not job.body.sync:
-                if job.body.webhook_url is not None:  # it tells the same links
-                    job = replace(job, links=tuple(map(str, links)))
-                await anyio.to_thread.run_sync(self._durable.submit, job)
-        delivered = Delivered(links, outcome.keys, job.sid, outcome.unsafe, outcome.details)
-        answer = operation.respond(outcome.body, delivered)
-        return (
-            answer
-            if operation.version == "v1"
-            else finished(answer, job.request_id, job.body.warning)
-        )
+        if job.body.webhook_url is not None:  # it tells the same links
+            job = replace(job, links=tuple(map(str, links)))
+        return job, _answer(job, outcome, links)
 
     def _links(self, job: Job, outcome: JobOutcome) -> list[str | None]:
         """Return the links; runs in a thread, because a store may request credentials to sign them."""
@@ -137,7 +146,10 @@ class Endpoints:
         if operation.registers:
             job = await self._register(request, job)
         name = operation.result_name(job.visual_id)
-        keys = [new_key(organisation, extension, name) for _ in range(operation.count(body))]
+        keys = [
+            new_key(organisation, extension, job.request_id, number, name)
+            for number in range(operation.count(body))
+        ]
         sid = self._dependencies.visuals.new_sid() if operation.makes_sid else ""
         return replace(job, keys=keys, sid=sid)
 
@@ -213,6 +225,15 @@ class Endpoints:
             raise ShuttingDownError from None
         finally:
             disconnected.cancel()
+
+
+def _answer(job: Job, outcome: JobOutcome, links: Sequence[str | None]) -> BaseModel | Response:
+    """Return the answer with the results of a job, which need not exist yet."""
+    delivered = Delivered(links, outcome.keys, job.sid, outcome.unsafe, outcome.details)
+    answer = job.operation.respond(outcome.body, delivered)
+    if job.operation.version == "v1":
+        return answer
+    return finished(answer, job.request_id, job.body.warning)
 
 
 async def _wait_for_disconnect(request: Request) -> None:

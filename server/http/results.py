@@ -21,12 +21,15 @@ _RANGE = re.compile(rf"bytes=\s*{_PART}(\s*,\s*{_PART})*\s*\Z", re.ASCII)
 _BOUNDS = re.compile(r"(\d+)-(\d+)", re.ASCII)
 
 
-def new_key(organisation: str, extension: str, name: str = "") -> str:
-    """Return a new key for a result that cannot be guessed.
+def new_key(
+    organisation: str, extension: str, request_id: str, number: int = 0, name: str = ""
+) -> str:
+    """Return the key of a result of a request, which nobody can guess who does not know its id.
 
-    name: of the file, without its extension; by default a UUID.
+    A request that runs again after a crash has the same keys. request_id: 32 hexadecimal digits. number:
+    of the result. name: of the file, without its extension; by default a UUID.
     """
-    prefix = f"{organisation}/{uuid.uuid4()}"
+    prefix = f"{organisation}/{uuid.uuid5(uuid.UUID(request_id), str(number))}"
     return f"{prefix}/{name}.{extension}" if name else f"{prefix}.{extension}"
 
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime
 
 from server.errors import busy_error
@@ -85,6 +86,16 @@ class DurableJobs:
         Raises UnavailableError, and OSError if the database is unavailable.
         """
         return self._queue.find(organisation, request_id)
+
+    def accepted(self, organisation: str, request_id: str) -> Job | None:
+        """Return the accepted job of an organisation's request, without its pictures; None if there is none.
+
+        Raises UnavailableError, and OSError if the database is unavailable.
+        """
+        serialized = self._queue.load(organisation, request_id)
+        if serialized is None:
+            return None
+        return replace(self._serializer.load(serialized, pictures=False), request_id=request_id)
 
     def sweep(self, edits_before: datetime, requests_before: datetime) -> None:
         """Remove finished jobs from the queue: edits and requests that finished before these times.

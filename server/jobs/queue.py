@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, DBOSContextSetAuth, SetWorkflowID
 
@@ -31,6 +31,7 @@ _SWEEP_BATCH = 1000
 _POOL_SIZE = 10
 """Connections of this process to the database of the workflows."""
 
+T = TypeVar("T")
 RunJob = Callable[[str, SerializedJob], Outcome]
 """Runs a job by its name and its JSON form; returns its outcome."""
 
@@ -86,9 +87,18 @@ class JobQueue:
 
         Raises OSError if the database is unavailable, and UnavailableError if it does not answer.
         """
+        return self._look_up(_find_workflow, organisation, name)
+
+    def load(self, organisation: str, name: str) -> SerializedJob | None:
+        """Return an organisation's job; None if there is no such job. Raises as `find` does."""
+        return self._look_up(_load_workflow, organisation, name)
+
+    def _look_up(
+        self, look: Callable[[str, str], T | None], organisation: str, name: str
+    ) -> T | None:
         if not self._launched:  # then there has never been a job
             return None
-        future = self._threads.submit(_find_workflow, organisation, name)
+        future = self._threads.submit(look, organisation, name)
         if not wait([future], _TIMEOUT_S).done:
             raise UnavailableError("The job could not be found: the database does not answer.")
         with wrap_database_errors():
@@ -213,3 +223,11 @@ def _find_workflow(organisation: str, name: str) -> Outcome | None:
     if found[0].status in _FINISHED:
         return failed(500, "The server failed to do this job; the error is in its log.")
     return IN_PROGRESS
+
+
+def _load_workflow(organisation: str, name: str) -> SerializedJob | None:
+    found = DBOS.list_workflows(workflow_ids=[name], user=organisation, load_output=False)
+    if not found or found[0].input is None:
+        return None
+    (serialized,) = found[0].input["args"]
+    return dict(serialized)
