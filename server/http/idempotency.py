@@ -69,12 +69,11 @@ class _SameCalls:
         self.answer: StoredAnswer | None = None
         self.dead_since: float | None = None
 
-    def take_fields(self) -> Fields:
-        """Return the fields; they are kept only while further calls wait."""
-        fields = self.fields or {}
-        if self.waiting <= 1:
+    def leave(self) -> None:
+        """Count a call that waits no longer; the fields are kept only while others wait."""
+        self.waiting -= 1
+        if not self.waiting:
             self.fields = None
-        return fields
 
     def fail(self, error: Exception) -> None:
         """Let the calls that wait get an error."""
@@ -151,12 +150,12 @@ class Idempotency:
                 if isinstance(found, Claim):
                     self._running.add(found.request_id)
                     resume(request.scope, found.request_id, is_repeated=found.attempt > 1)
-                    replace_fields(request, calls.take_fields())
+                    replace_fields(request, calls.fields or {})
                 return found
         except TimeoutError:
             raise still_in_work(HEADER) from None
         finally:
-            calls.waiting -= 1
+            calls.leave()
 
     async def _try_claim(
         self, calls: _SameCalls, failures: int, proposed: Claim, printed: str
