@@ -245,7 +245,8 @@ def _error_schema() -> Schema:
             "type": "string",
             "description": f"Its name: {status_word(400)}, ... 506 has two:"
             f" {status_word(CannotWorkError.code)} if another picture may work,"
-            f" {NotInProfileError.status} if this server's profile has no model for the request.",
+            f" {NotInProfileError.status} if this server's profile has no model for the request; and"
+            f" 422: {status_word(BlockedError.code)}, {KeyReusedError.status}.",
         },
         "parameter": {"type": "string", "description": "The wrong field, if there is one."},
     }

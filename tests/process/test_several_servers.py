@@ -74,10 +74,12 @@ class Team:
 
     def unfinished(self) -> int:
         """Return the number of unfinished jobs."""
+        return self.count("dbos.workflow_status where status <> 'SUCCESS'")
+
+    def count(self, rows: str) -> int:
+        """Return the number of rows of a table, or of those that meet a condition."""
         with psycopg.connect(self.database) as connection:
-            row = connection.execute(
-                "select count(*) from dbos.workflow_status where status <> 'SUCCESS'"
-            ).fetchone()
+            row = connection.execute(f"select count(*) from {rows}").fetchone()
         assert row is not None
         return int(row[0])
 
@@ -177,6 +179,70 @@ def test_another_server_does_the_waiting_jobs_of_one_that_shuts_down(team: Team)
         assert whole_picture(team.read_when_ready(link)) == whole_picture(sample())
     assert other.http.get("/readyz").status_code == 200
     assert "Traceback" not in stopping.text()
+
+
+KEY = {"Idempotency-Key": "order 1"}
+HOLD_ANSWERS = """
+create function hold() returns trigger language plpgsql as $$
+begin perform pg_advisory_xact_lock(42); return new; end $$;
+create trigger hold before update on idempotency_keys
+for each row when (new.status_code is not null) execute function hold()
+"""
+"""Lets no server store an answer while a connection of the test holds this lock."""
+
+
+def test_a_hundred_calls_with_a_key_at_two_servers_are_one_job(team: Team) -> None:
+    servers = [team.add(), team.add()]
+    body = {"file": b64(sample()), "sync": False}
+
+    def ask(number: int) -> httpx.Response:
+        base = servers[number % 2].http.base_url
+        with httpx.Client(headers={**TOKEN, **KEY}, timeout=TIMEOUT_S) as http:
+            return http.post(f"{base}/v1/background/remove", json=body)
+
+    with ThreadPoolExecutor(100) as threads:
+        answers = list(threads.map(ask, range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    (content,) = {answer.content for answer in answers}
+    assert sum("idempotent-replayed" in answer.headers for answer in answers) == 99
+    assert team.read_when_ready(answers[0].json()["result_url"])
+    team.until_done()
+    assert team.count("dbos.workflow_status") == 1
+    assert ask(0).content == content
+
+
+def test_another_server_answers_from_the_job_of_a_killed_one(team: Team) -> None:
+    killed, other = team.add(), team.add()
+    body = {"image": b64(sample())}
+    path = "/v2/image/edit/remove_background"
+
+    def ask() -> None:
+        with (
+            httpx.Client(headers={**TOKEN, **KEY}, timeout=TIMEOUT_S) as http,
+            pytest.raises(httpx.TransportError),
+        ):
+            http.post(f"{killed.http.base_url}{path}", json=body)
+
+    with psycopg.connect(team.database) as lock:
+        lock.execute(HOLD_ANSWERS)
+        lock.commit()
+        lock.execute("select pg_advisory_xact_lock(42)")
+        caller = threading.Thread(target=ask)
+        caller.start()
+        while not team.count("dbos.workflow_status"):
+            time.sleep(0.01)
+        time.sleep(0.3)
+        killed.end(SIGKILL)
+    caller.join()
+    answer = other.http.post(path, json=body, headers=KEY)
+    assert answer.status_code == 202, answer.text
+    assert "idempotent-replayed" not in answer.headers
+    status = f"/v2/status/{answer.json()['request_id']}"
+    while other.http.get(status).json()["status"] == "IN_PROGRESS":
+        time.sleep(0.1)
+    assert other.http.get(status).json()["status"] == "COMPLETED"
+    assert team.count("dbos.workflow_status") == 1
+    assert other.http.post(path, json=body, headers=KEY).content == answer.content
 
 
 def test_no_job_of_hundreds_is_lost_when_servers_are_killed(team: Team) -> None:
