@@ -38,6 +38,8 @@ SERVER_NAMES = frozenset(
         "PUBLIC_URL",
         "API_TOKENS",
         "LINK_TTL_S",
+        "STATUS_TTL_S",
+        "IDEMPOTENCY_TTL_S",
         "RESULT_FORMAT",
         "MAX_BODY_MB",
         "MAX_PICTURE_MB",

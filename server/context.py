@@ -80,25 +80,10 @@ class AppContext:
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
     """Return all parts; raises OSError if the store or the database is unavailable."""
-    data = settings.data_dir
     stores = open_stores(settings.store_address)
-    if settings.database_url is None:
-        records = Records(database_url(f"sqlite:///{data.absolute()}/records.db"))
-        queue = JobQueue(data / "jobs.db")
-        owner: SingleServer | ServerLease = SingleServer()
-    else:
-        url = database_url(settings.database_url.get_secret_value())
-        records = Records(url)
-        owner = ServerLease(url)
-        queue = JobQueue(owner)
+    records, queue, owner = _open_databases(settings)
     visuals = Visuals(records, stores.visuals, stores.results)
-    # Servers that share a folder of results must also share the secret that signs their links.
-    store_address = settings.store_address
-    signer = LinkSigner(
-        load_or_create_secret(
-            (store_address if isinstance(store_address, Path) else data) / "link-secret"
-        )
-    )
+    signer = _link_signer(settings)
     dependencies = Dependencies(
         settings,
         Tokens(settings.api_tokens),
@@ -133,10 +118,8 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     limit = _JOBS_PER_REQUEST * settings.max_waiting
     durable = DurableJobs(queue, serializer, runner, _webhooks(settings, queue), limit)
     endpoints = Endpoints(dependencies, executor, durable, scheduler)
-    keys = IdempotencyKeys(
-        records.engine, timedelta(seconds=settings.idempotency_ttl_s), lease(settings)
-    )
-    idempotency = Idempotency(settings, dependencies.tokens, keys, owner)
+    ttl = timedelta(seconds=settings.idempotency_ttl_s)
+    keys = IdempotencyKeys(records.engine, ttl, lease(settings))
     return AppContext(
         stores,
         records,
@@ -147,7 +130,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         durable,
         endpoints,
         durations,
-        idempotency,
+        Idempotency(settings, dependencies.tokens, keys, owner),
     )
 
 
@@ -164,6 +147,24 @@ def _webhooks(settings: Settings, queue: JobQueue) -> WebhookDelivery:
     return WebhookDelivery(
         sender, read_body(queue.find), settings.webhook_concurrency, settings.webhook_retry_s
     )
+
+
+def _open_databases(settings: Settings) -> tuple[Records, JobQueue, SingleServer | ServerLease]:
+    """Return the records, the queue of jobs, and this process among those that share them."""
+    if settings.database_url is None:
+        records = Records(database_url(f"sqlite:///{settings.data_dir.absolute()}/records.db"))
+        return records, JobQueue(settings.data_dir / "jobs.db"), SingleServer()
+    url = database_url(settings.database_url.get_secret_value())
+    records = Records(url)
+    server_lease = ServerLease(url)
+    return records, JobQueue(server_lease), server_lease
+
+
+def _link_signer(settings: Settings) -> LinkSigner:
+    """Return the signer of links; servers that share a folder of results share its secret there."""
+    store_address = settings.store_address
+    folder = store_address if isinstance(store_address, Path) else settings.data_dir
+    return LinkSigner(load_or_create_secret(folder / "link-secret"))
 
 
 def _slow_roles(name: str) -> dict[str, float]:
