@@ -13,21 +13,22 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from signal import SIGKILL
 
 import httpx2 as httpx
 
 from tests.helpers.places import ROOT
-from tests.helpers.server_process import Server, b64, sample
+from tests.helpers.server_process import Server, b64, mask_for, sample
 from tests.helpers.webhook_receiver import Receiver, receiving
 
-ROUTE = "/v2/image/edit/remove_background"
+ROUTE = "/v1/eraser"
 SETTINGS = {"ALLOWED_URL_NETWORKS": "127.0.0.1/32", "WEBHOOK_RETRY_S": "0.5"}
 
 
 class Trial:
-    """One server, the ids it has accepted, and the receiver that it tells."""
+    """One server, the numbers of the jobs it has accepted, and the receiver that it tells."""
 
     def __init__(self, folder: Path, receiver: Receiver, jobs: int, seed: int) -> None:
         data = Path(os.environ.get("RETOUCH_DATA_DIR", ROOT / "data"))
@@ -35,7 +36,7 @@ class Trial:
         self.receiver = receiver
         self.jobs = jobs
         self.random = random.Random(seed)  # noqa: S311
-        self.ids: list[str] = []
+        self.accepted: list[str] = []
         self.kills = 0
         self.between = 0
         """Webhooks whose outcome was stored, but that had not arrived, at any of the kills."""
@@ -45,7 +46,7 @@ class Trial:
         self.server.start(**SETTINGS)
         asking = threading.Thread(target=self._ask)
         asking.start()
-        while asking.is_alive() or not set(self.ids) <= set(self.receiver.ids()):
+        while asking.is_alive() or not set(self.accepted) <= set(self._told()):
             time.sleep(self.random.uniform(1, 6))
             self._kill()
             if self.kills > self.jobs:
@@ -55,18 +56,26 @@ class Trial:
         self.server.close()
         return self._report()
 
+    def _told(self) -> list[str]:
+        return [one.path for one in list(self.receiver.received)]
+
     def _ask(self) -> None:
-        body = {"image": b64(sample(width=120)), "webhook_url": self.receiver.url()}
+        picture = sample(width=120)
+        body = {"file": b64(picture), "mask_file": b64(mask_for(picture)), "sync": False}
         with httpx.Client(headers={"api_token": "secret-a"}, timeout=30) as http:
-            while len(self.ids) < self.jobs:
-                try:
-                    answer = http.post(f"{self.server.http.base_url}{ROUTE}", json=body)
-                except httpx.TransportError:
-                    answer = None  # killed before it answered: the caller has no id
-                if answer is not None and answer.status_code == 202:
-                    self.ids.append(answer.json()["request_id"])
-                else:
+            for number in range(self.jobs):
+                path = f"/ok?job={number}"
+                body["webhook_url"] = self.receiver.url(path)
+                while not self._is_accepted(http, body):
                     time.sleep(0.1)
+                self.accepted.append(path)
+
+    def _is_accepted(self, http: httpx.Client, body: Mapping[str, object]) -> bool:
+        try:
+            answer = http.post(f"{self.server.http.base_url}{ROUTE}", json=body)
+        except httpx.TransportError:  # killed before it answered; it may have stored the job
+            return False
+        return answer.status_code == 200
 
     def _kill(self) -> None:
         self.server.end(SIGKILL)
@@ -82,9 +91,9 @@ class Trial:
 
     def _report(self) -> bool:
         told = Counter(self.receiver.ids())
-        lost = [one for one in self.ids if one not in told]
+        lost = set(self.accepted) - set(self._told())
         unsigned = sum(not one.is_signed_with("secret-a") for one in self.receiver.received)
-        print(f"{len(self.ids)} jobs accepted, {self.kills} kills")
+        print(f"{len(self.accepted)} jobs accepted, {self.kills} kills")
         print(f"{self.between} webhooks were between result and receiver at a kill")
         print(f"{len(lost)} lost, {sum(n > 1 for n in told.values())} told more than once")
         print(f"{unsigned} with a wrong signature")

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,30 @@ def test_a_webhook_that_was_being_sent_at_the_shutdown_is_sent_after_the_next_st
     with serving(tmp_path):
         wait_until(lambda: len(receiver.received) >= 3)
     assert set(receiver.ids()) == {request_id}
+
+
+def test_webhooks_are_removed_from_the_database_with_the_jobs(
+    tmp_path: Path, receiver: Receiver, wait_until: Wait
+) -> None:
+    with serving(tmp_path) as client:
+        ask(client, receiver.url("/fail-first?times=1"))
+        wait_until(lambda: _tries(tmp_path) == 2)
+        jobs = client.app.state.endpoints._durable  # type: ignore[attr-defined]
+        later = datetime.now(UTC) + timedelta(hours=2)
+        jobs.sweep(later - timedelta(hours=3), later)
+        assert _tries(tmp_path) == 2
+        jobs.sweep(later, later)
+        assert _tries(tmp_path) == 0
+
+
+def _tries(folder: Path) -> int:
+    """Return the number of tries in the database that have ended."""
+    engine = create_engine(f"sqlite:///{folder}/jobs.db")
+    query = "select count(*) from workflow_status where name = 'webhook' and status = 'SUCCESS'"
+    with engine.connect() as connection:
+        count = connection.execute(text(query)).scalar_one()
+    engine.dispose()
+    return int(count)
 
 
 def test_a_webhook_waits_for_its_job(tmp_path: Path, receiver: Receiver, wait_until: Wait) -> None:
