@@ -20,6 +20,8 @@ from server.errors import (
     NotInProfileError,
     Refusals,
     error_body,
+    error_object,
+    is_v2,
     status_word,
 )
 from server.http.openapi_bodies import Schema, name_bodies, picture_body, reference
@@ -100,6 +102,8 @@ _KEY_PARAMETER: Schema = {
 """The header of every POST; `server.http.idempotency` reads it."""
 _CODES = "x-codes"
 """The key for a route's error codes, which is removed when the document is complete."""
+_V2 = "_v2"
+"""Ends the names of the errors of v2."""
 _TOKEN_CODES = {401, 500}
 _WORK_CODES = {429, 503, 506}
 _BODY_CODES = {400, 408, 413, 415}
@@ -177,18 +181,19 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     for operation in operations:
         # FastAPI would turn the bounds of a seed into inexact floats, so this comes after it.
         paths[operation.url][operation.method.lower()] |= describe(operation)
-    codes = set()
+    codes: dict[str, str] = {}
     for path, methods in paths.items():
         for method, route in methods.items():
             if _key_codes(path, method):
                 route["parameters"] = [*route.get("parameters", ()), _KEY_PARAMETER]
-            refusals = sorted({*route.pop(_CODES, ()), *_key_codes(path, method)})
-            codes |= set(refusals)
+            refused = sorted({*route.pop(_CODES, ()), *_key_codes(path, method)})
+            refusals = {code: _refusal_name(path, code) for code in refused}
+            codes |= {name: code for code, name in refusals.items()}
             successes = {
                 code: route["responses"][code] for code in route["responses"] if code < "3"
             }
             route["responses"] = successes | {
-                code: reference("responses", code) for code in refusals
+                code: reference("responses", name) for code, name in refusals.items()
             }
             if str(InvalidTokenError.code) in refusals:
                 route["security"] = [{scheme: []} for scheme in _SECURITY_SCHEMES]
@@ -198,10 +203,10 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
                     parameter["schema"].pop("default", None)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    schemas["Error"] = _error_schema()
+    schemas |= {"Error": _error_schema(), "ErrorV2": _error_schema_v2()}
     document["components"] |= {
         "securitySchemes": _SECURITY_SCHEMES,
-        "responses": {code: _response(code) for code in sorted(codes)},
+        "responses": {name: _response(name, code) for name, code in sorted(codes.items())},
     }
     return document
 
@@ -212,10 +217,16 @@ def _key_codes(path: str, method: str) -> set[str]:
     return {str(error.code) for error in _KEY_ERRORS} if takes_key else set()
 
 
-def _response(code: str) -> Schema:
+def _refusal_name(path: str, code: str) -> str:
+    """Return the name of the description of an error: errors of v2 have another body."""
+    return code + _V2 if is_v2(path) else code
+
+
+def _response(name: str, code: str) -> Schema:
+    body = "ErrorV2" if name.endswith(_V2) else "Error"
     response: Schema = {
         "description": _description(code),
-        "content": {"application/json": {"schema": reference("schemas", "Error")}},
+        "content": {"application/json": {"schema": reference("schemas", body)}},
     }
     if code in (str(BusyError.code), str(InWorkError.code)):
         response["headers"] = {
@@ -255,4 +266,23 @@ def _error_schema() -> Schema:
         "type": "object",
         "properties": {name: about.get(name, text) for name in error_body(400, "", "")},
         "required": list(error_body(400, "")),
+    }
+
+
+def _error_schema_v2() -> Schema:
+    """Return the schema of the error body of v2."""
+    text = {"type": "string", "description": "What was wrong; the same under both names."}
+    code = {"type": "integer", "description": "The HTTP status."}
+    error = error_object(400, "")
+    return {
+        "type": "object",
+        "properties": {
+            "error": {
+                "type": "object",
+                "properties": {name: code if name == "code" else text for name in error},
+                "required": list(error),
+            },
+            "request_id": {"type": "string", "description": "The id of the request."},
+        },
+        "required": ["error", "request_id"],
     }

@@ -65,6 +65,10 @@ def _schema(
             "description": f"{about} file{coding}, if no {address} is sent. {formats}.{white}"
         }
     schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    # With two names for one picture, none of them is required alone.
+    alone = [rule.file_fields[0] for rule in pictures if rule.required and not rule.url_fields]
+    if required := [*alone, *schema.get("required", ())]:
+        schema["required"] = required
     return schema | {"properties": properties | schema.get("properties", {})}
 
 

@@ -1,6 +1,7 @@
 """The committed OpenAPI document is valid and the same as the application's."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +10,10 @@ from openapi_schema_validator import validate as validate_instance
 from openapi_spec_validator import validate
 
 from scripts.openapi import FILE, document
-from server.errors import ApiError, error_body
+from server.errors import ApiError, error_body, error_object
 from server.http.fields import validate as validate_body
-from server.operation import operation_name
+from server.operations import OPERATIONS
 from server.settings import Settings
-from server.v1 import OPERATIONS
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def operations(openapi: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the path and the description of every operation of the API."""
     for path, methods in openapi["paths"].items():
         for operation in methods.values():
-            if path.startswith("/v1/"):
+            if path.startswith(("/v1/", "/v2/")):
                 yield path, operation
 
 
@@ -61,9 +61,11 @@ def test_every_operation_documents_its_errors_with_the_common_body(openapi: dict
     for path, operation in operations(openapi):
         codes = [code for code in operation["responses"] if not code.startswith("2")]
         assert {"401", "500"} <= set(codes), path
+        body = "ErrorV2" if path.startswith("/v2/") else "Error"
         for code in codes:
-            schema = refusals[code]["content"]["application/json"]["schema"]
-            assert schema == {"$ref": "#/components/schemas/Error"}
+            name = operation["responses"][code]["$ref"].rpartition("/")[2]
+            schema = refusals[name]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": f"#/components/schemas/{body}"}
 
 
 def test_every_error_class_is_documented(openapi: dict[str, Any]) -> None:
@@ -77,10 +79,16 @@ def test_the_error_body_matches_its_schema(openapi: dict[str, Any]) -> None:
         validate_instance(error_body(400, "No image was given.", parameter), schema)
 
 
+def test_the_error_body_of_v2_matches_its_schema(openapi: dict[str, Any]) -> None:
+    error = error_object(400, "No image was given.")
+    schema = openapi["components"]["schemas"]["ErrorV2"]
+    validate_instance({"error": error, "request_id": "0" * 32}, schema)
+
+
 def test_every_path_parameter_is_documented_and_required(openapi: dict[str, Any]) -> None:
     for path, operation in operations(openapi):
         named = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "path"}
-        assert named == ({"visual_id"} if "{visual_id}" in path else set())
+        assert named == set(re.findall(r"{(\w+)}", path))
 
 
 def test_every_body_is_documented_in_all_three_types(openapi: dict[str, Any]) -> None:
@@ -129,16 +137,15 @@ def test_no_field_of_a_body_hides_its_optionality_in_a_default(openapi: dict[str
 def test_every_body_has_an_example_that_its_schema_and_the_server_accept(
     openapi: dict[str, Any],
 ) -> None:
-    models = {operation.name: operation.body for operation in OPERATIONS}
+    models = {operation.url: operation.body for operation in OPERATIONS}
     for path, operation in operations(openapi):
         if "requestBody" not in operation:
             continue
         body = operation["requestBody"]["content"]["application/json"]
         schema = body["schema"] | {"components": openapi["components"]}
         validate_instance(body["example"], schema)
-        name = operation_name(path.removeprefix("/v1"))
-        if name in models:
-            validate_body(models[name], body["example"])
+        if path in models:
+            validate_body(models[path], body["example"])
 
 
 def test_the_servers_of_the_document_are_where_callers_reach_it() -> None:
