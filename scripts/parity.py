@@ -8,55 +8,23 @@ from typing import Any
 
 from scripts.openapi import document
 from scripts.parity_notes import note
-from tests.contract.companions import COMPANIONS
-from tests.contract.published import ROUTES, Field, Route
-from tests.contract.trials import (
-    DONE,
-    ECHOED,
-    EMPTY,
-    IDLE,
-    MISSING,
-    REFUSED,
-    Finding,
-    Laboratory,
-    laboratory,
+from scripts.parity_texts import (
+    COMPANIONS_INTRODUCTION,
+    INTRODUCTION,
+    LATER_INTRODUCTION,
+    NOT_SERVED_INTRODUCTION,
+    PART,
+    V2_INTRODUCTION,
 )
+from tests.contract.companions import COMPANIONS, LATER
+from tests.contract.outcomes import DONE, MISSING, REFUSED, Finding
+from tests.contract.published import ROUTES
+from tests.contract.published_v2 import NOT_SERVED, ROUTES_V2, STATUS
+from tests.contract.route import Field, Route
+from tests.contract.trials import Laboratory, laboratory
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs" / "parity.md"
-PART = "in part"
-
-INTRODUCTION = f"""\
-# Parity
-
-This page lists every route of the published v1 Image Editing API with its fields and the fields of its answer,
-in the published order, and says what profile `lite` of this server does with each. A second table has the
-routes that clients call beside them. `./scripts/parity` computes the page. It compares types, defaults and
-bounds with the server's OpenAPI document, and it tries each field with two requests: one with the field and one
-without. These trials use exact fake models. What the real models of `lite` do not reach is a note, from
-`scripts/parity_notes.py`. Where the published page gives no default or bound, the table has ours in brackets.
-
-- "{DONE}": who uses it gets what the page promises.
-- "{PART}": it works, with the limit that follows.
-- "{REFUSED}": the server checks the request as published and then answers 506 `NOT_IN_PROFILE`. The text of the
-  answer names the profiles that can serve the request.
-- "{ECHOED}": the server checks the field and returns its value, but the result is the same.
-- "{IDLE}": the server checks the field, but the answer and the result are the same.
-- "{EMPTY}": the answer has the field, with an empty list or object.
-
-The profiles `open` and `bria` have a model for every row. [models.md](models.md) says what their models are and
-what has not run yet.
-"""
-
-COMPANIONS_INTRODUCTION = """\
-## Routes that clients call beside them
-
-`remove_image` removes the picture, its masks, its sids and every result made from it; their links answer 404. A
-request that runs at that moment stores nothing. What another organisation registered stays. The copy of the
-picture that a waiting job of `sync=false` holds is deleted when the job's turn comes. Every route that makes a
-result takes `sync`, also where the page does not list it.
-"""
-
 _TYPES = {
     "string": "string",
     "integer": "integer",
@@ -87,15 +55,29 @@ def rows(laboratory: Laboratory, openapi: Schema, routes: Sequence[Route]) -> It
     """
     for route in routes:
         found = {field: laboratory.findings(route, field) for field in route.fields}
-        name = f"`{route.method} {route.path}`"
+        name = f"`{route.method} {route.url.removeprefix('/v1')}`"
         status = _of_route([f for some in found.values() for f in some])
         yield Row(name, "", "", "", with_note(status, note(route.path, "")))
         for field, findings in found.items():
             remark = note(route.path, field.path)
             yield _of_field(field, ours(openapi, route, field), findings, remark)
-        for key, word in laboratory.answer_words(route).items():
-            remark = note(route.path, f"answer.{key}")
-            yield Row("", f"`{key}` (answer)", "", "", with_note(word, remark))
+        yield from _of_answer(laboratory, route)
+
+
+def later_rows(laboratory: Laboratory, openapi: Schema) -> Iterator[Row]:
+    """Yield a line for each route with fields that the published page does not list, and for each of them."""
+    for route, fields in LATER:
+        yield Row(f"`{route.method} {route.path}`", "", "", "", "")
+        for field in fields:
+            findings = laboratory.findings(route, field)
+            remark = note(route.path, field.path)
+            yield _of_field(field, ours(openapi, route, field), findings, remark)
+
+
+def _of_answer(laboratory: Laboratory, route: Route) -> Iterator[Row]:
+    for key, word in laboratory.answer_words(route).items():
+        remark = note(route.path, f"answer.{key}")
+        yield Row("", f"`{key}` (answer)", "", "", with_note(word, remark))
 
 
 def with_note(status: str, remark: str) -> str:
@@ -106,7 +88,7 @@ def with_note(status: str, remark: str) -> str:
 
 
 def _of_route(findings: Sequence[Finding]) -> str:
-    served = any(finding.status == 200 for finding in findings)
+    served = any(finding.status in (200, 202) for finding in findings)
     refused = any(finding.status == 506 for finding in findings)
     if served and refused:
         return f"{PART}: the rest {REFUSED}"
@@ -167,6 +149,8 @@ def differences(field: Field, schema: Schema) -> list[str]:
     default = schema.get("default")
     if field.default not in (None, tuple(default) if isinstance(default, list) else default):
         found.append(f"default {default}")
+    if field.type == "strings" and {"string", "array"} - {kind.get("type") for kind in kinds}:
+        found.append(f"type {[kind.get('type') for kind in kinds]}")
     if not set(field.enum) <= words:
         found.append(f"words {sorted(words)}")
     for name, bound in (("minimum", field.low), ("maximum", field.high)):
@@ -183,8 +167,8 @@ def _alternatives(schema: Schema) -> list[Schema]:
 
 
 def ours(openapi: Schema, route: Route, field: Field) -> Schema | None:
-    """Return a field of our document; None if it is missing from any of the three body types."""
-    operation = openapi["paths"].get(f"/v1{route.path}", {}).get(route.method.lower())
+    """Return a field of our document; None if it is missing from any of the body types."""
+    operation = openapi["paths"].get(route.url, {}).get(route.method.lower())
     if operation is None:
         return None
     if field.place != "body":
@@ -198,9 +182,7 @@ def ours(openapi: Schema, route: Route, field: Field) -> Schema | None:
         _within(openapi, body["schema"], field.name if kind.endswith("urlencoded") else field.path)
         for kind, body in bodies.items()
     ]
-    if len(found) != 3 or None in found:
-        return None
-    return found[0]
+    return None if not found or None in found else found[0]
 
 
 def _within(openapi: Schema, schema: Schema, path: str) -> Schema | None:
@@ -218,10 +200,34 @@ def page() -> str:
     """Return the computed page in Markdown."""
     openapi = document()
     with tempfile.TemporaryDirectory() as folder, laboratory(Path(folder)) as trials:
-        published, companions = (
-            _table(rows(trials, openapi, routes)) for routes in (ROUTES, COMPANIONS)
+        published, companions, second = (
+            _table(rows(trials, openapi, routes))
+            for routes in (ROUTES, COMPANIONS, (*ROUTES_V2, STATUS))
         )
-    return f"{INTRODUCTION}\n{published}\n{COMPANIONS_INTRODUCTION}\n{companions}"
+        later = _table(later_rows(trials, openapi))
+    return "\n".join(
+        [
+            INTRODUCTION,
+            published,
+            COMPANIONS_INTRODUCTION,
+            companions,
+            LATER_INTRODUCTION,
+            later,
+            V2_INTRODUCTION,
+            second,
+            NOT_SERVED_INTRODUCTION,
+            _not_served(),
+        ]
+    )
+
+
+def _not_served() -> str:
+    """Return the list of routes of version 2 that this server leaves out."""
+    lines = (
+        f"- {subject}: {', '.join(f'`/v2{path}`' for path in paths)}"
+        for subject, paths in NOT_SERVED.items()
+    )
+    return "\n".join(lines) + "\n"
 
 
 def _table(lines: Iterable[Row]) -> str:

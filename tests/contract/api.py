@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,14 +12,25 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 from PIL import Image
 
-from tests.contract.published import PHOTOGRAPH, Route
+from tests.contract.published import PHOTOGRAPH
+from tests.contract.route import Route
 from tests.helpers.places import PHOTOS
 
 Way = Literal["as published", "base64", "file parts", "data URLs"]
 """How a request is sent: as on the published page, with URLs; JSON; multipart; urlencoded."""
 WAYS: tuple[Way, ...] = ("as published", "base64", "file parts", "data URLs")
+WAYS_V2: tuple[Way, ...] = ("as published", "base64", "data URLs")
+"""In v2 all of them are JSON."""
 REPLACE_COLOUR = {"image_url": "URL", "bg_prompt": "#1e90ff", "num_results": 2}
 """A request of background/replace that needs no generative model."""
+REPLACE_COLOUR_V2 = {"image": "URL", "prompt": "#1e90ff"}
+"""The same for v2."""
+COLOURS = {
+    "/background/replace": REPLACE_COLOUR,
+    "/image/edit/replace_background": REPLACE_COLOUR_V2,
+}
+"""By path: requests that need no generative model, where the published example does."""
+_JOB_S = 120
 
 
 def _portrait() -> bytes:
@@ -44,8 +56,8 @@ FILES = {"portrait.jpg": _portrait(), "mask.png": _mask()}
 class Api:
     """One implementation of the API and clients for it.
 
-    client: sends the token; anonymous: does not. hosted: whether it is the hosted API. pictures: the
-    address where it can fetch FILES, None for none.
+    client: sends the token; anonymous: does not. base: the address of v1; v2 is beside it. hosted:
+    whether it is the hosted API. pictures: the address where it can fetch FILES, None for none.
     """
 
     client: httpx.Client
@@ -58,11 +70,13 @@ class Api:
     def send(self, route: Route, fields: Mapping[str, Any], way: Way) -> httpx.Response:
         """Send a request of a route; `fields` as published, with `visual_id` for the path."""
         fields = dict(fields)
-        path = self.base + route.path.replace("{visual_id}", str(fields.pop("visual_id", "")))
+        path = self.address(route).replace("{visual_id}", str(fields.pop("visual_id", "")))
         in_query = {known.name for known in route.fields if known.place == "query"}
         query = {name: fields.pop(name) for name in in_query & fields.keys()}
         if route.body is None:
             return self.client.request(route.method, path, params=query)
+        if route.version == "v2":
+            return self.client.request(route.method, path, json=self._values(fields, way))
         ready = self._pictures(fields, way)
         if way == "file parts" or (way == "as published" and route.body == "multipart"):
             # A tuple without a filename is a plain part: multipart even where there is no file.
@@ -75,6 +89,38 @@ class Api:
             form = {name: as_text(value) for name, value in ready.items()}
             return self.client.request(route.method, path, params=query, data=form)
         return self.client.request(route.method, path, params=query, json=ready)
+
+    def address(self, route: Route) -> str:
+        """Return the address of a route, with the names in its path."""
+        return self.base.removesuffix("/v1") + route.url
+
+    def finished(self, answer: httpx.Response) -> dict[str, Any]:
+        """Return the final state of a request of v2 that was answered with 202."""
+        deadline = time.monotonic() + _JOB_S
+        status_url = answer.json()["status_url"]
+        address = status_url if self.hosted else urlsplit(status_url).path
+        state: dict[str, Any] = self.client.get(address).json()
+        while state["status"] == "IN_PROGRESS":
+            assert time.monotonic() < deadline, "the request was never finished"
+            time.sleep(0.05)
+            state = self.client.get(address).json()
+        return state
+
+    def _values(self, fields: Mapping[str, Any], way: Way) -> dict[str, Any]:
+        """Replace URL in the fields of v2 by an address, base64 or a data URL."""
+
+        def value(name: str, published: Any) -> Any:
+            if isinstance(published, list):
+                return [value(name, part) for part in published]
+            if published != "URL":
+                return published
+            file = "mask.png" if name == "mask" else "portrait.jpg"
+            digits = base64.b64encode(FILES[file]).decode()
+            if way == "as published" and self.pictures is not None:
+                return f"{self.pictures}/{file}"
+            return f"data:image/{file[-3:]};base64,{digits}" if way == "data URLs" else digits
+
+        return {name: value(name, published) for name, published in fields.items()}
 
     def _pictures(self, fields: dict[str, Any], way: Way) -> dict[str, Any]:
         """Replace the picture URLs of the published example by pictures, sent in the given way."""

@@ -3,20 +3,21 @@
 The published page names most of them; the rest is from programs that call the API.
 """
 
+from dataclasses import replace
+
 from tests.contract.published import (
     FORCE,
     IMAGE,
-    LINK,
+    MASK,
     MODERATION,
     PERSON,
     RESOLUTIONS,
+    ROUTES,
     SEED,
-    TEXT,
     VISUAL,
-    WHOLE,
-    Field,
-    Route,
 )
+from tests.contract.published_v2 import ASPECT_RATIO, WEBHOOK
+from tests.contract.route import LINK, TEXT, WHOLE, Field, Route
 
 SID = Field("sid", "string", place="query")
 REGISTERED = {"code": WHOLE, "description": TEXT, "visual_id": TEXT}
@@ -24,21 +25,6 @@ REGISTER = (*IMAGE, Field("is_private", "boolean"), Field("org_image_key", "stri
 EDITED = {"image_res": LINK, "sid": TEXT}
 
 COMPANIONS = (
-    Route(
-        "Enhance Image",
-        "POST",
-        "/enhance_image",
-        (
-            *IMAGE,
-            Field("resolution", "string", enum=("1MP", "2MP", "4MP")),
-            Field("steps_num", "integer", low=10, high=50),
-            SEED,
-            Field("preserve_alpha", "boolean"),
-            MODERATION,
-        ),
-        {"result_url": LINK, "seed": WHOLE},
-        {},
-    ),
     Route("Register", "POST", "/register", REGISTER, REGISTERED, {}),
     Route("Upload", "POST", "/upload", REGISTER, REGISTERED, {}),
     Route("Remove", "POST", "/{visual_id}/remove_image", (VISUAL,), REGISTERED, {}, None),
@@ -96,6 +82,50 @@ COMPANIONS = (
         {},
         None,
     ),
+    Route(
+        "Enhance",
+        "POST",
+        "/enhance_image",
+        (
+            *IMAGE,
+            Field("resolution", "string", enum=("1MP", "2MP", "4MP")),
+            Field("steps_num", "integer", low=10, high=50),
+            SEED,
+            Field("preserve_alpha", "boolean"),
+            MODERATION,
+        ),
+        {"result_url": LINK, "seed": WHOLE},
+        {},
+    ),
     Route("Caption", "GET", "/{visual_id}/caption", (VISUAL,), {"caption": TEXT}, {}, None),
 )
 """No default is stated here: the parity table has ours in brackets."""
+
+_ALPHA = Field("preserve_alpha", "boolean")
+_OF_GET = (replace(_ALPHA, place="query"), replace(WEBHOOK, place="query"))
+_LATER = {
+    "/eraser": (_ALPHA, WEBHOOK),
+    "/gen_fill": (_ALPHA, WEBHOOK),
+    "/background/remove": (_ALPHA, WEBHOOK),
+    "/background/replace": (Field("prompt", "string"), WEBHOOK),
+    "/erase_foreground": (*MASK, _ALPHA, WEBHOOK),
+    "/background/blur": (_ALPHA, WEBHOOK),
+    "/image_expansion": (ASPECT_RATIO, _ALPHA, WEBHOOK),
+    "/image/increase_resolution": (_ALPHA, WEBHOOK),
+    "/crop": (_ALPHA, WEBHOOK),
+    "/objects/mask_generator": (WEBHOOK,),
+    "/enhance_image": (WEBHOOK,),
+    "/{visual_id}/image_to_psd": (WEBHOOK,),
+    "/{visual_id}/create": (WEBHOOK,),
+    "/{visual_id}/objects/mask_generator": (WEBHOOK,),
+    "/{visual_id}/objects/remove": (WEBHOOK,),
+    "/{visual_id}/increase_resolution": _OF_GET,
+    "/{visual_id}/blur_bg": _OF_GET,
+}
+"""By path: fields of v1 that the published page does not list; programs send them, or they are this server's."""
+LATER = tuple(
+    (replace(route, fields=(*route.fields, *_LATER[route.path])), _LATER[route.path])
+    for route in (*ROUTES, *COMPANIONS)
+    if route.path in _LATER
+)
+"""Routes with such fields among their own, and these fields alone."""

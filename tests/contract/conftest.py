@@ -1,10 +1,8 @@
 """Fixtures: the API under test, either this server with its real models or the hosted API."""
 
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +15,11 @@ from models.runtime.pool import Pool
 from server.app import create_app
 from server.settings import Settings
 from tests.contract.api import FILES, Api
+from tests.helpers.file_server import file_server
 
 URL = os.environ.get("RETOUCH_CONTRACT_URL", "").rstrip("/")
 TOKEN = os.environ.get("RETOUCH_CONTRACT_TOKEN", "contract")
 PICTURES = os.environ.get("RETOUCH_CONTRACT_PICTURES", "").rstrip("/")
-
-
-@contextmanager
-def picture_server() -> Iterator[str]:
-    """Serve FILES on a free loopback port; yield the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            file = FILES.get(self.path.strip("/"))
-            self.send_response(404 if file is None else 200)
-            self.send_header("Content-Length", str(len(file or b"")))
-            self.end_headers()
-            self.wfile.write(file or b"")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Print nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +35,7 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         lite: Pool = request.getfixturevalue("lite")
         settings = _settings(tmp_path_factory.mktemp("contract"))
         app = create_app(settings, LocalEngine(lite))
-        pictures = stack.enter_context(picture_server())
+        pictures = stack.enter_context(file_server(FILES))
         client = stack.enter_context(TestClient(app, headers=header))
         yield Api(client, TestClient(app), "/v1", False, pictures)
 

@@ -1,63 +1,6 @@
 """The published operations as data: routes, fields, types, defaults, bounds, examples and answers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
-
-Place = Literal["body", "query", "path"]
-Type = Literal["string", "integer", "boolean", "integers", "objects", "object", "word or number"]
-Body = Literal["json", "multipart"]
-LINK, TEXT, WHOLE, SEEDS = "a link", "a text", "a whole number", "a whole number or null"
-"""Kinds of values in a published answer; the last two are seeds."""
-
-
-@dataclass(frozen=True)
-class Field:
-    """One published field.
-
-    path: its name; dots lead into objects, [] into lists. default: None if none is published.
-    enum: the allowed words. low, high: the bounds. whole: whether decimals of a number are refused. place:
-    the part of the request that contains it.
-    """
-
-    path: str
-    type: Type
-    default: object = None
-    enum: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    whole: bool = False
-    place: Place = "body"
-
-    @property
-    def name(self) -> str:
-        """The name of the top-level field."""
-        return self.path.partition("[")[0].partition(".")[0]
-
-
-@dataclass(frozen=True)
-class Route:
-    """One published route.
-
-    body: the content type of its example, None without a body. example: its fields; `URL` means the
-    URL of a picture. answer: the documented keys and the kind of each value; a list of one kind means any
-    number of them. needs_prompt_model: whether its example needs a generative model.
-    """
-
-    title: str
-    method: Literal["GET", "POST"]
-    path: str
-    fields: tuple[Field, ...]
-    answer: Any
-    example: Mapping[str, Any]
-    body: Body | None = "json"
-    needs_prompt_model: bool = False
-
-    @property
-    def takes_picture(self) -> bool:
-        """Whether the request contains a picture."""
-        return any(field.path == "file" for field in self.fields)
-
+from tests.contract.route import LINK, SEEDS, TEXT, WHOLE, Field, Route
 
 MODERATION = Field("content_moderation", "boolean", default=False)
 IMAGE = (Field("image_url", "string"), Field("file", "string"))

@@ -4,44 +4,56 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.contract.companions import COMPANIONS
-from tests.contract.published import ROUTES, Field, Route
-from tests.contract.trials import (
-    DONE,
-    ECHOED,
-    EMPTY,
-    IDLE,
-    REFUSED,
-    Laboratory,
-    address,
-    laboratory,
-    picture,
-)
+from tests.contract.companions import COMPANIONS, LATER
+from tests.contract.outcomes import DONE, ECHOED, EMPTY, IDLE, REFUSED
+from tests.contract.published import ROUTES
+from tests.contract.published_v2 import ROUTES_V2, STATUS
+from tests.contract.route import Field, Route
+from tests.contract.trial_inputs import address, picture
+from tests.contract.trials import Laboratory, laboratory
 
+ALL = (*ROUTES, *COMPANIONS, *ROUTES_V2, STATUS)
 WITHOUT_EFFECT = {
     ("/background/replace", "fast"): IDLE,
     ("/background/replace", "refine_prompt"): IDLE,
     ("/background/replace", "enhance_ref_image"): IDLE,
     ("/background/replace", "negative_prompt"): IDLE,
     ("/background/replace", "seed"): ECHOED,
-    ("/enhance_image", "steps_num"): IDLE,
-    ("/enhance_image", "seed"): ECHOED,
     ("/image_expansion", "negative_prompt"): IDLE,
     ("/image_expansion", "prompt"): ECHOED,
+    ("/enhance_image", "steps_num"): IDLE,
+    ("/enhance_image", "seed"): ECHOED,
     ("/register", "is_private"): IDLE,
     ("/upload", "is_private"): IDLE,
     ("/{visual_id}/objects/remove", "enhance"): IDLE,
     ("/{visual_id}/objects/remove", "changes[].mask_source"): IDLE,
+    ("/image/edit/replace_background", "mode"): IDLE,
+    ("/image/edit/replace_background", "refine_prompt"): IDLE,
+    ("/image/edit/replace_background", "enhance_ref_images"): IDLE,
+    ("/image/edit/replace_background", "negative_prompt"): IDLE,
+    ("/image/edit/replace_background", "prompt_content_moderation"): IDLE,
+    ("/image/edit/replace_background", "seed"): ECHOED,
+    ("/image/edit/expand", "negative_prompt"): IDLE,
+    ("/image/edit/expand", "prompt"): ECHOED,
+    ("/image/edit/expand", "prompt_content_moderation"): IDLE,
+    ("/image/edit/erase", "composite"): IDLE,
+    ("/image/edit/replace_background", "ip_signal"): ECHOED,
+    ("/image/edit/expand", "ip_signal"): ECHOED,
+    ("/image/edit/enhance", "seed"): ECHOED,
+    ("/image/edit/enhance", "sync"): IDLE,
+    ("/image/segment/all_masks", "visual_output_content_moderation"): IDLE,
 }
-"""These have no effect on a plain colour, `lite` expands a picture without a prompt and enhances it without
-chance, is_private is only stored, the quality is always the highest, and a mask's source follows from its
-field."""
+"""These have no effect on a plain colour, `lite` expands a picture without a prompt, is_private is only
+stored, enhancing has no steps and no chance and is always asynchronous in v2, the quality is always the
+highest, a mask's source follows from its field, the eraser never touches what is outside the mask, and `lite`
+moderates no prompts and knows no protected things, which its `warning` says. A mask is never inappropriate."""
 
 
 EMPTY_ANSWERS = {
     "/{visual_id}/person/info": {"[].actions", "[].oracle"},
+    "/image/edit/replace_background": {"refined_prompt"},
 }
-"""`lite` changes no people."""
+"""`lite` changes no people and refines no prompts."""
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +66,9 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laboratory]:
 @pytest.mark.parametrize(
     ("route", "field"),
     [
-        pytest.param(route, field, id=f"{route.path} {field.path}")
-        for route in (*ROUTES, *COMPANIONS)
-        for field in route.fields
+        pytest.param(route, field, id=f"{route.url} {field.path}")
+        for route, fields in (*((route, route.fields) for route in ALL), *LATER)
+        for field in fields
     ],
 )
 def test_a_field_has_its_effect(trials: Laboratory, route: Route, field: Field) -> None:
@@ -65,7 +77,7 @@ def test_a_field_has_its_effect(trials: Laboratory, route: Route, field: Field) 
         assert finding.word in ((expected,) if expected else (DONE, REFUSED)), finding
 
 
-@pytest.mark.parametrize("route", [*ROUTES, *COMPANIONS], ids=lambda route: str(route.title))
+@pytest.mark.parametrize("route", ALL, ids=lambda route: str(route.url))
 def test_an_answer_has_its_fields(trials: Laboratory, route: Route) -> None:
     words = trials.answer_words(route)
     assert set(words.values()) <= ({REFUSED} if REFUSED in words.values() else {DONE, EMPTY})

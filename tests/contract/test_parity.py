@@ -8,17 +8,30 @@ import pytest
 from scripts.openapi import document
 from scripts.parity import ROOT, TABLE, differences, ours, page, with_note
 from scripts.parity_notes import NOTES
-from tests.contract.companions import COMPANIONS
-from tests.contract.published import ROUTES, Field, Route
-from tests.contract.trials import DONE, REFUSED
+from tests.contract.companions import COMPANIONS, LATER
+from tests.contract.outcomes import DONE, REFUSED
+from tests.contract.published import ROUTES
+from tests.contract.published_v2 import NOT_SERVED, ROUTES_V2, STATUS
+from tests.contract.route import Field, Route
 
-ALL = (*ROUTES, *COMPANIONS)
+ALL = (*ROUTES, *COMPANIONS, *ROUTES_V2, STATUS)
 
 EACH_FIELD = [
-    pytest.param(route, field, id=f"{route.method} {route.path} {field.path}")
-    for route in ALL
-    for field in route.fields
+    pytest.param(route, field, id=f"{route.method} {route.url} {field.path}")
+    for route, fields in (*((route, route.fields) for route in ALL), *LATER)
+    for field in fields
 ]
+
+
+def own_fields(openapi: dict[str, Any], route: Route) -> set[str]:
+    """Return the names of the fields that our document has for a route."""
+    operation = openapi["paths"][route.url][route.method.lower()]
+    names = {parameter["name"] for parameter in operation.get("parameters", ())}
+    bodies = operation.get("requestBody", {}).get("content", {})
+    for body in bodies.values():
+        schema = openapi["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
+        names |= set(schema["properties"])
+    return names
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +82,22 @@ def test_every_route_of_the_server_is_in_the_page(openapi: dict[str, Any], compu
     for path, methods in openapi["paths"].items():
         for method in methods:
             route = f"| `{method.upper()} {path.removeprefix('/v1')}` |"
-            assert not path.startswith("/v1/") or route in computed, route
+            assert not path.startswith(("/v1/", "/v2/")) or route in computed, route
+
+
+def test_a_route_is_either_served_or_listed_as_not_served(
+    openapi: dict[str, Any], computed: str
+) -> None:
+    for path in (path for paths in NOT_SERVED.values() for path in paths):
+        assert f"/v2{path}" not in openapi["paths"]
+        assert f"`/v2{path}`" in computed
+
+
+def test_every_field_of_v1_is_in_the_page(openapi: dict[str, Any]) -> None:
+    later = {route.url: {field.name for field in route.fields} for route, _ in LATER}
+    for route in (*ROUTES, *COMPANIONS):
+        known = later.get(route.url, {field.name for field in route.fields})
+        assert own_fields(openapi, route) - known <= {"sync", "content_moderation"}, route.url
 
 
 def test_no_field_or_answer_is_missing(computed: str) -> None:
@@ -84,6 +112,17 @@ def test_our_document_contradicts_no_published_field(
     schema = ours(openapi, route, field)
     assert schema is not None, "this field is not in our document"
     assert differences(field, schema) == []
+
+
+@pytest.mark.parametrize("route", ROUTES_V2, ids=lambda route: str(route.url))
+def test_our_document_requires_what_the_published_one_does(
+    openapi: dict[str, Any], route: Route
+) -> None:
+    bodies = openapi["paths"][route.url]["post"]["requestBody"]["content"]
+    for body in bodies.values():
+        schema = openapi["components"]["schemas"][body["schema"]["$ref"].rpartition("/")[2]]
+        required = {field.name for field in route.fields if field.required}
+        assert set(schema.get("required", ())) == required
 
 
 def test_a_field_missing_from_one_body_type_is_reported(openapi: dict[str, Any]) -> None:
@@ -103,6 +142,7 @@ def test_a_field_missing_from_one_body_type_is_reported(openapi: dict[str, Any])
         (Field("a", "integer", low=1, high=5), {"type": "integer", "minimum": 1, "maximum": 4}),
         (Field("a", "string", enum=("x", "y")), {"type": "string", "enum": ["x"]}),
         (Field("a", "word or number", whole=True), {"anyOf": [{"type": "number"}]}),
+        (Field("a", "strings"), {"type": "string"}),
     ],
 )
 def test_a_contradiction_is_reported(field: Field, schema: dict[str, Any]) -> None:

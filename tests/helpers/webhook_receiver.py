@@ -14,6 +14,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+_PATIENCE_S = 60
+
 
 @dataclass(frozen=True)
 class Received:
@@ -73,6 +75,16 @@ class Receiver:
     def ids(self) -> list[str]:
         """Return the Bria-Webhook-Id of each POST."""
         return [one.headers["Bria-Webhook-Id"] for one in list(self.received)]
+
+    def wait_for(self, path: str) -> Received:
+        """Return the first POST to a path, as soon as it has arrived."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline:
+            for one in list(self.received):
+                if one.path == path:
+                    return one
+            time.sleep(0.02)
+        raise AssertionError(f"nothing has arrived at {path}")
 
     def answer(self, handler: BaseHTTPRequestHandler, one: Received) -> None:
         """Answer one POST."""
