@@ -1,4 +1,4 @@
-"""A running server for generated clients."""
+"""A running server for the clients."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,10 @@ from tests.helpers.server_process import Server
 def running(
     tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: Pool
 ) -> Iterator[Server]:
-    """The program in its own process, with the real `lite` models."""
+    """The program in its own process, with the real `lite` models.
+
+    It may call servers on this machine: for pictures and webhooks.
+    """
     server = Server(tmp_path_factory.mktemp("server"), weights_dir)
-    yield server.start()
+    yield server.start(ALLOWED_URL_NETWORKS="127.0.0.0/8")
     server.close()
