@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from models.roles import MATTING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
 from pipelines.background_replace import Scene, background_colour, background_scene
@@ -26,6 +26,12 @@ from server.v2.fields import (
 MAX_REFERENCES = 8
 """The largest number of reference pictures in a request; together they may be as large as a body."""
 _FIELD = "ref_images"
+_ONE_OR_MANY = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"type": "string"}, "maxItems": MAX_REFERENCES},
+    ]
+}
 
 
 def _listed(value: Any) -> Any:
@@ -44,7 +50,9 @@ class ReplaceBackgroundBody(PromptBody):
     )
     prompt: Prompt = Field("", description="The new scene, or a colour.", examples=["#c8d8e8"])
     # The pictures are stored beside the body, so a stored job has no second copy in it.
-    ref_images: Annotated[tuple[str, ...], BeforeValidator(_listed)] = Field(
+    ref_images: Annotated[
+        tuple[str, ...], BeforeValidator(_listed), WithJsonSchema(_ONE_OR_MANY)
+    ] = Field(
         (),
         max_length=MAX_REFERENCES,
         exclude=True,
