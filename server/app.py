@@ -15,11 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from models.errors import EngineUnavailableError
-from server import errors, v1, v2
+from server import v1, v2
 from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
-from server.http import health, openapi, results
+from server.errors import UnavailableError
+from server.http import error_answers, health, openapi, results
 from server.http.compressed_body import DecompressBody
 from server.http.cors import BrowserCors
 from server.http.health import Readiness
@@ -94,7 +95,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         settings.profile, models, context.durations, OPERATIONS, v1.VISUAL_QUERIES, v1.ROUTERS
     )
     app.include_router(capabilities_router(report, context.dependencies.tokens))
-    errors.install(app)
+    error_answers.install(app)
     openapi.install(app, OPERATIONS, settings.address)
     _add_middleware(app, settings)
     return app
@@ -108,9 +109,9 @@ def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:
 
     @app.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
     async def wait(path: str) -> None:
-        raise errors.UnavailableError(f"The server is starting: {readiness.reason}; try again.")
+        raise UnavailableError(f"The server is starting: {readiness.reason}; try again.")
 
-    errors.install(app)
+    error_answers.install(app)
     _add_middleware(app, settings)
     return app
 

@@ -1,4 +1,4 @@
-"""Every error of server/, their status codes, and the body of all error answers.
+"""Every error of server/, and their status codes.
 
 ApiError                    code  when
 |- BadRequestError          400   a field is missing, malformed or out of bounds
@@ -20,6 +20,7 @@ ApiError                    code  when
 |  `- ShuttingDownError     503   the process shuts down before the work is done
 |- CannotWorkError          506   a valid request that is impossible with this picture
 |  `- NotInProfileError     506   this server has no model, or no setting, for the request
+|- HttpError                any   an error of the web framework, or one that nothing handles
 `- JobFailedError           any   a job of sync=false failed; its link answers with its code
 
 Exception
@@ -34,18 +35,12 @@ BaseException
 operation raises them, else by `GENERAL_REFUSALS`. All other errors are answered with 500.
 """
 
-import http
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any
 
 import cv2
-from fastapi import FastAPI, Request
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
-from starlette.types import Scope
 
 from imaging.errors import MaskRatioError
 from models.errors import (
@@ -57,17 +52,8 @@ from models.errors import (
     RoleNotInProfileError,
 )
 from pipelines.errors import NoForegroundError, NothingVisibleError, TransparentEdgeError
-from server.http.request_id import request_id
-from storage.errors import DatabaseUnavailableError, StorageError, StoreUnavailableError
 
 log = logging.getLogger("retouch")
-
-_STATUS_WORDS = {
-    413: "REQUEST_ENTITY_TOO_LARGE",  # CONTENT_TOO_LARGE in newer versions of Python
-    422: "CONTENT_BLOCKED",
-    460: "IMAGE_FETCH_FAILED",
-    506: "INSUFFICIENT_DATA",
-}
 
 
 _RETRY_AFTER_S = 5
@@ -224,7 +210,7 @@ class JobFailedError(ApiError):
         self.status = status
 
 
-class AnyError(ApiError):
+class HttpError(ApiError):
     """An error with a code that no class of its own stands for."""
 
     def __init__(self, text: str, code: int, headers: Mapping[str, str] | None = None) -> None:
@@ -310,79 +296,3 @@ def still_in_work(header: str) -> InWorkError:
         header,
         {"Retry-After": str(_RETRY_AFTER_S)},
     )
-
-
-def status_word(code: int) -> str:
-    """Return the name of a status code, such as `BAD_REQUEST`."""
-    if code in _STATUS_WORDS:
-        return _STATUS_WORDS[code]
-    return http.HTTPStatus(code).name
-
-
-def error_body(
-    code: int, text: str, parameter: str | None = None, status: str | None = None
-) -> dict[str, Any]:
-    """Return the body of an error answer. It has the text under three names, for different clients.
-
-    status: by default the name of the code.
-    """
-    body: dict[str, Any] = {
-        "code": code,
-        "description": text,
-        "message": text,
-        "error": text,
-        "status": status or status_word(code),
-    }
-    if parameter is not None:
-        body["parameter"] = parameter
-    return body
-
-
-def error_object(code: int, text: str) -> dict[str, Any]:
-    """Return an error as v2 writes it. Callers show people either text, so both say all."""
-    return {"code": code, "message": text, "details": text}
-
-
-def error_response(error: ApiError, scope: Scope) -> Response:
-    """Return the answer to a request with an error: in v2 with another body than elsewhere."""
-    if is_v2(scope["path"]):
-        body = {"error": error_object(error.code, error.text), "request_id": request_id(scope)}
-    else:
-        body = error_body(error.code, error.text, error.parameter, error.status)
-    return JSONResponse(body, error.code, headers=error.headers)
-
-
-def is_v2(path: str) -> bool:
-    """Whether a path is one of v2."""
-    return path == "/v2" or path.startswith("/v2/")
-
-
-def install(app: FastAPI) -> None:
-    """Make `app` answer every error with the same kind of body."""
-
-    @app.exception_handler(ApiError)
-    async def refusal(request: Request, error: ApiError) -> Response:
-        return error_response(error, request.scope)
-
-    @app.exception_handler(StoreUnavailableError)
-    async def store_unavailable(request: Request, error: StoreUnavailableError) -> Response:
-        return _unavailable("store", request, error)
-
-    @app.exception_handler(DatabaseUnavailableError)
-    async def database_unavailable(request: Request, error: DatabaseUnavailableError) -> Response:
-        return _unavailable("database", request, error)
-
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> Response:
-        text = {
-            404: f"There is no route '{request.url.path[:200]}'.",
-            405: f"{request.method} is not a method of this route.",
-        }.get(error.status_code, str(error.detail))
-        return error_response(AnyError(text, error.status_code, error.headers), request.scope)
-
-
-def _unavailable(what: str, request: Request, error: StorageError) -> Response:
-    """Return the answer for an unavailable store or database. The reason goes only to the log."""
-    log.error("%s %s: %s", request.method, request.url.path, error)
-    text = f"The {what} is unavailable; try again."
-    return error_response(UnavailableError(text), request.scope)

@@ -11,13 +11,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import (
-    AnyError,
     BodyTimeoutError,
+    HttpError,
     ShuttingDownError,
     TooLargeError,
     UnavailableError,
-    error_response,
 )
+from server.http.error_answers import error_response
 
 log = logging.getLogger("retouch")
 
@@ -101,7 +101,7 @@ class UnhandledErrors:
             if started:
                 raise
             text = "The server failed to answer this request; the error is in its log."
-            await error_response(AnyError(text, 500), scope)(scope, receive, send)
+            await error_response(HttpError(text, 500), scope)(scope, receive, send)
 
 
 class BoundedBody:

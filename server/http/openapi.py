@@ -19,11 +19,8 @@ from server.errors import (
     NotFoundError,
     NotInProfileError,
     Refusals,
-    error_body,
-    error_object,
-    is_v2,
-    status_word,
 )
+from server.http.error_answers import error_body, error_object, is_v2, status_word
 from server.http.openapi_bodies import Schema, name_bodies, picture_body, reference
 from server.http.uploads import PictureRule
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from server.errors import ApiError, error_object
+from server.errors import ApiError
+from server.http.error_answers import error_object
 
 Outcome = Mapping[str, Any]
 """`{"status": "COMPLETED", "result": {...}}`, or `{"status": "ERROR", "error": {...}}`."""

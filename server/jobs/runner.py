@@ -19,8 +19,8 @@ from server.errors import (
     JobInterruptedError,
     RequestTimeoutError,
     UnavailableError,
-    status_word,
 )
+from server.http.error_answers import status_word
 from server.http.results import Delivery
 from server.jobs.executor import Job, JobExecutor, JobOutcome
 from server.jobs.outcome import Outcome, completed, failed, failed_with

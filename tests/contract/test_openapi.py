@@ -10,7 +10,8 @@ from openapi_schema_validator import validate as validate_instance
 from openapi_spec_validator import validate
 
 from scripts.openapi import FILE, document
-from server.errors import ApiError, error_body, error_object
+from server.errors import ApiError
+from server.http.error_answers import error_body, error_object
 from server.http.fields import validate as validate_body
 from server.operations import OPERATIONS
 from server.settings import Settings

@@ -41,7 +41,8 @@ class Chessboard:
     def segment(self, rgb: Rgb) -> Labels:
         """Return 1 to 255 in rows of 16; the last square belongs to the one before."""
         rows, columns = (np.arange(side) * 16 // side for side in rgb.shape[:2])
-        return np.minimum(rows[:, None] * 16 + columns + 1, 255).astype(np.uint8)
+        numbers: Labels = np.minimum(rows[:, None] * 16 + columns + 1, 255).astype(np.uint8)
+        return numbers
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ import models.errors
 import pipelines.errors
 import server.errors
 import storage.errors
-from server.errors import GENERAL_REFUSALS, ApiError, Refusals, install, map_errors
+from server.errors import GENERAL_REFUSALS, ApiError, Refusals, map_errors
+from server.http.error_answers import install
 from server.operation import Operation
 from server.v1 import OPERATIONS
 from tests.helpers.places import ROOT

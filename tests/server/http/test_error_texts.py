@@ -15,7 +15,7 @@ from models.settings import read_settings
 from server.app import create_app
 from server.settings import Settings
 from server.v1 import OPERATIONS, VISUAL_QUERIES
-from tests.contract.trials import OneFace
+from tests.contract.trial_inputs import OneFace
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.plain_english import JARGON, check_text
 from tests.helpers.requests import TOKEN, b64, encode, mask, photo

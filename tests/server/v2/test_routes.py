@@ -65,7 +65,8 @@ def result(client: TestClient, name: str, **fields: Any) -> dict[str, Any]:
         return made
     assert answer.status_code == 200, answer.text
     assert answer.json()["request_id"]
-    return answer.json()["result"]
+    result_: dict[str, Any] = answer.json()["result"]
+    return result_
 
 
 def pixels(client: TestClient, name: str, **fields: Any) -> NDArray[np.uint8]:
