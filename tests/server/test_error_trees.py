@@ -18,7 +18,7 @@ import storage.errors
 from server.errors import GENERAL_REFUSALS, ApiError, Refusals, map_errors
 from server.http.error_answers import install
 from server.operation import Operation
-from server.v1 import OPERATIONS
+from server.operations import OPERATIONS
 from tests.helpers.places import ROOT
 
 TREES: tuple[ModuleType, ...] = (
@@ -126,7 +126,7 @@ def raised_in(module: Path) -> set[str]:
     return {ast.unparse(call) for call in calls}
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: str(operation.path))
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: str(operation.key))
 def test_an_operation_maps_every_error_that_its_pipelines_raise(operation: Operation[Any]) -> None:
     own = inspect.getsourcefile(operation.perform)
     assert own is not None

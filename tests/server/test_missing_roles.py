@@ -21,13 +21,15 @@ from models.roles import (
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from server.app import create_app
+from server.operations import OPERATIONS
 from server.settings import Settings
-from server.v1 import OPERATIONS
 from tests.helpers.answers import local, refused
 from tests.helpers.cards import card
 from tests.helpers.fake_models import FakeModels, GenerativeModels
 from tests.helpers.requests import TOKEN, b64, encode, noise, photo
 from tests.helpers.route_needs import NEEDS, SENT
+from tests.helpers.version2 import finished
+from tests.helpers.version2 import refused as refused_by_v2
 
 Wait = Callable[[Callable[[], bool]], None]
 
@@ -61,6 +63,8 @@ def connect(settings: Settings) -> Iterator[Callable[[Any], TestClient]]:
 def call(client: TestClient, path: str, sync: bool, **fields: Any) -> Any:
     """Call a route with what it needs."""
     body = {**SENT.get(path, {}), "sync": sync, **fields}
+    if path.startswith("/v2"):
+        return client.post(path, json={"image": b64(photo()), **body})
     picture = {"file": b64(photo())}
     if "{visual_id}" not in path:
         return client.post(f"/v1{path}", json={**picture, **body})
@@ -79,7 +83,7 @@ def links(answer: Any) -> list[str]:
 
 
 def test_every_route_is_listed() -> None:
-    assert {operation.path for operation in OPERATIONS} == set(NEEDS)
+    assert {operation.key for operation in OPERATIONS} == set(NEEDS)
 
 
 @pytest.mark.parametrize("sync", [True, False])
@@ -93,6 +97,10 @@ def test_a_missing_role_is_506_where_it_is_needed_and_nothing_is_stored(
         if role not in needed:
             continue
         answer = call(client, path, sync)
+        if path.startswith("/v2"):
+            error = refused_by_v2(answer, 506)
+            assert role.name.replace("_", " ") in error["details"], path
+            continue
         body = refused(answer, 506)
         assert body["status"] == "NOT_IN_PROFILE", path
         assert role.name.replace("_", " ") in body["description"], path
@@ -111,6 +119,11 @@ def test_an_accepted_job_never_fails_for_a_missing_role(
         if path == "/{visual_id}/create":  # the fakes find no faces
             continue
         at_once, later = call(client, path, sync=True), call(client, path, sync=False)
+        if path.startswith("/v2"):
+            assert (at_once.status_code == 506) == (later.status_code == 506), path
+            if later.status_code != 506:
+                assert finished(client, later)["status"] == "COMPLETED", path
+            continue
         assert at_once.status_code == later.status_code, path
         assert at_once.status_code in (200, 506), at_once.text
         if later.status_code == 200:
