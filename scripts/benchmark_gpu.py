@@ -6,11 +6,13 @@ Both run in turns, so that other load of the machine affects both.
 
 import argparse
 import gc
+import math
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 NOT_A_MEASUREMENT = "tiny, CPU: not a measurement of the GPU"
+_FAILED = "failed:"
 _HEAD = (
     "| backend | work | ours, ms | as shipped, ms | ratio | against float32, largest / mean | GPU, MiB |\n"
     "|---|---|---|---|---|---|---|"
@@ -46,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--into", type=Path, help="page to write into (default with a GPU: docs/performance.md)"
     )
     parser.add_argument("--folder", type=Path, help="folder for the weights: needs 30 GB")
+    parser.add_argument(
+        "--minutes", type=float, help="start no row after this time (default: no limit)"
+    )
     chosen = parser.parse_args(arguments)
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
@@ -53,17 +59,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not full:
         print("No CUDA device here: tiny models on the processor, only to run the code.")
     cases = [case for case in CASES if not chosen.only or case.name in chosen.only]
+    page = chosen.into or (PAGE if full else None)
+    end = time.monotonic() + 60 * chosen.minutes if chosen.minutes else math.inf
+    rows: list[str] = []
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-        rows = []
-        for row in _measure(cases, Path(folder), full, chosen.rounds):
+        for row in _measure(cases, Path(folder), full, chosen.rounds, end):
             print(row, flush=True)
             rows.append(row)
-    text = "\n".join([_machine(full, chosen.rounds), "", _HEAD, *rows])
-    page = chosen.into or (PAGE if full else None)
+            if page is not None:
+                # After each row: a run that is cut off leaves what it has measured.
+                text = "\n".join([_machine(full, chosen.rounds), "", _HEAD, *rows])
+                page.write_text(between_markers(page.read_text(), text, BEGIN, END))
     if page is not None:
-        page.write_text(between_markers(page.read_text(), text, BEGIN, END))
         print(f"written into {page}")
-    return 0
+    return 1 if any(_FAILED in row for row in rows) else 0
 
 
 def _machine(full: bool, rounds: int) -> str:
@@ -75,19 +84,40 @@ def _machine(full: bool, rounds: int) -> str:
     )
 
 
-def _measure(cases: Sequence[Case], folder: Path, full: bool, rounds: int) -> Iterator[str]:
-    """Yield one row of the table for each case; weights exist from their first use to their last."""
+def _measure(
+    cases: Sequence[Case], folder: Path, full: bool, rounds: int, end: float
+) -> Iterator[str]:
+    """Yield one row of the table for each case; weights exist from their first use to their last.
+
+    end: the time, by `time.monotonic`, after which no row starts.
+    """
     for number, case in enumerate(cases):
         why = next((PARTS[name].why for name in case.names() if PARTS[name].full is None), "")
-        if full and why:
+        if not full:
+            why = ""
+        if time.monotonic() >= end:
+            why = "no time left"
+        if why:
             yield f"| {case.name} | {case.work} | not measured: {why} | | | | |"
             continue
-        for name in case.names():
-            _make(name, folder / name, full)
-        yield _row(case, [folder / part for part in case.parts], full, rounds)
+        yield _row_or_failure(case, folder, full, rounds)
         later = {name for other in cases[number + 1 :] for name in other.names()}
         for name in case.names() - later:
-            shutil.rmtree(folder / name)
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _row_or_failure(case: Case, folder: Path, full: bool, rounds: int) -> str:
+    """Return the row of a case, or one that names the error: the other rows are still worth their time."""
+    try:
+        for name in case.names():
+            _make(name, folder / name, full)
+        return _row(case, [folder / part for part in case.parts], full, rounds)
+    except Exception as error:
+        traceback.print_exc()
+        text = (str(error).strip() or "no text").splitlines()[0].replace("|", "/")
+        return f"| {case.name} | {case.work} | {_FAILED} {type(error).__name__}: {text} | | | | |"
+    finally:
+        _release()
 
 
 def _make(name: str, folder: Path, full: bool) -> None:
@@ -95,10 +125,14 @@ def _make(name: str, folder: Path, full: bool) -> None:
         return
     folder.mkdir()
     part = PARTS[name]
-    if full and part.full is not None:
-        part.full(folder, "cuda")
-    else:
-        part.tiny(folder)
+    try:
+        if full and part.full is not None:
+            part.full(folder, "cuda")
+        else:
+            part.tiny(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     _release()
 
 

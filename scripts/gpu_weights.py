@@ -23,6 +23,7 @@ from spandrel.architectures.LaMa.__arch.LaMa import LaMa
 
 from models.backends.diffusion.adapters import LORA_FILE
 from models.backends.diffusion.latent_control import CHANNELS
+from models.backends.torch import birefnet as birefnet_backend
 from models.backends.torch.loading import LOADING
 from models.tiny import (
     birefnet,
@@ -244,9 +245,25 @@ def _save_state(build: Callable[[], Any], file: Path, device: str) -> None:
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, file)
 
 
+def _matting_network(folder: Path) -> Any:
+    return birefnet_backend._build(folder, birefnet_backend._classes(folder))
+
+
+def make_birefnet(folder: Path, code: Path) -> None:
+    """Write random weights for the network that a folder with BiRefNet's code describes, and that code."""
+    for file in (*code.glob("*.py"), *code.glob("*.json")):
+        shutil.copy(file, folder)
+    _save_state(partial(_matting_network, folder), folder / "model.safetensors", "cpu")
+
+
+def lama_network() -> Any:
+    """Return big-lama's network, which sees the colours and the mask."""
+    return LaMa(in_nc=4)
+
+
 def make_lama(folder: Path, device: str) -> None:
     """Write big-lama's network as plain weights, under the names of the published archive."""
-    _save_state(LaMa, folder / "lama.safetensors", device)
+    _save_state(lama_network, folder / "lama.safetensors", device)
 
 
 def make_upscaler(folder: Path, device: str) -> None:

@@ -1,7 +1,9 @@
 """The code of the GPU benchmark with tiny models, and its full sizes, counted without memory."""
 
 import re
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,9 @@ import pytest
 import transformers
 from segment_anything import build_sam_vit_h
 from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
-from spandrel.architectures.LaMa.__arch.LaMa import LaMa
 
 from models.catalog.registry import CARDS
-from scripts import gpu_weights
+from scripts import benchmark_gpu, gpu_weights
 from scripts.benchmark_gpu import BEGIN, END, NOT_A_MEASUREMENT, difference, main
 from scripts.gpu_cases import CASES
 from scripts.gpu_weights import TEXT, TEXT_2, VISION, random
@@ -65,6 +66,41 @@ class TestTable:
         assert "old" not in page
 
 
+@pytest.mark.filterwarnings("default")
+@pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="it would measure")
+class TestRunThatGoesWrong:
+    """The rows of a benchmark that does not run to its end."""
+
+    def _rows(
+        self, monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str
+    ) -> tuple[int, list[str]]:
+        def fails(paths: Any, device_config: Any) -> Any:
+            raise RuntimeError("no | memory\nmore")
+
+        broken = next(case for case in CASES if case.name == "Lama")
+        whole = next(case for case in CASES if case.name == "NsfwClassifier")
+        monkeypatch.setattr(benchmark_gpu, "CASES", (replace(broken, build=fails), whole))
+        page = folder / "page.md"
+        page.write_text(f"{BEGIN}\n{END}\n")
+        code = main(["--rounds", "1", "--into", str(page), *arguments])
+        return code, page.read_text().split("|---")[-1].splitlines()[1:-1]
+
+    def test_a_backend_that_fails_has_a_row_and_the_next_one_is_measured(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        code, rows = self._rows(monkeypatch, tmp_path)
+        assert code == 1
+        assert rows[0] == "| Lama | hole of a ninth | failed: RuntimeError: no / memory | | | | |"
+        assert re.match(r"\| NsfwClassifier \|[^|]*\| \d+\.\d \|", rows[1])
+
+    def test_no_row_starts_when_the_time_is_over(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        code, rows = self._rows(monkeypatch, tmp_path, "--minutes", "1e-9")
+        assert code == 0
+        assert ["no time left" in row for row in rows] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("build", "millions"),
     [
@@ -76,7 +112,7 @@ class TestTable:
         (partial(kinds.CLIPVisionModelWithProjection, kinds.CLIPVisionConfig(**VISION)), 632.1),
         (partial(kinds.Qwen3ForCausalLM, kinds.Qwen3Config(**gpu_weights.QWEN3_4B)), 4022.5),
         (build_sam_vit_h, 641.1),
-        (LaMa, 51.0),
+        (gpu_weights.lama_network, 51.1),
         (RRDBNet, 16.7),
     ],
 )
