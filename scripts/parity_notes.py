@@ -17,9 +17,22 @@ _LABELS = (
 _OBJECT_LABELS = (
     "`person` for a mask with a face, then names of colours; profile `cpu` names other objects too"
 )
+_ENLARGED = "sharper edges and text; elsewhere interpolation; half a minute for 2 MP on two cores"
+_ENHANCED = (
+    "enlarged as `/image/increase_resolution` does it, then the texture that is there is made clearer;"
+    " nothing new is generated"
+)
+_PROMPTS = "prompts are not moderated: no profile has a model for text; sent as true, the answer has a warning"
 
 CONTENT_MODERATION = _MODERATION
-"""The note of every field `content_moderation` that has no note of its own."""
+"""The note of every field of `_MODERATED` that has no note of its own."""
+_MODERATED = frozenset(
+    {
+        "content_moderation",
+        "visual_input_content_moderation",
+        "visual_output_content_moderation",
+    }
+)
 
 NOTES: Mapping[str, Mapping[str, str]] = {
     "/eraser": {"": _COPIED},
@@ -36,12 +49,9 @@ NOTES: Mapping[str, Mapping[str, str]] = {
         "answer.status": _STATUS,
         "answer.prompt": "as sent; empty without one, because `lite` describes no pictures",
     },
-    "/image/increase_resolution": {
-        "": "sharper edges and text; elsewhere interpolation; half a minute for 2 MP on two cores"
-    },
+    "/image/increase_resolution": {"": _ENLARGED},
     "/enhance_image": {
-        "": "enlarged as `/image/increase_resolution` does it, then the texture that is there is made clearer;"
-        " nothing new is generated",
+        "": _ENHANCED,
         "steps_num": "changes nothing: no generative model",
         "seed": "returned; every seed gives the same picture",
     },
@@ -75,11 +85,36 @@ NOTES: Mapping[str, Mapping[str, str]] = {
         "changes[].mask_id": "the masks of mask_generator",
         "enhance": "the quality is always the highest",
     },
+    "/image/edit/erase": {
+        "": _COPIED,
+        "composite": "nothing outside the mask ever changes, as with `true`",
+    },
+    "/image/edit/gen_fill": {"prompt_content_moderation": _PROMPTS},
+    "/image/edit/remove_background": {"": _MATTING},
+    "/image/edit/replace_background": {
+        "": "plain colours are made, scenes are not",
+        "prompt_content_moderation": _PROMPTS,
+    },
+    "/image/edit/erase_foreground": {"": _COPIED},
+    "/image/edit/expand": {
+        "": _COPIED,
+        "prompt_content_moderation": _PROMPTS,
+        "answer.prompt": "as sent; empty without one, because `lite` describes no pictures",
+    },
+    "/image/edit/increase_resolution": {"": _ENLARGED},
+    "/image/edit/enhance": {
+        "": _ENHANCED,
+        "seed": "returned; every seed gives the same picture",
+    },
+    "/image/segment/all_masks": {
+        "answer.masks": f"{_PARTS}; the confidence is how stable a matte is and how clear an edge is, not a"
+        " network's own estimate"
+    },
 }
 """By route, then by field: "" for the route, `answer.NAME` for a field of its answer."""
 
 
 def note(path: str, field: str) -> str:
     """Return the note of a route's field, or an empty text."""
-    default = CONTENT_MODERATION if field == "content_moderation" else ""
+    default = CONTENT_MODERATION if field in _MODERATED else ""
     return NOTES.get(path, {}).get(field, default)
