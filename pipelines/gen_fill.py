@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 from imaging.compositing import paste
 from imaging.masks import MaskKind, fit_mask, grow
-from imaging.picture import Picture
+from imaging.picture import Mask, Picture, Rgb
 from models.roles import CAPTIONING, GENERATIVE_FILL, PROMPT_REFINEMENT, Models
 from pipelines.common.canvas import prepare_input
+from pipelines.common.opacity import opaque
 from pipelines.common.prompts import Generated, refined
 
 
@@ -21,28 +22,36 @@ def gen_fill(
     negative_prompt: str,
     seeds: Sequence[int],
     mask_type: MaskKind = "manual",
+    over_white: bool = False,
 ) -> list[Picture]:
     """Return one picture for each seed.
 
     mask: height x width, uint8, above 127 is generated; any size with the picture's aspect ratio.
     mask_type: an "automatic" mask is grown. Pixels outside the (grown) mask do not change; inside
-    it the result is opaque. With an empty mask the results are `picture` itself. Raises
-    MaskRatioError.
+    it the result is opaque. With an empty mask the results are `picture` itself.
+    over_white: the model sees the picture over white, and the seam is blended into that, so that no
+    colour that an alpha hides appears. Otherwise both take the colours as they are stored, which is
+    what version 1 has always answered. Raises MaskRatioError.
     """
     hole = grow(fit_mask(mask, picture.width, picture.height), mask_type)
     if not hole.any():
         return [picture] * len(seeds)
+    rgb = opaque(picture).rgb if over_white else picture.rgb
     with models.use(GENERATIVE_FILL) as model:
-        model_input = prepare_input(picture.rgb, hole, model.sizes)
+        model_input = prepare_input(rgb, hole, model.sizes)
         generated = model.fill_by_prompt(
             model_input.rgb, model_input.hole, prompt, negative_prompt, seeds
         )
     alpha = None
     if picture.alpha is not None:
         alpha = np.where(hole, np.uint8(255), picture.alpha)
-    return [
-        Picture(paste(picture.rgb, hole, model_input.window, pixels), alpha) for pixels in generated
-    ]
+    filled = (paste(rgb, hole, model_input.window, pixels) for pixels in generated)
+    return [Picture(_inside(hole, made, picture.rgb), alpha) for made in filled]
+
+
+def _inside(hole: Mask, made: Rgb, rgb: Rgb) -> Rgb:
+    """Return `made` in a hole, and `rgb` outside it."""
+    return np.where(hole[..., None], made, rgb)
 
 
 def gen_fill_refined(
@@ -53,6 +62,7 @@ def gen_fill_refined(
     negative_prompt: str,
     seeds: Sequence[int],
     mask_type: MaskKind = "manual",
+    over_white: bool = False,
 ) -> Generated:
     """Return the pictures of `gen_fill` with a refined prompt, and that prompt.
 
@@ -60,9 +70,10 @@ def gen_fill_refined(
     it, or with an empty mask, the prompt is not refined. The arguments and errors are those of `gen_fill`.
     """
     hole = fit_mask(mask, picture.width, picture.height)
-    refined_prompt = refined(prompt, models, _caption(picture, models)) if hole.any() else None
+    seen = opaque(picture) if over_white else picture
+    refined_prompt = refined(prompt, models, _caption(seen, models)) if hole.any() else None
     final = refined_prompt or prompt
-    pictures = gen_fill(picture, mask, models, final, negative_prompt, seeds, mask_type)
+    pictures = gen_fill(picture, mask, models, final, negative_prompt, seeds, mask_type, over_white)
     return Generated(pictures, final, refined_prompt)
 
 

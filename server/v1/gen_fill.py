@@ -74,6 +74,7 @@ def perform(body: GenFillBody, inputs: Inputs, models: Models) -> list[Picture]:
         body.negative_prompt,
         seeds,
         body.mask_type,
+        over_white=body.preserve_alpha is False,
     )
     return [with_alpha(result, body.preserve_alpha) for result in results]
 

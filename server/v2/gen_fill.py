@@ -42,14 +42,14 @@ class GenFillResult(SeedResult):
 
 def perform(body: GenFillBody, inputs: Inputs, models: Models) -> Results:
     """Return the picture with what the prompt describes, and the refined prompt."""
-    mask, seeds = inputs.masks["mask"], [body.seed]
-    words = (body.prompt, body.negative_prompt)
+    asked = (body.prompt, body.negative_prompt, [body.seed], body.mask_type)
+    mask = inputs.masks["mask"]
     refined_prompt = None
     if body.refine_prompt:
-        made = gen_fill_refined(inputs.image, mask, models, *words, seeds, body.mask_type)
+        made = gen_fill_refined(inputs.image, mask, models, *asked, over_white=True)
         pictures, refined_prompt = made.pictures, made.refined_prompt
     else:
-        pictures = gen_fill(inputs.image, mask, models, *words, seeds, body.mask_type)
+        pictures = gen_fill(inputs.image, mask, models, *asked, over_white=True)
     return Results(
         [with_alpha(picture, body.preserve_alpha) for picture in pictures],
         {"refined_prompt": refined_prompt},
