@@ -17,8 +17,8 @@ from pipelines.common.canvas import prepare_input
 from pipelines.common.continuation import continued_outlines, is_good_continuation
 from pipelines.common.expansion_geometry import Layout, placement
 from pipelines.common.filling import copies_texture, fill_hole, find_faces, head_mask
-from pipelines.common.opacity import hidden_parts, visible_part
-from pipelines.common.subject import FAINT, subject_matte
+from pipelines.common.opacity import hidden_parts, opaque, visible_part
+from pipelines.common.subject import FAINT, has_cut_out, subject_matte
 
 P = TypeVar("P", bound=NDArray[Any])
 
@@ -63,13 +63,16 @@ def image_expansion(
     pixel has the alpha of the nearest one in its row or column, beyond a corner that of the corner. What
     is hidden is not continued. Otherwise the result is opaque: fully transparent pixels are generated like
     the margin, and partly transparent ones are laid over generated pixels; with False, only the edges of
-    what is hidden (`common.opacity.solid`), and all else is opaque with its own colours. With None, a seam
+    what is hidden (`common.opacity.solid`), and all else is opaque with its own colours. Without an
+    outpainting model a cut-out is then laid over white, and the margin continues that. With None, a seam
     that a model generates next to hidden pixels may show their colours.
 
     The same seed gives the same picture. Without an outpainting model, four consecutive seeds give up to
     four variants. Raises OutsideCanvasError, and NothingToCopyError for a picture without an opaque pixel.
     """
     picture = visible_part(picture, preserve_alpha)
+    if preserve_alpha is False and not models.offers(OUTPAINTING) and _is_cut_out(picture):
+        picture = opaque(picture)  # else only the subject could be copied around itself
     width, height = canvas_size
     size, (left, top), window = placement(
         (picture.width, picture.height),
@@ -95,6 +98,11 @@ def image_expansion(
         return Picture(filled)
     filled[window] = part.rgb
     return Picture(filled, _extended(part.alpha, window, hole.shape))
+
+
+def _is_cut_out(picture: Picture) -> bool:
+    """Whether a picture shows a subject on nothing."""
+    return picture.alpha is not None and bool(picture.alpha.any()) and has_cut_out(picture)
 
 
 def _resized_part(

@@ -97,7 +97,11 @@ def test_every_field_of_v1_is_in_the_page(openapi: dict[str, Any]) -> None:
     later = {route.url: {field.name for field in route.fields} for route, _ in LATER}
     for route in (*ROUTES, *COMPANIONS):
         known = later.get(route.url, {field.name for field in route.fields})
-        assert own_fields(openapi, route) - known <= {"sync", "content_moderation", "Idempotency-Key"}, route.url
+        assert own_fields(openapi, route) - known <= {
+            "sync",
+            "content_moderation",
+            "Idempotency-Key",
+        }, route.url
 
 
 def test_no_field_or_answer_is_missing(computed: str) -> None:

@@ -248,3 +248,19 @@ def test_the_real_models_expand_a_photograph(lite: Pool, photo: Callable[[str], 
     result = image_expansion(picture, lite, (700, 700), size, (90, 100))
     inner = result.rgb[100 : 100 + picture.height, 90 : 90 + picture.width]
     np.testing.assert_array_equal(inner, picture.rgb[: inner.shape[0], : inner.shape[1]])
+
+
+def test_a_cut_out_made_opaque_stands_on_white_and_is_not_copied(
+    lite: Pool, photo: Callable[[str], Picture]
+) -> None:
+    rgb = photo("astronaut").rgb[::2, ::2]
+    y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
+    inside = (x - 128) ** 2 + (y - 128) ** 2 < 90**2
+    cut_out = Picture(rgb, np.where(inside, 255, 0).astype(np.uint8))
+    result = image_expansion(cut_out, lite, (456, 256), preserve_alpha=False)
+    assert result.alpha is None
+    shown = result.rgb[:, 100:356]
+    assert np.array_equal(shown[inside], rgb[inside])
+    assert shown[~inside].min() == 255
+    assert result.rgb[:, :100].min() >= 250
+    assert result.rgb[:, 356:].min() >= 250
