@@ -107,6 +107,18 @@ def test_a_job_is_deleted_when_its_result_expires(setup: JobSetup, wait_until: W
     wait_until(gone)
 
 
+def test_a_job_is_stored_while_the_database_is_read(setup: JobSetup, wait_until: Wait) -> None:
+    setup.submit("a/first.png")
+    wait_until(lambda: setup.results.exists("a/first.png"))
+    engine = create_engine(f"sqlite:///{setup.folder}/jobs.db")
+    with engine.connect() as reader:
+        reader.exec_driver_sql("BEGIN")
+        assert reader.execute(text("select count(*) from workflow_status")).scalar_one() == 1
+        setup.submit()
+        wait_until(lambda: setup.results.exists(KEY))
+    engine.dispose()
+
+
 class CountingModels(FakeModels):
     """Models that count their uses, and wait until the test lets them run."""
 
