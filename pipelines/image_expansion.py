@@ -70,9 +70,7 @@ def image_expansion(
     The same seed gives the same picture. Without an outpainting model, four consecutive seeds give up to
     four variants. Raises OutsideCanvasError, and NothingToCopyError for a picture without an opaque pixel.
     """
-    picture = visible_part(picture, preserve_alpha)
-    if preserve_alpha is False and not models.offers(OUTPAINTING) and _is_cut_out(picture):
-        picture = opaque(picture)  # else only the subject could be copied around itself
+    picture = _to_expand(picture, models, preserve_alpha)
     width, height = canvas_size
     size, (left, top), window = placement(
         (picture.width, picture.height),
@@ -100,9 +98,13 @@ def image_expansion(
     return Picture(filled, _extended(part.alpha, window, hole.shape))
 
 
-def _is_cut_out(picture: Picture) -> bool:
-    """Whether a picture shows a subject on nothing."""
-    return picture.alpha is not None and bool(picture.alpha.any()) and has_cut_out(picture)
+def _to_expand(picture: Picture, models: Models, preserve_alpha: bool | None) -> Picture:
+    """Return what is expanded: the picture, its visible part, or a cut-out laid over white."""
+    part = visible_part(picture, preserve_alpha)
+    if preserve_alpha is not False or models.offers(OUTPAINTING) or part.alpha is None:
+        return part
+    # Around a cut-out only the subject itself could be copied.
+    return opaque(part) if part.alpha.any() and has_cut_out(part) else part
 
 
 def _resized_part(

@@ -224,17 +224,25 @@ def test_a_waiting_caller_who_disconnects_stops_waiting(cluster: Cluster) -> Non
     run(test())
 
 
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    for _ in range(2000):
+        if happened():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the condition did not become true")
+
+
 def test_waiting_calls_share_one_copy_of_the_fields_and_the_running_call_keeps_none(
     cluster: Cluster,
 ) -> None:
     async def test() -> None:
         one = cluster.add("one", request_timeout_s=1.0)
         first = asyncio.create_task(one.answer(call(), hang))
-        await asyncio.sleep(0.1)
+        await until(lambda: bool(one._calls) and not any(c.fields for c in one._calls.values()))
         (calls,) = one._calls.values()
-        assert calls.fields is None
         others = [asyncio.create_task(one.answer(call(), cluster.run)) for _ in range(5)]
-        await asyncio.sleep(0.1)
+        await until(lambda: all(c.fields for c in one._calls.values()))
         assert list(one._calls.values()) == [calls]
         assert calls.fields == {"file": "picture"}
         for other in others:
