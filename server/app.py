@@ -36,6 +36,14 @@ log = logging.getLogger("retouch")
 _ENGINE_RETRY_S = 5.0
 _CLOSE_RESERVE_S = 2.0
 """Part of the grace period that is reserved for closing files and connections."""
+_TAGS = {
+    "editing": "Version 1: a picture in, the result's address out.",
+    "visuals": "Version 1: registered pictures, their objects and people, and edits one after another.",
+    "version 2": "Version 2: a request is accepted with an id, and its state has the result.",
+    "results": "The files behind the addresses of results.",
+    "health": "What the server can do, and whether it is ready.",
+}
+"""The groups of routes in the OpenAPI document."""
 _MAX_JOB_AGE = timedelta(days=7)
 """How long the pictures of an accepted job are kept, even while no server runs."""
 
@@ -43,8 +51,7 @@ _MAX_JOB_AGE = timedelta(days=7)
 def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None = None) -> FastAPI:
     """Return the server's application; it reads nothing from the environment.
 
-    shutdown: that of the process which serves it. Raises OSError if the store or the database is
-    unavailable.
+    shutdown: that of the process which serves it. Raises OSError without a store or a database.
     """
     shutdown = shutdown or Shutdown(settings.drain_s, settings.grace_s)
     readiness = Readiness(shutdown, {"models"})
@@ -83,6 +90,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         docs_url=None,  # the page loads scripts from a CDN, which fails in a closed network
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
+        openapi_tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
     )
     app.state.readiness = readiness
     app.state.models = models
@@ -156,7 +164,8 @@ def _responses(operation: Operation[Any]) -> dict[str, Any]:
     """Return what FastAPI is told about the answers of an operation; those of v2 have an envelope."""
     if operation.version == "v1":
         return {"response_model": operation.response}
-    return {"response_model": None, "responses": v2.responses(operation)}
+    code = 202 if operation.is_always_asynchronous else 200
+    return {"response_model": None, "status_code": code, "responses": v2.responses(operation)}
 
 
 def _add_query(app: FastAPI, query: VisualQuery, endpoints: Endpoints) -> None:

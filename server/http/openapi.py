@@ -186,10 +186,9 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
             refused = sorted({*route.pop(_CODES, ()), *_key_codes(path, method)})
             refusals = {code: _refusal_name(path, code) for code in refused}
             codes |= {name: code for code, name in refusals.items()}
-            successes = {
-                code: route["responses"][code] for code in route["responses"] if code < "3"
-            }
-            route["responses"] = successes | {
+            # FastAPI adds a 422 of its own, for a validation that the server does itself.
+            described = {code: one for code, one in route["responses"].items() if code != "422"}
+            route["responses"] = described | {
                 code: reference("responses", name) for code, name in refusals.items()
             }
             if str(InvalidTokenError.code) in refusals:

@@ -1,5 +1,7 @@
 """POST /v2/image/edit/enhance: double the size of a picture and make its detail clearer."""
 
+from pydantic import Field
+
 from models.roles import SUPER_RESOLUTION
 from pipelines.enhance import enhance, enhanced_size
 from server.operation import Operation, Preserve
@@ -7,7 +9,11 @@ from server.v2.fields import V2_IMAGE, SeedBody, SeedResult, V2AlphaBody, seed_r
 
 
 class EnhanceBody(SeedBody, V2AlphaBody):
-    """The fields of enhance; sync is accepted and changes nothing."""
+    """The fields of enhance."""
+
+    sync: bool = Field(
+        False, description="Accepted, and changes nothing: the answer is always 202."
+    )
 
 
 OPERATION = Operation(

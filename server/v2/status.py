@@ -32,6 +32,12 @@ class Status(BaseModel):
     error: StatusError | None = None
 
 
+class UnknownRequest(BaseModel):
+    """The answer about a request that does not exist, or belongs to another organisation."""
+
+    status: Literal["NOT_FOUND"]
+
+
 def status_body(request_id: str, outcome: Outcome) -> dict[str, Any]:
     """Return the state of a request as the status service and webhooks tell it."""
     return {"status": outcome["status"], "request_id": request_id, **outcome}
@@ -41,8 +47,11 @@ def status_body(request_id: str, outcome: Outcome) -> dict[str, Any]:
     STATUS_PATH.removeprefix("/v2") + "{request_id}",
     summary="Ask for the state of a request",
     response_model=None,
-    responses={200: {"model": Status}},
-    openapi_extra=refused_with(*(QUERY_CODES - {506})),
+    responses={
+        200: {"model": Status},
+        404: {"model": UnknownRequest, "description": "This organisation has no such request."},
+    },
+    openapi_extra=refused_with(*(QUERY_CODES - {404, 506})),
 )
 async def status(request: Request, request_id: str) -> Response:
     """Return the state of a request of the caller's organisation."""
@@ -51,5 +60,5 @@ async def status(request: Request, request_id: str) -> Response:
     find = request.app.state.endpoints.find
     outcome: Outcome | None = await anyio.to_thread.run_sync(find, organisation, request_id)
     if outcome is None:
-        return JSONResponse({"status": "NOT_FOUND"}, 404)
+        return JSONResponse(UnknownRequest(status="NOT_FOUND").model_dump(), 404)
     return JSONResponse(status_body(request_id, outcome))

@@ -16,6 +16,9 @@ from server.http.fields import validate as validate_body
 from server.operations import OPERATIONS
 from server.settings import Settings
 
+OTHER_BODIES = {("/v2/status/{request_id}", "404")}
+"""Errors with a body of their own."""
+
 
 @pytest.fixture(scope="module")
 def openapi() -> dict[str, Any]:
@@ -64,6 +67,8 @@ def test_every_operation_documents_its_errors_with_the_common_body(openapi: dict
         assert {"401", "500"} <= set(codes), path
         body = "ErrorV2" if path.startswith("/v2/") else "Error"
         for code in codes:
+            if (path, code) in OTHER_BODIES:
+                continue
             name = operation["responses"][code]["$ref"].rpartition("/")[2]
             schema = refusals[name]["content"]["application/json"]["schema"]
             assert schema == {"$ref": f"#/components/schemas/{body}"}
@@ -157,3 +162,26 @@ def test_the_servers_of_the_document_are_where_callers_reach_it() -> None:
     assert Settings(port=0).address == "/"
     public = Settings(host="0.0.0.0", public_url="https://edit.example.com/api/", **tokens)
     assert public.address == "https://edit.example.com/api"
+
+
+def test_an_unknown_request_is_described_as_it_is_answered(openapi: dict[str, Any]) -> None:
+    answer = openapi["paths"]["/v2/status/{request_id}"]["get"]["responses"]["404"]
+    schema = answer["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/UnknownRequest"}
+    status = openapi["components"]["schemas"]["UnknownRequest"]["properties"]["status"]
+    assert status["const"] == "NOT_FOUND"
+
+
+def test_enhance_is_described_as_asynchronous_only(openapi: dict[str, Any]) -> None:
+    answers = openapi["paths"]["/v2/image/edit/enhance"]["post"]["responses"]
+    assert [code for code in answers if code.startswith("2")] == ["202"]
+
+
+def test_every_group_of_routes_is_described(openapi: dict[str, Any]) -> None:
+    used = {
+        tag
+        for methods in openapi["paths"].values()
+        for one in methods.values()
+        for tag in one["tags"]
+    }
+    assert used == {tag["name"] for tag in openapi["tags"]}
