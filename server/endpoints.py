@@ -18,7 +18,7 @@ from models.runtime.scheduler import Priority, Scheduler
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, map_errors
 from server.http.auth import sent_token
-from server.http.fields import read_fields, validate
+from server.http.fields import Fields, read_fields, validate
 from server.http.request_id import is_repeated, request_id
 from server.http.results import new_key
 from server.http.uploads import Encoded
@@ -123,10 +123,7 @@ class Endpoints:
             pictures["image"], changed = await anyio.to_thread.run_sync(
                 self._visual_picture, organisation, visual_id, body
             )
-        for rule in operation.pictures:
-            if (picture := await self._dependencies.intake.picture(fields, rule)) is not None:
-                pictures[rule.name] = picture
-        pictures.update(await operation.gather(body, self._dependencies.intake))
+        pictures |= await self._sent_pictures(operation, body, fields)
         with map_errors(operation.refusals):
             operation.check(body, pictures)
         result_format = self._dependencies.settings.result_format
@@ -152,6 +149,17 @@ class Endpoints:
         ]
         sid = self._dependencies.visuals.new_sid() if operation.makes_sid else ""
         return replace(job, keys=keys, sid=sid)
+
+    async def _sent_pictures(
+        self, operation: Operation[Any], body: RequestBody, fields: Fields
+    ) -> dict[str, Encoded]:
+        """Return the pictures that a request brings, by the names of their rules."""
+        intake = self._dependencies.intake
+        pictures: dict[str, Encoded] = {}
+        for rule in operation.pictures:
+            if (picture := await intake.picture(fields, rule)) is not None:
+                pictures[rule.name] = picture
+        return {**pictures, **await operation.gather(body, intake)}
 
     def _webhook(self, request: Request, body: RequestBody) -> Webhook | None:
         if body.sync or body.webhook_url is None:
