@@ -1,6 +1,7 @@
 """The fields of image expansion that place a picture on a canvas, in every version of the API."""
 
 import json
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
@@ -17,7 +18,8 @@ RatioName = Literal["1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16
 RATIO_NAMES: tuple[str, ...] = get_args(RatioName)
 MIN_RATIO, MAX_RATIO = 0.5, 3.0
 """Bounds of an aspect ratio that is a number, width / height."""
-_MAX_RATIO_LENGTH = 32
+_DECIMAL = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,20})?", re.ASCII)
+"""A number as text; `float` alone would also read 1e0, 0_1 and digits of other scripts."""
 _MAX_DISTANCE = 100_000
 """Largest coordinate and side of the image, in pixels; real pictures need less."""
 _MAX_PAIR_LENGTH = 100
@@ -53,12 +55,7 @@ def _number(value: Any) -> float | None:
     """Return a number, also one that is written as text, or None for what is none, such as a boolean."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    if not isinstance(value, str) or len(value) > _MAX_RATIO_LENGTH:
-        return None
-    try:
-        return float(value)
-    except ValueError:
-        return None
+    return float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value.strip()) else None
 
 
 def exact_ratio(value: str | float) -> Fraction:

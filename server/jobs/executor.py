@@ -147,9 +147,13 @@ class JobExecutor:
         return not visual_id or self._visuals.add_results(organisation, visual_id, keys)
 
     def finish_stored(self, job: Job) -> JobOutcome:
-        """Finish a job whose results are stored already; they are removed if its visual was removed."""
+        """Finish a job whose results are stored already.
+
+        Raises NotFoundError if the job's visual was removed; then the results are removed too.
+        """
         if not self._record_results(job):
             self._remove_results(job)
+            raise no_visual(job.visual_id)
         infos = [self._results.stat(key) for key in job.keys]
         blocked = [info is None or info.size == 0 for info in infos]
         return JobOutcome(job.body, blocked, blocked, job.keys)

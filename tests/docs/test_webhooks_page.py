@@ -50,6 +50,9 @@ def test_others_are_not(is_genuine: IsGenuine) -> None:
     assert not is_genuine(TOKEN, headers(Signature="v1=ä"), BODY)
     assert not is_genuine(TOKEN, headers(Timestamp=str(int(time.time()) - 1)), BODY)
     assert not is_genuine(TOKEN, headers(age_s=600), BODY)
+    assert not is_genuine(TOKEN, {}, BODY)
+    assert not is_genuine(TOKEN, headers(Timestamp="soon"), BODY)
+    assert not is_genuine(TOKEN, headers(Timestamp="9" * 5000), BODY)
     assert is_genuine(TOKEN, headers(age_s=600), BODY, max_age_s=3600)
 
 

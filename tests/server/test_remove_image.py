@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from models.roles import MODERATION, Role
 from server.app import create_app
 from server.durations import Durations
+from server.errors import NotFoundError
 from server.jobs.executor import Job, JobExecutor
 from server.settings import Settings
 from server.v1.visual_edits import BLUR_BG
@@ -288,6 +289,7 @@ def test_results_that_a_crashed_process_stored_are_removed_with_their_visual(
     body = BLUR_BG.body(sync=False)
     job = Job(BLUR_BG, "a", body, {}, ["a/x.png"], visual_id="0" * 16, sid="x.JPEG")
     results.put("a/x.png", b"picture", "image/png")
-    executor.finish_stored(job)
+    with pytest.raises(NotFoundError):
+        executor.finish_stored(job)
     records.close()
     assert not results.exists("a/x.png")
