@@ -175,3 +175,27 @@ def retry_edit_face(
     )
     picture, alpha = edit_face(shrink_to(rgb, size), smaller, actions, seed)
     return enlarge_like(picture, rgb), enlarge_like(alpha, rgb, cv2.INTER_LINEAR)
+
+
+def retry_edit(
+    edit: Any,
+    sizes: SizeRule,
+    pictures: Sequence[Rgb],
+    prompt: str,
+    negative_prompt: str,
+    seed: int,
+    size: tuple[int, int],
+    *,
+    hole: Mask | None = None,
+    **options: Any,
+) -> Rgb:
+    """Return the picture that a text asks for, made at half its size from pictures of half their size."""
+    canvas = np.broadcast_to(np.uint8(0), (size[1], size[0], 3))
+    small = half_size(canvas, sizes.multiple, sizes.least)
+    # With a hole, the first picture has the size of the result.
+    smaller = [shrink_to(rgb, half_size(rgb) if hole is None else small) for rgb in pictures[:1]]
+    smaller += [shrink_to(rgb, half_size(rgb)) for rgb in pictures[1:]]
+    small_hole = None if hole is None else shrink_to(hole, small)
+    made = edit(smaller, prompt, negative_prompt, seed, small, hole=small_hole, **options)
+    enlarged: Rgb = enlarge_like(made, canvas)
+    return enlarged

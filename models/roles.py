@@ -189,6 +189,39 @@ class FaceEditing(Protocol):
         ...
 
 
+MAX_PICTURES = 4
+"""The largest number of pictures that an instruction speaks of."""
+
+
+class InstructionEditing(Protocol):
+    """Changes pictures as a text says, or makes a picture from a text alone."""
+
+    sizes: SizeRule
+
+    def edit(
+        self,
+        pictures: Sequence[Rgb],
+        prompt: str,
+        negative_prompt: str,
+        seed: int,
+        size: tuple[int, int],
+        *,
+        hole: Mask | None = None,
+        effort: float = 1.0,
+        guidance: float = 1.0,
+    ) -> Rgb:
+        """Return one picture of `size`: width and height, which must follow `sizes`.
+
+        pictures: what the prompt calls image 1, image 2 and so on, up to MAX_PICTURES, each of any
+        size; empty: the text alone says what to show. hole: height x width of `size`, True where the
+        first picture, which then has that size, may change. Pixels outside need not be exact: the
+        pipeline pastes the originals back. effort: number of steps as a multiple of the model's own.
+        guidance: weight of the prompt likewise; without guidance of its own, a model that was made to
+        need none ignores it. The same seed gives the same picture, bit for bit.
+        """
+        ...
+
+
 class Captioning(Protocol):
     """Describes a picture in words."""
 
@@ -216,13 +249,18 @@ class ObjectDetection(Protocol):
         ...
 
 
+Task = Literal["scene", "edit"]
+"""What a prompt is for: it describes a scene, or says what to change in a picture."""
+
+
 class PromptRefinement(Protocol):
     """Turns a short prompt into a detailed one."""
 
-    def refine(self, prompt: str, caption: str = "") -> str:
-        """Return a more detailed prompt for the same scene.
+    def refine(self, prompt: str, caption: str = "", task: Task = "scene") -> str:
+        """Return a more detailed prompt for the same scene, or for the same change of a picture.
 
-        caption: describes the picture it is for.
+        caption: describes the picture it is for. task: whether the prompt describes a scene, or says
+        what to change in a picture, "edit".
         """
         ...
 
@@ -310,6 +348,9 @@ SCENE_GENERATION: Role[SceneGeneration] = Role(
 )
 OUTPAINTING: Role[Outpainting] = Role("outpainting", "outpaint", retry=_later("retry_outpaint"))
 FACE_EDITING: Role[FaceEditing] = Role("face_editing", "edit_face", retry=_later("retry_edit_face"))
+INSTRUCTION_EDITING: Role[InstructionEditing] = Role(
+    "instruction_editing", "edit", retry=_later("retry_edit")
+)
 CAPTIONING: Role[Captioning] = Role(
     "captioning", "caption", _later("warm_captioning"), _later("retry_at_half_size")
 )
@@ -329,6 +370,7 @@ ROLES: tuple[Role[Any], ...] = (
     SCENE_GENERATION,
     OUTPAINTING,
     FACE_EDITING,
+    INSTRUCTION_EDITING,
     CAPTIONING,
     OBJECT_DETECTION,
     PROMPT_REFINEMENT,

@@ -7,6 +7,7 @@ PipelineError
 |- TransparentEdgeError  an edge of the picture has fully transparent pixels, so it cannot be expanded
 |- NothingVisibleError   every pixel of the picture is fully transparent
 |- CanvasTooLongError    a side of the picture is longer than a PSD file can hold
+|- BadInstructionError   a structured instruction is no JSON object, or says nothing
 |- NoSuchMaskError       a mask's id is not in the panoptic map
 `- BadActionError        a person does not support an action, or not this value of it
 
@@ -40,6 +41,10 @@ class NothingVisibleError(PipelineError):
 
 class CanvasTooLongError(PipelineError):
     """A side of the picture is longer than a PSD file can hold."""
+
+
+class BadInstructionError(PipelineError):
+    """A structured instruction that is no JSON object or says nothing. The message says which."""
 
 
 class NoSuchMaskError(PipelineError):

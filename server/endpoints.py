@@ -127,7 +127,7 @@ class Endpoints:
         with map_errors(operation.refusals):
             operation.check(body, pictures)
         result_format = self._dependencies.settings.result_format
-        extension = result_extension(result_format, operation, body, pictures["image"])
+        extension = result_extension(result_format, operation, body, pictures.get("image"))
         job = Job(
             operation,
             organisation,

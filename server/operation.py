@@ -235,7 +235,8 @@ class Operation(Generic[B]):
     people that it changes. scores_results: whether its answer says which results are unsafe; without
     content_moderation the results of sync=true are then scored too, if the profile has a model.
     longest_side: returns the longest side of its results in pixels; some formats are too small for it.
-    extension: of results that are not pictures. result_name: returns the file name of a result from
+    extension: of results that are not pictures. extension_of: returns that of the pictures which the
+    fields ask for; None if they ask for none. result_name: returns the file name of a result from
     the visual_id; empty means a random name. is_many: whether only the work shows how many results
     there are; `count` is then 1. response: the type of the answer; in v2 that of its `result`. respond:
     makes the answer from the body and the links. has_details: whether it tells more than its body and
@@ -263,6 +264,7 @@ class Operation(Generic[B]):
     changes: Callable[[B], Sequence[str]] = lambda body: ()
     scores_results: bool = False
     extension: str | None = None
+    extension_of: Callable[[B], str | None] = lambda body: None
     result_name: Callable[[str], str] = lambda visual_id: ""
     refusals: Refusals = field(default_factory=dict)
     further_codes: tuple[int, ...] = ()

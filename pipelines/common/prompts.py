@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from imaging.picture import Picture
-from models.roles import CAPTIONING, PROMPT_REFINEMENT, Models
+from models.roles import CAPTIONING, PROMPT_REFINEMENT, Models, Task
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,16 @@ class Generated:
     refined_prompt: str | None = None
 
 
-def refined(prompt: str, models: Models, caption: str = "") -> str | None:
-    """Return a more detailed prompt for what `prompt` describes; None if it was not refined.
+def refined(prompt: str, models: Models, caption: str = "", task: Task = "scene") -> str | None:
+    """Return a more detailed prompt for what `prompt` asks for; None if it was not refined.
 
     That is so if the prompt is blank, the profile has no model for it, or that model leaves it as it is.
-    caption: describes the picture that the prompt is for.
+    caption: describes the picture that the prompt is for. task: as in the role.
     """
     if not prompt.strip() or not models.offers(PROMPT_REFINEMENT):
         return None
     with models.use(PROMPT_REFINEMENT) as refinement:
-        answer = refinement.refine(prompt, caption) if caption else refinement.refine(prompt)
+        answer = refinement.refine(prompt, caption, task)
     return None if answer == prompt else answer
 
 

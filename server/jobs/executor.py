@@ -301,14 +301,19 @@ def result_keys(job: Job, count: int) -> Sequence[str]:
 
 
 def result_extension(
-    result_format: str | None, operation: Operation[Any], body: RequestBody, image: Encoded
+    result_format: str | None, operation: Operation[Any], body: RequestBody, image: Encoded | None
 ) -> str:
     """Return the file extension of an operation's result, which decides its format.
 
-    result_format: of the settings, or None. body: validated. image: the input picture.
+    result_format: of the settings, or None. body: validated. image: the input picture; None for a
+    picture that is made from words alone.
     """
     if operation.extension is not None:
         return operation.extension
+    if (extension := operation.extension_of(body)) is not None:
+        return extension
+    if image is None:
+        return EXTENSIONS[_FORMATS[result_format or "png"]]
     is_opaque = getattr(body, "preserve_alpha", None) is False  # most bodies have such a field
     carries_alpha = operation.preserves is Preserve.ALPHA or (image.probe.alpha and not is_opaque)
     format_: Format = "PNG"

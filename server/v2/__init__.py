@@ -7,6 +7,7 @@ from server.v2 import (
     all_masks,
     blur_background,
     crop_foreground,
+    edit,
     enhance,
     erase,
     erase_foreground,
@@ -31,6 +32,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     crop_foreground.OPERATION,
     enhance.OPERATION,
     all_masks.OPERATION,
+    edit.OPERATION,
 )
 ROUTERS = (status.router,)
 

@@ -1,16 +1,15 @@
 """POST /v2/image/edit/replace_background: put the subject on another background."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 from models.roles import MATTING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
 from pipelines.background_replace import Scene, background_colour, background_scene
 from pipelines.common.colours import find_colour
 from pipelines.common.subject import subject_roles
-from server.errors import BadRequestError, TooLargeError
-from server.http.fields import is_absent
+from server.errors import BadRequestError
 from server.http.uploads import REFERENCE, Encoded, Intake
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
 from server.v2.fields import (
@@ -19,25 +18,15 @@ from server.v2.fields import (
     Prompt,
     PromptBody,
     SeedResult,
-    in_v2,
+    gather_listed,
+    listed,
+    one_or_many,
     refuse_invisible,
 )
 
 MAX_REFERENCES = 8
 """The largest number of reference pictures in a request; together they may be as large as a body."""
 _FIELD = "ref_images"
-_ONE_OR_MANY = {
-    "anyOf": [
-        {"type": "string"},
-        {"type": "array", "items": {"type": "string"}, "maxItems": MAX_REFERENCES},
-    ]
-}
-
-
-def _listed(value: Any) -> Any:
-    """Return one picture as a list of one, and a list without its blank items."""
-    values = value if isinstance(value, list | tuple) else [value]
-    return [item for item in values if not is_absent(item)]
 
 
 class ReplaceBackgroundBody(PromptBody):
@@ -50,14 +39,14 @@ class ReplaceBackgroundBody(PromptBody):
     )
     prompt: Prompt = Field("", description="The new scene, or a colour.", examples=["#c8d8e8"])
     # The pictures are stored beside the body, so a stored job has no second copy in it.
-    ref_images: Annotated[
-        tuple[str, ...], BeforeValidator(_listed), WithJsonSchema(_ONE_OR_MANY)
-    ] = Field(
-        (),
-        max_length=MAX_REFERENCES,
-        exclude=True,
-        description="Reference pictures instead of a prompt: addresses, or files in base64, one or a list."
-        " All are checked, and the first is used.",
+    ref_images: Annotated[tuple[str, ...], BeforeValidator(listed), one_or_many(MAX_REFERENCES)] = (
+        Field(
+            (),
+            max_length=MAX_REFERENCES,
+            exclude=True,
+            description="Reference pictures instead of a prompt: addresses, or files in base64, one or a list."
+            " All are checked, and the first is used.",
+        )
     )
     enhance_ref_images: bool = Field(
         True, description="Crop the reference picture and adjust its contrast."
@@ -83,20 +72,9 @@ async def gather(body: ReplaceBackgroundBody, intake: Intake) -> Mapping[str, En
 
     Raises TooLargeError if they are too large together.
     """
-    first: Encoded | None = None
-    size = 0
-    for index, sent in enumerate(body.ref_images):
-        name = _FIELD if len(body.ref_images) == 1 else f"{_FIELD}.{index}"
-        reference = await intake.picture({name: sent}, in_v2(REFERENCE, name))
-        if reference is None:
-            continue
-        size += len(reference.data)
-        if size > intake.max_bytes:
-            raise TooLargeError(
-                f"{_FIELD} are together larger than {intake.max_bytes // 2**20} MiB.", _FIELD
-            )
-        first = first or reference
-    return {} if first is None else {REFERENCE.name: first}
+    names = [f"{REFERENCE.name}_{number}" for number in range(len(body.ref_images))]
+    pictures = await gather_listed(body.ref_images, _FIELD, names, REFERENCE, intake)
+    return {REFERENCE.name: next(iter(pictures.values()))} if pictures else {}
 
 
 def check(body: ReplaceBackgroundBody, pictures: Mapping[str, Encoded]) -> None:

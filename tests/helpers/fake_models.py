@@ -24,6 +24,7 @@ from models.roles import (
     Face,
     P,
     Role,
+    Task,
 )
 
 
@@ -203,7 +204,25 @@ class SeedPainter:
         """Return one object that fills the picture."""
         return [DetectedObject("noise", (0.0, 0.0, float(rgb.shape[1]), float(rgb.shape[0])))]
 
-    def refine(self, prompt: str, caption: str = "") -> str:
+    def edit(
+        self,
+        pictures: Sequence[Rgb],
+        prompt: str,
+        negative_prompt: str,
+        seed: int,
+        size: tuple[int, int],
+        *,
+        hole: Mask | None = None,
+        effort: float = 1.0,
+        guidance: float = 1.0,
+    ) -> Rgb:
+        """Paint the whole picture, also outside the hole."""
+        assert hole is None or (pictures and hole.shape == pictures[0].shape[:2])
+        seen = [float(rgb.mean()) for rgb in pictures]
+        text = f"{prompt} {negative_prompt} {seen} {hole is not None} {effort} {guidance}"
+        return np.full((size[1], size[0], 3), self.colour(seed, text), np.uint8)
+
+    def refine(self, prompt: str, caption: str = "", task: Task = "scene") -> str:
         """Return the prompt with three more words."""
         return f"{prompt}, in fine detail"
 

@@ -6,12 +6,13 @@ from models.roles import (
     FACE_ANALYSIS,
     GENERATIVE_FILL,
     INPAINTING,
+    INSTRUCTION_EDITING,
     MATTING,
     SEGMENTATION,
     SUPER_RESOLUTION,
     Role,
 )
-from tests.helpers.requests import b64, mask
+from tests.helpers.requests import b64, mask, photo
 
 SENT: dict[str, dict[str, Any]] = {
     "/background/replace": {"bg_prompt": "#ff0000"},
@@ -21,6 +22,7 @@ SENT: dict[str, dict[str, Any]] = {
     "/v2/image/edit/replace_background": {"prompt": "#ff0000"},
     "/v2/image/edit/erase": {"mask": b64(mask())},
     "/v2/image/edit/gen_fill": {"mask": b64(mask()), "prompt": "a dog"},
+    "/v2/image/edit": {"images": [b64(photo())], "instruction": "make it red"},
     "/{visual_id}/create": {"changes": [{"id": "0" * 8, "actions": {"age": "old"}}]},
 }
 """What a route needs besides a picture or a visual."""
@@ -53,6 +55,7 @@ NEEDS: dict[str, set[Role[Any]]] = {
     "/v2/image/edit/increase_resolution": {SUPER_RESOLUTION},
     "/v2/image/edit/enhance": {SUPER_RESOLUTION},
     "/v2/image/segment/all_masks": {MATTING, SEGMENTATION},
+    "/v2/image/edit": {INSTRUCTION_EDITING},
     "/v2/image/edit/expand": {MATTING, SEGMENTATION, INPAINTING},
 }
 """By an operation's key: the roles without which a profile such as `lite` cannot answer the request above."""

@@ -12,6 +12,7 @@ from models.roles import (
     GENERATIVE_FILL,
     PROMPT_REFINEMENT,
     SCENE_GENERATION,
+    Task,
 )
 from pipelines.background_replace import Scene, background_scene
 from pipelines.common.prompts import refined
@@ -41,10 +42,10 @@ class Reader(SeedPainter):
         self.prompts.append(prompt)
         return super().scenes(rgb, alpha, prompt, *rest, **named)
 
-    def refine(self, prompt: str, caption: str = "") -> str:
+    def refine(self, prompt: str, caption: str = "", task: Task = "scene") -> str:
         """Note the caption."""
         self.captions.append(caption)
-        return super().refine(prompt, caption)
+        return super().refine(prompt, caption, task)
 
 
 class NoRefinement(GenerativeModels):
@@ -60,7 +61,7 @@ def test_a_blank_prompt_is_not_refined(prompt: str) -> None:
 
 def test_without_a_model_or_a_change_nothing_is_refined() -> None:
     class Same(SeedPainter):
-        def refine(self, prompt: str, caption: str = "") -> str:
+        def refine(self, prompt: str, caption: str = "", task: Task = "scene") -> str:
             return prompt
 
     assert refined("a dog", NoRefinement()) is None

@@ -29,8 +29,9 @@ FIELDS = {
     "replace_background": {"seed", "refined_prompt"},
     "expand": {"seed", "prompt"},
     "enhance": {"seed"},
+    "": {"seed", "structured_instruction", "structured_prompt"},
 }
-"""By route: what its result has besides the link."""
+"""By the end of a route's path below EDIT: what its result has besides the link."""
 ROUTES = [operation.url for operation in v2.OPERATIONS]
 
 
@@ -59,7 +60,8 @@ def sent(route: str, **fields: Any) -> dict[str, Any]:
 
 def result(client: TestClient, name: str, **fields: Any) -> dict[str, Any]:
     """Return the result of a request whose caller waits."""
-    answer = client.post(EDIT + name, json=sent(EDIT + name, sync=True, **fields))
+    route = (EDIT + name).rstrip("/")
+    answer = client.post(route, json=sent(route, sync=True, **fields))
     if answer.status_code == 202:
         made: dict[str, Any] = finished(client, answer)["result"]
         return made
@@ -76,7 +78,7 @@ def pixels(client: TestClient, name: str, **fields: Any) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route != ALL_MASKS])
 def test_both_ways_of_asking_give_the_same_result(generative: TestClient, route: str) -> None:
-    name = route.removeprefix(EDIT)
+    name = f"{route}/".removeprefix(EDIT).rstrip("/")
     later = generative.post(route, json=sent(route, seed=7))
     assert later.json().keys() == {"request_id", "status_url"}
     state = finished(generative, later)
