@@ -7,7 +7,7 @@ from diffusers.utils import convert_unet_state_dict_to_peft
 from peft import get_peft_model_state_dict
 from safetensors import safe_open
 
-from models.backends.diffusion.diffusion import check_safetensors
+from models.backends.diffusion.components import check_safetensors
 from models.errors import BadWeightsError
 
 LORA_FILE = "pytorch_lora_weights.safetensors"

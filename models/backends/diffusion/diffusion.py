@@ -1,93 +1,35 @@
 """Functions for every diffusers pipeline: strict loading, long literal prompts, the state of one call."""
 
 import copy
-import importlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from compel import CompelForSD, CompelForSDXL
 from compel.prompt_parser import Conjunction, FlattenedPrompt
-from safetensors import SafetensorError, safe_open
+from numpy.typing import NDArray
 
-from models.backends.torch.checkpoints import raise_for_problems
+from imaging.picture import Rgb
+from models.backends.diffusion.components import components_of
+from models.backends.diffusion.components import load_component as load_component
 from models.backends.torch.pretrained import torch_dtype as torch_dtype
-from models.backends.weight_files import check_file, first_line
 from models.deadline import checkpoint
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
 _MAX_TOKENS = 4096
 """Longer prompts are truncated. Ten thousand characters of English have about 2,500 tokens."""
-_LIBRARIES = ("diffusers", "transformers")
-_HALF = (torch.float16, torch.bfloat16)
-
-
-def weight_files(folder: Path, dtype: torch.dtype) -> tuple[list[Path], str | None]:
-    """Return the safetensors files of one component, after a check, and their variant.
-
-    The variant is `fp16` if such files exist, and half precision is wanted or there are no others.
-    It is None for plain files. Raises BadWeightsError.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    half = [file for file in files if ".fp16." in file.name]
-    plain = [file for file in files if ".fp16." not in file.name]
-    chosen = half if half and (dtype in _HALF or not plain) else plain
-    if not chosen:
-        raise BadWeightsError(f"{folder}: contains no .safetensors file")
-    for file in chosen:
-        check_safetensors(file)
-    return chosen, "fp16" if chosen is half else None
-
-
-def check_safetensors(file: Path) -> None:
-    """Open a file and read its header; raises BadWeightsError that names the file."""
-    check_file(file)
-    try:
-        with safe_open(file, framework="pt") as opened:
-            opened.keys()
-    except (SafetensorError, OSError) as error:
-        raise BadWeightsError(f"{file} cannot be read: {first_line(error)}") from error
-
-
-def load_component(kind: Any, folder: Path, dtype: torch.dtype) -> Any:
-    """Load one model of diffusers or transformers strictly from its folder.
-
-    `from_pretrained` itself fills a missing tensor with random numbers and only logs it. Here a
-    missing tensor, an unknown tensor and a wrong shape raise BadWeightsError. Nothing is
-    downloaded, and no pickle file is opened.
-    """
-    check_file(folder / "config.json")
-    files, variant = weight_files(folder, dtype)
-    names = ", ".join(map(str, files))
-    dtype_option = {"torch_dtype" if kind.__module__.startswith("diffusers") else "dtype": dtype}
-    try:
-        model, info = kind.from_pretrained(
-            folder,
-            local_files_only=True,
-            use_safetensors=True,
-            variant=variant,
-            output_loading_info=True,
-            **dtype_option,
-        )
-    except Exception as error:
-        # Both libraries let errors of many classes through: OSError, ValueError, RuntimeError, KeyError.
-        raise BadWeightsError(f"{names} cannot be read: {first_line(error)}") from error
-    problems = [f"{key} is missing" for key in info["missing_keys"]]
-    problems += [f"{key} is unknown" for key in info["unexpected_keys"]]
-    problems += [f"{key[0]} has another shape" for key in info["mismatched_keys"]]
-    raise_for_problems(problems, files[0] if len(files) == 1 else folder)
-    return model.eval().requires_grad_(False)
 
 
 def load_pipeline(kind: Any, folder: Path, device_config: DeviceConfig, **settings: Any) -> Any:
     """Load a diffusers pipeline from a folder in hub layout and move it to its device.
 
-    kind: the pipeline's class. settings: for its constructor; a component among them is not loaded. The
-    caller must hold
+    kind: the pipeline's class, with a UNet or a transformer. settings: for its constructor; a
+    component among them is not loaded. The caller must hold
     `models.backends.torch.loading.LOADING`. Components may only be classes of diffusers and
     transformers: no code of the folder runs. Raises BadWeightsError.
 
@@ -101,7 +43,7 @@ def load_pipeline(kind: Any, folder: Path, device_config: DeviceConfig, **settin
     dtype = torch_dtype(device_config)
     models = {
         name: load_component(component, folder / name, dtype)
-        for name, component in _components(
+        for name, component in components_of(
             {name: entry for name, entry in listed.items() if name not in settings}, index
         )
     }
@@ -110,32 +52,25 @@ def load_pipeline(kind: Any, folder: Path, device_config: DeviceConfig, **settin
     except Exception as error:
         raise BadWeightsError(f"{folder}: {error}") from error
     pipe.set_progress_bar_config(disable=True)
-    if dtype != torch.float16:
+    if dtype != torch.float16 and "force_upcast" in pipe.vae.config:
         # The VAE overflows only in float16, which has a small range: no upcast is needed otherwise.
         pipe.vae.register_to_config(force_upcast=False)
     if device_config.device != "cpu":
-        for model in (pipe.unet, pipe.vae):
-            model.to(memory_format=torch.channels_last)
+        for name in ("unet", "vae"):
+            _to_channels_last(getattr(pipe, name, None))
     if not offloads(device_config):
         pipe.to(device_config.device)
     return pipe
 
 
-def _components(listed: Mapping[str, Any], index: Path) -> Iterator[tuple[str, Any]]:
-    """Yield name and class of each component with weights; raises BadWeightsError."""
-    for name, entry in listed.items():
-        if not isinstance(entry, list) or entry[0] is None:
-            continue
-        library, kind = entry
-        if library not in _LIBRARIES:
-            raise BadWeightsError(
-                f"{index}: {name} is of {library}, not of diffusers or transformers"
-            )
-        component = getattr(importlib.import_module(library), kind, None)
-        if component is None:
-            raise BadWeightsError(f"{index}: {library} has no {kind}")
-        if isinstance(component, type) and issubclass(component, torch.nn.Module):
-            yield name, component
+def _to_channels_last(model: Any) -> None:
+    """Store a convolutional network's weights in the order that a GPU prefers, if it can be done.
+
+    None and networks with convolutions in three dimensions, such as the VAEs of videos, stay as they
+    are.
+    """
+    if model is not None and all(weight.dim() <= 4 for weight in model.parameters()):
+        model.to(memory_format=torch.channels_last)
 
 
 def offloads(device_config: DeviceConfig) -> bool:
@@ -203,6 +138,16 @@ def check_deadline(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> 
     """
     checkpoint()
     return tensors
+
+
+def to_rgb(pictures: NDArray[np.float32], device_config: DeviceConfig) -> list[Rgb]:
+    """Return the pictures of a pipeline's result; raises FloatingPointError if it contains NaN.
+
+    pictures: n x height x width x 3, 0..1.
+    """
+    if not np.isfinite(pictures).all():
+        raise FloatingPointError(f"the result of the model is not finite in {device_config.dtype}")
+    return [np.ascontiguousarray(one) for one in (pictures * 255).round().astype(np.uint8)]
 
 
 def encode_prompts(

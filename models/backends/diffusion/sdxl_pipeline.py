@@ -1,7 +1,6 @@
 """The inpainting pipeline, in memory once and shared by every role that uses it: SDXL, or a subclass."""
 
 import copy
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from imaging.picture import Mask, Rgb
 from imaging.resize import SizeRule
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.adapters import load_ip_adapter, load_lora, share_ip_adapter
+from models.backends.diffusion.shared import shared
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
 
@@ -174,11 +174,7 @@ class SdxlPipeline:
             **diffusion.encode_prompts(pipe, self._device_config, prompt, negative, count),
             **guide,
         ).images
-        if not np.isfinite(result).all():
-            raise FloatingPointError(
-                f"the result of the model is not finite in {self._device_config.dtype}"
-            )
-        return [np.ascontiguousarray(one) for one in (result * 255).round().astype(np.uint8)]
+        return diffusion.to_rgb(result, self._device_config)
 
 
 def _scheduler(pipe: Any, recipe: Recipe) -> Any:
@@ -189,18 +185,8 @@ def _scheduler(pipe: Any, recipe: Recipe) -> Any:
     return kind.from_config(own.config, **changes)
 
 
-_LOADED: weakref.WeakValueDictionary[tuple[Path, DeviceConfig], SdxlPipeline] = (
-    weakref.WeakValueDictionary()
-)
-
-
 def shared_pipeline(
     folder: Path, device_config: DeviceConfig, kind: type[SdxlPipeline] = SdxlPipeline
 ) -> SdxlPipeline:
     """Return the pipeline of a folder, loaded once while any role uses it; raises BadWeightsError."""
-    key = (folder.resolve(), device_config)
-    with LOADING:
-        pipeline = _LOADED.get(key)
-        if pipeline is None:
-            _LOADED[key] = pipeline = kind(folder, device_config)
-        return pipeline
+    return shared(kind, folder, device_config)

@@ -1,0 +1,223 @@
+"""Edits by words with FLUX.2 klein, and pictures from words alone.
+
+The model card of black-forest-labs/FLUX.2-klein-4B (Apache-2.0) says 4 steps and guidance 1: it is
+distilled, and one pass of the transformer makes each step. The published files were not run here:
+tests use tiny models of the same classes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import diffusers
+import numpy as np
+import torch
+from PIL import Image
+
+from imaging.masks import touched_blocks
+from imaging.picture import Mask, Rgb
+from imaging.resize import Size, SizeRule
+from models.backends.diffusion import diffusion
+from models.backends.diffusion.literal_text import literal_text
+from models.backends.diffusion.reference_pictures import reference_pictures
+from models.backends.diffusion.shared import shared
+from models.device import DeviceConfig
+
+_Klein: Any = diffusers.Flux2KleinPipeline  # untyped
+_KleinInpaint: Any = diffusers.Flux2KleinInpaintPipeline  # untyped
+
+MAX_PICTURES = 4
+"""Pictures that klein was trained to read at once (its model card)."""
+_MAX_TOKENS = 512
+"""Length of the text encoder's input, with its template (`Flux2KleinPipeline.tokenizer_max_length`)."""
+_PATCH = 16
+"""Width and height, in pixels, of one token of the transformer: 2 x 2 latents of 8 x 8 pixels."""
+_SIDE = 1024
+_ROUNDING = 1000 / 1024
+"""The model's area is a little smaller than the pipeline's limit of one megapixel, since sides are
+rounded up too: above that limit, the pipeline resizes a picture itself."""
+_LEAST_REFERENCE = 64
+"""Shortest side that the pipeline accepts for a picture (`Flux2ImageProcessor.check_image_input`)."""
+
+
+class Recipe(NamedTuple):
+    """Number of denoising steps; weight of the prompt; the same when there is a negative prompt."""
+
+    steps: int
+    guidance: float
+    with_negative: float
+
+
+_DISTILLED = Recipe(4, 1.0, 1.5)
+"""From the model card of klein-4B; 1.5 is a judgement, not tried on the published weights: a distilled
+model needs no guidance, but without it a negative prompt would have no effect."""
+_BASE = Recipe(28, 4.0, 4.0)
+"""For klein-base-4B. Guidance 4 is from its model card, which takes 50 steps; 28 are a judgement."""
+
+
+class _Inpaint(_KleinInpaint):  # type: ignore[misc]
+    """diffusers' pipeline, for any number of further pictures; its own `image_reference` is one."""
+
+    references: ClassVar[Sequence[torch.Tensor]] = ()
+
+    def prepare_image_latents(self, images: list[torch.Tensor], *args: Any, **named: Any) -> Any:
+        """Return latents and positions of the picture and of all references, in their order."""
+        return super().prepare_image_latents([*images, *self.references], *args, **named)
+
+
+class KleinPipeline:
+    """A loaded klein: one set of weights, for edits of whole pictures and of holes.
+
+    side: of a square picture at the model's own area, in pixels. sizes: the sizes of results. Several
+    threads may use it. Raises BadWeightsError. Not tested with full weights.
+    """
+
+    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = _SIDE) -> None:
+        self._device_config = device_config
+        self._plain = diffusion.load_pipeline(_Klein, folder, device_config)
+        distilled = self._plain.config.is_distilled
+        self._inpaint = _Inpaint(**self._plain.components, is_distilled=distilled)
+        self._inpaint.set_progress_bar_config(disable=True)
+        self._recipe = _DISTILLED if distilled else _BASE
+        self.sizes = SizeRule(_PATCH, area=int(side * side * _ROUNDING), least=side // 2)
+
+    def generate(
+        self,
+        pictures: Sequence[Rgb],
+        prompt: str,
+        negative_prompt: str,
+        seed: int,
+        size: Size,
+        hole: Mask | None = None,
+        strength: float = 1.0,
+        effort: float = 1.0,
+        guidance: float = 1.0,
+    ) -> Rgb:
+        """Return one picture of `size`; see the role `models.roles.InstructionEditing`.
+
+        strength: above 0, at most 1. Below 1, the first picture, which must have `size`, shows
+        through in the hole, or everywhere without one: the first steps are left out. Raises
+        ValueError for more than 4 pictures, for a hole without a picture of its size, and for sides
+        that are not multiples of 16; WorkCancelledError if nobody waits any more
+        (`models.deadline`); and FloatingPointError if the result contains NaN.
+        """
+        _check(pictures, size, hole)
+        if hole is not None and not hole.any():
+            return pictures[0].copy()
+        if hole is None and strength < 1:
+            hole = np.ones((size[1], size[0]), np.bool_)
+        with diffusion.generating(self._device_config):
+            loaded = self._plain if hole is None else self._inpaint
+            pipe = diffusion.for_one_call(
+                loaded,
+                self._device_config,
+                type(loaded.scheduler).from_config(loaded.scheduler.config),
+            )
+            inputs = self._words(pipe, prompt, negative_prompt, guidance)
+            if hole is None:
+                inputs |= self._whole(pictures, size)
+            else:
+                inputs |= self._part(pipe, pictures, hole, strength)
+            result = pipe(
+                **inputs,
+                num_inference_steps=max(1, round(self._recipe.steps * effort)),
+                generator=diffusion.generators([seed])[0],
+                output_type="np",
+                callback_on_step_end=diffusion.check_deadline,
+            ).images
+        return diffusion.to_rgb(result, self._device_config)[0]
+
+    def _words(self, pipe: Any, prompt: str, negative: str, weight: float) -> dict[str, Any]:
+        """Return the arguments for the prompt, and set the pipeline up for a negative one."""
+        guided = bool(negative.strip())
+        own = self._recipe.with_negative if guided else self._recipe.guidance
+        scale = 1 + (own - 1) * weight
+        inputs = {"prompt": self._literal(pipe, prompt), "guidance_scale": scale}
+        if guided and scale > 1:
+            # The copy of this call only. The pipeline takes no text of its own for the second pass.
+            pipe.register_to_config(is_distilled=False)
+            inputs["negative_prompt_embeds"] = pipe.encode_prompt(self._literal(pipe, negative))[0]
+        return inputs
+
+    def _literal(self, pipe: Any, text: str) -> str:
+        """Return a text that fits the encoder together with the template, whose end must not be cut."""
+        empty = pipe.tokenizer.apply_chat_template(
+            [{"role": "user", "content": ""}],
+            tokenize=False,
+            add_generation_prompt=True,
+            enable_thinking=False,
+        )
+        used = len(pipe.tokenizer(empty)["input_ids"])
+        return literal_text(pipe.tokenizer, text, _MAX_TOKENS - used)
+
+    def _whole(self, pictures: Sequence[Rgb], size: Size) -> dict[str, Any]:
+        """Return the arguments for an edit of a whole picture, or for a new one."""
+        images = self._references(pictures, size)
+        return {"image": images or None, "width": size[0], "height": size[1]}
+
+    def _part(
+        self, pipe: Any, pictures: Sequence[Rgb], hole: Mask, strength: float
+    ) -> dict[str, Any]:
+        """Return the arguments for an edit of a hole. Every token that the hole touches may change.
+
+        The pipeline itself would look at the middle of each token, and lose a thin hole.
+        """
+        pipe.references = [
+            pipe.image_processor.preprocess(image) for image in self._references(pictures[1:], None)
+        ]
+        mask = np.kron(touched_blocks(hole, _PATCH), np.full((_PATCH, _PATCH), 255, np.uint8))
+        return {
+            "image": Image.fromarray(pictures[0]),
+            "mask_image": Image.fromarray(mask),
+            "strength": strength,
+        }
+
+    def _references(self, pictures: Sequence[Rgb], size: Size | None) -> list[Image.Image]:
+        return reference_pictures(pictures, size, self.sizes, _PATCH, _LEAST_REFERENCE)
+
+
+def _check(pictures: Sequence[Rgb], size: Size, hole: Mask | None) -> None:
+    if len(pictures) > MAX_PICTURES:
+        raise ValueError(f"{len(pictures)} pictures are more than {MAX_PICTURES}")
+    if size[0] % _PATCH or size[1] % _PATCH:
+        raise ValueError(f"sides of {size[0]}x{size[1]} are not multiples of {_PATCH}")
+    if hole is None:
+        return
+    if not pictures or pictures[0].shape[:2] != hole.shape or hole.shape != (size[1], size[0]):
+        raise ValueError(f"the first picture and the hole must be {size[0]}x{size[1]}")
+
+
+class KleinEdit:
+    """Implements the role `models.roles.InstructionEditing`.
+
+    Words are literal. The end of words beyond the text encoder's 512 tokens, about 380 English
+    words, is cut. A distilled model uses guidance only with a negative prompt. Pictures of more than
+    one megapixel are reduced.
+    """
+
+    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = _SIDE) -> None:
+        """Load from a folder in hub layout; side: as in `KleinPipeline`. Raises BadWeightsError."""
+        self._pipeline = shared(KleinPipeline, folder, device_config, side=side)
+        self.sizes = self._pipeline.sizes
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = _SIDE) -> Self:
+        """Load the model of a card; paths: the pipeline."""
+        return cls(paths[0], device_config, side)
+
+    def edit(
+        self,
+        pictures: Sequence[Rgb],
+        prompt: str,
+        negative_prompt: str,
+        seed: int,
+        size: Size,
+        *,
+        hole: Mask | None = None,
+        effort: float = 1.0,
+        guidance: float = 1.0,
+    ) -> Rgb:
+        """Return one picture of `size`; see the role."""
+        return self._pipeline.generate(
+            pictures, prompt, negative_prompt, seed, size, hole, effort=effort, guidance=guidance
+        )
