@@ -43,9 +43,11 @@ ROOT = Path(__file__).parents[1]
 _PROFILE = """base = "open"
 face_analysis = false
 face_editing = false
+instruction_editing = false
 moderation = "falconsai-nsfw"
 """
-"""`open`, with the classifier whose network transformers has; faces need files of their publishers."""
+"""`open`, with the classifier whose network transformers has; faces need files of their publishers.
+Edits by words are left out: nothing stands in yet for klein's 16 GB."""
 _PLACES = {
     "cards.big-lama": "lama/lama.safetensors",
     "cards.realesrgan-x4plus-torch": "upscaler/x4.safetensors",

@@ -381,6 +381,30 @@ SD15_LCM_LORA = HubFolder(
     ("pytorch_lora_weights.safetensors",),
     128,
 )
+_EDITING = (
+    "model_index.json",
+    "scheduler/*.json",
+    "text_encoder/*.json",
+    "text_encoder/*.safetensors",
+    "tokenizer/*.json",
+    "tokenizer/*.txt",
+    "tokenizer/*.jinja",
+    "transformer/*.json",
+    "transformer/*.safetensors",
+    "vae/*.json",
+    "vae/*.safetensors",
+)
+"""Of an editing pipeline with a transformer: all files below its folders, and no other. The root of
+klein's repository also holds the transformer as one file."""
+KLEIN = HubFolder(
+    "black-forest-labs/FLUX.2-klein-4B", "e7b7dc27f91deacad38e78976d1f2b499d76a294", _EDITING, 15240
+)
+QWEN_EDIT = HubFolder(
+    "Qwen/Qwen-Image-Edit-2511",
+    "6f3ccc0b56e431dc6a0c2b2039706d7d26f22cb9",
+    (*_EDITING, "processor/*.json", "processor/*.txt", "processor/*.jinja"),
+    55050,
+)
 FP16_VAE = HubFolder(
     "madebyollin/sdxl-vae-fp16-fix",
     "207b116dae70ace3637169f1ddd2434b91b3a8cd",

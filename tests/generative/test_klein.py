@@ -1,19 +1,32 @@
 """FLUX.2 klein: tiny random weights of the real classes, loaded and run by the recipe of the real ones."""
 
+import json
+import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers.pre_tokenizers import ByteLevel
 
 from imaging.picture import Mask, Rgb
-from models.backends.diffusion.klein import KleinEdit
+from models.backends.diffusion.klein import KleinEdit, KleinPipeline
+from models.deadline import Deadline, deadline_scope
 from models.device import DeviceConfig
+from models.errors import BadWeightsError, CallerDisconnectedError
+from models.role_calls import retry_edit
 from models.tiny.klein import make_tiny
+from tests.helpers.recorder import recorded
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CPU = DeviceConfig()
 SIZE = 64, 64
 RED = "make it red"
+TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
+SHARD = "text_encoder/model-00002-of-00003.safetensors"
 
 
 def noise(seed: int, height: int = 64, width: int = 64) -> Rgb:
@@ -36,6 +49,13 @@ def klein(folder: Path) -> KleinEdit:
     return KleinEdit.load([folder], CPU, side=64)
 
 
+@pytest.fixture
+def copied(folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny repository that a test may damage."""
+    shutil.copytree(folder, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
 def difference(one: Rgb, other: Rgb) -> int:
     return int(np.abs(one.astype(int) - other).max())
 
@@ -56,4 +76,276 @@ def test_words_seed_and_negative_words_each_have_an_effect(klein: KleinEdit) -> 
     for words, negative, seed in (("make it blue", "", 7), (RED, "", 8), (RED, "ugly", 7)):
         assert difference(base, klein.edit([FIRST], words, negative, seed, SIZE)) > 2
     one, other = (klein.edit([FIRST], RED, words, 7, SIZE) for words in ("ugly", "blurred"))
+    assert difference(one, other) > 2
+    weak = klein.edit([FIRST], RED, "ugly", 7, SIZE, guidance=0.5)
+    assert difference(one, weak) > 2
+    assert np.array_equal(base, klein.edit([FIRST], RED, "", 7, SIZE, guidance=2.0))
+
+
+@pytest.mark.parametrize("hole", [None, HOLE])
+def test_every_picture_and_their_order_have_an_effect(klein: KleinEdit, hole: Mask | None) -> None:
+    make = partial(klein.edit, prompt=RED, negative_prompt="", seed=7, size=SIZE, hole=hole)
+    third = noise(2, 48, 80)
+    base = make([FIRST, SECOND, third])
+    for pictures in ([FIRST, third, SECOND], [FIRST, SECOND], [SECOND, FIRST, third]):
+        assert difference(base, make(pictures)) > 2
+
+
+def test_words_have_an_effect_inside_a_hole_and_without_a_picture(klein: KleinEdit) -> None:
+    for pictures, hole in (([FIRST], HOLE), ([], None)):
+        one, other = (
+            klein.edit(pictures, words, "", 7, SIZE, hole=hole) for words in (RED, "make it blue")
+        )
+        assert difference(one, other) > 2
+
+
+def test_a_hole_of_no_pixels_returns_the_picture(klein: KleinEdit) -> None:
+    made = klein.edit([FIRST], RED, "", 7, SIZE, hole=np.zeros((64, 64), np.bool_))
+    assert np.array_equal(made, FIRST)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 2), (1500, 2000), (64, 64)])
+def test_pictures_of_any_size_are_read(klein: KleinEdit, shape: tuple[int, int]) -> None:
+    assert klein.edit([noise(1, *shape)], RED, "", 7, (96, 48)).shape == (48, 96, 3)
+    assert klein.edit([FIRST, noise(1, *shape)], RED, "", 7, SIZE, hole=HOLE).shape == (64, 64, 3)
+
+
+def test_what_the_role_forbids_is_refused(klein: KleinEdit) -> None:
+    with pytest.raises(ValueError, match="5 pictures"):
+        klein.edit([FIRST] * 5, RED, "", 7, SIZE)
+    with pytest.raises(ValueError, match="hole"):
+        klein.edit([noise(0, 64, 80)], RED, "", 7, SIZE, hole=HOLE)
+    with pytest.raises(ValueError, match="hole"):
+        klein.edit([], RED, "", 7, SIZE, hole=HOLE)
+    with pytest.raises(ValueError, match="multiples"):
+        klein.edit([], RED, "", 7, (60, 64))
+
+
+def published_ids(words: str) -> list[int]:
+    """Return the ids of Qwen3's chat template without thinking, padded to 512, for the tiny tokenizer."""
+    numbers = {token: number for number, token in enumerate(sorted(ByteLevel.alphabet()))}
+    # ByteLevel writes a blank and a line feed as these letters.
+    of_bytes = {**{chr(byte): numbers[chr(byte)] for byte in range(33, 127)}, " ": numbers["Ġ"]}
+    of_bytes["\n"] = numbers["Ċ"]
+    end, pad, start, think, thought = 256, 257, 258, 263, 264
+    text = [of_bytes[letter] for letter in words]
+    line = of_bytes["\n"]
+    ids = [start, *(of_bytes[letter] for letter in "user\n"), *text, end, line]
+    ids += [start, *(of_bytes[letter] for letter in "assistant\n")]
+    ids += [think, line, line, thought, line, line]
+    return ids + [pad] * (512 - len(ids))
+
+
+@pytest.mark.parametrize("hole", [None, HOLE])
+def test_the_text_encoder_gets_the_published_template(klein: KleinEdit, hole: Mask | None) -> None:
+    with recorded(klein._pipeline._plain.text_encoder) as calls:
+        klein.edit([FIRST], RED, "", 7, SIZE, hole=hole)
+    (call,) = calls
+    ids = published_ids(RED)
+    assert call["input_ids"].tolist() == [ids]
+    assert call["attention_mask"].tolist() == [[int(number != 257) for number in ids]]
+
+
+def test_a_negative_prompt_has_the_same_template_and_a_second_pass(klein: KleinEdit) -> None:
+    pipe = klein._pipeline._plain
+    with recorded(pipe.text_encoder) as texts, recorded(pipe.transformer) as passes:
+        klein.edit([FIRST], RED, "ugly", 7, SIZE)
+    ids = [call["input_ids"].tolist() for call in texts]
+    assert sorted(ids) == sorted([[published_ids(RED)], [published_ids("ugly")]])
+    assert len(passes) == 2 * 4
+    with recorded(pipe.transformer) as passes:
+        klein.edit([FIRST], RED, " ", 7, SIZE)
+    assert len(passes) == 4
+
+
+def test_special_tokens_in_words_are_plain_text(klein: KleinEdit) -> None:
+    with recorded(klein._pipeline._plain.text_encoder) as calls:
+        klein.edit([], "a<|im_end|><think>b", "", 7, SIZE)
+    assert calls[0]["input_ids"].tolist() == [published_ids("a< |im_end|>< think>b")]
+
+
+def test_long_words_are_cut_and_the_template_stays_whole(
+    klein: KleinEdit, caplog: pytest.LogCaptureFixture
+) -> None:
+    with recorded(klein._pipeline._plain.text_encoder) as calls:
+        klein.edit([], "word " * 400, "", 7, SIZE)
+    (ids,) = calls[0]["input_ids"].tolist()
+    assert len(ids) == 512
+    assert ids[-19:] == published_ids("")[6:25]
+    assert "2000 tokens is cut" in caplog.text
+
+
+def of_range(rgb: Rgb) -> Any:
+    """Return what the publisher feeds a VAE: RGB, -1..1, channels first."""
+    return (rgb.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1)[None]
+
+
+@pytest.mark.parametrize("hole", [None, HOLE])
+def test_the_vae_gets_the_documented_input(klein: KleinEdit, hole: Mask | None) -> None:
+    with recorded(klein._pipeline._plain.vae.encoder) as calls:
+        klein.edit([FIRST, SECOND], RED, "", 7, SIZE, hole=hole)
+    assert len(calls) == 2
+    for call, picture in zip(calls, (FIRST, SECOND), strict=True):
+        assert np.allclose(call["0"].numpy(), of_range(picture), atol=1e-6)
+
+
+def test_the_transformer_gets_noise_then_the_pictures(klein: KleinEdit) -> None:
+    pipe = klein._pipeline._plain
+    with recorded(pipe.transformer) as calls:
+        klein.edit([FIRST, SECOND], RED, "", 7, SIZE)
+    assert len(calls) == 4
+    first = calls[0]
+    drawn = torch.randn((1, 16, 4, 4), generator=torch.Generator("cpu").manual_seed(7))
+    tokens = drawn.reshape(1, 16, 16).permute(0, 2, 1)
+    assert torch.allclose(first["hidden_states"][:, :16], tokens, atol=1e-6)
+    assert first["hidden_states"].shape == (1, 3 * 16, 16)
+    times = first["img_ids"][0, :, 0].tolist()
+    assert times == [0] * 16 + [10] * 16 + [20] * 16
+    assert first["encoder_hidden_states"].shape == (1, 512, 96)
+    assert first["guidance"] is None
+
+
+def test_what_a_hole_touches_may_change_and_the_rest_is_the_picture(klein: KleinEdit) -> None:
+    """The last latents outside the hole are those of the picture: the mask is 1 where it changes."""
+    thin = np.zeros((64, 64), np.bool_)
+    thin[17, 17:40] = True  # within the second row of tokens: the second and the third
+    pipe = klein._pipeline._inpaint
+    latents = pipe.vae.encode(torch.from_numpy(of_range(FIRST))).latent_dist.mode()
+    with recorded(pipe.vae.decoder) as calls:
+        klein.edit([FIRST], RED, "", 7, SIZE, hole=thin)
+    post = pipe.vae.post_quant_conv(latents)
+    changed = (calls[0]["0"] - post).abs().amax(dim=1)[0] > 1e-4
+    expected = np.zeros((8, 8), np.bool_)
+    expected[2:4, 2:6] = True
+    assert np.array_equal(changed.numpy(), expected)
+
+
+def test_a_large_picture_is_reduced_before_the_pipeline(klein: KleinEdit) -> None:
+    grey = np.full((1500, 2000, 3), 128, np.uint8)
+    with recorded(klein._pipeline._plain.vae.encoder) as calls:
+        klein.edit([grey], RED, "", 7, SIZE)
+    assert calls[0]["0"].shape == (1, 3, 64, 64)
+    with recorded(klein._pipeline._plain.vae.encoder) as calls:
+        klein.edit([grey], RED, "", 7, (80, 64))  # 4:3, as nearly as its sides allow
+    assert calls[0]["0"].shape == (1, 3, 64, 80)
+
+
+@pytest.mark.parametrize(("effort", "steps"), [(1.0, 4), (2.0, 8), (0.5, 2), (0.01, 1)])
+def test_effort_is_the_number_of_steps(klein: KleinEdit, effort: float, steps: int) -> None:
+    with recorded(klein._pipeline._plain.transformer) as calls:
+        klein.edit([FIRST], RED, "", 7, SIZE, effort=effort)
+    assert len(calls) == steps
+
+
+def test_strength_leaves_the_first_steps_out(klein: KleinEdit) -> None:
+    pipeline = klein._pipeline
+    with recorded(pipeline._plain.transformer) as calls:
+        weak = pipeline.generate([FIRST], RED, "", 7, SIZE, HOLE, strength=0.5)
+        pipeline.generate([FIRST], RED, "", 7, SIZE, strength=0.25)
+    assert len(calls) == 2 + 1
+    assert difference(weak, klein.edit([FIRST], RED, "", 7, SIZE, hole=HOLE)) > 2
+
+
+def test_the_base_model_is_guided_in_every_call(tmp_path: Path) -> None:
+    make_tiny(tmp_path, distilled=False)
+    base = KleinEdit.load([tmp_path], CPU, side=64)
+    with recorded(base._pipeline._plain.transformer) as calls:
+        plain = base.edit([FIRST], RED, "", 7, SIZE, effort=0.25)
+    assert len(calls) == 2 * 7
+    for negative, guidance in (("ugly", 1.0), ("", 2.0)):
+        made = base.edit([FIRST], RED, negative, 7, SIZE, effort=0.25, guidance=guidance)
+        assert difference(plain, made) > 2
+
+
+def test_a_caller_that_disconnects_stops_between_two_steps(klein: KleinEdit) -> None:
+    for hole in (None, HOLE):
+        with (
+            deadline_scope(Deadline()) as deadline,
+            recorded(klein._pipeline._plain.transformer) as calls,
+        ):
+            deadline.cancel()
+            with pytest.raises(CallerDisconnectedError):
+                klein.edit([FIRST], RED, "", 7, SIZE, hole=hole)
+        assert len(calls) == 1
+
+
+def test_one_set_of_weights_serves_every_role(folder: Path, klein: KleinEdit) -> None:
+    other = KleinEdit.load([folder], CPU, side=64)
+    assert other._pipeline is klein._pipeline
+    assert klein._pipeline._inpaint.transformer is klein._pipeline._plain.transformer
+
+
+@pytest.mark.parametrize("hole", [None, HOLE])
+def test_a_retry_after_lack_of_memory_is_made_at_half_the_size(
+    klein: KleinEdit, hole: Mask | None
+) -> None:
+    with recorded(klein._pipeline._plain.transformer) as calls:
+        made = retry_edit(klein.edit, klein.sizes, [noise(0), SECOND], RED, "", 7, SIZE, hole=hole)
+    assert made.shape == (64, 64, 3)
+    assert calls[0]["hidden_states"].shape[1] < 3 * 16
+
+
+def test_text_encoder_and_index_are_as_published(folder: Path) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    assert index["_class_name"] == "Flux2KleinPipeline"
+    assert index["is_distilled"] is True
+    assert index["tokenizer"] == ["transformers", "Qwen2TokenizerFast"]
+    weights = json.loads((folder / "text_encoder/model.safetensors.index.json").read_text())
+    assert "lm_head.weight" not in weights["weight_map"]  # tied
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    assert size < 2_000_000
+
+
+@pytest.mark.parametrize("name", [TRANSFORMER, SHARD])
+def test_a_missing_tensor_is_an_error_that_names_it(copied: Path, name: str) -> None:
+    weights = load_file(copied / name)
+    key = sorted(weights)[0]
+    del weights[key]
+    save_file(weights, copied / name, metadata={"format": "pt"})
+    with pytest.raises(BadWeightsError, match=key):
+        KleinPipeline(copied, CPU)
+
+
+@pytest.mark.parametrize("name", [TRANSFORMER, SHARD])
+def test_an_extra_tensor_is_an_error_that_names_it(copied: Path, name: str) -> None:
+    weights = {**load_file(copied / name), "of.another.model": torch.zeros(1)}
+    save_file(weights, copied / name, metadata={"format": "pt"})
+    with pytest.raises(BadWeightsError, match=r"of\.another\.model"):
+        KleinPipeline(copied, CPU)
+
+
+@pytest.mark.parametrize("name", [TRANSFORMER, SHARD, "vae/diffusion_pytorch_model.safetensors"])
+def test_a_truncated_file_is_an_error_that_names_it(copied: Path, name: str) -> None:
+    content = (copied / name).read_bytes()
+    (copied / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadWeightsError, match=name):
+        KleinPipeline(copied, CPU)
+
+
+def test_a_missing_shard_and_a_stray_one_are_errors(copied: Path) -> None:
+    shutil.copy(copied / SHARD, copied / "text_encoder" / "model-old.safetensors")
+    with pytest.raises(BadWeightsError, match="model-old"):
+        KleinPipeline(copied, CPU)
+    (copied / "text_encoder" / "model-old.safetensors").unlink()
+    (copied / SHARD).unlink()
+    with pytest.raises(BadWeightsError, match="model-00002-of-00003"):
+        KleinPipeline(copied, CPU)
+
+
+def test_code_of_the_folder_does_not_run(copied: Path) -> None:
+    config = copied / "tokenizer" / "tokenizer_config.json"
+    text = {**json.loads(config.read_text()), "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
+    config.write_text(json.dumps(text))
+    (copied / "tokenizer" / "evil.py").write_text("raise SystemExit('code ran')\n")
+    KleinPipeline(copied, CPU)
+
+
+def test_eight_bit_weights_still_tell_words_apart(copied: Path) -> None:
+    weights = load_file(copied / TRANSFORMER)
+    for key, weight in weights.items():
+        scale = weight.abs().max() / 127
+        weights[key] = (weight / scale).round() * scale
+    save_file(weights, copied / TRANSFORMER, metadata={"format": "pt"})
+    klein = KleinEdit(copied, CPU, side=64)
+    one, other = (klein.edit([FIRST], words, "", 7, SIZE) for words in (RED, "make it blue"))
     assert difference(one, other) > 2

@@ -19,15 +19,13 @@ from imaging.picture import Mask, Rgb
 from imaging.resize import Size, SizeRule
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.literal_text import literal_text
-from models.backends.diffusion.reference_pictures import reference_pictures
+from models.backends.diffusion.reference_pictures import check_request, reference_pictures
 from models.backends.diffusion.shared import shared
 from models.device import DeviceConfig
 
 _Klein: Any = diffusers.Flux2KleinPipeline  # untyped
 _KleinInpaint: Any = diffusers.Flux2KleinInpaintPipeline  # untyped
 
-MAX_PICTURES = 4
-"""Pictures that klein was trained to read at once (its model card)."""
 _MAX_TOKENS = 512
 """Length of the text encoder's input, with its template (`Flux2KleinPipeline.tokenizer_max_length`)."""
 _PATCH = 16
@@ -101,7 +99,7 @@ class KleinPipeline:
         that are not multiples of 16; WorkCancelledError if nobody waits any more
         (`models.deadline`); and FloatingPointError if the result contains NaN.
         """
-        _check(pictures, size, hole)
+        check_request(pictures, size, hole, _PATCH)
         if hole is not None and not hole.any():
             return pictures[0].copy()
         if hole is None and strength < 1:
@@ -152,7 +150,7 @@ class KleinPipeline:
 
     def _whole(self, pictures: Sequence[Rgb], size: Size) -> dict[str, Any]:
         """Return the arguments for an edit of a whole picture, or for a new one."""
-        images = self._references(pictures, size)
+        images = reference_pictures(pictures, size, _PATCH, _LEAST_REFERENCE)
         return {"image": images or None, "width": size[0], "height": size[1]}
 
     def _part(
@@ -162,29 +160,15 @@ class KleinPipeline:
 
         The pipeline itself would look at the middle of each token, and lose a thin hole.
         """
-        pipe.references = [
-            pipe.image_processor.preprocess(image) for image in self._references(pictures[1:], None)
-        ]
+        size = hole.shape[1], hole.shape[0]
+        references = reference_pictures(pictures[1:], size, _PATCH, _LEAST_REFERENCE)
+        pipe.references = [pipe.image_processor.preprocess(image) for image in references]
         mask = np.kron(touched_blocks(hole, _PATCH), np.full((_PATCH, _PATCH), 255, np.uint8))
         return {
             "image": Image.fromarray(pictures[0]),
             "mask_image": Image.fromarray(mask),
             "strength": strength,
         }
-
-    def _references(self, pictures: Sequence[Rgb], size: Size | None) -> list[Image.Image]:
-        return reference_pictures(pictures, size, self.sizes, _PATCH, _LEAST_REFERENCE)
-
-
-def _check(pictures: Sequence[Rgb], size: Size, hole: Mask | None) -> None:
-    if len(pictures) > MAX_PICTURES:
-        raise ValueError(f"{len(pictures)} pictures are more than {MAX_PICTURES}")
-    if size[0] % _PATCH or size[1] % _PATCH:
-        raise ValueError(f"sides of {size[0]}x{size[1]} are not multiples of {_PATCH}")
-    if hole is None:
-        return
-    if not pictures or pictures[0].shape[:2] != hole.shape or hole.shape != (size[1], size[0]):
-        raise ValueError(f"the first picture and the hole must be {size[0]}x{size[1]}")
 
 
 class KleinEdit:

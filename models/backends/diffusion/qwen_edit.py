@@ -1,0 +1,183 @@
+"""Edits by words with Qwen-Image-Edit-2511, and pictures from words alone.
+
+The model card of Qwen/Qwen-Image-Edit-2511 (Apache-2.0) says 40 steps, guidance 4 and a blank as the
+negative prompt: two passes of the transformer make each step. The published files were not run here:
+tests use tiny models of the same classes.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import diffusers
+import torch
+from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus
+from PIL import Image
+
+from imaging.masks import touched_blocks
+from imaging.picture import Mask, Rgb
+from imaging.resize import Size, SizeRule
+from models.backends.diffusion import diffusion
+from models.backends.diffusion.literal_text import literal_text
+from models.backends.diffusion.reference_pictures import check_request, reference_pictures
+from models.device import DeviceConfig
+
+_module: Any = pipeline_qwenimage_edit_plus
+_Edit: Any = diffusers.QwenImageEditPlusPipeline  # untyped
+_New: Any = diffusers.QwenImagePipeline  # untyped
+
+_STEPS = 40
+_GUIDANCE = 4.0
+_NO_NEGATIVE = " "
+"""These three are from the model card."""
+_LEAST_STEPS = 2
+"""One step divides by zero in the published schedule, which stretches the noise levels to a last one."""
+_MAX_TOKENS = 1000
+"""Of a text. The text encoder reads 1,024 with the end of its template."""
+_PATCH = 16
+"""Width and height, in pixels, of one token of the transformer: 2 x 2 latents of 8 x 8 pixels."""
+_SIDE = 1024
+_MULTIPLE = 32
+"""Of the sides of pictures, in the pipeline's `calculate_dimensions`."""
+_SIZES = threading.Lock()
+
+
+class QwenEdit:
+    """Implements the role `models.roles.InstructionEditing`.
+
+    Words are literal; the end of words beyond 1,000 tokens is cut. Pictures of more than one
+    megapixel are reduced; the pipeline itself resizes each to an area of one megapixel for the VAE,
+    and to one of 384 x 384 for the text encoder, which sees the pictures too.
+
+    A hole is edited by the same pipeline: after each step, what is outside the hole becomes the
+    original again, with the noise of that step. diffusers' QwenImageEditInpaintPipeline is not used: it
+    takes one picture, and its template is that of the first Qwen-Image-Edit.
+    """
+
+    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = _SIDE) -> None:
+        """Load from a folder in hub layout; raises BadWeightsError.
+
+        side: of a square picture at the model's own area, in pixels.
+        """
+        self._device_config = device_config
+        self._edit = diffusion.load_pipeline(_Edit, folder, device_config)
+        parts = {name: part for name, part in self._edit.components.items() if name != "processor"}
+        self._new = _New(**parts)
+        self._new.set_progress_bar_config(disable=True)
+        self._area = side * side
+        multiple = min(_MULTIPLE, side // 2)
+        self.sizes = SizeRule(multiple=multiple, area=self._area, least=side // 2)
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = _SIDE) -> Self:
+        """Load the model of a card; paths: the pipeline."""
+        return cls(paths[0], device_config, side)
+
+    def edit(
+        self,
+        pictures: Sequence[Rgb],
+        prompt: str,
+        negative_prompt: str,
+        seed: int,
+        size: Size,
+        *,
+        hole: Mask | None = None,
+        effort: float = 1.0,
+        guidance: float = 1.0,
+    ) -> Rgb:
+        """Return one picture of `size`; see the role.
+
+        Raises ValueError for more than 4 pictures, for a hole without a picture of its size, and for
+        sides that are not multiples of 16; WorkCancelledError if nobody waits any more
+        (`models.deadline`); and FloatingPointError if the result contains NaN.
+        """
+        check_request(pictures, size, hole, _PATCH)
+        if hole is not None and not hole.any():
+            return pictures[0].copy()
+        with diffusion.generating(self._device_config):
+            loaded = self._edit if pictures else self._new
+            scheduler = type(loaded.scheduler).from_config(loaded.scheduler.config)
+            pipe = diffusion.for_one_call(loaded, self._device_config, scheduler)
+            inputs = self._words(pipe, prompt, negative_prompt, guidance)
+            if pictures:
+                inputs["image"] = reference_pictures(pictures, size, _PATCH, _PATCH)
+            generator = diffusion.generators([seed])[0]
+            inputs |= self._steps(pipe, pictures, hole, generator)
+            with self._conditioned():
+                result = pipe(
+                    **inputs,
+                    width=size[0],
+                    height=size[1],
+                    num_inference_steps=max(_LEAST_STEPS, round(_STEPS * effort)),
+                    generator=generator,
+                    output_type="np",
+                ).images
+        return diffusion.to_rgb(result, self._device_config)[0]
+
+    def _words(self, pipe: Any, prompt: str, negative: str, weight: float) -> dict[str, Any]:
+        scale = 1 + (_GUIDANCE - 1) * weight
+        other = literal_text(pipe.tokenizer, negative, _MAX_TOKENS) or _NO_NEGATIVE
+        return {
+            "prompt": literal_text(pipe.tokenizer, prompt, _MAX_TOKENS),
+            "negative_prompt": other if scale > 1 else None,
+            "true_cfg_scale": scale,
+            "max_sequence_length": pipe.tokenizer_max_length,
+        }
+
+    def _steps(
+        self, pipe: Any, pictures: Sequence[Rgb], hole: Mask | None, generator: torch.Generator
+    ) -> dict[str, Any]:
+        """Return what happens after each step and, with a hole, the noise to begin from."""
+        if hole is None:
+            return {"callback_on_step_end": diffusion.check_deadline}
+        height, width = hole.shape
+        values = pipe.image_processor.preprocess(Image.fromarray(pictures[0]), height, width)
+        noise, original = pipe.prepare_latents(
+            [values.unsqueeze(2)],
+            1,
+            pipe.transformer.config.in_channels // 4,
+            height,
+            width,
+            pipe.text_encoder.dtype,
+            pipe._execution_device,
+            generator,
+        )
+        keep = ~torch.from_numpy(touched_blocks(hole, _PATCH).reshape(1, -1, 1))
+        return {
+            "latents": noise,
+            "callback_on_step_end": _keeper(keep.to(noise.device), original, noise),
+        }
+
+    @contextmanager
+    def _conditioned(self) -> Iterator[None]:
+        """Set the area at which the pipeline encodes pictures: a constant of its module.
+
+        It is already that of the published model. Only tiny models need a smaller one.
+        """
+        own = _module.VAE_IMAGE_SIZE
+        if self._area == own:
+            yield
+            return
+        with _SIZES:
+            _module.VAE_IMAGE_SIZE = self._area
+            try:
+                yield
+            finally:
+                _module.VAE_IMAGE_SIZE = own
+
+
+def _keeper(keep: torch.Tensor, original: torch.Tensor, noise: torch.Tensor) -> Callable[..., Any]:
+    """Return a function for `callback_on_step_end` that restores latents, with the noise of the next step.
+
+    keep: 1 x tokens x 1, True where the original stays. original, noise: 1 x tokens x channels.
+    """
+
+    def after_step(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        sigma = pipe.scheduler.sigmas[step + 1].to(noise)
+        known = (1 - sigma) * original + sigma * noise
+        latents = torch.where(keep, known, tensors["latents"])
+        return diffusion.check_deadline(pipe, step, time, {"latents": latents})
+
+    return after_step
