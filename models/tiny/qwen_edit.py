@@ -119,7 +119,7 @@ def _transformer() -> Any:
     )
     with torch.no_grad():
         for weight in model.parameters():
-            weight.mul_(3.0)
+            weight.mul_(4.0)
     return model
 
 

@@ -34,8 +34,6 @@ _NO_NEGATIVE = " "
 """These three are from the model card."""
 _LEAST_STEPS = 2
 """One step divides by zero in the published schedule, which stretches the noise levels to a last one."""
-_MAX_TOKENS = 1000
-"""Of a text. The text encoder reads 1,024 with the end of its template."""
 _PATCH = 16
 """Width and height, in pixels, of one token of the transformer: 2 x 2 latents of 8 x 8 pixels."""
 _SIDE = 1024
@@ -47,7 +45,7 @@ _SIZES = threading.Lock()
 class QwenEdit:
     """Implements the role `models.roles.InstructionEditing`.
 
-    Words are literal; the end of words beyond 1,000 tokens is cut. Pictures of more than one
+    Words are literal; their end is cut where they have more than 1,019 tokens. Pictures of more than one
     megapixel are reduced; the pipeline itself resizes each to an area of one megapixel for the VAE,
     and to one of 384 x 384 for the text encoder, which sees the pictures too.
 
@@ -118,13 +116,20 @@ class QwenEdit:
 
     def _words(self, pipe: Any, prompt: str, negative: str, weight: float) -> dict[str, Any]:
         scale = 1 + (_GUIDANCE - 1) * weight
-        other = literal_text(pipe.tokenizer, negative, _MAX_TOKENS) or _NO_NEGATIVE
+        other = self._literal(pipe, negative)
         return {
-            "prompt": literal_text(pipe.tokenizer, prompt, _MAX_TOKENS),
-            "negative_prompt": other if scale > 1 else None,
+            "prompt": self._literal(pipe, prompt),
+            "negative_prompt": (other or _NO_NEGATIVE) if scale > 1 else None,
             "true_cfg_scale": scale,
             "max_sequence_length": pipe.tokenizer_max_length,
         }
+
+    def _literal(self, pipe: Any, text: str) -> str:
+        """Return a text that fits the encoder together with the template, whose end must not be cut."""
+        template = pipe.tokenizer(pipe.prompt_template_encode.format(""))["input_ids"]
+        # The encoder reads this many tokens after the part of the template that the pipeline drops.
+        most = pipe.tokenizer_max_length + pipe.prompt_template_encode_start_idx
+        return literal_text(pipe.tokenizer, text, most - len(template))
 
     def _steps(
         self, pipe: Any, pictures: Sequence[Rgb], hole: Mask | None, generator: torch.Generator
