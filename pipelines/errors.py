@@ -3,6 +3,7 @@
 PipelineError
 |- NoForegroundError     the picture has no subject
 |- CropTooLargeError     the crop with its padding would have too many pixels
+|- CanvasTooLargeError   the picture with its shadow would have too many pixels
 |- OutsideCanvasError    the picture is completely outside the canvas
 |- TransparentEdgeError  an edge of the picture has fully transparent pixels, so it cannot be expanded
 |- NothingVisibleError   every pixel of the picture is fully transparent
@@ -25,6 +26,10 @@ class NoForegroundError(PipelineError):
 
 class CropTooLargeError(PipelineError):
     """The crop with its padding would exceed the largest area of a result."""
+
+
+class CanvasTooLargeError(PipelineError):
+    """The picture with its shadow would exceed the largest area of a result."""
 
 
 class OutsideCanvasError(PipelineError):

@@ -28,6 +28,7 @@ TABLE = ROOT / "docs" / "parity.md"
 _TYPES = {
     "string": "string",
     "integer": "integer",
+    "number": "number",
     "boolean": "boolean",
     "integers": "array",
     "objects": "array",

@@ -24,6 +24,8 @@ _ENHANCED = (
 )
 _PROMPTS = "prompts are not moderated: no profile has a model for text; sent as true, the answer has a warning"
 
+_SKU = "accepted; changes nothing"
+
 CONTENT_MODERATION = _MODERATION
 """The note of every field of `_MODERATED` that has no note of its own."""
 _MODERATED = frozenset(
@@ -54,6 +56,15 @@ NOTES: Mapping[str, Mapping[str, str]] = {
         "": _ENHANCED,
         "steps_num": "changes nothing: no generative model",
         "seed": "returned; every seed gives the same picture",
+    },
+    "/product/cutout": {"": _MATTING, "sku": _SKU},
+    "/product/packshot": {"": f"{_MATTING}; a small product is enlarged by a filter", "sku": _SKU},
+    "/product/shadow": {
+        "": "a photograph without a transparent background is cut out first",
+        "sku": _SKU,
+        "type": "`natural` and `drop`, which programs send, mean `regular`",
+        "shadow_width": "with type `float`",
+        "shadow_height": "with type `float`",
     },
     "/{visual_id}/image_to_psd": {
         "answer.image_res": "layers: the background, soft edges, at most 32 parts that look like objects,"
@@ -106,6 +117,7 @@ NOTES: Mapping[str, Mapping[str, str]] = {
         "": _ENHANCED,
         "seed": "returned; every seed gives the same picture",
     },
+    "/image/edit/product/cutout": {"": _MATTING, "sku": _SKU},
     "/image/segment/all_masks": {
         "answer.masks": f"{_PARTS}; the confidence is how stable a matte is and how clear an edge is, not a"
         " network's own estimate"

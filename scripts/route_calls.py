@@ -227,6 +227,10 @@ def _of_picture(name: str) -> Iterator[Sequence[Call]]:
     )
     yield edit("crop", "crop", name)
     yield edit("crop_padding", "crop", name, padding=20)
+    yield edit("product_cutout", "product/cutout", name, sku="A-1")
+    yield edit("packshot", "product/packshot", name, background_color="#dfe8f0")
+    for kind in ("regular", "float"):
+        yield edit(f"shadow_{kind}", "product/shadow", small, type=kind)
     yield edit("eraser", "eraser", name, mask_file=f"{name}:mask.png")
     yield edit(
         "eraser_automatic",
@@ -366,6 +370,8 @@ def _own_alpha() -> Iterator[Sequence[Call]]:
     cut = "astronaut:cut@320.png"
     yield edit("alpha_remove", "background/remove", cut)
     yield edit("alpha_crop", "crop", cut, padding=7, content_moderation=True)
+    yield edit("alpha_packshot", "product/packshot", cut, background_color="transparent")
+    yield edit("alpha_shadow", "product/shadow", cut, background_color="#FFFFFF", shadow_blur=30)
     yield edit("alpha_crop_forced", "crop", cut, force_rmbg=True)
     yield edit("alpha_blur", "background/blur", cut, scale=4)
     yield edit("alpha_blur_forced", "background/blur", "astronaut:cut@320.webp", force_rmbg=True)

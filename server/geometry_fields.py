@@ -39,6 +39,10 @@ def _pair(value: Any) -> Any:
     return value
 
 
+FormPair = BeforeValidator(_pair)
+"""Reads a pair of numbers, also from the text that a form sends."""
+
+
 def _ratio(value: Any) -> str | float:
     """Return one of the names, or a number within the bounds; a form sends a number as text."""
     if isinstance(value, str) and (name := value.strip()) in RATIO_NAMES:

@@ -51,6 +51,16 @@ class RequestBody(BaseModel):
         """Whether a result that the moderation model scores too high is withheld."""
         return False
 
+    @property
+    def input_threshold(self) -> float | None:
+        """The score, 0..1, from which a picture is refused; None: that of the server's settings."""
+        return None
+
+    @property
+    def output_threshold(self) -> float | None:
+        """The score, 0..1, from which a result is withheld; None: that of the server's settings."""
+        return None
+
 
 class EditBody(RequestBody):
     """The fields that every editing route of v1 takes, besides its pictures."""

@@ -121,7 +121,10 @@ class JobExecutor:
             if not isinstance(results, Results):
                 results = Results(results)
             keys = result_keys(job, len(results.files))
-            unsafe = [self._scores(job) and self._is_unsafe(result) for result in results.files]
+            threshold = job.body.output_threshold
+            unsafe = [
+                self._scores(job) and self._is_unsafe(result, threshold) for result in results.files
+            ]
             blocked = [job.body.moderates_output and one for one in unsafe]
             if blocked and all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
@@ -260,7 +263,7 @@ class JobExecutor:
     def _refuse_blocked_inputs(self, job: Job, inputs: Inputs) -> None:
         masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in inputs.masks.items()}
         for name, picture in {**inputs.pictures, **masks}.items():
-            if self._is_unsafe(picture):
+            if self._is_unsafe(picture, job.body.input_threshold):
                 sent_as = job.pictures[name].sent_as
                 raise BlockedError(f"Content moderation refused the picture in {sent_as}.", sent_as)
 
@@ -287,9 +290,14 @@ class JobExecutor:
         tells = job.operation.scores_results and job.body.sync and self._models.offers(MODERATION)
         return job.body.moderates_output or tells
 
-    def _is_unsafe(self, result: Picture | bytes) -> bool:
-        """Whether a result scores the threshold or more; files that are not pictures are not scored."""
-        return isinstance(result, Picture) and is_blocked(result, self._models, self._threshold)
+    def _is_unsafe(self, result: Picture | bytes, threshold: float | None) -> bool:
+        """Whether a picture scores the threshold or more; files that are not pictures are not scored.
+
+        threshold: 0..1; None: that of the settings.
+        """
+        if not isinstance(result, Picture):
+            return False
+        return is_blocked(result, self._models, self._threshold if threshold is None else threshold)
 
 
 def result_keys(job: Job, count: int) -> Sequence[str]:

@@ -14,6 +14,7 @@ from server.v2 import (
     expand,
     gen_fill,
     increase_resolution,
+    product_cutout,
     remove_background,
     replace_background,
     status,
@@ -32,6 +33,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     crop_foreground.OPERATION,
     enhance.OPERATION,
     all_masks.OPERATION,
+    product_cutout.OPERATION,
     edit.OPERATION,
 )
 ROUTERS = (status.router,)

@@ -12,6 +12,7 @@ from tests.contract.published import (
     MODERATION,
     PERSON,
     RESOLUTIONS,
+    RESULT_URL,
     ROUTES,
     SEED,
     VISUAL,
@@ -20,6 +21,7 @@ from tests.contract.published_v2 import ASPECT_RATIO, WEBHOOK
 from tests.contract.route import LINK, TEXT, WHOLE, Field, Route
 
 SID = Field("sid", "string", place="query")
+_PRODUCT = (*IMAGE, Field("sku", "string"), FORCE, MODERATION)
 REGISTERED = {"code": WHOLE, "description": TEXT, "visual_id": TEXT}
 REGISTER = (*IMAGE, Field("is_private", "boolean"), Field("org_image_key", "string"))
 EDITED = {"image_res": LINK, "sid": TEXT}
@@ -97,6 +99,41 @@ COMPANIONS = (
         {"result_url": LINK, "seed": WHOLE},
         {},
     ),
+    Route(
+        "Product cutout",
+        "POST",
+        "/product/cutout",
+        (*_PRODUCT, Field("preserve_alpha", "boolean")),
+        RESULT_URL,
+        {},
+    ),
+    Route(
+        "Packshot",
+        "POST",
+        "/product/packshot",
+        (*_PRODUCT, Field("background_color", "string")),
+        RESULT_URL,
+        {},
+    ),
+    Route(
+        "Product shadow",
+        "POST",
+        "/product/shadow",
+        (
+            *_PRODUCT,
+            Field("type", "string", enum=("regular", "float")),
+            Field("background_color", "string"),
+            Field("shadow_color", "string"),
+            Field("shadow_offset", "integers"),
+            Field("shadow_intensity", "integer", low=0, high=100),
+            Field("shadow_blur", "integer"),
+            Field("shadow_width", "integer"),
+            Field("shadow_height", "integer"),
+            Field("preserve_alpha", "boolean"),
+        ),
+        RESULT_URL,
+        {},
+    ),
     Route("Caption", "GET", "/{visual_id}/caption", (VISUAL,), {"caption": TEXT}, {}, None),
 )
 """No default is stated here: the parity table has ours in brackets."""
@@ -115,6 +152,9 @@ _LATER = {
     "/crop": (_ALPHA, WEBHOOK),
     "/objects/mask_generator": (WEBHOOK,),
     "/enhance_image": (WEBHOOK,),
+    "/product/cutout": (WEBHOOK,),
+    "/product/packshot": (WEBHOOK,),
+    "/product/shadow": (Field("shadow_type", "string", enum=("regular", "float")), WEBHOOK),
     "/{visual_id}/image_to_psd": (WEBHOOK,),
     "/{visual_id}/create": (WEBHOOK,),
     "/{visual_id}/objects/mask_generator": (WEBHOOK,),

@@ -155,6 +155,16 @@ ROUTES_V2 = (
         answer={**IMAGE_URL, "seed": WHOLE},
         synchronous=False,
     ),
+    edit(
+        "Product Cutout",
+        "product/cutout",
+        Field("sku", "string"),
+        FORCE,
+        PRESERVE_ALPHA,
+        Field("output_type", "string", default="png", enum=("png", "jpeg")),
+        Field("visual_input_content_moderation_threshold", "number", default=80),
+        Field("visual_output_content_moderation_threshold", "number", default=80),
+    ),
     Route(
         "All Masks",
         "POST",
@@ -201,7 +211,7 @@ NOT_SERVED: Mapping[str, tuple[str, ...]] = {
     ),
     "Guided background removal": (f"{_EDIT}/remove_background/guided",),
     "Products": tuple(
-        f"{_EDIT}/product/{name}" for name in ("cutout", "integrate", "holding", "virtual-tryon")
+        f"{_EDIT}/product/{name}" for name in ("integrate", "holding", "virtual-tryon")
     ),
     "Generation": (
         "/image/generate",

@@ -9,6 +9,7 @@ Type = Literal[
     "string",
     "strings",
     "integer",
+    "number",
     "boolean",
     "integers",
     "objects",

@@ -23,6 +23,7 @@ WRONG = {
     "string": {"not": "text"},
     "strings": {"not": "text"},
     "integer": "many",
+    "number": "many",
     "boolean": "perhaps",
     "integers": "wide",
     "objects": "everything",

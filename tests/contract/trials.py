@@ -158,7 +158,11 @@ class Laboratory:
         if field.path == "prompt" and "bg_prompt" in base:
             base.pop("bg_prompt")
             return [Trial(base, "a plain blue background")]
-        special = self._special(base, without) | self._of_visual(route, base)
+        special = (
+            self._special(base, without)
+            | self._of_product(route, base)
+            | self._of_visual(route, base)
+        )
         if field.path in special:
             return special[field.path]
         if field.path in ("image_url", "mask_url", "file", "mask_file"):
@@ -196,6 +200,18 @@ class Laboratory:
             "changes": [Trial(base, [change])],
             "changes[].id": [Trial(base, [change])],
             "changes[].actions": [Trial(base, [change])],
+        }
+
+    def _of_product(self, route: Route, base: Mapping[str, Any]) -> dict[str, list[Trial]]:
+        """Return the trials of fields of a product route that differ from those of other routes."""
+        if not route.path.startswith("/product/"):
+            return {}
+        seen = {**base, "file": picture("half seen")}
+        floating = {**base, "type": "float"}
+        return {
+            "preserve_alpha": [Trial(seen, False)],
+            "shadow_width": [Trial(floating, 40)],
+            "shadow_height": [Trial(floating, 40)],
         }
 
     def _of_visual(self, route: Route, base: Mapping[str, Any]) -> dict[str, list[Trial]]:
@@ -253,6 +269,14 @@ _VALUES = {
     "aspect_ratio": "16:9",
     "resolution": "4MP",
     "steps_num": 30,
+    "sku": "SKU-1",
+    "background_color": "#20A060",
+    "type": "float",
+    "shadow_type": "float",
+    "shadow_color": "#AA0000",
+    "shadow_offset": [20, 30],
+    "shadow_intensity": 90,
+    "shadow_blur": 40,
 }
 
 

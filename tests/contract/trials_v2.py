@@ -44,6 +44,12 @@ def trials_v2(
             Trial(_without_prompt(base), [picture("other")], "a list"),
         ],
         "force_background_detection": [Trial({**base, "image": picture("half clear")}, True)],
+        "visual_input_content_moderation_threshold": [
+            Trial({**red, "visual_input_content_moderation": True}, 100)
+        ],
+        "visual_output_content_moderation_threshold": [
+            Trial({**red, "visual_output_content_moderation": True}, 100)
+        ],
         "sync": [Trial(base, False)],
         "seed": [Trial(base, 5)],
     }
@@ -80,4 +86,6 @@ _VALUES = {
     "original_image_location": [10, 20],
     "desired_increase": 4,
     "padding": 9,
+    "sku": "SKU-1",
+    "output_type": "jpeg",
 }

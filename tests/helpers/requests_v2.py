@@ -40,6 +40,7 @@ LITE: dict[str, dict[str, Any]] = {
     "image/edit/increase_resolution": {"image": IMAGE_FIELD, "desired_increase": 2},
     "image/edit/crop_foreground": {"image": IMAGE_FIELD, "padding": 4},
     "image/edit/enhance": {"image": IMAGE_FIELD},
+    "image/edit/product/cutout": {"image": IMAGE_FIELD, "sku": "SKU-1"},
     "image/segment/all_masks": {"image": IMAGE_FIELD},
 }
 """By path below /v2: a request that profile `lite` can do."""
