@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from imaging.resize import working_size
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene
 from models.backends.diffusion.face_editing import SdxlFaceEditing
+from models.backends.diffusion.klein import KleinEdit
+from models.backends.diffusion.qwen_edit import QwenEdit
 from models.backends.diffusion.sdxl import SdxlFill, SdxlOutpaint, SdxlScene
 from models.backends.onnx.face_analysis import FaceNetworks
 from models.backends.torch.birefnet import BiRefNet
@@ -75,6 +78,24 @@ def _sam2(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
 
 def _faces(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
     return FaceNetworks.load(paths, device_config, detector="yunet", fairface=True)
+
+
+def _klein(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+    return KleinEdit.load(paths, device_config, side=_side(device_config))
+
+
+def _qwen(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+    return QwenEdit.load(paths, device_config, side=_side(device_config))
+
+
+def _side(device_config: DeviceConfig) -> int:
+    """Return the side of an edited picture; small on the processor, which is not measured."""
+    return 64 if device_config.device == "cpu" else 1024
+
+
+def _edit(model: Any, sample: Sample) -> object:
+    size = working_size(sample.rgb.shape[1], sample.rgb.shape[0], model.sizes)
+    return model.edit([sample.rgb], sample.prompt, "", sample.seed, size)
 
 
 CASES = (
@@ -201,4 +222,6 @@ CASES = (
         lambda model, sample: model.score(sample.rgb),
         rivals.hub_pipeline("image-classification"),
     ),
+    Case("KleinEdit", "4 steps, one picture", _klein, ("klein",), _edit, dtype="bfloat16"),
+    Case("QwenEdit", "40 steps, one picture", _qwen, ("qwen_edit",), _edit, dtype="bfloat16"),
 )

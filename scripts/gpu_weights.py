@@ -30,8 +30,10 @@ from models.tiny import (
     bria,
     captioner,
     faces,
+    klein,
     lama,
     nsfw,
+    qwen_edit,
     refiner,
     sam,
     sam2,
@@ -39,6 +41,14 @@ from models.tiny import (
     upscaler,
 )
 
+KLEIN_4B: dict[str, Any] = {
+    "num_layers": 5,
+    "num_single_layers": 20,
+    "num_attention_heads": 24,
+    "joint_attention_dim": 7680,
+    "guidance_embeds": False,
+}
+"""Of the transformer of FLUX.2 klein 4B; the rest is as diffusers has it."""
 UNET: dict[str, Any] = {
     "sample_size": 128,
     "block_out_channels": (320, 640, 1280),
@@ -305,6 +315,18 @@ def make_refiner(folder: Path, device: str) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def make_klein(folder: Path, device: str) -> None:
+    """Write a FLUX.2 klein 4B in bfloat16, 16 GB: the tiny one, with networks of full size."""
+    kinds: Any = transformers
+    library: Any = diffusers
+    klein.make_tiny(folder)
+    config = kinds.Qwen3Config(**QWEN3_4B)
+    _save(partial(kinds.Qwen3ForCausalLM, config), folder / "text_encoder", device, torch.bfloat16)
+    transformer = partial(library.Flux2Transformer2DModel, **KLEIN_4B)
+    _save(transformer, folder / "transformer", device, torch.bfloat16)
+    _save(library.AutoencoderKLFlux2, folder / "vae", device, torch.bfloat16)
+
+
 def make_nsfw(folder: Path, device: str) -> None:
     """Write ViT-base, the network of Falconsai's classifier."""
     kinds: Any = transformers
@@ -342,4 +364,6 @@ PARTS = {
     "lora": Part(sdxl.make_tiny_lora, make_lora),
     "ip_adapter": Part(sdxl.make_tiny_ip_adapter, make_ip_adapter),
     "bria": Part(bria.make_tiny, make_bria),
+    "klein": Part(klein.make_tiny, make_klein),
+    "qwen_edit": Part(qwen_edit.make_tiny, why="58 GB are too many to make here"),
 }

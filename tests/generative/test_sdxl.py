@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
-from models.backends.diffusion import sdxl, sdxl_pipeline
+from models.backends.diffusion import sdxl, shared
 from models.backends.diffusion.sdxl import (
     SdxlFill,
     SdxlOutpaint,
@@ -144,13 +144,13 @@ def test_roles_share_one_pipeline_while_any_uses_it(repositories: Path, tmp_path
     shutil.copytree(repositories / "model", tmp_path / "own")
     fill, outpaint = SdxlFill(tmp_path / "own", CPU), SdxlOutpaint(tmp_path / "own", CPU)
     assert fill._pipeline is outpaint._pipeline
-    key = ((tmp_path / "own").resolve(), CPU)
+    key = (SdxlPipeline, (tmp_path / "own").resolve(), CPU)
     del fill
     gc.collect()
-    assert key in sdxl_pipeline._LOADED
+    assert key in shared._LOADED
     del outpaint
     gc.collect()
-    assert key not in sdxl_pipeline._LOADED
+    assert key not in shared._LOADED
 
 
 def test_adapters_do_not_affect_calls_without_them(repositories: Path, tmp_path: Path) -> None:
