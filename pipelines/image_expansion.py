@@ -15,9 +15,9 @@ from models.errors import NothingToCopyError
 from models.roles import INPAINTING, MATTING, OUTPAINTING, SEGMENTATION, Models, Role
 from pipelines.common.canvas import prepare_input
 from pipelines.common.continuation import continued_outlines, is_good_continuation
-from pipelines.common.expansion_geometry import Layout, placement
 from pipelines.common.filling import copies_texture, fill_hole, find_faces, head_mask
 from pipelines.common.opacity import hidden_parts, opaque, visible_part
+from pipelines.common.placement_geometry import Layout, placement
 from pipelines.common.subject import FAINT, has_cut_out, subject_matte
 
 P = TypeVar("P", bound=NDArray[Any])

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_v
 
 from imaging.files.header import Probe
 from imaging.resize import Size
-from pipelines.common.expansion_geometry import MAX_CANVAS_AREA, Layout, layout_for_ratio, placement
+from pipelines.common.placement_geometry import MAX_CANVAS_AREA, Layout, layout_for_ratio, placement
 from server.http.uploads import Encoded
 from server.operation import MAX_RESULT_PIXELS
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipelines.common.expansion_geometry import (
+from pipelines.common.placement_geometry import (
     MAX_CANVAS_AREA,
     Layout,
     layout_for_ratio,
