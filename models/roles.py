@@ -150,11 +150,13 @@ class SceneGeneration(Protocol):
         *,
         fast: bool = True,
         reference: Rgb | None = None,
+        influence: float = 1.0,
     ) -> list[Rgb]:
         """Return one picture for each seed, at the size of `rgb`. That size must follow `sizes`.
 
         alpha: 1 on the subject. `prompt` or `reference` describes the scene. fast: take fewer
-        steps. Seeds work as in `GenerativeFill`. The pipeline pastes the subject back. Raises
+        steps. influence: the weight of the reference picture, 0..1; with 0 the result is the same as
+        without one. Seeds work as in `GenerativeFill`. The pipeline pastes the subject back. Raises
         ReferenceUnsupportedError if the model cannot use a reference picture.
         """
         ...

@@ -1,12 +1,13 @@
 """Background replacement: put the subject on a plain colour or into a generated scene."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from imaging.compositing import cut_out, flatten, over
-from imaging.picture import Alpha8, Picture, Rgb
+from imaging.picture import Picture, Rgb
 from imaging.resize import resize, working_size
 from models.errors import ReferenceUnsupportedError
 from models.roles import CAPTIONING, SCENE_GENERATION, Models, require
@@ -36,15 +37,23 @@ def background_colour(
     return Picture(flatten(subject.rgb, alpha, colour))
 
 
+Mode = Literal["base", "high_control", "fast"]
+"""How much work a scene is given, as the API names it."""
+
+
+def mode_is_fast(mode: Mode) -> bool:
+    """Whether a mode is `Scene.fast`. `base` and `high_control` are the same: one model serves both."""
+    return mode == "fast"
+
+
 @dataclass(frozen=True)
 class Scene:
     """What to generate behind the subject: either a prompt or a reference picture describes it.
 
-    reference: one picture; no model here reads several. fast: fewer steps and no negative prompt. The API's
-    newer modes are `base` and `high_control`, which both are fast=False, because there is one model for them,
-    and `fast`. refine: extend the prompt with a language model, if the
-    profile has one. enhance: crop the reference picture to the shape of the result and stretch its
-    contrast.
+    reference: one picture; no model here reads several. fast: fewer steps and no negative prompt
+    (`mode_is_fast`). refine: extend the prompt with a language model, if the profile has one. enhance:
+    crop the reference picture to the shape of the result and stretch its contrast. influence: the weight
+    of the reference picture, 0..1. A model that reads a caption in its place knows only 0 and more.
     """
 
     prompt: str = ""
@@ -53,6 +62,7 @@ class Scene:
     fast: bool = True
     refine: bool = True
     enhance: bool = True
+    influence: float = 1.0
 
 
 def background_scene(
@@ -74,13 +84,26 @@ def background_scene(
     """
     picture = _prepared(picture, original_quality, force_rmbg)
     alpha = required(subject_alpha(picture, models))
-    foreground = cut_out(picture, alpha).rgb
-    size = (picture.width, picture.height)
-    reference = _reference_rgb(scene, size)
+    subject = cut_out(picture, alpha)
     refined_prompt = refined(scene.prompt, models) if scene.refine else None
-    prompt = refined_prompt or scene.prompt
+    given = replace(scene, prompt=refined_prompt or scene.prompt)
+    scenes, prompt = scenes_behind(subject, models, given, seeds)
+    return Generated([in_scene(subject, rgb) for rgb in scenes], prompt, refined_prompt)
+
+
+def scenes_behind(
+    subject: Picture, models: Models, scene: Scene, seeds: Sequence[int]
+) -> tuple[list[Rgb], str]:
+    """Return one scene for each seed, at the model's size, and the prompt that the model was given.
+
+    subject: a cut-out at its place in the result. scene: its prompt is not refined here. Raises
+    RoleNotInProfileError as `background_scene` does.
+    """
+    reference = _reference_rgb(scene, (subject.width, subject.height))
     try:
-        scenes = _generate_scenes(foreground, alpha, models, scene, prompt, reference, seeds)
+        return _generate_scenes(
+            subject, models, scene, scene.prompt, reference, seeds
+        ), scene.prompt
     except ReferenceUnsupportedError:
         # A model that only accepts prompts gets a caption of the reference picture instead.
         if reference is None:
@@ -88,9 +111,14 @@ def background_scene(
         require(models, CAPTIONING)
         with models.use(CAPTIONING) as captioning:
             prompt = captioning.caption(reference)
-        scenes = _generate_scenes(foreground, alpha, models, scene, prompt, None, seeds)
-    pictures = [Picture(over(foreground, alpha, resize(rgb, size))) for rgb in scenes]
-    return Generated(pictures, prompt, refined_prompt)
+        return _generate_scenes(subject, models, scene, prompt, None, seeds), prompt
+
+
+def in_scene(subject: Picture, scene: Rgb) -> Picture:
+    """Return a cut-out, which has an alpha, in a scene of any size; opaque, at the size of the cut-out."""
+    if subject.alpha is None:
+        raise ValueError("the subject is not cut out")
+    return Picture(over(subject.rgb, subject.alpha, resize(scene, (subject.width, subject.height))))
 
 
 def _prepared(picture: Picture, original_quality: bool, force_rmbg: bool) -> Picture:
@@ -101,8 +129,7 @@ def _prepared(picture: Picture, original_quality: bool, force_rmbg: bool) -> Pic
 
 
 def _generate_scenes(
-    foreground: Rgb,
-    alpha: Alpha8,
+    subject: Picture,
     models: Models,
     scene: Scene,
     prompt: str,
@@ -110,16 +137,19 @@ def _generate_scenes(
     seeds: Sequence[int],
 ) -> list[Rgb]:
     """Return one generated scene for each seed, at the model's size."""
+    if subject.alpha is None:
+        raise ValueError("the subject is not cut out")
     with models.use(SCENE_GENERATION) as model:
-        model_size = working_size(foreground.shape[1], foreground.shape[0], model.sizes)
+        model_size = working_size(subject.width, subject.height, model.sizes)
         return model.scenes(
-            resize(foreground, model_size),
-            resize(alpha, model_size).astype(np.float32) / np.float32(255),
+            resize(subject.rgb, model_size),
+            resize(subject.alpha, model_size).astype(np.float32) / np.float32(255),
             prompt,
             "" if scene.fast else scene.negative_prompt,
             seeds,
             fast=scene.fast,
             reference=reference,
+            influence=scene.influence,
         )
 
 
@@ -128,7 +158,7 @@ def _reference_rgb(scene: Scene, size: tuple[int, int]) -> Rgb | None:
 
     size: width and height of the result.
     """
-    if scene.reference is None:
+    if scene.reference is None or scene.influence == 0:
         return None
     rgb = scene.reference.rgb
     if scene.reference.alpha is not None:

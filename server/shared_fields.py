@@ -12,6 +12,11 @@ from server.http.uploads import Encoded
 from server.operation import MAX_RESULT_PIXELS
 
 MaskType = Literal["manual", "automatic"]
+ABOUT_MODE = (
+    "fast: faster, with slightly lower quality, and without what must not be generated. The other two give"
+    " the same result: there is one model for both."
+)
+"""Describes a field of `pipelines.background_replace.Mode`."""
 
 
 def _two_or_four(value: int) -> int:

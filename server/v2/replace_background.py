@@ -1,17 +1,24 @@
 """POST /v2/image/edit/replace_background: put the subject on another background."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from models.roles import MATTING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
-from pipelines.background_replace import Scene, background_colour, background_scene
+from pipelines.background_replace import (
+    Mode,
+    Scene,
+    background_colour,
+    background_scene,
+    mode_is_fast,
+)
 from pipelines.common.colours import find_colour
 from pipelines.common.subject import subject_roles
 from server.errors import BadRequestError
 from server.http.uploads import REFERENCE, Encoded, Intake
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
+from server.shared_fields import ABOUT_MODE
 from server.v2.fields import (
     REFINED_PROMPT,
     V2_LIMITED_IMAGE,
@@ -32,11 +39,7 @@ _FIELD = "ref_images"
 class ReplaceBackgroundBody(PromptBody):
     """The fields of replace_background."""
 
-    mode: Literal["base", "high_control", "fast"] = Field(
-        "high_control",
-        description="fast: faster, with slightly lower quality, and without negative_prompt. The other two"
-        " give the same result: there is one model for both.",
-    )
+    mode: Mode = Field("high_control", description=ABOUT_MODE)
     prompt: Prompt = Field("", description="The new scene, or a colour.", examples=["#c8d8e8"])
     # The pictures are stored beside the body, so a stored job has no second copy in it.
     ref_images: Annotated[tuple[str, ...], BeforeValidator(listed), one_or_many(MAX_REFERENCES)] = (
@@ -102,7 +105,7 @@ def perform(body: ReplaceBackgroundBody, inputs: Inputs, models: Models) -> Resu
         body.prompt,
         body.negative_prompt,
         inputs.pictures.get(REFERENCE.name),
-        body.mode == "fast",
+        mode_is_fast(body.mode),
         body.refine_prompt,
         body.enhance_ref_images,
     )

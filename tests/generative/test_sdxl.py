@@ -206,6 +206,46 @@ def test_the_reference_picture_has_an_effect(scene: SdxlScene, fast: bool) -> No
     assert difference(one, other) > 0
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_influence_of_a_reference_picture_is_graded(scene: SdxlScene, fast: bool) -> None:
+    def made(influence: float) -> Rgb:
+        picture = scene.scenes(
+            RGB, SUBJECT, "", "", [1], fast=fast, reference=REFERENCE, influence=influence
+        )[0]
+        return picture.astype(np.int16)
+
+    without, half, whole = map(made, (0.0, 0.5, 1.0))
+    plain = scene.scenes(RGB, SUBJECT, "", "", [1], fast=fast)[0]
+    default = scene.scenes(RGB, SUBJECT, "", "", [1], fast=fast, reference=REFERENCE)[0]
+    assert np.array_equal(without, plain)
+    assert np.array_equal(whole, default)
+    nearer = np.abs(half - without).mean()
+    assert 0 < nearer < np.abs(whole - without).mean()
+
+
+def test_an_influence_weights_what_the_adapter_adds(
+    repositories: Path, scene: SdxlScene, tmp_path: Path
+) -> None:
+    # A wide picture: the adapter's layers see it at several sizes.
+    wide, subject = np.hstack([RGB, RGB[:, :32]]), np.hstack([SUBJECT, SUBJECT[:, :32]])
+    call = {"fast": False, "reference": REFERENCE}
+    graded = scene.scenes(wide, subject, "", "", [1], influence=0.25, **call)[0]
+    shutil.copytree(repositories / "model", tmp_path / "own")
+    own = SdxlScene(tmp_path / "own", CPU, repositories / "ip")
+    for pipe in own._pipeline._pipes.values():
+        pipe.set_ip_adapter_scale(0.25)
+    scaled = own.scenes(wide, subject, "", "", [1], **call)[0]
+    whole = scene.scenes(wide, subject, "", "", [1], **call)[0]
+    assert difference(graded, scaled) <= 1
+    assert difference(graded, whole) > 1
+
+
+def test_a_reference_without_influence_needs_no_adapter(repositories: Path) -> None:
+    model = SdxlScene(repositories / "model", CPU)
+    made = model.scenes(RGB, SUBJECT, "", "", [1], reference=REFERENCE, influence=0.0)[0]
+    assert np.array_equal(made, model.scenes(RGB, SUBJECT, "", "", [1])[0])
+
+
 def test_a_reference_without_an_adapter_is_refused(repositories: Path) -> None:
     scene = SdxlScene(repositories / "model", CPU)
     with pytest.raises(ValueError, match="IP-Adapter"):

@@ -174,11 +174,11 @@ class SeedPainter:
         *,
         fast: bool = True,
         reference: Rgb | None = None,
+        influence: float = 1.0,
     ) -> list[Rgb]:
         """Paint the whole picture, the subject too."""
-        text = (
-            f"{prompt} {negative_prompt} {fast} {None if reference is None else reference.mean()}"
-        )
+        seen = None if reference is None or influence == 0 else (reference.mean(), influence)
+        text = f"{prompt} {negative_prompt} {fast} {seen}"
         return [np.full_like(rgb, self.colour(seed, text)) for seed in seeds]
 
     def outpaint(

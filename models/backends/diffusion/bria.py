@@ -66,6 +66,7 @@ class BriaScene:
         *,
         fast: bool = True,
         reference: Rgb | None = None,
+        influence: float = 1.0,
     ) -> list[Rgb]:
         """Return one picture for each seed; see the role.
 
@@ -73,7 +74,7 @@ class BriaScene:
         accepts one only with fast=False. Raises ReferenceUnsupportedError for a reference picture:
         the ControlNet cannot use one.
         """
-        if reference is not None:
+        if reference is not None and influence > 0:
             raise ReferenceUnsupportedError(
                 "this scene model takes a prompt, not a reference picture"
             )

@@ -110,9 +110,10 @@ class Sd15Scene(_Sd15):
         *,
         fast: bool = True,
         reference: Rgb | None = None,
+        influence: float = 1.0,
     ) -> list[Rgb]:
         """Return one picture for each seed; raises ReferenceUnsupportedError for a reference picture."""
-        if reference is not None:
+        if reference is not None and influence > 0:
             raise ReferenceUnsupportedError(
                 "this scene model takes a prompt, not a reference picture"
             )

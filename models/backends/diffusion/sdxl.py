@@ -12,7 +12,7 @@ from imaging.inpaint.nearest import fill_from_nearest
 from imaging.picture import Alpha, Mask, Rgb
 from imaging.resize import resize
 from models.backends.diffusion.adapters import LORA_FILE, only_file
-from models.backends.diffusion.sdxl_pipeline import Adapters, Recipe, shared_pipeline
+from models.backends.diffusion.sdxl_pipeline import Adapters, Guide, Recipe, shared_pipeline
 from models.device import DeviceConfig
 from models.errors import ReferenceUnsupportedError
 
@@ -111,15 +111,17 @@ class SdxlScene:
         *,
         fast: bool = True,
         reference: Rgb | None = None,
+        influence: float = 1.0,
     ) -> list[Rgb]:
         """Return one picture for each seed; raises ReferenceUnsupportedError without an IP-Adapter."""
-        if reference is not None and self._ip_adapter is None:
+        guide = None if reference is None or influence == 0 else Guide(reference, influence)
+        if guide is not None and self._ip_adapter is None:
             raise ReferenceUnsupportedError("a reference picture needs an IP-Adapter")
         visible, hole = visible_subject(rgb, alpha)
         if not hole.any():
             return [rgb.copy() for _ in seeds]
         adapters = Adapters(
-            self._fast_lora if fast else None, self._ip_adapter if reference is not None else None
+            self._fast_lora if fast else None, self._ip_adapter if guide is not None else None
         )
         return self._pipeline.generate(
             visible,
@@ -129,7 +131,7 @@ class SdxlScene:
             seeds,
             self._fast if fast else _FULL,
             adapters,
-            reference,
+            guide,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import diffusers
 import numpy as np
+import torch
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
@@ -48,6 +49,25 @@ class Adapters:
 
     lora: Path | None = None
     ip_adapter: Path | None = None
+
+
+@dataclass(frozen=True)
+class Guide:
+    """The picture for an IP-Adapter, and its influence: above 0, at most 1."""
+
+    picture: Rgb
+    influence: float = 1.0
+
+    def arguments(self, size: tuple[int, int]) -> dict[str, Any]:
+        """Return the arguments of a call at `size` (height, width).
+
+        The adapter's scale belongs to all calls. A mask of one value weights what it adds in this call.
+        """
+        arguments: dict[str, Any] = {"ip_adapter_image": Image.fromarray(self.picture)}
+        if self.influence < 1:
+            mask = torch.full((1, 1, *size), self.influence)
+            arguments["cross_attention_kwargs"] = {"ip_adapter_masks": [mask]}
+        return arguments
 
 
 class SdxlPipeline:
@@ -122,12 +142,12 @@ class SdxlPipeline:
         seeds: Sequence[int],
         recipe: Recipe,
         adapters: Adapters | None = None,
-        reference: Rgb | None = None,
+        guide: Guide | None = None,
     ) -> list[Rgb]:
         """Return one picture for each seed, at the size of `rgb`.
 
-        hole: True where the picture is generated. adapters: must be prepared before. reference: the
-        picture for an IP-Adapter. Raises ValueError if a side is not a multiple of 8,
+        hole: True where the picture is generated. adapters: must be prepared before. guide: for an
+        IP-Adapter. Raises ValueError if a side is not a multiple of 8,
         WorkCancelledError if nobody waits any more (`models.deadline`), and FloatingPointError if
         the result contains NaN.
         """
@@ -140,7 +160,7 @@ class SdxlPipeline:
             batch = seeds[first : first + size]
             with diffusion.generating(self._device_config):
                 pictures += self._batch(
-                    pipe, rgb, hole, prompt, negative_prompt, batch, recipe, reference
+                    pipe, rgb, hole, prompt, negative_prompt, batch, recipe, guide
                 )
         return pictures
 
@@ -153,12 +173,11 @@ class SdxlPipeline:
         negative_prompt: str,
         seeds: Sequence[int],
         recipe: Recipe,
-        reference: Rgb | None,
+        guide: Guide | None,
     ) -> list[Rgb]:
         count = len(seeds)
         pipe = diffusion.for_one_call(shared, self._device_config, _scheduler(shared, recipe))
         negative = negative_prompt if recipe.guidance > 1 else None
-        guide = {} if reference is None else {"ip_adapter_image": Image.fromarray(reference)}
         result = pipe(
             # One image and mask for every generator: with fewer, pictures 2..N would be different.
             image=[Image.fromarray(rgb)] * count,
@@ -172,7 +191,7 @@ class SdxlPipeline:
             output_type="np",
             callback_on_step_end=diffusion.check_deadline,
             **diffusion.encode_prompts(pipe, self._device_config, prompt, negative, count),
-            **guide,
+            **({} if guide is None else guide.arguments(hole.shape)),
         ).images
         return diffusion.to_rgb(result, self._device_config)
 
