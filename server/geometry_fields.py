@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 
 from imaging.files.header import Probe
 from imaging.resize import Size
@@ -22,16 +22,16 @@ _DECIMAL = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,20})?", re.ASCII)
 """A number as text; `float` alone would also read 1e0, 0_1 and digits of other scripts."""
 _MAX_DISTANCE = 100_000
 """Largest coordinate and side of the image, in pixels; real pictures need less."""
-_MAX_PAIR_LENGTH = 100
+_MAX_TEXT = 100
 _PLACED = ("canvas_size", "original_image_size", "original_image_location")
 """The fields that an aspect ratio replaces."""
 
 
-def _pair(value: Any) -> Any:
-    """Return a pair that a form sends as text, `[1200, 674]` or `1200,674`, as a list."""
+def _whole_numbers(value: Any) -> Any:
+    """Return numbers that a form sends as text, `[1200, 674]` or `1200,674`, as a list."""
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
         value = value[0]
-    if isinstance(value, str) and len(value) <= _MAX_PAIR_LENGTH:
+    if isinstance(value, str) and len(value) <= _MAX_TEXT:
         try:
             return json.loads(f"[{value.strip().removeprefix('[').removesuffix(']')}]")
         except (ValueError, RecursionError):
@@ -39,7 +39,7 @@ def _pair(value: Any) -> Any:
     return value
 
 
-FormPair = BeforeValidator(_pair)
+FormPair = BeforeValidator(_whole_numbers)
 """Reads a pair of numbers, also from the text that a form sends."""
 
 
@@ -70,12 +70,33 @@ def exact_ratio(value: str | float) -> Fraction:
     return Fraction(repr(value))
 
 
+def _within_canvas(value: Size) -> Size:
+    if value[0] * value[1] > MAX_CANVAS_AREA:
+        raise ValueError("the canvas may have an area of at most 5000 x 5000 pixels")
+    return value
+
+
+def _within_result(value: Size) -> Size:
+    if value[0] * value[1] > MAX_RESULT_PIXELS:
+        raise ValueError("the image may have an area of at most 8192 x 8192 pixels")
+    return value
+
+
 Side = Annotated[int, Field(ge=1, le=MAX_RESULT_PIXELS)]
 Coordinate = Annotated[int, Field(ge=-_MAX_DISTANCE, le=_MAX_DISTANCE)]
-CanvasSize = Annotated[tuple[Side, Side], BeforeValidator(_pair)]
+CanvasSize = Annotated[
+    tuple[Side, Side], BeforeValidator(_whole_numbers), AfterValidator(_within_canvas)
+]
 ImageSide = Annotated[int, Field(ge=1, le=_MAX_DISTANCE)]
-ImageSize = Annotated[tuple[ImageSide, ImageSide], BeforeValidator(_pair)]
-ImageLocation = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_pair)]
+ImageSize = Annotated[
+    tuple[ImageSide, ImageSide], BeforeValidator(_whole_numbers), AfterValidator(_within_result)
+]
+ImageLocation = Annotated[tuple[Coordinate, Coordinate], BeforeValidator(_whole_numbers)]
+PaddingSide = Annotated[int, Field(ge=0, le=_MAX_DISTANCE)]
+PaddingValues = Annotated[
+    tuple[PaddingSide, PaddingSide, PaddingSide, PaddingSide], BeforeValidator(_whole_numbers)
+]
+"""Pixels at the left, at the right, at the top and at the bottom."""
 RatioNumber = Annotated[float, Field(ge=MIN_RATIO, le=MAX_RATIO)]
 AspectRatio = Annotated[RatioName | RatioNumber, BeforeValidator(_ratio)]
 """A name or a number of width / height, as a caller sends it."""
@@ -110,20 +131,6 @@ class ExpansionGeometry(BaseModel):
         if not isinstance(fields, dict) or fields.get("aspect_ratio") is None:
             return fields
         return {name: value for name, value in fields.items() if name not in _PLACED}
-
-    @field_validator("canvas_size")
-    @classmethod
-    def _canvas_area(cls, value: Size) -> Size:
-        if value[0] * value[1] > MAX_CANVAS_AREA:
-            raise ValueError("the canvas may have an area of at most 5000 x 5000 pixels")
-        return value
-
-    @field_validator("original_image_size")
-    @classmethod
-    def _image_area(cls, value: Size | None) -> Size | None:
-        if value is not None and value[0] * value[1] > MAX_RESULT_PIXELS:
-            raise ValueError("the image may have an area of at most 8192 x 8192 pixels")
-        return value
 
     def layout(self, picture_size: Size) -> Layout:
         """Return the canvas, and the size and place on it, of a picture of this width and height."""
