@@ -121,17 +121,14 @@ class JobExecutor:
             if not isinstance(results, Results):
                 results = Results(results)
             keys = result_keys(job, len(results.files))
-            threshold = job.body.output_threshold
-            unsafe = [
-                self._scores(job) and self._is_unsafe(result, threshold) for result in results.files
-            ]
+            unsafe = [False] * len(results.files)
+            if self._scores(job):
+                threshold = job.body.output_threshold
+                unsafe = [self._is_unsafe(result, threshold) for result in results.files]
             blocked = [job.body.moderates_output and one for one in unsafe]
             if blocked and all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
-            files = [
-                b"" if is_blocked_result else encode_result(result, key)
-                for result, is_blocked_result, key in zip(results.files, blocked, keys, strict=True)
-            ]
+            files = [*_encoded(results.files, blocked, keys)]
         self._store_results(replace(job, body=body, keys=keys), files)
         seconds = time.monotonic() - start
         self._durations.record(job.operation.name, seconds)
@@ -306,6 +303,18 @@ def result_keys(job: Job, count: int) -> Sequence[str]:
         return job.keys
     folder, _, extension = job.keys[0].rpartition(".")
     return [f"{folder}/{number}.{extension}" for number in range(1, count + 1)]
+
+
+def _encoded(
+    results: Sequence[Picture | bytes], blocked: Sequence[bool], keys: Sequence[str]
+) -> Iterator[bytes]:
+    """Yield each result as a file, empty if it is blocked; one picture several times in a row is one file."""
+    previous: Picture | bytes | None = None
+    file = b""
+    for result, is_blocked_result, key in zip(results, blocked, keys, strict=True):
+        if not is_blocked_result and result is not previous:
+            previous, file = result, encode_result(result, key)
+        yield b"" if is_blocked_result else file
 
 
 def result_extension(
