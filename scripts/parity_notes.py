@@ -44,6 +44,12 @@ NOTES: Mapping[str, Mapping[str, str]] = {
         "": "plain colours are made, scenes are not",
         "num_results": "a colour gives copies of one picture, each with its own link and seed",
     },
+    "/product/lifestyle_shot_by_text": {
+        "": "shots on plain colours are made, scenes are not",
+        "num_results": "a colour gives copies of one picture, each with its own link and seed",
+        "sku": "accepted; nothing is stored by it",
+        "placement_type": "automatic: ten positions for each result, also with `sync=true`",
+    },
     "/erase_foreground": {"": _COPIED},
     "/image_expansion": {
         "": _COPIED,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from imaging.picture import Picture
 from models.roles import MATTING, SCENE_GENERATION, Models, require
@@ -12,7 +12,6 @@ from pipelines.common.subject import subject_roles
 from server.errors import BadRequestError
 from server.http.uploads import LIMITED_IMAGE, REFERENCE, Encoded
 from server.operation import (
-    EXAMPLE_LINK,
     MAX_SEED,
     MIN_SEED,
     Delivered,
@@ -24,9 +23,7 @@ from server.operation import (
     random_seed,
     seeds_of,
 )
-
-BLOCKED = "blocked"
-"""Replaces the link and the file name of a result that moderation blocked."""
+from server.v1.seeded_results import SeededResults, seeded_results
 
 
 class BackgroundReplaceBody(EditBody):
@@ -61,12 +58,6 @@ class BackgroundReplaceBody(EditBody):
         le=MAX_SEED,
         description="Seed of the first result; each further result has the next number.",
     )
-
-
-class BackgroundReplaceAnswer(BaseModel):
-    """The link, the seed and the file name of each result."""
-
-    result: list[tuple[str, str, str]] = Field(examples=[[[EXAMPLE_LINK, "12345", "7d0c.png"]]])
 
 
 def check(body: BackgroundReplaceBody, pictures: Mapping[str, Encoded]) -> None:
@@ -113,19 +104,9 @@ def perform(body: BackgroundReplaceBody, inputs: Inputs, models: Models) -> list
     return background_scene(inputs.image, models, scene, seeds, *options).pictures
 
 
-def respond(body: BackgroundReplaceBody, delivered: Delivered) -> BackgroundReplaceAnswer:
+def respond(body: BackgroundReplaceBody, delivered: Delivered) -> SeededResults:
     """Return the answer with each result's link, seed and file name."""
-    return BackgroundReplaceAnswer(
-        result=[
-            (link or BLOCKED, str(seed), key.rpartition("/")[2] if link else BLOCKED)
-            for link, key, seed in zip(
-                delivered.links,
-                delivered.keys,
-                seeds_of(body.seed, body.num_results),
-                strict=True,
-            )
-        ]
-    )
+    return seeded_results(delivered, seeds_of(body.seed, body.num_results))
 
 
 OPERATION = Operation(
@@ -141,6 +122,6 @@ OPERATION = Operation(
     roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
     perform=perform,
     count=lambda body: body.num_results,
-    response=BackgroundReplaceAnswer,
+    response=SeededResults,
     respond=respond,
 )

@@ -25,11 +25,29 @@ REPLACE_COLOUR = {"image_url": "URL", "bg_prompt": "#1e90ff", "num_results": 2}
 """A request of background/replace that needs no generative model."""
 REPLACE_COLOUR_V2 = {"image": "URL", "prompt": "#1e90ff"}
 """The same for v2."""
+SHOT_ON_COLOUR = {
+    "image_url": "URL",
+    "scene_description": "#1e90ff",
+    "num_results": 1,
+    "aspect_ratio": "4:3",
+}
+"""The same for a lifestyle shot; the ratio counts only with automatic_aspect_ratio, which needs it."""
 COLOURS = {
+    "/product/lifestyle_shot_by_text": SHOT_ON_COLOUR,
     "/background/replace": REPLACE_COLOUR,
     "/image/edit/replace_background": REPLACE_COLOUR_V2,
 }
 """By path: requests that need no generative model, where the published example does."""
+PLACEMENT_OF = {
+    "original_quality": "original",
+    "aspect_ratio": "automatic_aspect_ratio",
+    "shot_size": "manual_placement",
+    "foreground_image_size": "custom_coordinates",
+    "foreground_image_location": "custom_coordinates",
+    "manual_placement_selection": "manual_placement",
+    "padding_values": "manual_padding",
+}
+"""By field of a lifestyle shot: a placement_type with which it counts."""
 _JOB_S = 120
 
 
@@ -131,7 +149,8 @@ class Api:
                 continue
             file = "mask.png" if name.startswith("mask") else "portrait.jpg"
             digits = base64.b64encode(FILES[file]).decode()
-            by_file = name.replace("image_url", "file").replace("mask_url", "mask_file")
+            by_file = name.replace("ref_image_urls", "ref_image_file")
+            by_file = by_file.replace("image_url", "file").replace("mask_url", "mask_file")
             if way == "file parts":
                 ready[by_file] = (file, FILES[file])
             elif way == "data URLs":

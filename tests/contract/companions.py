@@ -145,6 +145,12 @@ _LATER = {
     "/gen_fill": (_ALPHA, WEBHOOK),
     "/background/remove": (_ALPHA, WEBHOOK),
     "/background/replace": (Field("prompt", "string"), WEBHOOK),
+    "/product/lifestyle_shot_by_text": (Field("fast", "boolean"), WEBHOOK),
+    "/product/lifestyle_shot_by_image": (
+        Field("mode", "string", enum=("base", "high_control", "fast")),
+        Field("exclude_elements", "string"),
+        WEBHOOK,
+    ),
     "/erase_foreground": (*MASK, _ALPHA, WEBHOOK),
     "/background/blur": (_ALPHA, WEBHOOK),
     "/image_expansion": (ASPECT_RATIO, _ALPHA, WEBHOOK),

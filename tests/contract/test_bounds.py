@@ -11,10 +11,11 @@ import httpx2 as httpx
 import pytest
 from PIL import Image
 
-from tests.contract.api import COLOURS, FILES, Api
+from tests.contract.api import COLOURS, FILES, PLACEMENT_OF, Api
 from tests.contract.published import ROUTES
 from tests.contract.published_v2 import ROUTES_V2
 from tests.contract.route import Field, Route
+from tests.helpers.requests import b64
 
 ALL = (*ROUTES, *ROUTES_V2)
 EACH_ROUTE = [pytest.param(route, id=route.url) for route in ALL]
@@ -47,6 +48,10 @@ def sent(api: Api, route: Route) -> dict[str, Any]:
 def with_value(api: Api, route: Route, field: Field, value: Any) -> httpx.Response:
     """Send a route's example with one field, at any depth, set to a value."""
     fields = {n: old for n, old in sent(api, route).items() if not replaces(n, field)}
+    if route.path.startswith("/product/lifestyle") and field.path in PLACEMENT_OF:
+        fields["placement_type"] = PLACEMENT_OF[field.path]
+    if field.path == "placement_type":
+        fields["aspect_ratio"] = "4:3"  # one type needs it
     if field.path.startswith("changes[]"):
         (change,) = fields["changes"]
         target = change["actions"] if field.type == "word or number" else change
@@ -59,6 +64,7 @@ def with_value(api: Api, route: Route, field: Field, value: Any) -> httpx.Respon
 def replaces(name: str, field: Field) -> bool:
     """Whether field `name` would be used instead of `field`: a URL instead of a file, a ratio of a canvas."""
     names = {"image_url": "file", "mask_url": "mask_file", "ref_image_url": "ref_image_file"}
+    names["ref_image_urls"] = "ref_image_file"
     is_placed = field.type == "integers" and name == "aspect_ratio"
     return is_placed or names.get(name) == field.path
 
@@ -141,6 +147,7 @@ def test_an_unknown_visual_is_404(api: Api, route: Route) -> None:
 @pytest.mark.parametrize("route", PICTURE_ROUTES)
 def test_a_missing_picture_is_400(api: Api, route: Route) -> None:
     fields = {"bg_prompt": "#1e90ff", "prompt": "a boat", "mask_url": "URL"}
+    fields |= {"scene_description": "#1e90ff", "ref_image_file": b64(FILES["portrait.jpg"])}
     assert api.send(route, fields, "base64").status_code in (206, 400)
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.contract.answers import check_opens, links_of, needs_more_than_lite, read_when_ready
-from tests.contract.api import FILES, REPLACE_COLOUR, WAYS, Api, Way
+from tests.contract.api import COLOURS, FILES, REPLACE_COLOUR, WAYS, Api, Way
 from tests.contract.published import ROUTES
 from tests.contract.route import Route
 
@@ -61,9 +61,9 @@ def test_sync_is_false_by_default_where_documented(api: Api) -> None:
 
 @pytest.mark.parametrize("route", PICTURE_ROUTES)
 def test_links_returned_at_once_work_later(api: Api, route: Route) -> None:
-    fields = REPLACE_COLOUR if route is REPLACE else api.example(route)
+    fields = COLOURS.get(route.path) or api.example(route)
     answer = api.send(route, {**fields, "sync": False}, "base64")
-    if route.path == "/gen_fill" and not api.hosted:
+    if route.needs_prompt_model and route.path not in COLOURS and not api.hosted:
         needs_more_than_lite(answer)
         return
     assert answer.status_code == 200, answer.text

@@ -19,6 +19,12 @@ WITHOUT_EFFECT = {
     ("/background/replace", "enhance_ref_image"): IDLE,
     ("/background/replace", "negative_prompt"): IDLE,
     ("/background/replace", "seed"): ECHOED,
+    ("/product/lifestyle_shot_by_text", "sku"): IDLE,
+    ("/product/lifestyle_shot_by_text", "mode"): IDLE,
+    ("/product/lifestyle_shot_by_text", "fast"): IDLE,
+    ("/product/lifestyle_shot_by_text", "optimize_description"): IDLE,
+    ("/product/lifestyle_shot_by_text", "exclude_elements"): IDLE,
+    ("/product/lifestyle_shot_by_text", "seed"): ECHOED,
     ("/image_expansion", "negative_prompt"): IDLE,
     ("/image_expansion", "prompt"): ECHOED,
     ("/enhance_image", "steps_num"): IDLE,
@@ -52,7 +58,8 @@ stored, enhancing has no steps and no chance and is always asynchronous in v2, t
 highest, a mask's source follows from its field, the eraser never touches what is outside the mask, and `lite`
 moderates no prompts and knows no protected things, which its `warning` says. A mask is never inappropriate."""
 
-
+NEEDS_SCENES = ("/gen_fill", "/product/lifestyle_shot_by_image")
+"""These are always 506 in `lite`."""
 EMPTY_ANSWERS = {
     "/{visual_id}/person/info": {"[].actions", "[].oracle"},
     "/image/edit/replace_background": {"refined_prompt"},
@@ -95,7 +102,7 @@ def test_an_answer_has_its_fields(trials: Laboratory, route: Route) -> None:
         (route.path, by_address, by_file)
         for route in ROUTES
         for by_address, by_file in (("image_url", "file"), ("mask_url", "mask_file"))
-        if by_file in {field.path for field in route.fields} and route.path != "/gen_fill"
+        if by_file in {field.path for field in route.fields} and route.path not in NEEDS_SCENES
     ],
 )
 def test_a_url_is_used_before_a_file(

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from models.roles import FACE_ANALYSIS, INPAINTING
 from server.app import create_app
 from server.settings import Settings
+from tests.contract.api import PLACEMENT_OF
 from tests.contract.outcomes import (
     DONE,
     EMPTY,
@@ -29,7 +30,14 @@ from tests.contract.outcomes import (
     word_for,
 )
 from tests.contract.route import Field, Route
-from tests.contract.trial_inputs import OneFace, RampInpainting, Trial, address, picture
+from tests.contract.trial_inputs import (
+    VALUES,
+    OneFace,
+    RampInpainting,
+    Trial,
+    address,
+    picture,
+)
 from tests.contract.trials_v2 import base_v2, trials_v2
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.version2 import finished
@@ -133,6 +141,7 @@ class Laboratory:
             "mask_file": picture("mask"),
             "prompt": "a boat",
             "bg_prompt": "red",
+            "scene_description": "red",
             "sync": True,
             "seed": 4,
             "canvas_size": [400, 300],
@@ -140,6 +149,8 @@ class Laboratory:
         }
         if "bg_prompt" in names:
             whole.pop("prompt")  # another name of it
+        elif route.path.endswith("/lifestyle_shot_by_image"):
+            whole["ref_image_file"] = picture("other")
         elif route.path.endswith("/remove_image"):
             whole["visual_id"] = self._registered("red")
         elif route.path.endswith("/objects/remove"):
@@ -153,8 +164,10 @@ class Laboratory:
         if route.version == "v2":
             return trials_v2(route, field, base, self._other_request)
         if field.path in ("bg_prompt", "ref_image_url", "ref_image_file"):
-            base.pop("bg_prompt")
+            base.pop("bg_prompt", None)
         without = {name: value for name, value in base.items() if name != field.path}
+        if "/product/lifestyle" in route.path and field.path in PLACEMENT_OF:
+            base |= {"placement_type": PLACEMENT_OF[field.path], "aspect_ratio": "1:1"}
         if field.path == "prompt" and "bg_prompt" in base:
             base.pop("bg_prompt")
             return [Trial(base, "a plain blue background")]
@@ -174,7 +187,9 @@ class Laboratory:
             name = field.path.rpartition(".")[2]
             actions = {name: field.enum[-1]}
             return [Trial(base, [{"id": self._person, "actions": actions}])]
-        return [Trial(without, _VALUES[field.path])]
+        if "/product/lifestyle" in route.path:  # sent with the placement that uses it
+            return [Trial(base, VALUES[field.path])]
+        return [Trial(without, VALUES[field.path])]
 
     def _special(
         self, base: Mapping[str, Any], without: Mapping[str, Any]
@@ -190,6 +205,10 @@ class Laboratory:
             "bg_prompt": [
                 Trial(without, "a plain blue background", "a colour"),
                 Trial(without, "in a living room", "a scene"),
+            ],
+            "scene_description": [
+                Trial(base, "a plain blue background", "a colour"),
+                Trial(base, "in a living room", "a scene"),
             ],
             "force_rmbg": [Trial(alpha, True)],
             # An expansion in v1 has no alpha unless it is asked for.
@@ -242,42 +261,6 @@ class Laboratory:
                 "preserve_alpha": [Trial(seen, False)],
             }
         return {}
-
-
-_VALUES = {
-    "is_private": True,
-    "org_image_key": "a.png",
-    "enhance": True,
-    "mask_type": "automatic",
-    "ref_image_url": address("other"),
-    "ref_image_file": picture("other"),
-    "prompt": "a wall",
-    "negative_prompt": "people",
-    "num_results": 2,
-    "seed": 5,
-    "fast": False,
-    "refine_prompt": False,
-    "enhance_ref_image": False,
-    "original_quality": True,
-    "scale": 1,
-    "canvas_size": [500, 300],
-    "original_image_size": [200, 150],
-    "original_image_location": [10, 20],
-    "desired_increase": 4,
-    "desired_resolution": "nhd",
-    "padding": 9,
-    "aspect_ratio": "16:9",
-    "resolution": "4MP",
-    "steps_num": 30,
-    "sku": "SKU-1",
-    "background_color": "#20A060",
-    "type": "float",
-    "shadow_type": "float",
-    "shadow_color": "#AA0000",
-    "shadow_offset": [20, 30],
-    "shadow_intensity": 90,
-    "shadow_blur": 40,
-}
 
 
 def _plain(path: str) -> str:

@@ -1,5 +1,6 @@
 """The real server with profile `tiny`: guarantees that hold with any weights."""
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -84,6 +85,63 @@ def test_a_scene_preserves_the_subject(client: TestClient, fields: dict[str, Any
     assert np.array_equal(result[60:180, 100:220], noise(320, 240)[60:180, 100:220])
     again = client.post("/v1/background/replace", json={**body, "seed": int(seed)}).json()
     assert np.array_equal(pixels(client, again["result"][0][0]), result)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("by_text", {"scene_description": "on a beach"}),
+        (
+            "by_text",
+            {"scene_description": "on a beach", "mode": "base", "exclude_elements": "rain"},
+        ),
+        ("by_image", {"ref_image_urls": ["data:image/png;base64," + b64(photo(64, 48))]}),
+        ("by_image", {"ref_image_file": b64(photo(64, 48)), "ref_image_influence": 0.5}),
+    ],
+)
+def test_a_lifestyle_shot_preserves_the_product_in_each_place(
+    client: TestClient, path: str, fields: dict[str, Any]
+) -> None:
+    body = {
+        **fields,
+        "file": b64(cut_out()),
+        "sync": True,
+        "num_results": 1,
+        "seed": 5,
+        "placement_type": "manual_padding",
+        "padding_values": [20, 30, 40, 10],
+    }
+    route = f"/v1/product/lifestyle_shot_{path}"
+    made = client.post(route, json=body)
+    assert made.status_code == 200, made.text
+    ((link, _, _),) = made.json()["result"]
+    result = pixels(client, link)
+    alpha = np.asarray(Image.open(io.BytesIO(cut_out())))[..., 3]
+    rows, columns = np.nonzero(alpha)
+    box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    opaque = alpha[box] == 255
+    product = result[40:-10, 20:-30]
+    assert np.array_equal(product[opaque], noise(320, 240)[box][opaque])
+    again = client.post(route, json=body).json()
+    assert np.array_equal(pixels(client, again["result"][0][0]), result)
+    places = {"placement_type": "manual_placement", "shot_size": [200, 160]}
+    selected = {"manual_placement_selection": ["upper_left", "bottom_right"]}
+    several = client.post(route, json={**body, **places, **selected, "num_results": 2}).json()
+    seen = [pixels(client, link) for link, _, _ in several["result"]]
+    assert [seed for _, seed, _ in several["result"]] == ["5", "6"] * 2
+    assert len({one.tobytes() for one in seen}) == 4
+
+
+def test_the_influence_of_a_reference_changes_a_lifestyle_shot(client: TestClient) -> None:
+    body = {"file": b64(cut_out()), "sync": True, "num_results": 1, "seed": 5}
+    body |= {"ref_image_file": b64(photo(64, 48)), "original_quality": True, "mode": "base"}
+
+    def made(influence: float) -> Pixels:
+        sent = {**body, "ref_image_influence": influence}
+        answer = client.post("/v1/product/lifestyle_shot_by_image", json=sent).json()
+        return pixels(client, answer["result"][0][0])
+
+    assert len({made(influence).tobytes() for influence in (0.0, 0.5, 1.0)}) == 3
 
 
 def test_an_expansion_preserves_the_picture_and_returns_its_prompt(client: TestClient) -> None:

@@ -24,7 +24,10 @@ def lite() -> Iterator[Sequence[Call]]:
         yield edit("eraser", "eraser", image, mask_file=f"{name}:mask@240.png")
         yield edit("masks", "objects/mask_generator", image)
         yield _descriptions(image)
+    shot = "product/lifestyle_shot_by_text"
     cut = "astronaut:cut@240.png"
+    place = {"placement_type": "manual_placement", "shot_size": [240, 160]}
+    yield edit("shot", shot, cut, scene_description="#c8d8e8", **place, **_ONE)
     yield edit("alpha_crop", "crop", cut, padding=5)
     yield edit("alpha_erase_foreground", "erase_foreground", cut)
     yield edit("alpha_expansion", "image_expansion", cut, canvas_size=[260, 250], seed=1)
@@ -50,6 +53,13 @@ def tiny() -> Iterator[Sequence[Call]]:
     yield edit("fill", "gen_fill", image, mask_file=mask, prompt="a red kite", **_ONE)
     yield edit("scene", "background/replace", image, bg_prompt="on a beach", **scene)
     yield edit("reference", "background/replace", image, ref_image_file="coffee@140.png", **scene)
+    padding = {"placement_type": "manual_padding", "padding_values": [20, 30, 40, 10], **_ONE}
+    cut = "astronaut:cut@200.png"
+    yield edit(
+        "shot", "product/lifestyle_shot_by_text", cut, scene_description="a beach", **padding
+    )
+    by_image = {"ref_image_file": "coffee@140.png", "ref_image_influence": 0.5, **padding}
+    yield edit("shot_like", "product/lifestyle_shot_by_image", cut, **by_image)
     yield edit("expansion", "image_expansion", image, canvas_size=[230, 160], seed=1)
     yield edit("remove", "background/remove", image)
     yield edit("eraser", "eraser", image, mask_file=mask)
