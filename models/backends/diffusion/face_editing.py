@@ -7,8 +7,9 @@ from typing import Self
 import numpy as np
 
 from imaging.picture import Alpha, Rgb
-from models.backends.diffusion.face_changes import Change, changes_for
+from models.backends.diffusion.face_changes import changes_for
 from models.backends.diffusion.face_regions import soft_mask
+from models.backends.diffusion.face_table import Change
 from models.backends.diffusion.sdxl_pipeline import Recipe, shared_pipeline
 from models.device import DeviceConfig
 from models.roles import Face

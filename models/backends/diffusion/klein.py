@@ -30,7 +30,7 @@ _MAX_TOKENS = 512
 """Length of the text encoder's input, with its template (`Flux2KleinPipeline.tokenizer_max_length`)."""
 _PATCH = 16
 """Width and height, in pixels, of one token of the transformer: 2 x 2 latents of 8 x 8 pixels."""
-_SIDE = 1024
+SIDE = 1024
 _ROUNDING = 1000 / 1024
 """The model's area is a little smaller than the pipeline's limit of one megapixel, since sides are
 rounded up too: above that limit, the pipeline resizes a picture itself."""
@@ -70,7 +70,7 @@ class KleinPipeline:
     threads may use it. Raises BadWeightsError. Not tested with full weights.
     """
 
-    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = _SIDE) -> None:
+    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = SIDE) -> None:
         self._device_config = device_config
         self._plain = diffusion.load_pipeline(_Klein, folder, device_config)
         distilled = self._plain.config.is_distilled
@@ -179,13 +179,13 @@ class KleinEdit:
     one megapixel are reduced.
     """
 
-    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = _SIDE) -> None:
+    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = SIDE) -> None:
         """Load from a folder in hub layout; side: as in `KleinPipeline`. Raises BadWeightsError."""
         self._pipeline = shared(KleinPipeline, folder, device_config, side=side)
         self.sizes = self._pipeline.sizes
 
     @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = _SIDE) -> Self:
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = SIDE) -> Self:
         """Load the model of a card; paths: the pipeline."""
         return cls(paths[0], device_config, side)
 

@@ -167,6 +167,17 @@ CARDS: tuple[Card, ...] = (
         torch=True,
     ),
     Card(
+        role=roles.FACE_EDITING,
+        name="tiny-klein-faces",
+        backend="models.backends.diffusion.klein_faces:KleinFaceEditing",
+        options=(("side", 64),),
+        files=(),
+        folders=(_tiny("klein"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
         role=roles.CAPTIONING,
         name="tiny-captioner",
         backend="models.backends.torch.captioner:Captioner",

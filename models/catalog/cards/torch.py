@@ -215,6 +215,18 @@ CARDS: tuple[Card, ...] = (
         torch=True,
     ),
     Card(
+        role=roles.FACE_EDITING,
+        name="klein-faces",
+        backend="models.backends.diffusion.klein_faces:KleinFaceEditing",
+        files=(),
+        folders=(repositories.KLEIN,),
+        licence="weights Apache-2.0 (FLUX.2 klein 4B)",
+        memory_mb=17500,
+        shared_mb=15300,
+        dtype="bfloat16",
+        torch=True,
+    ),
+    Card(
         role=roles.INSTRUCTION_EDITING,
         name="klein-4b-edit",
         backend="models.backends.diffusion.klein:KleinEdit",
