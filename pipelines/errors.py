@@ -10,6 +10,7 @@ PipelineError
 |- NothingVisibleError   every pixel of the picture is fully transparent
 |- CanvasTooLongError    a side of the picture is longer than a PSD file can hold
 |- BadInstructionError   a structured instruction is no JSON object, or says nothing
+|- NoDescriptionError    a model found no words for a picture
 |- NoSuchMaskError       a mask's id is not in the panoptic map
 `- BadActionError        a person does not support an action, or not this value of it
 
@@ -55,6 +56,10 @@ class CanvasTooLongError(PipelineError):
 
 class BadInstructionError(PipelineError):
     """A structured instruction that is no JSON object or says nothing. The message says which."""
+
+
+class NoDescriptionError(PipelineError):
+    """A model found no words for a picture that nothing else describes."""
 
 
 class NoSuchMaskError(PipelineError):

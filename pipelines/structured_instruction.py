@@ -12,12 +12,14 @@ from imaging.picture import Picture
 from models.roles import CAPTIONING, Models
 from pipelines.common.opacity import opaque
 from pipelines.common.prompts import refined
-from pipelines.errors import BadInstructionError
+from pipelines.errors import BadInstructionError, NoDescriptionError
 
 EDIT, DESCRIPTION = "edit_instruction", "short_description"
 """The members with the text of an edit, and with that of a picture that is generated; names of FIBO's JSON."""
 _ABOUT_INPUT = "input_description"
 """The member with what is in the first picture. It is no part of the prompt: it describes what was there."""
+_REFERENCE, _STYLE = "reference_description", "artistic_style"
+"""The members with what is in the picture that inspires a new one, and with the style, a name of FIBO's JSON."""
 _MAX_DEPTH = 16
 """Deepest nesting of a structured instruction."""
 
@@ -33,14 +35,35 @@ def structured_instruction(instruction: str, pictures: Sequence[Picture], models
     return _dumps({EDIT: text} | ({_ABOUT_INPUT: about} if about else {}))
 
 
-def structured_prompt(prompt: str, models: Models) -> str:
-    """Return a prompt for a new picture as JSON text, refined if the profile has a model for that."""
-    return _dumps({DESCRIPTION: refined(prompt, models) or prompt})
+def structured_prompt(prompt: str, models: Models, pictures: Sequence[Picture] = ()) -> str:
+    """Return what a new picture is to show, as JSON text, refined if the profile has a model for that.
+
+    prompt: may be blank with a picture. pictures: at most one, which the new picture is inspired by: its
+    caption alone counts, so that the text makes the result again without it. It needs a captioning model.
+    Raises NoDescriptionError if there is no prompt and that model has no words for the picture.
+    """
+    about = _caption(pictures, models)
+    text = prompt if prompt.strip() else about
+    if not text.strip():
+        raise NoDescriptionError
+    beside = {_REFERENCE: about} if about.strip() and text != about else {}
+    return _dumps({DESCRIPTION: refined(text, models, beside.get(_REFERENCE, "")) or text} | beside)
 
 
 def with_change(structured: str, change: str) -> str:
-    """Return a structured prompt with an instruction that changes it; raises BadInstructionError."""
-    return _dumps(parse_structured(structured) | {EDIT: change})
+    """Return a structured prompt with an instruction that changes it, after any that it has already.
+
+    Raises BadInstructionError.
+    """
+    members = parse_structured(structured)
+    earlier = members.get(EDIT)
+    changes = [earlier, change] if isinstance(earlier, str) and earlier.strip() else [change]
+    return _dumps(members | {EDIT: "; ".join(changes)})
+
+
+def with_style(structured: str, style: str) -> str:
+    """Return a structured prompt with another artistic style; raises BadInstructionError."""
+    return _dumps(parse_structured(structured) | {_STYLE: style})
 
 
 def parse_structured(structured: str) -> dict[str, Any]:

@@ -33,6 +33,8 @@ _TYPES = {
     "integers": "array",
     "objects": "array",
     "object": "object",
+    "json": "string",
+    "decimal": "number",
 }
 
 Schema = dict[str, Any]

@@ -23,6 +23,7 @@ _ENHANCED = (
     " nothing new is generated"
 )
 _PROMPTS = "prompts are not moderated: no profile has a model for text; sent as true, the answer has a warning"
+_FOUR_MEGAPIXELS = "4MP is generated as 1MP and enlarged"
 
 _SKU = "accepted; changes nothing"
 
@@ -127,6 +128,14 @@ NOTES: Mapping[str, Mapping[str, str]] = {
     "/image/segment/all_masks": {
         "answer.masks": f"{_PARTS}; the confidence is how stable a matte is and how clear an edge is, not a"
         " network's own estimate"
+    },
+    "/image/generate": {"prompt_content_moderation": _PROMPTS, "resolution": _FOUR_MEGAPIXELS},
+    "/image/generate/lite": {"prompt_content_moderation": _PROMPTS, "resolution": _FOUR_MEGAPIXELS},
+    "/structured_prompt/generate": {"prompt_content_moderation": _PROMPTS},
+    "/structured_prompt/generate/lite": {"prompt_content_moderation": _PROMPTS},
+    "/structured_instruction/generate": {
+        "prompt_content_moderation": _PROMPTS,
+        "mask": "checked; the text does not depend on it",
     },
 }
 """By route, then by field: "" for the route, `answer.NAME` for a field of its answer."""

@@ -192,6 +192,7 @@ def every_route() -> Iterator[Sequence[Call]]:
         yield _of_visual(name)
     yield _of_visual("faces")
     yield from _generated()
+    yield from _by_words()
     yield from _own_alpha()
     yield from _large()
     yield from _file_formats()
@@ -363,6 +364,27 @@ def _generated() -> Iterator[Sequence[Call]]:
             enhance_ref_image=False,
             original_quality=True,
         )
+
+
+def _by_words() -> Iterator[Sequence[Call]]:
+    """Yield calls that make a picture of words, or the structured text for one; `lite` refuses them."""
+    waits = {"sync": True, "seed": 5}
+    kite = {"prompt": "a red kite", **waits}
+    text = {"structured_prompt": '{"short_description": "a red kite"}', **waits}
+    for name, fields in (
+        ("generate", kite),
+        ("generate_again", text),
+        ("generate_changed", {**text, "prompt": "make it blue"}),
+        ("generate_wide", {**kite, "aspect_ratio": "16:10", "resolution": "4MP"}),
+        ("generate_styled", {**kite, "style": "woodcut", "output_type": "jpeg"}),
+    ):
+        yield [Call(name, "/v2/image/generate", fields=fields)]
+        yield [Call(f"{name}_lite", "/v2/image/generate/lite", fields=fields)]
+    seen = {"images": "coffee@200.png"}
+    yield [Call("generate_inspired", "/v2/image/generate", seen, waits)]
+    yield [Call("structured_prompt", "/v2/structured_prompt/generate", seen, kite)]
+    instruction = {"instruction": "make it red", **waits}
+    yield [Call("structured_instruction", "/v2/structured_instruction/generate", seen, instruction)]
 
 
 def _own_alpha() -> Iterator[Sequence[Call]]:

@@ -22,14 +22,15 @@ class Generated:
 def refined(prompt: str, models: Models, caption: str = "", task: Task = "scene") -> str | None:
     """Return a more detailed prompt for what `prompt` asks for; None if it was not refined.
 
-    That is so if the prompt is blank, the profile has no model for it, or that model leaves it as it is.
+    That is so if the prompt is blank, the profile has no model for it, or that model leaves it as it is or
+    says nothing.
     caption: describes the picture that the prompt is for. task: as in the role.
     """
     if not prompt.strip() or not models.offers(PROMPT_REFINEMENT):
         return None
     with models.use(PROMPT_REFINEMENT) as refinement:
         answer = refinement.refine(prompt, caption, task)
-    return None if answer == prompt else answer
+    return None if answer == prompt or not answer.strip() else answer
 
 
 def prompt_or_caption(prompt: str, picture: Picture, models: Models) -> str:

@@ -13,11 +13,14 @@ from server.v2 import (
     erase_foreground,
     expand,
     gen_fill,
+    generate,
     increase_resolution,
     product_cutout,
     remove_background,
     replace_background,
     status,
+    structured_instruction,
+    structured_prompt,
 )
 from server.v2.envelope import responses
 
@@ -35,6 +38,11 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     all_masks.OPERATION,
     product_cutout.OPERATION,
     edit.OPERATION,
+    structured_instruction.OPERATION,
+    generate.OPERATION,
+    generate.LITE,
+    structured_prompt.OPERATION,
+    structured_prompt.LITE,
 )
 ROUTERS = (status.router,)
 

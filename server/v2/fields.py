@@ -87,10 +87,9 @@ class SeedBody(V2Body):
     )
 
 
-class PromptBody(SeedBody):
-    """The fields of the routes that a prompt guides, besides the prompt itself."""
+class TextBody(SeedBody):
+    """The fields about the text of the routes that take one."""
 
-    negative_prompt: Prompt = Field("", description="What must not be generated.")
     prompt_content_moderation: bool = Field(
         True,
         description="Accepted: no model for text is part of any profile, so no prompt is refused."
@@ -107,6 +106,12 @@ class PromptBody(SeedBody):
         asked = "prompt_content_moderation" in self.model_fields_set
         texts = [_NO_TEXT_MODEL] if asked and self.prompt_content_moderation else []
         return " ".join(texts + [_NO_NAMES] * self.ip_signal) or None
+
+
+class PromptBody(TextBody):
+    """The fields of the routes that a prompt guides, besides the prompt itself."""
+
+    negative_prompt: Prompt = Field("", description="What must not be generated.")
 
 
 class ImageResult(BaseModel):

@@ -7,6 +7,7 @@ of all_masks are fields that programs send or other routes of the API document.
 from collections.abc import Mapping
 from typing import Any
 
+from tests.contract.published_generation import ROUTES_GENERATION
 from tests.contract.route import LINK, TEXT, TEXT_OR_NULL, WHOLE, Field, Route
 
 IMAGE = Field("image", "string", required=True)
@@ -174,6 +175,7 @@ ROUTES_V2 = (
         OF_IMAGE,
         version="v2",
     ),
+    *ROUTES_GENERATION,
 )
 
 STATUS = Route(
@@ -191,7 +193,6 @@ _EDIT = "/image/edit"
 NOT_SERVED: Mapping[str, tuple[str, ...]] = {
     "Edits by instruction": (
         _EDIT,
-        "/structured_instruction/generate",
         *(
             f"{_EDIT}/{name}"
             for name in (
@@ -213,13 +214,7 @@ NOT_SERVED: Mapping[str, tuple[str, ...]] = {
     "Products": tuple(
         f"{_EDIT}/product/{name}" for name in ("integrate", "holding", "virtual-tryon")
     ),
-    "Generation": (
-        "/image/generate",
-        "/image/generate/lite",
-        "/structured_prompt/generate",
-        "/structured_prompt/generate/lite",
-        "/structured_prompt/generate_from_diff",
-    ),
+    "Generation": ("/structured_prompt/generate_from_diff",),
     "Ads": ("/ads/delayer", "/ads/resize"),
     "Video": (
         *(

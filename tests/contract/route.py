@@ -15,8 +15,11 @@ Type = Literal[
     "objects",
     "object",
     "word or number",
+    "json",
+    "decimal",
 ]
-"""`strings`: one text or a list of them."""
+"""`strings`: one text or a list of them. `json`: a text that is a JSON object, or the object itself.
+`decimal`: a number that need not be whole."""
 Body = Literal["json", "multipart"]
 Version = Literal["v1", "v2"]
 LINK, TEXT, WHOLE, SEEDS = "a link", "a text", "a whole number", "a whole number or null"

@@ -30,6 +30,8 @@ WRONG = {
     "objects": "everything",
     "object": "all of it",
     "word or number": "nonsense",
+    "json": "nonsense",
+    "decimal": "many",
 }
 FIELDS = [(route, field) for route in ALL for field in route.fields if field.place != "path"]
 

@@ -46,7 +46,7 @@ def test_sync_has_the_result_in_its_answer(api: Api, route: Route) -> None:
     if not route.synchronous:
         assert answer.status_code == 202, answer.text
         return
-    if route.path == "/image/edit/gen_fill" and not api.hosted:
+    if route.needs_prompt_model and route.path not in COLOURS and not api.hosted:
         needs_more_than_lite(answer)
         return
     assert answer.status_code == 200, answer.text

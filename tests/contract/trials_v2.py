@@ -21,7 +21,10 @@ def base_v2(route: Route, request_id: str) -> dict[str, Any]:
         "sync": True,
         "seed": 4,
         "canvas_size": [400, 300],
+        "instruction": "make it red",
     }
+    if "instruction" in names:
+        whole["images"] = picture("noise")
     return {name: value for name, value in whole.items() if name in names}
 
 
@@ -31,7 +34,9 @@ def trials_v2(
     """Return the trials of a field. other_request: the id of another finished request."""
     without = {name: value for name, value in base.items() if name != field.path}
     red = {**base, "image": picture("red")}
+    lite = route.path.endswith("/lite")
     special = {
+        "steps_num": [Trial(base, 20 if lite else 40)],
         "request_id": [Trial(base, other_request)],
         "image": [Trial(base, picture("other"), "base64"), Trial(base, address("other"), "data:")],
         "mask": [Trial(base, picture("half mask"))],
@@ -86,6 +91,14 @@ _VALUES = {
     "original_image_location": [10, 20],
     "desired_increase": 4,
     "padding": 9,
+    "images": picture("other"),
+    "image_url": address("other"),
+    "instruction": "make it blue",
+    "structured_prompt": '{"short_description": "a wall"}',
+    "model_version": "FIBO-9",
+    "resolution": "4MP",
+    "guidance_scale": 3.5,
+    "style": "woodcut",
     "sku": "SKU-1",
     "output_type": "jpeg",
 }

@@ -9,6 +9,7 @@ from models.roles import (
     INSTRUCTION_EDITING,
     MATTING,
     SCENE_GENERATION,
+    PROMPT_REFINEMENT,
     SEGMENTATION,
     SUPER_RESOLUTION,
     Role,
@@ -26,6 +27,14 @@ SENT: dict[str, dict[str, Any]] = {
     "/v2/image/edit/erase": {"mask": b64(mask())},
     "/v2/image/edit/gen_fill": {"mask": b64(mask()), "prompt": "a dog"},
     "/v2/image/edit": {"images": [b64(photo())], "instruction": "make it red"},
+    "/v2/structured_instruction/generate": {
+        "images": [b64(photo())],
+        "instruction": "make it red",
+    },
+    "/v2/image/generate": {"prompt": "a dog"},
+    "/v2/image/generate/lite": {"prompt": "a dog"},
+    "/v2/structured_prompt/generate": {"prompt": "a dog"},
+    "/v2/structured_prompt/generate/lite": {"prompt": "a dog"},
     "/{visual_id}/create": {"changes": [{"id": "0" * 8, "actions": {"age": "old"}}]},
 }
 """What a route needs besides a picture or a visual."""
@@ -65,6 +74,11 @@ NEEDS: dict[str, set[Role[Any]]] = {
     "/v2/image/edit/enhance": {SUPER_RESOLUTION},
     "/v2/image/segment/all_masks": {MATTING, SEGMENTATION},
     "/v2/image/edit": {INSTRUCTION_EDITING},
+    "/v2/structured_instruction/generate": {PROMPT_REFINEMENT},
+    "/v2/image/generate": {INSTRUCTION_EDITING},
+    "/v2/image/generate/lite": {INSTRUCTION_EDITING},
+    "/v2/structured_prompt/generate": {PROMPT_REFINEMENT},
+    "/v2/structured_prompt/generate/lite": {PROMPT_REFINEMENT},
     "/v2/image/edit/expand": {MATTING, SEGMENTATION, INPAINTING},
 }
 """By an operation's key: the roles without which a profile such as `lite` cannot answer the request above."""
