@@ -40,7 +40,7 @@ def _whole_numbers(value: Any) -> Any:
 
 
 FormPair = BeforeValidator(_whole_numbers)
-"""Reads a pair of numbers, also from the text that a form sends."""
+"""Reads numbers in a list, also from the text that a form sends."""
 
 
 def _ratio(value: Any) -> str | float:

@@ -101,7 +101,7 @@ MAX_RESULT_PIXELS = 8192 * 8192
 
 
 MIN_SEED, MAX_SEED = -(2**63), 2**63 - 8
-"""Seeds are 64-bit integers. One request uses up to four consecutive ones."""
+"""Seeds are 64-bit integers. One request uses up to eight consecutive ones."""
 
 
 def seeds_of(seed: Seed, count: int) -> Sequence[Seed]:

@@ -51,12 +51,12 @@ from server.operation import (
 )
 from server.shared_fields import ABOUT_MODE
 from server.v1.product_fields import ProductBody
-from server.v1.seeded_results import SeededResults, seeded_results
+from server.v1.seeded_results import SeededShots, seeded_results
 
-MAX_RESULTS = 4
-"""Results for each place of the product; up to ten places make up to 40 results."""
-MAX_PIXELS = len(POSITIONS) * MAX_CANVAS_AREA
-"""Pixels of all results of a request together: the largest canvas at every position."""
+MAX_RESULTS = 8
+"""Results for each place of the product; storefronts offer up to eight. Ten places make up to 80 results."""
+MAX_PIXELS = 16 * MAX_CANVAS_AREA
+"""Pixels of all results of a request together: 80 of 2,000 x 2,000 fit, the largest that storefronts offer."""
 MAX_TEXT = 10_000
 """Longest description, in characters; the published page suggests up to 110 words."""
 PlacementType = Literal[
@@ -274,6 +274,7 @@ def shots(
     return Results([background_colour(inputs.image, models, background, *quality)] * len(seeds))
 
 
-def respond(body: LifestyleBody, delivered: Delivered) -> SeededResults:
-    """Return the answer with each result's link, seed and file name."""
-    return seeded_results(delivered, body.seeds())
+def respond(body: LifestyleBody, delivered: Delivered) -> SeededShots:
+    """Return the answer with each result's link, seed and file name, and the links alone."""
+    result = seeded_results(delivered, body.seeds()).result
+    return SeededShots(result=result, urls=[link for link, _, _ in result])

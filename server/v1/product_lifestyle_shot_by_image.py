@@ -22,7 +22,7 @@ from server.v1.product_lifestyle_fields import (
     respond,
     shots,
 )
-from server.v1.seeded_results import SeededResults
+from server.v1.seeded_results import SeededShots
 from server.v2.fields import listed, one_or_many
 
 MAX_REFERENCES = 8
@@ -119,6 +119,6 @@ OPERATION = Operation(
     count=lambda body: body.places * body.num_results,
     longest_side=longest_side,
     refusals=REFUSALS,
-    response=SeededResults,
+    response=SeededShots,
     respond=respond,
 )

@@ -21,7 +21,7 @@ from server.v1.product_lifestyle_fields import (
     respond,
     shots,
 )
-from server.v1.seeded_results import SeededResults
+from server.v1.seeded_results import SeededShots
 
 
 class LifestyleByTextBody(LifestyleBody):
@@ -30,6 +30,11 @@ class LifestyleByTextBody(LifestyleBody):
     scene_description: str = Field(
         "", max_length=MAX_TEXT, description="The new scene, or a colour.", examples=["#c8d8e8"]
     )
+    prompt: str = Field(
+        "",
+        max_length=MAX_TEXT,
+        description="Another name of scene_description, for a request without one.",
+    )
     optimize_description: bool = Field(
         True, description="Refine the description with a language model."
     )
@@ -37,16 +42,20 @@ class LifestyleByTextBody(LifestyleBody):
 
 def check(body: LifestyleByTextBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse a request without a description, and what `check_geometry` refuses."""
-    if not body.scene_description.strip():
+    if not (body.scene_description.strip() or body.prompt.strip()):
         raise BadRequestError("scene_description is required.", "scene_description")
     check_geometry(body, pictures)
 
 
 def prepare(body: LifestyleByTextBody, _: Inputs, models: Models) -> LifestyleByTextBody:
-    """Refuse a scene if the profile has no model to generate it; a plain colour needs no model."""
-    if find_colour(body.scene_description) is None:
+    """Return the body with its prompt as scene_description.
+
+    Refuse a scene if the profile has no model to generate it; a plain colour needs no model.
+    """
+    description = body.scene_description if body.scene_description.strip() else body.prompt
+    if find_colour(description) is None:
         require(models, SCENE_GENERATION)
-    return body
+    return body.model_copy(update={"scene_description": description})
 
 
 def perform(body: LifestyleByTextBody, inputs: Inputs, models: Models) -> Results:
@@ -78,6 +87,6 @@ OPERATION = Operation(
     count=lambda body: body.places * body.num_results,
     longest_side=longest_side,
     refusals=REFUSALS,
-    response=SeededResults,
+    response=SeededShots,
     respond=respond,
 )

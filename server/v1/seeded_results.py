@@ -16,6 +16,15 @@ class SeededResults(BaseModel):
     result: list[tuple[str, str, str]] = Field(examples=[[[EXAMPLE_LINK, "12345", "7d0c.png"]]])
 
 
+class SeededShots(SeededResults):
+    """The same, and the links alone: storefronts look for them before they read `result`."""
+
+    urls: list[str] = Field(
+        description="The link of each result; blocked for one that moderation blocked.",
+        examples=[[EXAMPLE_LINK]],
+    )
+
+
 def seeded_results(delivered: Delivered, seeds: Iterable[Seed]) -> SeededResults:
     """Return the answer with each result's link, seed and file name. seeds: one for each result."""
     return SeededResults(

@@ -74,7 +74,7 @@ SHOT = (
     Field("sku", "string"),
     SYNC,
     *IMAGE,
-    Field("num_results", "integer", default=4, low=1, high=4),
+    Field("num_results", "integer", default=4, low=1, high=8),
     Field(
         "placement_type",
         "string",
@@ -119,8 +119,8 @@ SHOT = (
     MODERATION,
     SEED,
 )
-"""The fields that both lifestyle shots have. The page bounds num_results only elsewhere, and names the seed in
-the answer: "by using the seed as part of the request"."""
+"""The fields that both lifestyle shots have. The page has no bounds of num_results: eight are what storefronts
+offer. It names the seed in the answer: "by using the seed as part of the request"."""
 
 ROUTES = (
     Route("Eraser", "POST", "/eraser", (*IMAGE, *MASK, MODERATION), RESULT_URL, WITH_MASK),

@@ -123,6 +123,18 @@ def test_by_default_an_automatic_request_has_forty_results(client: TestClient) -
     assert len(results(client, TEXT, body)) == 40
 
 
+def test_the_links_alone_are_told_too(client: TestClient) -> None:
+    answer = client.post(TEXT, json={**BODY, "num_results": 8, "sync": False}).json()
+    assert answer["urls"] == [link for link, _, _ in answer["result"]]
+    assert len(answer["urls"]) == 8
+
+
+def test_prompt_is_another_name_of_the_description(client: TestClient) -> None:
+    other = {"scene_description": "", "prompt": BODY["scene_description"]}
+    (named,), (plain,) = shots(client, **other), shots(client)
+    assert np.array_equal(named, plain)
+
+
 def test_the_selected_positions_are_in_their_order(client: TestClient) -> None:
     selected = ["bottom_center", "upper_center"]
     fields = {"placement_type": "manual_placement", "shot_size": [900, 550]}
@@ -217,7 +229,7 @@ def test_fields_of_other_placements_are_ignored(client: TestClient) -> None:
         ),
         ("automatic_aspect_ratio", {}, "aspect_ratio"),
         ("automatic_aspect_ratio", {"aspect_ratio": "1:9"}, "aspect_ratio"),
-        ("original", {"num_results": 5}, "num_results"),
+        ("original", {"num_results": 9}, "num_results"),
         ("original", {"num_results": 0}, "num_results"),
         ("original", {"mode": "slow"}, "mode"),
     ],
