@@ -112,7 +112,7 @@ class Endpoints:
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
         """Return a request's job after all checks that need no decoded pixels."""
         fields = await read_fields(request, self._dependencies.settings.max_body_mb * 2**20)
-        body = validate(operation.body, fields)
+        body = validate(operation.body, fields | request.path_params)
         if operation.is_always_asynchronous:
             body = body.model_copy(update={"sync": False})
         webhook = self._webhook(request, body)

@@ -1,5 +1,6 @@
 """The parts of every editing route: its fields, its pictures, its work and its answer."""
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from server.http.uploads import Encoded, Intake, PictureRule
 
 MAX_WEBHOOK_URL = 2048
 """Longest address of a webhook, in characters."""
+_IN_BRACES = re.compile(r"\{(\w+)\}")
+"""A parameter in a path."""
 Version = Literal["v1", "v2"]
 """A version of the API: the start of its paths."""
 
@@ -225,7 +228,8 @@ class Inputs:
 class Operation(Generic[B]):
     """One editing route.
 
-    path: below the version. With {visual_id} in it, the image is that of a visual, or its result `sid`.
+    path: below the version. With {visual_id} in it, the image is that of a visual, or its result `sid`;
+    any other name in braces is a field of the body.
     summary: for the OpenAPI document. body: its fields and their bounds. preserves: what the format of
     the results must preserve. pictures: rules for the pictures that it takes. registers: whether its
     image also becomes a visual. method: of HTTP. in_query: fields that the OpenAPI document lists as
@@ -305,6 +309,13 @@ class Operation(Generic[B]):
         return self.needs(models) if self.roles is None else self.roles(body, inputs, models)
 
     @property
+    def in_path(self) -> tuple[str, ...]:
+        """The fields of the body that the path holds."""
+        return tuple(
+            name for name in _IN_BRACES.findall(self.path) if name in self.body.model_fields
+        )
+
+    @property
     def of_visual(self) -> bool:
         """Whether it edits a registered picture."""
         return "{visual_id}" in self.path
@@ -338,4 +349,4 @@ class VisualQuery:
 
 def operation_name(path: str) -> str:
     """Return the name of a route: `objects_remove` for /{visual_id}/objects/remove."""
-    return path.replace("{visual_id}", "").strip("/").replace("/", "_")
+    return _IN_BRACES.sub("", path).strip("/").replace("/", "_").replace("-", "_")

@@ -49,6 +49,11 @@ class Described(Protocol):
         ...
 
     @property
+    def in_path(self) -> Sequence[str]:
+        """The fields that the path contains."""
+        ...
+
+    @property
     def in_query(self) -> Sequence[str]:
         """The fields that the document lists as query parameters."""
         ...
@@ -148,13 +153,17 @@ def describe(operation: Described) -> Schema:
             }
         )
     for name, schema in operation.body.model_json_schema()["properties"].items():
-        if is_get or name in operation.in_query:
+        if name in operation.in_path:
+            parameters.append({"name": name, "in": "path", "required": True, "schema": schema})
+        elif is_get or name in operation.in_query:
             parameters.append({"name": name, "in": "query", "required": False, "schema": schema})
     described = refused_with(*codes_of(operation))
     if parameters:
         described["parameters"] = parameters
     if not is_get:
-        described["requestBody"] = picture_body(operation.body, operation.pictures)
+        described["requestBody"] = picture_body(
+            operation.body, operation.pictures, operation.in_path
+        )
     return described
 
 

@@ -21,17 +21,24 @@ _BODY_ENDS = {
 """By content type: the end of the name of a body's schema."""
 
 
-def picture_body(body: type[BaseModel], pictures: Sequence[PictureRule]) -> Schema:
-    """Return the description of a body with fields and pictures, for all three content types."""
-    text = _schema(body, pictures, {"type": "string"}, " in base64")
-    file = _schema(body, pictures, {"type": "string", "format": "binary"}, "")
+def picture_body(
+    body: type[BaseModel], pictures: Sequence[PictureRule], in_path: Sequence[str] = ()
+) -> Schema:
+    """Return the description of a body with fields and pictures, for all three content types.
+
+    in_path: the fields that the path holds instead of the body.
+    """
+    text = _schema(body, pictures, in_path, {"type": "string"}, " in base64")
+    file = _schema(body, pictures, in_path, {"type": "string", "format": "binary"}, "")
     example = {
         (*rule.url_fields, *rule.file_fields)[0]: f"https://example.com/{rule.name}.png"
         for rule in pictures
         if rule.required
     }
     example |= {
-        name: field.examples[0] for name, field in body.model_fields.items() if field.examples
+        name: field.examples[0]
+        for name, field in body.model_fields.items()
+        if field.examples and name not in in_path
     }
     return {
         "content": {
@@ -43,7 +50,11 @@ def picture_body(body: type[BaseModel], pictures: Sequence[PictureRule]) -> Sche
 
 
 def _schema(
-    body: type[BaseModel], pictures: Sequence[PictureRule], file: Schema, coding: str
+    body: type[BaseModel],
+    pictures: Sequence[PictureRule],
+    in_path: Sequence[str],
+    file: Schema,
+    coding: str,
 ) -> Schema:
     properties: Schema = {}
     for rule in pictures:
@@ -65,9 +76,12 @@ def _schema(
             "description": f"{about} file{coding}, if no {address} is sent. {formats}.{white}"
         }
     schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name in in_path:
+        schema["properties"].pop(name)
+        schema["required"] = [one for one in schema.get("required", ()) if one != name]
     # With two names for one picture, none of them is required alone.
     alone = [rule.file_fields[0] for rule in pictures if rule.required and not rule.url_fields]
-    if required := [*alone, *schema.get("required", ())]:
+    if required := [*alone, *schema.pop("required", ())]:
         schema["required"] = required
     return schema | {"properties": properties | schema.get("properties", {})}
 

@@ -25,8 +25,10 @@ from server.v1 import (
     product_lifestyle_shot_by_text,
     product_packshot,
     product_shadow,
+    prompt_enhancer,
     register,
     remove_image,
+    text_to_image,
     visual_edits,
 )
 
@@ -53,6 +55,10 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     product_shadow.OPERATION,
     visual_edits.INCREASE_RESOLUTION,
     visual_edits.BLUR_BG,
+    text_to_image.BASE,
+    text_to_image.FAST,
+    text_to_image.HD,
+    prompt_enhancer.OPERATION,
 )
 VISUAL_QUERIES: tuple[VisualQuery, ...] = (*info.VISUAL_QUERIES, caption.QUERY)
 ROUTERS = (register.router, remove_image.router)

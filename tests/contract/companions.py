@@ -17,7 +17,7 @@ from tests.contract.published import (
     SEED,
     VISUAL,
 )
-from tests.contract.published_v2 import ASPECT_RATIO, WEBHOOK
+from tests.contract.published_v2 import ASPECT_RATIO, RATIOS, WEBHOOK
 from tests.contract.route import LINK, TEXT, WHOLE, Field, Route
 
 SID = Field("sid", "string", place="query")
@@ -25,6 +25,64 @@ _PRODUCT = (*IMAGE, Field("sku", "string"), FORCE, MODERATION)
 REGISTERED = {"code": WHOLE, "description": TEXT, "visual_id": TEXT}
 REGISTER = (*IMAGE, Field("is_private", "boolean"), Field("org_image_key", "string"))
 EDITED = {"image_res": LINK, "sid": TEXT}
+
+_VERSION = Field("model_version", "string", place="path")
+_SCALE = {"low": 0, "high": 1}
+_METHOD = tuple(f"controlnet_{name}" for name in ("canny", "depth", "recoloring", "color_grid"))
+
+
+def _text_to_image(name: str, low: int, high: int) -> Route:
+    """Return a route that generates pictures. low, high: the bounds of its steps."""
+    guidance = [
+        Field(f"guidance_method_{number}{end}", kind, enum=words, **bounds)
+        for number in (1, 2)
+        for end, kind, words, bounds in (
+            ("", "string", _METHOD, {}),
+            ("_scale", "number", (), _SCALE),
+            ("_image_file", "string", (), {}),
+        )
+    ]
+    fields = (
+        _VERSION,
+        Field("prompt", "string", required=True),
+        Field("negative_prompt", "string"),
+        Field("num_results", "integer", low=1, high=4),
+        Field("aspect_ratio", "string", enum=RATIOS),
+        Field("sync", "boolean"),
+        SEED,
+        Field("steps_num", "integer", low=low, high=high),
+        Field("text_guidance_scale", "number", low=1, high=10),
+        Field("medium", "string", enum=("photography", "art")),
+        Field("prompt_enhancement", "boolean"),
+        Field("enhance_image", "boolean"),
+        Field("ip_signal", "boolean"),
+        MODERATION,
+        *guidance,
+        Field("image_prompt_mode", "string", enum=("regular", "style_only")),
+        Field("image_prompt_scale", "number", **_SCALE),
+        Field("image_prompt_file", "string"),
+        Field("image_prompt_urls", "string"),
+        WEBHOOK,
+    )
+    answer = {"result": [{"urls": [LINK], "seed": WHOLE, "uuid": TEXT}]}
+    path = f"/text-to-image/{name}/{{model_version}}"
+    return Route(f"Text to image ({name})", "POST", path, fields, answer, {})
+
+
+GENERATED = (
+    _text_to_image("base", 20, 50),
+    _text_to_image("fast", 4, 10),
+    _text_to_image("hd", 20, 50),
+    Route(
+        "Prompt enhancer",
+        "POST",
+        "/prompt_enhancer",
+        (Field("prompt", "string", required=True), Field("sync", "boolean"), WEBHOOK),
+        {"prompt variations": TEXT},
+        {},
+    ),
+)
+"""Routes that make pictures or prompts from text; storefront programs call them beside the others."""
 
 COMPANIONS = (
     Route("Register", "POST", "/register", REGISTER, REGISTERED, {}),
@@ -135,6 +193,7 @@ COMPANIONS = (
         {},
     ),
     Route("Caption", "GET", "/{visual_id}/caption", (VISUAL,), {"caption": TEXT}, {}, None),
+    *GENERATED,
 )
 """No default is stated here: the parity table has ours in brackets."""
 

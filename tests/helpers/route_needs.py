@@ -35,6 +35,10 @@ SENT: dict[str, dict[str, Any]] = {
     "/v2/image/generate/lite": {"prompt": "a dog"},
     "/v2/structured_prompt/generate": {"prompt": "a dog"},
     "/v2/structured_prompt/generate/lite": {"prompt": "a dog"},
+    "/text-to-image/base/{model_version}": {"prompt": "a dog", "num_results": 1},
+    "/text-to-image/fast/{model_version}": {"prompt": "a dog", "num_results": 1},
+    "/text-to-image/hd/{model_version}": {"prompt": "a dog", "num_results": 1},
+    "/prompt_enhancer": {"prompt": "a dog"},
     "/{visual_id}/create": {"changes": [{"id": "0" * 8, "actions": {"age": "old"}}]},
 }
 """What a route needs besides a picture or a visual."""
@@ -79,6 +83,10 @@ NEEDS: dict[str, set[Role[Any]]] = {
     "/v2/image/generate/lite": {INSTRUCTION_EDITING},
     "/v2/structured_prompt/generate": {PROMPT_REFINEMENT},
     "/v2/structured_prompt/generate/lite": {PROMPT_REFINEMENT},
+    "/text-to-image/base/{model_version}": {INSTRUCTION_EDITING},
+    "/text-to-image/fast/{model_version}": {INSTRUCTION_EDITING},
+    "/text-to-image/hd/{model_version}": {INSTRUCTION_EDITING},
+    "/prompt_enhancer": {PROMPT_REFINEMENT},
     "/v2/image/edit/expand": {MATTING, SEGMENTATION, INPAINTING},
 }
 """By an operation's key: the roles without which a profile such as `lite` cannot answer the request above."""

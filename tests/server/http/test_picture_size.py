@@ -22,7 +22,11 @@ LIMITED = {
     "/objects/mask_generator",
 }
 """Where the published page says "Maximum file size 12MB"."""
-ROUTES = [o.path for o in OPERATIONS if o.pictures] + ["/register", "/upload"]
+ROUTES = [
+    *(o.path for o in OPERATIONS if any("file" in rule.file_fields for rule in o.pictures)),
+    "/register",
+    "/upload",
+]
 MIB = 2**20
 EXTRA: dict[str, dict[str, Any]] = {
     "/gen_fill": {"prompt": "a cat", "mask_file": b64(mask())},
