@@ -5,7 +5,8 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from tests.helpers.calls_v2 import GENERATIVE, LITE, Call, result_of, send
+from tests.helpers.calls_by_words import CALLS, ONE_TONE, WordsCall, check_result
+from tests.helpers.calls_v2 import GENERATIVE, LITE, Call, followed, result_of, send
 from tests.helpers.server_process import Server
 
 
@@ -38,3 +39,23 @@ def test_a_picture_that_is_no_picture_is_told_to_people(running: Server) -> None
     error = answer.json()["error"]
     assert answer.status_code == 415
     assert "image" in error["details"]
+
+
+@pytest.mark.parametrize("call", ONE_TONE, ids=lambda call: str(call.name))
+def test_a_picture_in_one_tone_needs_no_model(running: Server, call: WordsCall) -> None:
+    told = followed(running.http.post(f"/v2/{call.path}", json=dict(call.fields)))
+    assert told["status"] == "COMPLETED", told
+    check_result(call, told["result"])
+
+
+@pytest.mark.parametrize(
+    "call", [call for call in CALLS if "image_url" in call.reads], ids=lambda call: str(call.name)
+)
+def test_edits_by_words_are_refused_with_the_reason_in_both_texts(
+    running: Server, call: WordsCall
+) -> None:
+    answer = running.http.post(f"/v2/{call.path}", json=dict(call.fields))
+    assert answer.status_code == 506, answer.text
+    error = answer.json()["error"]
+    for text in (error["message"], error["details"]):
+        assert "rofile" in text

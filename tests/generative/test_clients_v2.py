@@ -8,8 +8,10 @@ import pytest
 from bria_client import BriaSyncClient
 from PIL import Image
 
+from tests.helpers.calls_by_words import CALLS as BY_WORDS
+from tests.helpers.calls_by_words import WordsCall, check_result
 from tests.helpers.calls_v2 import GENERATIVE as CALLS
-from tests.helpers.calls_v2 import Call, result_of
+from tests.helpers.calls_v2 import Call, followed, result_of
 from tests.helpers.requests_v2 import GENERATIVE, IMAGE_FIELD, LITE, SIDE
 from tests.helpers.server_process import Server
 
@@ -88,3 +90,12 @@ def test_a_call_has_its_result(running: Server, call: Call) -> None:
     assert min(size(running, result["image_url"])) > 0
     if "seed" in call.fields:
         assert result["seed"] == call.fields["seed"]
+
+
+@pytest.mark.parametrize("call", BY_WORDS, ids=lambda call: str(call.name))
+def test_a_call_by_words_has_what_its_program_reads(running: Server, call: WordsCall) -> None:
+    told = followed(running.http.post(f"/v2/{call.path}", json=dict(call.fields)))
+    assert told["status"] == "COMPLETED", told
+    check_result(call, told["result"])
+    if "image_url" in call.reads:
+        assert min(size(running, told["result"]["image_url"])) > 0
