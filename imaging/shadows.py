@@ -129,7 +129,7 @@ def _standing(opacity: Density, shape: ShadowShape, step: int) -> Density:
     least = max(0.6, 0.5 / step)
     contact = blurred(contact, max(least, _CONTACT_BLURS * sigma))
     contact = trailed(contact, x * _CONTACT_MOVES, y * _CONTACT_MOVES, 1.0)
-    soft = trailed(blurred(soft, max(least, sigma)), x, y, max(1.0, sigma))
+    soft = trailed(blurred(soft, max(least, sigma)), x, y, max(1.0, sigma / 4))
     density: Density = 1 - (1 - _CONTACT_SHARE * contact) * (1 - _SOFT_SHARE * soft)
     return density
 
