@@ -46,6 +46,19 @@ Type = Annotated[
 ]
 
 
+def _other_type(value: Any) -> Any:
+    """Return a type; programs have forms with words of their own, which the hosted API never reads."""
+    word = _type(value)
+    return "regular" if isinstance(word, str) and word not in _BLUR else word
+
+
+OtherType = Annotated[
+    ShadowType,
+    BeforeValidator(_other_type),
+    WithJsonSchema({"type": "string", "enum": ["regular", "float"]}),
+]
+
+
 class ProductShadowBody(ProductAlphaBody):
     """The fields of product/shadow."""
 
@@ -53,7 +66,7 @@ class ProductShadowBody(ProductAlphaBody):
         "regular",
         description="regular: the product stands on the ground. float: it floats above an elliptic shadow.",
     )
-    shadow_type: Type | None = Field(
+    shadow_type: OtherType | None = Field(
         None, description="Another name of type, for a request without it."
     )
     background_color: BackgroundColour | None = Field(
@@ -76,15 +89,16 @@ class ProductShadowBody(ProductAlphaBody):
     )
     shadow_width: int | None = Field(
         None,
-        ge=0,
+        ge=-MAX_ELLIPSE,
         le=MAX_ELLIPSE,
-        description="Width of the shadow in pixels, with type float only. 0, as without it: 80 % of the product.",
+        description="Width of the shadow in pixels, with type float only. 0 or less, as without it: 80 % of the"
+        " product.",
     )
     shadow_height: int = Field(
         70,
-        ge=0,
+        ge=-MAX_ELLIPSE,
         le=MAX_ELLIPSE,
-        description="Height of the shadow in pixels, with type float only; 0 draws none.",
+        description="Height of the shadow in pixels, with type float only; 0 or less draws none.",
     )
 
     @model_validator(mode="before")
@@ -92,16 +106,16 @@ class ProductShadowBody(ProductAlphaBody):
     def _take_the_other_name(cls, fields: Any) -> Any:
         if not isinstance(fields, dict) or "type" in fields or fields.get("shadow_type") is None:
             return fields
-        return {**fields, "type": fields["shadow_type"]}
+        return {**fields, "type": _other_type(fields["shadow_type"])}
 
     @property
     def style(self) -> ShadowStyle:
         """How the shadow looks."""
         blur = _BLUR[self.type] if self.shadow_blur is None else self.shadow_blur
         is_floating = self.type == "float"
-        shape = ShadowShape(
-            self.shadow_offset, blur, is_floating, self.shadow_width or None, self.shadow_height
-        )
+        # Sliders of programs begin at -100.
+        width, height = max(self.shadow_width or 0, 0), max(self.shadow_height, 0)
+        shape = ShadowShape(self.shadow_offset, blur, is_floating, width or None, height)
         colour = colour_of(self.shadow_color) or (0, 0, 0)
         background = colour_of(self.background_color)
         return ShadowStyle(shape, colour, self.shadow_intensity / 100, background)
