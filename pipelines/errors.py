@@ -5,7 +5,7 @@ PipelineError
 |- CropTooLargeError     the crop with its padding would have too many pixels
 |- CanvasTooLargeError   the picture with its shadow would have too many pixels
 |- OutsideCanvasError    the picture is completely outside the canvas
-|- CanvasTooLargeError   the product with its padding would have too many pixels
+|- PaddingTooLargeError  the product with its padding would have too many pixels
 |- TransparentEdgeError  an edge of the picture has fully transparent pixels, so it cannot be expanded
 |- NothingVisibleError   every pixel of the picture is fully transparent
 |- CanvasTooLongError    a side of the picture is longer than a PSD file can hold
@@ -38,7 +38,7 @@ class OutsideCanvasError(PipelineError):
     """The picture is completely outside the canvas."""
 
 
-class CanvasTooLargeError(PipelineError):
+class PaddingTooLargeError(PipelineError):
     """The product with its padding would exceed the largest area of a canvas. The message says by what."""
 
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 
 from imaging.picture import Window
 from imaging.resize import Size, scaled
-from pipelines.errors import CanvasTooLargeError, OutsideCanvasError
+from pipelines.errors import PaddingTooLargeError, OutsideCanvasError
 
 Location = tuple[int, int]
 Padding = tuple[int, int, int, int]
@@ -89,12 +89,12 @@ def layout_at(product_size: Size, position: Position, canvas_size: Size) -> Layo
 def layout_with_padding(product_size: Size, padding: Padding) -> Layout:
     """Return the layout of a product at its own size, with a padding around it.
 
-    Raises CanvasTooLargeError if the canvas would have more than MAX_CANVAS_AREA pixels.
+    Raises PaddingTooLargeError if the canvas would have more than MAX_CANVAS_AREA pixels.
     """
     left, right, top, bottom = padding
     width, height = left + product_size[0] + right, top + product_size[1] + bottom
     if width * height > MAX_CANVAS_AREA:
-        raise CanvasTooLargeError(
+        raise PaddingTooLargeError(
             f"the product has {product_size[0]} x {product_size[1]} pixels; with its padding the shot"
             f" would have {width} x {height}, which is more than {MAX_CANVAS_AREA} pixels"
         )

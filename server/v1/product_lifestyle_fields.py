@@ -27,7 +27,7 @@ from pipelines.common.placement_geometry import (
     layout_with_padding,
     placement,
 )
-from pipelines.errors import CanvasTooLargeError, CropTooLargeError, OutsideCanvasError
+from pipelines.errors import PaddingTooLargeError, CropTooLargeError, OutsideCanvasError
 from pipelines.lifestyle_shot import lifestyle_shots
 from server.errors import BadRequestError, Refusals, TooLargeError
 from server.geometry_fields import (
@@ -85,7 +85,7 @@ REFUSALS: Refusals = {
         BadRequestError,
         "foreground_image_location leaves nothing of the product",
     ),
-    CanvasTooLargeError: (BadRequestError, "padding_values"),
+    PaddingTooLargeError: (BadRequestError, "padding_values"),
     CropTooLargeError: (TooLargeError, "The product is too large"),
 }
 

@@ -1,7 +1,7 @@
 """POST /v2/image/generate and /v2/image/generate/lite: make a picture from words."""
 
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -13,8 +13,8 @@ from models.roles import (
     Models,
 )
 from pipelines.edit_by_words import Words
-from pipelines.generate import Resolution, generate
 from pipelines.structured_instruction import prompt_of
+from pipelines.text_to_image import result_size, text_to_image
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
 from server.v2.fields import ImageResult, PromptBody
 from server.v2.sources import (
@@ -63,7 +63,7 @@ RatioText = Annotated[
 class GenerateBody(SourcesBody, PromptBody):
     """The fields of generate."""
 
-    resolution: Resolution = Field(
+    resolution: Literal["1MP", "4MP"] = Field(
         "1MP",
         description="4MP: the picture is generated at the model's own size and enlarged to twice the width and"
         " height, by the profile's super-resolution model if it has one.",
@@ -122,9 +122,9 @@ def perform(body: GenerateBody, inputs: Inputs, models: Models) -> Results:
         body.steps_num / type(body).model_fields["steps_num"].default,
         body.guidance_scale / _GUIDANCE,
     )
-    ratio = _ratio(body.aspect_ratio) or Fraction(1)
-    picture = generate(models, words, body.seed, ratio, body.resolution)
-    return Results([picture], {"structured_prompt": structured})
+    size = result_size(_ratio(body.aspect_ratio) or Fraction(1), body.resolution)
+    made = text_to_image(models, words, [body.seed], size)
+    return Results(made, {"structured_prompt": structured})
 
 
 def respond(body: GenerateBody, delivered: Delivered) -> GenerateResult:

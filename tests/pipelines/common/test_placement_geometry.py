@@ -17,7 +17,7 @@ from pipelines.common.placement_geometry import (
     layout_with_padding,
     placement,
 )
-from pipelines.errors import CanvasTooLargeError, OutsideCanvasError
+from pipelines.errors import PaddingTooLargeError, OutsideCanvasError
 
 NAMED = [
     Fraction(*pair)
@@ -153,7 +153,7 @@ def test_a_padding_surrounds_the_product_at_its_own_size() -> None:
         (250, 190), (200, 100), (20, 40)
     )
     assert layout_with_padding((5000, 4999), (0, 0, 0, 1)).canvas_size == (5000, 5000)
-    with pytest.raises(CanvasTooLargeError, match=r"200 x 100 pixels.* 250 x 100100,"):
+    with pytest.raises(PaddingTooLargeError, match=r"200 x 100 pixels.* 250 x 100100,"):
         layout_with_padding((200, 100), (20, 30, 50_000, 50_000))
 
 
