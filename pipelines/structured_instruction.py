@@ -24,14 +24,18 @@ _MAX_DEPTH = 16
 """Deepest nesting of a structured instruction."""
 
 
-def structured_instruction(instruction: str, pictures: Sequence[Picture], models: Models) -> str:
+def structured_instruction(
+    instruction: str, pictures: Sequence[Picture], models: Models, *, refine: bool = True
+) -> str:
     """Return an instruction for pictures as JSON text, refined if the profile has a model for that.
 
     It is an object with `edit_instruction`, and with `input_description` if the profile has a captioning
-    model. The same arguments give the same text.
+    model. refine: False keeps the instruction as it is, such as one of `pipelines.instructions`. The same
+    arguments give the same text.
     """
     about = _caption(pictures, models)
-    text = refined(instruction, models, about, "edit") or instruction
+    wish = instruction if refine else ""
+    text = refined(wish, models, about, "edit") or instruction
     return _dumps({EDIT: text} | ({_ABOUT_INPUT: about} if about else {}))
 
 
