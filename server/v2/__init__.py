@@ -20,6 +20,9 @@ from server.v2 import (
     generate,
     increase_resolution,
     product_cutout,
+    product_holding,
+    product_integrate,
+    product_virtual_tryon,
     relight,
     remove_background,
     replace_background,
@@ -65,6 +68,9 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     colorize.OPERATION,
     sketch_to_colored_image.OPERATION,
     restore.OPERATION,
+    product_integrate.OPERATION,
+    product_holding.OPERATION,
+    product_virtual_tryon.OPERATION,
 )
 ROUTERS = (status.router,)
 
