@@ -125,6 +125,13 @@ NOTES: Mapping[str, Mapping[str, str]] = {
         "seed": "returned; every seed gives the same picture",
     },
     "/image/edit/product/cutout": {"": _MATTING, "sku": _SKU},
+    "/image/edit/colorize": {
+        "": "black_and_white and sepia_vintage are made, the other colours are not",
+        "seed": "returned; it changes only what a model makes",
+        "negative_prompt": "it changes only what a model makes",
+        "prompt_content_moderation": _PROMPTS,
+        "answer.structured_instruction": "what a model would be told; none is asked here",
+    },
     "/image/segment/all_masks": {
         "answer.masks": f"{_PARTS}; the confidence is how stable a matte is and how clear an edge is, not a"
         " network's own estimate"

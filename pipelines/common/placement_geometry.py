@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 
 from imaging.picture import Window
 from imaging.resize import Size, scaled
-from pipelines.errors import PaddingTooLargeError, OutsideCanvasError
+from pipelines.errors import OutsideCanvasError, PaddingTooLargeError
 
 Location = tuple[int, int]
 Padding = tuple[int, int, int, int]

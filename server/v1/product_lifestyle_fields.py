@@ -27,7 +27,7 @@ from pipelines.common.placement_geometry import (
     layout_with_padding,
     placement,
 )
-from pipelines.errors import PaddingTooLargeError, CropTooLargeError, OutsideCanvasError
+from pipelines.errors import CropTooLargeError, OutsideCanvasError, PaddingTooLargeError
 from pipelines.lifestyle_shot import lifestyle_shots
 from server.errors import BadRequestError, Refusals, TooLargeError
 from server.geometry_fields import (

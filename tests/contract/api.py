@@ -130,6 +130,8 @@ class Api:
         def value(name: str, published: Any) -> Any:
             if isinstance(published, list):
                 return [value(name, part) for part in published]
+            if isinstance(published, dict):
+                return {part: value(part, one) for part, one in published.items()}
             if published != "URL":
                 return published
             file = "mask.png" if name == "mask" else "portrait.jpg"

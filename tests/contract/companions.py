@@ -5,6 +5,7 @@ The published page names most of them; the rest is from programs that call the A
 
 from dataclasses import replace
 
+from tests.contract.fields_v2 import ASPECT_RATIO, WEBHOOK
 from tests.contract.published import (
     FORCE,
     IMAGE,

@@ -7,31 +7,30 @@ of all_masks are fields that programs send or other routes of the API document.
 from collections.abc import Mapping
 from typing import Any
 
+from tests.contract.fields_v2 import (
+    ASPECT_RATIO,
+    COMMON,
+    FORCE,
+    IMAGE,
+    IMAGE_URL,
+    INPUT_MODERATION,
+    IP_SIGNAL,
+    MASK,
+    MASK_TYPE,
+    NEGATIVE_PROMPT,
+    OF_IMAGE,
+    OF_MASK,
+    OUTPUT_MODERATION,
+    PRESERVE_ALPHA,
+    PROMPT_MODERATION,
+    REFINE_PROMPT,
+    SEED,
+    SYNC,
+    WEBHOOK,
+)
+from tests.contract.published_by_words import NAMED_EDITS, PRODUCTS
 from tests.contract.published_generation import ROUTES_GENERATION
 from tests.contract.route import LINK, TEXT, TEXT_OR_NULL, WHOLE, Field, Route
-
-IMAGE = Field("image", "string", required=True)
-MASK = Field("mask", "string", required=True)
-SYNC = Field("sync", "boolean", default=False)
-WEBHOOK = Field("webhook_url", "string")
-PRESERVE_ALPHA = Field("preserve_alpha", "boolean", default=True)
-PROMPT_MODERATION = Field("prompt_content_moderation", "boolean", default=True)
-INPUT_MODERATION = Field("visual_input_content_moderation", "boolean", default=False)
-OUTPUT_MODERATION = Field("visual_output_content_moderation", "boolean", default=False)
-NEGATIVE_PROMPT = Field("negative_prompt", "string")
-REFINE_PROMPT = Field("refine_prompt", "boolean", default=True)
-FORCE = Field("force_background_detection", "boolean", default=False)
-SEED = Field("seed", "integer")
-MASK_TYPE = Field("mask_type", "string", default="manual", enum=("manual", "automatic"))
-IP_SIGNAL = Field("ip_signal", "boolean", default=False)
-COMMON = (IMAGE, SYNC, WEBHOOK, INPUT_MODERATION, OUTPUT_MODERATION)
-RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9")
-ASPECT_RATIO = Field("aspect_ratio", "word or number", enum=RATIOS, low=0.5, high=3.0)
-IMAGE_URL = {"image_url": LINK}
-ACCEPTED = {"request_id": TEXT, "status_url": LINK}
-"""The answer 202 of every route."""
-OF_IMAGE = {"image": "URL"}
-OF_MASK = {"image": "URL", "mask": "URL"}
 
 
 def edit(
@@ -166,6 +165,8 @@ ROUTES_V2 = (
         Field("visual_input_content_moderation_threshold", "number", default=80),
         Field("visual_output_content_moderation_threshold", "number", default=80),
     ),
+    *NAMED_EDITS,
+    *PRODUCTS,
     Route(
         "All Masks",
         "POST",
@@ -191,29 +192,7 @@ STATUS = Route(
 
 _EDIT = "/image/edit"
 NOT_SERVED: Mapping[str, tuple[str, ...]] = {
-    "Edits by instruction": (
-        _EDIT,
-        *(
-            f"{_EDIT}/{name}"
-            for name in (
-                "add_object_by_text",
-                "replace_object_by_text",
-                "erase_by_text",
-                "blend",
-                "rewrite_text",
-                "reseason",
-                "relight",
-                "restyle",
-                "colorize",
-                "sketch_to_colored_image",
-                "restore",
-            )
-        ),
-    ),
     "Guided background removal": (f"{_EDIT}/remove_background/guided",),
-    "Products": tuple(
-        f"{_EDIT}/product/{name}" for name in ("integrate", "holding", "virtual-tryon")
-    ),
     "Generation": ("/structured_prompt/generate_from_diff",),
     "Ads": ("/ads/delayer", "/ads/resize"),
     "Video": (

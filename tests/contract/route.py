@@ -81,4 +81,6 @@ class Route:
     @property
     def takes_picture(self) -> bool:
         """Whether the request contains a picture."""
-        return any(field.path in ("file", "image") for field in self.fields)
+        return any(
+            field.path in ("file", "image", "scene", "person_image") for field in self.fields
+        )

@@ -11,7 +11,8 @@ from PIL import Image
 
 from tests.contract.answers import check_opens, links_of, needs_more_than_lite, read_when_ready
 from tests.contract.api import COLOURS, WAYS_V2, Api, Way
-from tests.contract.published_v2 import ACCEPTED, NOT_SERVED, ROUTES_V2
+from tests.contract.fields_v2 import ACCEPTED
+from tests.contract.published_v2 import NOT_SERVED, ROUTES_V2
 from tests.contract.route import TEXT, Route
 from tests.helpers.version2 import refused
 

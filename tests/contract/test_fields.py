@@ -51,12 +51,18 @@ WITHOUT_EFFECT = {
     ("/image/edit/expand", "ip_signal"): ECHOED,
     ("/image/edit/enhance", "seed"): ECHOED,
     ("/image/edit/enhance", "sync"): IDLE,
+    ("/image/edit/colorize", "seed"): ECHOED,
+    ("/image/edit/colorize", "negative_prompt"): IDLE,
+    ("/image/edit/colorize", "prompt_content_moderation"): IDLE,
+    ("/image/edit/colorize", "ip_signal"): ECHOED,
+    ("/image/edit/colorize", "visual_output_content_moderation"): IDLE,
     ("/image/segment/all_masks", "visual_output_content_moderation"): IDLE,
 }
 """These have no effect on a plain colour, `lite` expands a picture without a prompt, is_private is only
 stored, enhancing has no steps and no chance and is always asynchronous in v2, the quality is always the
 highest, a mask's source follows from its field, the eraser never touches what is outside the mask, and `lite`
-moderates no prompts and knows no protected things, which its `warning` says. A mask is never inappropriate."""
+moderates no prompts and knows no protected things, which its `warning` says. A mask is never inappropriate, nor
+is what has lost its colours, because the fake model blocks red. Black and white has no chance and no prompt."""
 
 NEEDS_SCENES = ("/gen_fill", "/product/lifestyle_shot_by_image")
 """These are always 506 in `lite`."""

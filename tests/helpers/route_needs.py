@@ -39,6 +39,29 @@ SENT: dict[str, dict[str, Any]] = {
     "/text-to-image/fast/{model_version}": {"prompt": "a dog", "num_results": 1},
     "/text-to-image/hd/{model_version}": {"prompt": "a dog", "num_results": 1},
     "/prompt_enhancer": {"prompt": "a dog"},
+    "/v2/image/edit/add_object_by_text": {"instruction": "Add a red vase"},
+    "/v2/image/edit/replace_object_by_text": {"instruction": "Replace the cup by a vase"},
+    "/v2/image/edit/erase_by_text": {"object_name": "the lamp"},
+    "/v2/image/edit/blend": {"instruction": "Place the art on the shirt"},
+    "/v2/image/edit/rewrite_text": {"new_text": "Fresh bread"},
+    "/v2/image/edit/reseason": {"season": "winter"},
+    "/v2/image/edit/relight": {"light_type": "midday"},
+    "/v2/image/edit/restyle": {"style": "anime"},
+    "/v2/image/edit/colorize": {"color": "black_and_white"},
+    "/v2/image/edit/product/integrate": {
+        "scene": b64(photo()),
+        "products": [
+            {"image": b64(photo()), "coordinates": {"x": 40, "y": 30, "width": 80, "height": 60}}
+        ],
+    },
+    "/v2/image/edit/product/holding": {
+        "person_image": b64(photo()),
+        "product_images": [b64(photo())],
+    },
+    "/v2/image/edit/product/virtual-tryon": {
+        "person_image": b64(photo()),
+        "garment_images": [b64(photo())],
+    },
     "/{visual_id}/create": {"changes": [{"id": "0" * 8, "actions": {"age": "old"}}]},
 }
 """What a route needs besides a picture or a visual."""
@@ -87,6 +110,25 @@ NEEDS: dict[str, set[Role[Any]]] = {
     "/text-to-image/fast/{model_version}": {INSTRUCTION_EDITING},
     "/text-to-image/hd/{model_version}": {INSTRUCTION_EDITING},
     "/prompt_enhancer": {PROMPT_REFINEMENT},
+    **{
+        f"/v2/image/edit/{name}": {INSTRUCTION_EDITING}
+        for name in (
+            "add_object_by_text",
+            "replace_object_by_text",
+            "erase_by_text",
+            "blend",
+            "rewrite_text",
+            "reseason",
+            "relight",
+            "restyle",
+            "sketch_to_colored_image",
+            "restore",
+            "product/holding",
+            "product/virtual-tryon",
+        )
+    },
+    "/v2/image/edit/colorize": set(),
+    "/v2/image/edit/product/integrate": {MATTING, INSTRUCTION_EDITING},
     "/v2/image/edit/expand": {MATTING, SEGMENTATION, INPAINTING},
 }
 """By an operation's key: the roles without which a profile such as `lite` cannot answer the request above."""

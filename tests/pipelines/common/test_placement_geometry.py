@@ -17,7 +17,7 @@ from pipelines.common.placement_geometry import (
     layout_with_padding,
     placement,
 )
-from pipelines.errors import PaddingTooLargeError, OutsideCanvasError
+from pipelines.errors import OutsideCanvasError, PaddingTooLargeError
 
 NAMED = [
     Fraction(*pair)

@@ -11,6 +11,8 @@ from models.roles import MODERATION
 from server import v2
 from server.app import create_app
 from server.settings import Settings
+from server.v2.fields import PromptBody
+from server.v2.words import ModeratedBody
 from tests.helpers.fake_models import FakeModels, GenerativeModels
 from tests.helpers.requests import TOKEN, b64, encode, mask, photo
 from tests.helpers.route_needs import SENT
@@ -18,7 +20,18 @@ from tests.helpers.version2 import finished, refused
 
 EDIT = "/v2/image/edit/"
 ROUTES = [operation.url for operation in v2.OPERATIONS]
-PROMPTED = [EDIT + name for name in ("gen_fill", "replace_background", "expand")]
+BY_WORDS = [
+    operation.url for operation in v2.OPERATIONS if issubclass(operation.body, ModeratedBody)
+]
+"""The routes whose switches are on by default."""
+PICTURES = {
+    EDIT.rstrip("/"): "images",
+    EDIT + "product/integrate": "scene",
+    EDIT + "product/holding": "person_image",
+    EDIT + "product/virtual-tryon": "person_image",
+}
+"""The field of the picture, where it is not `image`."""
+PROMPTED = [operation.url for operation in v2.OPERATIONS if issubclass(operation.body, PromptBody)]
 RED = b64(encode(Image.new("RGB", (320, 240), (255, 0, 0))))
 """A picture that the fake model scores 1."""
 
@@ -40,9 +53,13 @@ def sent(route: str, **fields: Any) -> dict[str, Any]:
 def test_an_inappropriate_image_is_refused_at_once_where_asked(
     generative: TestClient, route: str, sync: bool
 ) -> None:
-    body = sent(route, image=RED, sync=sync, visual_input_content_moderation=True)
-    assert "image" in refused(generative.post(route, json=body), 422)["details"]
+    field = PICTURES.get(route, "image")
+    body = sent(route, sync=sync, visual_input_content_moderation=True, **{field: RED})
+    assert field in refused(generative.post(route, json=body), 422)["details"]
     del body["visual_input_content_moderation"]
+    if route in BY_WORDS:
+        refused(generative.post(route, json=body), 422)
+        body["visual_input_content_moderation"] = False
     assert generative.post(route, json=body).status_code in (200, 202)
 
 
@@ -68,9 +85,10 @@ def test_without_a_model_the_switches_are_refused(settings: Settings, route: str
     models = GenerativeModels()
     models.fakes = {role: fake for role, fake in models.fakes.items() if role != MODERATION}
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
-        body = sent(route, **{f"visual_{end}_content_moderation": True})
+        switches = [f"visual_{one}_content_moderation" for one in ("input", "output")]
+        off = sent(route, **dict.fromkeys(switches, False))
+        body = off | {f"visual_{end}_content_moderation": True}
         assert "moderation" in refused(client.post(route, json=body), 506)["details"]
-        off = dict.fromkeys(body, False) | sent(route, sync=False)
         assert client.post(route, json=off).status_code == 202
 
 
