@@ -5,7 +5,7 @@ The published page names most of them; the rest is from programs that call the A
 
 from dataclasses import replace
 
-from tests.contract.fields_v2 import ASPECT_RATIO, WEBHOOK
+from tests.contract.fields_v2 import ASPECT_RATIO, RATIOS, WEBHOOK
 from tests.contract.published import (
     FORCE,
     IMAGE,
@@ -18,7 +18,6 @@ from tests.contract.published import (
     SEED,
     VISUAL,
 )
-from tests.contract.published_v2 import ASPECT_RATIO, RATIOS, WEBHOOK
 from tests.contract.route import LINK, TEXT, WHOLE, Field, Route
 
 SID = Field("sid", "string", place="query")

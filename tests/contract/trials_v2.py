@@ -142,12 +142,10 @@ _VALUES = {
     "padding": 9,
     "images": picture("other"),
     "image_url": address("other"),
-    "instruction": "make it blue",
     "structured_prompt": '{"short_description": "a wall"}',
     "model_version": "FIBO-9",
     "resolution": "4MP",
     "guidance_scale": 3.5,
-    "style": "woodcut",
     "sku": "SKU-1",
     "output_type": "jpeg",
 }
