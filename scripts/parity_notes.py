@@ -136,6 +136,7 @@ NOTES: Mapping[str, Mapping[str, str]] = {
         "answer.masks": f"{_PARTS}; the confidence is how stable a matte is and how clear an edge is, not a"
         " network's own estimate"
     },
+    "/image/edit": {"prompt_content_moderation": _PROMPTS},
     "/image/generate": {"prompt_content_moderation": _PROMPTS, "resolution": _FOUR_MEGAPIXELS},
     "/image/generate/lite": {"prompt_content_moderation": _PROMPTS, "resolution": _FOUR_MEGAPIXELS},
     "/structured_prompt/generate": {"prompt_content_moderation": _PROMPTS},

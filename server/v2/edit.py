@@ -39,6 +39,7 @@ class EditBody(WordsBody):
     images: Images = Field(
         (),
         description='One to four pictures; the instruction calls them "image 1", "image 2" and so on.',
+        examples=[["https://example.com/image.png"]],
     )
     instruction: Prompt = Field(
         "", description="What to change, in words.", examples=["make the car red"]

@@ -1,7 +1,7 @@
-"""The published operations of version 2 that generate pictures, or only the text for one, as data.
+"""The published operations of version 2 that generate or edit pictures by words, or make only the text, as data.
 
-`guidance_scale`, `style`, `image_url`, further ratios, and `resolution` and `steps_num` of the lite route are
-fields that programs send.
+Of generation, `guidance_scale`, `style`, `image_url`, further ratios, and `resolution` and `steps_num` of the lite
+route are fields that programs send.
 """
 
 from tests.contract.route import LINK, TEXT, WHOLE, Field, Route
@@ -27,6 +27,8 @@ SOURCES = (
     PROMPT_MODERATION,
     INPUT_MODERATION,
 )
+OUTPUT_TYPE = Field("output_type", "string", default="png", enum=("png", "jpeg"))
+RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9")
 STRUCTURED = {"structured_prompt": TEXT, "seed": WHOLE}
 
 
@@ -43,7 +45,7 @@ def _generate(title: str, path: str, steps: Field) -> Route:
             steps,
             Field("guidance_scale", "decimal", low=3, high=5),
             Field("style", "string"),
-            Field("output_type", "string", default="png", enum=("png", "jpeg")),
+            OUTPUT_TYPE,
             OUTPUT_MODERATION,
         ),
         {"image_url": LINK, **STRUCTURED},
@@ -67,6 +69,34 @@ def _structured_prompt(title: str, path: str) -> Route:
 
 
 ROUTES_GENERATION = (
+    Route(
+        "Edit Image",
+        "POST",
+        "/image/edit",
+        (
+            Field("images", "strings", required=True),
+            Field("instruction", "string"),
+            Field("structured_instruction", "json"),
+            Field("mask", "string"),
+            Field("negative_prompt", "string"),
+            Field("guidance_scale", "decimal", default=5, low=3, high=5),
+            Field("steps_num", "integer", default=30, low=20, high=50),
+            Field("model_version", "string"),
+            SEED,
+            Field("aspect_ratio", "word or number", enum=RATIOS, low=0.5, high=3.0),
+            OUTPUT_TYPE,
+            IP_SIGNAL,
+            SYNC,
+            WEBHOOK,
+            PROMPT_MODERATION,
+            INPUT_MODERATION,
+            OUTPUT_MODERATION,
+        ),
+        {"image_url": LINK, "structured_instruction": TEXT, **STRUCTURED},
+        {"images": ["URL"], "instruction": "make the sky red"},
+        needs_prompt_model=True,
+        version="v2",
+    ),
     _generate(
         "Generate Image",
         "/image/generate",

@@ -142,6 +142,7 @@ _VALUES = {
     "padding": 9,
     "images": picture("other"),
     "image_url": address("other"),
+    "structured_instruction": '{"edit_instruction": "make it blue"}',
     "structured_prompt": '{"short_description": "a wall"}',
     "model_version": "FIBO-9",
     "resolution": "4MP",

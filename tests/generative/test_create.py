@@ -115,8 +115,8 @@ def test_every_value_changes_its_region_alone_and_each_in_its_own_way(
         assert (result != portrait()).any(), value
     for one, other in combinations(words, 2):
         assert not np.array_equal(made[one], made[other]), (one, other)
-    for one, other in combinations(numbers, 2):
-        assert not np.array_equal(made[one], made[other]), (one, other)
+    for low, high in combinations(numbers, 2):
+        assert not np.array_equal(made[low], made[high]), (low, high)
 
 
 def test_the_original_and_the_middle_of_each_range_change_nothing(create: Create) -> None:
