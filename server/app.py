@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import functools
 import importlib.metadata
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from models.errors import EngineUnavailableError
 from server import v1, v2
@@ -89,7 +92,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         redirect_slashes=False,
         docs_url=None,  # the page loads scripts from a CDN, which fails in a closed network
         redoc_url=None,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=_operation_id,
         openapi_tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
     )
     app.state.readiness = readiness
@@ -98,7 +101,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.state.endpoints = context.endpoints
     app.state.idempotency = context.idempotency
     app.router.route_class = IdempotentRoute
-    _add_routes(app, context.endpoints)
+    _add_routes(app)
     report = CapabilitiesReport(
         settings.profile, models, context.durations, OPERATIONS, v1.VISUAL_QUERIES, v1.ROUTERS
     )
@@ -124,25 +127,46 @@ def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:
     return app
 
 
-def _add_routes(app: FastAPI, endpoints: Endpoints) -> None:
+def _add_routes(app: FastAPI) -> None:
     for router in v1.ROUTERS:
         app.include_router(router, prefix="/v1")
-    for operation in OPERATIONS:
-        _add_operation(app, operation, endpoints)
-    for query in v1.VISUAL_QUERIES:
-        _add_query(app, query, endpoints)
+    app.router.routes.extend(_editing_routes())
     for router in v2.ROUTERS:
         app.include_router(router, prefix="/v2")
     app.include_router(results.router)
     app.include_router(health.router)
 
 
-def _add_operation(app: FastAPI, operation: Operation[Any], endpoints: Endpoints) -> None:
+@functools.cache
+def _editing_routes() -> Sequence[BaseRoute]:
+    """Return the routes of operations and queries, which find what they need in the application that they serve.
+
+    They are made once: the models of their answers take longer than the rest of an application.
+    """
+    router = APIRouter(
+        route_class=IdempotentRoute,
+        generate_unique_id_function=_operation_id,
+        redirect_slashes=False,
+    )
+    for operation in OPERATIONS:
+        _add_operation(router, operation)
+    for query in v1.VISUAL_QUERIES:
+        _add_query(router, query)
+    return tuple(router.routes)
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return the id of a route in the OpenAPI document, unless it has an own one."""
+    return route.name
+
+
+def _add_operation(router: APIRouter, operation: Operation[Any]) -> None:
     async def endpoint(request: Request) -> BaseModel | Response:
+        endpoints: Endpoints = request.app.state.endpoints
         return await endpoints.serve(operation, request)
 
     of_visual = "_of_visual" if operation.of_visual else ""
-    app.add_api_route(
+    router.add_api_route(
         operation.url,
         endpoint,
         methods=[operation.method],
@@ -168,11 +192,12 @@ def _responses(operation: Operation[Any]) -> dict[str, Any]:
     return {"response_model": None, "status_code": code, "responses": v2.responses(operation)}
 
 
-def _add_query(app: FastAPI, query: VisualQuery, endpoints: Endpoints) -> None:
+def _add_query(router: APIRouter, query: VisualQuery) -> None:
     async def endpoint(request: Request, visual_id: str) -> Any:
+        endpoints: Endpoints = request.app.state.endpoints
         return await endpoints.query(query, request, visual_id)
 
-    app.add_api_route(
+    router.add_api_route(
         f"/v1{query.path}",
         endpoint,
         methods=["GET"],

@@ -9,8 +9,10 @@ requests out of private networks.
 """
 
 import asyncio
+import functools
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -86,7 +88,7 @@ class UrlGuard:
         # for one name, with that name's certificate, must not be used for another name.
         # A transport on its own ignores proxies from the environment, but uses SSL_CERT_FILE.
         limits = httpx.Limits(max_connections=max_connections, max_keepalive_connections=0)
-        self._transport = httpx.AsyncHTTPTransport(limits=limits, proxy=_proxy(proxy))
+        self._transport = httpx.AsyncHTTPTransport(_tls(), limits=limits, proxy=_proxy(proxy))
 
     async def aclose(self) -> None:
         """Close all connections; running requests fail."""
@@ -172,12 +174,18 @@ def parse_url(url: str, base: httpx.URL | None = None, verb: str = "fetched") ->
     return parsed
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """Return how every guard checks certificates; made once, for reading the system's takes 60 ms."""
+    return httpx.create_ssl_context()
+
+
 def _proxy(address: str | None) -> httpx.Proxy | None:
     """Return a proxy; the certificate of an https one is checked as those of hosts are."""
     if address is None:
         return None
     is_tls = address.lower().startswith("https:")
-    return httpx.Proxy(address, ssl_context=httpx.create_ssl_context() if is_tls else None)
+    return httpx.Proxy(address, ssl_context=_tls() if is_tls else None)
 
 
 def _request(

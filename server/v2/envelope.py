@@ -1,5 +1,6 @@
 """The answers of v2: a result with the id of its request, or where to ask for it."""
 
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, Field, create_model
@@ -41,14 +42,19 @@ def finished(result: BaseModel, request_id: str, warning: str | None) -> JSONRes
 
 def responses(operation: Operation[Any]) -> dict[int | str, dict[str, Any]]:
     """Return the successful answers of an operation of v2, for the OpenAPI document."""
-    result = operation.response
-    answer = create_model(
+    later = {"model": Accepted, "description": "Accepted: the status service tells the result."}
+    if operation.is_always_asynchronous:
+        return {202: later}
+    answer = {"model": _answer(operation.response), "description": "With sync=true: the result."}
+    return {200: answer, 202: later}
+
+
+@cache
+def _answer(result: type[BaseModel]) -> type[BaseModel]:
+    """Return the answer that contains a result, of which the OpenAPI document needs only one."""
+    return create_model(
         f"{result.__name__}Answer",
         result=(result, ...),
         request_id=(str, _REQUEST_ID),
         warning=(str | None, _WARNING),
     )
-    later = {"model": Accepted, "description": "Accepted: the status service tells the result."}
-    if operation.is_always_asynchronous:
-        return {202: later}
-    return {200: {"model": answer, "description": "With sync=true: the result."}, 202: later}

@@ -11,6 +11,7 @@ import pytest
 
 from server.errors import FetchFailedError, FetchTooLargeError
 from server.http.image_fetch import PictureFetcher
+from server.http.url_guard import _tls
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 BODY = b"picture bytes" * 100
@@ -408,6 +409,19 @@ async def test_tls_certificates_are_checked_against_the_name(
     with pytest.raises(FetchFailedError):
         await fetcher.fetch(f"https://pictures.example.:{host.port}/picture")
     assert names == [b"pictures.example"]
+
+
+async def test_the_certificates_of_the_system_are_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes longer than to make the rest of a server."""
+    read: list[object] = []
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *given: read.append(given))
+    _tls.cache_clear()
+    for _ in range(3):
+        await PictureFetcher().aclose()
+    _tls.cache_clear()
+    assert len(read) == 1
 
 
 async def test_each_fetch_opens_its_own_connection(fetcher_of: Make) -> None:
