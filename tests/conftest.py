@@ -34,24 +34,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# `scripts/test --fast` leaves out the slow tests: those that start programs, which also run one by one (`alone`);
-# those that call every route or need the real models; and those with the marker `slow`.
-_ALONE_FOLDERS = frozenset({"browser", "clients", "cluster", "deploy", "process", "scripts"})
-_ALONE_FIXTURES = frozenset({"postgres", "seaweed"})
+# `scripts/test --fast` leaves out the slow tests: those that start programs (`program`), which run two at a
+# time; those that call every route or need the real models; and those with the marker `slow`.
+_PROGRAM_FOLDERS = frozenset({"browser", "clients", "cluster", "deploy", "process", "scripts"})
+_PROGRAM_FIXTURES = frozenset({"postgres", "seaweed"})
 _SLOW_FOLDERS = frozenset(
     {"browser", "clients", "cluster", "contract", "deploy", "golden", "process"}
 )
 _SLOW_FIXTURES = frozenset({"lite", "postgres", "seaweed"})
+_RAY_FILES = frozenset({"test_cluster.py", "test_serve_in_cluster.py", "test_rayservice.py"})
+"""Besides those that use the fixture `cluster`. Ray's clusters look for the processes of the whole machine."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of slow folders, and those that use a slow fixture, as slow, and some as alone."""
+    """Mark the tests of slow folders, and those that use a slow fixture, as slow, and some as programs."""
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         fixtures = set(getattr(item, "fixturenames", ()))
         if folder in _SLOW_FOLDERS or fixtures & _SLOW_FIXTURES:
             item.add_marker("slow")
-        if folder in _ALONE_FOLDERS or fixtures & _ALONE_FIXTURES:
+        is_slow = item.get_closest_marker("slow") is not None
+        if is_slow and (folder in _PROGRAM_FOLDERS or fixtures & _PROGRAM_FIXTURES):
+            item.add_marker("program")
+        if item.path.name in _RAY_FILES or "cluster" in fixtures:
             item.add_marker("alone")
 
 
@@ -95,10 +100,10 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFs]:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], bool]], None]:
-    """Wait until a condition holds, a minute at most."""
+    """Wait until a condition holds, three minutes at most."""
 
     def wait(happened: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not happened():
             assert time.monotonic() < deadline, "the condition did not become true"
             time.sleep(0.01)

@@ -17,6 +17,7 @@ def server(tmp_path: Path, weights_dir: Path, lite: Pool, cluster: Cluster) -> I
     """A server, not started yet, with its models on the cluster."""
     server = Server(tmp_path / "there", weights_dir)
     server.environment = {
+        "RETOUCH_PRELOAD": "true",
         "no_proxy": "127.0.0.1,localhost," + cluster.address.partition(":")[0],
         "RETOUCH_ENGINE": "ray",
         "RETOUCH_RAY_ADDRESS": cluster.address,

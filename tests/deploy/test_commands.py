@@ -56,7 +56,7 @@ def test_the_command_of_the_image_serves_and_its_health_check_passes(
     command = _python(instruction("CMD"))
     monkeypatch.setattr(subprocess, "Popen", lambda _, **rest: launched(command, **rest))
     try:
-        server.start()
+        server.start(PRELOAD="true")
         monkeypatch.undo()
         assert _health(server.port()) == 0
         assert server.end() == 0

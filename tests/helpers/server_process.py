@@ -19,8 +19,8 @@ from PIL import Image
 from tests.helpers.places import PHOTOS, ROOT
 
 TOKEN = {"api_token": "secret-a"}
-_TIMEOUT_S = 60
-"""Timeout of anything that takes a moment on an idle machine."""
+_TIMEOUT_S = 180
+"""Timeout of anything that takes a moment on an idle machine, which other tests may keep busy."""
 _LISTENS = re.compile(r"running on http://127\.0\.0\.1:(\d+)")
 
 
@@ -56,6 +56,8 @@ class Server:
             "RETOUCH_PORT": "0",
             "RETOUCH_WORKERS": "2",
             "RETOUCH_DRAIN_S": "0",
+            # Most tests use one model or none; loading all of them takes longer than the rest of a start.
+            "RETOUCH_PRELOAD": "false",
             **self.environment,
             **{f"RETOUCH_{name}": value for name, value in settings.items()},
         }

@@ -1,5 +1,6 @@
 """Real servers that tests start and stop: PostgreSQL from Debian, SeaweedFS from its wheel."""
 
+import itertools
 import os
 import pwd
 import shutil
@@ -198,11 +199,21 @@ class SeaweedFs:
             return False
 
 
+# Below those that the system gives to connections, which might take a free one before its server does. Each
+# process of the tests starts elsewhere, so that no two get the same one.
+_PORTS = itertools.count(10_240 + os.getpid() % 90 * 100)
+
+
 def free_port() -> int:
     """Return a free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in _PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError
 
 
 def wait_for(happened: Callable[[], bool], log: Path) -> None:

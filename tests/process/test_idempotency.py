@@ -15,7 +15,7 @@ import httpx2 as httpx
 
 from tests.helpers.server_process import Server, b64, sample, whole_picture
 
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 KEY = {"Idempotency-Key": "order 1"}
 V1, V2 = "/v1/background/remove", "/v2/image/edit/remove_background"
 

@@ -17,7 +17,7 @@ Wait = Callable[[Callable[[], bool]], None]
 
 
 def test_it_starts_answers_and_ends_without_network(stopped: Server) -> None:
-    server = stopped.start()
+    server = stopped.start(PRELOAD="true")
     answer = server.http.post("/v1/background/remove", files={"file": sample()})
     assert answer.status_code == 200, answer.text
     link = answer.json()["result_url"]

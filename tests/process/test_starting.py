@@ -89,7 +89,7 @@ def test_a_taken_port_is_named_before_anything_is_fetched(
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_command_that_it_names_works_as_pasted(stopped: Server, wait_until: Wait) -> None:
-    stopped.launch()
+    stopped.launch(PRELOAD="true")
     stopped.wait_for_port()
     deadline = time.monotonic() + 60
     while "    curl " not in stopped.text():

@@ -18,7 +18,7 @@ from tests.helpers.webhook_receiver import Receiver, receiving
 ROUTE = "/v2/image/edit/remove_background"
 JOBS = 5
 KILLS = 3
-_TIMEOUT_S = 60
+_TIMEOUT_S = 180
 SETTINGS = {
     "WORKERS": "1",
     "ALLOWED_URL_NETWORKS": "127.0.0.1/32",

@@ -163,6 +163,35 @@ def test_a_script_runs_from_anywhere_and_through_a_link(
         assert run([script, *rest], start, **hostile) == expected, (start, script)
 
 
+@pytest.mark.parametrize(("torch", "parts"), [("1", 6), ("0", 5)])
+def test_the_whole_run_goes_on_after_a_failure_and_tells_how_long_each_part_took(
+    checkout: Path, torch: str, parts: int
+) -> None:
+    python = checkout / ".venv-test" / "bin" / "python"
+    python.write_text("#!/bin/sh\necho ran $*\ncase $* in *--cov*) exit 3 ;; esac\n")
+    shutil.copy(python, checkout / ".venv-test-gpu" / "bin" / "python")
+    done = subprocess.run(
+        ["dash", "scripts/test"],
+        cwd=checkout,
+        env={**os.environ, "RETOUCH_TEST_GPU": torch},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 3
+    assert done.stdout.count("ran -m pytest") == parts - 1
+    assert done.stdout.count("--durations 10") == parts - 1
+    told = re.findall(r"^ +\d+ s  (\w+): (\w+)$", done.stdout, re.MULTILINE)
+    assert dict(told) == {
+        "environment": "passed",
+        "fast": "failed",
+        "slow": "passed",
+        "programs": "passed",
+        "ray": "passed",
+        **({"torch": "passed"} if torch == "1" else {}),
+    }
+
+
 def test_a_taken_port_and_an_unknown_profile_are_refused_before_anything_is_installed(
     checkout: Path,
 ) -> None:
