@@ -77,11 +77,12 @@ def parse_structured(structured: str) -> dict[str, Any]:
     """
     try:
         read = json.loads(structured)
+        depth = _depth(read)
     except (ValueError, RecursionError) as error:
         raise BadInstructionError("it is not JSON") from error
     if not isinstance(read, dict):
         raise BadInstructionError("it is not a JSON object")
-    if _depth(read) > _MAX_DEPTH:
+    if depth > _MAX_DEPTH:
         raise BadInstructionError(f"it is nested deeper than {_MAX_DEPTH} levels")
     if not _prompt(read):
         raise BadInstructionError("it is empty")

@@ -51,7 +51,13 @@ from models.errors import (
     NothingToCopyError,
     RoleNotInProfileError,
 )
-from pipelines.errors import NoForegroundError, NothingVisibleError, TransparentEdgeError
+from pipelines.errors import (
+    BadInstructionError,
+    NoDescriptionError,
+    NoForegroundError,
+    NothingVisibleError,
+    TransparentEdgeError,
+)
 
 log = logging.getLogger("retouch")
 
@@ -250,6 +256,11 @@ GENERAL_REFUSALS: Refusals = {
     NoForegroundError: (CannotWorkError, "No foreground was found in the image"),
     NothingVisibleError: (BadRequestError, "The image is completely transparent"),
     TransparentEdgeError: (UnsuitablePictureError, "The image cannot be expanded"),
+    BadInstructionError: (BadRequestError, "The structured instruction cannot be used"),
+    NoDescriptionError: (
+        UnsuitablePictureError,
+        "The model has no words for this picture: send a prompt too",
+    ),
     NothingToCopyError: (CannotWorkError, "Nothing of the image is left to fill the area from"),
     RoleNotInProfileError: (NotInProfileError, "This server's profile has no model"),
     ModelUnavailableError: (UnavailableError, "A model cannot be loaded"),

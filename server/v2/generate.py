@@ -18,7 +18,6 @@ from pipelines.text_to_image import result_size, text_to_image
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
 from server.v2.fields import ImageResult, PromptBody
 from server.v2.sources import (
-    REFUSALS,
     WITHOUT_CAPTIONS,
     WITHOUT_REFINEMENT,
     SourcesBody,
@@ -153,7 +152,6 @@ def _operation(path: str, summary: str, body: type[GenerateBody]) -> Operation[G
             SUPER_RESOLUTION: "4MP is resampled from 1MP",
         },
         perform=perform,
-        refusals=REFUSALS,
         extension_of=lambda body: body.output_type,
         response=GenerateResult,
         respond=respond,

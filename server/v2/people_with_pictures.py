@@ -1,7 +1,6 @@
 """What product/holding and product/virtual-tryon share: a person, and pictures of what it holds or wears."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
@@ -28,7 +27,7 @@ from server.v2.words import (
 
 MAX_FURTHER = MAX_PICTURES - 1
 """The largest number of pictures besides that of the person."""
-_PERSON = in_v2(replace(IMAGE, required=False), "person_image")
+_PERSON = in_v2(IMAGE, "person_image")
 
 Further = Annotated[
     tuple[str, ...],
@@ -65,8 +64,6 @@ def person_with_pictures(
         return await gather_listed(further(body), field, names, IMAGE, intake)
 
     def check(_: B, pictures: Mapping[str, Encoded]) -> None:
-        if "image" not in pictures:
-            raise BadRequestError("No picture was given: send person_image.", "person_image")
         if len(pictures) < 2:
             raise BadRequestError(f"No picture was given: send {field}.", field)
 

@@ -8,11 +8,12 @@ from server.v2.people_with_pictures import Further, PersonBody, person_with_pict
 class HoldingBody(PersonBody):
     """The fields of product/holding."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["person_image", "product_images"]})
+    model_config = ConfigDict(json_schema_extra={"required": ["product_images"]})
 
     product_images: Further = Field(
         (),
         description="What the person holds: one to three pictures, addresses or files in base64.",
+        examples=[["https://example.com/product.png"]],
     )
 
 

@@ -1,7 +1,6 @@
 """POST /v2/image/edit/product/integrate: put products into a scene, each at its coordinates."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from imaging.files.header import Probe
 from models.roles import INSTRUCTION_EDITING, MATTING, Models, Role
 from pipelines.common.subject import subject_roles
+from pipelines.errors import OutsideCanvasError
 from pipelines.product_integrate import MAX_PRODUCTS, Box, product_integrate
 from server.errors import BadRequestError, TooLargeError
 from server.http.fields import is_absent
@@ -21,7 +21,7 @@ MAX_PRODUCT_PIXELS = 100_000_000
 """Of all products of a request together."""
 _MAX_DISTANCE = 100_000
 """Largest coordinate and side of a box, in pixels; real pictures need less."""
-_SCENE = replace(in_v2(IMAGE, "scene"), required=False)
+_SCENE = in_v2(IMAGE, "scene")
 
 
 class Coordinates(BaseModel):
@@ -57,12 +57,18 @@ class Product(BaseModel):
 class IntegrateBody(ModeratedBody, SeedBody):
     """The fields of product/integrate."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["scene", "products"]})
-
     products: tuple[Product, ...] = Field(
         min_length=1,
         max_length=MAX_PRODUCTS,
         description="The products; later ones are in front of earlier ones.",
+        examples=[
+            [
+                {
+                    "image": "https://example.com/product.png",
+                    "coordinates": {"x": 120, "y": 300, "width": 240, "height": 320},
+                }
+            ]
+        ],
     )
 
 
@@ -89,9 +95,7 @@ async def gather(body: IntegrateBody, intake: Intake) -> Mapping[str, Encoded]:
 
 
 def check(body: IntegrateBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse a request without a scene, boxes that are larger than it or outside it, and too many pixels."""
-    if "image" not in pictures:
-        raise BadRequestError("No picture was given: send scene.", "scene")
+    """Refuse boxes that are larger than the scene or outside it, and too many pixels."""
     for number, product in enumerate(body.products):
         _check_box(product.coordinates, pictures["image"].probe, f"products.{number}.coordinates")
     probes = [picture.probe for name, picture in pictures.items() if name != "image"]
@@ -146,6 +150,7 @@ OPERATION = Operation(
     needs=lambda models: (MATTING, INSTRUCTION_EDITING),
     roles=roles,
     perform=perform,
+    refusals={OutsideCanvasError: (BadRequestError, "A product lies outside the scene")},
     response=SeedResult,
     respond=seed_result,
     version="v2",

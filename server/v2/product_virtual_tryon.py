@@ -8,11 +8,12 @@ from server.v2.people_with_pictures import Further, PersonBody, person_with_pict
 class VirtualTryonBody(PersonBody):
     """The fields of product/virtual-tryon."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["person_image", "garment_images"]})
+    model_config = ConfigDict(json_schema_extra={"required": ["garment_images"]})
 
     garment_images: Further = Field(
         (),
         description="What the person wears: one to three pictures, addresses or files in base64.",
+        examples=[["https://example.com/garment.png"]],
     )
 
 

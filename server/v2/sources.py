@@ -7,9 +7,8 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from models.roles import CAPTIONING, Models, Role
 from pipelines.common.opacity import check_visible
-from pipelines.errors import NoDescriptionError
 from pipelines.structured_instruction import structured_prompt, with_change, with_style
-from server.errors import BadRequestError, Refusals, TooLargeError, UnsuitablePictureError
+from server.errors import BadRequestError, TooLargeError
 from server.http.uploads import IMAGE, Encoded, Intake
 from server.operation import Inputs
 from server.v2.fields import Prompt, TextBody, gather_listed, listed, one_or_many
@@ -18,13 +17,6 @@ from server.v2.words import MAX_STRUCTURED, Structured
 _MODEL = "FIBO"
 WITHOUT_CAPTIONS = "pictures are refused"
 WITHOUT_REFINEMENT = "prompts are not refined"
-
-REFUSALS: Refusals = {
-    NoDescriptionError: (
-        UnsuitablePictureError,
-        "The model has no words for this picture: send a prompt too",
-    )
-}
 
 # The picture is stored beside the body, so a stored job has no second copy in it.
 OnePicture = Annotated[

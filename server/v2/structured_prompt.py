@@ -3,7 +3,6 @@
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, Models
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
 from server.v2.sources import (
-    REFUSALS,
     WITHOUT_CAPTIONS,
     SourcesBody,
     StructuredPromptResult,
@@ -41,7 +40,6 @@ def _operation(path: str, summary: str) -> Operation[SourcesBody]:
         roles=lambda body, inputs, models: (PROMPT_REFINEMENT, *captioning_for(inputs)),
         without={CAPTIONING: WITHOUT_CAPTIONS},
         perform=perform,
-        refusals=REFUSALS,
         extension="json",
         response=StructuredPromptResult,
         respond=respond,

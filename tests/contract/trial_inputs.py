@@ -124,5 +124,23 @@ VALUES = {
     "shadow_offset": [20, 30],
     "shadow_intensity": 90,
     "shadow_blur": 40,
+    "text_guidance_scale": 7.5,
+    "medium": "art",
+    "prompt_enhancement": True,
+    "enhance_image": True,
+    "ip_signal": True,
+    "image_prompt_mode": "style_only",
+    "image_prompt_scale": 0.5,
+    "image_prompt_file": picture("other"),
+    "image_prompt_urls": address("other"),
+    **{
+        f"guidance_method_{number}{end}": value
+        for number in (1, 2)
+        for end, value in (
+            ("", "controlnet_depth"),
+            ("_scale", 0.5),
+            ("_image_file", picture("other")),
+        )
+    },
 }
 """By field of v1: the value of its trial, unless that needs a request of its own."""

@@ -265,52 +265,6 @@ class Laboratory:
         return {}
 
 
-_VALUES = {
-    "text_guidance_scale": 7.5,
-    "medium": "art",
-    "prompt_enhancement": True,
-    "enhance_image": True,
-    "ip_signal": True,
-    "image_prompt_mode": "style_only",
-    "image_prompt_scale": 0.5,
-    "image_prompt_file": picture("other"),
-    "image_prompt_urls": address("other"),
-    **{
-        f"guidance_method_{number}{end}": value
-        for number in (1, 2)
-        for end, value in (
-            ("", "controlnet_depth"),
-            ("_scale", 0.5),
-            ("_image_file", picture("other")),
-        )
-    },
-    "is_private": True,
-    "org_image_key": "a.png",
-    "enhance": True,
-    "mask_type": "automatic",
-    "ref_image_url": address("other"),
-    "ref_image_file": picture("other"),
-    "prompt": "a wall",
-    "negative_prompt": "people",
-    "num_results": 2,
-    "seed": 5,
-    "fast": False,
-    "refine_prompt": False,
-    "enhance_ref_image": False,
-    "original_quality": True,
-    "scale": 1,
-    "canvas_size": [500, 300],
-    "original_image_size": [200, 150],
-    "original_image_location": [10, 20],
-    "desired_increase": 4,
-    "desired_resolution": "nhd",
-    "padding": 9,
-    "aspect_ratio": "16:9",
-    "resolution": "4MP",
-    "steps_num": 30,
-}
-
-
 def _plain(path: str) -> str:
     """Return a path without the braces of the names in it."""
     return path.replace("{", "").replace("}", "")

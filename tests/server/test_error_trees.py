@@ -36,7 +36,6 @@ MAPPED_WHERE_CAUGHT = {
     "DamagedPictureError": "server/http/uploads.py",
     "NothingMarkedError": "server/jobs/executor.py",
     "UnclearMaskError": "server/jobs/executor.py",
-    "BadInstructionError": "server/v2/words.py",
     "EngineBusyError": "server/errors.py",
     "StoreUnavailableError": "server/http/error_answers.py",
     "DatabaseUnavailableError": "server/http/error_answers.py",

@@ -59,7 +59,7 @@ def test_an_inappropriate_image_is_refused_at_once_where_asked(
     del body["visual_input_content_moderation"]
     if route in BY_WORDS:
         refused(generative.post(route, json=body), 422)
-        body["visual_input_content_moderation"] = False
+        body |= {f"visual_{end}_content_moderation": False for end in ("input", "output")}
     assert generative.post(route, json=body).status_code in (200, 202)
 
 
