@@ -26,9 +26,7 @@ GUIDES: tuple[str, ...] = get_args(Guide)
 _LONGEST = Fraction(5)
 _HD_SQUARE: Size = (1536, 1536)
 """The API's page names this size for 1:1, and 1920 x 1080 for 16:9."""
-_AREAS: Mapping[Resolution, int] = MappingProxyType(
-    {"1MP": 1024 * 1024, "HD": 1920 * 1080, "4MP": 2048 * 2048}
-)
+_AREAS: Mapping[Resolution, int] = MappingProxyType({"1MP": 1024 * 1024, "HD": 1920 * 1080})
 _MEDIA: Mapping[Medium, str] = MappingProxyType(
     {"photography": "It is a photograph.", "art": "It is a work of art, not a photograph."}
 )
@@ -47,8 +45,12 @@ _GUIDANCE: Mapping[Guide, str] = MappingProxyType(
 def result_size(ratio: Fraction, resolution: Resolution = "1MP") -> Size:
     """Return the width and height in pixels of a result.
 
-    ratio: of width to height; 5 to 1 and 1 to 5 are the longest results.
+    ratio: of width to height; 5 to 1 and 1 to 5 are the longest results. 4MP is twice the width and the
+    height of 1MP.
     """
+    if resolution == "4MP":
+        width, height = result_size(ratio)
+        return 2 * width, 2 * height
     if resolution == "HD" and ratio == 1:
         return _HD_SQUARE
     return size_of_ratio(_AREAS[resolution], min(max(ratio, 1 / _LONGEST), _LONGEST))

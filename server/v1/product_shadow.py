@@ -104,9 +104,10 @@ class ProductShadowBody(ProductAlphaBody):
     @model_validator(mode="before")
     @classmethod
     def _take_the_other_name(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict) or "type" in fields or fields.get("shadow_type") is None:
+        if not isinstance(fields, dict) or "type" in fields:
             return fields
-        return {**fields, "type": _other_type(fields["shadow_type"])}
+        other = fields.get("shadow_type")  # one that is no text is refused under its own name
+        return {**fields, "type": _other_type(other)} if isinstance(other, str) else fields
 
     @property
     def style(self) -> ShadowStyle:

@@ -203,9 +203,9 @@ def test_each_field_of_a_shadow_has_its_default_and_an_effect(
         ("shadow_intensity", 1.5),
         ("shadow_blur", -1),
         ("shadow_blur", 501),
-        ("shadow_width", -1),
+        ("shadow_width", -5001),
         ("shadow_width", 5001),
-        ("shadow_height", -1),
+        ("shadow_height", -5001),
         ("shadow_height", 5001),
     ],
 )

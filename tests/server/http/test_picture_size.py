@@ -20,6 +20,11 @@ LIMITED = {
     "/erase_foreground",
     "/image_expansion",
     "/objects/mask_generator",
+    "/product/cutout",
+    "/product/packshot",
+    "/product/shadow",
+    "/product/lifestyle_shot_by_text",
+    "/product/lifestyle_shot_by_image",
 }
 """Where the published page says "Maximum file size 12MB"."""
 ROUTES = [

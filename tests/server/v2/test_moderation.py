@@ -11,8 +11,7 @@ from models.roles import MODERATION
 from server import v2
 from server.app import create_app
 from server.settings import Settings
-from server.v2.fields import PromptBody
-from server.v2.words import ModeratedBody
+from server.v2.fields import TextBody
 from tests.helpers.fake_models import FakeModels, GenerativeModels
 from tests.helpers.requests import TOKEN, b64, encode, mask, photo
 from tests.helpers.route_needs import SENT
@@ -21,7 +20,9 @@ from tests.helpers.version2 import finished, refused
 EDIT = "/v2/image/edit/"
 ROUTES = [operation.url for operation in v2.OPERATIONS]
 BY_WORDS = [
-    operation.url for operation in v2.OPERATIONS if issubclass(operation.body, ModeratedBody)
+    operation.url
+    for operation in v2.OPERATIONS
+    if operation.body.model_fields["visual_input_content_moderation"].default
 ]
 """The routes whose switches are on by default."""
 PICTURES = {
@@ -29,9 +30,14 @@ PICTURES = {
     EDIT + "product/integrate": "scene",
     EDIT + "product/holding": "person_image",
     EDIT + "product/virtual-tryon": "person_image",
+    **{
+        f"/v2/{name}/generate{end}": "images"
+        for name in ("structured_instruction", "image", "structured_prompt")
+        for end in ("", "/lite")
+    },
 }
 """The field of the picture, where it is not `image`."""
-PROMPTED = [operation.url for operation in v2.OPERATIONS if issubclass(operation.body, PromptBody)]
+PROMPTED = [operation.url for operation in v2.OPERATIONS if issubclass(operation.body, TextBody)]
 RED = b64(encode(Image.new("RGB", (320, 240), (255, 0, 0))))
 """A picture that the fake model scores 1."""
 
