@@ -1,5 +1,7 @@
 """Crop a picture to its subject, cut out."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,7 @@ def crop(
     padding: int = 0,
     force_rmbg: bool = False,
     preserve_alpha: bool | None = None,
+    is_cut_out: Callable[[Picture], bool] = has_cut_out,
 ) -> Picture:
     """Return the subject alone in its bounding box, with `padding` transparent pixels on each side.
 
@@ -34,6 +37,7 @@ def crop(
     A picture whose own alpha cuts out its subject is framed by that, otherwise by a matte. force_rmbg:
     ignore an alpha channel, and find the subject by matting the colours alone, also those that it hides.
     preserve_alpha: False makes opaque what is partly transparent in the picture (`common.opacity.solid`).
+    is_cut_out: whether the picture's own alpha is used (`common.subject`).
 
     Raises NoForegroundError if the picture has no subject, CropTooLargeError if the result would
     have more than MAX_AREA pixels, ValueError if `padding` is negative.
@@ -41,9 +45,9 @@ def crop(
     if padding < 0:
         raise ValueError(f"padding is {padding}, must not be negative")
     picture = without_alpha(picture) if force_rmbg else visible_part(picture, preserve_alpha)
-    alpha = required(subject_alpha(picture, models))
+    alpha = required(subject_alpha(picture, models, is_cut_out))
     subject_region = alpha > FAINT
-    box = bounds(subject_region if has_cut_out(picture) else _without_specks(subject_region))
+    box = bounds(subject_region if is_cut_out(picture) else _without_specks(subject_region))
     if box is None:  # only specks
         raise NoForegroundError
     rows, columns = box

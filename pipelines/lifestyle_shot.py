@@ -16,6 +16,7 @@ from pipelines.background_replace import Scene, in_scene, scenes_behind
 from pipelines.common.colours import Colour
 from pipelines.common.placement_geometry import Layout, placement
 from pipelines.common.prompts import refined
+from pipelines.common.subject import has_product_cut_out
 from pipelines.crop import crop
 
 Layouts = Callable[[Size], Sequence[Layout]]
@@ -62,7 +63,7 @@ def lifestyle_shots(
     Raises NoForegroundError if the picture has no product, OutsideCanvasError if nothing of it would be on
     a canvas, what `layouts` raises, and for a scene what `background_scene` raises.
     """
-    product = crop(picture, models, force_rmbg=force_rmbg)
+    product = crop(picture, models, force_rmbg=force_rmbg, is_cut_out=has_product_cut_out)
     places = layouts((product.width, product.height))
     for layout in places:
         placement((product.width, product.height), layout)

@@ -2,6 +2,7 @@
 
 from imaging.picture import Picture
 from models.roles import Models
+from pipelines.common.subject import has_product_cut_out
 from pipelines.crop import crop
 
 
@@ -16,4 +17,11 @@ def product_cutout(
 
     Raises NoForegroundError if the picture has no product.
     """
-    return crop(picture, models, 0, force_rmbg, None if preserve_alpha else False)
+    return crop(
+        picture,
+        models,
+        0,
+        force_rmbg,
+        None if preserve_alpha else False,
+        has_product_cut_out,
+    )

@@ -11,6 +11,7 @@ from imaging.picture import Alpha8, Picture, Rgb, Window
 from imaging.resize import resize_picture
 from models.roles import Models
 from pipelines.common.opacity import hidden_parts
+from pipelines.common.subject import has_product_cut_out
 from pipelines.crop import crop
 from pipelines.edit_by_words import Words, edit_by_words
 from pipelines.errors import OutsideCanvasError
@@ -75,7 +76,9 @@ def product_integrate(
 
 def _fitted(product: Picture, box: Box, models: Models, part: Window) -> tuple[Rgb, Alpha8]:
     """Return a part of a product, which is cut off at its edges and stretched to its box."""
-    whole = resize_picture(crop(product, models), (box.width, box.height))
+    whole = resize_picture(
+        crop(product, models, is_cut_out=has_product_cut_out), (box.width, box.height)
+    )
     alpha = np.full(whole.rgb.shape[:2], 255, np.uint8) if whole.alpha is None else whole.alpha
     return np.ascontiguousarray(whole.rgb[part]), np.ascontiguousarray(alpha[part])
 

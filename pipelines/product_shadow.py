@@ -9,7 +9,7 @@ from imaging.shadows import ShadowShape, cast_shadow
 from models.roles import Models
 from pipelines.common.colours import Colour
 from pipelines.common.opacity import visible_part
-from pipelines.common.subject import required, subject_alpha, without_alpha
+from pipelines.common.subject import has_product_cut_out, required, subject_alpha, without_alpha
 from pipelines.errors import CanvasTooLargeError
 
 MAX_AREA = 8192 * 8192
@@ -51,7 +51,7 @@ def product_shadow(
         if force_rmbg
         else visible_part(picture, None if preserve_alpha else False)
     )
-    alpha = required(subject_alpha(picture, models))
+    alpha = required(subject_alpha(picture, models, has_product_cut_out))
     shadow = cast_shadow(alpha, style.shape)
     canvas = canvas_for((picture.width, picture.height), shadow, style.opacity)
     if canvas.width * canvas.height > MAX_AREA:

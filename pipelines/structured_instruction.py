@@ -78,8 +78,13 @@ def parse_structured(structured: str) -> dict[str, Any]:
     try:
         read = json.loads(structured)
         depth = _depth(read)
+        # Escapes can hide halves of characters, and 1e999 is infinite: neither can be stored or sent back.
+        text = json.dumps(read, ensure_ascii=False, allow_nan=False)
+        text.encode()
     except (ValueError, RecursionError) as error:
         raise BadInstructionError("it is not JSON") from error
+    if "\\u0000" in text:
+        raise BadInstructionError("it holds characters that are not text")
     if not isinstance(read, dict):
         raise BadInstructionError("it is not a JSON object")
     if depth > _MAX_DEPTH:

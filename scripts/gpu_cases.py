@@ -11,6 +11,7 @@ from imaging.resize import working_size
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene
 from models.backends.diffusion.face_editing import SdxlFaceEditing
 from models.backends.diffusion.klein import KleinEdit
+from models.backends.diffusion.klein_faces import KleinFaceEditing
 from models.backends.diffusion.qwen_edit import QwenEdit
 from models.backends.diffusion.sdxl import SdxlFill, SdxlOutpaint, SdxlScene
 from models.backends.onnx.face_analysis import FaceNetworks
@@ -82,6 +83,10 @@ def _faces(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
 
 def _klein(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
     return KleinEdit.load(paths, device_config, side=_side(device_config))
+
+
+def _klein_faces(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+    return KleinFaceEditing.load(paths, device_config, side=_side(device_config))
 
 
 def _qwen(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
@@ -223,5 +228,6 @@ CASES = (
         rivals.hub_pipeline("image-classification"),
     ),
     Case("KleinEdit", "4 steps, one picture", _klein, ("klein",), _edit, dtype="bfloat16"),
+    Case("KleinFaceEditing", "gender", _klein_faces, ("klein",), _face, dtype="bfloat16"),
     Case("QwenEdit", "40 steps, one picture", _qwen, ("qwen_edit",), _edit, dtype="bfloat16"),
 )

@@ -1,9 +1,11 @@
 """Find the subject of a picture: by its own alpha if that cuts it out, else by matting."""
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from imaging.compositing import flatten
 from imaging.even_background import matte_on_even_background
@@ -58,6 +60,21 @@ def has_cut_out(picture: Picture) -> bool:
     return bool(share >= _LEAST_HIDDEN and (share > _MOST_IN_CORNERS or not _is_frame(hidden)))
 
 
+def has_product_cut_out(picture: Picture) -> bool:
+    """Whether the picture's own alpha marks its product: `has_cut_out`, and cut-outs of boxes with round corners.
+
+    A tight cut-out of a wallet or a telephone hides its four corners alike, as a photograph with round corners
+    does. It is a cut-out if the colours beneath only continue what is visible, as in every cut-out that this
+    program makes; in photographs they are what was there.
+    """
+    if has_cut_out(picture):
+        return True
+    alpha = picture.alpha
+    if alpha is None or alpha.min() > 0:
+        return False
+    return _difference(picture, _sample(alpha), estimate_foreground(picture.rgb, alpha)) < _SAME
+
+
 def without_alpha(picture: Picture) -> Picture:
     """Return a picture as `force_rmbg` takes it: opaque, with the colours that its alpha hides.
 
@@ -67,26 +84,43 @@ def without_alpha(picture: Picture) -> Picture:
     alpha = picture.alpha
     if alpha is None or alpha.min() > 0 or not alpha.any():
         return Picture(picture.rgb)
-    hidden = np.flatnonzero(alpha == 0)
-    sample = hidden[:: -(-hidden.size // _SAMPLES)]
-    continued = estimate_foreground(picture.rgb, alpha)
-    beneath, expected = (rgb.reshape(-1, 3)[sample].astype(int) for rgb in (picture.rgb, continued))
-    if min(np.abs(beneath - other).mean() for other in (expected, np.median(beneath, 0))) < _SAME:
+    sample = _sample(alpha)
+    median = np.median(picture.rgb.reshape(-1, 3)[sample], 0)
+    flat = np.broadcast_to(median, picture.rgb.shape)
+    others = (estimate_foreground(picture.rgb, alpha), flat)
+    if min(_difference(picture, sample, other) for other in others) < _SAME:
         return Picture(flatten(picture.rgb, alpha, _GREY))
     return Picture(picture.rgb)
 
 
-def subject_roles(picture: Picture, force_rmbg: bool = False) -> tuple[Role[Any], ...]:
+def _sample(alpha: Alpha8) -> NDArray[np.intp]:
+    """Return the indices of some hidden pixels."""
+    hidden = np.flatnonzero(alpha == 0)
+    return hidden[:: -(-hidden.size // _SAMPLES)]
+
+
+def _difference(picture: Picture, sample: NDArray[np.intp], other: NDArray[Any]) -> float:
+    """Return how much a picture's colours differ from others at some pixels, in levels of 0..255."""
+    beneath = picture.rgb.reshape(-1, 3)[sample].astype(int)
+    return float(np.abs(beneath - other.reshape(-1, 3)[sample]).mean())
+
+
+def subject_roles(
+    picture: Picture, force_rmbg: bool = False, is_cut_out: Callable[[Picture], bool] = has_cut_out
+) -> tuple[Role[Any], ...]:
     """Return the roles that the subject of a picture needs: none if the picture is cut out already."""
-    return () if not force_rmbg and has_cut_out(picture) else (MATTING,)
+    return () if not force_rmbg and is_cut_out(picture) else (MATTING,)
 
 
-def subject_alpha(picture: Picture, models: Models) -> Alpha8:
+def subject_alpha(
+    picture: Picture, models: Models, is_cut_out: Callable[[Picture], bool] = has_cut_out
+) -> Alpha8:
     """Return the subject's opacity, height x width, uint8 0..255, at most the picture's own alpha.
 
-    It is the picture's own alpha if that cuts out the subject, else `subject_matte`.
+    It is the picture's own alpha if that cuts out the subject, else `subject_matte`. is_cut_out: whether it
+    does; `has_product_cut_out` for products.
     """
-    if picture.alpha is not None and has_cut_out(picture):
+    if picture.alpha is not None and is_cut_out(picture):
         return picture.alpha
     return subject_matte(picture, models)
 

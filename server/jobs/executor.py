@@ -327,18 +327,18 @@ def result_extension(
     """
     if operation.extension is not None:
         return operation.extension
-    if (extension := operation.extension_of(body)) is not None:
-        return extension
+    asked = operation.extension_of(body)
     if image is None:
-        return EXTENSIONS[_FORMATS[result_format or "png"]]
+        return EXTENSIONS[_FORMATS[asked or result_format or "png"]]
     is_opaque = getattr(body, "preserve_alpha", None) is False  # most bodies have such a field
     carries_alpha = operation.preserves is Preserve.ALPHA or (image.probe.alpha and not is_opaque)
     format_: Format = "PNG"
-    if result_format is not None:
-        format_ = _FORMATS[result_format]
+    if asked is not None or result_format is not None:
+        format_ = _FORMATS[asked or result_format or "png"]
     elif operation.preserves is Preserve.FORMAT:
         format_ = image.probe.format
-    if format_ == "JPEG" and carries_alpha:
+    # A pipeline lays the result over white if its caller asks for JPEG.
+    if format_ == "JPEG" and carries_alpha and asked is None:
         format_ = "PNG"
     if operation.longest_side(body, image.probe) > MAX_SIDE[format_]:
         format_ = "PNG"

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from models.roles import Models, Role
 from pipelines.common.colours import Colour
 from pipelines.common.opacity import check_visible, visible_part
-from pipelines.common.subject import subject_roles
+from pipelines.common.subject import has_product_cut_out, subject_roles
 from server.http.uploads import LIMITED_IMAGE
 from server.operation import EditBody, Inputs
 
@@ -101,7 +101,8 @@ P = TypeVar("P", bound=ProductBody)
 def product_roles(body: ProductBody, inputs: Inputs, _: Models) -> Collection[Role[Any]]:
     """Return the roles that a product needs: none if it is cut out already."""
     preserve = getattr(body, "preserve_alpha", True)
-    return subject_roles(visible_part(inputs.image, None if preserve else False), body.force_rmbg)
+    part = visible_part(inputs.image, None if preserve else False)
+    return subject_roles(part, body.force_rmbg, has_product_cut_out)
 
 
 def refuse_invisible(body: P, inputs: Inputs, _: Models) -> P:

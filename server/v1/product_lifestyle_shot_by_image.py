@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from models.roles import MATTING, SCENE_GENERATION, Models
 from pipelines.background_replace import Scene
-from pipelines.common.subject import subject_roles
+from pipelines.common.subject import has_product_cut_out, subject_roles
 from server.errors import BadRequestError
 from server.http.uploads import REFERENCE, Encoded, Intake, PictureRule
 from server.operation import Inputs, Operation, Preserve, Results
@@ -112,7 +112,7 @@ OPERATION = Operation(
     check=check,
     needs=lambda models: (MATTING, SCENE_GENERATION),
     roles=lambda body, inputs, models: (
-        *subject_roles(inputs.image, body.force_rmbg),
+        *subject_roles(inputs.image, body.force_rmbg, has_product_cut_out),
         SCENE_GENERATION,
     ),
     perform=perform,

@@ -7,7 +7,7 @@ from pydantic import Field
 from models.roles import MATTING, PROMPT_REFINEMENT, SCENE_GENERATION, Models, require
 from pipelines.background_replace import Scene
 from pipelines.common.colours import find_colour
-from pipelines.common.subject import subject_roles
+from pipelines.common.subject import has_product_cut_out, subject_roles
 from server.errors import BadRequestError
 from server.http.uploads import Encoded
 from server.operation import Inputs, Operation, Preserve, Results
@@ -82,7 +82,9 @@ OPERATION = Operation(
         SCENE_GENERATION: "scene_description takes colours only",
         PROMPT_REFINEMENT: "descriptions are not optimized",
     },
-    roles=lambda body, inputs, models: subject_roles(inputs.image, body.force_rmbg),
+    roles=lambda body, inputs, models: subject_roles(
+        inputs.image, body.force_rmbg, has_product_cut_out
+    ),
     perform=perform,
     count=lambda body: body.places * body.num_results,
     longest_side=longest_side,

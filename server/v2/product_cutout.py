@@ -7,7 +7,7 @@ from pydantic import Field
 from imaging.picture import Picture
 from models.roles import MATTING, Models
 from pipelines.common.opacity import opaque, visible_part
-from pipelines.common.subject import subject_roles
+from pipelines.common.subject import has_product_cut_out, subject_roles
 from pipelines.product_cutout import product_cutout
 from server.operation import Inputs, Operation, Preserve
 from server.v1.product_fields import Sku
@@ -77,7 +77,9 @@ OPERATION = Operation(
     preserves=Preserve.ALPHA,
     needs=lambda models: (MATTING,),
     roles=lambda body, inputs, models: subject_roles(
-        visible_part(inputs.image, body.preserve_alpha), body.force_background_detection
+        visible_part(inputs.image, body.preserve_alpha),
+        body.force_background_detection,
+        has_product_cut_out,
     ),
     perform=perform,
     prepare=refuse_invisible,

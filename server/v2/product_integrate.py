@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.files.header import Probe
+from imaging.picture import Picture
 from models.roles import INSTRUCTION_EDITING, MATTING, Models, Role
-from pipelines.common.subject import subject_roles
+from pipelines.common.subject import has_product_cut_out, subject_roles
 from pipelines.errors import OutsideCanvasError
 from pipelines.product_integrate import MAX_PRODUCTS, Box, product_integrate
 from server.errors import BadRequestError, TooLargeError
@@ -126,7 +127,11 @@ def prepare(body: IntegrateBody, inputs: Inputs, _: Models) -> IntegrateBody:
 def roles(_: IntegrateBody, inputs: Inputs, __: Models) -> Collection[Role[Any]]:
     """Return the model of edits, and that which cuts out, if a product needs it."""
     products = (picture for name, picture in inputs.pictures.items() if name != "image")
-    return (*{role for picture in products for role in subject_roles(picture)}, INSTRUCTION_EDITING)
+    return (*{role for picture in products for role in _roles_of(picture)}, INSTRUCTION_EDITING)
+
+
+def _roles_of(product: Picture) -> tuple[Role[Any], ...]:
+    return subject_roles(product, is_cut_out=has_product_cut_out)
 
 
 def perform(body: IntegrateBody, inputs: Inputs, models: Models) -> Results:

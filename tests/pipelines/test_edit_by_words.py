@@ -132,7 +132,18 @@ def test_a_structured_prompt_describes_and_can_be_changed() -> None:
 
 @pytest.mark.parametrize(
     "structured",
-    ["red", "[]", "{}", "3", '{"edit_instruction": " "}', '{"a": ' * 20 + "1" + "}" * 20],
+    [
+        "red",
+        "[]",
+        "{}",
+        "3",
+        '{"a": "\\ud800"}',
+        '{"a": "\\u0000"}',
+        '{"a": 1e999}',
+        '{"a": NaN}',
+        '{"edit_instruction": " "}',
+        '{"a": ' * 20 + "1" + "}" * 20,
+    ],
 )
 def test_what_is_no_structured_instruction_is_refused(structured: str) -> None:
     with pytest.raises(BadInstructionError):

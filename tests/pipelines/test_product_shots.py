@@ -1,13 +1,17 @@
 """Product shots: tight cutouts, packshots in the middle, shadows that leave the product as it is."""
 
+from typing import Any
+
+import cv2
 import numpy as np
 import pytest
 
-from imaging.compositing import flatten
+from imaging.compositing import cut_out, flatten
 from imaging.picture import Alpha, Alpha8, Matte, Picture, Rgb
 from imaging.shadows import ShadowShape
 from models.roles import MATTING, Models
 from pipelines import product_shadow as shadow_module
+from pipelines.common.subject import has_cut_out, has_product_cut_out
 from pipelines.errors import CanvasTooLargeError, NoForegroundError
 from pipelines.product_cutout import product_cutout
 from pipelines.product_packshot import FILLED, SIDE, product_packshot
@@ -153,3 +157,26 @@ def test_a_canvas_that_would_be_too_large_is_refused(monkeypatch: pytest.MonkeyP
     with pytest.raises(CanvasTooLargeError):
         product_shadow(cut(), FakeModels({}), style)
     product_shadow(cut(), FakeModels({}), ShadowStyle())
+
+
+def test_a_tight_cut_out_of_a_box_with_round_corners_is_taken_as_it_is() -> None:
+    class NoMatting:
+        def matte(self, rgb: Any) -> Any:
+            raise AssertionError("it is cut out already")
+
+    alpha = np.zeros((400, 300), np.uint8)
+    cv2.rectangle(alpha, (30, 0), (269, 399), 255, -1)
+    cv2.rectangle(alpha, (0, 30), (299, 369), 255, -1)
+    for x, y in ((30, 30), (269, 30), (30, 369), (269, 369)):
+        cv2.circle(alpha, (x, y), 30, 255, -1)
+    leather = np.random.default_rng(0).normal((230, 120, 40), 12, (400, 300, 3))
+    wallet = cut_out(Picture(leather.clip(0, 255).astype(np.uint8)), alpha)
+    assert not has_cut_out(wallet)
+    models = FakeModels({MATTING: NoMatting()})
+    assert np.array_equal(
+        product_cutout(wallet, models).rgb[alpha == 255], wallet.rgb[alpha == 255]
+    )
+    assert product_packshot(wallet, models).alpha is None
+    assert product_shadow(wallet, models, ShadowStyle()).alpha is not None
+    photograph = Picture(np.where(alpha[..., None] > 0, wallet.rgb, 0).astype(np.uint8), alpha)
+    assert not has_product_cut_out(photograph)

@@ -105,3 +105,10 @@ def test_the_threshold_is_the_callers(
     assert code(**{switch: True, f"{switch}_threshold": 51}) == 200
     assert code(**{switch: True, f"{switch}_threshold": 50}) == 422
     assert code(**{f"{switch}_threshold": 50}) == 200, "only with the switch"
+
+
+def test_a_jpeg_too_long_for_the_format_is_a_png(client: TestClient) -> None:
+    strip = np.zeros((12, 70_000, 4), np.uint8)
+    strip[3:9, 100:69_900] = (200, 40, 40, 255)
+    pixels, kind = result(client, image=b64(encode(Image.fromarray(strip))), output_type="jpeg")
+    assert (pixels.shape, kind) == ((6, 69_800, 3), "image/png")
