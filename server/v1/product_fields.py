@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from models.roles import Models, Role
 from pipelines.common.colours import Colour
@@ -64,10 +64,10 @@ def _text_of_number(value: object) -> object:
 
 Sku = Annotated[
     str,
+    StringConstraints(max_length=MAX_SKU),
     BeforeValidator(_text_of_number),
     WithJsonSchema({"type": "string", "maxLength": MAX_SKU}),
     Field(
-        max_length=MAX_SKU,
         description="The product's stock keeping unit. It is accepted and changes nothing.",
         examples=["SKU-1234"],
     ),

@@ -204,7 +204,11 @@ _LATER = {
     "/gen_fill": (_ALPHA, WEBHOOK),
     "/background/remove": (_ALPHA, WEBHOOK),
     "/background/replace": (Field("prompt", "string"), WEBHOOK),
-    "/product/lifestyle_shot_by_text": (Field("fast", "boolean"), WEBHOOK),
+    "/product/lifestyle_shot_by_text": (
+        Field("fast", "boolean"),
+        Field("prompt", "string"),
+        WEBHOOK,
+    ),
     "/product/lifestyle_shot_by_image": (
         Field("mode", "string", enum=("base", "high_control", "fast")),
         Field("exclude_elements", "string"),

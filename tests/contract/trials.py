@@ -172,6 +172,9 @@ class Laboratory:
         if field.path == "prompt" and "bg_prompt" in base:
             base.pop("bg_prompt")
             return [Trial(base, "a plain blue background")]
+        if field.path == "prompt" and "scene_description" in base:
+            base.pop("scene_description")
+            return [Trial(base, "a plain blue background")]
         special = (
             self._special(base, without)
             | self._of_product(route, base)

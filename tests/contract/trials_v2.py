@@ -68,7 +68,7 @@ def trials_v2(
         ],
         "force_background_detection": [Trial({**base, "image": picture("half clear")}, True)],
         "visual_input_content_moderation_threshold": [
-            Trial({**red, "visual_input_content_moderation": True}, 100)
+            Trial({**base, "visual_input_content_moderation": True}, 0)
         ],
         "visual_output_content_moderation_threshold": [
             Trial({**red, "visual_output_content_moderation": True}, 100)

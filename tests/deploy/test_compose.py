@@ -40,7 +40,7 @@ def test_services_have_minimal_privileges(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-@pytest.mark.parametrize("name", SERVICES.keys() - ONE_SHOT - {"api"})
+@pytest.mark.parametrize("name", sorted(SERVICES.keys() - ONE_SHOT - {"api"}))
 def test_services_have_health_checks(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
