@@ -212,6 +212,7 @@ _LATER = {
     "/product/lifestyle_shot_by_image": (
         Field("mode", "string", enum=("base", "high_control", "fast")),
         Field("exclude_elements", "string"),
+        Field("ref_image_url", "string"),
         WEBHOOK,
     ),
     "/erase_foreground": (*MASK, _ALPHA, WEBHOOK),
