@@ -213,6 +213,7 @@ _LATER = {
         Field("mode", "string", enum=("base", "high_control", "fast")),
         Field("exclude_elements", "string"),
         Field("ref_image_url", "string"),
+        Field("fast", "boolean"),
         WEBHOOK,
     ),
     "/erase_foreground": (*MASK, _ALPHA, WEBHOOK),
