@@ -23,8 +23,10 @@ from server.http.request_id import is_repeated, request_id
 from server.http.results import new_key
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
-from server.jobs.executor import Job, JobExecutor, JobOutcome, result_extension
+from server.jobs.executor import JobExecutor
+from server.jobs.job import Job, JobOutcome
 from server.jobs.outcome import Outcome
+from server.jobs.picture_files import result_extension
 from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
 from server.v2.envelope import accepted, finished
 from server.webhooks.webhook import Webhook, accept_webhook

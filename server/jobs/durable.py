@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from server.errors import busy_error
-from server.jobs.executor import Job
+from server.jobs.job import Job
 from server.jobs.outcome import Outcome
 from server.jobs.queue import EDIT, REQUEST, JobQueue
 from server.jobs.runner import JobRunner

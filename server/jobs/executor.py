@@ -4,78 +4,30 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from imaging.errors import DamagedPictureError, NothingMarkedError, UnclearMaskError
-from imaging.files.decode import decode
-from imaging.files.encode import MAX_SIDE, encode
-from imaging.files.header import EXTENSIONS, Format
-from imaging.files.mask import decode_mask
-from imaging.masks import check_marked
 from imaging.picture import Picture
 from models.errors import RoleNotInProfileError
 from models.roles import MODERATION, Models, require
 from pipelines.common.moderation import is_blocked
 from server.durations import Durations
-from server.errors import BadRequestError, BlockedError, Refusals, UnavailableError, map_errors
+from server.errors import BlockedError, Refusals, UnavailableError, map_errors
 from server.http.uploads import Encoded
+from server.jobs.job import Job, JobOutcome, result_keys
+from server.jobs.picture_files import decode_mask_field, decode_picture_field, encode_result
 from server.jobs.waiting import QuickModels, too_slow
-from server.operation import Inputs, Operation, Preserve, RequestBody, Results, VisualQuery
+from server.operation import Inputs, RequestBody, Results, VisualQuery
 from server.profiles import not_in_profile
 from server.visuals import Visuals, no_visual
-from server.webhooks.webhook import Webhook
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
 
 log = logging.getLogger("retouch")
-
-_FORMATS: Mapping[str, Format] = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
-
-
-@dataclass(frozen=True)
-class Job:
-    """The work of one accepted request: validated fields, encoded pictures, and the keys of the results.
-
-    keys: one for each result in the store; the extension is the format. visual_id: of a job on a
-    visual. sid: the session id with which the result can be edited further. changed: ids of the people
-    that earlier edits changed. request_id: of the request, 32 hexadecimal digits; also the job's name
-    in the queue. base_url: the start of its results' links. links: those that the caller has already.
-    """
-
-    operation: Operation[Any]
-    organisation: str
-    body: RequestBody
-    pictures: Mapping[str, Encoded]
-    keys: Sequence[str]
-    visual_id: str = ""
-    sid: str = ""
-    changed: tuple[str, ...] = ()
-    request_id: str = ""
-    base_url: str = ""
-    links: tuple[str, ...] = ()
-    webhook: Webhook | None = None
-
-
-@dataclass(frozen=True)
-class JobOutcome:
-    """The outcome of a job.
-
-    body: with the missing values filled in. blocked: which results moderation blocked. unsafe: which
-    results are unsafe; False for those that were not scored. keys: of the results in the store.
-    details: as in `Results`.
-    """
-
-    body: RequestBody
-    blocked: Sequence[bool]
-    unsafe: Sequence[bool]
-    keys: Sequence[str]
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 class JobExecutor:
@@ -297,14 +249,6 @@ class JobExecutor:
         return is_blocked(result, self._models, self._threshold if threshold is None else threshold)
 
 
-def result_keys(job: Job, count: int) -> Sequence[str]:
-    """Return the key of each result. Where only the work shows how many there are, they lie in a folder."""
-    if not job.operation.is_many:
-        return job.keys
-    folder, _, extension = job.keys[0].rpartition(".")
-    return [f"{folder}/{number}.{extension}" for number in range(1, count + 1)]
-
-
 def _encoded(
     results: Sequence[Picture | bytes], blocked: Sequence[bool], keys: Sequence[str]
 ) -> Iterator[bytes]:
@@ -315,61 +259,3 @@ def _encoded(
         if not is_blocked_result and result is not previous:
             previous, file = result, encode_result(result, key)
         yield b"" if is_blocked_result else file
-
-
-def result_extension(
-    result_format: str | None, operation: Operation[Any], body: RequestBody, image: Encoded | None
-) -> str:
-    """Return the file extension of an operation's result, which decides its format.
-
-    result_format: of the settings, or None. body: validated. image: the input picture; None for a
-    picture that is made from words alone.
-    """
-    if operation.extension is not None:
-        return operation.extension
-    asked = operation.extension_of(body)
-    if image is None:
-        return EXTENSIONS[_FORMATS[asked or result_format or "png"]]
-    is_opaque = getattr(body, "preserve_alpha", None) is False  # most bodies have such a field
-    carries_alpha = operation.preserves is Preserve.ALPHA or (image.probe.alpha and not is_opaque)
-    format_: Format = "PNG"
-    if asked is not None or result_format is not None:
-        format_ = _FORMATS[asked or result_format or "png"]
-    elif operation.preserves is Preserve.FORMAT:
-        format_ = image.probe.format
-    # A pipeline lays the result over white if its caller asks for JPEG.
-    if format_ == "JPEG" and carries_alpha and asked is None:
-        format_ = "PNG"
-    if operation.longest_side(body, image.probe) > MAX_SIDE[format_]:
-        format_ = "PNG"
-    return EXTENSIONS[format_]
-
-
-def decode_picture_field(encoded: Encoded) -> Picture:
-    """Return a decoded picture of a request; raises BadRequestError with its field if it is damaged."""
-    try:
-        return decode(encoded.data)
-    except DamagedPictureError as error:
-        raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
-
-
-def decode_mask_field(encoded: Encoded, image: Picture) -> NDArray[np.uint8]:
-    """Return the mask of an image, height x width, uint8: 255 is edited, 0 is kept.
-
-    Raises BadRequestError with its field if it is damaged, marks nothing, is not clearly a mask or has
-    another aspect ratio.
-    """
-    try:
-        mask = decode_mask(encoded.data)
-        with map_errors(parameter=encoded.sent_as):
-            check_marked(mask, image.width, image.height)
-    except (DamagedPictureError, NothingMarkedError, UnclearMaskError) as error:
-        raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
-    return mask
-
-
-def encode_result(result: Picture | bytes, key: str) -> bytes:
-    """Return a result as a file in the format of its key's extension; bytes are returned unchanged."""
-    if isinstance(result, bytes):
-        return result
-    return encode(result, _FORMATS[key.rpartition(".")[2]])

@@ -22,7 +22,8 @@ from server.errors import (
 )
 from server.http.error_answers import status_word
 from server.http.results import Delivery
-from server.jobs.executor import Job, JobExecutor, JobOutcome
+from server.jobs.executor import JobExecutor
+from server.jobs.job import Job, JobOutcome
 from server.jobs.outcome import Outcome, completed, failed, failed_with
 from server.jobs.serialization import JobSerializer, SerializedJob
 from server.operation import Delivered

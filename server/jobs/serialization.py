@@ -6,7 +6,7 @@ from typing import Any
 
 from imaging.files.header import EXTENSIONS, probe
 from server.http.uploads import Encoded
-from server.jobs.executor import Job
+from server.jobs.job import Job
 from server.operation import Operation
 from storage.errors import ObjectMissingError
 from storage.object_store import ObjectStore, content_type_of

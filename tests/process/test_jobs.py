@@ -17,7 +17,8 @@ from server.durations import Durations
 from server.http.results import Delivery
 from server.http.uploads import Encoded
 from server.jobs.durable import DurableJobs
-from server.jobs.executor import Job, JobExecutor
+from server.jobs.executor import JobExecutor
+from server.jobs.job import Job
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer

@@ -14,7 +14,8 @@ from models.roles import MODERATION, Role
 from server.app import create_app
 from server.durations import Durations
 from server.errors import NotFoundError
-from server.jobs.executor import Job, JobExecutor
+from server.jobs.executor import JobExecutor
+from server.jobs.job import Job
 from server.settings import Settings
 from server.v1.visual_edits import BLUR_BG
 from server.visuals import Visuals

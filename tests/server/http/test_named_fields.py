@@ -12,7 +12,7 @@ from imaging.files.header import probe
 from models.roles import MODERATION
 from server.app import create_app
 from server.http.uploads import Encoded
-from server.jobs.executor import Job
+from server.jobs.job import Job
 from server.jobs.serialization import JobSerializer
 from server.operation import EditBody
 from server.settings import Settings

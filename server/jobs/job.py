@@ -1,0 +1,57 @@
+"""A job, its outcome, and the keys of its results."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.http.uploads import Encoded
+from server.operation import Operation, RequestBody
+from server.webhooks.webhook import Webhook
+
+
+@dataclass(frozen=True)
+class Job:
+    """The work of one accepted request: validated fields, encoded pictures, and the keys of the results.
+
+    keys: one for each result in the store; the extension is the format. visual_id: of a job on a
+    visual. sid: the session id with which the result can be edited further. changed: ids of the people
+    that earlier edits changed. request_id: of the request, 32 hexadecimal digits; also the job's name
+    in the queue. base_url: the start of its results' links. links: those that the caller has already.
+    """
+
+    operation: Operation[Any]
+    organisation: str
+    body: RequestBody
+    pictures: Mapping[str, Encoded]
+    keys: Sequence[str]
+    visual_id: str = ""
+    sid: str = ""
+    changed: tuple[str, ...] = ()
+    request_id: str = ""
+    base_url: str = ""
+    links: tuple[str, ...] = ()
+    webhook: Webhook | None = None
+
+
+@dataclass(frozen=True)
+class JobOutcome:
+    """The outcome of a job.
+
+    body: with the missing values filled in. blocked: which results moderation blocked. unsafe: which
+    results are unsafe; False for those that were not scored. keys: of the results in the store.
+    details: as in `Results`.
+    """
+
+    body: RequestBody
+    blocked: Sequence[bool]
+    unsafe: Sequence[bool]
+    keys: Sequence[str]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def result_keys(job: Job, count: int) -> Sequence[str]:
+    """Return the key of each result. Where only the work shows how many there are, they lie in a folder."""
+    if not job.operation.is_many:
+        return job.keys
+    folder, _, extension = job.keys[0].rpartition(".")
+    return [f"{folder}/{number}.{extension}" for number in range(1, count + 1)]
