@@ -73,14 +73,10 @@ class JobExecutor:
             if not isinstance(results, Results):
                 results = Results(results)
             keys = result_keys(job, len(results.files))
-            unsafe = [False] * len(results.files)
-            if self._scores(job):
-                threshold = job.body.output_threshold
-                unsafe = [self._is_unsafe(result, threshold) for result in results.files]
+            unsafe, files = self._finished(job, results.files, keys)
             blocked = [job.body.moderates_output and one for one in unsafe]
             if blocked and all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
-            files = [*_encoded(results.files, blocked, keys)]
         self._store_results(replace(job, body=body, keys=keys), files)
         seconds = time.monotonic() - start
         self._durations.record(job.operation.name, seconds)
@@ -234,6 +230,29 @@ class JobExecutor:
         visual = self._visuals.find(organisation, visual_id)
         return decode_picture_field(self._visuals.picture(visual))
 
+    def _finished(
+        self, job: Job, results: Sequence[Picture | bytes], keys: Sequence[str]
+    ) -> tuple[list[bool], list[bytes]]:
+        """Return which results are unsafe, and each as a file, empty if moderation blocks it.
+
+        Each is read once, since some are composed when they are read. One picture several times in a row
+        is scored and encoded once.
+        """
+        scores = self._scores(job)
+        unsafe: list[bool] = []
+        files: list[bytes] = []
+        previous: Picture | bytes | None = None
+        for result, key in zip(results, keys, strict=True):
+            if result is previous:
+                unsafe.append(unsafe[-1])
+                files.append(files[-1])
+                continue
+            previous = result
+            unsafe.append(scores and self._is_unsafe(result, job.body.output_threshold))
+            is_blocked_result = job.body.moderates_output and unsafe[-1]
+            files.append(b"" if is_blocked_result else encode_result(result, key))
+        return unsafe, files
+
     def _scores(self, job: Job) -> bool:
         """Whether a job's results are scored: to block them, or to tell a caller who waits for them."""
         tells = job.operation.scores_results and job.body.sync and self._models.offers(MODERATION)
@@ -247,15 +266,3 @@ class JobExecutor:
         if not isinstance(result, Picture):
             return False
         return is_blocked(result, self._models, self._threshold if threshold is None else threshold)
-
-
-def _encoded(
-    results: Sequence[Picture | bytes], blocked: Sequence[bool], keys: Sequence[str]
-) -> Iterator[bytes]:
-    """Yield each result as a file, empty if it is blocked; one picture several times in a row is one file."""
-    previous: Picture | bytes | None = None
-    file = b""
-    for result, is_blocked_result, key in zip(results, blocked, keys, strict=True):
-        if not is_blocked_result and result is not previous:
-            previous, file = result, encode_result(result, key)
-        yield b"" if is_blocked_result else file

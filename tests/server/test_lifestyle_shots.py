@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from models.roles import SCENE_GENERATION
 from pipelines.common.placement_geometry import POSITIONS, layout_at
 from server.app import create_app
-from server.jobs import executor
+from server.jobs import executor, picture_files
 from server.settings import Settings
 from server.v1.product_lifestyle_fields import LifestyleBody
 from tests.helpers.answers import local, refused
@@ -420,16 +420,27 @@ def test_a_body_is_the_same_after_a_job_was_stored() -> None:
 
 
 @pytest.mark.parametrize(("positions", "files"), [(["upper_left"], 1), (["upper_left"] * 2, 2)])
-def test_copies_of_a_picture_are_encoded_once(
+def test_copies_of_a_picture_are_scored_and_encoded_once(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, positions: list[str], files: int
 ) -> None:
     encoded: list[object] = []
+    scored: list[object] = []
 
     def encode_one(picture: Any, format_: Any) -> bytes:
         encoded.append(picture)
         return b"a file"
 
-    monkeypatch.setattr(executor, "encode", encode_one)
-    fields = {"placement_type": "manual_placement", "manual_placement_selection": positions}
+    def score_one(picture: Any, *_: Any) -> bool:
+        scored.append(picture)
+        return False
+
+    monkeypatch.setattr(picture_files, "encode", encode_one)
+    monkeypatch.setattr(executor, "is_blocked", score_one)
+    fields = {
+        "content_moderation": True,
+        "placement_type": "manual_placement",
+        "manual_placement_selection": positions,
+    }
     assert len(results(client, TEXT, {**BODY, **fields, "num_results": 4})) == 4 * len(positions)
     assert len(encoded) == files
+    assert len(scored) == 1 + files  # the picture that was sent, too
