@@ -1,6 +1,6 @@
 """Background replacement: put the subject on a plain colour or into a generated scene."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,7 +13,7 @@ from models.errors import ReferenceUnsupportedError
 from models.roles import CAPTIONING, SCENE_GENERATION, Models, require
 from pipelines.common.prompts import Generated, refined
 from pipelines.common.resolution import one_megapixel
-from pipelines.common.subject import required, subject_alpha, without_alpha
+from pipelines.common.subject import has_cut_out, required, subject_alpha, without_alpha
 
 
 def background_colour(
@@ -22,17 +22,19 @@ def background_colour(
     colour: tuple[int, int, int],
     original_quality: bool = False,
     force_rmbg: bool = False,
+    is_cut_out: Callable[[Picture], bool] = has_cut_out,
 ) -> Picture:
     """Return the subject of `picture` on a plain background, opaque.
 
     colour: sRGB, 0..255 each. original_quality: keep the picture's size; otherwise the result has
     about one megapixel and the same aspect ratio. force_rmbg: ignore an alpha channel, and find the
-    subject by matting the colours alone, also those that it hides.
+    subject by matting the colours alone, also those that it hides. is_cut_out: whether the picture's own
+    alpha is used (`common.subject`).
 
     Raises NoForegroundError if the picture has no subject.
     """
     picture = _prepared(picture, original_quality, force_rmbg)
-    alpha = required(subject_alpha(picture, models))
+    alpha = required(subject_alpha(picture, models, is_cut_out))
     subject = cut_out(picture, alpha)
     return Picture(flatten(subject.rgb, alpha, colour))
 
@@ -72,6 +74,7 @@ def background_scene(
     seeds: Sequence[int],
     original_quality: bool = False,
     force_rmbg: bool = False,
+    is_cut_out: Callable[[Picture], bool] = has_cut_out,
 ) -> Generated:
     """Return the subject of `picture` in one generated scene for each seed, opaque, and the prompt used.
 
@@ -83,7 +86,7 @@ def background_scene(
     profile has a model neither for it nor for captions.
     """
     picture = _prepared(picture, original_quality, force_rmbg)
-    alpha = required(subject_alpha(picture, models))
+    alpha = required(subject_alpha(picture, models, is_cut_out))
     subject = cut_out(picture, alpha)
     refined_prompt = refined(scene.prompt, models) if scene.refine else None
     given = replace(scene, prompt=refined_prompt or scene.prompt)

@@ -11,7 +11,7 @@ from imaging.compositing import flatten
 from imaging.even_background import matte_on_even_background
 from imaging.foreground import estimate_foreground
 from imaging.masks import bounds
-from imaging.picture import Alpha8, Mask, Picture
+from imaging.picture import Alpha8, Mask, Picture, Rgb
 from models.roles import MATTING, Models, Role
 from pipelines.errors import NoForegroundError
 
@@ -72,7 +72,8 @@ def has_product_cut_out(picture: Picture) -> bool:
     alpha = picture.alpha
     if alpha is None or alpha.min() > 0:
         return False
-    return _difference(picture, _sample(alpha), estimate_foreground(picture.rgb, alpha)) < _SAME
+    beneath, expected = _hidden_colours(picture.rgb, alpha)
+    return _difference(beneath, expected) < _SAME
 
 
 def without_alpha(picture: Picture) -> Picture:
@@ -84,25 +85,24 @@ def without_alpha(picture: Picture) -> Picture:
     alpha = picture.alpha
     if alpha is None or alpha.min() > 0 or not alpha.any():
         return Picture(picture.rgb)
-    sample = _sample(alpha)
-    median = np.median(picture.rgb.reshape(-1, 3)[sample], 0)
-    flat = np.broadcast_to(median, picture.rgb.shape)
-    others = (estimate_foreground(picture.rgb, alpha), flat)
-    if min(_difference(picture, sample, other) for other in others) < _SAME:
+    beneath, expected = _hidden_colours(picture.rgb, alpha)
+    if min(_difference(beneath, other) for other in (expected, np.median(beneath, 0))) < _SAME:
         return Picture(flatten(picture.rgb, alpha, _GREY))
     return Picture(picture.rgb)
 
 
-def _sample(alpha: Alpha8) -> NDArray[np.intp]:
-    """Return the indices of some hidden pixels."""
+def _hidden_colours(rgb: Rgb, alpha: Alpha8) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Return the colours of some hidden pixels, n x 3, and what they were if they continued the visible ones."""
     hidden = np.flatnonzero(alpha == 0)
-    return hidden[:: -(-hidden.size // _SAMPLES)]
+    sample = hidden[:: -(-hidden.size // _SAMPLES)]
+    continued = estimate_foreground(rgb, alpha)
+    beneath, expected = (pixels.reshape(-1, 3)[sample].astype(int) for pixels in (rgb, continued))
+    return beneath, expected
 
 
-def _difference(picture: Picture, sample: NDArray[np.intp], other: NDArray[Any]) -> float:
-    """Return how much a picture's colours differ from others at some pixels, in levels of 0..255."""
-    beneath = picture.rgb.reshape(-1, 3)[sample].astype(int)
-    return float(np.abs(beneath - other.reshape(-1, 3)[sample]).mean())
+def _difference(colours: NDArray[Any], others: NDArray[Any]) -> float:
+    """Return how much colours differ on average, in levels of 0..255."""
+    return float(np.abs(colours - others).mean())
 
 
 def subject_roles(

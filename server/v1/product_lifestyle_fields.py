@@ -1,6 +1,5 @@
 """The fields of the lifestyle shots of v1, and what both routes do with them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -27,6 +26,7 @@ from pipelines.common.placement_geometry import (
     layout_with_padding,
     placement,
 )
+from pipelines.common.subject import has_product_cut_out
 from pipelines.errors import CropTooLargeError, OutsideCanvasError, PaddingTooLargeError
 from pipelines.lifestyle_shot import lifestyle_shots
 from server.errors import BadRequestError, Refusals, TooLargeError
@@ -39,6 +39,7 @@ from server.geometry_fields import (
     exact_ratio,
 )
 from server.http.uploads import Encoded
+from server.listed_pictures import parsed_list
 from server.operation import (
     MAX_SEED,
     MIN_SEED,
@@ -96,11 +97,7 @@ _ONE_OR_MANY = {"anyOf": [_ONE, {"type": "array", "items": _ONE, "maxItems": len
 
 def _positions(value: Any) -> Any:
     """Return positions that are sent as one text, as JSON or with commas between them, as a list."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
+    value = parsed_list(value)
     return value.replace(" ", "").split(",") if isinstance(value, str) else value
 
 
@@ -268,7 +265,7 @@ def shots(
     if body.placement_type != "original":
         options = (body.layouts, seeds, body.force_rmbg)
         return Results(lifestyle_shots(inputs.image, models, background, *options))
-    quality = (body.original_quality, body.force_rmbg)
+    quality = (body.original_quality, body.force_rmbg, has_product_cut_out)
     if isinstance(background, Scene):
         return Results(background_scene(inputs.image, models, background, seeds, *quality).pictures)
     return Results([background_colour(inputs.image, models, background, *quality)] * len(seeds))

@@ -1,6 +1,5 @@
 """POST /v1/product/lifestyle_shot_by_image: put a product into a scene like that of a reference picture."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
@@ -12,6 +11,13 @@ from pipelines.background_replace import Scene
 from pipelines.common.subject import has_product_cut_out, subject_roles
 from server.errors import BadRequestError
 from server.http.uploads import REFERENCE, Encoded, Intake, PictureRule
+from server.listed_pictures import (
+    gather_listed,
+    listed,
+    numbered,
+    one_or_many,
+    parsed_list,
+)
 from server.operation import Inputs, Operation, Preserve, Results
 from server.v1.product_fields import PRODUCT_IMAGE
 from server.v1.product_lifestyle_fields import (
@@ -23,7 +29,6 @@ from server.v1.product_lifestyle_fields import (
     shots,
 )
 from server.v1.seeded_results import SeededShots
-from server.v2.fields import listed, one_or_many
 
 MAX_REFERENCES = 8
 """The largest number of reference pictures in a request."""
@@ -31,14 +36,9 @@ _URLS = "ref_image_urls"
 _REFERENCE = replace(REFERENCE, is_limited=True)
 
 
-def _from_form(value: Any) -> Any:
+def _addresses(value: Any) -> Any:
     """Return one address as a list of one, and a list, which a form sends as JSON, without blank items."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return [value]
-    return listed(value)
+    return listed(parsed_list(value))
 
 
 class LifestyleByImageBody(LifestyleBody):
@@ -46,7 +46,7 @@ class LifestyleByImageBody(LifestyleBody):
 
     # The pictures are stored beside the body, so a stored job has no second copy in it.
     ref_image_urls: Annotated[
-        tuple[str, ...], BeforeValidator(_from_form), one_or_many(MAX_REFERENCES)
+        tuple[str, ...], BeforeValidator(_addresses), one_or_many(MAX_REFERENCES)
     ] = Field(
         (),
         max_length=MAX_REFERENCES,
@@ -74,12 +74,8 @@ def _rule(name: str) -> PictureRule:
 
 async def gather(body: LifestyleByImageBody, intake: Intake) -> Mapping[str, Encoded]:
     """Return the first reference picture of ref_image_urls, after a check of all of them."""
-    first: Encoded | None = None
-    for index, address in enumerate(body.ref_image_urls):
-        name = _URLS if len(body.ref_image_urls) == 1 else f"{_URLS}.{index}"
-        reference = await intake.picture({name: address}, _rule(name))
-        first = first or reference
-    return {} if first is None else {REFERENCE.name: first}
+    pictures = await gather_listed(numbered(_URLS, body.ref_image_urls), _URLS, _rule, intake)
+    return {REFERENCE.name: pictures[0]} if pictures else {}
 
 
 def check(body: LifestyleByImageBody, pictures: Mapping[str, Encoded]) -> None:

@@ -196,12 +196,10 @@ def _performer(
             body.text_guidance_scale / _GUIDANCE,
         )
         ratio = exact_ratio(body.aspect_ratio)
-        for (
-            name
-        ) in _METHODS:  # the first picture decides: a result of another shape cannot follow it
-            if name in guides:
-                ratio = Fraction(inputs.pictures[name].width, inputs.pictures[name].height)
-                break
+        # The first guidance picture decides: a result of another shape cannot follow it.
+        for guide in (inputs.pictures[name] for name in _METHODS if name in guides):
+            ratio = Fraction(guide.width, guide.height)
+            break
         seeds = seeds_of(body.seed, body.num_results)
         shown = [inputs.pictures[name] for name in guides]
         return text_to_image(models, words, seeds, result_size(ratio, resolution), shown)

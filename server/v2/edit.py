@@ -1,26 +1,26 @@
 """POST /v2/image/edit: change one picture, or make one of several, as an instruction says."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, Models
 from server.errors import BadRequestError
 from server.geometry_fields import AspectRatio, exact_ratio
-from server.http.uploads import IMAGE, Encoded, Intake
+from server.http.uploads import Encoded
 from server.operation import Inputs, Operation, Preserve, Results
-from server.shared_fields import check_mask
-from server.v2.fields import V2_MASK, Prompt, gather_listed
+from server.v2.fields import Prompt
 from server.v2.words import (
-    Images,
+    MASK_OF_IMAGES,
+    ImagesBody,
     OutputType,
     Structured,
     WordsBody,
     WordsResult,
+    check_images,
     edited,
+    gather_images,
     needs_editing,
-    picture_names,
     pictures_of,
     refuse_invisible_image,
     words_result,
@@ -31,16 +31,9 @@ _STEPS, _GUIDANCE = 30, 5
 _MODEL = "FIBO-edit"
 
 
-class EditBody(WordsBody):
+class EditBody(WordsBody, ImagesBody):
     """The fields of edit."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["images"]})
-
-    images: Images = Field(
-        (),
-        description='One to four pictures; the instruction calls them "image 1", "image 2" and so on.',
-        examples=[["https://example.com/image.png"]],
-    )
     instruction: Prompt = Field(
         "", description="What to change, in words.", examples=["make the car red"]
     )
@@ -83,27 +76,14 @@ class EditBody(WordsBody):
         return " ".join(texts) or None
 
 
-async def gather(body: EditBody, intake: Intake) -> Mapping[str, Encoded]:
-    """Return the pictures in their order."""
-    return await gather_listed(
-        body.images, "images", picture_names(len(body.images)), IMAGE, intake
-    )
-
-
 def check(body: EditBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse no picture, no instruction, and a mask of several pictures.
+    """Refuse no instruction, and what `check_images` refuses.
 
     Programs that had an instruction made structured send both: that is no error.
     """
-    if "image" not in pictures:
-        raise BadRequestError("No picture was given: send images.", "images")
+    check_images(body, pictures)
     if not (body.instruction or body.structured_instruction):
         raise BadRequestError("Send instruction or structured_instruction.", "instruction")
-    if "mask" not in pictures:
-        return
-    if len(pictures) > 2:
-        raise BadRequestError("A mask can be sent with one picture only.", "mask")
-    check_mask(body, pictures)
 
 
 def perform(body: EditBody, inputs: Inputs, models: Models) -> Results:
@@ -130,9 +110,9 @@ OPERATION = Operation(
     path="/image/edit",
     summary="Edit pictures by words",
     body=EditBody,
-    pictures=(replace(V2_MASK, required=False),),
+    pictures=(MASK_OF_IMAGES,),
     preserves=Preserve.PIXELS,
-    gather=gather,
+    gather=gather_images,
     check=check,
     prepare=refuse_invisible_image,
     needs=needs_editing,

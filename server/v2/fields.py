@@ -1,23 +1,18 @@
 """The fields, pictures and results that the routes of v2 share."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, Field, StringConstraints
 
 from models.roles import Models
 from pipelines.common.opacity import check_visible
-from server.errors import TooLargeError
-from server.http.fields import is_absent
 from server.http.uploads import (
     ALL_FORMATS,
     IMAGE,
     LIMITED_IMAGE,
     MASK,
     PHOTO_MODES,
-    Encoded,
-    Intake,
     PictureRule,
 )
 from server.operation import (
@@ -158,43 +153,6 @@ def in_v2(rule: PictureRule, name: str) -> PictureRule:
     """Return a rule of v1 for the one field of v2, which holds an address, base64 or a data: URL."""
     modes = None if rule.is_mask else PHOTO_MODES
     return replace(rule, url_fields=(), file_fields=(name,), formats=ALL_FORMATS, modes=modes)
-
-
-async def gather_listed(
-    sent: Sequence[str], field_name: str, names: Sequence[str], rule: PictureRule, intake: Intake
-) -> dict[str, Encoded]:
-    """Return the pictures of a field that is a list, after a check of each.
-
-    sent: their addresses or texts in base64. names: of the pictures in `Inputs`, one for each. rule: of
-    one. Raises TooLargeError if they are together larger than a body may be.
-    """
-    pictures: dict[str, Encoded] = {}
-    size = 0
-    for index, (name, value) in enumerate(zip(names, sent, strict=True)):
-        sent_as = field_name if len(sent) == 1 else f"{field_name}.{index}"
-        picture = await intake.picture({sent_as: value}, in_v2(rule, sent_as))
-        if picture is None:
-            continue
-        size += len(picture.data)
-        if size > intake.max_bytes:
-            raise TooLargeError(
-                f"{field_name} are together larger than {intake.max_bytes // 2**20} MiB.",
-                field_name,
-            )
-        pictures[name] = picture
-    return pictures
-
-
-def listed(value: Any) -> Any:
-    """Return one picture as a list of one, and a list without its blank items."""
-    values = value if isinstance(value, list | tuple) else [value]
-    return [item for item in values if not is_absent(item)]
-
-
-def one_or_many(most: int) -> WithJsonSchema:
-    """Return the schema of a field that is one picture or a list of up to `most`."""
-    many = {"type": "array", "items": {"type": "string"}, "maxItems": most}
-    return WithJsonSchema({"anyOf": [{"type": "string"}, many]})
 
 
 V2_IMAGE = in_v2(IMAGE, "image")

@@ -1,6 +1,7 @@
 """What product/holding and product/virtual-tryon share: a person, and pictures of what it holds or wears."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
@@ -11,15 +12,16 @@ from pipelines.structured_instruction import structured_instruction
 from server.errors import BadRequestError
 from server.geometry_fields import AspectRatio, exact_ratio
 from server.http.uploads import IMAGE, Encoded, Intake
+from server.listed_pictures import check_pixels, gather_listed, listed, numbered, one_or_many
 from server.operation import Inputs, Operation, Preserve, Results
-from server.v2.fields import Prompt, gather_listed, in_v2, listed, one_or_many
+from server.v2.fields import Prompt, in_v2
 from server.v2.named_edit import NO_CAPTION
 from server.v2.words import (
     WordsBody,
     WordsResult,
     edited,
+    named,
     needs_editing,
-    picture_names,
     pictures_of,
     refuse_invisible_image,
     words_result,
@@ -60,12 +62,13 @@ def person_with_pictures(
     """Return the operation of one of the routes. field, further: the name and the value of its pictures."""
 
     async def gather(body: B, intake: Intake) -> Mapping[str, Encoded]:
-        names = picture_names(1 + len(further(body)))[1:]
-        return await gather_listed(further(body), field, names, IMAGE, intake)
+        sent = numbered(field, further(body))
+        return named(await gather_listed(sent, field, partial(in_v2, IMAGE), intake), first=2)
 
     def check(_: B, pictures: Mapping[str, Encoded]) -> None:
         if len(pictures) < 2:
             raise BadRequestError(f"No picture was given: send {field}.", field)
+        check_pixels(pictures, field)
 
     def perform(body: B, inputs: Inputs, models: Models) -> Results:
         pictures = pictures_of(inputs)

@@ -1,6 +1,7 @@
 """POST /v2/image/edit/product/integrate: put products into a scene, each at its coordinates."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,15 +12,14 @@ from models.roles import INSTRUCTION_EDITING, MATTING, Models, Role
 from pipelines.common.subject import has_product_cut_out, subject_roles
 from pipelines.errors import OutsideCanvasError
 from pipelines.product_integrate import MAX_PRODUCTS, Box, product_integrate
-from server.errors import BadRequestError, TooLargeError
+from server.errors import BadRequestError
 from server.http.fields import is_absent
 from server.http.uploads import IMAGE, Encoded, Intake
+from server.listed_pictures import check_pixels, gather_listed
 from server.operation import Inputs, Operation, Preserve, Results
 from server.v2.fields import SeedBody, SeedResult, in_v2, seed_result
 from server.v2.words import ModeratedBody
 
-MAX_PRODUCT_PIXELS = 100_000_000
-"""Of all products of a request together."""
 _MAX_DISTANCE = 100_000
 """Largest coordinate and side of a box, in pixels; real pictures need less."""
 _SCENE = in_v2(IMAGE, "scene")
@@ -78,32 +78,19 @@ async def gather(body: IntegrateBody, intake: Intake) -> Mapping[str, Encoded]:
 
     Raises BadRequestError for a product without one, and TooLargeError if they are too large together.
     """
-    pictures: dict[str, Encoded] = {}
-    size = 0
-    for number, product in enumerate(body.products):
-        name = f"products.{number}.image"
-        if is_absent(product.image):
+    sent = {f"products.{number}.image": one.image for number, one in enumerate(body.products)}
+    for name, picture in sent.items():
+        if is_absent(picture):
             raise BadRequestError(f"{name} is required.", name)
-        picture = await intake.picture({name: product.image}, in_v2(IMAGE, name))
-        if picture is None:
-            continue
-        size += len(picture.data)
-        if size > intake.max_bytes:
-            limit = intake.max_bytes // 2**20
-            raise TooLargeError(f"products are together larger than {limit} MiB.", "products")
-        pictures[name] = picture
-    return pictures
+    found = await gather_listed(sent, "products", partial(in_v2, IMAGE), intake)
+    return dict(zip(sent, found, strict=True))
 
 
 def check(body: IntegrateBody, pictures: Mapping[str, Encoded]) -> None:
     """Refuse boxes that are larger than the scene or outside it, and too many pixels."""
     for number, product in enumerate(body.products):
         _check_box(product.coordinates, pictures["image"].probe, f"products.{number}.coordinates")
-    probes = [picture.probe for name, picture in pictures.items() if name != "image"]
-    if sum(probe.width * probe.height for probe in probes) > MAX_PRODUCT_PIXELS:
-        raise TooLargeError(
-            f"products have together more than {MAX_PRODUCT_PIXELS} pixels.", "products"
-        )
+    check_pixels(pictures, "products")
 
 
 def _check_box(box: Coordinates, scene: Probe, name: str) -> None:

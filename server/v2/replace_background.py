@@ -1,6 +1,7 @@
 """POST /v2/image/edit/replace_background: put the subject on another background."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -17,6 +18,7 @@ from pipelines.common.colours import find_colour
 from pipelines.common.subject import subject_roles
 from server.errors import BadRequestError
 from server.http.uploads import REFERENCE, Encoded, Intake
+from server.listed_pictures import gather_listed, listed, numbered, one_or_many
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
 from server.shared_fields import ABOUT_MODE
 from server.v2.fields import (
@@ -25,9 +27,7 @@ from server.v2.fields import (
     Prompt,
     PromptBody,
     SeedResult,
-    gather_listed,
-    listed,
-    one_or_many,
+    in_v2,
     refuse_invisible,
 )
 
@@ -75,9 +75,9 @@ async def gather(body: ReplaceBackgroundBody, intake: Intake) -> Mapping[str, En
 
     Raises TooLargeError if they are too large together.
     """
-    names = [f"{REFERENCE.name}_{number}" for number in range(len(body.ref_images))]
-    pictures = await gather_listed(body.ref_images, _FIELD, names, REFERENCE, intake)
-    return {REFERENCE.name: next(iter(pictures.values()))} if pictures else {}
+    sent = numbered(_FIELD, body.ref_images)
+    pictures = await gather_listed(sent, _FIELD, partial(in_v2, REFERENCE), intake)
+    return {REFERENCE.name: pictures[0]} if pictures else {}
 
 
 def check(body: ReplaceBackgroundBody, pictures: Mapping[str, Encoded]) -> None:

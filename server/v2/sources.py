@@ -1,6 +1,7 @@
 """What v2 generates pictures from: a prompt, a picture or a structured prompt, in the allowed combinations."""
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -10,8 +11,9 @@ from pipelines.common.opacity import check_visible
 from pipelines.structured_instruction import structured_prompt, with_change, with_style
 from server.errors import BadRequestError, TooLargeError
 from server.http.uploads import IMAGE, Encoded, Intake
+from server.listed_pictures import gather_listed, listed, numbered, one_or_many
 from server.operation import Inputs
-from server.v2.fields import Prompt, TextBody, gather_listed, listed, one_or_many
+from server.v2.fields import Prompt, TextBody, in_v2
 from server.v2.words import MAX_STRUCTURED, Structured
 
 _MODEL = "FIBO"
@@ -80,7 +82,8 @@ class StructuredPromptResult(BaseModel):
 async def gather(body: SourcesBody, intake: Intake) -> Mapping[str, Encoded]:
     """Return the picture, if one is sent."""
     name, sent = ("images", body.images) if body.images else ("image_url", body.image_url)
-    return await gather_listed(sent, name, ["image"] * len(sent), IMAGE, intake)
+    pictures = await gather_listed(numbered(name, sent), name, partial(in_v2, IMAGE), intake)
+    return {"image": pictures[0]} if pictures else {}
 
 
 def check(body: SourcesBody, pictures: Mapping[str, Encoded]) -> None:

@@ -1,36 +1,28 @@
 """POST /v2/structured_instruction/generate: the structured instruction of an edit, without the picture."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, Models
 from pipelines.structured_instruction import structured_instruction
-from server.errors import BadRequestError
-from server.http.uploads import IMAGE, Encoded, Intake
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
-from server.shared_fields import check_mask
-from server.v2.fields import V2_MASK, TextBody, gather_listed
+from server.v2.fields import TextBody
 from server.v2.words import (
-    Images,
+    MASK_OF_IMAGES,
+    ImagesBody,
     Instruction,
-    picture_names,
+    StructuredInstruction,
+    check_images,
+    gather_images,
     pictures_of,
     refuse_invisible_image,
 )
 
 
-class StructuredInstructionBody(TextBody):
+class StructuredInstructionBody(TextBody, ImagesBody):
     """The fields of structured_instruction/generate."""
 
     model_config = ConfigDict(json_schema_extra={"required": ["images", "instruction"]})
 
-    images: Images = Field(
-        (),
-        description='One to four pictures; the instruction calls them "image 1", "image 2" and so on.',
-        examples=[["https://example.com/image.png"]],
-    )
     instruction: Instruction = Field(
         description="What to change, in words.", examples=["make the car red"]
     )
@@ -39,39 +31,12 @@ class StructuredInstructionBody(TextBody):
     )
 
 
-class StructuredInstructionResult(BaseModel):
+class StructuredInstructionResult(StructuredInstruction):
     """The structured instruction of a request."""
 
     seed: int = Field(
         description="With this seed the same request gives the same result.", examples=[12345]
     )
-    structured_instruction: str = Field(
-        description="JSON text; /v2/image/edit with it instead of the instruction, and the same pictures, mask"
-        " and seed, makes what it makes with the instruction.",
-        examples=['{"edit_instruction": "make the car red, and keep everything else as it is"}'],
-    )
-    structured_prompt: str = Field(
-        description="The same text; the hosted status service has this name for it.",
-        examples=['{"edit_instruction": "make the car red, and keep everything else as it is"}'],
-    )
-
-
-async def gather(body: StructuredInstructionBody, intake: Intake) -> Mapping[str, Encoded]:
-    """Return the pictures in their order."""
-    return await gather_listed(
-        body.images, "images", picture_names(len(body.images)), IMAGE, intake
-    )
-
-
-def check(body: StructuredInstructionBody, pictures: Mapping[str, Encoded]) -> None:
-    """Refuse no picture, and a mask of several pictures or of another ratio."""
-    if "image" not in pictures:
-        raise BadRequestError("No picture was given: send images.", "images")
-    if "mask" not in pictures:
-        return
-    if len(pictures) > 2:
-        raise BadRequestError("A mask can be sent with one picture only.", "mask")
-    check_mask(body, pictures)
 
 
 def perform(body: StructuredInstructionBody, inputs: Inputs, models: Models) -> Results:
@@ -92,10 +57,10 @@ OPERATION = Operation(
     path="/structured_instruction/generate",
     summary="Describe an edit, as JSON",
     body=StructuredInstructionBody,
-    pictures=(replace(V2_MASK, required=False),),
+    pictures=(MASK_OF_IMAGES,),
     preserves=Preserve.PIXELS,
-    gather=gather,
-    check=check,
+    gather=gather_images,
+    check=check_images,
     prepare=refuse_invisible_image,
     needs=lambda models: (PROMPT_REFINEMENT,),
     without={CAPTIONING: "structured instructions do not describe the picture"},

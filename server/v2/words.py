@@ -1,10 +1,19 @@
 """The fields, pictures and results of the routes of v2 that edit or generate pictures by words."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from imaging.picture import Picture
 from models.roles import INSTRUCTION_EDITING, MAX_PICTURES, Models, Role
@@ -12,8 +21,12 @@ from pipelines.common.opacity import check_visible, opaque
 from pipelines.edit_by_words import Words, edit_by_words
 from pipelines.errors import BadInstructionError
 from pipelines.structured_instruction import parse_structured, prompt_of, structured_instruction
+from server.errors import BadRequestError
+from server.http.uploads import IMAGE, Encoded, Intake
+from server.listed_pictures import check_pixels, gather_listed, listed, numbered, one_or_many
 from server.operation import Delivered, Inputs, Results
-from server.v2.fields import Prompt, PromptBody, SeedResult, V2Body, listed, one_or_many
+from server.shared_fields import check_mask
+from server.v2.fields import V2_MASK, Prompt, PromptBody, SeedResult, V2Body, in_v2
 
 MAX_STRUCTURED = 50_000
 """Longest structured instruction, in characters; samples of the hosted API have up to about 10,000."""
@@ -42,15 +55,6 @@ Structured = Annotated[
     AfterValidator(_check_structured),
 ]
 """JSON text of an object; an object itself is taken too."""
-# The pictures are stored beside the body, so a stored job has no second copy in it. So the field needs a
-# default, and `check` refuses a request without one.
-Images = Annotated[
-    tuple[str, ...],
-    BeforeValidator(listed),
-    one_or_many(MAX_PICTURES),
-    Field(max_length=MAX_PICTURES, exclude=True),
-]
-"""Pictures in a list: addresses, or files in base64; one alone needs no list."""
 OutputType = Literal["png", "jpeg"]
 
 
@@ -69,8 +73,46 @@ class WordsBody(ModeratedBody, PromptBody):
     """The fields of the routes that edit a picture by words, besides the words themselves."""
 
 
-class WordsResult(SeedResult):
-    """The result of the routes that edit pictures by words."""
+class ImagesBody(BaseModel):
+    """The pictures of the routes that take up to four; the last base of their bodies."""
+
+    model_config = ConfigDict(json_schema_extra={"required": ["images"]})
+
+    # The pictures are stored beside the body, so a stored job has no second copy in it. So the field needs a
+    # default, and `check_images` refuses a request without one.
+    images: Annotated[tuple[str, ...], BeforeValidator(listed), one_or_many(MAX_PICTURES)] = Field(
+        (),
+        max_length=MAX_PICTURES,
+        exclude=True,
+        description='One to four pictures, addresses or files in base64; the instruction calls them "image 1",'
+        ' "image 2" and so on.',
+        examples=[["https://example.com/image.png"]],
+    )
+
+
+MASK_OF_IMAGES = replace(V2_MASK, required=False)
+
+
+async def gather_images(body: ImagesBody, intake: Intake) -> Mapping[str, Encoded]:
+    """Return the pictures in their order."""
+    sent = numbered("images", body.images)
+    return named(await gather_listed(sent, "images", partial(in_v2, IMAGE), intake))
+
+
+def check_images(body: ImagesBody, pictures: Mapping[str, Encoded]) -> None:
+    """Refuse no picture, pictures that are too large together, and a mask of several or of another ratio."""
+    if "image" not in pictures:
+        raise BadRequestError("No picture was given: send images.", "images")
+    check_pixels(pictures, "images")
+    if "mask" not in pictures:
+        return
+    if len(pictures) > 2:
+        raise BadRequestError("A mask can be sent with one picture only.", "mask")
+    check_mask(body, pictures)
+
+
+class StructuredInstruction(BaseModel):
+    """What tells a caller how to make the same edit again."""
 
     structured_instruction: str = Field(
         description="JSON text; with it instead of the words, the same pictures, mask and seed make the same"
@@ -83,6 +125,10 @@ class WordsResult(SeedResult):
     )
 
 
+class WordsResult(StructuredInstruction, SeedResult):
+    """The result of the routes that edit pictures by words."""
+
+
 def needs_editing(_: Models) -> tuple[Role[Any], ...]:
     """Return the role that every route by words needs."""
     return (INSTRUCTION_EDITING,)
@@ -91,6 +137,12 @@ def needs_editing(_: Models) -> tuple[Role[Any], ...]:
 def pictures_of(inputs: Inputs) -> list[Picture]:
     """Return the pictures of a request in the order of its list."""
     return [inputs.pictures[name] for name in picture_names(len(inputs.pictures))]
+
+
+def named(pictures: Sequence[Encoded], first: int = 1) -> dict[str, Encoded]:
+    """Return pictures by their names in `Inputs`. first: the number of the first of them."""
+    names = picture_names(first - 1 + len(pictures))[first - 1 :]
+    return dict(zip(names, pictures, strict=True))
 
 
 def picture_names(count: int) -> list[str]:

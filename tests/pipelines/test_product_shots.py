@@ -11,6 +11,7 @@ from imaging.picture import Alpha, Alpha8, Matte, Picture, Rgb
 from imaging.shadows import ShadowShape
 from models.roles import MATTING, Models
 from pipelines import product_shadow as shadow_module
+from pipelines.background_replace import background_colour
 from pipelines.common.subject import has_cut_out, has_product_cut_out
 from pipelines.errors import CanvasTooLargeError, NoForegroundError
 from pipelines.product_cutout import product_cutout
@@ -178,5 +179,7 @@ def test_a_tight_cut_out_of_a_box_with_round_corners_is_taken_as_it_is() -> None
     )
     assert product_packshot(wallet, models).alpha is None
     assert product_shadow(wallet, models, ShadowStyle()).alpha is not None
+    kept = background_colour(wallet, models, GREEN, True, False, has_product_cut_out)
+    assert np.array_equal(kept.rgb[alpha == 255], wallet.rgb[alpha == 255])
     photograph = Picture(np.where(alpha[..., None] > 0, wallet.rgb, 0).astype(np.uint8), alpha)
     assert not has_product_cut_out(photograph)

@@ -141,3 +141,11 @@ def test_moderation_is_on_by_default(generative: TestClient) -> None:
     refused(generative.post(URL, json=sent), 422)
     off = {"visual_input_content_moderation": False}
     assert generative.post(URL, json={**sent, **off}).status_code == 200
+
+
+def test_pictures_that_are_too_many_pixels_together_are_refused(generative: TestClient) -> None:
+    large = b64(encode(Image.new("RGB", (8000, 8000))))
+    error = refused(
+        generative.post(URL, json={**SENT, "images": [b64(photo()), large, large]}), 413
+    )
+    assert "100000000 pixels" in error["details"]

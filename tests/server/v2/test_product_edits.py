@@ -214,7 +214,7 @@ class TestIntegrate:
     def test_products_are_together_as_large_as_a_body_at_most(
         self, generative: TestClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("server.v2.product_integrate.MAX_PRODUCT_PIXELS", 9000)
+        monkeypatch.setattr("server.listed_pictures.MAX_PIXELS", 9000)
         assert generative.post(PRODUCT + "integrate", json=INTEGRATE).status_code == 202
         body = {**INTEGRATE, "products": product() * 2}
         assert (
