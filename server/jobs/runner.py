@@ -139,6 +139,8 @@ class JobRunner:
     def _work(self, name: str, serialized: SerializedJob) -> Outcome:
         """Execute a job unless it is settled; raises JobFailedError if it crashed too many processes."""
         if (settled := self._settled(serialized)) is not None:
+            # Of a process that was killed between the last result and the end of the count.
+            self._serializer.delete_crash_count(name)
             return settled
         with self._track_deadline() as deadline, self._count_crash(name), deadline_scope(deadline):
             job = self._serializer.load(serialized)
