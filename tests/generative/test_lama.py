@@ -13,7 +13,8 @@ from spandrel.architectures.LaMa import LaMa as LamaNetwork
 
 from imaging.picture import Mask, Picture, Rgb
 from models.backends.torch import lama
-from models.backends.torch.lama import Lama
+from models.backends.torch.lama import PUBLISHED_SCRIPT, Lama, TinyLama
+from models.catalog import repositories
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, NothingToCopyError
 from models.tiny.lama import make_tiny
@@ -54,7 +55,7 @@ def test_only_the_hole_changes_at_any_size(
 ) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     before, hole = rgb.copy(), holed(shape, box)
-    out = Lama(file).fill(rgb, hole)
+    out = TinyLama(file).fill(rgb, hole)
     assert out.dtype == np.uint8
     assert out.shape == rgb.shape
     assert np.array_equal(out[~hole], rgb[~hole])
@@ -67,7 +68,7 @@ def test_the_content_of_the_hole_has_no_effect(file: Path, photo: Photo) -> None
     hole = holed((150, 200), (40, 90, 60, 120))
     other = rgb.copy()
     other[hole] = 255 - other[hole]
-    model = Lama(file)
+    model = TinyLama(file)
     assert np.array_equal(model.fill(rgb, hole)[hole], model.fill(other, hole)[hole])
 
 
@@ -76,7 +77,7 @@ def test_pixels_to_avoid_have_no_effect(file: Path, photo: Photo) -> None:
     hole, avoid = holed((150, 200), (40, 90, 60, 120)), holed((150, 200), (20, 120, 130, 160))
     other = rgb.copy()
     other[avoid] = 255 - other[avoid]
-    model = Lama(file)
+    model = TinyLama(file)
     ours, theirs = model.fill(rgb, hole, avoid), model.fill(other, hole, avoid)
     assert np.array_equal(ours[hole], theirs[hole])
     assert np.array_equal(theirs[avoid], other[avoid])
@@ -85,20 +86,20 @@ def test_pixels_to_avoid_have_no_effect(file: Path, photo: Photo) -> None:
 
 def test_a_picture_without_a_hole_is_returned(file: Path, photo: Photo) -> None:
     rgb = photo("coffee").rgb[:40, :40]
-    assert np.array_equal(Lama(file).fill(rgb, np.zeros((40, 40), np.bool_)), rgb)
+    assert np.array_equal(TinyLama(file).fill(rgb, np.zeros((40, 40), np.bool_)), rgb)
 
 
 def test_a_hole_without_surroundings_is_an_error(file: Path) -> None:
     hole = holed((20, 20), (0, 20, 0, 10))
     with pytest.raises(NothingToCopyError):
-        Lama(file).fill(np.zeros((20, 20, 3), np.uint8), hole, ~hole)
+        TinyLama(file).fill(np.zeros((20, 20, 3), np.uint8), hole, ~hole)
 
 
 def test_the_network_gets_a_crop_of_limited_size(
     file: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lama, "_PIXELS", 100 * 100)
-    model, seen = Lama(file), []
+    model, seen = TinyLama(file), []
     run = model._run
 
     def watched(rgb: Rgb, hidden: Mask) -> Rgb:
@@ -121,24 +122,24 @@ def test_a_hole_that_leaves_a_rim_is_filled_at_a_reduced_size(
     monkeypatch.setattr(lama, "_PIXELS", 64 * 64)
     rgb = np.random.default_rng(1).integers(0, 256, (200, 200, 3), dtype=np.uint8)
     hole = holed((200, 200), (1, 199, 1, 199))
-    out = Lama(file).fill(rgb, hole)
+    out = TinyLama(file).fill(rgb, hole)
     assert np.array_equal(out[~hole], rgb[~hole])
 
 
 def test_the_same_input_gives_the_same_output_from_the_first_call_on(
     file: Path, photo: Photo
 ) -> None:
-    model, rgb = Lama(file), photo("chelsea").rgb[:120, :160]
+    model, rgb = TinyLama(file), photo("chelsea").rgb[:120, :160]
     hole = holed((120, 160), (30, 70, 50, 90))
     with one_at_a_time() as queued, ThreadPoolExecutor(3) as threads:
         outs = list(threads.map(queued(lambda _: model.fill(rgb, hole)), range(6)))
-    outs.append(Lama(file).fill(rgb, hole))
+    outs.append(TinyLama(file).fill(rgb, hole))
     assert all(np.array_equal(outs[0], out) for out in outs)
 
 
 def test_the_tiny_archive_has_the_interface_of_the_published_one(file: Path) -> None:
     """Picture 0..1 and a mask of whole numbers, marked where above 0, sides multiples of 8."""
-    model, seen = Lama(file), []
+    model, seen = TinyLama(file), []
     with model._module.on_device() as network:
         network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     model.fill(np.full((30, 50, 3), 255, np.uint8), holed((30, 50), (5, 10, 5, 10)))
@@ -186,6 +187,12 @@ def test_weights_of_another_shape_are_named(tmp_path: Path, plain: Path) -> None
     save_file(state, bad)
     with pytest.raises(BadWeightsError, match=r"lama\.safetensors does not fit"):
         Lama(bad)
+
+
+def test_code_of_an_archive_runs_only_if_it_is_the_published_one(file: Path) -> None:
+    assert repositories.BIG_LAMA.sha256 == PUBLISHED_SCRIPT
+    with pytest.raises(BadWeightsError, match=r"contains code, and not the published one"):
+        Lama(file)
 
 
 def test_the_tiny_archive_is_torchscript(file: Path) -> None:

@@ -4,10 +4,11 @@ R. Suvorov et al., "Resolution-robust Large Mask Inpainting with Fourier Convolu
 Only tested with random weights: not with the published ones, and not on a GPU.
 """
 
+import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import cv2
 import numpy as np
@@ -36,6 +37,8 @@ _MULTIPLE, _LEAST = 8, 16  # the network's input has sides that are multiples of
 _PIXELS = 768 * 768
 """Largest number of pixels of a crop. It bounds memory, and keeps holes at a size that the network has learnt."""
 _MARGIN = 128
+PUBLISHED_SCRIPT = "344c77bbcb158f17dd143070d1e789f38a66c04202311ae3a258ef66667a9ea9"
+"""SHA-256 of the published archive, big-lama.pt: the only one whose code is run."""
 _jit: Any = torch.jit
 _FEW = 256  # with fewer source pixels in a reduced crop, there is no texture to copy
 
@@ -48,21 +51,33 @@ class Lama:
     configuration: Fourier transforms support only that for sizes that are not powers of two.
     """
 
-    def __init__(self, file: Path, device_config: DeviceConfig | None = None) -> None:
-        """Load a TorchScript archive (big-lama.pt), or plain weights of the same network.
+    _scripts: ClassVar[frozenset[str] | None] = frozenset({PUBLISHED_SCRIPT})
+    """SHA-256 of the TorchScript archives that are loaded; None: any."""
 
-        Raises BadWeightsError that names the file.
+    def __init__(self, file: Path, device_config: DeviceConfig | None = None) -> None:
+        """Load the published TorchScript archive (big-lama.pt), or plain weights of the same network.
+
+        Raises BadWeightsError that names the file, also for any other archive: it contains code.
         """
         self._file = file
         check_file(file)
         with LOADING:
-            network = _load_script(file) if _is_script(file) else _load_plain(file)
+            network = self._load_script(file) if _is_script(file) else _load_plain(file)
         self._module = DeviceModule(network, device_config or DeviceConfig(), torch.float32)
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
         """Load the model of a card; paths: one file, or its folder."""
         return cls(only_file(paths[0]), device_config)
+
+    @classmethod
+    def _load_script(cls, file: Path) -> nn.Module:
+        if cls._scripts is not None and _digest(file) not in cls._scripts:
+            raise BadWeightsError(
+                f"{file} is a TorchScript archive, which contains code, and not the published one;"
+                " save the weights alone, as safetensors or as a state dict"
+            )
+        return _Script(read_torchscript(file))
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill `hole`; see `models.roles.Inpainting`.
@@ -126,6 +141,12 @@ class Lama:
             return levels.cpu().numpy()[:height, :width].astype(np.uint8, copy=False)
 
 
+class TinyLama(Lama):
+    """Loads the archive that `models.tiny.lama` makes."""
+
+    _scripts = None
+
+
 class _Script(nn.Module):
     """A TorchScript archive that takes pictures of 0..1 and integer masks.
 
@@ -160,8 +181,9 @@ def _is_script(file: Path) -> bool:
         return any("/code/" in name for name in archive.namelist())
 
 
-def _load_script(file: Path) -> nn.Module:
-    return _Script(read_torchscript(file))
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _load_plain(file: Path) -> nn.Module:

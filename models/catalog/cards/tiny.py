@@ -28,7 +28,7 @@ CARDS: tuple[Card, ...] = (
     Card(
         role=roles.INPAINTING,
         name="tiny-lama",
-        backend="models.backends.torch.lama:Lama",
+        backend="models.backends.torch.lama:TinyLama",
         files=(),
         folders=(_tiny("lama"),),
         licence=_TINY,
