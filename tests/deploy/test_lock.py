@@ -107,7 +107,7 @@ def test_the_lock_matches_pyproject() -> None:
         requested |= {(extra, *parsed(text)) for text in requirements}
     locked = set()
     for row in OWN["metadata"]["requires-dist"]:
-        marker = re.fullmatch(r"(?:extra == '(\w+)')?", row.get("marker", ""))
+        marker = re.fullmatch(r"(?:(?:.* and )?extra == '(\w+)')?", row.get("marker", ""))
         assert marker, row
         text = f"{row['name']}[{','.join(row.get('extras', []))}]{row.get('specifier', '')}"
         locked.add((marker[1] or "", *parsed(text)))
