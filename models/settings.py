@@ -54,6 +54,8 @@ SERVER_NAMES = frozenset(
         "WEBHOOK_CONCURRENCY",
         "BODY_TIMEOUT_S",
         "WORKERS",
+        "MAX_AT_ONCE",
+        "MAX_JOBS",
         "REQUEST_TIMEOUT_S",
         "JOB_TIMEOUT_S",
         "ENGINE",

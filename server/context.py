@@ -42,6 +42,8 @@ log = logging.getLogger("retouch")
 
 _JOBS_PER_REQUEST = 4
 """Unfinished jobs accepted for each request that may wait; jobs wait on disk, not in memory."""
+_MIN_EXTRA, _MAX_EXTRA = 2, 16
+"""Bounds of the number of further workers, which otherwise is that of the workers."""
 
 
 class WarmModels(Models, Protocol):
@@ -87,12 +89,14 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     dependencies = Dependencies(
         settings,
         Tokens(settings.api_tokens),
-        ConcurrencyLimit(settings.max_waiting, settings.workers),
+        ConcurrencyLimit(
+            settings.max_waiting, settings.workers, settings.quota(settings.max_at_once)
+        ),
         Intake(settings, ResultLinks(stores.results, signer)),
         visuals,
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
     )
-    scheduler = Scheduler("worker", settings.workers, checks=1)
+    scheduler = Scheduler("worker", settings.workers, checks=1, extra=_extra(settings.workers))
     durations = Durations()
     executor = JobExecutor(
         ScheduledModels(models, scheduler),
@@ -116,7 +120,14 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         settings.job_timeout_s,
     )
     limit = _JOBS_PER_REQUEST * settings.max_waiting
-    durable = DurableJobs(queue, serializer, runner, _webhooks(settings, queue), limit)
+    durable = DurableJobs(
+        queue,
+        serializer,
+        runner,
+        _webhooks(settings, queue),
+        limit,
+        settings.quota(settings.max_jobs),
+    )
     endpoints = Endpoints(dependencies, executor, durable, scheduler)
     ttl = timedelta(seconds=settings.idempotency_ttl_s)
     keys = IdempotencyKeys(records.engine, ttl, lease(settings))
@@ -132,6 +143,11 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         durations,
         Idempotency(settings, dependencies.tokens, keys, owner),
     )
+
+
+def _extra(workers: int) -> int:
+    """Return how many workers more there are for organisations below their share."""
+    return min(max(_MIN_EXTRA, workers), _MAX_EXTRA)
 
 
 def _webhooks(settings: Settings, queue: JobQueue) -> WebhookDelivery:

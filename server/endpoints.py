@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio.to_thread
 from pydantic import BaseModel
@@ -14,20 +14,23 @@ from starlette.responses import Response
 
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, SchedulerClosedError
-from models.runtime.scheduler import Priority, Scheduler
+from models.runtime.fair_queue import Priority
+from models.runtime.scheduler import Scheduler
+from server.cost import estimate
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, map_errors
 from server.http.auth import sent_token
 from server.http.fields import Fields, read_fields, validate
 from server.http.request_id import is_repeated, request_id
 from server.http.results import new_key
-from server.http.uploads import Encoded
+from server.http.uploads import Encoded, Intake
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import JobExecutor
 from server.jobs.job import Job, JobOutcome
 from server.jobs.outcome import Outcome
 from server.jobs.picture_files import result_extension
 from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
+from server.short_work import check_seconds, query_seconds
 from server.v2.envelope import accepted, finished
 from server.webhooks.webhook import Webhook, accept_webhook
 
@@ -52,21 +55,41 @@ class Endpoints:
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel | Response:
         """Return the answer to a request: after the work, or at once if sync is false."""
         organisation = self._dependencies.tokens.organisation(request)
-        async with self._dependencies.concurrency_limit:
-            if is_repeated(request.scope):
-                accepted_job = await self._find_accepted(request, organisation)
-                if accepted_job is not None:
-                    return (await self._promise(accepted_job))[1]
-            job = await self._accept(operation, request, organisation)
-            if job.body.sync:
-                outcome = await self._run(request, partial(self._executor.run, job))
-                links = await anyio.to_thread.run_sync(self._links, job, outcome)
-                return _answer(job, outcome, links)
-            job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
-            # The answer first: if its links cannot be signed, the job is not accepted.
-            job, answer = await self._promise(job)
-            await anyio.to_thread.run_sync(self._durable.submit, job)
+        # Before the body is read: what would be refused after all is refused at once.
+        self._dependencies.concurrency_limit.check(organisation)
+        if is_repeated(request.scope):
+            accepted_job = await self._find_accepted(request, organisation)
+            if accepted_job is not None:
+                return (await self._promise(accepted_job))[1]
+        job = await self._accept(operation, request, organisation)
+        # No place is held up to here: the caller and the hosts of its pictures decide how long that takes.
+        with self._dependencies.concurrency_limit.place(organisation, job.seconds):
+            if operation.registers:
+                job = await self._register(request, job)
+            job = self._with_keys(job)
+            return await (self._work(request, job) if job.body.sync else self._submit(request, job))
+
+    async def _work(self, request: Request, job: Job) -> BaseModel | Response:
+        """Do a job with sync=true and return its answer."""
+        work = _Work(partial(self._executor.run, job), job.organisation, job.seconds)
+        outcome = await self._run(request, work)
+        links = await anyio.to_thread.run_sync(self._links, job, outcome)
+        return _answer(job, outcome, links)
+
+    async def _submit(self, request: Request, job: Job) -> BaseModel | Response:
+        """Queue a job with sync=false after its checks, and return its answer."""
+        self._durable.check(job.organisation)
+        job = await self._run(request, self._check(job))
+        # The answer first: if its links cannot be signed, the job is not accepted.
+        job, answer = await self._promise(job)
+        await anyio.to_thread.run_sync(self._durable.submit, job)
         return answer
+
+    def _check(self, job: Job) -> "_Work[Job]":
+        """Return the check of a job as work for the scheduler."""
+        seconds = check_seconds(job.pictures.values())
+        check = partial(self._executor.check, job)
+        return _Work(check, job.organisation, seconds, Priority.CHECK)
 
     async def _find_accepted(self, request: Request, organisation: str) -> Job | None:
         """Return the job that an earlier call of a request left, whose process died before it answered."""
@@ -97,22 +120,26 @@ class Endpoints:
         """Return the outcome of an organisation's request, or that it is in progress; None if unknown."""
         return self._durable.find(organisation, request_id)
 
-    async def check_picture(self, request: Request, encoded: Encoded) -> None:
+    async def check_picture(self, request: Request, organisation: str, encoded: Encoded) -> None:
         """Raise ApiError if a picture of a request cannot be decoded, although its header is valid."""
-        work = partial(self._executor.check_picture, encoded)
-        await self._run(request, work, Priority.CHECK)
+        check = partial(self._executor.check_picture, encoded)
+        seconds = check_seconds([encoded])
+        await self._run(request, _Work(check, organisation, seconds, Priority.CHECK))
 
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
         """Return the answer to a query about a visual."""
         organisation = self._dependencies.tokens.organisation(request)
-        async with self._dependencies.concurrency_limit:
-            visual = await anyio.to_thread.run_sync(
-                self._dependencies.visuals.find, organisation, visual_id
-            )
-            return await self._run(request, partial(self._executor.query, query, visual))
+        self._dependencies.concurrency_limit.check(organisation)
+        visual = await anyio.to_thread.run_sync(
+            self._dependencies.visuals.find, organisation, visual_id
+        )
+        seconds = query_seconds(visual)
+        work = _Work(partial(self._executor.query, query, visual), organisation, seconds)
+        with self._dependencies.concurrency_limit.place(organisation, seconds):
+            return await self._run(request, work)
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
-        """Return a request's job after all checks that need no decoded pixels."""
+        """Return a request's job, still without keys, after all checks that need no decoded pixels."""
         fields = await read_fields(request, self._dependencies.settings.max_body_mb * 2**20)
         body = validate(operation.body, fields | request.path_params)
         if operation.is_always_asynchronous:
@@ -125,12 +152,11 @@ class Endpoints:
             pictures["image"], changed = await anyio.to_thread.run_sync(
                 self._visual_picture, organisation, visual_id, body
             )
-        pictures |= await self._sent_pictures(operation, body, fields)
+        intake = self._dependencies.intake.for_organisation(organisation)
+        pictures |= await _sent_pictures(operation, body, fields, intake)
         with map_errors(operation.refusals):
             operation.check(body, pictures)
-        result_format = self._dependencies.settings.result_format
-        extension = result_extension(result_format, operation, body, pictures.get("image"))
-        job = Job(
+        return Job(
             operation,
             organisation,
             body,
@@ -141,27 +167,21 @@ class Endpoints:
             request_id=request_id(request.scope),
             base_url=self._dependencies.delivery.base_url(request),
             webhook=webhook,
+            seconds=estimate(operation, body, pictures).seconds,
         )
-        if operation.registers:
-            job = await self._register(request, job)
+
+    def _with_keys(self, job: Job) -> Job:
+        """Return a job with the keys of its results and, if further edits may follow, its session id."""
+        operation, body = job.operation, job.body
+        result_format = self._dependencies.settings.result_format
+        extension = result_extension(result_format, operation, body, job.pictures.get("image"))
         name = operation.result_name(job.visual_id)
         keys = [
-            new_key(organisation, extension, job.request_id, number, name)
+            new_key(job.organisation, extension, job.request_id, number, name)
             for number in range(operation.count(body))
         ]
         sid = self._dependencies.visuals.new_sid() if operation.makes_sid else ""
         return replace(job, keys=keys, sid=sid)
-
-    async def _sent_pictures(
-        self, operation: Operation[Any], body: RequestBody, fields: Fields
-    ) -> dict[str, Encoded]:
-        """Return the pictures that a request brings, by the names of their rules."""
-        intake = self._dependencies.intake
-        pictures: dict[str, Encoded] = {}
-        for rule in operation.pictures:
-            if (picture := await intake.picture(fields, rule)) is not None:
-                pictures[rule.name] = picture
-        return {**pictures, **await operation.gather(body, intake)}
 
     def _webhook(self, request: Request, body: RequestBody) -> Webhook | None:
         if body.sync or body.webhook_url is None:
@@ -184,15 +204,13 @@ class Endpoints:
 
     async def _register(self, request: Request, job: Job) -> Job:
         """Register a job's picture as a visual, after the checks that need its pixels."""
-        job = await self._run(request, partial(self._executor.check, job), Priority.CHECK)
+        job = await self._run(request, self._check(job))
         visual_id, _ = await anyio.to_thread.run_sync(
             self._dependencies.visuals.register, job.organisation, job.pictures["image"]
         )
         return replace(job, visual_id=visual_id)
 
-    async def _run(
-        self, request: Request, work: Callable[[], R], priority: Priority = Priority.CALL
-    ) -> R:
+    async def _run(self, request: Request, work: "_Work[R]") -> R:
         """Run work on the scheduler and record its duration.
 
         If the caller disconnects, work that waits is cancelled and running work stops at its next
@@ -205,15 +223,14 @@ class Endpoints:
             start = time.monotonic()
             try:
                 with deadline_scope(deadline):
-                    return work()
+                    return work.function()
             finally:
-                if priority is Priority.CALL:
-                    duration = time.monotonic() - start
-                    loop.call_soon_threadsafe(self._dependencies.concurrency_limit.record, duration)
+                seconds = time.monotonic() - start
+                loop.call_soon_threadsafe(record, work.organisation, work.seconds, seconds)
 
-        loop = asyncio.get_running_loop()
+        loop, record = asyncio.get_running_loop(), self._dependencies.concurrency_limit.record
         try:
-            future = self._scheduler.submit(timed, priority)
+            future = self._scheduler.submit(timed, work.priority, work.organisation, work.seconds)
         except SchedulerClosedError as error:
             raise ShuttingDownError from error
 
@@ -235,6 +252,27 @@ class Endpoints:
             raise ShuttingDownError from None
         finally:
             disconnected.cancel()
+
+
+@dataclass(frozen=True)
+class _Work(Generic[R]):
+    """Work for the scheduler. seconds: that it is expected to take of one worker."""
+
+    function: Callable[[], R]
+    organisation: str
+    seconds: float
+    priority: Priority = Priority.CALL
+
+
+async def _sent_pictures(
+    operation: Operation[Any], body: RequestBody, fields: Fields, intake: Intake
+) -> dict[str, Encoded]:
+    """Return the pictures that a request brings, by the names of their rules."""
+    pictures: dict[str, Encoded] = {}
+    for rule in operation.pictures:
+        if (picture := await intake.picture(fields, rule)) is not None:
+            pictures[rule.name] = picture
+    return {**pictures, **await operation.gather(body, intake)}
 
 
 def _answer(job: Job, outcome: JobOutcome, links: Sequence[str | None]) -> BaseModel | Response:

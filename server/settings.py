@@ -106,8 +106,14 @@ class Settings(ModelSettings, ListenerSettings):
     """Requests that run in parallel, each on one thread; by default the number of processors that this
     process may use: by its affinity and by the CPU quota of its container, rounded up."""
     max_waiting: WaitingLimit = DEFAULT_WAITING
-    """Limit of requests that run or wait; four times as many jobs of sync=false may be unfinished. Beyond
-    the limit callers get 429."""
+    """Limit of requests that run or wait, shared out among the organisations that ask; four times as many
+    jobs of sync=false may be unfinished. Beyond its share an organisation gets 429."""
+    max_at_once: int = Field(64, ge=0, le=100_000)
+    """Requests of one organisation that run or wait at the same time; 0: as many as MAX_WAITING leaves it.
+    Without API_TOKENS it counts for nothing."""
+    max_jobs: int = Field(256, ge=0, le=1_000_000)
+    """Unfinished jobs of sync=false of one organisation; 0: as many as MAX_WAITING leaves it. Without
+    API_TOKENS it counts for nothing."""
     request_timeout_s: float = Field(600, gt=0, le=86400)
     """Timeout for one request, waiting included, in seconds; then the answer is 503."""
     job_timeout_s: float = Field(3600, gt=0, le=604800)
@@ -220,6 +226,10 @@ class Settings(ModelSettings, ListenerSettings):
                 " (organisation:token); without tokens only loopback is served"
             )
         return self
+
+    def quota(self, value: int) -> int:
+        """Return a quota of each organisation; 0, none, on a server without tokens."""
+        return value if self.api_tokens else 0
 
     @property
     def address(self) -> str:

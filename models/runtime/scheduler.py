@@ -1,29 +1,25 @@
-"""The scheduler of one device: its worker threads, their priority queue, and the batches of calls."""
+"""The scheduler of one device: its worker threads, their fair queue, and the batches of calls."""
 
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from enum import IntEnum
-from functools import partial
 from typing import Any, TypeVar
 
 from models.deadline import SharedDeadline, deadline_scope
 from models.errors import SchedulerClosedError
 from models.roles import Models, P, Role
 from models.runtime.calls import Call
+from models.runtime.fair_queue import FairQueue, Priority, QueuedTask
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 log = logging.getLogger("retouch.scheduler")
 
 R = TypeVar("R")
 
-_MAX_IN_A_ROW = 4
-"""Tasks of one priority that run in a row while lower ones wait. Then one task of a lower priority runs."""
 _POLL_S = 0.1
 """Seconds between two checks of the deadline while a caller waits for a model."""
 _CLOSED = "the server is shutting down"
@@ -32,28 +28,17 @@ GetRetry = Callable[[Role[Any]], RetryOnOutOfMemory | None]
 UseModel = Callable[[Role[Any]], AbstractContextManager[Any]]
 
 
-class Priority(IntEnum):
-    """The priority of a task. The lowest number runs first."""
-
-    CHECK_WITH_MODEL = 0
-    """A check that has started, needs a model, and now waits for a worker."""
-    CHECK = 1
-    """A short check. A caller waits for it before the server answers with a link."""
-    CALL = 2
-    """Work that a caller waits for."""
-    JOB = 3
-    """Background work. No caller waits for it."""
-
-
 _PRIORITY: ContextVar[Priority] = ContextVar("priority", default=Priority.CALL)
 """The priority of the task that runs in this context."""
+_TENANT: ContextVar[str] = ContextVar("tenant", default="")
+"""The tenant of the task that runs in this context."""
 
 
 class NeedsWorkerError(BaseException):
     """A check needs a model, but its thread must not use one. Only the scheduler catches this."""
 
 
-class _Task:
+class _Task(QueuedTask):
     """A task in the scheduler: a function, or a call of a model, and the future for its result.
 
     may_retry: while it is set, the scheduler handles an error that says that memory ran out: it sets
@@ -61,9 +46,11 @@ class _Task:
     thread and needs a model.
     """
 
-    def __init__(self, work: Callable[[], Any] | Call, priority: Priority) -> None:
+    def __init__(
+        self, work: Callable[[], Any] | Call, priority: Priority, tenant: str, cost: float
+    ) -> None:
+        super().__init__(tenant, priority, cost)
         self.work = work
-        self.priority = priority
         self.future: Future[Any] = Future()
         self.may_retry = self.out_of_memory = self.needs_worker = False
 
@@ -77,11 +64,12 @@ _Step = tuple[_Task, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
 
 
 class Scheduler:
-    """Runs tasks on a fixed number of worker threads: by priority, then oldest first.
+    """Runs tasks on a fixed number of worker threads: tenants in turn, each one's by priority, then by age.
 
-    No priority starves. A task is a function or a call of a model. Waiting calls are made in one
-    batch if the model's card allows it (`max_batch`), their batch keys are equal, and the model has
-    these methods in addition to its role's:
+    Tenants take turns by the time that their tasks take (`models.runtime.fair_queue`), and no priority
+    starves. A task is a function or a call of a model. Waiting calls are made in one batch, also those
+    of several tenants, if the model's card allows it (`max_batch`), their batch keys are equal, and the
+    model has these methods in addition to its role's:
 
         batch_key(*args, **kwargs) -> object  calls with equal keys may share a batch
         predict_batch(calls) -> results       one result for the (args, kwargs) of each call, in order
@@ -97,7 +85,9 @@ class Scheduler:
     models. max_batch: the largest batch of each role, 1 by default. retry: returns the retry for a
     role's calls. checks: number of extra threads that only run checks, so that a caller soon gets a
     link even if the queue is long. A check that needs a model raises NeedsWorkerError there
-    (`ScheduledModels`); the next free worker starts it again.
+    (`ScheduledModels`); the next free worker starts it again. extra: number of further workers. Only a
+    tenant below its share of the workers uses them, while others occupy those: so it need not wait
+    until a long task of another tenant ends.
     """
 
     def __init__(
@@ -108,20 +98,20 @@ class Scheduler:
         max_batch: Mapping[Role[Any], int] | None = None,
         retry: GetRetry = lambda role: None,
         checks: int = 0,
+        extra: int = 0,
     ) -> None:
         self._use = use
         self._retry = retry
         self._max_batch = dict(max_batch or {})
-        self._queues: dict[Priority, deque[_Task]] = {priority: deque() for priority in Priority}
-        self._in_a_row = dict.fromkeys(Priority, 0)
+        self._queue: FairQueue[_Task] = FairQueue(threads, extra)
         self._accepted = set(Priority)
         self._changed = threading.Condition()
         # Daemon threads: at the end of the grace period, the process exits without waiting for them.
         self._workers = [
             threading.Thread(
-                target=self._run, args=[Priority], name=f"{name}-{number}", daemon=True
+                target=self._run, args=[tuple(Priority)], name=f"{name}-{number}", daemon=True
             )
-            for number in range(threads)
+            for number in range(threads + extra)
         ]
         self._checkers = [
             threading.Thread(
@@ -140,52 +130,57 @@ class Scheduler:
     def waiting(self) -> int:
         """Number of tasks in the queue that have not started."""
         with self._changed:
-            return sum(map(len, self._queues.values()))
+            return len(self._queue)
 
     def is_check_thread(self) -> bool:
         """Whether the current thread only runs checks."""
         return threading.current_thread() in self._checkers
 
     def submit(
-        self, work: Callable[[], R] | Call, priority: Priority = Priority.CALL
+        self,
+        work: Callable[[], R] | Call,
+        priority: Priority = Priority.CALL,
+        tenant: str = "",
+        cost: float = 0.0,
     ) -> "Future[R]":
         """Queue a task and return its future. The future raises what the task raises.
 
+        tenant: on whose behalf it runs; any text. cost: the expected seconds of one thread; the tenant
+        is charged with it when the task starts, and with the seconds that it took when it has ended.
         Raises SchedulerClosedError if the scheduler accepts no more tasks of this priority.
         """
-        task = _Task(work, priority)
+        task = _Task(work, priority, tenant, cost)
         with self._changed:
             if priority not in self._accepted:
                 raise SchedulerClosedError(_CLOSED)
-            self._queues[priority].append(task)
+            self._queue.add(task)
             # Wake all threads: a single one could be a check thread, which cannot run this task.
             self._changed.notify_all()
         # Bound to the future, not to the task: the task would be part of a reference cycle.
-        task.future.add_done_callback(partial(self._remove_cancelled, priority))
+        task.future.add_done_callback(self._remove_cancelled)
         return task.future
 
-    def _remove_cancelled(self, priority: Priority, future: Future[Any]) -> None:
+    def _remove_cancelled(self, future: Future[Any]) -> None:
         """Remove a cancelled task from the queue at once: it holds pictures, and many callers may disconnect."""
         if not future.cancelled():
             return
         with self._changed:
-            queue = self._queues[priority]
-            removed = [task for task in queue if task.future is future]
+            removed = [task for task in self._queue.waiting() if task.future is future]
             for task in removed:
-                queue.remove(task)
+                self._queue.remove(task)
         if removed:  # otherwise a thread or the shutdown has taken the task
             future.set_running_or_notify_cancel()
 
     def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a model and wait for its result, at most until the deadline of the context.
 
-        The call has the priority of the task that makes it, also if that task runs on another
+        The call has the priority and the tenant of the task that makes it, also if that task runs on another
         scheduler. Raises WorkCancelledError, ModelUnavailableError, SchedulerClosedError or the
         model's own error.
         """
         call = Call(role, args, kwargs)
         call.deadline.check()
-        future: Future[Any] = self.submit(call, _PRIORITY.get())
+        future: Future[Any] = self.submit(call, _PRIORITY.get(), _TENANT.get())
         while not wait([future], _POLL_S).done:
             try:
                 call.deadline.check()
@@ -215,44 +210,47 @@ class Scheduler:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _stop_accepting(self, priorities: set[Priority]) -> None:
-        cancelled: list[_Task] = []
         with self._changed:
             self._accepted -= priorities
-            for priority in priorities:
-                cancelled += self._queues[priority]
-                self._queues[priority].clear()
+            cancelled = self._queue.clear(priorities)
             self._changed.notify_all()
         for task in cancelled:
             _cancel(task)
 
-    def _next(self, priorities: Iterable[Priority]) -> _Task | None:
-        """Wait for the next task of some priorities.
+    def _next(self, priorities: Sequence[Priority]) -> _Task | None:
+        """Wait for the next task of some priorities that may run.
 
         None after `stop_accepting`, if no task is left.
         """
-        queues = [self._queues[priority] for priority in priorities]
+        on_thread = not self.is_check_thread()
         with self._changed:
-            self._changed.wait_for(lambda: any(queues) or not self._accepted)
-            waiting = [priority for priority in priorities if self._queues[priority]]
-            for priority in waiting:
-                if priority is waiting[-1] or self._in_a_row[priority] < _MAX_IN_A_ROW:
-                    self._in_a_row[priority] += 1
-                    return self._queues[priority].popleft()
-                self._in_a_row[priority] = 0
-            return None
+            while (task := self._queue.take(priorities, on_thread=on_thread)) is None:
+                if not self._accepted:
+                    return None
+                self._changed.wait()
+            return task
 
-    def _run(self, priorities: Iterable[Priority]) -> None:
+    def _run(self, priorities: Sequence[Priority]) -> None:
         while (task := self._next(priorities)) is not None:
             if task.begin():
-                with _errors_to_future(task):
-                    for one, function, args, kwargs in self._steps(task):
-                        with _errors_to_future(one), _task_context(one):
-                            one.future.set_result(function(*args, **kwargs))
-                        # Do not keep pictures or a model in memory while waiting for the next task.
-                        del one, function, args, kwargs
-                if task.needs_worker:
-                    self._requeue_check(task)
+                self._execute(task)
+            with self._changed:
+                self._queue.finish(task)
+                self._changed.notify_all()  # another tenant may have a larger share now
+            if task.needs_worker:
+                self._requeue_check(task)
             del task
+
+    def _execute(self, task: _Task) -> None:
+        """Make all calls of a task; its future and those of the same batch get the results or errors."""
+        with _errors_to_future(task):
+            for one, function, args, kwargs in self._steps(task):
+                with _errors_to_future(one), _task_context(one):
+                    one.future.set_result(function(*args, **kwargs))
+                # Do not keep pictures or a model in memory while waiting for the next task.
+                del one, function, args, kwargs
+        # An error's traceback holds this frame. With the task in it, pictures would stay in a cycle.
+        del task
 
     def _requeue_check(self, task: _Task) -> None:
         """Queue a check that needs a model again, for a worker.
@@ -262,7 +260,7 @@ class Scheduler:
         task.needs_worker, task.priority = False, Priority.CHECK_WITH_MODEL
         with self._changed:
             if accepted := task.priority in self._accepted:
-                self._queues[task.priority].append(task)
+                self._queue.add(task)
                 self._changed.notify_all()
         if not accepted:
             task.future.set_exception(SchedulerClosedError(_CLOSED))
@@ -275,7 +273,7 @@ class Scheduler:
         role = task.work.role
         assert self._use is not None  # noqa: S101 - only schedulers with models get calls
         with self._use(role) as model:
-            tasks = [task, *self._take_batch(model, task.work)]
+            tasks = [task, *self._take_batch(model, task, task.work)]
             if len(tasks) == 1 or not _run_batch(model, tasks):
                 for one in tasks:
                     # An error between two attempts fails this call and none of the others.
@@ -302,19 +300,18 @@ class Scheduler:
             if task.out_of_memory:
                 task.future.set_exception(retry.failure())
 
-    def _take_batch(self, model: Any, call: Call) -> list[_Task]:
-        """Take the calls from the queue that may share a batch with `call`."""
+    def _take_batch(self, model: Any, first: _Task, call: Call) -> list[_Task]:
+        """Take the calls from the queue that may share a batch with `first`, whose call is `call`."""
         room = self._max_batch.get(call.role, 1) - 1
         if room < 1:
             return []
         key = model.batch_key(*call.args, **call.kwargs)
         with self._changed:
-            waiting = [task for queue in self._queues.values() for task in queue]
+            waiting = sorted(self._queue.waiting(), key=lambda task: (task.priority, task.number))
         matching = [task for task in waiting if _has_key(model, task.work, call.role, key)]
         with self._changed:
-            batch = [task for task in matching if task in self._queues[task.priority]][:room]
-            for task in batch:
-                self._queues[task.priority].remove(task)
+            batch = [task for task in matching if self._queue.waits(task)][:room]
+            self._queue.join(first, batch)
         return [task for task in batch if task.begin()]
 
 
@@ -375,8 +372,8 @@ def _run_batch(model: Any, tasks: list[_Task]) -> bool:
 
 @contextmanager
 def _task_context(task: _Task) -> Iterator[None]:
-    """Set the task's priority and, for a call, its deadline in the current context."""
-    work, token = task.work, _PRIORITY.set(task.priority)
+    """Set the task's priority, its tenant and, for a call, its deadline in the current context."""
+    work, token, tenant = task.work, _PRIORITY.set(task.priority), _TENANT.set(task.tenant)
     del task  # for the same reason as in `_errors_to_future`
     try:
         if isinstance(work, Call):
@@ -387,6 +384,7 @@ def _task_context(task: _Task) -> Iterator[None]:
             yield
     finally:
         _PRIORITY.reset(token)
+        _TENANT.reset(tenant)
 
 
 @contextmanager

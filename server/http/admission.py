@@ -1,39 +1,133 @@
-"""Limit the number of concurrent requests, and tell refused callers when to retry."""
+"""Limit the number of concurrent requests, shared out among organisations, and tell when to retry."""
 
+import asyncio
 import math
-from types import TracebackType
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 from server.errors import busy_error
+from server.shares import Shares
+
+_MAX_RETRY_AFTER_S = 3600
+_KEPT = 0.9
+"""How much of the earlier measurements each new one leaves: about ten count."""
+
+
+@dataclass
+class _Work:
+    """Work of one organisation, in seconds of a worker.
+
+    waiting: expected of the requests in work. expected, measured: of those that have ended lately.
+    """
+
+    waiting: float = 0.0
+    expected: float = 1.0
+    measured: float = 1.0
+
+    def record(self, expected: float, measured: float) -> None:
+        """Add a request that has ended."""
+        self.expected = _KEPT * self.expected + expected
+        self.measured = _KEPT * self.measured + measured
 
 
 class ConcurrencyLimit:
-    """An async context manager that admits at most `limit` requests at the same time.
+    """Admits at most `limit` requests at the same time, and each organisation to its share of them.
 
-    workers: how many requests run in parallel, to estimate the waiting time. Use it in one event loop.
+    A request holds a place while it works or waits for a worker; not while its body arrives, nor while
+    its pictures are fetched. workers: how many requests run in parallel, to estimate the waiting time.
+    quota: the most requests of one organisation; 0 for none. Use it in one event loop.
     """
 
-    def __init__(self, limit: int, workers: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, workers: int, quota: int = 0) -> None:
+        self._shares = Shares(limit, quota)
         self._workers = workers
-        self._active = 0
-        self._mean_s = 1.0
+        self._works: dict[str, _Work] = {}
+        self._all = _Work()
 
-    async def __aenter__(self) -> None:
-        """Admit a request; raises BusyError if the limit is reached."""
-        if self._active >= self._limit:
-            wait = max(1, math.ceil(self._active * self._mean_s / self._workers))
-            raise busy_error(f"The server already handles {self._limit} requests, its limit", wait)
-        self._active += 1
+    def check(self, organisation: str) -> None:
+        """Raise BusyError if an organisation would get no place now; Retry-After is when its work is done."""
+        if not self._shares.has_place(organisation):
+            raise busy_error(
+                f"{self._shares.held(organisation)} requests of this organisation are in work already,"
+                " as many as it may have at the moment",
+                self._retry_after(organisation),
+            )
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Remove the request from the count."""
-        self._active -= 1
+    @contextmanager
+    def place(self, organisation: str, seconds: float) -> Iterator[None]:
+        """Hold a place for a request that is expected to take some seconds of a worker; raises BusyError."""
+        self.check(organisation)
+        self._shares.take(organisation)
+        work = self._works.setdefault(
+            organisation, _Work(0, self._all.expected, self._all.measured)
+        )
+        work.waiting += seconds
+        try:
+            yield
+        finally:
+            work.waiting -= seconds
+            self._shares.give_back(organisation)
+            if not self._shares.held(organisation):
+                del self._works[organisation]
 
-    def record(self, seconds: float) -> None:
-        """Add the duration of one request to the moving average, which covers about ten."""
-        self._mean_s += 0.1 * (seconds - self._mean_s)
+    def record(self, organisation: str, expected: float, seconds: float) -> None:
+        """Add the duration of one request to what corrects the expected ones."""
+        self._all.record(expected, seconds)
+        if (work := self._works.get(organisation)) is not None:
+            work.record(expected, seconds)
+
+    def _retry_after(self, organisation: str) -> int:
+        """Return the seconds after which the requests of an organisation are done by its share of the workers."""
+        work = self._works[organisation]
+        workers = max(1.0, self._workers / len(self._shares))
+        seconds = work.waiting * work.measured / work.expected / workers
+        return min(max(1, math.ceil(seconds)), _MAX_RETRY_AFTER_S)
+
+
+class FetchLimit:
+    """Limits the pictures that are fetched at the same time, and each organisation to its share of them.
+
+    timeout_s: of one fetch, after which a place is free at the latest. Use it in one event loop.
+    """
+
+    def __init__(self, limit: int, timeout_s: float) -> None:
+        self._shares = Shares(limit)
+        self._retry_after = math.ceil(timeout_s)
+
+    @contextmanager
+    def place(self, organisation: str) -> Iterator[None]:
+        """Hold a place while a picture is fetched; raises BusyError."""
+        if not self._shares.has_place(organisation):
+            raise busy_error(
+                f"{self._shares.held(organisation)} pictures of this organisation are being fetched"
+                " already, as many as it may have at the moment",
+                self._retry_after,
+            )
+        self._shares.take(organisation)
+        try:
+            yield
+        finally:
+            self._shares.give_back(organisation)
+
+
+class ReadingLimit:
+    """Lets requests wait for a place; each organisation waits only for its own share. For one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self._shares = Shares(limit)
+        self._given_back = asyncio.Event()
+
+    @asynccontextmanager
+    async def place(self, organisation: str, timeout_s: float) -> AsyncIterator[None]:
+        """Hold a place; raises TimeoutError if none is free within the timeout."""
+        async with asyncio.timeout(timeout_s):
+            while not self._shares.has_place(organisation):
+                await self._given_back.wait()
+        self._shares.take(organisation)
+        try:
+            yield
+        finally:
+            self._shares.give_back(organisation)
+            self._given_back.set()
+            self._given_back = asyncio.Event()

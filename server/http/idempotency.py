@@ -5,7 +5,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from server.errors import BadRequestError, KeyReusedError, busy_error, still_in_work
+from server.http.admission import ReadingLimit
 from server.http.auth import Tokens
 from server.http.fields import Fields, read_fields, replace_fields
 from server.http.fingerprint import fingerprint
@@ -100,7 +101,7 @@ class Idempotency:
         self._keys = keys
         self._owner = owner
         # A body is read before its key is claimed: as many at once as requests may wait.
-        self._reading = asyncio.Semaphore(settings.max_waiting)
+        self._reading = ReadingLimit(settings.max_waiting)
         self._calls: WeakValueDictionary[tuple[str, str, str], _SameCalls] = WeakValueDictionary()
         self._running: set[str] = set()
 
@@ -127,7 +128,7 @@ class Idempotency:
 
     async def _read(self, request: Request, organisation: str, key: str) -> tuple[_SameCalls, str]:
         """Return the calls that a request belongs to, which then have its fields, and its fingerprint."""
-        async with self._place_to_read():
+        async with self._place_to_read(organisation):
             fields = await read_fields(request, self._max_bytes)
             printed = await anyio.to_thread.run_sync(
                 fingerprint, request.method, request.scope["path"], fields
@@ -137,17 +138,15 @@ class Idempotency:
         return calls, printed
 
     @asynccontextmanager
-    async def _place_to_read(self) -> AsyncIterator[None]:
+    async def _place_to_read(self, organisation: str) -> AsyncIterator[None]:
         """Wait for one of the places in which bodies are read; raises BusyError."""
-        try:
-            async with asyncio.timeout(self._body_timeout_s):
-                await self._reading.acquire()
-        except TimeoutError:
-            raise busy_error("Too many bodies arrive at the moment", _RETRY_AFTER_S) from None
-        try:
+        async with AsyncExitStack() as stack:
+            try:
+                place = self._reading.place(organisation, self._body_timeout_s)
+                await stack.enter_async_context(place)
+            except TimeoutError:
+                raise busy_error("Too many bodies arrive at the moment", _RETRY_AFTER_S) from None
             yield
-        finally:
-            self._reading.release()
 
     async def _claim(
         self, request: Request, calls: _SameCalls, proposed: Claim, printed: str

@@ -1,5 +1,6 @@
 """Reads the pictures of a request, from files, base64 or addresses, and validates their headers."""
 
+import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from server.errors import (
     TooLargeError,
     UnsupportedPictureError,
 )
+from server.http.admission import FetchLimit
 from server.http.fields import is_absent
 from server.http.image_fetch import PictureFetcher
 from server.http.result_links import ResultLinks
@@ -95,6 +97,8 @@ class Intake:
         self._max_limited_bytes = settings.max_picture_mb * 2**20
         self._max_pixels = settings.max_pixels
         self._result_links = result_links
+        self._organisation = ""
+        self._fetches = FetchLimit(settings.max_waiting, settings.fetch_timeout_s)
         proxy = settings.fetch_proxy
         self._fetcher = PictureFetcher(
             settings.allowed_url_networks,
@@ -105,6 +109,12 @@ class Intake:
             read_result=result_links.read,
         )
 
+    def for_organisation(self, organisation: str) -> "Intake":
+        """Return the same for the requests of an organisation, whose fetches count against its share."""
+        own = copy.copy(self)
+        own._organisation = organisation
+        return own
+
     async def aclose(self) -> None:
         """Close the connections of fetches."""
         await self._fetcher.aclose()
@@ -113,7 +123,8 @@ class Intake:
         """Return a picture of a request after the checks that need only its header.
 
         Returns None if the request has no such picture and the rule does not require it. Raises
-        BadRequestError, TooLargeError, UnsupportedPictureError or FetchRefusedError.
+        BadRequestError, TooLargeError, UnsupportedPictureError or FetchRefusedError, and BusyError
+        if too many pictures are being fetched.
         """
         for name in (*rule.url_fields, *rule.file_fields):
             value = _first(fields.get(name))
@@ -146,7 +157,8 @@ class Intake:
 
     async def _fetch(self, name: str, url: str, rule: PictureRule) -> bytes:
         try:
-            return await self._fetcher.fetch(url, rule.formats, self._limit(rule))
+            with self._fetches.place(self._organisation):
+                return await self._fetcher.fetch(url, rule.formats, self._limit(rule))
         except FetchTooLargeError as error:
             raise _too_large(name, error.max_bytes) from error
         except FetchFailedError as error:

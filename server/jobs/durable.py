@@ -11,6 +11,7 @@ from server.jobs.outcome import Outcome
 from server.jobs.queue import EDIT, REQUEST, JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer, SerializedJob
+from server.shares import Shares
 from server.webhooks.delivery import WEBHOOK, WebhookDelivery
 
 _RETRY_AFTER_S = 10
@@ -19,7 +20,8 @@ _RETRY_AFTER_S = 10
 class DurableJobs:
     """Accepts jobs and runs each to its end, also after a restart.
 
-    limit: the most unfinished jobs that this process accepts; then `submit` raises BusyError.
+    limit: the most unfinished jobs that this process accepts, shared out among the organisations that
+    have some (`server.shares`). quota: the most for one organisation; 0 for none.
     """
 
     def __init__(
@@ -29,13 +31,14 @@ class DurableJobs:
         runner: JobRunner,
         webhooks: WebhookDelivery,
         limit: int,
+        quota: int = 0,
     ) -> None:
         self._queue = queue
         self._webhooks = webhooks
         self._serializer = serializer
         self._runner = runner
-        self._limit = limit
-        self._unfinished: set[str] = set()
+        self._shares = Shares(limit, quota)
+        self._unfinished: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -50,11 +53,8 @@ class DurableJobs:
         """
         name = job.request_id
         with self._lock:
-            if len(self._unfinished) >= self._limit:
-                raise busy_error(
-                    f"{self._limit} jobs are waiting already, the limit", _RETRY_AFTER_S
-                )
-            self._unfinished.add(name)
+            self._check(job.organisation)
+            self._add(name, job.organisation)
         try:
             serialized = self._serializer.dump(name, job)
             try:
@@ -63,8 +63,32 @@ class DurableJobs:
                 self._serializer.delete_pictures(serialized)
                 raise
         except BaseException:
-            self._unfinished.discard(name)
+            self._remove(name)
             raise
+
+    def check(self, organisation: str) -> None:
+        """Raise BusyError if no further job of an organisation would be accepted now."""
+        with self._lock:
+            self._check(organisation)
+
+    def _check(self, organisation: str) -> None:
+        if not self._shares.has_place(organisation):
+            raise busy_error(
+                f"{self._shares.held(organisation)} jobs of this organisation are waiting already,"
+                " as many as it may have at the moment",
+                _RETRY_AFTER_S,
+            )
+
+    def _add(self, name: str, organisation: str) -> None:
+        """Count a job as unfinished, once."""
+        if name not in self._unfinished:
+            self._unfinished[name] = organisation
+            self._shares.take(organisation)
+
+    def _remove(self, name: str) -> None:
+        with self._lock:
+            if (organisation := self._unfinished.pop(name, None)) is not None:
+                self._shares.give_back(organisation)
 
     def stop_accepting(self) -> None:
         """Start no further jobs; they stay in the queue for the next start or another process."""
@@ -107,8 +131,11 @@ class DurableJobs:
         self._queue.sweep(REQUEST, requests_before)
 
     def _run(self, name: str, serialized: SerializedJob) -> Outcome:
-        self._unfinished.add(name)
+        with self._lock:
+            self._add(
+                name, serialized["organisation"]
+            )  # one of an earlier process is new to this one
         try:
             return self._runner.run(name, serialized)
         finally:
-            self._unfinished.discard(name)
+            self._remove(name)

@@ -17,6 +17,7 @@ class Job:
     visual. sid: the session id with which the result can be edited further. changed: ids of the people
     that earlier edits changed. request_id: of the request, 32 hexadecimal digits; also the job's name
     in the queue. base_url: the start of its results' links. links: those that the caller has already.
+    seconds: that it is expected to take of one worker.
     """
 
     operation: Operation[Any]
@@ -31,6 +32,7 @@ class Job:
     base_url: str = ""
     links: tuple[str, ...] = ()
     webhook: Webhook | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from functools import partial
 
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, SchedulerClosedError
-from models.runtime.scheduler import Priority, Scheduler
+from models.runtime.fair_queue import Priority
+from models.runtime.scheduler import Scheduler
 from server.errors import (
     ApiError,
     BlockedError,
@@ -125,7 +126,12 @@ class JobRunner:
     def _run_on_scheduler(self, name: str, serialized: SerializedJob) -> Outcome:
         """Run a job once on the scheduler; its pictures are only loaded when it starts to run."""
         try:
-            future = self._scheduler.submit(partial(self._work, name, serialized), Priority.JOB)
+            future = self._scheduler.submit(
+                partial(self._work, name, serialized),
+                Priority.JOB,
+                serialized["organisation"],
+                serialized.get("seconds", 0.0),  # jobs of release 0.3 and earlier have none
+            )
         except SchedulerClosedError as error:
             raise JobInterruptedError from error
         while not wait([future], _POLL_INTERVAL_S).done:

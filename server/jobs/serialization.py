@@ -61,6 +61,7 @@ class JobSerializer:
             "base_url": job.base_url,
             "links": list(job.links),
             "webhook": job.webhook,
+            "seconds": job.seconds,
             "has_status": job.operation.version == "v2" or job.body.webhook_url is not None,
         }
 

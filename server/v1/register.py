@@ -15,6 +15,7 @@ from server.http.idempotency import IdempotentRoute
 from server.http.openapi import EXAMPLE_VISUAL_ID, UPLOAD_CODES, refused_with
 from server.http.openapi_bodies import picture_body
 from server.http.uploads import IMAGE
+from server.short_work import check_seconds
 
 router = APIRouter(tags=["visuals"], route_class=IdempotentRoute)
 
@@ -66,17 +67,18 @@ async def register(request: Request) -> Registered:
     dependencies: Dependencies = request.app.state.dependencies
     endpoints: Endpoints = request.app.state.endpoints
     organisation = dependencies.tokens.organisation(request)
-    async with dependencies.concurrency_limit:
-        fields = await read_fields(request, dependencies.settings.max_body_mb * 2**20)
-        body = validate(RegisterBody, fields)
-        rule = IMAGE
-        if body.org_image_key is not None:
-            template = dependencies.settings.org_image_url
-            fields, rule = {"org_image_key": _address(body.org_image_key, template)}, _BY_KEY
-        picture = await dependencies.intake.picture(fields, rule)
-        if picture is None:
-            raise BadRequestError("No image was given: send image_url or file.", "image")
-        await endpoints.check_picture(request, picture)
+    dependencies.concurrency_limit.check(organisation)
+    fields = await read_fields(request, dependencies.settings.max_body_mb * 2**20)
+    body = validate(RegisterBody, fields)
+    rule = IMAGE
+    if body.org_image_key is not None:
+        template = dependencies.settings.org_image_url
+        fields, rule = {"org_image_key": _address(body.org_image_key, template)}, _BY_KEY
+    picture = await dependencies.intake.for_organisation(organisation).picture(fields, rule)
+    if picture is None:
+        raise BadRequestError("No image was given: send image_url or file.", "image")
+    with dependencies.concurrency_limit.place(organisation, check_seconds([picture])):
+        await endpoints.check_picture(request, organisation, picture)
         visual_id, is_new = await anyio.to_thread.run_sync(
             dependencies.visuals.register, organisation, picture, body.is_private
         )

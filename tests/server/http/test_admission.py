@@ -19,24 +19,23 @@ from tests.helpers.fake_models import EllipseMatting, FakeModels, RedModeration
 from tests.helpers.requests import TOKEN, b64, photo
 
 
-async def test_a_full_queue_refuses_with_retry_after() -> None:
+def test_a_full_queue_refuses_with_retry_after() -> None:
     limit = ConcurrencyLimit(limit=2, workers=1)
     for _ in range(100):
-        limit.record(4.0)
-    async with limit, limit:
-        with pytest.raises(BusyError) as refusal:
-            await limit.__aenter__()
+        limit.record("a", 1.0, 4.0)
+    with limit.place("a", 1), limit.place("a", 1):
+        with pytest.raises(BusyError) as refusal, limit.place("a", 1):
+            pass
         assert refusal.value.headers == {"Retry-After": "8"}
-    async with limit, limit:
+    with limit.place("a", 1), limit.place("a", 1):
         pass
 
 
-async def test_a_failed_request_frees_its_place() -> None:
+def test_a_failed_request_frees_its_place() -> None:
     limit = ConcurrencyLimit(limit=1, workers=1)
     for _ in range(3):
-        with pytest.raises(ValueError, match="inside"):
-            async with limit:
-                raise ValueError("inside")
+        with pytest.raises(ValueError, match="inside"), limit.place("a", 1):
+            raise ValueError("inside")
 
 
 def test_a_request_over_the_limit_is_429(tmp_path: Path) -> None:

@@ -1,0 +1,236 @@
+"""The queue of a scheduler: tenants take turns by the time that their tasks have cost.
+
+Start-time fair queueing (P. Goyal, H. M. Vin, H. Cheng: Start-time Fair Queueing, SIGCOMM 1996), after
+fair queueing (A. Demers, S. Keshav, S. Shenker: Analysis and Simulation of a Fair Queueing Algorithm,
+SIGCOMM 1989). Every tenant has a virtual start time, in seconds of work: it grows by the cost of each
+task. The tenant with the earliest one is next. A tenant that comes with its first task starts at the
+virtual time, which is the earliest of those that wait or run, so that nobody saves up time by idling.
+
+Two things differ from packets on a line. A task's cost is not known before it ends, so that the charge
+is corrected by the time that passes. And tasks cannot be interrupted: where those of others run on every
+thread, a tenant below its share of the threads may use an extra one (`FairQueue.take`).
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from enum import IntEnum
+from itertools import count
+from typing import Generic, TypeVar
+
+MAX_IN_A_ROW = 4
+"""Tasks of one priority of a tenant that run in a row while lower ones of it wait. Then one of those runs."""
+
+
+class Priority(IntEnum):
+    """The priority of a task among those of its tenant. The lowest number runs first."""
+
+    CHECK_WITH_MODEL = 0
+    """A check that has started, needs a model, and now waits for a worker."""
+    CHECK = 1
+    """A short check. A caller waits for it before the server answers with a link."""
+    CALL = 2
+    """Work that a caller waits for."""
+    JOB = 3
+    """Background work. No caller waits for it."""
+
+
+class QueuedTask:
+    """What the queue knows of a task.
+
+    tenant: on whose behalf it runs; any text. cost: expected seconds of one thread, at least 0.
+    """
+
+    def __init__(self, tenant: str, priority: Priority, cost: float) -> None:
+        self.priority = priority
+        self.cost = cost
+        self.tenants = [tenant]
+        """The tenants that share its cost: several if their calls run as one batch."""
+        self.number = 0
+        self.started_at = 0.0
+        self.charged = 0.0
+        self.has_thread = False
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that queued it."""
+        return self.tenants[0]
+
+
+T = TypeVar("T", bound=QueuedTask)
+
+
+class _Flow(Generic[T]):
+    """The tasks of one tenant. start: virtual time of its next task. running: tasks on threads."""
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        self.running = 0
+        self._queues: dict[Priority, deque[T]] = {priority: deque() for priority in Priority}
+        self._in_a_row = dict.fromkeys(Priority, 0)
+
+    def tasks(self) -> list[T]:
+        """Return the tasks that wait."""
+        return [task for queue in self._queues.values() for task in queue]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    def queue(self, priority: Priority) -> deque[T]:
+        """Return the tasks of a priority that wait, oldest first."""
+        return self._queues[priority]
+
+    def waiting(self, priorities: Iterable[Priority]) -> list[Priority]:
+        """Return those of the priorities that have a task, the first one first."""
+        return [priority for priority in priorities if self._queues[priority]]
+
+    def oldest(self, priorities: Iterable[Priority]) -> int:
+        """Return the number of the oldest task of some priorities; at least one must wait."""
+        return min(self._queues[priority][0].number for priority in self.waiting(priorities))
+
+    def pop(self, priorities: Iterable[Priority]) -> T:
+        """Remove and return the next task: by priority, then oldest first; no priority starves."""
+        waiting = self.waiting(priorities)
+        for priority in waiting[:-1]:
+            if self._in_a_row[priority] < MAX_IN_A_ROW:
+                break
+            self._in_a_row[priority] = 0
+        else:
+            priority = waiting[-1]
+        self._in_a_row[priority] += 1
+        return self._queues[priority].popleft()
+
+
+class FairQueue(Generic[T]):
+    """The tasks that wait and run. Not for several threads at the same time: its user holds a lock.
+
+    threads: tasks that run at once. extra: further ones, only for tenants below their share. clock:
+    returns seconds.
+    """
+
+    def __init__(
+        self, threads: int, extra: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._threads = threads
+        self._extra = extra
+        self._clock = clock
+        self._flows: dict[str, _Flow[T]] = {}
+        self._running: set[T] = set()
+        self._busy = 0
+        self._virtual = 0.0
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._flows.values()))
+
+    def waiting(self) -> list[T]:
+        """Return the tasks that wait."""
+        return [task for flow in self._flows.values() for task in flow.tasks()]
+
+    def add(self, task: T) -> None:
+        """Queue a task."""
+        flow = self._flow(task.tenant)
+        if not flow and not flow.running:
+            flow.start = max(flow.start, self._virtual)
+        task.number = next(self._numbers)
+        flow.queue(task.priority).append(task)
+
+    def waits(self, task: T) -> bool:
+        """Whether a task waits."""
+        flow = self._flows.get(task.tenant)
+        return flow is not None and task in flow.queue(task.priority)
+
+    def remove(self, task: T) -> None:
+        """Remove a task that waits."""
+        self._flow(task.tenant).queue(task.priority).remove(task)
+
+    def clear(self, priorities: Iterable[Priority]) -> list[T]:
+        """Remove and return all tasks of some priorities that wait."""
+        removed: list[T] = []
+        for flow in self._flows.values():
+            for priority in priorities:
+                removed += flow.queue(priority)
+                flow.queue(priority).clear()
+        return removed
+
+    def take(self, priorities: Sequence[Priority], *, on_thread: bool = True) -> T | None:
+        """Remove and return the next task of some priorities, which runs from now; None if none may run.
+
+        on_thread: whether it takes one of the threads. Then it waits while all are busy, unless its
+        tenant has fewer than its share of them, one at least: in that case it may take an extra one. So
+        a tenant waits for a task of another one only if the extra threads are busy too.
+        """
+        self._charge_running()
+        flows = [
+            flow
+            for flow in self._flows.values()
+            if flow.waiting(priorities) and (not on_thread or self._may_run(flow))
+        ]
+        if not flows:
+            return None
+        flow = min(flows, key=lambda flow: (flow.start, flow.oldest(priorities)))
+        self._advance()
+        task = flow.pop(priorities)
+        task.started_at, task.charged, task.has_thread = self._clock(), task.cost, on_thread
+        flow.start += task.cost
+        flow.running += on_thread
+        self._busy += on_thread
+        self._running.add(task)
+        return task
+
+    def join(self, task: T, others: Sequence[T]) -> None:
+        """Let calls that wait run as one batch with a running one; they leave the queue and share its cost."""
+        for other in others:
+            self.remove(other)
+            task.tenants.append(other.tenant)
+
+    def finish(self, task: T) -> None:
+        """End a task: correct its charge by the time that it took."""
+        self._charge(task, self._clock() - task.started_at)
+        del task.tenants[1:]
+        self._running.discard(task)
+        if task.has_thread:
+            self._flow(task.tenant).running -= 1
+            self._busy -= 1
+        self._forget()
+
+    def _flow(self, tenant: str) -> _Flow[T]:
+        if tenant not in self._flows:
+            self._flows[tenant] = _Flow(self._virtual)
+        return self._flows[tenant]
+
+    def _active(self) -> list[_Flow[T]]:
+        return [flow for flow in self._flows.values() if flow or flow.running]
+
+    def _may_run(self, flow: _Flow[T]) -> bool:
+        """Whether a thread is free for a tenant."""
+        if self._busy < self._threads:
+            return True
+        share = -(-self._threads // len(self._active()))
+        return flow.running < share and self._busy < self._threads + self._extra
+
+    def _advance(self) -> None:
+        """Set the virtual time: the earliest start of a tenant that waits or runs; it never goes back."""
+        self._virtual = max(self._virtual, min(flow.start for flow in self._active()))
+
+    def _charge_running(self) -> None:
+        """Charge the tasks that already run for longer than they were expected to."""
+        now = self._clock()
+        for task in self._running:
+            if now - task.started_at > task.charged:
+                self._charge(task, now - task.started_at)
+
+    def _charge(self, task: T, seconds: float) -> None:
+        """Let a task have been charged with some seconds in all, in equal parts to those who share it."""
+        for tenant in task.tenants:
+            self._flow(tenant).start += (seconds - task.charged) / len(task.tenants)
+        task.charged = seconds
+
+    def _forget(self) -> None:
+        """Drop the tenants without tasks that a new one would equal; all of them when nothing waits or runs."""
+        if not self._active() and not self._running:
+            self._flows.clear()
+            return
+        for tenant, flow in list(self._flows.items()):
+            if not flow and not flow.running and flow.start <= self._virtual:
+                del self._flows[tenant]
