@@ -57,11 +57,12 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     shutdown: that of the process which serves it. Raises OSError without a store or a database.
     """
     shutdown = shutdown or Shutdown(settings.drain_s, settings.grace_s)
-    readiness = Readiness(shutdown, {"models"})
     context = build_context(settings, models)
+    readiness = Readiness(shutdown, {"models"}, context.availability)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        context.availability.start()
         await anyio.to_thread.run_sync(context.durable.start)
         shutdown.on_begin(context.durable.stop_accepting)
         shutdown.on_deadline_near(context.scheduler.stop_accepting)
@@ -83,6 +84,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         finally:
             await context.dependencies.intake.aclose()
             context.records.close()
+            context.availability.close()
 
     app = FastAPI(
         title="Retouch",

@@ -31,7 +31,8 @@ from server.visuals import Visuals
 from server.webhooks.body import read_body
 from server.webhooks.delivery import WebhookDelivery
 from server.webhooks.sender import WebhookSender
-from storage.database import database_url
+from storage.breaker import Availability, Breaker
+from storage.database import database_breaker, database_url
 from storage.idempotency import IdempotencyKeys
 from storage.links import LinkSigner, load_or_create_secret
 from storage.records import Records
@@ -72,6 +73,7 @@ class AppContext:
     endpoints: Endpoints
     durations: Durations
     idempotency: Idempotency
+    availability: Availability
 
     def close(self, timeout_s: float) -> bool:
         """Stop all work; return False if some of it runs for longer than `timeout_s` seconds."""
@@ -83,7 +85,8 @@ class AppContext:
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
     """Return all parts; raises OSError if the store or the database is unavailable."""
     stores = open_stores(settings.store_address)
-    records, queue, owner = _open_databases(settings)
+    records, queue, owner, breakers = _open_databases(settings)
+    availability = Availability([stores.breaker, *breakers])
     visuals = Visuals(records, stores.visuals, stores.results)
     signer = _link_signer(settings)
     dependencies = Dependencies(
@@ -118,6 +121,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         scheduler,
         dependencies.delivery,
         settings.job_timeout_s,
+        availability,
     )
     limit = _JOBS_PER_REQUEST * settings.max_waiting
     durable = DurableJobs(
@@ -128,7 +132,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         limit,
         settings.quota(settings.max_jobs),
     )
-    endpoints = Endpoints(dependencies, executor, durable, scheduler)
+    endpoints = Endpoints(dependencies, executor, durable, scheduler, availability)
     ttl = timedelta(seconds=settings.idempotency_ttl_s)
     keys = IdempotencyKeys(records.engine, ttl, lease(settings))
     return AppContext(
@@ -142,6 +146,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         endpoints,
         durations,
         Idempotency(settings, dependencies.tokens, keys, owner),
+        availability,
     )
 
 
@@ -165,15 +170,18 @@ def _webhooks(settings: Settings, queue: JobQueue) -> WebhookDelivery:
     )
 
 
-def _open_databases(settings: Settings) -> tuple[Records, JobQueue, SingleServer | ServerLease]:
-    """Return the records, the queue of jobs, and this process among those that share them."""
+def _open_databases(
+    settings: Settings,
+) -> tuple[Records, JobQueue, SingleServer | ServerLease, list[Breaker]]:
+    """Return the records, the queue of jobs, this process among those that share them, and breakers."""
     if settings.database_url is None:
         records = Records(database_url(f"sqlite:///{settings.data_dir.absolute()}/records.db"))
-        return records, JobQueue(settings.data_dir / "jobs.db"), SingleServer()
+        return records, JobQueue(settings.data_dir / "jobs.db"), SingleServer(), []
     url = database_url(settings.database_url.get_secret_value())
-    records = Records(url)
-    server_lease = ServerLease(url)
-    return records, JobQueue(server_lease), server_lease
+    breaker = database_breaker(url)
+    records = Records(url, breaker)
+    server_lease = ServerLease(url, breaker)
+    return records, JobQueue(server_lease), server_lease, [breaker]
 
 
 def _link_signer(settings: Settings) -> LinkSigner:

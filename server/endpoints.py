@@ -26,6 +26,7 @@ from server.http.results import new_key
 from server.http.uploads import Encoded, Intake
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import JobExecutor
+from server.jobs.hand_over import hand_over
 from server.jobs.job import Job, JobOutcome
 from server.jobs.outcome import Outcome
 from server.jobs.picture_files import result_extension
@@ -33,6 +34,7 @@ from server.operation import Delivered, Operation, RequestBody, VisualBody, Visu
 from server.short_work import check_seconds, query_seconds
 from server.v2.envelope import accepted, finished
 from server.webhooks.webhook import Webhook, accept_webhook
+from storage.breaker import Availability
 
 R = TypeVar("R")
 
@@ -46,16 +48,19 @@ class Endpoints:
         executor: JobExecutor,
         durable: DurableJobs,
         scheduler: Scheduler,
+        availability: Availability,
     ) -> None:
         self._dependencies = dependencies
         self._executor = executor
         self._durable = durable
         self._scheduler = scheduler
+        self._availability = availability
 
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel | Response:
         """Return the answer to a request: after the work, or at once if sync is false."""
         organisation = self._dependencies.tokens.organisation(request)
         # Before the body is read: what would be refused after all is refused at once.
+        self._availability.check("store")  # each operation stores something: do no work in vain
         self._dependencies.concurrency_limit.check(organisation)
         if is_repeated(request.scope):
             accepted_job = await self._find_accepted(request, organisation)
@@ -71,8 +76,10 @@ class Endpoints:
 
     async def _work(self, request: Request, job: Job) -> BaseModel | Response:
         """Do a job with sync=true and return its answer."""
-        work = _Work(partial(self._executor.run, job), job.organisation, job.seconds)
-        outcome = await self._run(request, work)
+        deadline = Deadline(self._dependencies.settings.request_timeout_s)
+        perform = _Work(partial(self._executor.perform, job), job.organisation, job.seconds)
+        work = await self._run(request, perform, deadline)
+        outcome = await hand_over(self._executor, work, self._availability, request, deadline)
         links = await anyio.to_thread.run_sync(self._links, job, outcome)
         return _answer(job, outcome, links)
 
@@ -210,14 +217,16 @@ class Endpoints:
         )
         return replace(job, visual_id=visual_id)
 
-    async def _run(self, request: Request, work: "_Work[R]") -> R:
+    async def _run(
+        self, request: Request, work: "_Work[R]", deadline: Deadline | None = None
+    ) -> R:
         """Run work on the scheduler and record its duration.
 
         If the caller disconnects, work that waits is cancelled and running work stops at its next
         step. Otherwise callers who time out and retry would fill the queue. Raises ClientDisconnect,
         and ShuttingDownError if the process shuts down before the work is finished.
         """
-        deadline = Deadline(self._dependencies.settings.request_timeout_s)
+        deadline = deadline or Deadline(self._dependencies.settings.request_timeout_s)
 
         def timed() -> R:
             start = time.monotonic()

@@ -17,6 +17,7 @@ ApiError                    code  when
 |- FetchRefusedError        460   the picture at an address could not be fetched
 |- UnavailableError         503   a model, the store or the database is unavailable
 |  |- RequestTimeoutError   503   the work took longer than its timeout
+|  |- NotStoredError        503   the work is done, but the store or the database does not answer
 |  `- ShuttingDownError     503   the process shuts down before the work is done
 |- CannotWorkError          506   a valid request that is impossible with this picture
 |  `- NotInProfileError     506   this server has no model, or no setting, for the request
@@ -184,6 +185,10 @@ class UnavailableError(ApiError):
 
 class RequestTimeoutError(UnavailableError):
     """503: the work took longer than its timeout."""
+
+
+class NotStoredError(UnavailableError):
+    """503: the work is done, but its results cannot be stored before the store or the database is back."""
 
 
 class ShuttingDownError(UnavailableError):

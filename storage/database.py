@@ -1,4 +1,8 @@
-"""Open the database: SQLite in the data folder, or PostgreSQL on a server."""
+"""Open the database: SQLite in the data folder, or PostgreSQL on a server.
+
+A call of PostgreSQL ends after 15 s at the latest, whatever becomes of the database
+(`storage.limited_connection`). SQLite waits 10 s for a lock; nothing can interrupt it while its disk hangs.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +19,18 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from storage.breaker import PROBE_LIMIT_S, Breaker
 from storage.errors import DatabaseUnavailableError
+from storage.limited_connection import DatabaseProbe, limit_connections
 
 _CONNECT_TIMEOUT_S = 3
 _POOL_SIZE = 8
 """Connections that one process keeps open; it opens up to twice as many under load."""
 _POOL_TIMEOUT_S = 5.0
 _STATEMENT_TIMEOUT_MS = 15_000
+"""The database's own limit of a statement; `CALL_LIMIT_S` is the same on our side."""
+_IDLE_TRANSACTION_TIMEOUT_MS = 60_000
+"""As DBOS sets it: a process that stops in a transaction holds its locks no longer."""
 _KEEPALIVES = {
     "keepalives": 1,
     "keepalives_idle": 5,
@@ -56,10 +65,25 @@ def is_postgresql(url: URL) -> bool:
     return url.get_backend_name() == "postgresql"
 
 
-def open_engine(url: URL) -> Engine:
-    """Return an engine for a database; it connects when a connection is first needed."""
+def libpq_address(url: URL) -> str:
+    """Return the address of a PostgreSQL database for libpq, including the password."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def database_breaker(url: URL) -> Breaker:
+    """Return the breaker of a PostgreSQL database; it is not started yet."""
+    settings = {"connect_timeout": _CONNECT_TIMEOUT_S, **_KEEPALIVES}
+    probe = DatabaseProbe(libpq_address(url), settings, PROBE_LIMIT_S)
+    return Breaker("database", probe, DatabaseUnavailableError)
+
+
+def open_engine(url: URL, breaker: Breaker | None = None) -> Engine:
+    """Return an engine for a database; it connects when a connection is first needed.
+
+    breaker: of a PostgreSQL database; while it is open every call fails at once.
+    """
     if is_postgresql(url):
-        return create_engine(
+        engine = create_engine(
             url,
             pool_pre_ping=True,
             pool_size=_POOL_SIZE,
@@ -71,8 +95,31 @@ def open_engine(url: URL) -> Engine:
                 **_KEEPALIVES,
             },
         )
+        limit_connections(engine, breaker)
+        return engine
     engine = create_engine(url, pool_pre_ping=True)
     event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def open_queue_engine(url: URL, breaker: Breaker | None, pool_size: int) -> Engine:
+    """Return an engine for the workflows in a PostgreSQL database, which wait while it does not answer.
+
+    A workflow must not fail because of an outage, and DBOS retries its calls without end, with pauses of up
+    to 90 s; so it goes on at once when the database is back. pool_size: the most connections.
+    """
+    engine = create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "options": f"-c idle_in_transaction_session_timeout={_IDLE_TRANSACTION_TIMEOUT_MS}",
+            **_KEEPALIVES,
+        },
+    )
+    limit_connections(engine, breaker, patient=True)
     return engine
 
 

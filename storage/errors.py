@@ -2,6 +2,7 @@
 
 StorageError
 |- StoreUnavailableError       the object store cannot be reached, or denies access (OSError)
+|  `- StoreSilentError         it cannot be reached, or does not answer in time (OSError)
 |- DatabaseUnavailableError    the database cannot be reached (OSError)
 |- ObjectMissingError          the store has no object under the key (KeyError)
 |- InvalidKeyError             the text is not a key (ValueError)
@@ -16,6 +17,10 @@ class StorageError(Exception):
 
 class StoreUnavailableError(StorageError, OSError):
     """The store cannot be reached at the moment, or it denies access."""
+
+
+class StoreSilentError(StoreUnavailableError):
+    """The store cannot be reached, or it does not answer in time."""
 
 
 class DatabaseUnavailableError(StorageError, OSError):

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from storage.breaker import Breaker
 from storage.database import open_engine, wrap_database_errors
 from storage.schema import migrate
 
@@ -126,9 +127,9 @@ class Records:
     method raises DatabaseUnavailableError if the database cannot be reached.
     """
 
-    def __init__(self, url: URL) -> None:
-        """Open the database and migrate its schema; raises NewerSchemaError."""
-        self._engine = open_engine(url)
+    def __init__(self, url: URL, breaker: Breaker | None = None) -> None:
+        """Open the database and migrate its schema; raises NewerSchemaError. breaker: see `open_engine`."""
+        self._engine = open_engine(url, breaker)
         self._insert = (sqlite if url.get_backend_name() == "sqlite" else postgresql).insert
         try:
             with wrap_database_errors():

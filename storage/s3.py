@@ -1,19 +1,21 @@
 """The object store in an S3 bucket; callers read results through presigned links."""
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, GenericError
 from obstore.store import S3Store
 
-from storage.errors import ObjectMissingError, StoreUnavailableError
+from storage.errors import ObjectMissingError, StoreSilentError, StoreUnavailableError
 from storage.links import LinkState
 from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of, is_key
 from storage.presigned import access_key_from_environment, verify_presigned
@@ -25,17 +27,29 @@ _MAX_REASON_BYTES = 500
 """Limit of a refusal's text in bytes; percent-encoding may triple it, and S3 accepts 2 KB of metadata."""
 _PAGE_SIZE = 1000
 """Objects listed or removed by one request: the limit of S3."""
-_CLIENT_OPTIONS = {"connect_timeout": "3s", "timeout": "60s"}
+_SILENCE_LIMIT_S = 5
+"""A request fails when the store sends nothing for so long."""
+_REQUEST_LIMIT_S = 60
+"""A request fails after so long, although the store sends something now and then."""
+_SMALL = 4 << 20
+"""Bytes of a body that a store takes within `_SILENCE_LIMIT_S`, during which it sends nothing."""
+_SLOWEST_UPLOAD = 2 << 20
+"""Bytes per second that a store takes at least of a larger body."""
+_CLIENT_OPTIONS: dict[str, Any] = {
+    "connect_timeout": "3s",
+    "read_timeout": f"{_SILENCE_LIMIT_S}s",
+    "timeout": f"{_REQUEST_LIMIT_S}s",
+}
 _RETRY: Any = {
     "max_retries": 3,
-    "retry_timeout": timedelta(seconds=8),
+    "retry_timeout": timedelta(seconds=3),
     "backoff": {
         "init_backoff": timedelta(milliseconds=100),
         "max_backoff": timedelta(seconds=1),
         "base": 2,
     },
 }
-"""Retries of an unreachable store end after about 8 s, so that the caller still gets an answer."""
+"""Requests that a store refuses are repeated for 3 s at most, and those that it does not answer never."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +72,24 @@ class Bucket:
     path_style: bool = True
     lifecycle: bool = False
 
-    def store(self, folder: str, *, public: bool = False) -> S3Store:
-        """Return a client for a folder below the prefix; public: for links, at the public endpoint."""
+    def store(
+        self,
+        folder: str,
+        *,
+        public: bool = False,
+        limits: Mapping[str, Any] = MappingProxyType(_CLIENT_OPTIONS),
+        retry: Any = _RETRY,
+    ) -> S3Store:
+        """Return a client for a folder below the prefix.
+
+        public: for links, at the public endpoint. limits, retry: time limits and retries of obstore.
+        """
         endpoint = (self.public_endpoint if public else None) or self.endpoint
         endpoint_option: dict[str, Any] = (
             {} if endpoint is None else {"endpoint": self._full_endpoint(endpoint)}
         )
         options: Any = {
-            **_CLIENT_OPTIONS,
+            **limits,
             "allow_http": bool(endpoint and _is_plain_http(endpoint)),
         }
         return S3Store(
@@ -74,7 +98,7 @@ class Bucket:
             region=self.region,
             virtual_hosted_style_request=not self.path_style,
             client_options=options,
-            retry_config=_RETRY,
+            retry_config=retry,
             **endpoint_option,
         )
 
@@ -94,11 +118,13 @@ class S3Objects:
     def __init__(self, bucket: Bucket, folder: str) -> None:
         """Create the clients of a folder; this sends no request."""
         self._bucket = bucket
+        self._name = folder
         self._folder = f"/{bucket.prefix}/{folder}/" if bucket.prefix else f"/{folder}/"
         # The store below reads the same variables now, too.
         self._access_key = access_key_from_environment()
         self._store = bucket.store(folder)
         self._public = bucket.store(folder, public=True)
+        self._writers: dict[int, S3Store] = {}
 
     def check(self) -> None:
         """Raise StoreUnavailableError if the bucket does not exist or cannot be read."""
@@ -133,8 +159,23 @@ class S3Objects:
         attributes = {**headers, **metadata}
         with _wrap_store_errors(key):
             obstore.put(
-                self._store, key, data, attributes=attributes, mode=mode, use_multipart=False
+                self._writer(len(data)),
+                key,
+                data,
+                attributes=attributes,
+                mode=mode,
+                use_multipart=False,
             )
+
+    def _writer(self, size: int) -> S3Store:
+        """Return a client whose limit of a request is enough to send `size` bytes."""
+        if size <= _SMALL:
+            return self._store
+        seconds = _SILENCE_LIMIT_S + 2 ** math.ceil(math.log2(size / _SLOWEST_UPLOAD))
+        if seconds not in self._writers:
+            limits = {"connect_timeout": "3s", "timeout": f"{seconds}s"}
+            self._writers[seconds] = self._bucket.store(self._name, limits=limits)
+        return self._writers[seconds]
 
     def refusal(self, key: str) -> Refusal | None:
         """See ObjectStore."""
@@ -239,7 +280,8 @@ def _wrap_store_errors(target: str) -> Iterator[None]:
     except (BaseError, OSError) as error:  # OSError: the bucket does not exist
         # The first line has the reason; the other lines are details of the request.
         reason = str(error).partition("\n")[0]
-        raise StoreUnavailableError(f"the store failed at {target}: {reason}") from error
+        kind = StoreSilentError if isinstance(error, GenericError) else StoreUnavailableError
+        raise kind(f"the store failed at {target}: {reason}") from error
 
 
 def _is_plain_http(endpoint: str) -> bool:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage.errors import NewerSchemaError
+from storage.limited_connection import patience
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x5E70_0C44
@@ -48,7 +49,7 @@ def migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     scripts = ScriptDirectory.from_config(config)
-    with engine.begin() as connection:
+    with engine.begin() as connection, patience(connection):
         if engine.dialect.name == "postgresql":
             # Waiting for other servers or a long migration may take longer than any request.
             connection.execute(text("SET LOCAL statement_timeout = '10min'"))

@@ -14,13 +14,17 @@ from sqlalchemy import Connection, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
-from storage.database import open_engine, wrap_database_errors
+from storage.breaker import Breaker
+from storage.database import libpq_address, open_engine, wrap_database_errors
 from storage.errors import DatabaseUnavailableError
+from storage.limited_connection import LimitedConnection
 from storage.records import ServerRow
 
 _GRACE_PERIOD_S = 5.0
 """After the database was unreachable, the time in which every live server acquires its lock again."""
 _LOCK_RETRY_S = 0.1
+_SLOW_S = 2.0
+"""A renewal that took longer may have waited while other servers gave up their locks."""
 
 
 class SingleServer:
@@ -49,11 +53,15 @@ class ServerLease:
 
     grace_s = _GRACE_PERIOD_S
 
-    def __init__(self, url: URL) -> None:
-        """Acquire the lease and add this server to the table; raises DatabaseUnavailableError."""
+    def __init__(self, url: URL, breaker: Breaker | None = None) -> None:
+        """Acquire the lease and add this server to the table; raises DatabaseUnavailableError.
+
+        breaker: that of the database.
+        """
         self._url = url
+        self.breaker = breaker
         self.name = f"{socket.gethostname()[:32]}-{os.getpid()}-{secrets.token_hex(4)}"
-        self._engine = open_engine(url).execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = open_engine(url, breaker).execution_options(isolation_level="AUTOCOMMIT")
         self._connection: Connection | None = None
         self._grace_until = 0.0
         with wrap_database_errors():
@@ -61,9 +69,14 @@ class ServerLease:
                 time.sleep(_LOCK_RETRY_S)
 
     @property
-    def url(self) -> str:
+    def url(self) -> URL:
+        """The database's address."""
+        return self._url
+
+    @property
+    def libpq_url(self) -> str:
         """The database's address for libpq, including the password."""
-        return self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return libpq_address(self._url)
 
     def check(self) -> None:
         """Raise DatabaseUnavailableError if the database cannot be reached."""
@@ -76,6 +89,7 @@ class ServerLease:
         The result is False for a while after the database was unreachable, because then no server
         held a lock. Only one thread may call this. Raises DatabaseUnavailableError.
         """
+        began = time.monotonic()
         try:
             with wrap_database_errors():
                 if self._connection is not None:
@@ -86,6 +100,8 @@ class ServerLease:
             self._release()
             self._grace_until = time.monotonic() + _GRACE_PERIOD_S
             raise
+        if time.monotonic() - began > _SLOW_S:
+            self._grace_until = time.monotonic() + _GRACE_PERIOD_S
         return time.monotonic() >= self._grace_until
 
     def others(self) -> list[str]:
@@ -137,6 +153,7 @@ class ServerLease:
                 # Detached, so that the pool never uses this connection for anything else.
                 connection.detach()
                 self._connection = connection
+                _ignore_breaker(connection)
             return acquired
         finally:
             if self._connection is not connection:
@@ -148,6 +165,13 @@ class ServerLease:
         if connection is not None:
             with contextlib.suppress(Exception):  # the connection may be broken
                 connection.close()
+
+
+def _ignore_breaker(connection: Connection) -> None:
+    """Keep the lock of a database that is slow for a moment: only a call of its own may give it up."""
+    limited = connection.connection.driver_connection
+    if isinstance(limited, LimitedConnection):
+        limited.breaker = None
 
 
 def _try_lock(connection: Connection, name: str) -> bool:

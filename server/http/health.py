@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from server.http.shutdown import Shutdown
+from storage.breaker import Availability
 
 router = APIRouter(tags=["health"])
 
@@ -21,12 +22,14 @@ _REASONS = {
 class Readiness:
     """What the server still waits for before it is ready.
 
-    awaited: names of what is not ready yet, of `_REASONS`. error: why loading the models failed, or
-    None. done: set when nothing is awaited any more.
+    awaited: names of what is not ready yet, of `_REASONS`. availability: whether the store and the
+    database answer. error: why loading the models failed, or None. done: set when nothing is awaited any
+    more.
     """
 
     shutdown: Shutdown
     awaited: set[str] = field(default_factory=set)
+    availability: Availability = field(default_factory=Availability)
     error: str | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -49,12 +52,12 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="The models are loaded and have run once")
+@router.get("/readyz", summary="The models have run once, and the store and the database answer")
 async def readyz(request: Request) -> JSONResponse:
-    """Answer 200 if every model of the profile is loaded and has run once, else 503.
+    """Answer 200 if every model has run once, and the store and the database answer; else 503.
 
-    The store and the database are not checked: if they are unavailable, they are so for every server,
-    and a server that is not ready could not tell its callers when to retry.
+    It never waits for them: threads probe them all the time. If they are unavailable to every server, a
+    load balancer that follows this answer has no server left, and its own error has no Retry-After.
     """
     readiness: Readiness = request.app.state.readiness
     if readiness.shutdown.begun:
@@ -65,4 +68,7 @@ async def readyz(request: Request) -> JSONResponse:
         awaited = sorted(readiness.awaited)
         body = {"status": "starting", "awaited": awaited, "reason": readiness.reason}
         return JSONResponse(body, 503)
+    if names := sorted(readiness.availability.reasons):
+        reason = " and ".join(f"the {name} does not answer" for name in names)
+        return JSONResponse({"status": "unavailable", "unavailable": names, "reason": reason}, 503)
     return JSONResponse({"status": "ready"})

@@ -16,14 +16,15 @@ from models.errors import RoleNotInProfileError
 from models.roles import MODERATION, Models, require
 from pipelines.common.moderation import is_blocked
 from server.durations import Durations
-from server.errors import BlockedError, Refusals, UnavailableError, map_errors
+from server.errors import BlockedError, NotStoredError, Refusals, UnavailableError, map_errors
 from server.http.uploads import Encoded
-from server.jobs.job import Job, JobOutcome, result_keys
+from server.jobs.job import FinishedWork, Job, JobOutcome, result_keys
 from server.jobs.picture_files import decode_mask_field, decode_picture_field, encode_result
 from server.jobs.waiting import QuickModels, too_slow
 from server.operation import Inputs, RequestBody, Results, VisualQuery
 from server.profiles import not_in_profile
 from server.visuals import Visuals, no_visual
+from storage.errors import DatabaseUnavailableError, StoreSilentError
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Visual
 
@@ -57,12 +58,10 @@ class JobExecutor:
         self._profile = profile
         self._durations = durations
 
-    def run(self, job: Job) -> JobOutcome:
-        """Run a job: decode, validate, edit, encode and store.
+    def perform(self, job: Job) -> FinishedWork:
+        """Do the work of a job: decode, validate, edit and encode; `store` is what remains.
 
-        A blocked result is stored as an empty object, so that a caller who polls its link learns it.
-        Raises ApiError, and BlockedError if moderation blocks all results; then nothing is stored.
-        Raises NotFoundError if the job's visual is removed before the results are stored.
+        Raises ApiError, and BlockedError if moderation blocks all results.
         """
         start = time.monotonic()
         if job.visual_id:  # it may have been removed while the job waited
@@ -77,14 +76,24 @@ class JobExecutor:
             blocked = [job.body.moderates_output and one for one in unsafe]
             if blocked and all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
-        self._store_results(replace(job, body=body, keys=keys), files)
         seconds = time.monotonic() - start
         self._durations.record(job.operation.name, seconds)
         log.info("%s took %.3f s", job.operation.name, seconds)
-        return JobOutcome(body, blocked, unsafe, keys, results.details)
+        outcome = JobOutcome(body, blocked, unsafe, keys, results.details)
+        return FinishedWork(replace(job, body=body, keys=keys), files, outcome)
+
+    def store(self, work: FinishedWork) -> JobOutcome:
+        """Store the results of finished work; it needs no worker, and may be repeated.
+
+        A blocked result is stored as an empty object, so that a caller who polls its link learns it.
+        Raises NotStoredError while the store or the database does not answer, UnavailableError, and
+        NotFoundError if the job's visual is removed before the results are stored.
+        """
+        self._store_results(work.job, work.files)
+        return work.outcome
 
     def store_blocked(self, job: Job) -> None:
-        """Store an empty object for each result: moderation blocked all; raises as `run` does."""
+        """Store an empty object for each result: moderation blocked all; raises as `store` does."""
         self._store_results(replace(job, sid=""), [b""] * len(job.keys))
 
     def record_refusal(self, organisation: str, visual_id: str, keys: Sequence[str]) -> bool:
@@ -117,7 +126,7 @@ class JobExecutor:
         return self._visuals.add_results(job.organisation, job.visual_id, job.keys, edit)
 
     def _store_results(self, job: Job, files: Sequence[bytes]) -> None:
-        """Record and store all results, or none; raises UnavailableError, NotFoundError."""
+        """Record and store all results, or none; raises as `store` does."""
         try:
             # The records first: if they fail, no result that a caller may have read is removed.
             is_recorded = self._record_results(job)
@@ -131,7 +140,9 @@ class JobExecutor:
         except OSError as error:
             log.error("a result could not be stored: %s", error)
             self._remove_results(job)
-            raise UnavailableError("The result could not be stored.") from error
+            is_outage = isinstance(error, StoreSilentError | DatabaseUnavailableError)
+            kind = NotStoredError if is_outage else UnavailableError
+            raise kind("The result could not be stored.") from error
 
     def _is_removed(self, job: Job) -> bool:
         """Whether the visual of a job's recorded results was removed."""

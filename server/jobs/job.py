@@ -51,6 +51,19 @@ class JobOutcome:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class FinishedWork:
+    """The work of a job whose results are not stored yet.
+
+    job: with the missing values filled in, and the keys of all results. files: the results, in the order
+    of the keys; empty where moderation blocked one. outcome: what the job has become once they are stored.
+    """
+
+    job: Job
+    files: Sequence[bytes]
+    outcome: JobOutcome
+
+
 def result_keys(job: Job, count: int) -> Sequence[str]:
     """Return the key of each result. Where only the work shows how many there are, they lie in a folder."""
     if not job.operation.is_many:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dbos import DBOS, DBOSConfig, DBOSContextSetAuth, SetWorkflowID
+from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from server.errors import UnavailableError
@@ -16,7 +17,7 @@ from server.jobs.outcome import IN_PROGRESS, Outcome, failed
 from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, SerializedJob
 from server.webhooks.delivery import WebhookDelivery
-from storage.database import open_engine, wrap_database_errors
+from storage.database import open_engine, open_queue_engine, wrap_database_errors
 from storage.server_lease import ServerLease
 
 log = logging.getLogger("retouch")
@@ -25,7 +26,7 @@ EDIT, REQUEST = "edit", "request"
 """Kinds of jobs, by which the database names them: a request has an outcome that callers ask for."""
 _FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _TIMEOUT_S = 10.0
-"""Timeout for storing or finding a job; DBOS itself has no timeout for its database."""
+"""Timeout for storing or finding a job; DBOS itself waits for its database as long as that takes."""
 _THREADS = 8
 _SWEEP_BATCH = 1000
 """Workflows removed by one statement."""
@@ -48,6 +49,7 @@ class JobQueue:
         """Use the SQLite file at a path, or the PostgreSQL database of a lease."""
         self._file = database if isinstance(database, Path) else None
         self._lease = database if isinstance(database, ServerLease) else None
+        self._engine: Engine | None = None
         self._recovery: JobRecovery | None = None
         self._launch_lock = threading.Lock()
         self._launched = False
@@ -77,8 +79,9 @@ class JobQueue:
             self._launch()
         future = self._threads.submit(_start_workflow, name, serialized)
         if not wait([future], _TIMEOUT_S).done:
-            # The database may still store it later, but its caller gets an error, so it must not run.
-            self._rejected.add(name)
+            if not future.cancel():
+                # The database may still store it later, but its caller gets an error: it must not run.
+                self._rejected.add(name)
             raise UnavailableError("The job could not be stored: the database does not answer.")
         with wrap_database_errors():
             future.result()
@@ -99,8 +102,11 @@ class JobQueue:
     ) -> T | None:
         if not self._launched:  # then there has never been a job
             return None
+        if self._lease is not None and self._lease.breaker is not None:
+            self._lease.breaker.check()
         future = self._threads.submit(look, organisation, name)
         if not wait([future], _TIMEOUT_S).done:
+            future.cancel()
             raise UnavailableError("The job could not be found: the database does not answer.")
         with wrap_database_errors():
             return future.result()
@@ -133,6 +139,8 @@ class JobQueue:
             _queues.remove(self)
             if self._webhooks is not None:
                 self._webhooks.close()
+        if self._engine is not None:
+            self._engine.dispose()
         if self._lease is not None:
             self._lease.close()
 
@@ -178,10 +186,12 @@ class JobQueue:
         if self._lease is None:
             url = f"sqlite:///{self._file and self._file.absolute()}"
             return DBOSConfig(**common, system_database_url=url, executor_id="local")
+        if self._engine is None:
+            self._engine = open_queue_engine(self._lease.url, self._lease.breaker, _POOL_SIZE)
         return DBOSConfig(
             **common,
-            system_database_url=self._lease.url,
-            sys_db_pool_size=_POOL_SIZE,
+            system_database_url=self._lease.libpq_url,
+            system_database_engine=self._engine,
             executor_id=self._lease.name,
         )
 

@@ -13,6 +13,8 @@ log = logging.getLogger("retouch")
 _CHECK_INTERVAL_S = 1.0
 """Seconds between two checks for dead processes."""
 
+_CLOSE_TIMEOUT_S = 5.0
+
 
 class JobRecovery:
     """Checks on a thread for dead processes and puts their unfinished jobs back into the queue.
@@ -30,9 +32,9 @@ class JobRecovery:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the thread; a recovery that has started is finished first."""
+        """Stop the thread; a recovery that has started is finished first, if the database answers."""
         self._closed.set()
-        self._thread.join()
+        self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _watch(self) -> None:
         while not self._closed.wait(_CHECK_INTERVAL_S):

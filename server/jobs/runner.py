@@ -24,16 +24,19 @@ from server.errors import (
 from server.http.error_answers import status_word
 from server.http.results import Delivery
 from server.jobs.executor import JobExecutor
-from server.jobs.job import Job, JobOutcome
+from server.jobs.job import FinishedWork, Job, JobOutcome
 from server.jobs.outcome import Outcome, completed, failed, failed_with
 from server.jobs.serialization import JobSerializer, SerializedJob
 from server.operation import Delivered
+from storage.breaker import Availability
 from storage.object_store import ObjectStore, Refusal
 
 log = logging.getLogger("retouch")
 
 _MAX_CRASHES = 5
 """A job fails after this many processes have crashed while they worked on it."""
+_FIRST_DELAY_S = 0.5
+"""Seconds before the first retry of a job; each later wait is twice as long, 30 s at most."""
 _MAX_RETRY_S = 600.0
 """Total seconds for which a job is retried while a store or a model is unavailable."""
 _POLL_INTERVAL_S = 0.2
@@ -44,7 +47,7 @@ class JobRunner:
     """Runs jobs on the scheduler until each has results, blocked (empty) results, or an error.
 
     delivery: signs the links of results. timeout_s: for one attempt at a job, from the moment it starts
-    to run.
+    to run. availability: whether the store and the database answer; by default they do.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class JobRunner:
         scheduler: Scheduler,
         delivery: Delivery,
         timeout_s: float,
+        availability: Availability | None = None,
     ) -> None:
         self._delivery = delivery
         self._serializer = serializer
@@ -62,7 +66,9 @@ class JobRunner:
         self._executor = executor
         self._scheduler = scheduler
         self._timeout_s = timeout_s
+        self._availability = availability or Availability()
         self._crash_counts: dict[str, int] = {}
+        self._finished: dict[str, FinishedWork] = {}
         self._deadlines: set[Deadline] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -88,28 +94,37 @@ class JobRunner:
             self._serializer.delete_pictures(serialized)
         finally:
             self._crash_counts.pop(name, None)
+            self._finished.pop(name, None)
         return outcome
 
     def _run_with_retries(self, name: str, serialized: SerializedJob) -> Outcome:
         give_up_at = time.monotonic() + _MAX_RETRY_S
-        delay = 0.5
+        delay = _FIRST_DELAY_S
         while True:
             try:
                 return self._try_once(name, serialized)
             except (BusyError, UnavailableError, OSError) as error:
+                if self._availability.reasons:
+                    delay = _FIRST_DELAY_S
                 log.warning("a job is retried in %.1f s: %s", delay, error)
                 # The reason of an OSError is only for the log.
                 text = error.text if isinstance(error, ApiError) else "The store is unavailable."
                 if time.monotonic() > give_up_at:
                     with suppress(OSError):  # the store is unavailable: the job is retried
                         return self._refuse(serialized, UnavailableError(text))
-                if self._stopping.wait(delay):
-                    raise JobInterruptedError from error
+                self._wait_for_retry(delay)
                 delay = min(2 * delay, 30)
+
+    def _wait_for_retry(self, delay: float) -> None:
+        """Wait for some seconds, and until the store and the database answer; raises JobInterruptedError."""
+        until = time.monotonic() + delay
+        while time.monotonic() < until or self._availability.reasons:
+            if self._stopping.wait(min(delay, _FIRST_DELAY_S)):
+                raise JobInterruptedError
 
     def _try_once(self, name: str, serialized: SerializedJob) -> Outcome:
         try:
-            return self._run_on_scheduler(name, serialized)
+            return self._finish(name, serialized)
         except CallerDisconnectedError as error:
             raise JobInterruptedError from error
         except RequestTimeoutError as error:
@@ -123,7 +138,15 @@ class JobRunner:
             text = "The server failed to do this job; the error is in its log."
             return self._refuse(serialized, JobFailedError(text, 500))
 
-    def _run_on_scheduler(self, name: str, serialized: SerializedJob) -> Outcome:
+    def _finish(self, name: str, serialized: SerializedJob) -> Outcome:
+        """Do the work of a job, unless an earlier attempt did, and store its results without a worker."""
+        work = self._finished.get(name) or self._run_on_scheduler(name, serialized)
+        if not isinstance(work, FinishedWork):
+            return work
+        self._finished[name] = work
+        return self._completed(work.job, self._executor.store(work))
+
+    def _run_on_scheduler(self, name: str, serialized: SerializedJob) -> Outcome | FinishedWork:
         """Run a job once on the scheduler; its pictures are only loaded when it starts to run."""
         try:
             future = self._scheduler.submit(
@@ -141,21 +164,24 @@ class JobRunner:
             return future.result()
         except CancelledError as error:
             raise JobInterruptedError from error
+        finally:
+            if name in self._crash_counts:
+                self._serializer.delete_crash_count(name)
 
-    def _work(self, name: str, serialized: SerializedJob) -> Outcome:
+    def _work(self, name: str, serialized: SerializedJob) -> Outcome | FinishedWork:
         """Execute a job unless it is settled; raises JobFailedError if it crashed too many processes."""
         if (settled := self._settled(serialized)) is not None:
             # Of a process that was killed between the last result and the end of the count.
             self._serializer.delete_crash_count(name)
             return settled
-        with self._track_deadline() as deadline, self._count_crash(name), deadline_scope(deadline):
+        self._count_crash(name)
+        with self._track_deadline() as deadline, deadline_scope(deadline):
             job = self._serializer.load(serialized)
             try:
-                outcome = self._executor.run(job)
+                return self._executor.perform(job)
             except BlockedError as error:
                 self._executor.store_blocked(job)
                 return failed_with(error)
-            return self._completed(job, outcome)
 
     def _settled(self, serialized: SerializedJob) -> Outcome | None:
         """Return the outcome of a job whose process ended after it was settled; None if it must run.
@@ -195,23 +221,18 @@ class JobRunner:
             with self._lock:
                 self._deadlines.discard(deadline)
 
-    @contextmanager
-    def _count_crash(self, name: str) -> Iterator[None]:
-        """Count a crash of this process against the job if the process ends within the context.
+    def _count_crash(self, name: str) -> None:
+        """Count a crash of this process against the job if the process ends before the work does.
 
+        `_run_on_scheduler` deletes the count when the work has ended, without a worker.
         Each process counts at most once. Restarts while the job waits in the queue and further
         attempts do not count.
         """
         if name not in self._crash_counts:
             self._crash_counts[name] = self._serializer.crash_count(name)
         if self._crash_counts[name] >= _MAX_CRASHES:
-            self._serializer.delete_crash_count(name)
             raise JobFailedError("The server crashed each time it worked on this job.", 500)
         self._serializer.write_crash_count(name, self._crash_counts[name] + 1)
-        try:
-            yield
-        finally:
-            self._serializer.delete_crash_count(name)
 
     def _refuse(self, serialized: SerializedJob, error: ApiError) -> Outcome:
         """Write the error to every result key; nothing if the job's visual was removed."""

@@ -38,6 +38,7 @@ MAPPED_WHERE_CAUGHT = {
     "UnclearMaskError": "server/jobs/picture_files.py",
     "EngineBusyError": "server/errors.py",
     "StoreUnavailableError": "server/http/error_answers.py",
+    "StoreSilentError": "server/jobs/executor.py",
     "DatabaseUnavailableError": "server/http/error_answers.py",
     "ObjectMissingError": "server/visuals.py",
     "SchedulerClosedError": "server/endpoints.py",
