@@ -62,8 +62,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        context.availability.start()
-        await anyio.to_thread.run_sync(context.durable.start)
+        await anyio.to_thread.run_sync(context.start)
         shutdown.on_begin(context.durable.stop_accepting)
         shutdown.on_deadline_near(context.scheduler.stop_accepting)
         tasks = [
@@ -83,8 +82,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
             shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, close_timeout)
         finally:
             await context.dependencies.intake.aclose()
-            context.records.close()
-            context.availability.close()
+            context.disconnect()
 
     app = FastAPI(
         title="Retouch",

@@ -75,11 +75,21 @@ class AppContext:
     idempotency: Idempotency
     availability: Availability
 
+    def start(self) -> None:
+        """Begin to probe the store and the database, and start the queue of jobs."""
+        self.availability.start()
+        self.durable.start()
+
     def close(self, timeout_s: float) -> bool:
         """Stop all work; return False if some of it runs for longer than `timeout_s` seconds."""
         deadline = time.monotonic() + timeout_s
         is_closed = self.scheduler.close(timeout_s)
         return self.models.close(max(0.0, deadline - time.monotonic())) and is_closed
+
+    def disconnect(self) -> None:
+        """Close the database, after all work has stopped."""
+        self.records.close()
+        self.availability.close()
 
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:

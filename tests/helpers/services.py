@@ -1,5 +1,6 @@
 """Real servers that tests start and stop: PostgreSQL from Debian, SeaweedFS from its wheel."""
 
+import contextlib
 import itertools
 import os
 import pwd
@@ -85,6 +86,16 @@ class Postgres:
             self._process.send_signal(signal.SIGQUIT)
             self._process.wait(_TIMEOUT_S)
             self._process = None
+
+    def freeze(self) -> None:
+        """Stop all its processes where they are: they answer nothing, and their connections stay open."""
+        assert self._process is not None
+        _signal_all(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`."""
+        assert self._process is not None
+        _signal_all(self._process.pid, signal.SIGCONT)
 
     def close(self) -> None:
         """Stop the server and remove its data."""
@@ -182,6 +193,16 @@ class SeaweedFs:
             self._process.wait(_TIMEOUT_S)
             self._process = None
 
+    def freeze(self) -> None:
+        """Stop it where it is: it answers nothing, and its connections stay open."""
+        assert self._process is not None
+        _signal_all(self._process.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`."""
+        assert self._process is not None
+        _signal_all(self._process.pid, signal.SIGCONT)
+
     def _answers(self) -> bool:
         """Whether an object can be written and read: the port opens before the store works."""
         bucket = S3Store(
@@ -197,6 +218,14 @@ class SeaweedFs:
             return bytes(obstore.get(bucket, "up").bytes()) == b"up"
         except (BaseError, OSError):
             return False
+
+
+def _signal_all(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process and its children; the parent first, so that it starts no others."""
+    os.kill(pid, number)
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(int(child), number)
 
 
 # Below those that the system gives to connections, which might take a free one before its server does. Each
