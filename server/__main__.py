@@ -1,6 +1,7 @@
 """Start the server: read the settings, listen, and make the application while uvicorn runs."""
 
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -25,8 +26,10 @@ from models.settings import read_settings, warn_of_unknown_names
 from models.variables import tidy_credentials
 from server.app import create_app, create_waiting_app
 from server.context import WarmModels
+from server.descriptors import max_connections, raise_descriptor_limit
 from server.greeting import better_profile, greeting
 from server.http.connection import TimeoutConnection
+from server.http.open_connections import OpenConnections
 from server.http.shutdown import GracefulServer, Shutdown
 from server.listener import listener_problem
 from server.settings import Settings
@@ -86,7 +89,8 @@ def _serve(settings: Settings) -> int:
         shutdown,
         lambda app: log.info("%s", greeting(settings, server.port, app.state.models)),
     )
-    server = GracefulServer(_uvicorn_config(settings, starting), shutdown)
+    connections = OpenConnections(max_connections(raise_descriptor_limit()))
+    server = GracefulServer(_uvicorn_config(settings, starting, connections), shutdown, connections)
     # After its shutdown uvicorn raises the signal again; here that is a normal exit.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()
@@ -127,13 +131,15 @@ def _report(error: Exception, settings: Settings) -> int:
     return status
 
 
-def _uvicorn_config(settings: Settings, app: StartingApp) -> uvicorn.Config:
-    """Return uvicorn's configuration for the app."""
+def _uvicorn_config(
+    settings: Settings, app: StartingApp, connections: OpenConnections
+) -> uvicorn.Config:
+    """Return uvicorn's configuration for the app. connections: those that are open."""
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=TimeoutConnection,
+        http=functools.partial(TimeoutConnection, open_connections=connections),  # type: ignore[arg-type]
         ws="none",
         log_level=settings.log_level,
         log_config=None,

@@ -24,11 +24,13 @@ from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.errors import UnavailableError
 from server.http import error_answers, health, openapi, results
+from server.http.body_arrivals import BodyArrivals
+from server.http.bounded_body import BoundedBody
 from server.http.compressed_body import DecompressBody
 from server.http.cors import BrowserCors
 from server.http.health import Readiness
 from server.http.idempotency import REPLAYED, IdempotentRoute
-from server.http.middleware import BoundedBody, NormalizePath, UnhandledErrors
+from server.http.middleware import NormalizePath, UnhandledErrors
 from server.http.shutdown import Shutdown
 from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
@@ -47,6 +49,9 @@ _TAGS = {
     "health": "What the server can do, and whether it is ready.",
 }
 """The groups of routes in the OpenAPI document."""
+_MIN_BODIES = 16
+_BODIES_OF_FULL_SIZE = 16
+"""The bodies that arrive at once may have as many bytes as so many of the largest ones."""
 _MAX_JOB_AGE = timedelta(days=7)
 """How long the pictures of an accepted job are kept, even while no server runs."""
 
@@ -213,7 +218,12 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Add the middleware, innermost first; CORS is last, so that error responses have its headers."""
     max_bytes = settings.max_body_mb * 2**20
     app.add_middleware(DecompressBody, max_bytes=max_bytes)
-    app.add_middleware(BoundedBody, max_bytes=max_bytes, timeout_s=settings.body_timeout_s)
+    arrivals = BodyArrivals(
+        max(_MIN_BODIES, 2 * settings.max_waiting), _BODIES_OF_FULL_SIZE * max_bytes
+    )
+    app.add_middleware(
+        BoundedBody, max_bytes=max_bytes, timeout_s=settings.body_timeout_s, arrivals=arrivals
+    )
     app.add_middleware(UnhandledErrors)
     app.add_middleware(NormalizePath)
     app.add_middleware(

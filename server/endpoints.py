@@ -217,9 +217,7 @@ class Endpoints:
         )
         return replace(job, visual_id=visual_id)
 
-    async def _run(
-        self, request: Request, work: "_Work[R]", deadline: Deadline | None = None
-    ) -> R:
+    async def _run(self, request: Request, work: "_Work[R]", deadline: Deadline | None = None) -> R:
         """Run work on the scheduler and record its duration.
 
         If the caller disconnects, work that waits is cancelled and running work stops at its next

@@ -6,7 +6,7 @@ ApiError                    code  when
 |- LinkRefusedError         403   a result link has expired or has no valid signature
 |- NotFoundError            404   no such route, visual or result
 |- SideTooSmallError        406   increase_resolution below 216 px
-|- BodyTimeoutError         408   the body took too long to arrive
+|- BodyTimeoutError         408   the body took too long to arrive, or arrives too slowly
 |- InWorkError              409   a call with the same Idempotency-Key is in work; Retry-After
 |- TooLargeError            413   more bytes or pixels than allowed
 |- UnsupportedPictureError  415   the route does not accept the format or colour mode
@@ -117,9 +117,12 @@ class SideTooSmallError(ApiError):
 
 
 class BodyTimeoutError(ApiError):
-    """408: the body took too long to arrive."""
+    """408: the body took too long to arrive, or arrives too slowly; the connection is closed."""
 
     code = 408
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, headers={"Connection": "close"})  # RFC 9110, section 15.5.9
 
 
 class InWorkError(ApiError):

@@ -1,9 +1,8 @@
 """Limit the number of concurrent requests, shared out among organisations, and tell when to retry."""
 
-import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from server.errors import busy_error
@@ -109,25 +108,3 @@ class FetchLimit:
             yield
         finally:
             self._shares.give_back(organisation)
-
-
-class ReadingLimit:
-    """Lets requests wait for a place; each organisation waits only for its own share. For one event loop."""
-
-    def __init__(self, limit: int) -> None:
-        self._shares = Shares(limit)
-        self._given_back = asyncio.Event()
-
-    @asynccontextmanager
-    async def place(self, organisation: str, timeout_s: float) -> AsyncIterator[None]:
-        """Hold a place; raises TimeoutError if none is free within the timeout."""
-        async with asyncio.timeout(timeout_s):
-            while not self._shares.has_place(organisation):
-                await self._given_back.wait()
-        self._shares.take(organisation)
-        try:
-            yield
-        finally:
-            self._shares.give_back(organisation)
-            self._given_back.set()
-            self._given_back = asyncio.Event()

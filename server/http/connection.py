@@ -2,11 +2,19 @@
 
 import asyncio
 import fcntl
+import socket
 import struct
 import termios
 from enum import Enum
+from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+import h11
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
+
+from server.errors import HttpError
+from server.http.error_answers import error_response
+from server.http.framing import StrictConnection
+from server.http.open_connections import OpenConnections
 
 
 class _Wait(Enum):
@@ -22,13 +30,18 @@ class TimeoutConnection(H11Protocol):
 
     uvicorn closes a connection that is idle after an answer. But it waits without limit for the first
     request, for a head that arrives byte by byte, and for a caller who does not read. With enough such
-    connections, no file descriptor is left. h11 limits a head to 64 KiB. Unlike httptools, it reads the
-    body of a request that offers an upgrade to HTTP/2, as Java's client does.
+    connections, no file descriptor is left. `StrictConnection` refuses malformed requests. h11, unlike
+    httptools, reads the body of a request that offers an upgrade to HTTP/2, as Java's client does.
 
     An answer counts as read when it has left the transport's buffer and the caller's system has
     acknowledged what the kernel sent. The timeout for the next request starts then. A caller who reads
     slowly is never disconnected as long as some byte leaves within `reading_timeout_s`. This also
     holds when the connection accepts no further requests, for any reason.
+
+    A caller may end its side of the connection after its requests and still gets the answers (RFC 9112,
+    section 9.6). One that has closed the connection looks the same until something is sent to it, and its
+    work shall stop. So the first bytes of the answer, which are always the same, are sent at once: the
+    system of a caller that has closed the connection resets it.
 
     Each timeout is checked eight times within its length, so it can take up to a quarter longer.
     """
@@ -39,8 +52,15 @@ class TimeoutConnection(H11Protocol):
     """Timeout while a caller reads nothing of what was written."""
     first_request_s = 1.0
     """Timeout for the first request of a connection when the process shuts down."""
+    reset_check_s = 0.1
+    """Time between two checks whether a connection of which the caller has ended its side is reset."""
+    lingering_s = 1.0
+    """How long the rest of a refused request is read, so that its caller can read the error."""
 
     _new = True
+    _caller_ended = False
+    _is_refused = False
+    _end_timer: asyncio.TimerHandle | None = None
     _shutdown_timer: asyncio.TimerHandle | None = None
     _watch_timer: asyncio.TimerHandle | None = None
     _waits_for: tuple[_Wait, RequestResponseCycle | None] | None = None
@@ -48,18 +68,88 @@ class TimeoutConnection(H11Protocol):
     _unread_before = 0
     _read_lately = False
 
+    def __init__(self, *args: Any, open_connections: OpenConnections, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn: StrictConnection = StrictConnection()
+        self._open_connections = open_connections
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeouts."""
         super().connection_made(transport)
+        self._open_connections.opened(self)
         self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Process bytes that arrived."""
+        if self._is_refused:
+            return
         super().data_received(data)
+
+    def handle_events(self) -> None:
+        """Process requests and bodies that have arrived."""
+        super().handle_events()
         if not self._is_idle():
+            self._open_connections.began(self)
             self._new = False
             if self._shutdown_timer is not None:
                 self.cycle.keep_alive = False
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether to keep the connection, of which the caller has ended its side, for an answer."""
+        if self._is_refused or self._is_idle() or self.cycle.more_body:
+            return False
+        self._caller_ended = True
+        if self.conn.our_state is h11.SEND_RESPONSE:
+            self.transport.write(self.conn.begin_answer())
+        self._check_reset()
+        return True
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, if the caller can send one or has sent one already."""
+        self._open_connections.answered(self)
+        super().on_response_complete()
+        if self._caller_ended and self._is_idle() and not self.transport.is_closing():
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a malformed request with the API's error body, and close the connection."""
+        self._is_refused = True
+        is_answered = self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE)
+        refusal = self.conn.refusal
+        code = (
+            refusal.error_status_hint
+            if refusal and refusal.error_status_hint in (431, 505)
+            else 400
+        )
+        error = HttpError(f"The request is not valid HTTP: {refusal or msg}.", code)
+        if not self._is_idle():
+            # The application gets a disconnect, as if the caller had left in the middle of the body.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if is_answered:
+            self.transport.close()
+            return
+        answer = error_response(error, self.scope or {"path": "/"})
+        headers = [*answer.raw_headers, (b"connection", b"close")]
+        parts = (
+            h11.Response(status_code=code, headers=headers, reason=STATUS_PHRASES[code]),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        )
+        self.transport.write(b"".join(self.conn.send(part) or b"" for part in parts))
+        # Closed with unread bytes, the connection would be reset, and the answer could be lost.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._end_timer = self.loop.call_later(self.lingering_s, self.transport.close)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the caller's system has all that was written."""
+        return self._unread() == 0
+
+    def close_now(self) -> None:
+        """Close the connection at once, to make room for another one."""
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         """Let the application write again: the caller reads."""
@@ -69,7 +159,13 @@ class TimeoutConnection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop all timers."""
         super().connection_lost(exc)
-        for timer in (self._watch_timer, self._shutdown_timer, self.timeout_keep_alive_task):
+        self._open_connections.closed(self)
+        for timer in (
+            self._watch_timer,
+            self._shutdown_timer,
+            self._end_timer,
+            self.timeout_keep_alive_task,
+        ):
             if timer is not None:
                 timer.cancel()
 
@@ -99,6 +195,18 @@ class TimeoutConnection(H11Protocol):
             self._shutdown_timer = self.loop.call_later(self.first_request_s, super().shutdown)
         else:
             super().shutdown()
+
+    def _check_reset(self) -> None:
+        """Abort the connection if the caller's system has reset it; otherwise check again later.
+
+        Nothing is read from such a connection, so the event loop does not notice.
+        """
+        if self.transport.is_closing():
+            return
+        if self.transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self.transport.abort()
+            return
+        self._end_timer = self.loop.call_later(self.reset_check_s, self._check_reset)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: a client may offer an upgrade that the server ignores."""

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -16,8 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from server.errors import BadRequestError, KeyReusedError, busy_error, still_in_work
-from server.http.admission import ReadingLimit
+from server.errors import BadRequestError, KeyReusedError, still_in_work
 from server.http.auth import Tokens
 from server.http.fields import Fields, read_fields, replace_fields
 from server.http.fingerprint import fingerprint
@@ -38,7 +36,6 @@ _MAX_ANSWER_BYTES = 1 << 20
 _MEDIA_TYPE = "application/json"
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.05, 0.5
 """Seconds between two looks at a request in work: they grow."""
-_RETRY_AFTER_S = 5
 _LEASE_RESERVE = timedelta(minutes=10)
 
 Run = Callable[[Request], Awaitable[Response]]
@@ -96,12 +93,9 @@ class Idempotency:
     ) -> None:
         self._max_bytes = settings.max_body_mb * 2**20
         self._timeout_s = settings.request_timeout_s
-        self._body_timeout_s = settings.body_timeout_s
         self._tokens = tokens
         self._keys = keys
         self._owner = owner
-        # A body is read before its key is claimed: as many at once as requests may wait.
-        self._reading = ReadingLimit(settings.max_waiting)
         self._calls: WeakValueDictionary[tuple[str, str, str], _SameCalls] = WeakValueDictionary()
         self._running: set[str] = set()
 
@@ -128,25 +122,13 @@ class Idempotency:
 
     async def _read(self, request: Request, organisation: str, key: str) -> tuple[_SameCalls, str]:
         """Return the calls that a request belongs to, which then have its fields, and its fingerprint."""
-        async with self._place_to_read(organisation):
-            fields = await read_fields(request, self._max_bytes)
-            printed = await anyio.to_thread.run_sync(
-                fingerprint, request.method, request.scope["path"], fields
-            )
+        fields = await read_fields(request, self._max_bytes)
+        printed = await anyio.to_thread.run_sync(
+            fingerprint, request.method, request.scope["path"], fields
+        )
         calls = self._calls.setdefault((organisation, key, printed), _SameCalls())
         calls.fields = calls.fields or fields
         return calls, printed
-
-    @asynccontextmanager
-    async def _place_to_read(self, organisation: str) -> AsyncIterator[None]:
-        """Wait for one of the places in which bodies are read; raises BusyError."""
-        async with AsyncExitStack() as stack:
-            try:
-                place = self._reading.place(organisation, self._body_timeout_s)
-                await stack.enter_async_context(place)
-            except TimeoutError:
-                raise busy_error("Too many bodies arrive at the moment", _RETRY_AFTER_S) from None
-            yield
 
     async def _claim(
         self, request: Request, calls: _SameCalls, proposed: Claim, printed: str

@@ -1,4 +1,4 @@
-"""ASGI middleware: normalize paths, limit request bodies, and answer unhandled errors."""
+"""ASGI middleware: normalize paths, and answer unhandled errors."""
 
 import asyncio
 import errno
@@ -6,17 +6,10 @@ import logging
 import re
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.errors import (
-    BodyTimeoutError,
-    HttpError,
-    ShuttingDownError,
-    TooLargeError,
-    UnavailableError,
-)
+from server.errors import HttpError, ShuttingDownError, UnavailableError
 from server.http.error_answers import error_response
 
 log = logging.getLogger("retouch")
@@ -25,8 +18,6 @@ _SLASHES = re.compile(r"/{2,}")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Large parts of a multipart body are written to the folder of temporary files."""
 _ABSOLUTE = re.compile(r"https?://(?:[^/?#@]*@)?([a-z0-9.:_\[\]-]+)(?=[/?#]|\Z)", re.IGNORECASE)
-_DRAIN_TIMEOUT_S = 5.0
-"""Longest time to read the rest of a refused request, so that its caller can read the error."""
 
 
 class NormalizePath:
@@ -102,92 +93,3 @@ class UnhandledErrors:
                 raise
             text = "The server failed to answer this request; the error is in its log."
             await error_response(HttpError(text, 500), scope)(scope, receive, send)
-
-
-class BoundedBody:
-    """Limit the size of each request body and the time it takes to arrive.
-
-    max_bytes: of the body. timeout_s: from the first read to the last byte. The code that reads the
-    body gets TooLargeError or BodyTimeoutError. Before a response starts, the rest of the body is read
-    and dropped within limits: if the connection closed while the caller sends, the caller would see a
-    connection reset instead of the error.
-    """
-
-    def __init__(self, app: ASGIApp, max_bytes: int, timeout_s: float) -> None:
-        self.app = app
-        self.max_bytes = max_bytes
-        self.timeout_s = timeout_s
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Call the application with a limited `receive`."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        body = _Body(Headers(scope=scope), receive, self.max_bytes, self.timeout_s)
-
-        async def drain_and_send(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                await body.drain()
-            await send(message)
-
-        await self.app(scope, body.receive, drain_and_send)
-
-
-class _Body:
-    """The body of one request while it arrives."""
-
-    def __init__(
-        self, headers: Headers, receive: Receive, max_bytes: int, timeout_s: float
-    ) -> None:
-        length = headers.get("content-length", "")
-        self._declared = int(length) if length.isdecimal() and len(length) < 20 else None
-        self._expects_continue = headers.get("expect", "").lower() == "100-continue"
-        self._receive = receive
-        self._max_bytes = max_bytes
-        self._timeout_s = timeout_s
-        self._deadline: float | None = None
-        self._size = 0
-        # Without either header there is no body (RFC 9112, section 6.3).
-        self._complete = "content-length" not in headers and "transfer-encoding" not in headers
-
-    def _too_large(self) -> TooLargeError:
-        return TooLargeError(f"The body is larger than {self._max_bytes // 2**20} MiB.")
-
-    async def receive(self) -> Message:
-        """Return the next message; raises TooLargeError, BodyTimeoutError."""
-        if self._complete:
-            return await self._receive()
-        if self._declared is not None and self._declared > self._max_bytes:
-            raise self._too_large()
-        loop = asyncio.get_running_loop()
-        if self._deadline is None:
-            self._deadline = loop.time() + self._timeout_s
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                message = await self._receive()
-        except TimeoutError:
-            raise BodyTimeoutError(f"The body took longer than {self._timeout_s:g} s.") from None
-        self._count(message)
-        if self._size > self._max_bytes:
-            raise self._too_large()
-        return message
-
-    def _count(self, message: Message) -> None:
-        self._size += len(message.get("body", b""))
-        if message["type"] == "http.disconnect" or not message.get("more_body", False):
-            self._complete = True
-
-    async def drain(self) -> None:
-        """Read and drop the rest of the body within the limits."""
-        # A caller that waits for `100 Continue` has sent nothing, and a read would make it send.
-        if self._complete or (self._expects_continue and self._deadline is None):
-            return
-        deadline = asyncio.get_running_loop().time() + _DRAIN_TIMEOUT_S
-        if self._deadline is not None:  # no longer than the body's own timeout
-            deadline = min(deadline, self._deadline)
-        try:
-            async with asyncio.timeout_at(deadline):
-                while not self._complete and self._size <= 2 * self._max_bytes:
-                    self._count(await self._receive())
-        except TimeoutError:
-            return  # the caller is too slow and may see a connection reset

@@ -1,5 +1,6 @@
 """Graceful shutdown: not ready at once, then no new connections, then exit within the grace period."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -10,6 +11,9 @@ from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+
+from server.http.accepting import Acceptor
+from server.http.open_connections import OpenConnections
 
 log = logging.getLogger("retouch")
 
@@ -96,12 +100,15 @@ class GracefulServer(uvicorn.Server):
     period even if something hangs.
     """
 
-    def __init__(self, config: uvicorn.Config, shutdown: Shutdown) -> None:
+    def __init__(
+        self, config: uvicorn.Config, shutdown: Shutdown, connections: OpenConnections
+    ) -> None:
         config.timeout_graceful_shutdown = max(
             1, int(shutdown.grace_s - shutdown.drain_s - _CLOSE_RESERVE_S)
         )
         super().__init__(config)
         self._shutdown = shutdown
+        self._connections = connections
         self._refuses_connections = False
         watcher = threading.Thread(target=shutdown.watch, name="shutdown", daemon=True)
         shutdown.on_begin(watcher.start)
@@ -110,6 +117,20 @@ class GracefulServer(uvicorn.Server):
     def port(self) -> int:
         """The port on which it listens; known once it has started."""
         return int(self.servers[0].sockets[0].getsockname()[1])
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; connections are accepted by an `Acceptor` instead of the event loop's server."""
+        await super().startup(sockets)
+        listening = [one.dup() for server in self.servers for one in server.sockets]
+        for server in self.servers:
+            server.close()
+        self.servers = [Acceptor(listening, self._make_protocol, self._connections)]  # type: ignore[list-item]
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[assignment,call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the shutdown; this is the signal handler."""

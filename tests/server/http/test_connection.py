@@ -6,6 +6,7 @@ The timers of the connection use a clock that the tests advance, so no test depe
 import asyncio
 import heapq
 import itertools
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from server.http.connection import TimeoutConnection
+from server.http.open_connections import OpenConnections
 
 LARGE = 8 * 2**20
 SMALL_WINDOW = 32 * 2**10
@@ -143,6 +145,21 @@ class Caller:
         assert answer.startswith(b"HTTP/1.1 200 ")
         return len(parted[2]) == body
 
+    async def read_all(self) -> bytes:
+        """Read to the end of the connection; return the bytes."""
+        answer = b""
+        while data := await self.read():
+            answer += data
+        return answer
+
+    def end(self) -> None:
+        """Send no more."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
     async def read_to_end(self) -> int:
         """Read to the end of the connection; return the total number of bytes received."""
         while await self.read():
@@ -162,7 +179,11 @@ async def served(application: Application) -> AsyncIterator[Caller]:
     )
     loop, state = asyncio.get_running_loop(), ServerState()
     server = await loop.create_server(
-        lambda: FakeClockConnection(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: FakeClockConnection(
+            config=config, server_state=state, app_state={}, open_connections=OpenConnections(9)
+        ),
+        "127.0.0.1",
+        0,
     )
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
@@ -397,5 +418,120 @@ def test_an_answer_to_head_has_no_body_and_the_connection_stays_open(run: Run) -
         await connection.clock.advance(0.9 * KEEP_ALIVE_S)
         await caller.send(HEAD % (b"/2", b""))
         assert await caller.read_answer(2)
+
+    run(scenario)
+
+
+def test_a_caller_who_ends_its_side_gets_all_answers(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        application.may_answer.clear()
+        await caller.send(HEAD % (b"/2", b"") + HEAD % (b"/3", b""))
+        caller.end()
+        await until(lambda: FakeClockConnection.latest.cycle is not None)
+        await FakeClockConnection.latest.clock.advance(10)
+        application.may_answer.set()
+        answers = await caller.read_all()
+        assert answers.count(b"HTTP/1.1 ") == answers.count(b"HTTP/1.1 200 ") == 2
+        assert answers.startswith(b"HTTP/1.1 200 ")
+        assert answers.endswith(b"\r\n\r\n\0\0\0")
+        await lost(FakeClockConnection.latest)
+
+    run(scenario)
+
+
+def test_a_caller_who_ends_its_side_gets_a_long_answer(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        await caller.send(HEAD % (f"/{LARGE}".encode(), b""))
+        caller.end()
+        assert await caller.read_to_end() > LARGE
+
+    run(scenario)
+
+
+def test_a_caller_who_has_closed_the_connection_is_noticed(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = FakeClockConnection.latest
+        application.may_answer.clear()
+        await caller.send(HEAD % (b"/2", b""))
+        await until(lambda: connection.cycle is not None and not connection._is_idle())
+        caller.close()
+        for _ in range(TIMEOUT_S * 100):
+            await connection.clock.advance(connection.reset_check_s)
+            if connection.lost.is_set():
+                break
+            await asyncio.sleep(0.01)
+        assert connection.cycle.disconnected
+        application.may_answer.set()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET / HT", b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"]
+)
+def test_a_caller_who_ends_its_side_within_a_request_gets_nothing(run: Run, sent: bytes) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        await caller.send(sent)
+        caller.end()
+        assert await caller.read_to_end() == 0
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"GET / HTTP/1.1\nHost: x\n\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * 70_000, 431),
+        (b"POST /2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", 400),
+        (
+            b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+        ),
+    ],
+)
+def test_a_refusal_has_the_error_body_and_closes_the_connection(
+    run: Run, sent: bytes, status: int
+) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = FakeClockConnection.latest
+        await caller.send(sent)
+        head, _, body = (await caller.read_all()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        assert b"connection: close" in head.lower()
+        assert json.loads(body)["code"] == status
+        await caller.send(HEAD % (b"/2", b""))  # it is read and dropped
+        await connection.clock.advance(connection.lingering_s)
+        await lost(connection)
+
+    run(scenario)
+
+
+def test_a_malformed_request_after_a_complete_one_is_refused_after_its_answer(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        await caller.send(HEAD % (b"/2", b"") + b"GET / HTTP/1.1\nHost: x\n\n")
+        answers = await caller.read_all()
+        assert answers.index(b"HTTP/1.1 200 ") < answers.index(b"HTTP/1.1 400 ")
+
+    run(scenario)
+
+
+def test_open_connections_knows_what_each_connection_does(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = FakeClockConnection.latest
+        table = connection._open_connections
+        application.may_answer.clear()
+        await caller.send(HEAD % (b"/2", b""))
+        await until(lambda: connection in table._busy)
+        application.may_answer.set()
+        assert await caller.read_answer(2)
+        await until(lambda: connection in table._idle)
+        await caller.send(b"GET /2 HTT")
+        await asyncio.sleep(0.02)
+        assert connection in table._idle
+        caller.close()
+        await lost(connection)
+        assert len(table) == 0
 
     run(scenario)

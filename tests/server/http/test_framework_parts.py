@@ -8,9 +8,12 @@ import inspect
 import tomllib
 from typing import Any
 
+import h11
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
 from starlette.formparsers import MultiPartParser
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse
@@ -18,7 +21,7 @@ from uvicorn.protocols.http import h11_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.server import ServerState
 
-from server.http import multipart
+from server.http import framing, multipart
 from server.http.connection import TimeoutConnection
 from server.http.cors import BrowserCors
 from server.http.results import ResultFile
@@ -28,11 +31,26 @@ from tests.helpers.places import ROOT
 OVERRIDDEN = [
     (TimeoutConnection, h11_impl.H11Protocol),
     (GracefulServer, uvicorn.Server),
+    (framing.StrictConnection, h11.Connection),
+    (framing._StrictBuffer, ReceiveBuffer),
     (ResultFile, FileResponse),
     (multipart._Parser, MultiPartParser),
     (BrowserCors, CORSMiddleware),
 ]
-NEW = {"_is_idle", "_unread", "_wait", "_watch", "_refuse_connections", "_restore_signal_handlers"}
+NEW = {
+    "_is_idle",
+    "_unread",
+    "_wait",
+    "_watch",
+    "_check_reset",
+    "close_now",
+    "_refuse_connections",
+    "_restore_signal_handlers",
+    "_make_protocol",
+    "begin_answer",
+    "skip_empty_line",
+    "_check_line_ends",
+}
 """Methods that the server adds."""
 
 
@@ -79,6 +97,14 @@ def test_a_connection_has(name: str) -> None:
         (uvicorn.Server.capture_signals, ["self.handle_exit", "self._captured_signals"]),
         (h11_impl.H11Protocol.on_response_complete, ["self.timeout_keep_alive_handler"]),
         (h11_impl.H11Protocol.connection_made, ["FlowControl(transport)"]),
+        (h11_impl.H11Protocol.handle_events, ["self.conn.next_event()", "self.send_400_response("]),
+        (h11_impl.H11Protocol.__init__, ["self.conn = h11.Connection("]),
+        (h11.Connection.__init__, ["self._receive_buffer = ReceiveBuffer()"]),
+        (h11.Connection.next_event, ["self._extract_next_receive_event()"]),
+        (h11.Connection._respond_to_state_changes, ["self._reader = self._get_io_object("]),
+        (ReceiveBuffer.__init__, ["self._data = bytearray()"]),
+        (ChunkedReader.__call__, ["buf.maybe_extract_lines()"]),
+        (uvicorn.Server.startup, ["config.http_protocol_class(", "app_state=self.lifespan.state"]),
         (FastAPI.openapi, ["self.openapi_schema"]),
     ],
 )

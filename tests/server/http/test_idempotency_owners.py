@@ -13,7 +13,7 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from server.errors import BusyError, InWorkError, UnavailableError
+from server.errors import InWorkError, UnavailableError
 from server.http.auth import Tokens
 from server.http.fields import read_fields
 from server.http.idempotency import REPLAYED, Idempotency
@@ -278,26 +278,6 @@ def test_what_is_not_a_short_json_answer_is_not_stored(cluster: Cluster, answer:
         assert await one.answer(call(), work) is answer
         await one.answer(call(), cluster.run)
         assert [repeated for _, repeated in cluster.ran] == [False]
-
-    run(test())
-
-
-def test_a_body_waits_for_a_place_and_no_longer_than_its_timeout(cluster: Cluster) -> None:
-    async def test() -> None:
-        one = cluster.add("one", max_waiting=1, body_timeout_s=0.3)
-        slow = call()
-        slow._receive = asyncio.Event().wait  # type: ignore[assignment]
-        first = asyncio.create_task(one.answer(slow, cluster.run))
-        await asyncio.sleep(0.05)
-        second = asyncio.create_task(one.answer(call(), cluster.run))
-        await asyncio.sleep(0.05)
-        first.cancel()
-        await second
-        first = asyncio.create_task(one.answer(slow, cluster.run))
-        await asyncio.sleep(0.05)
-        with pytest.raises(BusyError):
-            await one.answer(call(), cluster.run)
-        first.cancel()
 
     run(test())
 

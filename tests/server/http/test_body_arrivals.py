@@ -1,0 +1,218 @@
+"""Bodies that arrive: how many at once, how fast, and that none is read from unknown callers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from server.errors import ApiError, BodyTimeoutError, BusyError, InvalidTokenError, TooLargeError
+from server.http import bounded_body
+from server.http.body_arrivals import Arrival, BodyArrivals
+from server.http.bounded_body import BoundedBody
+
+
+def filled(arrivals: BodyArrivals, organisation: str, size: int = 0) -> list[Arrival]:
+    """Begin as many bodies of a size as an organisation may have."""
+    begun: list[Arrival] = []
+    while True:
+        try:
+            begun.append(arrivals.begin(organisation, size))
+        except BusyError:
+            return begun
+
+
+def test_an_organisation_alone_gets_half_and_each_newcomer_gets_a_share() -> None:
+    arrivals = BodyArrivals(120, 10**9)
+    counts = [len(filled(arrivals, name)) for name in "abc"]
+    assert counts[0] == 60
+    assert counts[1] == 30
+    assert counts[2] >= 15
+    assert all(filled(arrivals, name) for name in "defg")
+
+
+def test_a_place_is_free_again_at_the_end_of_its_body() -> None:
+    arrivals = BodyArrivals(8, 100)
+    for _ in range(3):
+        begun = filled(arrivals, "a", 10)
+        assert len(begun) == 4
+        for arrival in begun:
+            arrival.end()
+            arrival.end()  # once more changes nothing
+            arrival.grow(10**9)
+    assert not arrivals._bodies
+    assert not arrivals._bytes
+
+
+def test_bytes_are_shared_too_and_an_only_body_may_take_all_that_is_free() -> None:
+    arrivals = BodyArrivals(1000, 120)
+    begun = filled(arrivals, "a", 10)
+    assert len(begun) == 6
+    arrivals.begin("b", 60)
+    with pytest.raises(BusyError):
+        arrivals.begin("c", 1)
+
+
+def test_a_body_of_unknown_length_is_counted_as_it_arrives() -> None:
+    arrivals = BodyArrivals(1000, 120)
+    first, second = arrivals.begin("a", 0), arrivals.begin("a", 0)
+    first.grow(40)
+    first.grow(40)
+    first.grow(30)
+    second.grow(20)
+    with pytest.raises(BusyError):
+        second.grow(21)
+    assert arrivals._bytes["a"] == 60
+
+
+class Dependencies:
+    """An application's state with tokens of which only `unknown` is refused."""
+
+    state = dependencies = tokens = property(lambda self: self)
+
+    def organisation(self, request: Any) -> str:
+        token: str = request.headers["api_token"]
+        if token == "unknown":
+            raise InvalidTokenError("It is unknown.")
+        return token
+
+
+class Sender:
+    """A caller whose body arrives in pieces, each after seconds of a clock that the test controls."""
+
+    def __init__(self, *pieces: tuple[float, int]) -> None:
+        self.pieces = list(pieces)
+        self.reads = 0
+
+    async def receive(self) -> Message:
+        self.reads += 1
+        seconds, size = self.pieces.pop(0)
+        await asyncio.sleep(seconds)
+        return {"type": "http.request", "body": bytes(size), "more_body": bool(self.pieces)}
+
+
+def call(
+    limits: BodyArrivals, sender: Sender, token: str = "a", **headers: str
+) -> Awaitable[ApiError | int]:
+    """Read a body as an application; return its length, or the error that the application got."""
+
+    async def app(scope: Any, receive: Callable[[], Awaitable[Message]], send: Any) -> None:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size += len(message["body"])
+            more = message["more_body"]
+        outcome.append(size)
+
+    outcome: list[ApiError | int] = []
+    headers = {"transfer-encoding": "chunked", "api_token": token, **headers}
+    scope = {
+        "type": "http",
+        "app": Dependencies(),
+        "headers": [
+            (n.replace("_", "-").replace("api-", "api_").encode(), v.encode())
+            for n, v in headers.items()
+        ],
+    }
+
+    async def run() -> ApiError | int:
+        unused: Any = None
+        try:
+            await BoundedBody(app, 50_000, 60, limits)(scope, sender.receive, unused)
+        except ApiError as error:
+            return error
+        return outcome[0]
+
+    return run()
+
+
+class FastLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock goes forward at once to the next timer."""
+
+    _offset = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._offset
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self._offset += max(0.0, self._scheduled[0].when() - self.time())  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+def run(awaitable: Awaitable[Any]) -> Any:
+    async def wait() -> Any:
+        return await awaitable
+
+    with asyncio.Runner(loop_factory=FastLoop) as runner:
+        return runner.run(wait())
+
+
+@pytest.mark.parametrize(
+    ("pieces", "is_read"),
+    [
+        ([(0, 100), (4, 100)], True),
+        ([(0, 100), (6, 100)], False),
+        ([(0, 20_000), (20, 100)], True),
+        ([(0, 20_000), (26, 100)], False),
+        ([(1, 1100)] * 40, True),
+        ([(1, 100)] * 40, False),
+        ([(1, 900)] * 43, False),
+        ([(3, 4000), (58, 1)], False),
+    ],
+)
+def test_a_body_must_arrive_at_a_minimum_rate(
+    pieces: list[tuple[float, int]], is_read: bool
+) -> None:
+    arrivals = BodyArrivals(10, 10**6)
+    found = run(call(arrivals, Sender(*pieces)))
+    if is_read:
+        assert found == sum(size for _, size in pieces)
+    else:
+        assert isinstance(found, BodyTimeoutError)
+        assert found.headers["Connection"] == "close"
+    assert not arrivals._bodies
+
+
+def test_time_in_which_the_server_does_not_read_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounded_body, "MIN_RATE", 10**9)
+    assert run(call(BodyArrivals(10, 10**6), Sender(*[(0.5, 10)] * 9))) == 90
+    assert isinstance(
+        run(call(BodyArrivals(10, 10**6), Sender(*[(0.5, 10)] * 12))), BodyTimeoutError
+    )
+
+
+def test_nothing_is_read_from_an_unknown_caller_or_beyond_the_limits() -> None:
+    arrivals = BodyArrivals(4, 10**6)
+    sender = Sender((0, 1))
+    assert isinstance(run(call(arrivals, sender, "unknown")), InvalidTokenError)
+    assert isinstance(run(call(arrivals, sender, content_length="50001")), TooLargeError)
+    held = filled(arrivals, "a")
+    assert isinstance(run(call(arrivals, sender)), BusyError)
+    assert sender.reads == 0
+    assert run(call(arrivals, sender, "b")) == 1
+    held[0].end()
+    assert run(call(arrivals, Sender((0, 1)))) == 1
+
+
+def test_an_organisation_with_many_slow_senders_does_not_stop_another() -> None:
+    async def scenario() -> None:
+        arrivals = BodyArrivals(128, 10**9)
+        slow = [
+            asyncio.create_task(_as_coroutine(call(arrivals, Sender((0, 10), (4, 10)))))
+            for _ in range(100)
+        ]
+        await asyncio.sleep(0.1)
+        assert await call(arrivals, Sender((0, 5)), "b") == 5
+        outcomes = await asyncio.gather(*slow)
+        assert outcomes.count(20) == 64
+        assert sum(isinstance(outcome, BusyError) for outcome in outcomes) == 36
+
+    run(scenario())
+
+
+async def _as_coroutine(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
