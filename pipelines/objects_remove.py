@@ -1,6 +1,6 @@
 """Remove objects, selected by mask id or drawn by hand, all in one fill."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from imaging.label_map import mask_members, select
 from imaging.masks import fit_mask, grow
 from imaging.picture import Labels, Mask, Picture
+from imaging.resize import Size
 from models.roles import Models
 from pipelines.eraser import eraser
 from pipelines.errors import NoSuchMaskError
@@ -18,24 +19,36 @@ def objects_remove(
     models: Models,
     labels: Labels | None = None,
     mask_ids: Sequence[int] = (),
-    drawn: Sequence[NDArray[np.uint8]] = (),
+    drawn: Iterable[NDArray[np.uint8]] = (),
 ) -> Picture:
     """Remove the selected objects from `picture` and fill their places.
 
     labels: the panoptic map of the visual, height x width, uint8; scaled by nearest neighbour if
     `picture` is an edited version of another size. mask_ids: from 1; these masks follow the
-    object's edge, so they are grown. drawn: height x width, uint8, above 127 is removed; these
-    masks are not grown. All holes are filled at once, so that no removed object is copied into the
+    object's edge, so they are grown. drawn: as in `union_of_drawn`; these masks are not grown. All holes are filled at once, so that no removed object is copied into the
     hole of another. Where a person is removed, the others of the subject are not copied either, if there
     is anything else. Raises NoSuchMaskError, MaskRatioError and NothingToCopyError.
     """
     hole = np.zeros((picture.height, picture.width), np.bool_)
     if mask_ids:
         hole |= grow(_union(labels, mask_ids, picture), "automatic")
-    for mask in drawn:
-        hole |= fit_mask(mask, picture.width, picture.height)
+    union = union_of_drawn(drawn, (picture.width, picture.height))
+    if union is not None:
+        hole |= union
     others = _others(labels, mask_ids, picture)
-    return eraser(picture, hole.astype(np.uint8) * np.uint8(255), models, "manual", others)
+    return eraser(picture, hole.view(np.uint8) * np.uint8(255), models, "manual", others)
+
+
+def union_of_drawn(masks: Iterable[NDArray[np.uint8]], size: Size) -> Mask | None:
+    """Return what any of the masks marks, at `size` (width and height); None without a mask.
+
+    masks: height x width, uint8, above 127 is marked. They are read one by one. Raises MaskRatioError.
+    """
+    union: Mask | None = None
+    for mask in masks:
+        fitted = fit_mask(mask, *size)
+        union = fitted if union is None else np.logical_or(union, fitted, out=union)
+    return union
 
 
 def _others(labels: Labels | None, mask_ids: Sequence[int], picture: Picture) -> Mask | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -19,7 +20,7 @@ from server.durations import Durations
 from server.errors import BlockedError, NotStoredError, Refusals, UnavailableError, map_errors
 from server.http.uploads import Encoded
 from server.jobs.job import FinishedWork, Job, JobOutcome, result_keys
-from server.jobs.picture_files import decode_mask_field, decode_picture_field, encode_result
+from server.jobs.picture_files import DecodedMasks, decode_picture_field, encode_result
 from server.jobs.waiting import QuickModels, too_slow
 from server.operation import Inputs, RequestBody, Results, VisualQuery
 from server.profiles import not_in_profile
@@ -69,6 +70,7 @@ class JobExecutor:
         with self._map_errors(job.operation.refusals, job.body.sync):
             inputs, body = self._prepare_inputs(job)
             results = job.operation.perform(body, inputs, self._models_for(job))
+            del inputs  # their memory is free while the results are encoded
             if not isinstance(results, Results):
                 results = Results(results)
             keys = result_keys(job, len(results.files))
@@ -164,7 +166,10 @@ class JobExecutor:
         Returns the job with the values filled in that depend on the picture. Raises ApiError.
         """
         with self._map_errors(job.operation.refusals, job.body.sync):
-            return replace(job, body=self._prepare_inputs(job)[1])
+            inputs, body = self._prepare_inputs(job)
+            for name in inputs.masks:  # each is decoded, and refused if it is wrong
+                inputs.masks[name]
+            return replace(job, body=body)
 
     def check_picture(self, encoded: Encoded) -> None:
         """Raise ApiError if a picture cannot be decoded."""
@@ -217,19 +222,17 @@ class JobExecutor:
             require(models, role)
 
     def _refuse_blocked_inputs(self, job: Job, inputs: Inputs) -> None:
-        masks = {name: Picture(np.dstack([grey] * 3)) for name, grey in inputs.masks.items()}
-        for name, picture in {**inputs.pictures, **masks}.items():
+        # Masks are decoded one by one.
+        masks = ((name, Picture(np.dstack([grey] * 3))) for name, grey in inputs.masks.items())
+        for name, picture in chain(inputs.pictures.items(), masks):
             if self._is_unsafe(picture, job.body.input_threshold):
                 sent_as = job.pictures[name].sent_as
                 raise BlockedError(f"Content moderation refused the picture in {sent_as}.", sent_as)
 
     def _inputs(self, job: Job) -> Inputs:
         pictures = {n: decode_picture_field(e) for n, e in job.pictures.items() if not e.is_mask}
-        masks = {
-            name: decode_mask_field(encoded, pictures["image"])
-            for name, encoded in job.pictures.items()
-            if encoded.is_mask
-        }
+        sent = {name: encoded for name, encoded in job.pictures.items() if encoded.is_mask}
+        masks = DecodedMasks(sent, pictures["image"]) if sent else {}
         if not job.visual_id:
             return Inputs(pictures, masks)
         labels = partial(self._visuals.labels, job.organisation, job.visual_id, self._models)

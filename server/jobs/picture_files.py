@@ -1,6 +1,6 @@
 """The picture files of a job: decoding what was sent, and the format and the encoding of results."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from imaging.files.header import EXTENSIONS, Format
 from imaging.files.mask import decode_mask
 from imaging.masks import check_marked
 from imaging.picture import Picture
+from imaging.resize import Size
 from server.errors import BadRequestError, map_errors
 from server.http.uploads import Encoded
 from server.operation import Operation, Preserve, RequestBody
@@ -56,8 +57,10 @@ def decode_picture_field(encoded: Encoded) -> Picture:
         raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
 
 
-def decode_mask_field(encoded: Encoded, image: Picture) -> NDArray[np.uint8]:
+def decode_mask_field(encoded: Encoded, size: Size) -> NDArray[np.uint8]:
     """Return the mask of an image, height x width, uint8: 255 is edited, 0 is kept.
+
+    size: width and height of the image in pixels.
 
     Raises BadRequestError with its field if it is damaged, marks nothing, is not clearly a mask or has
     another aspect ratio.
@@ -65,10 +68,40 @@ def decode_mask_field(encoded: Encoded, image: Picture) -> NDArray[np.uint8]:
     try:
         mask = decode_mask(encoded.data)
         with map_errors(parameter=encoded.sent_as):
-            check_marked(mask, image.width, image.height)
+            check_marked(mask, *size)
     except (DamagedPictureError, NothingMarkedError, UnclearMaskError) as error:
         raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
     return mask
+
+
+class DecodedMasks(Mapping[str, NDArray[np.uint8]]):
+    """The masks of a request by name, as `decode_mask_field` returns them; at most one is in memory.
+
+    A single mask is decoded once. Of several, each is decoded when it is read: sixteen of 67 megapixels are
+    a gigabyte. Reading one raises BadRequestError if it is wrong; the first is read at once.
+
+    sent: at least one. image: the picture that they are for.
+    """
+
+    def __init__(self, sent: Mapping[str, Encoded], image: Picture) -> None:
+        self._sent = sent
+        # Not the picture: its pixels must not stay in memory for its size.
+        self._size = (image.width, image.height)
+        self._last: tuple[str, NDArray[np.uint8]] | None = None
+        self[next(iter(sent))]
+
+    def __getitem__(self, name: str) -> NDArray[np.uint8]:
+        encoded = self._sent[name]
+        if self._last is None or self._last[0] != name:
+            self._last = None  # the last one leaves memory before the next is decoded
+            self._last = (name, decode_mask_field(encoded, self._size))
+        return self._last[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sent)
+
+    def __len__(self) -> int:
+        return len(self._sent)
 
 
 def encode_result(result: Picture | bytes, key: str) -> bytes:

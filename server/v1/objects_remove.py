@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imaging.masks import check_ratio
@@ -12,7 +13,7 @@ from models.roles import INPAINTING, Models, Role
 from pipelines.common.resolution import fit_resolution
 from pipelines.errors import NoSuchMaskError
 from pipelines.objects_mask_generator import PANOPTIC_ROLES
-from pipelines.objects_remove import objects_remove
+from pipelines.objects_remove import objects_remove, union_of_drawn
 from server.errors import (
     BadRequestError,
     CannotWorkError,
@@ -118,9 +119,12 @@ def roles(body: ObjectsRemoveBody, _: Inputs, __: Models) -> tuple[Role[Any], ..
 
 def perform(body: ObjectsRemoveBody, inputs: Inputs, models: Models) -> list[Picture]:
     """Return the picture without the objects, all removed in one fill."""
+    # Before the panoptic map: a wrong mask is refused before that work.
+    union = union_of_drawn(inputs.masks.values(), (inputs.image.width, inputs.image.height))
+    drawn = [] if union is None else [union.view(np.uint8) * np.uint8(255)]
     ids = [change.mask_id for change in body.removals() if change.mask_id is not None]
     labels = inputs.labels() if ids else None
-    result = objects_remove(inputs.image, models, labels, ids, list(inputs.masks.values()))
+    result = objects_remove(inputs.image, models, labels, ids, drawn)
     return [result if body.original_quality else fit_resolution(result, body.desired_resolution)]
 
 
