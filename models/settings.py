@@ -56,6 +56,7 @@ SERVER_NAMES = frozenset(
         "WORKERS",
         "MAX_AT_ONCE",
         "MAX_JOBS",
+        "REQUEST_MEMORY_MB",
         "REQUEST_TIMEOUT_S",
         "JOB_TIMEOUT_S",
         "ENGINE",

@@ -114,6 +114,10 @@ class Settings(ModelSettings, ListenerSettings):
     max_jobs: int = Field(256, ge=0, le=1_000_000)
     """Unfinished jobs of sync=false of one organisation; 0: as many as MAX_WAITING leaves it. Without
     API_TOKENS it counts for nothing."""
+    request_memory_mb: int | None = Field(None, ge=64, le=2**24)
+    """Memory that the requests which run may take together, by their estimates, in MiB. One that needs more
+    alone is refused. Unset: 90 % of the limit of the process, by its cgroup or the machine, less what it has
+    once the models are loaded; at least 128."""
     request_timeout_s: float = Field(600, gt=0, le=86400)
     """Timeout for one request, waiting included, in seconds; then the answer is 503."""
     job_timeout_s: float = Field(3600, gt=0, le=604800)

@@ -57,6 +57,8 @@ class Container:
     """Pillow's name for the kind of pixels in the file."""
     alpha: bool = False
     """Some pixels may be transparent."""
+    depth: int = 8
+    """Bits per sample, 8 or 16."""
     frames: int = 1
     orientation: int = 1
     """EXIF orientation: 1 (upright) to 8."""
@@ -88,6 +90,10 @@ class Probe:
     """The file has more than one frame; the previews in a phone's JPEG do not count."""
     alpha: bool
     """Some pixels may be transparent."""
+    scans: int = 1
+    """How many times the decoder passes over the pixels: a progressive JPEG has about ten scans."""
+    depth: int = 8
+    """Bits per sample in the file, 16 at most; less than 8 counts as 8."""
 
 
 def probe(data: bytes) -> Probe:
@@ -99,7 +105,9 @@ def probe(data: bytes) -> Probe:
     width, height = found.width, found.height
     if found.orientation >= 5:  # these turn the picture by 90 degrees
         width, height = height, width
-    return Probe(found.format, width, height, found.mode, found.frames > 1, found.alpha)
+    scans = max(1, len(found.jpeg_headers) - 1)
+    animated = found.frames > 1
+    return Probe(found.format, width, height, found.mode, animated, found.alpha, scans, found.depth)
 
 
 def read_container(data: bytes) -> Container:
@@ -246,6 +254,7 @@ def _read_png_header(body: memoryview, found: Container) -> None:
         raise DamagedPictureError("PNG")
     found.mode = {("L", 1): "1", ("L", 16): "I;16"}.get((mode, bits), mode)
     found.alpha = mode in ("LA", "RGBA")
+    found.depth = max(8, bits)
 
 
 def _inflate_profile(body: memoryview) -> bytes | None:

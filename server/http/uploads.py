@@ -30,6 +30,9 @@ PHOTO_MODES = frozenset({"RGB", "RGBA", "CMYK"})
 
 # More than any JPEG or WebP has. On every route, a picture of 60 million x 1 pixels would take minutes.
 _MAX_SIDE = 100_000
+_MAX_SCANS = 16
+"""Scans of the largest JPEG; a smaller one may have more. Encoders write 10 or 12. Each costs a pass over all
+pixels, however small it is: 263 kB can take seconds."""
 _DATA_URL = re.compile(r"data:[^,]{0,200},", re.IGNORECASE)
 _WEB_URL = re.compile(r"[a-z][a-z0-9+.-]{0,30}://", re.IGNORECASE)
 
@@ -184,6 +187,12 @@ class Intake:
             raise TooLargeError(
                 f"{name} has {header.width} x {header.height} pixels;"
                 f" at most {self._max_pixels} are accepted.",
+                name,
+            )
+        if header.scans * header.width * header.height > _MAX_SCANS * self._max_pixels:
+            raise TooLargeError(
+                f"{name} has {header.width} x {header.height} pixels in {header.scans} scans; at this size"
+                f" at most {_MAX_SCANS * self._max_pixels // (header.width * header.height)} are accepted.",
                 name,
             )
         if header.format not in rule.formats:
