@@ -32,6 +32,7 @@ from server.http.health import Readiness
 from server.http.idempotency import REPLAYED, IdempotentRoute
 from server.http.middleware import NormalizePath, UnhandledErrors
 from server.http.shutdown import Shutdown
+from server.jobs.serialization import MAX_JOB_AGE
 from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
 from server.settings import Settings
@@ -39,6 +40,8 @@ from server.settings import Settings
 log = logging.getLogger("retouch")
 
 _ENGINE_RETRY_S = 5.0
+_DISK_INTERVAL_S = 1.0
+"""Seconds between two looks at the free space of the disk."""
 _CLOSE_RESERVE_S = 2.0
 """Part of the grace period that is reserved for closing files and connections."""
 _TAGS = {
@@ -52,8 +55,6 @@ _TAGS = {
 _MIN_BODIES = 16
 _BODIES_OF_FULL_SIZE = 16
 """The bodies that arrive at once may have as many bytes as so many of the largest ones."""
-_MAX_JOB_AGE = timedelta(days=7)
-"""How long the pictures of an accepted job are kept, even while no server runs."""
 
 
 def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None = None) -> FastAPI:
@@ -64,6 +65,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     shutdown = shutdown or Shutdown(settings.drain_s, settings.grace_s)
     context = build_context(settings, models)
     readiness = Readiness(shutdown, {"models"}, context.availability)
+    readiness.is_disk_full = lambda: context.storage.is_short
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -73,6 +75,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         tasks = [
             asyncio.create_task(_warm_up(models, readiness)),
             asyncio.create_task(_sweep(settings, context)),
+            asyncio.create_task(_watch_disk(context)),
         ]
         yield
         for task in tasks:
@@ -87,6 +90,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
             shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, close_timeout)
         finally:
             await context.dependencies.intake.aclose()
+            await anyio.to_thread.run_sync(context.storage.close)
             context.disconnect()
 
     app = FastAPI(
@@ -108,7 +112,13 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.router.route_class = IdempotentRoute
     _add_routes(app)
     report = CapabilitiesReport(
-        settings.profile, models, context.durations, OPERATIONS, v1.VISUAL_QUERIES, v1.ROUTERS
+        settings.profile,
+        models,
+        context.durations,
+        OPERATIONS,
+        v1.VISUAL_QUERIES,
+        v1.ROUTERS,
+        context.storage,
     )
     app.include_router(capabilities_router(report, context.dependencies.tokens))
     error_answers.install(app)
@@ -263,6 +273,13 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
             return
 
 
+async def _watch_disk(context: AppContext) -> None:
+    """Hold the reserve of the disk, and give it up when the disk is full."""
+    while True:
+        await anyio.to_thread.run_sync(context.storage.watch)
+        await asyncio.sleep(_DISK_INTERVAL_S)
+
+
 async def _sweep(settings: Settings, context: AppContext) -> None:
     """Remove expired results, sessions, finished jobs and the pictures of lost jobs, periodically."""
     while True:
@@ -271,10 +288,12 @@ async def _sweep(settings: Settings, context: AppContext) -> None:
         lifetime = timedelta(seconds=settings.link_ttl_s + 60)
         oldest = datetime.now(UTC) - lifetime
         try:
+            await anyio.to_thread.run_sync(context.storage.make_room)
             removed = await anyio.to_thread.run_sync(context.stores.results.sweep, oldest)
-            await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - _MAX_JOB_AGE)
+            await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - MAX_JOB_AGE)
             await anyio.to_thread.run_sync(context.visuals.sweep, oldest)
             await anyio.to_thread.run_sync(context.idempotency.sweep)
+            await anyio.to_thread.run_sync(context.storage.sweep)
             told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
             await anyio.to_thread.run_sync(context.durable.sweep, oldest, min(oldest, told))
         except OSError as error:

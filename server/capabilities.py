@@ -14,6 +14,7 @@ from server.http.auth import Tokens
 from server.jobs.waiting import QuickModels, slow_roles
 from server.operation import Operation, VisualQuery
 from server.profiles import not_in_profile
+from server.storage_limits import StorageLimits
 
 _MODERATED = {
     "v1": "content_moderation is refused: there is no model for it",
@@ -53,12 +54,27 @@ class ModelState(BaseModel):
     expected_seconds: float | None = None
 
 
+class StorageFigures(BaseModel):
+    """What is stored, and what may be."""
+
+    disk_free_mb: float | None = Field(None, description="Free space of the disk, in MiB.")
+    disk_reserve_mb: float | None = Field(
+        None, description="Below so much free space nothing new is stored, in MiB."
+    )
+    disk_full: bool = Field(description="Whether nothing new is stored at the moment.")
+    stored_mb: float | None = Field(None, description="What this organisation stores, in MiB.")
+    max_stored_mb: float | None = Field(None, description="What it may store, in MiB.")
+    visuals: int | None = Field(None, description="Its registered pictures.")
+    max_visuals: int | None = Field(None, description="How many it may have registered.")
+
+
 class Capabilities(BaseModel):
     """The answer of /capabilities."""
 
     profile: str
     operations: list[OperationState]
     models: list[ModelState]
+    storage: StorageFigures
 
 
 class CapabilitiesReport:
@@ -75,6 +91,7 @@ class CapabilitiesReport:
         operations: Collection[Operation[Any]],
         queries: Collection[VisualQuery],
         routers: Collection[APIRouter],
+        storage: StorageLimits,
     ) -> None:
         self._profile = profile
         self._models = models
@@ -82,11 +99,12 @@ class CapabilitiesReport:
         self._operations = operations
         self._queries = queries
         self._routers = routers
+        self._storage = storage
         self._cards = load_profile(profile)
         self._quick = QuickModels(models, slow_roles(self._cards))
 
-    def describe(self) -> Capabilities:
-        """Return the state of every route and model."""
+    def describe(self, organisation: str | None) -> Capabilities:
+        """Return the state of every route and model, and what an organisation stores."""
         return Capabilities(
             profile=profile_title(self._profile),
             operations=sorted(self._states(), key=lambda state: state.path),
@@ -100,7 +118,22 @@ class CapabilitiesReport:
                 )
                 for role, card in self._cards.items()
             ],
+            storage=self._figures(organisation),
         )
+
+    def _figures(self, organisation: str | None) -> StorageFigures:
+        state, quota = self._storage.state(organisation), self._storage.quota
+        figures = StorageFigures(
+            disk_free_mb=_mib(state.free),
+            disk_reserve_mb=_mib(state.reserve),
+            disk_full=state.is_short,
+            stored_mb=_mib(state.used),
+            visuals=state.visuals,
+        )
+        if state.used is not None:
+            figures.max_stored_mb = _mib(quota.max_bytes or None)
+            figures.max_visuals = quota.max_visuals or None
+        return figures
 
     def _states(self) -> Iterator[OperationState]:
         for operation in self._operations:
@@ -160,6 +193,11 @@ class CapabilitiesReport:
         return round(sum(known), 2) if known and len(known) == len(times) else None
 
 
+def _mib(size: int | None) -> float | None:
+    """Return bytes as MiB, to a tenth."""
+    return None if size is None else round(size / 2**20, 1)
+
+
 def capabilities_router(report: CapabilitiesReport, tokens: Tokens) -> APIRouter:
     """Return the route. With tokens in the settings it needs one, like every other route."""
     router = APIRouter(tags=["health"])
@@ -170,8 +208,6 @@ def capabilities_router(report: CapabilitiesReport, tokens: Tokens) -> APIRouter
         response_model=Capabilities,
     )
     def capabilities(request: Request) -> Capabilities:
-        if tokens.required:
-            tokens.organisation(request)
-        return report.describe()
+        return report.describe(tokens.organisation(request) if tokens.required else None)
 
     return router

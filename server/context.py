@@ -1,6 +1,7 @@
 """Build the parts of the server once and connect them."""
 
 import logging
+import os
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,16 +28,19 @@ from server.jobs.serialization import JobSerializer
 from server.jobs.waiting import slow_roles
 from server.operations import OPERATIONS
 from server.settings import Settings
+from server.storage_limits import Quota, StorageLimits
 from server.visuals import Visuals
 from server.webhooks.body import read_body
 from server.webhooks.delivery import WebhookDelivery
 from server.webhooks.sender import WebhookSender
 from storage.breaker import Availability, Breaker
 from storage.database import database_breaker, database_url
+from storage.disk_reserve import DiskReserve
 from storage.idempotency import IdempotencyKeys
 from storage.links import LinkSigner, load_or_create_secret
 from storage.records import Records
 from storage.server_lease import ServerLease, SingleServer
+from storage.stored_bytes import StoredBytes
 from storage.stores import Stores, open_stores
 
 log = logging.getLogger("retouch")
@@ -45,6 +49,9 @@ _JOBS_PER_REQUEST = 4
 """Unfinished jobs accepted for each request that may wait; jobs wait on disk, not in memory."""
 _MIN_EXTRA, _MAX_EXTRA = 2, 16
 """Bounds of the number of further workers, which otherwise is that of the workers."""
+
+_BUCKET_QUOTA = 100 << 30
+"""What one organisation may store in a bucket by default, in bytes."""
 
 
 class WarmModels(Models, Protocol):
@@ -74,6 +81,7 @@ class AppContext:
     durations: Durations
     idempotency: Idempotency
     availability: Availability
+    storage: StorageLimits
 
     def start(self) -> None:
         """Begin to probe the store and the database, and start the queue of jobs."""
@@ -94,20 +102,33 @@ class AppContext:
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
     """Return all parts; raises OSError if the store or the database is unavailable."""
-    stores = open_stores(settings.store_address)
+    reserves = _open_reserves(settings)
+    store_address = settings.store_address
+    stores = open_stores(
+        store_address, reserves.get(store_address) if isinstance(store_address, Path) else None
+    )
     records, queue, owner, breakers = _open_databases(settings)
     availability = Availability([stores.breaker, *breakers])
-    visuals = Visuals(records, stores.visuals, stores.results)
+    tokens = Tokens(settings.api_tokens)
+    storage = StorageLimits(
+        tokens,
+        StoredBytes(records.engine),
+        _quota(settings),
+        list(reserves.values()),
+        timedelta(seconds=settings.link_ttl_s + 60),
+    )
+    visuals = Visuals(records, stores.visuals, stores.results, storage, settings.visual_ttl_s)
     signer = _link_signer(settings)
     dependencies = Dependencies(
         settings,
-        Tokens(settings.api_tokens),
+        tokens,
         ConcurrencyLimit(
             settings.max_waiting, settings.workers, settings.quota(settings.max_at_once)
         ),
         Intake(settings, ResultLinks(stores.results, signer)),
         visuals,
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
+        storage,
     )
     scheduler = Scheduler("worker", settings.workers, checks=1, extra=_extra(settings.workers))
     durations = Durations()
@@ -119,10 +140,12 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         settings.profile,
         durations,
         _slow_roles(settings.profile),
+        storage,
     )
     serializer = JobSerializer(
         {operation.key: operation for operation in OPERATIONS},
         stores.sources,
+        storage,
     )
     runner = JobRunner(
         serializer,
@@ -155,14 +178,40 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         durable,
         endpoints,
         durations,
-        Idempotency(settings, dependencies.tokens, keys, owner),
+        Idempotency(settings, dependencies.tokens, keys, owner, storage),
         availability,
+        storage,
     )
 
 
 def _extra(workers: int) -> int:
     """Return how many workers more there are for organisations below their share."""
     return min(max(_MIN_EXTRA, workers), _MAX_EXTRA)
+
+
+def _open_reserves(settings: Settings) -> dict[Path, DiskReserve]:
+    """Return the reserves of the disks on which the server writes, by folder: one for each disk."""
+    folders = [settings.store_address] if isinstance(settings.store_address, Path) else []
+    if settings.database_url is None:
+        folders.append(settings.data_dir)
+    limit = None if settings.disk_reserve_mb is None else settings.disk_reserve_mb << 20
+    by_disk: dict[int, tuple[Path, DiskReserve]] = {}
+    for folder in folders:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disk = folder.stat().st_dev
+        by_disk.setdefault(disk, (folder, DiskReserve(folder, limit)))
+    return dict(by_disk.values())
+
+
+def _quota(settings: Settings) -> Quota:
+    """Return what one organisation may store: by default a quarter of the store's disk."""
+    if settings.max_stored_mb is not None:
+        return Quota(settings.max_stored_mb << 20, settings.max_visuals)
+    address = settings.store_address
+    if not isinstance(address, Path):
+        return Quota(_BUCKET_QUOTA, settings.max_visuals)
+    stat = os.statvfs(address)
+    return Quota(stat.f_blocks * stat.f_frsize // 4, settings.max_visuals)
 
 
 def _webhooks(settings: Settings, queue: JobQueue) -> WebhookDelivery:

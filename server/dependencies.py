@@ -1,4 +1,4 @@
-"""The objects that every route needs: authentication, concurrency limit, uploads, visuals, links."""
+"""The objects that every route needs: authentication, concurrency limit, uploads, visuals, links, storage."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from server.http.auth import Tokens
 from server.http.results import Delivery
 from server.http.uploads import Intake
 from server.settings import Settings
+from server.storage_limits import StorageLimits
 from server.visuals import Visuals
 
 
@@ -20,3 +21,4 @@ class Dependencies:
     intake: Intake
     visuals: Visuals
     delivery: Delivery
+    storage: StorageLimits

@@ -147,6 +147,7 @@ class Endpoints:
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
         """Return a request's job, still without keys, after all checks that need no decoded pixels."""
+        await anyio.to_thread.run_sync(self._dependencies.storage.admit, organisation)
         fields = await read_fields(request, self._dependencies.settings.max_body_mb * 2**20)
         body = validate(operation.body, fields | request.path_params)
         if operation.is_always_asynchronous:

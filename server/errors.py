@@ -14,6 +14,7 @@ ApiError                    code  when
 |- UnsuitablePictureError   422   the route cannot treat such a picture
 |- KeyReusedError           422   another request was sent with the same Idempotency-Key
 |- BusyError                429   the server is at its limit; Retry-After says when to retry
+|- QuotaExceededError       429   the organisation stores as much as it may; Retry-After
 |- FetchRefusedError        460   the picture at an address could not be fetched
 |- UnavailableError         503   a model, the store or the database is unavailable
 |  |- RequestTimeoutError   503   the work took longer than its timeout
@@ -167,6 +168,19 @@ class BusyError(ApiError):
     """429: the server is at its limit; Retry-After says when to try again."""
 
     code = 429
+
+
+class QuotaExceededError(ApiError):
+    """429 with a status of its own: the organisation stores as much as it may.
+
+    seconds: when some of it will have expired.
+    """
+
+    code = 429
+    status = "QUOTA_EXCEEDED"
+
+    def __init__(self, text: str, seconds: int) -> None:
+        super().__init__(text, headers={"Retry-After": str(seconds)})
 
 
 class FetchRefusedError(ApiError):

@@ -66,6 +66,9 @@ class Settings(ModelSettings, ListenerSettings):
     non-empty token is its own organisation."""
     link_ttl_s: int = Field(86400, ge=1, le=604800)
     """Lifetime of a result and of its link, in seconds; at most 7 days."""
+    visual_ttl_s: int = Field(0, ge=0, le=315_360_000)
+    """How long a registered picture is kept after it was last registered, in seconds; 0: until it is
+    removed."""
     status_ttl_s: int = Field(604800, ge=1, le=31_536_000)
     """How long /v2/status knows a finished request, in seconds; at least as long as its result is kept."""
     idempotency_ttl_s: int = Field(86400, ge=1, le=604800)
@@ -122,6 +125,15 @@ class Settings(ModelSettings, ListenerSettings):
     """Timeout for one request, waiting included, in seconds; then the answer is 503."""
     job_timeout_s: float = Field(3600, gt=0, le=604800)
     """Timeout for one attempt at a job of sync=false, in seconds."""
+    max_stored_mb: int | None = Field(None, ge=0, le=2**31)
+    """What one organisation may store at a time, in MiB: registered pictures, results that have not expired,
+    and the pictures of unfinished jobs. 0: no limit. Unset: a quarter of the store's disk, 100 GiB in a
+    bucket. Holds only with tokens."""
+    max_visuals: int = Field(10_000, ge=0, le=2**31)
+    """Pictures that one organisation may have registered at a time. 0: no limit. Holds only with tokens."""
+    disk_reserve_mb: int | None = Field(None, ge=0, le=2**31)
+    """Free space of the disk below which nothing new is stored, in MiB, so that removals and accepted work
+    find room. 0: none. Unset: a tenth of the disk, at most 256 MiB."""
     engine: Literal["local", "ray"] = "local"
     """Where models run: in this process, or on the Ray cluster at RAY_ADDRESS."""
     ray_address: str | None = None

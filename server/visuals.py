@@ -4,7 +4,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import cv2
 import numpy as np
@@ -17,10 +17,14 @@ from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
 from server.errors import NotFoundError
 from server.http.uploads import Encoded
+from server.storage_limits import StorageLimits
 from storage.errors import ObjectMissingError
 from storage.object_store import ObjectStore, content_type_of
 from storage.records import EditSession, Records, Visual
+from storage.stored_bytes import charged
+from storage.visual_sizes import VisualSizes
 
+_SWEEP_BATCH = 100
 _VISUAL_ID_PATTERN = re.compile(r"[0-9a-f]{16}\Z")
 
 
@@ -28,22 +32,39 @@ class Visuals:
     """Stores visuals: a row in the database, and the picture and its panoptic map in the object store.
 
     store: for pictures and maps, which stay until the visual is removed. results: for results, which
-    expire.
+    expire. limits: what may be stored. ttl_s: seconds for which a visual is kept after it was last
+    registered; 0 until it is removed.
     """
 
-    def __init__(self, records: Records, store: ObjectStore, results: ObjectStore) -> None:
+    def __init__(
+        self,
+        records: Records,
+        store: ObjectStore,
+        results: ObjectStore,
+        limits: StorageLimits,
+        ttl_s: int = 0,
+    ) -> None:
         self._records = records
         self._store = store
         self._results = results
+        self._limits = limits
+        self._sizes = VisualSizes(records.engine)
+        self._ttl = timedelta(seconds=ttl_s)
 
     def register(
         self, organisation: str, picture: Encoded, is_private: bool = False
     ) -> tuple[str, bool]:
-        """Store a picture; return its visual_id, and whether it is new to this organisation."""
+        """Store a picture; return its visual_id, and whether it is new to this organisation.
+
+        Raises QuotaExceededError, DiskFullError.
+        """
         visual_id = visual_id_of(organisation, picture.data)
         existing = self._records.visual(organisation, visual_id)
         if existing is not None and self._is_stored(existing, picture):
+            if self._ttl:
+                self._sizes.renew(existing)
             return visual_id, False
+        self._limits.admit_visual(organisation, len(picture.data))
         # A unique key, so that a concurrent removal of the visual does not delete this picture.
         key = f"{organisation}/{visual_id}/{uuid.uuid4().hex}.{EXTENSIONS[picture.probe.format]}"
         size = (picture.probe.width, picture.probe.height)
@@ -52,7 +73,7 @@ class Visuals:
         self._put(key, picture)
         is_new = False
         try:
-            is_new = self._records.add_visual(visual)
+            is_new = self._records.add_visual(visual, charged(len(picture.data)))
         finally:
             if not is_new:
                 self._store.delete(key)
@@ -112,13 +133,19 @@ class Visuals:
             file = np.frombuffer(self._store.get(key), np.uint8)
             return np.asarray(cv2.imdecode(file, cv2.IMREAD_UNCHANGED), np.uint8)
         except ObjectMissingError:
-            picture = decode(self.picture(visual).data)
-            labels = objects_mask_generator(picture, models)
-            self._store.put(key, encode_grey_png(labels), content_type_of(key))
-            if self._records.visual(organisation, visual_id) is None:
-                self._store.delete(key)
-                raise no_visual(visual_id) from None
+            self._limits.check_disk()
+            labels = objects_mask_generator(decode(self.picture(visual).data), models)
+            self._store_map(visual, encode_grey_png(labels))
             return labels
+
+    def _store_map(self, visual: Visual, file: bytes) -> None:
+        """Store a visual's panoptic map; raises NotFoundError if the visual is removed meanwhile."""
+        key = _labels_key(visual.organisation, visual.visual_id)
+        self._store.put(key, file, content_type_of(key))
+        self._sizes.set_map_size(visual, charged(len(file)))
+        if self._records.visual(visual.organisation, visual.visual_id) is None:
+            self._store.delete(key)
+            raise no_visual(visual.visual_id)
 
     def new_sid(self) -> str:
         """Return a new session id; it always ends in .JPEG, as those of the published API do."""
@@ -129,13 +156,15 @@ class Visuals:
         organisation: str,
         visual_id: str,
         keys: Sequence[str],
+        sizes: Sequence[int] = (),
         edit: EditSession | None = None,
     ) -> bool:
         """Record results as those of a visual, before they are stored; False if it was removed.
 
-        edit: the session of the only result, from which further edits may start.
+        sizes: of the results in bytes, if they are known. edit: the session of the only result, from which
+        further edits may start.
         """
-        if not self._records.add_results(organisation, visual_id, keys):
+        if not self._records.add_results(organisation, visual_id, keys, [*map(charged, sizes)]):
             return False
         return edit is None or self._records.add_session(organisation, edit)
 
@@ -151,8 +180,10 @@ class Visuals:
     def remove(self, visual: Visual) -> None:
         """Remove a visual: its picture, its map, all results made from it, and its rows.
 
-        If the store is unavailable, the rows stay, so that the removal can be repeated.
+        If the store is unavailable, the rows stay, so that the removal can be repeated. It works on a full
+        disk too.
         """
+        self._limits.make_room()
         keys = self._records.results(visual.organisation, visual.visual_id)
         self._delete_objects(visual, keys)
         # A second time: what other requests stored since then, until the rows were gone.
@@ -166,8 +197,20 @@ class Visuals:
         self._store.delete(_labels_key(visual.organisation, visual.visual_id))
 
     def sweep(self, older_than: datetime) -> None:
-        """Remove the records of the results made before `older_than`, which have expired."""
+        """Remove the records of the results made before `older_than`, and the visuals that have expired.
+
+        Also fills in the sizes of pictures that an earlier version registered.
+        """
         self._records.sweep_results(older_than)
+        while self._ttl:
+            expired = self._sizes.registered_before(datetime.now(UTC) - self._ttl, _SWEEP_BATCH)
+            for visual in expired:
+                self.remove(visual)
+            if not expired:
+                break
+        for visual in self._sizes.without_size(_SWEEP_BATCH):
+            info = self._store.stat(visual.source_key)
+            self._sizes.set_size(visual, charged(info.size) if info else 0)
 
 
 def no_visual(visual_id: str) -> NotFoundError:

@@ -2,7 +2,8 @@
 
 StorageError
 |- StoreUnavailableError       the object store cannot be reached, or denies access (OSError)
-|  `- StoreSilentError         it cannot be reached, or does not answer in time (OSError)
+|  |- StoreSilentError         it cannot be reached, or does not answer in time (OSError)
+|  `- DiskFullError            the disk has only its reserve left
 |- DatabaseUnavailableError    the database cannot be reached (OSError)
 |- ObjectMissingError          the store has no object under the key (KeyError)
 |- InvalidKeyError             the text is not a key (ValueError)
@@ -21,6 +22,10 @@ class StoreUnavailableError(StorageError, OSError):
 
 class StoreSilentError(StoreUnavailableError):
     """The store cannot be reached, or it does not answer in time."""
+
+
+class DiskFullError(StoreUnavailableError):
+    """The disk has only its reserve left, which is for removals and for work that was accepted before."""
 
 
 class DatabaseUnavailableError(StorageError, OSError):

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import SplitResult
 
+from storage.disk_reserve import DiskReserve
 from storage.errors import ObjectMissingError, StoreUnavailableError
 from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of
 
@@ -29,6 +30,8 @@ def _wrap_disk_errors() -> Iterator[None]:
     """Convert errors of the disk (full, read-only, missing) to StoreUnavailableError."""
     try:
         yield
+    except StoreUnavailableError:  # DiskFullError says more
+        raise
     except OSError as error:
         raise StoreUnavailableError(*error.args) from error
 
@@ -39,9 +42,13 @@ class LocalObjects:
     Folders have mode 0700 and files 0600, because results may only be read through the server.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Store objects under `root`; the folder is created if it does not exist."""
+    def __init__(self, root: Path, reserve: DiskReserve | None = None) -> None:
+        """Store objects under `root`; the folder is created if it does not exist.
+
+        reserve: of its disk, which large objects leave free.
+        """
         self._root = root.absolute()
+        self._reserve = reserve
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @_wrap_disk_errors()
@@ -50,17 +57,8 @@ class LocalObjects:
         target = self.path(key)
         if content_type != content_type_of(key):
             raise ValueError(f"{content_type} is not the content type of {key}")
-        temporary, descriptor = _open_temporary(target)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _sync_folder(target.parent)
+        with self._reserve.writing(len(data)) if self._reserve else contextlib.nullcontext():
+            _write(target, data)
 
     def refuse(self, key: str, refusal: Refusal) -> None:
         """See ObjectStore. The refusal is a separate file, so that it cannot be read as the object."""
@@ -151,6 +149,21 @@ class LocalObjects:
 def _refusal_key(key: str) -> str:
     """Return the key of the file that stores a refusal."""
     return f"{key}.refused.json"
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write a file at once or not at all; when this returns, it is on disk."""
+    temporary, descriptor = _open_temporary(target)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
 
 
 def _open_temporary(target: Path) -> tuple[Path, int]:

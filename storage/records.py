@@ -34,6 +34,7 @@ class VisualRow(Base):
     """A picture registered by an organisation."""
 
     __tablename__ = "visuals"
+    __table_args__ = (Index("visuals_by_age", "registered"),)
     organisation: Mapped[str] = mapped_column(String(64), primary_key=True)
     visual_id: Mapped[str] = mapped_column(String(16), primary_key=True)
     source_key: Mapped[str] = mapped_column(String(512))
@@ -41,6 +42,8 @@ class VisualRow(Base):
     height: Mapped[int]
     is_private: Mapped[bool]
     registered: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    bytes: Mapped[int | None]
+    map_bytes: Mapped[int | None]
 
 
 class SessionRow(Base):
@@ -80,6 +83,7 @@ class ResultRow(Base):
     organisation: Mapped[str] = mapped_column(String(64))
     visual_id: Mapped[str] = mapped_column(String(16))
     made: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    bytes: Mapped[int | None]
 
 
 class ServerRow(Base):
@@ -152,9 +156,14 @@ class Records:
         with wrap_database_errors(), Session(self._engine) as session, session.begin():
             yield session
 
-    def add_visual(self, visual: Visual) -> bool:
-        """Add a visual; return False, and change nothing, if it already exists."""
-        row = self._insert(VisualRow).values(**visual.__dict__, registered=datetime.now(UTC))
+    def add_visual(self, visual: Visual, size: int | None = None) -> bool:
+        """Add a visual; return False, and change nothing, if it already exists.
+
+        size: of its picture, in bytes.
+        """
+        row = self._insert(VisualRow).values(
+            **visual.__dict__, registered=datetime.now(UTC), bytes=size
+        )
         with self._session() as session:
             added = session.scalars(row.on_conflict_do_nothing().returning(VisualRow.visual_id))
             return added.first() is not None
@@ -200,13 +209,18 @@ class Records:
                 for table, key in _RESULT_KEYS
             )
 
-    def add_results(self, organisation: str, visual_id: str, keys: Sequence[str]) -> bool:
+    def add_results(
+        self, organisation: str, visual_id: str, keys: Sequence[str], sizes: Sequence[int] = ()
+    ) -> bool:
         """Add results of a visual; return False, and add none, if the visual does not exist.
 
-        Keys that already exist stay as they are.
+        Keys that already exist stay as they are. sizes: of the results, in bytes, if they are known.
         """
         shared = {"organisation": organisation, "visual_id": visual_id, "made": datetime.now(UTC)}
-        rows = self._insert(ResultRow).values([{"result_key": key, **shared} for key in keys])
+        sized = itertools.zip_longest(keys, sizes)
+        rows = self._insert(ResultRow).values(
+            [{"result_key": key, "bytes": size, **shared} for key, size in sized]
+        )
         try:
             with self._session() as session:
                 session.execute(rows.on_conflict_do_nothing(index_elements=[ResultRow.result_key]))

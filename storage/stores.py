@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from storage.breaker import Breaker
+from storage.disk_reserve import DiskReserve
 from storage.errors import StoreSilentError
 from storage.filesystem import LocalObjects
 from storage.guarded_store import GuardedObjects
@@ -33,14 +34,15 @@ class Stores:
     breaker: Breaker
 
 
-def open_stores(address: Path | Bucket) -> Stores:
+def open_stores(address: Path | Bucket, reserve: DiskReserve | None = None) -> Stores:
     """Return the three stores in a folder or in a bucket.
 
+    reserve: of the folder's disk.
     Raises OSError if the folder cannot be created, StoreUnavailableError if the bucket is unavailable.
     """
     if isinstance(address, Path):
         names = ("results", "sources", "visuals")
-        stores: list[ObjectStore] = [LocalObjects(address / name) for name in names]
+        stores: list[ObjectStore] = [LocalObjects(address / name, reserve) for name in names]
         # A call that hangs, as on a network file system, cannot be stopped; later ones are refused.
         return _guarded(stores, Breaker("store", partial(os.statvfs, address), StoreSilentError))
     # The bucket's lifecycle rule must cover results only: the server itself removes the other two.

@@ -11,7 +11,12 @@ from starlette.types import Scope
 
 from server.errors import ApiError, HttpError, UnavailableError
 from server.http.request_id import request_id
-from storage.errors import DatabaseUnavailableError, StorageError, StoreUnavailableError
+from storage.errors import (
+    DatabaseUnavailableError,
+    DiskFullError,
+    StorageError,
+    StoreUnavailableError,
+)
 
 log = logging.getLogger("retouch")
 
@@ -21,6 +26,13 @@ _STATUS_WORDS = {
     460: "IMAGE_FETCH_FAILED",
     506: "INSUFFICIENT_DATA",
 }
+
+
+DISK_FULL = (
+    "The disk of the server is full: nothing new is stored until results expire or are removed; try again"
+    " later."
+)
+_DISK_FULL_RETRY = {"Retry-After": "60"}
 
 
 def status_word(code: int) -> str:
@@ -78,6 +90,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(StoreUnavailableError)
     async def store_unavailable(request: Request, error: StoreUnavailableError) -> Response:
         return _unavailable("store", request, error)
+
+    @app.exception_handler(DiskFullError)
+    async def disk_full(request: Request, error: DiskFullError) -> Response:
+        log.debug("%s %s: %s", request.method, request.url.path, error)
+        return error_response(UnavailableError(DISK_FULL, headers=_DISK_FULL_RETRY), request.scope)
 
     @app.exception_handler(DatabaseUnavailableError)
     async def database_unavailable(request: Request, error: DatabaseUnavailableError) -> Response:

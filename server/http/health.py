@@ -1,6 +1,7 @@
 """The health checks: whether the process is alive, and whether it is ready for requests."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fastapi import APIRouter, Request
@@ -24,7 +25,7 @@ class Readiness:
 
     awaited: names of what is not ready yet, of `_REASONS`. availability: whether the store and the
     database answer. error: why loading the models failed, or None. done: set when nothing is awaited any
-    more.
+    more. is_disk_full: whether nothing new is stored.
     """
 
     shutdown: Shutdown
@@ -32,6 +33,7 @@ class Readiness:
     availability: Availability = field(default_factory=Availability)
     error: str | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    is_disk_full: Callable[[], bool] = lambda: False
 
     @property
     def reason(self) -> str:
@@ -58,6 +60,8 @@ async def readyz(request: Request) -> JSONResponse:
 
     It never waits for them: threads probe them all the time. If they are unavailable to every server, a
     load balancer that follows this answer has no server left, and its own error has no Retry-After.
+
+    A server whose disk is full is ready: it still serves results and removes pictures.
     """
     readiness: Readiness = request.app.state.readiness
     if readiness.shutdown.begun:
@@ -71,4 +75,6 @@ async def readyz(request: Request) -> JSONResponse:
     if names := sorted(readiness.availability.reasons):
         reason = " and ".join(f"the {name} does not answer" for name in names)
         return JSONResponse({"status": "unavailable", "unavailable": names, "reason": reason}, 503)
+    if readiness.is_disk_full():
+        return JSONResponse({"status": "ready", "disk": "full"})
     return JSONResponse({"status": "ready"})

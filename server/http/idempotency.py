@@ -21,6 +21,7 @@ from server.http.fields import Fields, read_fields, replace_fields
 from server.http.fingerprint import fingerprint
 from server.http.request_id import request_id, resume
 from server.settings import Settings
+from server.storage_limits import StorageLimits
 from storage.idempotency import Claim, IdempotencyKeys, KnownRequest, StoredAnswer
 
 log = logging.getLogger("retouch")
@@ -89,13 +90,20 @@ class Idempotency:
     """
 
     def __init__(
-        self, settings: Settings, tokens: Tokens, keys: IdempotencyKeys, owner: Owner
+        self,
+        settings: Settings,
+        tokens: Tokens,
+        keys: IdempotencyKeys,
+        owner: Owner,
+        limits: StorageLimits,
     ) -> None:
         self._max_bytes = settings.max_body_mb * 2**20
         self._timeout_s = settings.request_timeout_s
         self._tokens = tokens
         self._keys = keys
         self._owner = owner
+        self._limits = limits
+        self._ttl = timedelta(seconds=settings.idempotency_ttl_s)
         self._calls: WeakValueDictionary[tuple[str, str, str], _SameCalls] = WeakValueDictionary()
         self._running: set[str] = set()
 
@@ -224,11 +232,18 @@ class Idempotency:
         else:
             answer = StoredAnswer(response.status_code, body)
             try:
-                if await anyio.to_thread.run_sync(self._keys.complete, claim, answer):
+                if await anyio.to_thread.run_sync(self._complete, claim, answer):
                     return answer
             except OSError as error:
                 log.error("an answer could not be stored for %s: %s", HEADER, error)
         return None
+
+    def _complete(self, claim: Claim, answer: StoredAnswer) -> bool:
+        """Store an answer and count its bytes; False if another process has taken the claim over."""
+        is_stored = self._keys.complete(claim, answer)
+        if is_stored:
+            self._limits.count(claim.organisation, [len(answer.body)], self._ttl)
+        return is_stored
 
     async def _release(self, claim: Claim) -> None:
         """Release a claim. If that fails, this process takes it over, others after the lease."""

@@ -24,6 +24,7 @@ from server.jobs.picture_files import DecodedMasks, decode_picture_field, encode
 from server.jobs.waiting import QuickModels, too_slow
 from server.operation import Inputs, RequestBody, Results, VisualQuery
 from server.profiles import not_in_profile
+from server.storage_limits import StorageLimits
 from server.visuals import Visuals, no_visual
 from storage.errors import DatabaseUnavailableError, StoreSilentError
 from storage.object_store import ObjectStore, content_type_of
@@ -37,7 +38,7 @@ class JobExecutor:
 
     threshold: moderation blocks a picture with this score, 0..1, or a higher one. profile: as in the
     setting PROFILE. durations: gets the duration of each job. slow: of
-    `server.jobs.waiting.slow_roles`.
+    `server.jobs.waiting.slow_roles`. limits: counts what is stored.
     """
 
     def __init__(
@@ -48,7 +49,8 @@ class JobExecutor:
         threshold: float,
         profile: str,
         durations: Durations,
-        slow: Mapping[str, float] = MappingProxyType({}),
+        slow: Mapping[str, float],
+        limits: StorageLimits,
     ) -> None:
         self._models = models
         self._quick_models = QuickModels(models, slow) if slow else models
@@ -58,6 +60,7 @@ class JobExecutor:
         self._threshold = threshold
         self._profile = profile
         self._durations = durations
+        self._limits = limits
 
     def perform(self, job: Job) -> FinishedWork:
         """Do the work of a job: decode, validate, edit and encode; `store` is what remains.
@@ -103,7 +106,11 @@ class JobExecutor:
 
         visual_id: empty for a job without a visual.
         """
-        return not visual_id or self._visuals.add_results(organisation, visual_id, keys)
+        sizes = [0] * len(keys)
+        if visual_id:
+            return self._visuals.add_results(organisation, visual_id, keys, sizes)
+        self._limits.count(organisation, sizes)
+        return True
 
     def finish_stored(self, job: Job) -> JobOutcome:
         """Finish a job whose results are stored already.
@@ -117,21 +124,26 @@ class JobExecutor:
         blocked = [info is None or info.size == 0 for info in infos]
         return JobOutcome(job.body, blocked, blocked, job.keys)
 
-    def _record_results(self, job: Job) -> bool:
-        """Record a job's results and its session; it is safe to repeat. False if its visual was removed."""
+    def _record_results(self, job: Job, sizes: Sequence[int] = ()) -> bool:
+        """Record a job's results and its session; it is safe to repeat. False if its visual was removed.
+
+        sizes: of the results in bytes, if they are not counted yet.
+        """
         if not job.visual_id:
+            if sizes:
+                self._limits.count(job.organisation, sizes)
             return True
         edit = None
         if job.sid:
             changed = (*job.changed, *job.operation.changes(job.body))
             edit = EditSession(job.sid, job.visual_id, job.keys[0], changed)
-        return self._visuals.add_results(job.organisation, job.visual_id, job.keys, edit)
+        return self._visuals.add_results(job.organisation, job.visual_id, job.keys, sizes, edit)
 
     def _store_results(self, job: Job, files: Sequence[bytes]) -> None:
         """Record and store all results, or none; raises as `store` does."""
         try:
             # The records first: if they fail, no result that a caller may have read is removed.
-            is_recorded = self._record_results(job)
+            is_recorded = self._record_results(job, [*map(len, files)])
             if is_recorded:
                 for key, file in zip(job.keys, files, strict=True):
                     self._results.put(key, file, content_type_of(key))

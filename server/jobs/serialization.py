@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from imaging.files.header import EXTENSIONS, probe
 from server.http.uploads import Encoded
 from server.jobs.job import Job
 from server.operation import Operation
+from server.storage_limits import StorageLimits
 from storage.errors import ObjectMissingError
 from storage.object_store import ObjectStore, content_type_of
 
@@ -17,18 +19,26 @@ VERSION = "1"
 """Version of the JSON form; a process only runs jobs of its own version. Raise it with each change that
 other processes cannot read."""
 
+MAX_JOB_AGE = timedelta(days=7)
+"""How long the pictures of an accepted job are kept, even while no server runs."""
 SerializedJob = Mapping[str, Any]
 
 
 class JobSerializer:
     """Converts jobs to their JSON form and back. Threads may share it.
 
-    operations: by key. sources: the store of the pictures until the job is finished.
+    operations: by key. sources: the store of the pictures until the job is finished. limits: counts them.
     """
 
-    def __init__(self, operations: Mapping[str, Operation[Any]], sources: ObjectStore) -> None:
+    def __init__(
+        self,
+        operations: Mapping[str, Operation[Any]],
+        sources: ObjectStore,
+        limits: StorageLimits,
+    ) -> None:
         self._operations = operations
         self._sources = sources
+        self._limits = limits
 
     def dump(self, name: str, job: Job) -> SerializedJob:
         """Store a job's pictures and return its JSON form.
@@ -63,6 +73,15 @@ class JobSerializer:
             "webhook": job.webhook,
             "seconds": job.seconds,
             "has_status": job.operation.version == "v2" or job.body.webhook_url is not None,
+            "counted": self._count(job),
+        }
+
+    def _count(self, job: Job) -> dict[str, Any]:
+        """Count a job's pictures as stored; return what `delete_pictures` needs to count them no longer."""
+        sizes = [len(encoded.data) for encoded in job.pictures.values()]
+        return {
+            "sizes": sizes,
+            "until": self._limits.count(job.organisation, sizes, MAX_JOB_AGE).isoformat(),
         }
 
     def load(self, serialized: SerializedJob, *, pictures: bool = True) -> Job:
@@ -94,7 +113,21 @@ class JobSerializer:
 
     def delete_pictures(self, serialized: SerializedJob) -> None:
         """Delete a job's pictures; if the store is unavailable, the sweep deletes them later."""
-        self._remove([source["key"] for source in serialized["sources"].values()])
+        keys = [source["key"] for source in serialized["sources"].values()]
+        counted = serialized.get("counted")  # not in what a failed `dump` removes
+        if (
+            counted and keys and self._is_there(keys[0])
+        ):  # a job that runs again has removed them before
+            until = datetime.fromisoformat(counted["until"])
+            self._limits.uncount(serialized["organisation"], counted["sizes"], until)
+        self._remove(keys)
+
+    def _is_there(self, key: str) -> bool:
+        try:
+            return self._limits.counts and self._sources.exists(key)
+        except OSError as error:
+            log.warning("%s counts as stored until it expires: %s", key, error)
+            return False
 
     def crash_count(self, name: str) -> int:
         """Return how many processes have crashed while they worked on a job."""

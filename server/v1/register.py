@@ -68,6 +68,7 @@ async def register(request: Request) -> Registered:
     endpoints: Endpoints = request.app.state.endpoints
     organisation = dependencies.tokens.organisation(request)
     dependencies.concurrency_limit.check(organisation)
+    await anyio.to_thread.run_sync(dependencies.storage.check_disk)
     fields = await read_fields(request, dependencies.settings.max_body_mb * 2**20)
     body = validate(RegisterBody, fields)
     rule = IMAGE

@@ -36,6 +36,7 @@ from storage.links import LinkSigner
 from storage.records import Records
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.server_process import sample
+from tests.helpers.storage_limits import unlimited
 
 Wait = Callable[[Callable[[], bool]], None]
 KEY = "a/result.png"
@@ -49,12 +50,13 @@ class JobSetup:
         self.sources = LocalObjects(folder / "sources")
         self.results = LocalObjects(folder / "results")
         self.records = Records(database_url(f"sqlite:///{folder}/records.db"))
-        visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results)
+        limits = unlimited(self.records.engine)
+        visuals = Visuals(self.records, LocalObjects(folder / "visuals"), self.results, limits)
         self.scheduler = Scheduler("test", 1)
         serializer = JobSerializer(
-            {operation.path: operation for operation in OPERATIONS}, self.sources
+            {operation.path: operation for operation in OPERATIONS}, self.sources, limits
         )
-        executor = JobExecutor(models, self.results, visuals, 0.8, "lite", Durations())
+        executor = JobExecutor(models, self.results, visuals, 0.8, "lite", Durations(), {}, limits)
         delivery = Delivery(self.results, LinkSigner(bytes(32)), "http://retouch.example", 3600)
         runner = JobRunner(serializer, self.results, executor, self.scheduler, delivery, 60)
         queue = JobQueue(folder / "jobs.db")

@@ -26,6 +26,7 @@ from storage.records import Records
 from tests.helpers.answers import local, refused
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.requests import TOKEN, b64, encode, photo
+from tests.helpers.storage_limits import unlimited
 
 Wait = Callable[[Callable[[], bool]], None]
 OTHER = {"api_token": "secret-b"}
@@ -285,8 +286,9 @@ def test_results_that_a_crashed_process_stored_are_removed_with_their_visual(
 ) -> None:
     records = Records(database_url(f"sqlite:///{tmp_path}/records.db"))
     results = LocalObjects(tmp_path / "results")
-    visuals = Visuals(records, LocalObjects(tmp_path / "visuals"), results)
-    executor = JobExecutor(FakeModels(), results, visuals, 0.8, "lite", Durations())
+    limits = unlimited(records.engine)
+    visuals = Visuals(records, LocalObjects(tmp_path / "visuals"), results, limits)
+    executor = JobExecutor(FakeModels(), results, visuals, 0.8, "lite", Durations(), {}, limits)
     body = BLUR_BG.body(sync=False)
     job = Job(BLUR_BG, "a", body, {}, ["a/x.png"], visual_id="0" * 16, sid="x.JPEG")
     results.put("a/x.png", b"picture", "image/png")

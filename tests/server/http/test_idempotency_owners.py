@@ -22,6 +22,7 @@ from server.settings import Settings
 from storage.database import database_url
 from storage.idempotency import IdempotencyKeys
 from storage.records import Records
+from tests.helpers.storage_limits import unlimited
 
 HOUR = timedelta(hours=1)
 BODY = b'{"file": "picture"}'
@@ -48,7 +49,9 @@ class Cluster:
             def is_alive(self, other: str) -> bool:
                 return other in cluster.alive
 
-        return Idempotency(Settings(**settings), Tokens(()), keys, Owner())
+        return Idempotency(
+            Settings(**settings), Tokens(()), keys, Owner(), unlimited(self.records.engine)
+        )
 
     async def run(self, request: Request) -> Response:
         """Note a request that runs, and answer with its id."""

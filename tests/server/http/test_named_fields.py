@@ -18,10 +18,12 @@ from server.operation import EditBody
 from server.settings import Settings
 from server.v1 import OPERATIONS
 from server.v1.eraser import OPERATION as ERASER
+from storage.database import database_url, open_engine
 from storage.filesystem import LocalObjects
 from tests.helpers.answers import refused
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.requests import TOKEN, b64, encode, mask, photo
+from tests.helpers.storage_limits import unlimited
 
 IMAGE_NAMES = ["image_url", "file", "image_file", "image"]
 MASK_NAMES = ["mask_url", "mask_file", "mask"]
@@ -143,7 +145,8 @@ def test_a_key_of_the_organisation_is_named(tmp_path: Path, fakes: FakeModels) -
 
 
 def test_a_serialized_job_has_the_names(tmp_path: Path) -> None:
-    serializer = JobSerializer({o.path: o for o in OPERATIONS}, LocalObjects(tmp_path))
+    limits = unlimited(open_engine(database_url("sqlite://")))
+    serializer = JobSerializer({o.path: o for o in OPERATIONS}, LocalObjects(tmp_path), limits)
     probed = {"image": "image_url", "mask": "mask"}
     pictures = {name: encoded(sent_as) for name, sent_as in probed.items()}
     job = Job(ERASER, "a", EditBody(sync=False), pictures, ["a/b.png"])
