@@ -68,6 +68,7 @@ SERVER_NAMES = frozenset(
         "GRACE_S",
         "MODERATION_THRESHOLD",
         "SWEEP_INTERVAL_S",
+        "AUDIT_LOG",
         "LOG_LEVEL",
     }
 )

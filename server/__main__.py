@@ -28,10 +28,12 @@ from server.app import create_app, create_waiting_app
 from server.context import WarmModels
 from server.descriptors import max_connections, raise_descriptor_limit
 from server.greeting import better_profile, greeting
+from server.http.audit import open_audit_log
 from server.http.connection import TimeoutConnection
 from server.http.open_connections import OpenConnections
 from server.http.shutdown import GracefulServer, Shutdown
 from server.listener import listener_problem
+from server.public_host import public_host_problem
 from server.settings import Settings
 from server.starting import StartingApp
 from storage.errors import (
@@ -64,15 +66,20 @@ def main() -> int:
     bound_memory(settings.workers)
     # Requests run in parallel, one thread each; further threads in OpenCV would compete with them.
     cv2.setNumThreads(1)
-    if problem := listener_problem(settings.host, settings.port):
+    problem = listener_problem(settings.host, settings.port) or open_audit_log(settings.audit_log)
+    if problem is not None:
         print(f"settings: {problem}", file=sys.stderr)
         return 2
     try:
         # Two servers with their SQLite files in one folder would run each other's jobs.
         lock = FolderLock(settings.data_dir) if settings.database_url is None else None
         load_profile(settings.profile)  # refuse an unknown one before listening
-    except (OSError, FolderInUseError, UnknownProfileError) as error:
+        problem = public_host_problem(settings)
+    except (OSError, FolderInUseError, NewerSchemaError, UnknownProfileError) as error:
         return _report(error, settings)
+    if problem is not None:
+        print(f"settings: {problem}", file=sys.stderr)
+        return 2
     status = _serve(settings)
     if lock is not None:
         lock.close()

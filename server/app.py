@@ -23,7 +23,9 @@ from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.errors import UnavailableError
-from server.http import error_answers, health, openapi, results
+from server.http import audit, error_answers, health, openapi, results
+from server.http.audit import Audit
+from server.http.auth import ResolveToken, Tokens
 from server.http.body_arrivals import BodyArrivals
 from server.http.bounded_body import BoundedBody
 from server.http.compressed_body import DecompressBody
@@ -31,6 +33,7 @@ from server.http.cors import BrowserCors
 from server.http.health import Readiness
 from server.http.idempotency import REPLAYED, IdempotentRoute
 from server.http.middleware import NormalizePath, UnhandledErrors
+from server.http.scopes import Scope, needs
 from server.http.shutdown import Shutdown
 from server.jobs.serialization import MAX_JOB_AGE
 from server.operation import Operation, VisualQuery
@@ -123,7 +126,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.include_router(capabilities_router(report, context.dependencies.tokens))
     error_answers.install(app)
     openapi.install(app, OPERATIONS, settings.address)
-    _add_middleware(app, settings)
+    _add_middleware(app, settings, context.dependencies.tokens)
     return app
 
 
@@ -176,6 +179,7 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def _add_operation(router: APIRouter, operation: Operation[Any]) -> None:
+    @needs(Scope.EDIT)
     async def endpoint(request: Request) -> BaseModel | Response:
         endpoints: Endpoints = request.app.state.endpoints
         return await endpoints.serve(operation, request)
@@ -208,6 +212,7 @@ def _responses(operation: Operation[Any]) -> dict[str, Any]:
 
 
 def _add_query(router: APIRouter, query: VisualQuery) -> None:
+    @needs(Scope.READ)
     async def endpoint(request: Request, visual_id: str) -> Any:
         endpoints: Endpoints = request.app.state.endpoints
         return await endpoints.query(query, request, visual_id)
@@ -224,8 +229,11 @@ def _add_query(router: APIRouter, query: VisualQuery) -> None:
     )
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Add the middleware, innermost first; CORS is last, so that error responses have its headers."""
+def _add_middleware(app: FastAPI, settings: Settings, tokens: Tokens | None = None) -> None:
+    """Add the middleware, innermost first; CORS is last but one, so that error responses have its headers.
+
+    tokens: None for an application without routes that need one.
+    """
     max_bytes = settings.max_body_mb * 2**20
     app.add_middleware(DecompressBody, max_bytes=max_bytes)
     arrivals = BodyArrivals(
@@ -234,6 +242,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(
         BoundedBody, max_bytes=max_bytes, timeout_s=settings.body_timeout_s, arrivals=arrivals
     )
+    if tokens is not None:
+        app.add_middleware(ResolveToken, tokens=tokens)
     app.add_middleware(UnhandledErrors)
     app.add_middleware(NormalizePath)
     app.add_middleware(
@@ -252,6 +262,8 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         ],
         max_age=86400,
     )
+    if settings.audit_log != audit.OFF:
+        app.add_middleware(Audit)
 
 
 async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
@@ -294,6 +306,7 @@ async def _sweep(settings: Settings, context: AppContext) -> None:
             await anyio.to_thread.run_sync(context.visuals.sweep, oldest)
             await anyio.to_thread.run_sync(context.idempotency.sweep)
             await anyio.to_thread.run_sync(context.storage.sweep)
+            await anyio.to_thread.run_sync(context.remove_results_of_revoked)
             told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
             await anyio.to_thread.run_sync(context.durable.sweep, oldest, min(oldest, told))
         except OSError as error:

@@ -11,6 +11,7 @@ from models.catalog.profile import load_profile, profile_title
 from models.roles import MODERATION, Models, Role
 from server.durations import Durations
 from server.http.auth import Tokens
+from server.http.scopes import Scope, needs
 from server.jobs.waiting import QuickModels, slow_roles
 from server.operation import Operation, VisualQuery
 from server.profiles import not_in_profile
@@ -207,6 +208,7 @@ def capabilities_router(report: CapabilitiesReport, tokens: Tokens) -> APIRouter
         summary="What this server can do",
         response_model=Capabilities,
     )
+    @needs(Scope.READ)
     def capabilities(request: Request) -> Capabilities:
         return report.describe(tokens.organisation(request) if tokens.required else None)
 

@@ -27,21 +27,23 @@ from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer
 from server.jobs.waiting import slow_roles
 from server.operations import OPERATIONS
-from server.settings import Settings
+from server.settings import Settings, is_loopback
 from server.storage_limits import Quota, StorageLimits
 from server.visuals import Visuals
 from server.webhooks.body import read_body
 from server.webhooks.delivery import WebhookDelivery
 from server.webhooks.sender import WebhookSender
 from storage.breaker import Availability, Breaker
-from storage.database import database_breaker, database_url
+from storage.database import database_breaker
 from storage.disk_reserve import DiskReserve
 from storage.idempotency import IdempotencyKeys
 from storage.links import LinkSigner, load_or_create_secret
 from storage.records import Records
+from storage.revocable_links import RevocableLinks
 from storage.server_lease import ServerLease, SingleServer
 from storage.stored_bytes import StoredBytes
 from storage.stores import Stores, open_stores
+from storage.tokens import TokenTable
 
 log = logging.getLogger("retouch")
 
@@ -82,11 +84,21 @@ class AppContext:
     idempotency: Idempotency
     availability: Availability
     storage: StorageLimits
+    token_table: TokenTable
 
     def start(self) -> None:
         """Begin to probe the store and the database, and start the queue of jobs."""
         self.availability.start()
         self.durable.start()
+
+    def remove_results_of_revoked(self) -> None:
+        """Remove the results of revoked organisations, also of jobs that ended after the revocation.
+
+        It blocks. Raises StoreUnavailableError, DatabaseUnavailableError.
+        """
+        lasting = self.dependencies.tokens.settings_organisations
+        for organisation in set(self.token_table.closed_organisations()) - lasting:
+            self.stores.results.delete_folder(organisation)
 
     def close(self, timeout_s: float) -> bool:
         """Stop all work; return False if some of it runs for longer than `timeout_s` seconds."""
@@ -109,7 +121,8 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     )
     records, queue, owner, breakers = _open_databases(settings)
     availability = Availability([stores.breaker, *breakers])
-    tokens = Tokens(settings.api_tokens)
+    table = TokenTable(records.engine)
+    tokens = Tokens(settings.api_tokens, table, is_open=is_loopback(settings.host))
     storage = StorageLimits(
         tokens,
         StoredBytes(records.engine),
@@ -118,12 +131,12 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         timedelta(seconds=settings.link_ttl_s + 60),
     )
     visuals = Visuals(records, stores.visuals, stores.results, storage, settings.visual_ttl_s)
-    signer = _link_signer(settings)
+    signer = RevocableLinks(_link_signer(settings), table, tokens.settings_organisations)
     dependencies = Dependencies(
         settings,
         tokens,
         ConcurrencyLimit(
-            settings.max_waiting, settings.workers, settings.quota(settings.max_at_once)
+            settings.max_waiting, settings.workers, _quota_with(tokens, settings.max_at_once)
         ),
         Intake(settings, ResultLinks(stores.results, signer)),
         visuals,
@@ -163,7 +176,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         runner,
         _webhooks(settings, queue),
         limit,
-        settings.quota(settings.max_jobs),
+        _quota_with(tokens, settings.max_jobs),
     )
     endpoints = Endpoints(dependencies, executor, durable, scheduler, availability)
     ttl = timedelta(seconds=settings.idempotency_ttl_s)
@@ -181,7 +194,13 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         Idempotency(settings, dependencies.tokens, keys, owner, storage),
         availability,
         storage,
+        table,
     )
+
+
+def _quota_with(tokens: Tokens, value: int) -> int:
+    """Return a quota of each organisation; 0, none, on a server that started without tokens."""
+    return value if tokens.required else 0
 
 
 def _extra(workers: int) -> int:
@@ -233,10 +252,10 @@ def _open_databases(
     settings: Settings,
 ) -> tuple[Records, JobQueue, SingleServer | ServerLease, list[Breaker]]:
     """Return the records, the queue of jobs, this process among those that share them, and breakers."""
+    url = settings.records_url
     if settings.database_url is None:
-        records = Records(database_url(f"sqlite:///{settings.data_dir.absolute()}/records.db"))
+        records = Records(url)
         return records, JobQueue(settings.data_dir / "jobs.db"), SingleServer(), []
-    url = database_url(settings.database_url.get_secret_value())
     breaker = database_breaker(url)
     records = Records(url, breaker)
     server_lease = ServerLease(url, breaker)

@@ -3,7 +3,8 @@
 ApiError                    code  when
 |- BadRequestError          400   a field is missing, malformed or out of bounds
 |- InvalidTokenError        401   the token is missing or unknown
-|- LinkRefusedError         403   a result link has expired or has no valid signature
+|- LinkRefusedError         403   a result link has expired, was revoked or has no valid signature
+|- MissingScopeError        403   the token does not have the scope that the route needs
 |- NotFoundError            404   no such route, visual or result
 |- SideTooSmallError        406   increase_resolution below 216 px
 |- BodyTimeoutError         408   the body took too long to arrive, or arrives too slowly
@@ -100,9 +101,18 @@ class InvalidTokenError(ApiError):
 
 
 class LinkRefusedError(ApiError):
-    """403: a result link has expired or has no valid signature."""
+    """403: a result link has expired, was revoked or has no valid signature."""
 
     code = 403
+
+
+class MissingScopeError(ApiError):
+    """403: the token does not have the scope that the route needs."""
+
+    code = 403
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"The api_token does not have the scope {scope}, which this route needs.")
 
 
 class NotFoundError(ApiError):

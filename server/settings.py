@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import httpx2 as httpx
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
+from sqlalchemy.engine import URL
 
 from models.processors import usable_processors
 from models.settings import DEFAULT_WAITING, EnvironmentSettings, ModelSettings, WaitingLimit
@@ -16,7 +17,8 @@ from storage.database import database_url, is_postgresql
 from storage.s3 import Bucket
 from storage.stores import parse_s3
 
-_ORGANISATION_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+ORGANISATION_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+"""The name of an organisation; it begins the keys of results."""
 _ADDRESS_PATTERN = re.compile(
     r"(?P<scheme>https?)://(?P<user>[^/\s?#]*@)?(?P<host>[^/\s?#@]+)(?P<path>[^\s?#]*)",
     re.IGNORECASE,
@@ -36,7 +38,8 @@ class ListenerSettings(EnvironmentSettings):
     """The address on which the server listens."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Any address other than loopback requires API_TOKENS."""
+    """Address to listen on. Any address other than loopback requires a token: in API_TOKENS, or in the
+    database (`retouch tokens create`)."""
     port: int = Field(8000, ge=0, le=65535)
     """TCP port to listen on."""
 
@@ -62,8 +65,8 @@ class Settings(ModelSettings, ListenerSettings):
     public_url: str | None = None
     """Start of result links, without a trailing slash. Unset: the address that the caller used."""
     api_tokens: Annotated[tuple[str, ...], NoDecode] = ()
-    """`organisation:token`, comma-separated. Unset: the server only listens on loopback, and every
-    non-empty token is its own organisation."""
+    """`organisation:token`, comma-separated; they may do everything. Other tokens are in the database. With
+    neither, the server only listens on loopback, and every non-empty token is its own organisation."""
     link_ttl_s: int = Field(86400, ge=1, le=604800)
     """Lifetime of a result and of its link, in seconds; at most 7 days."""
     visual_ttl_s: int = Field(0, ge=0, le=315_360_000)
@@ -147,6 +150,8 @@ class Settings(ModelSettings, ListenerSettings):
     such a result NSFW."""
     sweep_interval_s: float = Field(300, gt=0, le=86400)
     """Time between two sweeps of expired results, in seconds."""
+    audit_log: str = "log"
+    """Where one line for each request goes: log, the server's own log; off; or the path of a file."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     """Lowest severity that is logged."""
 
@@ -157,7 +162,7 @@ class Settings(ModelSettings, ListenerSettings):
         seen: set[str] = set()
         for pair in _split(value):
             organisation, colon, token = (part.strip() for part in pair.partition(":"))
-            if not colon or not token or not _ORGANISATION_PATTERN.match(organisation):
+            if not colon or not token or not ORGANISATION_PATTERN.match(organisation):
                 raise ValueError(
                     "each entry must be organisation:token; an organisation has 1 to 64 characters"
                     " of A-Z a-z 0-9 _ -"
@@ -234,19 +239,6 @@ class Settings(ModelSettings, ListenerSettings):
         user, host, path = match["user"] or "", match["host"].lower(), match["path"]
         return f"{match['scheme'].lower()}://{user}{host}{path}".rstrip("/")
 
-    @model_validator(mode="after")
-    def _tokens_unless_loopback(self) -> "Settings":
-        if not self.api_tokens and not is_loopback(self.host):
-            raise ValueError(
-                f"HOST {self.host} can be reached by other machines, so API_TOKENS must be set"
-                " (organisation:token); without tokens only loopback is served"
-            )
-        return self
-
-    def quota(self, value: int) -> int:
-        """Return a quota of each organisation; 0, none, on a server without tokens."""
-        return value if self.api_tokens else 0
-
     @property
     def address(self) -> str:
         """Where callers reach the server; `/` if only they know."""
@@ -254,6 +246,13 @@ class Settings(ModelSettings, ListenerSettings):
             return self.public_url
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}" if self.port and is_loopback(self.host) else "/"
+
+    @property
+    def records_url(self) -> URL:
+        """The database of visuals, idempotency keys and tokens: a file in DATA_DIR, or DATABASE_URL."""
+        if self.database_url is None:
+            return database_url(f"sqlite:///{self.data_dir.absolute()}/records.db")
+        return database_url(self.database_url.get_secret_value())
 
     @property
     def store_address(self) -> Path | Bucket:

@@ -8,6 +8,7 @@ StorageError
 |- ObjectMissingError          the store has no object under the key (KeyError)
 |- InvalidKeyError             the text is not a key (ValueError)
 |- FolderInUseError            another process uses the data folder (RuntimeError)
+|- NameTakenError              another token of the organisation has the name (ValueError)
 `- NewerSchemaError            a newer version of Retouch has migrated the database (RuntimeError)
 """
 
@@ -46,3 +47,7 @@ class NewerSchemaError(StorageError, RuntimeError):
 
 class FolderInUseError(StorageError, RuntimeError):
     """Another process uses this data folder."""
+
+
+class NameTakenError(StorageError, ValueError):
+    """Another token of the organisation has this name, and is not revoked."""

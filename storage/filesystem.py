@@ -126,6 +126,18 @@ class LocalObjects:
                 path.unlink()
 
     @_wrap_disk_errors()
+    def delete_folder(self, folder: str) -> int:
+        """See ObjectStore. A file that is being written stays: its writer moves it to its key later."""
+        removed = 0
+        for path, _, files in os.walk(self.path(folder), topdown=False):
+            for name in files:
+                if not name.startswith(_TEMPORARY_PREFIX):
+                    (Path(path) / name).unlink(missing_ok=True)
+                    removed += 1
+            _remove_if_empty(Path(path))
+        return removed
+
+    @_wrap_disk_errors()
     def sweep(self, older_than: datetime) -> int:
         """See ObjectStore. It lists each folder once and calls `stat` for each file, without opening it."""
         if older_than.tzinfo is None:

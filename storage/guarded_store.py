@@ -84,6 +84,11 @@ class GuardedObjects:
         with self._guarded() as store:
             store.delete(key)
 
+    def delete_folder(self, folder: str) -> int:
+        """See ObjectStore."""
+        with self._guarded() as store:
+            return store.delete_folder(folder)
+
     def sweep(self, older_than: datetime) -> int:
         """See ObjectStore."""
         with self._guarded() as store:

@@ -119,6 +119,13 @@ class ObjectStore(Protocol):
         """Remove the object and the stored error under `key`; it is not an error if there are none."""
         ...
 
+    def delete_folder(self, folder: str) -> int:
+        """Remove every object and stored error whose key begins with a folder; return how many objects.
+
+        folder: one or more segments of a key. Raises InvalidKeyError.
+        """
+        ...
+
     def sweep(self, older_than: datetime) -> int:
         """Remove all objects stored before `older_than`, and the remains of failed writes.
 

@@ -254,6 +254,15 @@ class S3Objects:
         with _wrap_store_errors(check_key(key)):
             obstore.delete(self._store, [key])
 
+    def delete_folder(self, folder: str) -> int:
+        """See ObjectStore. It lists the objects, 1,000 for each request."""
+        removed = 0
+        with _wrap_store_errors(check_key(folder)):
+            for page in obstore.list(self._store, prefix=folder, chunk_size=_PAGE_SIZE):
+                obstore.delete(self._store, [info["path"] for info in page])
+                removed += len(page)
+        return removed
+
     def sweep(self, older_than: datetime) -> int:
         """See ObjectStore. It lists all objects, 1,000 for each request; use `lifecycle` for a large bucket."""
         if older_than.tzinfo is None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from server.errors import FetchFailedError, FetchTooLargeError
 from storage.errors import ObjectMissingError
-from storage.links import LinkSigner, LinkState
+from storage.links import LinkState, SignedLinks
 from storage.object_store import MAX_KEY_LENGTH, ObjectStore, is_key
 
 RESULTS_PATH = "/results/"
@@ -29,7 +29,7 @@ class ResultLinks:
     by several names, and links may name another server that shares the store and the secret.
     """
 
-    def __init__(self, store: ObjectStore, signer: LinkSigner) -> None:
+    def __init__(self, store: ObjectStore, signer: SignedLinks) -> None:
         self._store = store
         self._signer = signer
 
@@ -45,12 +45,15 @@ class ResultLinks:
         key, state = found
         if state is LinkState.EXPIRED:
             raise FetchFailedError("This result link has expired.")
+        if state is LinkState.REVOKED:
+            raise FetchFailedError("This result link was revoked.")
         return self._read_result(key, max_bytes)
 
     def hint(self, url: str) -> str:
         """Return what to add to the error of a fetch: why a link that looks like one of ours is not.
 
-        Empty for any other URL. It depends on the text of the URL only, so it tells nothing about hosts.
+        Empty for any other URL. It depends on the text of the URL only, so it tells nothing about hosts. It
+        blocks.
         """
         try:
             looks_like_one = len(url) <= _MAX_LINK_LENGTH and any(_keys_in(urlsplit(url).path))

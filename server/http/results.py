@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from server.errors import JobFailedError, LinkRefusedError, NotFoundError
 from server.http.openapi import JOB_REFUSAL, refused_with
 from server.http.result_links import NO_RESULT, RESULTS_PATH
-from storage.links import LinkSigner, LinkState
+from storage.links import LinkState, SignedLinks
 from storage.object_store import ObjectStore
 
 router = APIRouter(tags=["results"])
@@ -53,7 +53,7 @@ class Delivery:
     """
 
     def __init__(
-        self, store: ObjectStore, signer: LinkSigner, public_url: str | None, ttl_s: int
+        self, store: ObjectStore, signer: SignedLinks, public_url: str | None, ttl_s: int
     ) -> None:
         self.store = store
         self._signer = signer
@@ -86,6 +86,8 @@ class Delivery:
         state = self._signer.verify(key, expires, signature, now)
         if state is LinkState.EXPIRED:
             raise LinkRefusedError("This link has expired.")
+        if state is LinkState.REVOKED:
+            raise LinkRefusedError("This link was revoked.")
         if state is not LinkState.OK:
             raise LinkRefusedError("This link was not made by this server.")
         info, path = self.store.stat(key), self.store.path(key)

@@ -165,7 +165,7 @@ class Intake:
         except FetchTooLargeError as error:
             raise _too_large(name, error.max_bytes) from error
         except FetchFailedError as error:
-            hint = self._result_links.hint(url)
+            hint = await anyio.to_thread.run_sync(self._result_links.hint, url)
             raise FetchRefusedError(f"{name} could not be fetched: {error}{hint}", name) from error
 
     def _check(self, name: str, data: bytes, rule: PictureRule) -> Encoded:

@@ -14,6 +14,7 @@ from server.http.fields import read_fields, validate
 from server.http.idempotency import IdempotentRoute
 from server.http.openapi import EXAMPLE_VISUAL_ID, UPLOAD_CODES, refused_with
 from server.http.openapi_bodies import picture_body
+from server.http.scopes import Scope, needs
 from server.http.uploads import IMAGE
 from server.short_work import check_seconds
 
@@ -62,6 +63,7 @@ _OPENAPI = {
     response_model=Registered,
     openapi_extra=_OPENAPI,
 )
+@needs(Scope.EDIT)
 async def register(request: Request) -> Registered:
     """Store a picture; the same picture of an organisation always has the same visual_id."""
     dependencies: Dependencies = request.app.state.dependencies

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from server.dependencies import Dependencies
 from server.http.idempotency import IdempotentRoute
 from server.http.openapi import VISUAL_CODES, refused_with
+from server.http.scopes import Scope, needs
 
 router = APIRouter(tags=["visuals"], route_class=IdempotentRoute)
 
@@ -25,6 +26,7 @@ class Removed(BaseModel):
     response_model=Removed,
     openapi_extra=refused_with(*VISUAL_CODES),
 )
+@needs(Scope.EDIT)
 async def remove_image(request: Request, visual_id: str) -> Removed:
     """Remove a visual: its picture, its masks, its sids, and every result made from it.
 

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from server.dependencies import Dependencies
 from server.http.openapi import QUERY_CODES, refused_with
+from server.http.scopes import Scope, needs
 from server.jobs.outcome import Outcome
 from server.v2.envelope import EXAMPLE_REQUEST_ID, STATUS_PATH
 
@@ -53,6 +54,7 @@ def status_body(request_id: str, outcome: Outcome) -> dict[str, Any]:
     },
     openapi_extra=refused_with(*(QUERY_CODES - {404, 506})),
 )
+@needs(Scope.READ)
 async def status(request: Request, request_id: str) -> Response:
     """Return the state of a request of the caller's organisation."""
     dependencies: Dependencies = request.app.state.dependencies

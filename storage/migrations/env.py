@@ -2,11 +2,12 @@
 
 from alembic import context
 
-from storage.idempotency import IdempotencyRow
+import storage.idempotency
+import storage.tokens  # noqa: F401
+from storage.records import Base
 
 connection = context.config.attributes["connection"]
-# Every table: this module and storage.records, which it imports, have one `Base`.
-metadata = IdempotencyRow.metadata
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+# Every table: the modules above, which are imported for this alone, have one `Base`.
+context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -8,21 +8,24 @@ from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from server.app import create_app
+from server.public_host import public_host_problem
 from server.settings import Settings
 from storage.s3 import Bucket
 from tests.helpers.fake_models import FakeModels
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "gpu-box"])
-def test_a_public_host_needs_tokens(host: str) -> None:
-    with pytest.raises(ValidationError, match="API_TOKENS must be set"):
-        Settings(host=host)
-    assert Settings(host=host, api_tokens="team:secret").host == host
+def test_a_public_host_needs_tokens(host: str, tmp_path: Path) -> None:
+    problem = public_host_problem(Settings(host=host, data_dir=tmp_path))
+    assert problem is not None
+    assert "API_TOKENS must be set" in problem
+    assert public_host_problem(Settings(host=host, api_tokens="team:secret")) is None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_needs_no_tokens(host: str) -> None:
-    assert Settings(host=host).api_tokens == ()
+def test_loopback_needs_no_tokens(host: str, tmp_path: Path) -> None:
+    assert public_host_problem(Settings(host=host, data_dir=tmp_path)) is None
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("tokens", ["secret", ":secret", "team:", "te/am:secret", "a:x,b:x"])

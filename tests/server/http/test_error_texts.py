@@ -211,7 +211,6 @@ WRONG_SETTINGS = {
     "PUBLIC_URL": ["edit.example"],
     "STORE": ["s3://"],
     "DATABASE_URL": ["mysql://a/b"],
-    "HOST": ["0.0.0.0"],
     "GRACE_S": ["1"],
     "MODERATION_THRESHOLD": ["2"],
 }

@@ -1,0 +1,115 @@
+"""The audit log: one line for every request, also for those that are refused."""
+
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.http.request_id import request_id
+
+log = logging.getLogger("retouch.audit")
+
+LOG, OFF = "log", "off"
+"""Values of the setting AUDIT_LOG. Any other is the path of a file."""
+DISCONNECTED = 499
+"""The code of a request whose caller hung up before its answer began, as nginx writes it."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Any other is not written: callers choose its text."""
+
+
+def open_audit_log(where: str) -> str | None:
+    """Send the lines to the file of the setting AUDIT_LOG; return why that is impossible, or None.
+
+    Another program may rename the file, as logrotate does: the next line then begins a new one.
+    """
+    if where in (LOG, OFF):
+        return None
+    try:
+        handler = WatchedFileHandler(where, encoding="utf-8")
+    except OSError as error:
+        return f"RETOUCH_AUDIT_LOG {where}: {error.strerror}"
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    return None
+
+
+class Audit:
+    """ASGI middleware: logs who asked for what and what became of it, in JSON on one line.
+
+    The line has no text of the caller: a route by its pattern, a token by its name. It is the outermost
+    middleware, so that it sees every answer.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application, and log the request when its answer is complete."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        scope.setdefault("state", {})  # copies of the scope share it
+        line = _Line(scope)
+
+        async def receive_and_count() -> Message:
+            message = await receive()
+            line.bytes_in += len(message.get("body", b""))
+            return message
+
+        async def send_and_count(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                line.code = message["status"]
+            line.bytes_out += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self.app(scope, receive_and_count, send_and_count)
+        finally:
+            log.info("%s", json.dumps(line.fields()))
+
+
+class _Line:
+    """What is known of one request."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._start = time.perf_counter()
+        self.code = DISCONNECTED
+        self.bytes_in = self.bytes_out = 0
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the line."""
+        state = self._scope["state"]
+        caller = state.get("caller")
+        return {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "request_id": request_id(self._scope),
+            "organisation": caller and caller.organisation,
+            "token": caller and caller.token,
+            "operation": state.get("operation"),
+            "code": self.code,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "ms": round((time.perf_counter() - self._start) * 1000, 1),
+        }
+
+
+def note_operation(scope: Scope) -> None:
+    """Note which route answered a request: its method and its pattern, such as `POST /v1/crop`.
+
+    Call it with the scope that the router got. Nothing is noted if no route matched.
+    """
+    route = scope.get("route")
+    if route is None:
+        return
+    path, pattern = scope["path"], route.path
+    if not route.path_regex.match(path):  # the route of a router with a prefix, /v1 or /v2
+        pattern = f"/{path.split('/')[1]}{pattern}"
+    method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+    scope["state"]["operation"] = f"{method} {pattern}"

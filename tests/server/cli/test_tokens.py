@@ -1,0 +1,183 @@
+"""The command `retouch tokens`."""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from typer.testing import CliRunner, Result
+
+from server.app import create_app
+from server.cli import app
+from server.settings import Settings
+from storage.records import Records
+from storage.tokens import TokenTable, digest_of, may_be_token
+from tests.helpers.fake_models import FakeModels
+from tests.helpers.requests import b64, photo
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `retouch tokens` on the folder of the test."""
+    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path / "new" / "data"))
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, ["tokens", *words])
+
+    return run
+
+
+def create(run: Run, *words: str) -> str:
+    """Create a token of acme; return it."""
+    result = run("create", "--organisation", "acme", *words)
+    assert result.exit_code == 0, result.output
+    return result.stdout.strip()
+
+
+def test_a_token_is_printed_once_and_alone(run: Run, tmp_path: Path) -> None:
+    sent = create(run, "--name", "ci")
+    assert may_be_token(sent)
+    listed = run("list")
+    assert sent not in listed.output
+    assert "acme" in listed.stdout
+    for file in (tmp_path / "new" / "data").iterdir():
+        assert sent.encode() not in file.read_bytes()
+
+
+def test_the_list_tells_everything_but_the_token(run: Run) -> None:
+    sent = create(run, "--name", "ci", "--expires", "90d", "--scope", "read")
+    (row,) = json.loads(run("list", "--json").stdout)
+    expires = datetime.fromisoformat(row.pop("expires"))
+    assert abs(expires - datetime.now(UTC) - timedelta(days=90)) < timedelta(minutes=1)
+    assert row.pop("created").endswith("Z")
+    assert row == {
+        "id": digest_of(sent)[:12],
+        "organisation": "acme",
+        "name": "ci",
+        "scopes": ["read"],
+        "state": "valid",
+        "last_used": None,
+    }
+    assert run("list", "--organisation", "other", "--json").stdout.strip() == "[]"
+    table = run("list").stdout.splitlines()
+    assert len(table) == 2
+    assert re.split(r"\s{2,}", table[1])[:5] == [row["id"], "acme", "ci", "read", "valid"]
+
+
+def test_a_token_is_revoked_by_its_id(run: Run) -> None:
+    token_id = digest_of(create(run, "--name", "ci"))[:12]
+    assert run("revoke", token_id).exit_code == 0
+    again = run("revoke", token_id)
+    assert (again.exit_code, again.stderr) == (1, f"Token {token_id} was revoked already.\n")
+    (row,) = json.loads(run("list", "--json").stdout)
+    assert row["state"] == "revoked"
+    unknown = run("revoke", "0" * 12)
+    assert (unknown.exit_code, unknown.stderr) == (1, "There is no token 000000000000.\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["create"],
+        ["create", "--organisation", "a", "--name", ""],
+        ["create", "--organisation", "a", "--name", "x\ny"],
+        ["create", "--organisation", "a/b", "--name", "x"],
+        ["create", "--organisation", "a\n", "--name", "x"],
+        ["create", "--organisation", "a", "--name", "x", "--scope", "all"],
+        ["create", "--organisation", "a", "--name", "x", "--expires", "90"],
+        ["create", "--organisation", "a", "--name", "x", "--expires", "0d"],
+        ["create", "--organisation", "a", "--name", "x", "--expires", "2020-01-01"],
+        ["revoke"],
+        ["revoke", "0" * 12, "--organisation", "a"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_words_are_refused_with_status_2(run: Run, words: list[str]) -> None:
+    result = run(*words)
+    assert result.exit_code == 2, result.output
+    assert "Error: " in result.stderr
+    assert "Traceback" not in result.output
+    assert json.loads(run("list", "--json").stdout) == []
+
+
+def test_a_name_that_is_taken_is_refused_with_status_1(run: Run) -> None:
+    create(run, "--name", "ci")
+    result = run("create", "--organisation", "acme", "--name", "ci")
+    assert result.exit_code == 1
+    assert result.stderr == "acme has a token named ci already; revoke that first.\n"
+    assert result.stdout == ""
+
+
+def test_a_database_that_is_away_is_one_line_with_status_1(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RETOUCH_DATABASE_URL", "postgresql://me:hidden@127.0.0.1:9/x")
+    result = run("list")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("RETOUCH_DATABASE_URL: ")
+    assert "hidden" not in result.output
+    monkeypatch.setenv("RETOUCH_DATABASE_URL", "mysql://me:hidden@127.0.0.1:9/x")
+    assert run("list").exit_code == 2
+
+
+def test_it_works_while_a_server_runs_on_the_same_files(run: Run, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "new" / "data", api_tokens="b:secret-b", workers=1)
+    with TestClient(create_app(settings, FakeModels()), raise_server_exceptions=False) as client:
+
+        def code(token: str) -> int:
+            return client.post("/v1/crop", json={}, headers={"api_token": token}).status_code
+
+        sent = create(run, "--name", "ci")
+        assert code(sent) == 400
+        assert run("revoke", digest_of(sent)[:12]).exit_code == 0
+        assert code(sent) == 401
+        assert code("secret-b") == 400
+
+
+def test_revoking_an_organisation_kills_its_links_and_removes_its_results(
+    run: Run, tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path / "new" / "data", api_tokens="b:secret-b", workers=1)
+    with TestClient(create_app(settings, FakeModels()), raise_server_exceptions=False) as client:
+        sent = create(run, "--name", "ci")
+        body = {"file": b64(photo())}
+        links = {
+            token: client.post("/v1/crop", json=body, headers={"api_token": token}).json()[
+                "result_url"
+            ]
+            for token in (sent, "secret-b")
+        }
+        assert client.get(links[sent]).status_code == 200
+        revoked = run("revoke", "--organisation", "acme")
+        assert revoked.exit_code == 0
+        assert "1 token of acme revoked" in revoked.stdout
+        assert "1 result of acme removed" in revoked.stdout
+        answer = client.get(links[sent])
+        assert (answer.status_code, answer.json()["description"]) == (403, "This link was revoked.")
+        assert client.get(links["secret-b"]).status_code == 200
+        other = {"image_url": links[sent]}
+        answer = client.post("/v1/crop", json=other, headers={"api_token": "secret-b"})
+        assert answer.status_code == 460
+        assert "This result link was revoked" in answer.json()["description"]
+        new = {"api_token": create(run, "--name", "ci")}
+        link = client.post("/v1/crop", json=body, headers=new).json()["result_url"]
+        assert client.get(link).status_code == 200
+        assert client.get(links[sent]).status_code == 403
+
+
+def test_an_organisation_of_the_settings_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RETOUCH_API_TOKENS", "acme:secret")
+    result = run("revoke", "--organisation", "acme")
+    assert result.exit_code == 0
+    assert "RETOUCH_API_TOKENS has a token of acme" in result.stderr
+    assert "secret" not in result.output
+    with closing(Records(Settings().records_url)) as records:
+        assert TokenTable(records.engine).closed_organisations() == ["acme"]
