@@ -1,0 +1,221 @@
+"""The audit log: a line for every request, and nothing in it that callers write or must keep secret."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.requests import ClientDisconnect
+from starlette.testclient import TestClient
+
+from server.app import create_app
+from server.errors import busy_error
+from server.http.audit import Audit, open_audit_log
+from server.http.middleware import UnhandledErrors
+from server.settings import Settings
+from storage.tokens import digest_of
+from tests.helpers.fake_models import FakeModels
+from tests.helpers.requests import b64, photo
+from tests.helpers.routes import routes_of
+
+Lines = Callable[[], list[dict[str, Any]]]
+FIELDS = {
+    "time",
+    "request_id",
+    "organisation",
+    "token",
+    "operation",
+    "code",
+    "bytes_in",
+    "bytes_out",
+    "ms",
+}
+MARK = "m4rk"
+"""Is in everything secret that these tests send."""
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Lines:
+    """Return the lines since the last call."""
+    caplog.set_level(logging.INFO, "retouch.audit")
+
+    def read() -> list[dict[str, Any]]:
+        found = [record for record in caplog.records if record.name == "retouch.audit"]
+        caplog.clear()
+        messages = [record.getMessage() for record in found]
+        assert not any("\n" in message or "\r" in message for message in messages)
+        return [json.loads(message) for message in messages]
+
+    return read
+
+
+def test_a_line_tells_who_did_what(client: TestClient, lines: Lines) -> None:
+    body = {"file": b64(photo())}
+    answer = client.post("/v1/crop", json=body)
+    (line,) = lines()
+    assert line.keys() == FIELDS
+    assert (line["organisation"], line["token"]) == ("a", "environment")
+    assert (line["operation"], line["code"]) == ("POST /v1/crop", 200)
+    assert line["bytes_in"] == len(answer.request.content)
+    assert line["bytes_out"] == len(answer.content)
+    assert line["ms"] > 0
+
+
+def test_the_name_of_a_token_is_told_also_after_its_revocation(
+    client: TestClient, lines: Lines
+) -> None:
+    tokens = client.app.state.dependencies.tokens  # type: ignore[attr-defined]
+    sent, _ = tokens._table.create("acme", "ci", ["edit"])
+    client.post("/v1/crop", headers={"api_token": sent})
+    client.get("/capabilities", headers={"api_token": sent})
+    tokens._table.revoke(digest_of(sent))
+    client.post("/v1/crop", headers={"api_token": sent})
+    found = lines()
+    assert {(line["organisation"], line["token"]) for line in found} == {("acme", "ci")}
+    assert [line["code"] for line in found] == [400, 403, 401]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation", "code"),
+    [
+        ("POST", "/v1/register", "POST /v1/register", 400),
+        ("POST", "/v1/upload", "POST /v1/upload", 400),
+        ("POST", "/v1//crop/", "POST /v1/crop", 400),
+        ("GET", f"/v1/{MARK}/info", "GET /v1/{visual_id}/info", 404),
+        ("GET", f"/v2/status/{MARK}", "GET /v2/status/{request_id}", 404),
+        ("GET", f"/results/a/{MARK}.png", "GET /results/{key:path}", 403),
+        ("HEAD", f"/results/a/{MARK}.png", "HEAD /results/{key:path}", 403),
+        ("GET", f"/{MARK}", None, 404),
+        ("DELETE", "/v1/crop", "DELETE /v1/crop", 405),
+        (MARK, "/v1/crop", "OTHER /v1/crop", 405),
+        ("GET", "/healthz", "GET /healthz", 200),
+        ("GET", "/capabilities", "GET /capabilities", 200),
+        ("GET", "/openapi.json", None, 200),
+    ],
+)
+def test_the_operation_is_the_pattern_of_the_route(
+    client: TestClient, lines: Lines, method: str, path: str, operation: str | None, code: int
+) -> None:
+    assert client.request(method, path).status_code == code
+    (line,) = lines()
+    assert (line["operation"], line["code"]) == (operation, code)
+
+
+def test_an_unknown_caller_has_no_organisation(client: TestClient, lines: Lines) -> None:
+    client.post("/v1/crop", headers={"api_token": MARK})
+    (line,) = lines()
+    assert (line["organisation"], line["token"], line["code"]) == (None, None, 401)
+
+
+def test_a_fault_a_full_server_and_a_body_that_is_too_large_have_lines(
+    client: TestClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        async def __aenter__(self) -> None:
+            raise busy_error("The server is busy", 1)
+
+        async def __aexit__(self, *_: object) -> None:
+            return
+
+    client.post("/v1/crop", content=b"x" * (41 * 2**20), headers={"content-type": "text/plain"})
+    state = client.app.state  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setattr(state.endpoints, "_accept", None)
+        client.post("/v1/crop", json={})
+    object.__setattr__(state.dependencies, "concurrency_limit", Full())
+    client.post("/v1/crop", json={})
+    assert [line["code"] for line in lines()] == [413, 500, 429]
+
+
+async def test_a_caller_who_hangs_up_has_a_line_with_499(lines: Lines) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise ClientDisconnect
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"12345", "more_body": True}
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/crop", "headers": []}
+    await Audit(UnhandledErrors(app))(scope, receive, send)  # type: ignore[arg-type]
+    (line,) = lines()
+    assert (line["code"], line["bytes_in"], line["bytes_out"]) == (499, 5, 0)
+
+
+async def test_a_request_that_is_cancelled_has_a_line(lines: Lines) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(60)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/crop", "headers": []}
+    task = asyncio.create_task(Audit(app)(scope, None, None))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(lines()) == 1
+
+
+def test_nothing_secret_is_in_any_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Send marked tokens, prompts, names, links and keys to every route."""
+    caplog.set_level(logging.INFO)
+    settings = Settings(data_dir=tmp_path, api_tokens=f"a:{MARK}-token", workers=1)
+    with TestClient(create_app(settings, FakeModels()), raise_server_exceptions=False) as client:
+        token = {"api_token": f"{MARK}-token"}
+        link = client.post("/v1/crop", json={"file": b64(photo())}, headers=token).json()
+        query = urlsplit(link["result_url"]).query
+        prompt = f"{MARK}\r\n{{}}"
+        body = {
+            **dict.fromkeys(("prompt", "bg_prompt", "instruction", "sid", "object_name"), prompt),
+            "image_url": f"http://{MARK}.invalid/{MARK}?{query}",
+            MARK: MARK,
+        }
+        routes = routes_of(client.app)  # type: ignore[arg-type]
+        sent = 0
+        for method, path in routes:
+            for name in ("visual_id", "request_id", "key:path", "model_version"):
+                path = path.replace(f"{{{name}}}", f"{MARK}-{name[:3]}")
+            headers = {**token, "Idempotency-Key": MARK, "user-agent": MARK}
+            for given in (headers, {**headers, "api_token": f"{MARK}-wrong"}):
+                address = f"{path}?{query}&x={MARK}"
+                client.request(method, address, json=body, headers=given)
+                sent += 1
+    found = [record.getMessage() for record in caplog.records if record.name == "retouch.audit"]
+    assert len(found) == sent + 1
+    signature = query.partition("signature=")[2]
+    for line in found:
+        assert MARK not in line
+        assert signature not in line
+
+
+def test_the_lines_can_go_to_a_file_that_is_renamed(tmp_path: Path) -> None:
+    log = logging.getLogger("retouch.audit")
+    file = tmp_path / "audit.log"
+    try:
+        assert open_audit_log(str(file)) is None
+        log.info("%s", "{}")
+        file.rename(tmp_path / "audit.log.1")
+        log.info("%s", "{}")
+        assert file.read_text() == (tmp_path / "audit.log.1").read_text() == "{}\n"
+        problem = open_audit_log(str(tmp_path / "missing" / "audit.log"))
+        assert problem is not None
+        assert problem.startswith("RETOUCH_AUDIT_LOG ")
+    finally:
+        for handler in list(log.handlers):
+            if handler.__class__.__name__ == "WatchedFileHandler":
+                log.removeHandler(handler)
+                handler.close()
+        log.propagate = True
+        log.setLevel(logging.NOTSET)
+
+
+def test_the_log_can_be_off(tmp_path: Path, lines: Lines) -> None:
+    settings = Settings(data_dir=tmp_path, audit_log="off")
+    with TestClient(create_app(settings, FakeModels())) as client:
+        assert client.get("/healthz").status_code == 200
+    assert lines() == []
