@@ -225,7 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(name)
         failed = _make_weights(run, folder, gpu, chosen.matting_code)
         pool = _pool(run, folder, gpu, failed)
-        settings = Settings(data_dir=folder / "data", api_tokens="gpu:gpu", workers=8)
+        settings = Settings(
+            data_dir=folder / "data", api_tokens="gpu:gpu", requests_per_minute=0, workers=8
+        )
         app = create_app(settings, LocalEngine(pool))
         with TestClient(app, headers={"api_token": "gpu"}) as client:
             bench = Bench(run, pool, client, folder, 1024 if gpu else 64, gpu)

@@ -31,8 +31,9 @@ from server.http.bounded_body import BoundedBody
 from server.http.compressed_body import DecompressBody
 from server.http.cors import BrowserCors
 from server.http.health import Readiness
-from server.http.idempotency import REPLAYED, IdempotentRoute
+from server.http.idempotency import REPLAYED
 from server.http.middleware import NormalizePath, UnhandledErrors
+from server.http.rate_limits import FIELD, POLICY_FIELD, RateLimitedRoute, RateLimits
 from server.http.scopes import Scope, needs
 from server.http.shutdown import Shutdown
 from server.jobs.serialization import MAX_JOB_AGE
@@ -109,10 +110,8 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     )
     app.state.readiness = readiness
     app.state.models = models
-    app.state.dependencies = context.dependencies
-    app.state.endpoints = context.endpoints
-    app.state.idempotency = context.idempotency
-    app.router.route_class = IdempotentRoute
+    _set_state(app, context)
+    app.router.route_class = RateLimitedRoute
     _add_routes(app)
     report = CapabilitiesReport(
         settings.profile,
@@ -126,6 +125,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     app.include_router(capabilities_router(report, context.dependencies.tokens))
     error_answers.install(app)
     openapi.install(app, OPERATIONS, settings.address)
+    _warn_of_unknown_routes(app, context.rate_limits)
     _add_middleware(app, settings, context.dependencies.tokens)
     return app
 
@@ -145,6 +145,14 @@ def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:
     return app
 
 
+def _set_state(app: FastAPI, context: AppContext) -> None:
+    """Give routes the parts that they use."""
+    app.state.dependencies = context.dependencies
+    app.state.endpoints = context.endpoints
+    app.state.idempotency = context.idempotency
+    app.state.rate_limits = context.rate_limits
+
+
 def _add_routes(app: FastAPI) -> None:
     for router in v1.ROUTERS:
         app.include_router(router, prefix="/v1")
@@ -162,7 +170,7 @@ def _editing_routes() -> Sequence[BaseRoute]:
     They are made once: the models of their answers take longer than the rest of an application.
     """
     router = APIRouter(
-        route_class=IdempotentRoute,
+        route_class=RateLimitedRoute,
         generate_unique_id_function=_operation_id,
         redirect_slashes=False,
     )
@@ -257,6 +265,8 @@ def _add_middleware(app: FastAPI, settings: Settings, tokens: Tokens | None = No
             "Content-Length",
             "Content-Range",
             "ETag",
+            FIELD,
+            POLICY_FIELD,
             REPLAYED,
             "Retry-After",
         ],
@@ -264,6 +274,13 @@ def _add_middleware(app: FastAPI, settings: Settings, tokens: Tokens | None = No
     )
     if settings.audit_log != audit.OFF:
         app.add_middleware(Audit)
+
+
+def _warn_of_unknown_routes(app: FastAPI, rate_limits: RateLimits) -> None:
+    """Log a warning for each route of the setting RATE_LIMITS that is none."""
+    for path in rate_limits.quotas.routes:
+        if path not in app.openapi()["paths"]:
+            log.warning("settings: RETOUCH_RATE_LIMITS has a limit for %s, which is no route", path)
 
 
 async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
@@ -307,6 +324,7 @@ async def _sweep(settings: Settings, context: AppContext) -> None:
             await anyio.to_thread.run_sync(context.idempotency.sweep)
             await anyio.to_thread.run_sync(context.storage.sweep)
             await anyio.to_thread.run_sync(context.remove_results_of_revoked)
+            await anyio.to_thread.run_sync(context.rate_limits.sweep)
             told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
             await anyio.to_thread.run_sync(context.durable.sweep, oldest, min(oldest, told))
         except OSError as error:

@@ -11,6 +11,7 @@ from models.catalog.profile import load_profile, profile_title
 from models.roles import MODERATION, Models, Role
 from server.durations import Durations
 from server.http.auth import Tokens
+from server.http.rate_limits import RateLimitedRoute
 from server.http.scopes import Scope, needs
 from server.jobs.waiting import QuickModels, slow_roles
 from server.operation import Operation, VisualQuery
@@ -201,7 +202,7 @@ def _mib(size: int | None) -> float | None:
 
 def capabilities_router(report: CapabilitiesReport, tokens: Tokens) -> APIRouter:
     """Return the route. With tokens in the settings it needs one, like every other route."""
-    router = APIRouter(tags=["health"])
+    router = APIRouter(tags=["health"], route_class=RateLimitedRoute)
 
     @router.get(
         "/capabilities",

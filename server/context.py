@@ -17,6 +17,7 @@ from server.endpoints import Endpoints
 from server.http.admission import ConcurrencyLimit
 from server.http.auth import Tokens
 from server.http.idempotency import Idempotency, lease
+from server.http.rate_limits import RateLimits
 from server.http.result_links import ResultLinks
 from server.http.results import Delivery
 from server.http.uploads import Intake
@@ -38,6 +39,7 @@ from storage.database import database_breaker
 from storage.disk_reserve import DiskReserve
 from storage.idempotency import IdempotencyKeys
 from storage.links import LinkSigner, load_or_create_secret
+from storage.rate_counters import DatabaseCounters
 from storage.records import Records
 from storage.revocable_links import RevocableLinks
 from storage.server_lease import ServerLease, SingleServer
@@ -85,6 +87,7 @@ class AppContext:
     availability: Availability
     storage: StorageLimits
     token_table: TokenTable
+    rate_limits: RateLimits
 
     def start(self) -> None:
         """Begin to probe the store and the database, and start the queue of jobs."""
@@ -195,7 +198,13 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         availability,
         storage,
         table,
+        RateLimits(settings, dependencies.tokens, _shared_counters(settings, records)),
     )
+
+
+def _shared_counters(settings: Settings, records: Records) -> DatabaseCounters | None:
+    """Return the counters of requests in the database; None if this is the only server that uses it."""
+    return None if settings.database_url is None else DatabaseCounters(records.engine)
 
 
 def _quota_with(tokens: Tokens, value: int) -> int:

@@ -16,6 +16,7 @@ ApiError                    code  when
 |- KeyReusedError           422   another request was sent with the same Idempotency-Key
 |- BusyError                429   the server is at its limit; Retry-After says when to retry
 |- QuotaExceededError       429   the organisation stores as much as it may; Retry-After
+|- RateLimitedError         429   the organisation sent too many requests within a minute; Retry-After
 |- FetchRefusedError        460   the picture at an address could not be fetched
 |- UnavailableError         503   a model, the store or the database is unavailable
 |  |- RequestTimeoutError   503   the work took longer than its timeout
@@ -191,6 +192,12 @@ class QuotaExceededError(ApiError):
 
     def __init__(self, text: str, seconds: int) -> None:
         super().__init__(text, headers={"Retry-After": str(seconds)})
+
+
+class RateLimitedError(ApiError):
+    """429: the organisation has sent too many requests within a minute; Retry-After says when to try again."""
+
+    code = 429
 
 
 class FetchRefusedError(ApiError):

@@ -1,4 +1,4 @@
-"""The budget of memory for requests that run: it follows the limit of the process, and admits work by its estimate."""
+"""The memory of the requests that run: its budget follows the limit of the process, and admits by estimates."""
 
 import logging
 import threading

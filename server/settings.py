@@ -24,6 +24,9 @@ _ADDRESS_PATTERN = re.compile(
     re.IGNORECASE,
 )
 _TOKEN_PATTERN = re.compile(rf"[ -~\xa0-\xff]{{1,{MAX_TOKEN_LENGTH}}}")
+_RATE_PATTERN = re.compile(r"([A-Za-z0-9_-]{1,64})?(/[^\s=,]{1,254})?\s*=\s*([0-9]{1,7})")
+Rate = Annotated[int, Field(ge=0, le=1_000_000)]
+"""Requests a minute; 0: no limit."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -124,6 +127,14 @@ class Settings(ModelSettings, ListenerSettings):
     """Memory that the requests which run may take together, by their estimates, in MiB. One that needs more
     alone is refused. Unset: 90 % of the limit of the process, by its cgroup or the machine, less what it has
     once the models are loaded; at least 128."""
+    requests_per_minute: int = Field(60, ge=0, le=1_000_000)
+    """Requests that an organisation may send to one route within a minute; beyond the limit it gets 429.
+    0: no limit. There is none without tokens."""
+    status_requests_per_minute: int = Field(600, ge=0, le=1_000_000)
+    """The same for /v2/status."""
+    rate_limits: Annotated[dict[str, Rate], NoDecode] = Field(default_factory=dict)
+    """Other limits, comma-separated: organisation=600, /v1/crop=120, or organisation/v1/crop=0 for both. A
+    route is the path of the OpenAPI document. The more exact one decides."""
     request_timeout_s: float = Field(600, gt=0, le=86400)
     """Timeout for one request, waiting included, in seconds; then the answer is 503."""
     job_timeout_s: float = Field(3600, gt=0, le=604800)
@@ -179,6 +190,23 @@ class Settings(ModelSettings, ListenerSettings):
             seen.add(token)
             pairs.append(f"{organisation}:{token}")
         return tuple(pairs)
+
+    @field_validator("rate_limits", mode="before")
+    @classmethod
+    def _rates(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        rates: dict[str, int] = {}
+        for entry in _split(value):
+            match = _RATE_PATTERN.fullmatch(entry)
+            name = f"{match[1] or ''}{match[2] or ''}" if match else ""
+            if match is None or not name or name in rates:
+                raise ValueError(
+                    "each entry must be organisation=number, /route=number or"
+                    " organisation/route=number, and each name may come once"
+                )
+            rates[name] = int(match[3])
+        return rates
 
     @field_validator("allowed_url_networks", mode="before")
     @classmethod

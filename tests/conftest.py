@@ -14,6 +14,7 @@ from imaging.picture import Picture
 from models.runtime.pool import Pool
 from tests.helpers.places import PHOTOS, RAY_TOKEN, ROOT
 from tests.helpers.services import Postgres, SeaweedFs
+from tests.helpers.unlimited import UNLIMITED
 
 # Ray reads these when it is first imported: no telemetry, and no access to a cluster without the token.
 os.environ.update(
@@ -22,6 +23,10 @@ os.environ.update(
     RAY_AUTH_MODE="token",
     RAY_AUTH_TOKEN=RAY_TOKEN,
 )
+
+# Many tests send more requests to one route; those of the limits set their own. Servers that tests start as
+# programs inherit no setting: see tests/helpers/server_process.py.
+os.environ.update(UNLIMITED)
 
 # The torch backends are tested only where torch is installed; `scripts/test` sees to that.
 collect_ignore = [] if importlib.util.find_spec("torch") else ["generative"]

@@ -43,6 +43,7 @@ class Installation:
             "RETOUCH_DATA_DIR": str(data),
             "RETOUCH_PORT": "{port}",
             "RETOUCH_API_TOKENS": f"benchmark:{TOKEN}",
+            "RETOUCH_REQUESTS_PER_MINUTE": "0",
             "RETOUCH_MAX_BODY_MB": "256",
             "RETOUCH_MAX_PICTURE_MB": "96",
         }

@@ -106,8 +106,8 @@ _CODES = "x-codes"
 """The key for a route's error codes, which is removed when the document is complete."""
 _V2 = "_v2"
 """Ends the names of the errors of v2."""
-_TOKEN_CODES = {401, 403, 500}
-_WORK_CODES = {429, 503, 506}
+_TOKEN_CODES = {401, 403, 429, 500}
+_WORK_CODES = {503, 506}
 _BODY_CODES = {400, 408, 413, 415}
 VISUAL_CODES = _TOKEN_CODES | {404}
 """Codes of a route of a visual that runs no model."""

@@ -171,8 +171,6 @@ class JobRunner:
     def _work(self, name: str, serialized: SerializedJob) -> Outcome | FinishedWork:
         """Execute a job unless it is settled; raises JobFailedError if it crashed too many processes."""
         if (settled := self._settled(serialized)) is not None:
-            # Of a process that was killed between the last result and the end of the count.
-            self._serializer.delete_crash_count(name)
             return settled
         self._count_crash(name)
         with self._track_deadline() as deadline, deadline_scope(deadline):

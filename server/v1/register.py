@@ -11,14 +11,14 @@ from server.dependencies import Dependencies
 from server.endpoints import Endpoints
 from server.errors import BadRequestError, NotInProfileError
 from server.http.fields import read_fields, validate
-from server.http.idempotency import IdempotentRoute
 from server.http.openapi import EXAMPLE_VISUAL_ID, UPLOAD_CODES, refused_with
 from server.http.openapi_bodies import picture_body
+from server.http.rate_limits import RateLimitedRoute
 from server.http.scopes import Scope, needs
 from server.http.uploads import IMAGE
 from server.short_work import check_seconds
 
-router = APIRouter(tags=["visuals"], route_class=IdempotentRoute)
+router = APIRouter(tags=["visuals"], route_class=RateLimitedRoute)
 
 NEW, KNOWN = 200, 208
 _BY_KEY = replace(IMAGE, url_fields=("org_image_key",), file_fields=())

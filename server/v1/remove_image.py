@@ -5,11 +5,11 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from server.dependencies import Dependencies
-from server.http.idempotency import IdempotentRoute
 from server.http.openapi import VISUAL_CODES, refused_with
+from server.http.rate_limits import RateLimitedRoute
 from server.http.scopes import Scope, needs
 
-router = APIRouter(tags=["visuals"], route_class=IdempotentRoute)
+router = APIRouter(tags=["visuals"], route_class=RateLimitedRoute)
 
 
 class Removed(BaseModel):

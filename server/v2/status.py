@@ -9,11 +9,12 @@ from starlette.responses import JSONResponse, Response
 
 from server.dependencies import Dependencies
 from server.http.openapi import QUERY_CODES, refused_with
+from server.http.rate_limits import RateLimitedRoute
 from server.http.scopes import Scope, needs
 from server.jobs.outcome import Outcome
 from server.v2.envelope import EXAMPLE_REQUEST_ID, STATUS_PATH
 
-router = APIRouter(tags=["version 2"])
+router = APIRouter(tags=["version 2"], route_class=RateLimitedRoute)
 
 
 class StatusError(BaseModel):

@@ -3,6 +3,8 @@
 from alembic import context
 
 import storage.idempotency
+import storage.rate_counters
+import storage.stored_bytes
 import storage.tokens  # noqa: F401
 from storage.records import Base
 

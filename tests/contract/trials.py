@@ -282,6 +282,7 @@ def laboratory(data_dir: Path) -> Iterator[Laboratory]:
         Settings(
             data_dir=data_dir,
             api_tokens=tokens,
+            requests_per_minute=0,
             workers=2,
             moderation_threshold=0.2,  # a red subject on a white ground is blocked
             allowed_url_networks=loopback,

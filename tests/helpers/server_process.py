@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from tests.helpers.places import PHOTOS, ROOT
+from tests.helpers.unlimited import UNLIMITED
 
 TOKEN = {"api_token": "secret-a"}
 _TIMEOUT_S = 180
@@ -58,6 +59,7 @@ class Server:
             "RETOUCH_DRAIN_S": "0",
             # Most tests use one model or none; loading all of them takes longer than the rest of a start.
             "RETOUCH_PRELOAD": "false",
+            **UNLIMITED,
             **self.environment,
             **{f"RETOUCH_{name}": value for name, value in settings.items()},
         }
@@ -112,13 +114,7 @@ class Server:
         """Return every file that requests have left, and every file outside the data folder."""
         data = [self.data / name for name in ("results", "sources", "visuals")]
         folders = [*data, self.home, self.temporary]
-        # Unlike rglob, it accepts that the server removes a folder at the same time.
-        return [
-            str(Path(path, name))
-            for folder in folders
-            for path, _, names in os.walk(folder)
-            for name in names
-        ]
+        return [str(file) for folder in folders for file in folder.rglob("*") if file.is_file()]
 
     def _until(self, happened: Callable[[], object]) -> None:
         deadline = time.monotonic() + _TIMEOUT_S

@@ -208,6 +208,8 @@ WRONG_SETTINGS = {
     "ENGINE": ["celery", "ray"],
     "ALLOWED_URL_NETWORKS": ["here"],
     "API_TOKENS": ["secret", "a:x,b:x"],
+    "REQUESTS_PER_MINUTE": ["-1", "many"],
+    "RATE_LIMITS": ["shop", "shop=1,shop=2", "shop=1000001"],
     "PUBLIC_URL": ["edit.example"],
     "STORE": ["s3://"],
     "DATABASE_URL": ["mysql://a/b"],
