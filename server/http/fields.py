@@ -28,12 +28,15 @@ B = TypeVar("B", bound=BaseModel)
 
 # Commas and opening brackets. An empty list takes 3 bytes of a body, but 60 bytes of memory.
 _MAX_VALUES = 100_000
+# PHP escapes each slash, of which 40 MB of base64 have 640,000. 7 million escapes hold the lock for 250 ms.
+_MAX_ESCAPES = 2_000_000
+_MAX_LIST_TEXT = 1 << 20
+"""Longest text of a list in a form; it is parsed on the event loop."""
 _PIECE = 1 << 16
 _READ = "fields"
 """Where the state of a request has fields that have been read."""
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf)?\s*\{")
 _PICTURE_START = re.compile(rb"\x89PNG|\xff\xd8\xff|RIFF.{4}WEBP", re.DOTALL)
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _read_list(value: Any) -> Any:
@@ -53,7 +56,7 @@ def _without_absent(value: Any) -> Any:
 
 
 def _read_text(value: Any) -> Any:
-    if not isinstance(value, str | bytes):
+    if not isinstance(value, str | bytes) or len(value) > _MAX_LIST_TEXT:
         return value
     try:
         read = _load_json(value.encode() if isinstance(value, str) else value)
@@ -88,10 +91,10 @@ async def read_fields(request: Request, max_bytes: int) -> Fields:
     if kind == "multipart/form-data" and boundary_of(request):
         fields |= gather(await read_parts(request, max_bytes))
     else:
-        # Parsing tens of megabytes would block the event loop for too long.
+        # Joining and parsing tens of megabytes would block the event loop for too long.
         # Not `request.body()`, which keeps the bytes as long as the request.
-        body = b"".join([chunk async for chunk in request.stream()])
-        fields |= await anyio.to_thread.run_sync(_parse, kind, body)
+        chunks = [chunk async for chunk in request.stream()]
+        fields |= await anyio.to_thread.run_sync(_parse, kind, chunks)
     return {name: value for name, value in fields.items() if value is not None and value != ""}
 
 
@@ -100,12 +103,15 @@ def replace_fields(request: Request, fields: Fields) -> None:
     request.scope.setdefault("state", {})[_READ] = fields
 
 
-def _parse(kind: str, body: bytes) -> Fields:
+def _parse(kind: str, chunks: list[bytes]) -> Fields:
+    """Return the fields of a body that arrived in chunks; the chunks are removed."""
+    body = b"".join(chunks)
+    chunks.clear()
     if not body.strip():
         return {}
     # curl -d sends JSON with the urlencoded type, pages send it as text/plain to avoid a preflight, others
     # without a type. No form begins with a brace.
-    is_json = _JSON_START.match(body) is not None
+    is_json = _JSON_START.match(body, 0, _PIECE) is not None
     # Content is what its bytes say: a form does not begin as a picture does, whatever its type.
     if _PICTURE_START.match(body) or (kind.startswith("image/") and not is_json):
         raise UnsupportedPictureError(
@@ -139,12 +145,16 @@ def _parse_json(body: bytes) -> Fields:
 
 
 def _load_json(text: bytes) -> Any:
-    """Return the value of JSON in UTF-8; raises ValueError, also for over 200 levels or 100,000 values.
+    """Return the value of JSON in UTF-8; raises ValueError for malformed JSON, and for an extraordinary one.
+
+    That has over 200 levels, 100,000 values or 2,000,000 escapes.
 
     Twice as fast as the json module on pictures in base64. It holds the interpreter lock.
     """
     if sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MAX_VALUES:
         raise ValueError("too many values")
+    if text.count(b"\\") > _MAX_ESCAPES:
+        raise ValueError("too many escapes")
     return from_json(text.removeprefix(codecs.BOM_UTF8))
 
 
@@ -199,10 +209,21 @@ def _is_given(field: FieldInfo, value: Any) -> bool:
     return not is_absent(value)
 
 
+def _can_be_encoded(value: str) -> bool:
+    """Whether a text has no surrogates; five times as fast as a search for them, or faster."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_text(value: Any) -> bool:
     """Whether every text in a value can be encoded, stored and sent back."""
     if isinstance(value, str):
-        return not _SURROGATE.search(value) and "\0" not in value
+        return "\0" not in value and _can_be_encoded(value)
     if isinstance(value, list):
         return all(map(_is_text, value))
     if isinstance(value, dict):

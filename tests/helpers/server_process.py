@@ -40,6 +40,8 @@ class Server:
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
+        self.descriptors: int | None = None
+        """Limit of open files of the process, also the hard one; None: that of this process."""
         self.http = httpx.Client(headers=TOKEN, timeout=_TIMEOUT_S)
 
     def launch(self, **settings: str) -> subprocess.Popen[bytes]:
@@ -63,9 +65,12 @@ class Server:
             **self.environment,
             **{f"RETOUCH_{name}": value for name, value in settings.items()},
         }
+        command = [sys.executable, "-m", "server"]
+        if self.descriptors is not None:
+            command = ["sh", "-c", f'ulimit -n {self.descriptors} && exec "$0" "$@"', *command]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "server"], cwd=ROOT, env=environment, stderr=log, stdout=log
+                command, cwd=ROOT, env=environment, stderr=log, stdout=log
             )
         return self.process
 

@@ -72,6 +72,10 @@ def head(path: str = "/v1/crop", method: str = "POST", **headers: str) -> bytes:
         head(Content_Length="5\r\nContent-Length: 6") + b"hello",
         head(Transfer_Encoding="chunked", Content_Type="application/json") + b"ZZ\r\nhello\r\n",
         head(Transfer_Encoding="gzip") + b"hello",
+        head(Transfer_Encoding="chunked", Content_Length="5") + b"0\r\n\r\n",
+        head(Content_Length="5\r\nContent-Length: 5") + b"hello",
+        head().replace(b"\r\n", b"\n"),
+        head(X="a\r\n b"),
     ],
 )
 def test_invalid_http_is_400(server: Server, request_head: bytes) -> None:
@@ -149,6 +153,44 @@ def test_idle_connections_do_not_block_other_callers(server: Server) -> None:
             connection.sendall(b"POST /v1/crop HTTP/1.1\r\n"[: number % 25])
         assert server.http.get("/healthz").status_code == 200
         refused(server.http.post("/v1/crop", json={}), 400)
+
+
+def test_callers_are_answered_although_idle_connections_use_up_the_limit(stopped: Server) -> None:
+    stopped.descriptors = 200
+    server = stopped.start()
+    with ExitStack() as idle:
+        for _ in range(250):
+            idle.enter_context(socket.create_connection(("127.0.0.1", server.port())))
+        with httpx.Client(base_url=server.http.base_url, timeout=30) as new:
+            assert new.get("/healthz").status_code == 200
+    assert "the limit of 100 connections is reached" in server.text()
+    assert server.end() == 0
+    assert "Traceback" not in server.text()
+
+
+def test_a_caller_who_ends_its_side_gets_the_answer(server: Server) -> None:
+    body = json.dumps({"file": b64(PICTURE)}).encode()
+    request = head(Content_Type="application/json", Content_Length=str(len(body))) + body
+    with socket.create_connection(("127.0.0.1", server.port()), timeout=60) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        received = b""
+        while part := connection.recv(65536):
+            received += part
+    assert received.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 506 "))
+    for file in (server.data / "results").rglob("*.*"):
+        file.unlink()
+
+
+def test_the_body_of_an_unknown_caller_is_not_asked_for(server: Server) -> None:
+    """Every POST route answers 401 while its caller waits for `100 Continue`."""
+    paths = server.http.get("/openapi.json").json()["paths"]
+    routes = [path for path, item in paths.items() if "post" in item]
+    assert len(routes) > 20
+    for path in routes:
+        target = path.replace("{", "").replace("}", "")
+        waiting = head(target, api_token="unknown", Expect="100-continue", Content_Length="1000")
+        assert send_raw(server, waiting).startswith(b"HTTP/1.1 401 "), path
 
 
 @pytest.mark.parametrize("host", ["[::1", "a b", 'evil.example/"><script>', "a:b:c", "x]"])

@@ -61,3 +61,35 @@ def test_multipart_without_a_boundary_is_400(client: TestClient) -> None:
     for kind in ("multipart/form-data", "multipart/form-data; boundary="):
         answer = client.post("/v1/crop", content=b"--x\r\n", headers={"content-type": kind})
         assert "names no boundary" in refused(answer, 400)["description"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"file":"' + rb"\u0041" * 2_000_001 + b'"}',
+        b'{"file":[' + b"1," * 100_001 + b"1]}",
+        b"{" + b'"file":' + b"[" * 300 + b"]" * 300 + b"}",
+    ],
+    ids=["escapes", "values", "levels"],
+)
+def test_json_that_takes_long_to_parse_is_400(client: TestClient, body: bytes) -> None:
+    answer = client.post("/v1/crop", content=body)
+    assert "not of an ordinary size" in refused(answer, 400)["description"]
+
+
+def test_base64_with_escaped_slashes_is_read(client: TestClient) -> None:
+    """PHP's json_encode escapes each slash."""
+    answer = client.post("/v1/crop", content=BODY.replace(b"/", rb"\/"))
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_long_content_type_is_400(client: TestClient) -> None:
+    kind = "multipart/form-data" + "; a=b" * 10_000 + "; boundary=x"
+    answer = client.post("/v1/crop", content=b"--x--\r\n", headers={"content-type": kind})
+    refused(answer, 400)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\u20ac\ud900", "a\0"])
+def test_text_that_cannot_be_stored_is_400(client: TestClient, text: str) -> None:
+    body = json.dumps({"file": b64(photo()), "bg_prompt": text})
+    refused(client.post("/v1/background/replace", content=body), 400)
