@@ -110,7 +110,7 @@ class Settings(ModelSettings, ListenerSettings):
     webhook_concurrency: int = Field(64, ge=1, le=1024)
     """Webhooks that are sent at the same time; one organisation may have an eighth of them."""
     body_timeout_s: float = Field(60, gt=0, le=3600)
-    """Timeout for receiving one request body, in seconds."""
+    """Timeout for receiving one request body, in seconds; a minimum rate applies too."""
     workers: int = Field(default_factory=usable_processors, ge=1, le=1024)
     """Requests that run in parallel, each on one thread; by default the number of processors that this
     process may use: by its affinity and by the CPU quota of its container, rounded up."""

@@ -140,6 +140,7 @@ def _durations(server: Server, seconds: float) -> list[float]:
     end = time.monotonic() + seconds
     while time.monotonic() < end or len(durations) < 20:
         start = time.monotonic()
+        is_answered = False
         with contextlib.suppress(httpx.HTTPError):
             answer = httpx.post(
                 f"{server.http.base_url}/v1/crop".replace("//v1", "/v1"),
@@ -147,8 +148,8 @@ def _durations(server: Server, seconds: float) -> list[float]:
                 headers={"api_token": "secret-b"},
                 timeout=_LONGEST_S,
             )
-            assert answer.status_code == 400, answer.text
-        durations.append(time.monotonic() - start)
+            is_answered = answer.status_code == 400
+        durations.append(time.monotonic() - start if is_answered else _LONGEST_S)
     return durations
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import math
 import socket
 import struct
 import termios
@@ -50,6 +51,8 @@ class TimeoutConnection(H11Protocol):
     """Timeout for the complete head of a request, from the start of the connection or the last answer."""
     reading_timeout_s = 60.0
     """Timeout while a caller reads nothing of what was written."""
+    slow_reading = 1024.0
+    """Bytes a second; callers who read less are disconnected if there is no room for other connections."""
     first_request_s = 1.0
     """Timeout for the first request of a connection when the process shuts down."""
     reset_check_s = 0.1
@@ -67,6 +70,10 @@ class TimeoutConnection(H11Protocol):
     _waits_since = 0.0
     _unread_before = 0
     _read_lately = False
+    _read_before = 0
+    _watched_at = 0.0
+    _was_reading = False
+    _reading_rate = math.inf
 
     def __init__(self, *args: Any, open_connections: OpenConnections, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -147,6 +154,11 @@ class TimeoutConnection(H11Protocol):
         """Whether the caller's system has all that was written."""
         return self._unread() == 0
 
+    @property
+    def is_slow_reader(self) -> bool:
+        """Whether the caller reads less than `slow_reading` while an answer waits for it."""
+        return self._reading_rate < self.slow_reading and self._wait() is _Wait.READER
+
     def close_now(self) -> None:
         """Close the connection at once, to make room for another one."""
         self.transport.abort()
@@ -208,6 +220,16 @@ class TimeoutConnection(H11Protocol):
             return
         self._end_timer = self.loop.call_later(self.reset_check_s, self._check_reset)
 
+    def _measure_reading(self, now: float, read: int, waits_for: _Wait) -> None:
+        """Note how fast the caller has read since the last check, unless it waited for the server then."""
+        seconds = now - self._watched_at
+        if waits_for is _Wait.READER and self._was_reading and seconds > 0:
+            self._reading_rate = (read - self._read_before) / seconds
+        else:
+            self._reading_rate = math.inf
+        self._was_reading = waits_for is _Wait.READER
+        self._read_before, self._watched_at = read, now
+
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: a client may offer an upgrade that the server ignores."""
 
@@ -234,6 +256,7 @@ class TimeoutConnection(H11Protocol):
         """
         now = self.loop.time()
         waits_for, unread = (self._wait(), self.cycle), self._unread()
+        self._measure_reading(now, self.conn.bytes_sent - unread, waits_for[0])
         if waits_for != self._waits_for or unread < self._unread_before:
             self._waits_for, self._waits_since = waits_for, now
         self._unread_before = unread

@@ -38,10 +38,11 @@ class StrictConnection(h11.Connection):
     neither a path nor an address (RFC 9112, section 3.2), malformed chunks (7.1) and too many bytes of
     chunk extensions (7.1.1). Another major version than 1 is 505, a head above `MAX_HEAD_BYTES` is 431.
 
-    refusal: why the last request was refused; None if none was.
+    refusal: why the last request was refused; None if none was. bytes_sent: of all answers.
     """
 
     refusal: h11.RemoteProtocolError | None = None
+    bytes_sent = 0
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, MAX_HEAD_BYTES)
@@ -64,6 +65,7 @@ class StrictConnection(h11.Connection):
     def send(self, event: Event) -> bytes | None:  # type: ignore[override]
         """Return the bytes of an event, as h11 does."""
         data = super().send(event)
+        self.bytes_sent += len(data or b"")
         if self._has_begun_answer and data is not None and data.startswith(ANSWER_START):
             self._has_begun_answer = False
             return data.removeprefix(ANSWER_START)
@@ -134,7 +136,7 @@ class _StrictBuffer(ReceiveBuffer):
 
 def _check_lines(lines: list[bytearray]) -> None:
     for line in lines:
-        if line[:1] in (b" ", b"\t"):
+        if line.startswith((b" ", b"\t")):
             raise h11.RemoteProtocolError("a header field is folded over two lines")
         if _CONTROL.search(line):
             raise h11.RemoteProtocolError("a control character in the head")
@@ -162,7 +164,7 @@ class _StrictChunkedReader:
         if not self._in_trailer:
             buffer._extract(self._read(buffer._data, received))
         if received:
-            return h11.Data(data=received)
+            return h11.Data(data=bytes(received))
         if self._in_trailer and buffer.maybe_extract_lines() is not None:
             return h11.EndOfMessage()
         return None

@@ -20,6 +20,11 @@ class Closable(Protocol):
         """Whether the caller's system has all that was written."""
         ...
 
+    @property
+    def is_slow_reader(self) -> bool:
+        """Whether an answer waits for its caller, who reads very slowly."""
+        ...
+
     def close_now(self) -> None:
         """Close it at once."""
         ...
@@ -30,14 +35,15 @@ class OpenConnections:
 
     limit: the most that may be open. Beyond it, room is made for a new one by closing the oldest that
     has sent no complete request, also not the head of one; then the one that has been idle the longest
-    after its answer was read. One with a request in progress is never closed. Callers behind one proxy
-    share its address, so the address decides nothing. Use it in one event loop.
+    after its answer was read; then one whose caller reads its answer very slowly. Any other one with a
+    request in progress stays open. Callers behind one proxy share its address, so the address decides
+    nothing. Use it in one event loop.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._new: dict[Closable, None] = {}
-        self._busy: set[Closable] = set()
+        self._busy: dict[Closable, None] = {}
         self._idle: dict[Closable, None] = {}
         self._full = _Report()
         self._failures = _Report()
@@ -52,12 +58,12 @@ class OpenConnections:
     def began(self, connection: Closable) -> None:
         """Note that a connection has a request in progress."""
         self._remove(connection)
-        self._busy.add(connection)
+        self._busy[connection] = None
 
     def answered(self, connection: Closable) -> None:
         """Note that the request of a connection is answered."""
         if connection in self._busy:
-            self._busy.remove(connection)
+            del self._busy[connection]
             self._idle[connection] = None
 
     def closed(self, connection: Closable) -> None:
@@ -85,12 +91,19 @@ class OpenConnections:
     def _remove(self, connection: Closable) -> None:
         self._new.pop(connection, None)
         self._idle.pop(connection, None)
-        self._busy.discard(connection)
+        self._busy.pop(connection, None)
+
+    def _victim(self) -> Closable | None:
+        """Return the connection to close first; None if every caller is served."""
+        if self._new:
+            return next(iter(self._new))
+        idle = next((one for one in self._idle if one.is_read), None)
+        if idle is not None:
+            return idle
+        return next((one for one in (*self._idle, *self._busy) if one.is_slow_reader), None)
 
     def _close_one(self) -> bool:
-        victim = next(iter(self._new), None)
-        if victim is None:
-            victim = next((one for one in self._idle if one.is_read), None)
+        victim = self._victim()
         if victim is None:
             return False
         self._remove(victim)
@@ -111,7 +124,7 @@ class _Report:
         now = time.monotonic()
         if now - self._last >= _REPORT_S:
             log.warning(
-                "%s: closed %d idle connections, %d times none was idle and new ones wait",
+                "%s: closed %d idle or slow ones, %d times there was none and new ones wait",
                 text,
                 self._closed,
                 self._delayed,

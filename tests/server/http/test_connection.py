@@ -535,3 +535,22 @@ def test_open_connections_knows_what_each_connection_does(run: Run) -> None:
         assert len(table) == 0
 
     run(scenario)
+
+
+@pytest.mark.parametrize("is_slow", [True, False])
+def test_who_reads_slowly_is_known(run: Run, is_slow: bool) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = FakeClockConnection.latest
+        await caller.send(HEAD % (f"/{LARGE}".encode(), b""))
+        await answer_is_written(connection)
+        assert not connection.is_slow_reader
+        for _ in range(3):
+            await connection.clock.advance(connection.reading_timeout_s / 8)
+            before = connection.unread()
+            while not is_slow and before and connection.unread() > before - 100_000:
+                assert await caller.read()
+                await asyncio.sleep(0)
+        await connection.clock.advance(connection.reading_timeout_s / 8)
+        assert connection.is_slow_reader == is_slow
+
+    run(scenario)

@@ -43,6 +43,7 @@ NEW = {
     "_wait",
     "_watch",
     "_check_reset",
+    "_measure_reading",
     "close_now",
     "_refuse_connections",
     "_restore_signal_handlers",

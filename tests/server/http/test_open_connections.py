@@ -22,6 +22,7 @@ class Connection:
     """A connection that notes whether it was closed."""
 
     is_read = True
+    is_slow_reader = False
     is_closed = False
 
     def close_now(self) -> None:
@@ -50,7 +51,11 @@ def test_the_oldest_without_a_request_is_closed_first_then_the_oldest_idle_one()
     answered.is_read = True
     assert table.make_room()
     assert answered.is_closed
-    assert not busy.is_closed
+    table.opened(later)
+    table.began(later)
+    busy.is_slow_reader = True
+    assert table.make_room()
+    assert busy.is_closed
 
 
 def test_connections_that_are_being_opened_count() -> None:
@@ -72,8 +77,8 @@ def test_the_log_says_it_at_once_and_then_once_a_minute(
             table.opened(Connection())
     texts = [record.getMessage() for record in caplog.records]
     assert len(texts) == 3
-    assert "the limit of 1 connections is reached: closed 1 idle connections" in texts[0]
-    assert "closed 60 idle connections" in texts[1]
+    assert "the limit of 1 connections is reached: closed 1 idle or slow ones" in texts[0]
+    assert "closed 60 idle or slow ones" in texts[1]
     with caplog.at_level(logging.WARNING, "retouch"):
         table.accept_failed(OSError(errno.EMFILE, "Too many open files"))
     assert "Too many open files" in caplog.messages[-1]
@@ -113,6 +118,7 @@ class Echo(asyncio.Protocol):
         self._table.closed(self)
 
     is_read = True
+    is_slow_reader = False
 
     def close_now(self) -> None:
         self._transport.abort()
