@@ -138,7 +138,7 @@ class FastLoop(asyncio.SelectorEventLoop):
     def _run_once(self) -> None:
         if not self._ready and self._scheduled:  # type: ignore[attr-defined]
             self._offset += max(0.0, self._scheduled[0].when() - self.time())  # type: ignore[attr-defined]
-        super()._run_once()  # type: ignore[misc]
+        super()._run_once()
 
 
 def run(awaitable: Awaitable[Any]) -> Any:
