@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import DateTime, Engine, Index, String, exists, or_, select, text, update
+from sqlalchemy import DateTime, Engine, Index, String, bindparam, exists, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -64,6 +64,13 @@ class LinkStateRow(Base):
     organisation: Mapped[str] = mapped_column(String(64), primary_key=True)
     generation: Mapped[int]
     is_closed: Mapped[bool]
+
+
+# Made once: each is used by every request, and takes longer to make than to execute.
+_BY_DIGEST = select(*TokenRow.__table__.columns).where(TokenRow.digest == bindparam("digest"))
+_BY_ORGANISATION = select(LinkStateRow.generation, LinkStateRow.is_closed).where(
+    LinkStateRow.organisation == bindparam("organisation")
+)
 
 
 @dataclass(frozen=True)
@@ -125,9 +132,8 @@ class TokenTable:
 
     def find(self, digest: str) -> Token | None:
         """Return the token with a digest, also an expired or revoked one; None if there is none."""
-        columns = TokenRow.__table__.columns
         with wrap_database_errors(), self._engine.connect() as connection:
-            row = connection.execute(select(*columns).where(columns.digest == digest)).first()
+            row = connection.execute(_BY_DIGEST, {"digest": digest}).first()
         if row is None or not hmac.compare_digest(row.digest, digest):
             return None
         return _token(row)
@@ -206,10 +212,8 @@ class TokenTable:
 
     def link_generation(self, organisation: str) -> LinkGeneration:
         """Return which result links of an organisation are valid."""
-        columns = LinkStateRow.__table__.columns
-        wanted = select(columns.generation, columns.is_closed)
         with wrap_database_errors(), self._engine.connect() as connection:
-            row = connection.execute(wanted.where(columns.organisation == organisation)).first()
+            row = connection.execute(_BY_ORGANISATION, {"organisation": organisation}).first()
         return LinkGeneration() if row is None else LinkGeneration(row.generation, row.is_closed)
 
     def closed_organisations(self) -> Sequence[str]:

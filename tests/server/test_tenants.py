@@ -70,7 +70,7 @@ def test_no_route_gives_anything_of_another_organisation(client: TestClient) -> 
     theirs, own = belongings(client, OWNER, 1), belongings(client, STRANGER, 2)
     tried: dict[str, int] = {}
     removal: list[Attempt] = []
-    for method, pattern in routes_of(client.app):  # type: ignore[arg-type]
+    for method, pattern in routes_of(client.app):
         made = list(attempts(method, pattern, theirs, own))
         assert made or pattern in PUBLIC, (
             f"{method} {pattern} needs a row in tests/helpers/tenants.py"

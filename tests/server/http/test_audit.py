@@ -143,7 +143,7 @@ async def test_a_caller_who_hangs_up_has_a_line_with_499(lines: Lines) -> None:
         raise AssertionError(message)
 
     scope = {"type": "http", "method": "POST", "path": "/v1/crop", "headers": []}
-    await Audit(UnhandledErrors(app))(scope, receive, send)  # type: ignore[arg-type]
+    await Audit(UnhandledErrors(app))(scope, receive, send)
     (line,) = lines()
     assert (line["code"], line["bytes_in"], line["bytes_out"]) == (499, 5, 0)
 
@@ -153,7 +153,7 @@ async def test_a_request_that_is_cancelled_has_a_line(lines: Lines) -> None:
         await asyncio.sleep(60)
 
     scope = {"type": "http", "method": "POST", "path": "/v1/crop", "headers": []}
-    task = asyncio.create_task(Audit(app)(scope, None, None))  # type: ignore[arg-type]
+    task = asyncio.create_task(Audit(app)(scope, None, None))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -175,7 +175,7 @@ def test_nothing_secret_is_in_any_line(tmp_path: Path, caplog: pytest.LogCapture
             "image_url": f"http://{MARK}.invalid/{MARK}?{query}",
             MARK: MARK,
         }
-        routes = routes_of(client.app)  # type: ignore[arg-type]
+        routes = routes_of(client.app)
         sent = 0
         for method, path in routes:
             for name in ("visual_id", "request_id", "key:path", "model_version"):

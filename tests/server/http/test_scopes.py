@@ -36,7 +36,7 @@ def test_every_route_has_a_scope(tmp_path: Path) -> None:
 def test_every_route_refuses_a_token_without_its_scope(client: TestClient, scope: Scope) -> None:
     tokens = client.app.state.dependencies.tokens  # type: ignore[attr-defined]
     sent, _ = tokens._table.create("acme", scope, [scope])
-    for method, path in routes_of(client.app):  # type: ignore[arg-type]
+    for method, path in routes_of(client.app):
         if path in WITHOUT_TOKEN or method == "HEAD":
             continue
         needed = "read" if path in READ else "edit"
