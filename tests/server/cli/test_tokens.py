@@ -1,7 +1,10 @@
 """The command `retouch tokens`."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -17,6 +20,7 @@ from server.settings import Settings
 from storage.records import Records
 from storage.tokens import TokenTable, digest_of, may_be_token
 from tests.helpers.fake_models import FakeModels
+from tests.helpers.places import ROOT
 from tests.helpers.requests import b64, photo
 
 Run = Callable[..., Result]
@@ -169,6 +173,24 @@ def test_revoking_an_organisation_kills_its_links_and_removes_its_results(
         link = client.post("/v1/crop", json=body, headers=new).json()["result_url"]
         assert client.get(link).status_code == 200
         assert client.get(links[sent]).status_code == 403
+
+
+@pytest.mark.slow
+@pytest.mark.program
+def test_it_is_a_program_too(tmp_path: Path) -> None:
+    environment = {**os.environ, "RETOUCH_DATA_DIR": str(tmp_path / "data")}
+    words = [sys.executable, "-m", "server.cli", "tokens"]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*words, *more], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+
+    made = run("create", "--organisation", "acme", "--name", "ci")
+    assert (made.returncode, may_be_token(made.stdout.strip())) == (0, True), made.stderr
+    again = run("create", "--organisation", "acme", "--name", "ci")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == "acme has a token named ci already; revoke that first.\n"
 
 
 def test_an_organisation_of_the_settings_is_named(
