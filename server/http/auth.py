@@ -1,7 +1,6 @@
 """Authentication: the token in `api_token` or `Authorization: Bearer`, its organisation and its scopes."""
 
 import asyncio
-import contextlib
 import hashlib
 import hmac
 import logging
@@ -89,9 +88,7 @@ class Tokens:
         self._asked_at: float | None = None
         self._limiter: anyio.CapacityLimiter | None = None
         self._notes: dict[str, asyncio.Task[None]] = {}
-        # Only a first look: the database may be unavailable, and is looked at again for each request.
-        with contextlib.suppress(DatabaseUnavailableError):
-            self._look_for_tokens()
+        self._look_for_tokens("")
 
     @property
     def required(self) -> bool:
@@ -125,7 +122,7 @@ class Tokens:
         """Look the token of a request up, off the event loop where that takes the database."""
         token = sent_token(Request(scope))
         caller = self._find_in_settings(token)
-        if caller is None or not self._required:
+        if caller is None or self._is_look_due(token):
             try:
                 caller = await self._ask(self._find, token)
             except DatabaseUnavailableError as error:
@@ -141,8 +138,7 @@ class Tokens:
     def _find(self, token: str) -> Caller:
         """Return who sends a token; it blocks if the database must know."""
         try:
-            if not self._required:
-                self._look_for_tokens()
+            self._look_for_tokens(token)
             return self._find_in_settings(token) or self._find_in_table(token)
         except DatabaseUnavailableError as error:
             return Caller(error=error)
@@ -192,14 +188,29 @@ class Tokens:
         finally:
             del self._notes[digest]
 
-    def _look_for_tokens(self) -> None:
-        """Close an open server once the database has a token; it stays closed. Blocks now and then."""
-        now = time.monotonic()
-        is_fresh = self._asked_at is not None and now - self._asked_at < _NONE_YET_S
-        if self._table is None or self._required or is_fresh:
+    def _is_look_due(self, token: str) -> bool:
+        """Whether an open server must ask the database if a token was created since it last did."""
+        if self._table is None or self._required:
+            return False
+        is_stale = self._asked_at is None or time.monotonic() - self._asked_at >= _NONE_YET_S
+        return is_stale or may_be_token(token)
+
+    def _look_for_tokens(self, token: str) -> None:
+        """Close an open server once the database has a token; it stays closed. It blocks if a look is due.
+
+        Raises DatabaseUnavailableError only if `token` may be one of the database: without it, a server
+        that had no token a moment ago stays open.
+        """
+        if self._table is None or not self._is_look_due(token):
             return
-        self._required = self._table.has_any()
-        self._asked_at = now
+        self._asked_at = (
+            time.monotonic()
+        )  # before the answer: other requests do not wait for it too
+        try:
+            self._required = self._table.has_any() or self._required
+        except DatabaseUnavailableError:
+            if may_be_token(token):
+                raise
 
     async def _ask(self, work: Callable[[*P], R], *arguments: *P) -> R:
         """Do work with the database on a thread, of which slow searches take only a few."""

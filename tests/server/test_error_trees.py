@@ -57,6 +57,7 @@ INTERNAL = {
     "FolderInUseError": "the same",
     "NewerSchemaError": "the same",
     "BundleError": "only the command retouch weights",
+    "NameTakenError": "only the command retouch tokens",
     "ReferenceUnsupportedError": "in pipelines, which describe the picture in words instead",
     "WorkCancelledError": "only its subclasses are raised",
     "InvalidKeyError": "in the file system store, which reports that the object does not exist",

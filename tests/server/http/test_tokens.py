@@ -196,15 +196,37 @@ def test_the_first_token_closes_an_open_server_within_a_second(
     with open_client(tmp_path) as client:
         assert ask(client, "me") == 400
         sent, _ = table_of(client).create("acme", "ci", ["edit"])
-        assert ask(client, sent) in (400, 401)
         now = time.monotonic()
         monkeypatch.setattr("server.http.auth.time.monotonic", lambda: now + 1)
         assert ask(client, "me") == 401
+        assert ask(client, sent) == 400
         assert client.get("/capabilities").status_code == 401
         table_of(client).revoke(digest_of(sent))
         assert [ask(client, token) for token in ("me", sent, new_token())] == [401] * 3
     with open_client(tmp_path) as client:
         assert ask(client, "me") == 401
+
+
+def test_a_new_token_is_known_to_an_open_server_at_once(tmp_path: Path) -> None:
+    with open_client(tmp_path) as client:
+        assert ask(client, "me") == 400
+        sent, _ = table_of(client).create("acme", "ci", ["read"])
+        assert ask(client, sent) == 403
+        assert ask(client, "me") == 401
+
+
+def test_an_open_server_stays_open_without_the_database_but_guesses_no_organisation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_client(tmp_path) as client:
+        sent, _ = TokenTable(client.app.state.dependencies.visuals._records.engine).create(  # type: ignore[attr-defined]
+            "acme", "ci", ["edit"]
+        )
+        monkeypatch.setattr(client.app.state.dependencies.tokens, "_table", AwayTable())  # type: ignore[attr-defined]
+        now = time.monotonic()
+        monkeypatch.setattr("server.http.auth.time.monotonic", lambda: now + 2)
+        assert ask(client, "me") == 400
+        assert ask(client, sent) == 503
 
 
 def test_a_server_that_others_can_reach_is_never_open(tmp_path: Path) -> None:
