@@ -27,11 +27,19 @@ class Breaker:
     """Knows whether a service answers; it is open while the service does not. Threads may share it.
 
     name: of the service, for texts. probe: one cheap call of the service; raises an exception if the
-    service fails, and may hang. error: the class of the errors that `check` raises.
+    service fails, and may hang. error: the class of the errors that `check` raises. close_probe: is
+    called after the last probe.
     """
 
-    def __init__(self, name: str, probe: Callable[[], object], error: type[StorageError]) -> None:
+    def __init__(
+        self,
+        name: str,
+        probe: Callable[[], object],
+        error: type[StorageError],
+        close_probe: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = name
+        self._close_probe = close_probe
         self._probe = probe
         self._error = error
         self._fault: str | None = None
@@ -82,11 +90,17 @@ class Breaker:
         self._open(fault)
         self._wake.set()
 
+    def probe_soon(self) -> None:
+        """Probe at once, after something that a busy machine explains as well as an outage."""
+        if self._fault is None:
+            self._wake.set()
+
     def _watch(self) -> None:
         while not self._ended.is_set():
             self._wake.clear()
             self._try()
             self._wake.wait(_RETRY_S if self._fault else _INTERVAL_S)
+        self._close_probe()
 
     def _try(self) -> None:
         self._probe_began = time.monotonic()

@@ -74,7 +74,7 @@ def database_breaker(url: URL) -> Breaker:
     """Return the breaker of a PostgreSQL database; it is not started yet."""
     settings = {"connect_timeout": _CONNECT_TIMEOUT_S, **_KEEPALIVES}
     probe = DatabaseProbe(libpq_address(url), settings, PROBE_LIMIT_S)
-    return Breaker("database", probe, DatabaseUnavailableError)
+    return Breaker("database", probe, DatabaseUnavailableError, probe.close)
 
 
 def open_engine(url: URL, breaker: Breaker | None = None) -> Engine:

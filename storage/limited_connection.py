@@ -39,6 +39,13 @@ class LimitedConnection(psycopg.Connection[Any]):
         self._pass_breaker()
         return super().wait(self._limited(gen), *args, **kwargs)
 
+    def rollback(self) -> None:
+        """Roll back; while the breaker is open by closing the connection, which has the same effect."""
+        if self.breaker is None or self.breaker.reason is None or self.patient:
+            super().rollback()
+        elif self.pgconn.transaction_status != TransactionStatus.IDLE:
+            self.pgconn.finish()
+
     def _pass_breaker(self) -> None:
         if self.breaker is None or (reason := self.breaker.reason) is None:
             return
@@ -86,21 +93,26 @@ def limit_connections(engine: Engine, breaker: Breaker | None, *, patient: bool 
             raise OperationalError(f"connection failed: {reason}")
         try:
             connection = LimitedConnection.connect(*args, **settings)
-        except ConnectionTimeout as error:
+        except ConnectionTimeout:
             if breaker is not None:
-                breaker.trip(str(error))
+                breaker.probe_soon()
             raise
         connection.breaker, connection.patient = breaker, patient
         return connection
 
 
+def limited_connection(connection: Connection) -> LimitedConnection:
+    """Return the limited connection of a connection of SQLAlchemy to PostgreSQL."""
+    limited: object = connection.connection.dbapi_connection
+    if not isinstance(limited, LimitedConnection):
+        raise TypeError(f"{type(limited).__name__} has no limit")
+    return limited
+
+
 @contextmanager
 def patience(connection: Connection) -> Iterator[None]:
-    """Let the calls of a connection take as long as they take; they are migrations."""
-    limited = connection.connection.driver_connection
-    if not isinstance(limited, LimitedConnection):
-        yield
-        return
+    """Let the calls of a connection to PostgreSQL take as long as they take; they are migrations."""
+    limited = limited_connection(connection)
     limited.patient = True
     try:
         yield
@@ -125,6 +137,12 @@ class DatabaseProbe:
             self._connection = connection
             return
         self._connection = self._connect()
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def _is_broken(self, connection: LimitedConnection) -> bool:
         """Whether an old connection has ended; raises psycopg.Error if the database does not answer."""

@@ -1,5 +1,6 @@
 """The schema of the database: its migration at the start, and the version of Retouch that made it."""
 
+import contextlib
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -49,8 +50,10 @@ def migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     scripts = ScriptDirectory.from_config(config)
-    with engine.begin() as connection, patience(connection):
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(engine.begin())
         if engine.dialect.name == "postgresql":
+            stack.enter_context(patience(connection))
             # Waiting for other servers or a long migration may take longer than any request.
             connection.execute(text("SET LOCAL statement_timeout = '10min'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})

@@ -17,7 +17,7 @@ from sqlalchemy.engine import URL
 from storage.breaker import Breaker
 from storage.database import libpq_address, open_engine, wrap_database_errors
 from storage.errors import DatabaseUnavailableError
-from storage.limited_connection import LimitedConnection
+from storage.limited_connection import limited_connection
 from storage.records import ServerRow
 
 _GRACE_PERIOD_S = 5.0
@@ -153,7 +153,8 @@ class ServerLease:
                 # Detached, so that the pool never uses this connection for anything else.
                 connection.detach()
                 self._connection = connection
-                _ignore_breaker(connection)
+                # A lock is given up only if a call on its own connection gets no answer.
+                limited_connection(connection).breaker = None
             return acquired
         finally:
             if self._connection is not connection:
@@ -165,13 +166,6 @@ class ServerLease:
         if connection is not None:
             with contextlib.suppress(Exception):  # the connection may be broken
                 connection.close()
-
-
-def _ignore_breaker(connection: Connection) -> None:
-    """Keep the lock of a database that is slow for a moment: only a call of its own may give it up."""
-    limited = connection.connection.driver_connection
-    if isinstance(limited, LimitedConnection):
-        limited.breaker = None
 
 
 def _try_lock(connection: Connection, name: str) -> bool:

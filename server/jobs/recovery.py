@@ -37,12 +37,16 @@ class JobRecovery:
         self._thread.join(_CLOSE_TIMEOUT_S)
 
     def _watch(self) -> None:
+        waits = False
         while not self._closed.wait(_CHECK_INTERVAL_S):
             try:
                 if self._lease.renew():
                     self._check_servers()
+                waits = False
             except (OSError, SQLAlchemyError) as error:
-                log.warning("job recovery is waiting for the database: %s", error)
+                if not waits:  # one line for each outage
+                    log.warning("job recovery is waiting for the database: %s", error)
+                waits = True
 
     def _check_servers(self) -> None:
         for name in self._lease.others():

@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 
-from storage.errors import StoreUnavailableError
+from storage import s3
+from storage.errors import StoreSilentError, StoreUnavailableError
 from storage.object_store import Refusal
 from storage.s3 import Bucket, S3Objects
+from storage.s3_probe import S3Probe
 from storage.stores import open_stores, parse_s3
 from tests.helpers.services import SeaweedFs, free_port
 
@@ -207,6 +209,30 @@ def test_an_unreachable_store_is_unavailable(bucket: Bucket) -> None:
     for call in every_call(unreachable):
         with pytest.raises(StoreUnavailableError):
             call()  # type: ignore[operator]
+
+
+def test_a_store_that_hangs_is_silent(
+    bucket: Bucket, seaweed: SeaweedFs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(s3._CLIENT_OPTIONS, "read_timeout", "300ms")
+    monkeypatch.setitem(s3._RETRY, "max_retries", 0)
+    monkeypatch.setattr(s3, "_SILENCE_LIMIT_S", 1)
+    monkeypatch.setattr(s3, "_SLOWEST_UPLOAD", s3._SMALL)
+    monkeypatch.setattr("storage.s3_probe.PROBE_LIMIT_S", 1)
+    store = S3Objects(bucket, "results")
+    large = bytes(s3._SMALL + 1)
+    seaweed.freeze()
+    try:
+        for call in (*every_call(store), lambda: store.put("a.png", large, PNG)):
+            with pytest.raises(StoreSilentError):
+                call()  # type: ignore[operator]
+        with pytest.raises(StoreSilentError):
+            S3Probe(bucket)()
+    finally:
+        seaweed.thaw()
+    S3Probe(bucket)()
+    store.put("a.png", large, PNG)
+    assert store.get("a.png") == large
 
 
 def test_a_store_that_refuses_our_credentials_is_unavailable(

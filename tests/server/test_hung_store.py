@@ -1,0 +1,156 @@
+"""A store that hangs: finished work waits for it without a worker, and new work is refused at once."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from starlette.testclient import TestClient
+
+from models.roles import MATTING, Role
+from server.app import create_app
+from server.settings import Settings
+from storage.errors import StoreSilentError
+from storage.filesystem import LocalObjects
+from tests.helpers.answers import local, refused
+from tests.helpers.fake_models import FakeModels
+from tests.helpers.requests import TOKEN, b64, photo
+
+Wait = Callable[[Callable[[], bool]], None]
+ROUTE = "/v1/background/remove"
+
+
+class Store:
+    """The server's store, which can be away."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.refused = 0
+
+    def check(self) -> None:
+        """Raise the error of a store that does not answer."""
+        if self.is_away:
+            self.refused += 1
+            raise StoreSilentError("no answer for 5 s")
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+    """The store of `client`."""
+    store = Store()
+    monkeypatch.setattr("storage.breaker._INTERVAL_S", 0.05)
+    monkeypatch.setattr("storage.breaker._RETRY_S", 0.05)
+    monkeypatch.setattr("storage.stores.os.statvfs", lambda _: store.check())
+    for name in ("put", "get", "stat", "delete", "is_settled", "refusal", "refuse"):
+        call = getattr(LocalObjects, name)
+
+        def guarded(*arguments: Any, call: Callable[..., Any] = call) -> Any:
+            store.check()
+            return call(*arguments)
+
+        monkeypatch.setattr(LocalObjects, name, guarded)
+    return store
+
+
+class StoreGoesAway(FakeModels):
+    """Models during whose work the store goes away."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self.store = store
+        self.works = True
+        self.runs = 0
+
+    def before(self, role: Role[Any]) -> None:
+        """Count the runs."""
+        if role == MATTING:
+            self.runs += 1
+            self.store.is_away = self.works
+
+
+@pytest.fixture
+def models(store: Store) -> StoreGoesAway:
+    return StoreGoesAway(store)
+
+
+@pytest.fixture
+def client(tmp_path: Path, models: StoreGoesAway) -> Iterator[TestClient]:
+    """A client of a server with one worker."""
+    settings = Settings(
+        data_dir=tmp_path, api_tokens="a:secret-a", workers=1, request_timeout_s=120
+    )
+    app = create_app(settings, models)
+    with TestClient(app, raise_server_exceptions=False, headers=TOKEN) as client:
+        yield client
+        models.store.is_away = False
+
+
+def post(client: TestClient, **fields: object) -> "Future[httpx.Response]":
+    """Send a request on another thread."""
+    threads = ThreadPoolExecutor(1)
+    future = threads.submit(client.post, ROUTE, json={"file": b64(photo()), **fields})
+    threads.shutdown(wait=False)
+    return future
+
+
+def test_finished_work_is_handed_over_when_the_store_is_back(
+    client: TestClient, store: Store, models: StoreGoesAway, wait_until: Wait
+) -> None:
+    answer = post(client)
+    wait_until(lambda: store.refused > 0 and client.get("/readyz").status_code == 503)
+    worked = threading.Event()
+    client.app.state.endpoints._scheduler.submit(worked.set)  # type: ignore[attr-defined]
+    assert worked.wait(60)  # the only worker is free
+    assert not answer.done()
+    store.is_away = False
+    link = answer.result(60).json()["result_url"]
+    assert client.get(local(link)).status_code == 200
+    assert models.runs == 1
+
+
+def test_new_work_is_refused_at_once_while_the_store_is_away(
+    client: TestClient, store: Store, models: StoreGoesAway, wait_until: Wait
+) -> None:
+    store.is_away = True
+    wait_until(lambda: client.get("/readyz").status_code == 503)
+    for fields in ({}, {"sync": False}):
+        answer = client.post(ROUTE, json={"file": b64(photo()), **fields})
+        refused(answer, 503)
+        assert int(answer.headers["retry-after"]) > 0
+    assert models.runs == 0
+    assert client.get("/readyz").json() == {
+        "status": "unavailable",
+        "unavailable": ["store"],
+        "reason": "the store does not answer",
+    }
+    assert client.get("/healthz").status_code == 200
+    store.is_away = models.works = False
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+    assert client.post(ROUTE, json={"file": b64(photo())}).status_code == 200
+
+
+def test_finished_work_is_dropped_at_the_deadline(
+    tmp_path: Path, store: Store, models: StoreGoesAway
+) -> None:
+    settings = Settings(data_dir=tmp_path, api_tokens="a:secret-a", workers=1, request_timeout_s=2)
+    with TestClient(create_app(settings, models), headers=TOKEN) as client:
+        answer = client.post(ROUTE, json={"file": b64(photo())})
+        refused(answer, 503)
+        assert int(answer.headers["retry-after"]) > 0
+        store.is_away = False
+    assert not list((tmp_path / "results").rglob("*.png"))
+
+
+def test_a_finished_job_is_stored_when_the_store_is_back_and_runs_once(
+    client: TestClient, store: Store, models: StoreGoesAway, wait_until: Wait
+) -> None:
+    link = local(
+        client.post(ROUTE, json={"file": b64(photo()), "sync": False}).json()["result_url"]
+    )
+    wait_until(lambda: models.runs == 1 and client.get("/readyz").status_code == 503)
+    store.is_away = models.works = False
+    wait_until(lambda: client.get(link).status_code == 200)
+    assert models.runs == 1
