@@ -221,11 +221,17 @@ class SeaweedFs:
 
 
 def _signal_all(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a process and its children; the parent first, so that it starts no others."""
-    os.kill(pid, number)
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        with contextlib.suppress(ProcessLookupError):  # it has just ended
-            os.kill(int(child), number)
+    """Send a signal to a process and its children.
+
+    Several times: the process may be starting a child, and the list of children may miss one while others
+    run (proc(5)).
+    """
+    for _ in range(5):
+        os.kill(pid, number)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(int(child), number)
+        time.sleep(0.02)
 
 
 # Below those that the system gives to connections, which might take a free one before its server does. Each
