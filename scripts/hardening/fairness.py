@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,7 +35,7 @@ Ask = Callable[[httpx.Client, str], None]
 
 
 def run(minutes: float) -> list[str]:
-    """Flood a server in seven ways, each for its part of the minutes; return where others wait too long."""
+    """Flood a server in each way, each for its part of the minutes; return where others wait too long."""
     findings: list[str] = []
     seconds = minutes * 60 / (2 * len(FLOODS))
     for name, (flood, threads, ask) in FLOODS.items():
@@ -193,8 +193,8 @@ def refused(url: str) -> None:
             _post(http, f"{url}/v1/crop", body)
 
 
-def _post(http: httpx.Client, url: str, body: dict[str, object]) -> dict[str, object]:
-    """Post a body and return the answer; after a refusal, wait for as long as a polite caller would not."""
+def _post(http: httpx.Client, url: str, body: Mapping[str, object]) -> dict[str, object]:
+    """Post a body and return the answer; after a refusal wait a moment, not as long as the answer asks."""
     answer = http.post(url, json=body)
     if answer.status_code == 429:
         time.sleep(0.2)

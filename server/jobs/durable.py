@@ -1,11 +1,12 @@
 """Durable jobs: accept them, store them in the queue, and run them in the background."""
 
+import math
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from server.errors import busy_error
+from server.errors import BusyError, busy_error
 from server.jobs.job import Job
 from server.jobs.outcome import Outcome
 from server.jobs.queue import EDIT, REQUEST, JobQueue
@@ -14,7 +15,19 @@ from server.jobs.serialization import JobSerializer, SerializedJob
 from server.shares import Shares
 from server.webhooks.delivery import WEBHOOK, WebhookDelivery
 
-_RETRY_AFTER_S = 10
+_RETRY_AFTER_S = 10.0
+"""Expected seconds until a job ends, until the first ones have."""
+_MAX_RETRY_AFTER_S = 3600
+_KEPT = 0.9
+"""How much of the earlier intervals each new one leaves in their mean: about ten count."""
+
+
+@dataclass(frozen=True)
+class _Unfinished:
+    """An unfinished job. accepted_at: by the monotonic clock, or when its first process had ended."""
+
+    organisation: str
+    accepted_at: float
 
 
 class DurableJobs:
@@ -38,7 +51,10 @@ class DurableJobs:
         self._serializer = serializer
         self._runner = runner
         self._shares = Shares(limit, quota)
-        self._unfinished: dict[str, str] = {}
+        self._quota = quota
+        self._unfinished: dict[str, _Unfinished] = {}
+        self._interval_s = _RETRY_AFTER_S
+        self._ended_at = 0.0
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -52,6 +68,7 @@ class DurableJobs:
         then nothing of the job remains.
         """
         name = job.request_id
+        self._check_quota(job.organisation)
         with self._lock:
             self._check(job.organisation)
             self._add(name, job.organisation)
@@ -73,22 +90,35 @@ class DurableJobs:
 
     def _check(self, organisation: str) -> None:
         if not self._shares.has_place(organisation):
-            raise busy_error(
-                f"{self._shares.held(organisation)} jobs of this organisation are waiting already,"
-                " as many as it may have at the moment",
-                _RETRY_AFTER_S,
-            )
+            raise self._too_many(self._shares.held(organisation))
+
+    def _check_quota(self, organisation: str) -> None:
+        """Raise BusyError if an organisation has its quota of jobs on all servers together; it blocks."""
+        if self._quota and self._queue.unfinished(organisation, self._quota) >= self._quota:
+            raise self._too_many(self._quota)
+
+    def _too_many(self, count: int) -> BusyError:
+        """Return the error of an organisation with too many jobs: it may retry when one of them has ended."""
+        seconds = math.ceil(self._interval_s * max(1, len(self._shares)))
+        return busy_error(
+            f"{count} jobs of this organisation are waiting already, as many as it may have at the moment",
+            min(max(1, seconds), _MAX_RETRY_AFTER_S),
+        )
 
     def _add(self, name: str, organisation: str) -> None:
         """Count a job as unfinished, once."""
         if name not in self._unfinished:
-            self._unfinished[name] = organisation
+            self._unfinished[name] = _Unfinished(organisation, time.monotonic())
             self._shares.take(organisation)
 
     def _remove(self, name: str) -> None:
         with self._lock:
-            if (organisation := self._unfinished.pop(name, None)) is not None:
-                self._shares.give_back(organisation)
+            if (job := self._unfinished.pop(name, None)) is not None:
+                self._shares.give_back(job.organisation)
+                now = time.monotonic()
+                interval = now - max(self._ended_at, job.accepted_at)
+                self._interval_s += (1 - _KEPT) * (interval - self._interval_s)
+                self._ended_at = now
 
     def stop_accepting(self) -> None:
         """Start no further jobs; they stay in the queue for the next start or another process."""

@@ -25,6 +25,7 @@ log = logging.getLogger("retouch")
 EDIT, REQUEST = "edit", "request"
 """Kinds of jobs, by which the database names them: a request has an outcome that callers ask for."""
 _FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_UNFINISHED = ["PENDING", "ENQUEUED"]
 _TIMEOUT_S = 10.0
 """Timeout for storing or finding a job; DBOS itself waits for its database as long as that takes."""
 _THREADS = 8
@@ -34,6 +35,7 @@ _POOL_SIZE = 10
 """Connections of this process to the database of the workflows."""
 
 T = TypeVar("T")
+V = TypeVar("V")
 RunJob = Callable[[str, SerializedJob], Outcome]
 """Runs a job by its name and its JSON form; returns its outcome."""
 
@@ -97,9 +99,16 @@ class JobQueue:
         """Return an organisation's job; None if there is no such job. Raises as `find` does."""
         return self._look_up(_load_workflow, organisation, name)
 
-    def _look_up(
-        self, look: Callable[[str, str], T | None], organisation: str, name: str
-    ) -> T | None:
+    def unfinished(self, organisation: str, most: int) -> int:
+        """Return how many jobs of an organisation are not finished, on all servers; counts up to `most`.
+
+        0 where no other server shares the database: this one knows its jobs. Raises as `find` does.
+        """
+        if self._lease is None:
+            return 0
+        return self._look_up(_count_unfinished, organisation, most) or 0
+
+    def _look_up(self, look: Callable[[str, V], T | None], organisation: str, name: V) -> T | None:
         if not self._launched:  # then there has never been a job
             return None
         if self._lease is not None and self._lease.breaker is not None:
@@ -248,6 +257,18 @@ def _find_workflow(organisation: str, name: str) -> Outcome | None:
     if found[0].status in _FINISHED:
         return failed(500, "The server failed to do this job; the error is in its log.")
     return IN_PROGRESS
+
+
+def _count_unfinished(organisation: str, most: int) -> int:
+    found = DBOS.list_workflows(
+        user=organisation,
+        name=[EDIT, REQUEST],
+        status=_UNFINISHED,
+        limit=most,
+        load_input=False,
+        load_output=False,
+    )
+    return len(found)
 
 
 def _load_workflow(organisation: str, name: str) -> SerializedJob | None:

