@@ -19,6 +19,7 @@ from models.runtime.scheduler import Scheduler
 from server.cost import estimate
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, map_errors
+from server.http.admission import TurnLimit
 from server.http.auth import sent_token
 from server.http.fields import Fields, read_fields, validate
 from server.http.request_id import is_repeated, request_id
@@ -37,6 +38,8 @@ from server.webhooks.webhook import Webhook, accept_webhook
 from storage.breaker import Availability
 
 R = TypeVar("R")
+_LOOKUPS = 4
+"""Lookups of states that one organisation has at the same time; half of the threads of the job queue."""
 
 
 class Endpoints:
@@ -55,6 +58,7 @@ class Endpoints:
         self._durable = durable
         self._scheduler = scheduler
         self._availability = availability
+        self._lookups = TurnLimit(_LOOKUPS)
 
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel | Response:
         """Return the answer to a request: after the work, or at once if sync is false."""
@@ -123,9 +127,10 @@ class Endpoints:
             for key, is_blocked in zip(outcome.keys, outcome.blocked, strict=True)
         ]
 
-    def find(self, organisation: str, request_id: str) -> Outcome | None:
+    async def find(self, organisation: str, request_id: str) -> Outcome | None:
         """Return the outcome of an organisation's request, or that it is in progress; None if unknown."""
-        return self._durable.find(organisation, request_id)
+        async with self._lookups.of(organisation):
+            return await anyio.to_thread.run_sync(self._durable.find, organisation, request_id)
 
     async def check_picture(self, request: Request, organisation: str, encoded: Encoded) -> None:
         """Raise ApiError if a picture of a request cannot be decoded, although its header is valid."""

@@ -42,7 +42,6 @@ def run(minutes: float) -> list[str]:
         with _server() as url:
             alone = _durations(url, ask, seconds)
             with _flood(url, flood, threads):
-                time.sleep(_STARTED_S)
                 beside = _durations(url, ask, seconds)
         findings += _compare(name, alone, beside)
     return findings
@@ -102,21 +101,27 @@ def _durations(url: str, ask: Ask, seconds: float) -> list[float]:
 @contextmanager
 def _flood(url: str, flood: Callable[[str], None], threads: int) -> Iterator[None]:
     """Run a flood in a process of its own, so that it does not slow the one that measures."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=_run_flood, args=(url, flood, threads), daemon=True
-    )
+    context = multiprocessing.get_context("spawn")
+    begun = context.Event()
+    process = context.Process(target=_run_flood, args=(url, flood, threads, begun.set), daemon=True)
     process.start()
     try:
+        if not begun.wait(_TIMEOUT_S):
+            raise TimeoutError("the flood does not begin")
+        time.sleep(_STARTED_S)
         yield
     finally:
         process.kill()
         process.join()
 
 
-def _run_flood(url: str, flood: Callable[[str], None], threads: int) -> None:
+def _run_flood(
+    url: str, flood: Callable[[str], None], threads: int, begun: Callable[[], None]
+) -> None:
     os.nice(_NICENESS)
     for _ in range(threads):
         threading.Thread(target=_repeat, args=(url, flood), daemon=True).start()
+    begun()
     threading.Event().wait()
 
 

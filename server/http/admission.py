@@ -1,9 +1,11 @@
 """Limit the number of concurrent requests, shared out among organisations, and tell when to retry."""
 
+import asyncio
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from server.errors import busy_error
 from server.shares import Shares
@@ -108,3 +110,18 @@ class FetchLimit:
             yield
         finally:
             self._shares.give_back(organisation)
+
+
+class TurnLimit:
+    """Lets each organisation have a few lookups at a time, so that none fills the threads of all.
+
+    limit: of one organisation; its others wait in their order. Use it in one event loop.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, organisation: str) -> asyncio.Semaphore:
+        """Return the turns of an organisation."""
+        return self._turns.setdefault(organisation, asyncio.Semaphore(self._limit))

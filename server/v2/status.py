@@ -2,7 +2,6 @@
 
 from typing import Any, Literal
 
-import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response
@@ -60,8 +59,7 @@ async def status(request: Request, request_id: str) -> Response:
     """Return the state of a request of the caller's organisation."""
     dependencies: Dependencies = request.app.state.dependencies
     organisation = dependencies.tokens.organisation(request)
-    find = request.app.state.endpoints.find
-    outcome: Outcome | None = await anyio.to_thread.run_sync(find, organisation, request_id)
+    outcome: Outcome | None = await request.app.state.endpoints.find(organisation, request_id)
     if outcome is None:
         return JSONResponse(UnknownRequest(status="NOT_FOUND").model_dump(), 404)
     return JSONResponse(status_body(request_id, outcome))
