@@ -32,6 +32,7 @@ from server.jobs.job import Job, JobOutcome
 from server.jobs.outcome import Outcome
 from server.jobs.picture_files import result_extension
 from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
+from server.sent_texts import without_sent_texts
 from server.short_work import check_seconds, query_seconds
 from server.v2.envelope import accepted, finished
 from server.webhooks.webhook import Webhook, accept_webhook
@@ -172,7 +173,7 @@ class Endpoints:
         return Job(
             operation,
             organisation,
-            body,
+            without_sent_texts(body),
             pictures,
             (),
             visual_id,

@@ -1,4 +1,4 @@
-"""The memory of the requests that run: its budget follows the limit of the process, and admits by estimates."""
+"""The budget of memory for requests that run: it follows the limit of the process."""
 
 import logging
 import threading

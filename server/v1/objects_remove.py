@@ -24,6 +24,7 @@ from server.errors import (
 from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake
 from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
+from server.sent_texts import PictureText
 from server.v1.resolutions import Resolution
 
 MAX_CHANGES = 255
@@ -44,7 +45,7 @@ class RemoveChange(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     mask_id: int | None = Field(None, ge=1, description="Id of a generated mask.")
-    mask_url: str | None = Field(
+    mask_url: Annotated[str | None, PictureText()] = Field(
         None, description="Address of a drawn mask; often a data: URL. White is removed."
     )
     mask_source: Literal["generated", "manual"] | None = None

@@ -1,0 +1,310 @@
+"""Measures the memory and the processor time of each operation; `server.cost` has constants from it.
+
+    python -m scripts.hardening.memory_of_requests [--pixels 1,12] [--kinds opaque,alpha] [NAME ...]
+
+The models are those of profile `lite`, warmed up. Each case runs alone: the kernel's high-water mark of
+resident memory (VmHWM of proc(5), set back by clear_refs) less what was resident before it. The pictures
+are made before, so their files do not count, and results go to a folder.
+"""
+
+import argparse
+import ctypes
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from imaging.files.header import probe
+from models.roles import Models
+from models.runtime.allocator import bound_memory
+from models.runtime.local_engine import LocalEngine
+from models.runtime.pool import Pool
+from server.cost import Cost, estimate
+from server.durations import Durations
+from server.http.uploads import Encoded
+from server.jobs.executor import JobExecutor
+from server.jobs.job import Job
+from server.jobs.picture_files import result_extension
+from server.operation import Operation
+from server.operations import OPERATIONS
+from server.visuals import Visuals
+from storage.database import database_url
+from storage.records import Records
+from storage.stores import open_stores
+
+PHOTOS = Path(__file__).parents[2] / "docs" / "photos"
+ORGANISATION = "measured"
+BY_KEY = {operation.key: operation for operation in OPERATIONS}
+KINDS = ("opaque", "alpha", "touching", "palette", "progressive", "webp", "deep", "cmyk")
+_MEGA = 1_000_000
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request: an operation's key, its fields, and its pictures besides the image.
+
+    pictures: by name, the kind and the share of the image's pixels; masks have names that begin with mask.
+    """
+
+    key: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    pictures: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The operation and what is special in this case."""
+        return f"{self.key} {self.note}".rstrip()
+
+
+_MASK = {"mask": ("mask", 1.0)}
+_BIG_MASK = {"mask": ("big mask", 1.0)}
+_WORDS = {"prompt": "#1e90ff"}
+_DRAWN = {"changes": [{"mask_url": "data:,"}] * 16}
+CASES = (
+    Case("/eraser", {}, _MASK),
+    Case("/eraser", {}, _BIG_MASK, "big mask"),
+    Case("/background/remove"),
+    Case("/background/replace", {"bg_prompt": "#ff0000", "num_results": 4}),
+    Case("/background/replace", {"bg_prompt": "#ff0000", "original_quality": True}, {}, "original"),
+    Case("/erase_foreground"),
+    Case("/background/blur"),
+    Case("/image_expansion", {"aspect_ratio": "16:9"}),
+    Case("/image/increase_resolution", {"desired_increase": 2}),
+    Case("/image/increase_resolution", {"desired_increase": 4}, {}, "x 4"),
+    Case("/enhance_image"),
+    Case("/{visual_id}/image_to_psd"),
+    Case("/crop"),
+    Case("/product/lifestyle_shot_by_text", {"scene_description": "#ff0000"}),
+    Case(
+        "/product/lifestyle_shot_by_text",
+        {"scene_description": "#ff0000", "placement_type": "automatic", "num_results": 8},
+        {},
+        "80 results",
+    ),
+    Case("/objects/mask_generator"),
+    Case(
+        "/{visual_id}/objects/remove", _DRAWN, {f"mask {n}": ("mask", 1.0) for n in range(16)}, "16"
+    ),
+    Case("/product/cutout"),
+    Case("/product/packshot"),
+    Case("/product/shadow"),
+    Case("/product/shadow", {"type": "float"}, {}, "float"),
+    Case("/{visual_id}/increase_resolution"),
+    Case("/{visual_id}/blur_bg"),
+    Case("/v2/image/edit/erase", {}, _MASK),
+    Case("/v2/image/edit/remove_background"),
+    Case("/v2/image/edit/replace_background", _WORDS),
+    Case("/v2/image/edit/erase_foreground"),
+    Case("/v2/image/edit/blur_background", {"scale": 3}),
+    Case("/v2/image/edit/expand", {"aspect_ratio": "16:9"}),
+    Case("/v2/image/edit/increase_resolution"),
+    Case("/v2/image/edit/crop_foreground"),
+    Case("/v2/image/edit/enhance"),
+    Case("/v2/image/segment/all_masks"),
+    Case("/v2/image/edit/product/cutout", {"sku": "SKU-1"}),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a request took: bytes at the peak and processor seconds, beside what was estimated."""
+
+    name: str
+    kind: str
+    pixels: int
+    memory: int
+    seconds: float
+    expected: Cost
+
+
+class Measurer:
+    """Runs cases one after another in this process, with the models of a pool.
+
+    folder: for results and records.
+    """
+
+    def __init__(self, pool: Models, folder: Path) -> None:
+        self._stores = open_stores(folder)
+        records = Records(database_url(f"sqlite:///{folder}/records.db"))
+        self._visuals = Visuals(records, self._stores.visuals, self._stores.results)
+        self._executor = JobExecutor(
+            pool, self._stores.results, self._visuals, 0.8, "lite", Durations()
+        )
+
+    def run(self, case: Case, pixels: int, kind: str) -> Measured:
+        """Return what a case takes with an image of about `pixels` pixels."""
+        job = self._job(case, pixels, kind)
+        release_memory()
+        before = resident()
+        Path("/proc/self/clear_refs").write_text("5")
+        started = time.process_time()
+        self._executor.run(job)
+        seconds = time.process_time() - started
+        memory = resident("VmHWM") - before
+        for key in job.keys:
+            self._stores.results.delete(key)
+        image = job.pictures["image"].probe
+        expected = estimate(job.operation, job.body, job.pictures)
+        held = sum(len(encoded.data) for encoded in job.pictures.values())
+        size = image.width * image.height
+        return Measured(case.name, kind, size, memory + held, seconds, expected)
+
+    def _job(self, case: Case, pixels: int, kind: str) -> Job:
+        operation = BY_KEY[case.key]
+        pictures = {"image": encoded(kind, pixels)}
+        for name, (other, share) in case.pictures.items():
+            pictures[name] = encoded(other, round(pixels * share), name.startswith("mask"))
+        fields = {name: "measured" for name in operation.in_path}
+        body = operation.body.model_validate({**fields, **case.fields})
+        visual_id = ""
+        if operation.of_visual or operation.registers:
+            visual_id, _ = self._visuals.register(ORGANISATION, pictures["image"])
+        extension = result_extension(None, operation, body, pictures["image"])
+        keys = [
+            f"{ORGANISATION}/{time.time_ns()}-{n}.{extension}"
+            for n in range(_count(operation, body))
+        ]
+        sid = self._visuals.new_sid() if operation.makes_sid else ""
+        return Job(operation, ORGANISATION, body, pictures, keys, visual_id, sid)
+
+
+def _count(operation: Operation[Any], body: Any) -> int:
+    return operation.count(body)
+
+
+def resident(name: str = "VmRSS") -> int:
+    """Return a line of /proc/self/status in bytes."""
+    status = Path("/proc/self/status").read_text()
+    found = re.search(rf"{name}:\s+(\d+) kB", status)
+    assert found, name  # noqa: S101 - Linux always has it
+    return int(found[1]) * 1024
+
+
+def release_memory() -> None:
+    """Return free memory of glibc's malloc to the system."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def encoded(kind: str, pixels: int, is_mask: bool = False) -> Encoded:
+    """Return a picture file of about `pixels` pixels."""
+    data = _MAKERS[kind](_photo(pixels))
+    return Encoded(data, probe(data), is_mask)
+
+
+def _photo(pixels: int) -> Image.Image:
+    """Return a photograph, repeated in mirrors up to a size of about `pixels`, 4 : 3."""
+    width = round((pixels * 4 / 3) ** 0.5)
+    height = round(pixels / width)
+    with Image.open(PHOTOS / "astronaut.jpg") as opened:
+        tile = np.asarray(opened.convert("RGB").resize((max(256, width // 4),) * 2))
+    rows, columns = -(-height // len(tile)), -(-width // len(tile))
+    pair = np.hstack([tile, tile[:, ::-1]])
+    block = np.vstack([pair, pair[::-1]])
+    wall = np.tile(block, (rows // 2 + 1, columns // 2 + 1, 1))[:height, :width]
+    return Image.fromarray(np.ascontiguousarray(wall))
+
+
+def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
+    stream = BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def _with_alpha(image: Image.Image, margin: float = 0.1) -> bytes:
+    image.putalpha(_oval(image.size, margin))
+    return _saved(image, "PNG", compress_level=1)
+
+
+def _deep(image: Image.Image) -> bytes:
+    """Return a PNG of 16 bits a sample with alpha."""
+    rgba = np.dstack([np.asarray(image)[..., ::-1], np.asarray(_oval(image.size, 0.1))])
+    ok, file = cv2.imencode(".png", rgba.astype(np.uint16) * 257)
+    assert ok  # noqa: S101 - a file in memory
+    return file.tobytes()
+
+
+def _oval(size: tuple[int, int], margin: float) -> Image.Image:
+    """Return a grey picture with a white oval, `margin` of each side away from the edges."""
+    width, height = size
+    mask = Image.new("L", size)
+    box = (width * margin, height * margin, width * (1 - margin), height * (1 - margin))
+    ImageDraw.Draw(mask).ellipse(box, fill=255)
+    return mask
+
+
+_MAKERS: Mapping[str, Callable[[Image.Image], bytes]] = {
+    "opaque": lambda image: _saved(image, "JPEG", quality=90),
+    "progressive": lambda image: _saved(image, "JPEG", quality=90, progressive=True),
+    "cmyk": lambda image: _saved(image.convert("CMYK"), "JPEG", quality=90),
+    "palette": lambda image: _saved(image.quantize(64), "PNG", compress_level=1),
+    "webp": lambda image: _saved(image, "WEBP", quality=80, method=0),
+    "alpha": _with_alpha,
+    "touching": lambda image: _with_alpha(image, 0),
+    "deep": _deep,
+    "mask": lambda image: _saved(_oval(image.size, 0.35), "PNG", compress_level=1),
+    "big mask": lambda image: _saved(_oval(image.size, 0.1), "PNG", compress_level=1),
+}
+
+
+def measure(
+    names: list[str], pixels: list[int], kinds: list[str], measurer: Measurer
+) -> Iterator[Measured]:
+    """Yield what each case takes whose name holds one of `names`; all without names."""
+    for size in pixels:
+        for kind in kinds:
+            for case in CASES:
+                if not names or any(name in case.name for name in names):
+                    yield measurer.run(case, size, kind)
+            encoded.cache_clear()
+
+
+def main() -> None:
+    """Print a table of all cases."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--pixels", default="1,12", help="megapixels of the image")
+    parser.add_argument("--kinds", default="opaque")
+    arguments = parser.parse_args()
+    bound_memory(1)
+    cv2.setNumThreads(1)
+    weights = Path(os.environ.get("RETOUCH_DATA_DIR", "data")) / "weights"
+    engine = LocalEngine(Pool.for_profile("lite", weights, threads=1))
+    engine.warm_up()
+    pixels = [round(float(size) * _MEGA) for size in arguments.pixels.split(",")]
+    print(
+        f"{'operation':58} {'kind':11} {'MP':>5} {'MiB':>6} {'estimate':>8} {'ratio':>5} {'s':>6} {'estimate':>8}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        measurer = Measurer(engine, Path(folder))
+        for case in CASES:
+            if not arguments.names or any(name in case.name for name in arguments.names):
+                measurer.run(case, _MEGA // 10, "opaque")
+        for one in measure(arguments.names, pixels, arguments.kinds.split(","), measurer):
+            _print(one)
+
+
+def _print(one: Measured) -> None:
+    memory, expected = one.memory / 2**20, one.expected.memory / 2**20
+    print(
+        f"{one.name:58} {one.kind:11} {one.pixels / _MEGA:5.1f} {memory:6.0f} {expected:8.0f}"
+        f" {expected / memory:5.2f} {one.seconds:6.2f} {one.expected.seconds:8.2f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
