@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from imaging.files.header import Probe
+from server.cost import estimate
+from server.http.uploads import Encoded
+from server.operations import OPERATIONS
 from server.settings import Settings
 from tests.deploy.files import COMPOSE, COMPOSE_GPU, pod_specs, read
 from tests.helpers.places import ROOT
@@ -103,6 +107,23 @@ def test_the_memory_of_a_pod_fits_its_workers() -> None:
     memory = mebibytes(container["resources"]["limits"]["memory"])
     assert memory >= needed(workers, shared=shared, node=rule("the Ray node of a Pod"))
     assert mebibytes(container["resources"]["requests"]["memory"]) <= memory
+    # The Ray node is in the Pod's limit too, and the server cannot see it.
+    assert int(environment["RETOUCH_REQUEST_MEMORY_MB"]) == workers * rule("each worker")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("background/remove",) * 2, ("crop",) * 2, ("image_to_psd", "{visual_id}/image_to_psd")],
+)
+def test_the_page_has_the_estimates_of_requests(name: str, key: str) -> None:
+    row = re.search(rf"^\| {re.escape(name)} \|(( [\d,]+ \|){{4}})$", PAGE, re.MULTILINE)
+    assert row, name
+    told = [int(figure.replace(",", "")) for figure in re.findall(r"[\d,]+", row[1])]
+    operation = next(one for one in OPERATIONS if one.key == f"/{key}")
+    for side, figure in zip((1000, 3464, 5000, 8192), told, strict=True):
+        image = Encoded(b"", Probe("JPEG", side, side, "RGB", animated=False, alpha=False))
+        cost = estimate(operation, operation.body(), {"image": image})
+        assert round(cost.memory / 2**20) == figure
 
 
 def test_the_memory_of_postgresql_fits_its_buffers_and_connections() -> None:

@@ -69,6 +69,9 @@ def checkout(tmp_path: Path) -> Path:
     routes = tmp_path / "server/v1/__init__.py"
     insert(routes, "    background_remove,\n", "    background_grey,\n")
     insert(routes, "    background_remove.OPERATION,\n", "    background_grey.OPERATION,\n")
+    row = '    "/background/grey": _BLUR,\n'
+    assert row.strip().rstrip(",") in PAGE
+    insert(tmp_path / "server/cost.py", '    "/background/blur": _BLUR,\n', row)
     (tmp_path / "my-profile.toml").write_text(block('matting = "grabcut"'))
     return tmp_path
 

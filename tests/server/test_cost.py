@@ -1,6 +1,5 @@
 """The expected cost of requests: every operation has one, and the memory is at least what was measured."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +16,9 @@ from server.operations import OPERATIONS
 MEBIBYTE = 2**20
 CHEAP = (
     ("/background/remove", "opaque"),
-    ("/background/remove", "alpha"),
     ("/crop", "deep"),
     ("/{visual_id}/blur_bg", "progressive"),
-    ("/product/shadow float", "alpha"),
-    ("/product/packshot", "touching"),
-    ("/{visual_id}/objects/remove 16", "alpha"),
+    ("/product/shadow", "touching"),
 )
 """Cases that take little time, by name, and the kind of picture of each."""
 
@@ -32,9 +28,9 @@ def test_every_operation_has_a_footprint() -> None:
 
 
 @pytest.fixture(scope="module")
-def measurer(lite: Pool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Measurer]:
+def measurer(lite: Pool, tmp_path_factory: pytest.TempPathFactory) -> Measurer:
     """Measures requests in this process."""
-    yield Measurer(LocalEngine(lite), tmp_path_factory.mktemp("measured"))
+    return Measurer(LocalEngine(lite), tmp_path_factory.mktemp("measured"))
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells the peak")
@@ -43,8 +39,8 @@ def test_a_request_takes_no_more_memory_than_expected(
     name: str, kind: str, measurer: Measurer
 ) -> None:
     case = next(case for case in CASES if case.name == name)
-    measurer.run(case, 100_000, kind)  # loads the models and fills caches
-    measured = measurer.run(case, 3_000_000, kind)
+    measurer.run(case, 50_000, kind)  # loads the models and fills caches
+    measured = measurer.run(case, 2_000_000, kind)
     assert measured.memory > 3 * measured.pixels, "the picture alone takes so much"
     assert measured.memory <= measured.expected.memory <= 3 * measured.memory
 
