@@ -17,8 +17,9 @@ log = logging.getLogger("retouch")
 
 R = TypeVar("R")
 
-_TIMEOUT_S = 2.0
-"""Longest time that a request waits for the database; a count takes about a millisecond."""
+_TIMEOUT_S = 5.0
+"""Longest time that a request waits for the database. A count takes about a millisecond, but servers stop
+counting together when this is over, so that a moment of overload must not reach it."""
 _PAUSE_S = 5.0
 """Time between two tries while the database is away, in seconds; one request makes each of them."""
 _THREADS = 4

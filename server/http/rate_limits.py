@@ -15,12 +15,12 @@ from server.http.auth import Tokens
 from server.http.idempotency import IdempotentRoute
 from server.http.rate_counting import RateCounting
 from server.settings import Settings
-from server.v2.envelope import STATUS_PATH
 from storage.rate_counters import WINDOW_S, Charge, Counters, Excess, Limits, MemoryCounters
 
 FIELD, POLICY_FIELD = "RateLimit", "RateLimit-Policy"
 """The fields of draft-ietf-httpapi-ratelimit-headers-11."""
-STATUS_ROUTE = STATUS_PATH + "{request_id}"
+STATUS_ROUTE = "/v2/status/{request_id}"
+"""The route with a limit of its own: callers poll it."""
 REFUSED_FACTOR = 10
 """Refused requests that are allowed for each accepted one."""
 _ACCEPTED, _REFUSED = "requests", "refused-requests"

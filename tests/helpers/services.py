@@ -80,6 +80,13 @@ class Postgres:
         wait_for(self._answers, self._log)
         return self
 
+    @property
+    def pid(self) -> int:
+        """The id of the first process of the running server."""
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        return self._process.pid
+
     def stop(self) -> None:
         """Stop the server at once; open connections break."""
         if self._process is not None:
