@@ -19,6 +19,8 @@ from imaging.picture import Alpha8, Picture
 # OSError for truncated and corrupt streams, and ValueError for fields out of range. struct.error and
 # EOFError come from chunks after the pixels.
 _DECODER_ERRORS = (OSError, SyntaxError, ValueError, struct.error, EOFError, cv2.error)
+# It prints about damaged files, but the caller handles those. They do not belong in the log.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 # Rounds a 16-bit sample to the nearest of 256 levels: white is 65535 = 255 * 257.
 _TO_8_BITS = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 # EXIF orientations. Mirrored ones are first flipped left to right; then all are rotated.

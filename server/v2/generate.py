@@ -15,6 +15,7 @@ from models.roles import (
 from pipelines.edit_by_words import Words
 from pipelines.structured_instruction import prompt_of
 from pipelines.text_to_image import result_size, text_to_image
+from server.errors import FetchRefusedError
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
 from server.v2.fields import ImageResult, PromptBody
 from server.v2.sources import (
@@ -156,6 +157,7 @@ def _operation(path: str, summary: str, body: type[GenerateBody]) -> Operation[G
         response=GenerateResult,
         respond=respond,
         has_details=True,
+        further_codes=(FetchRefusedError.code,),
         version="v2",
     )
 

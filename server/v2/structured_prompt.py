@@ -1,6 +1,7 @@
 """POST /v2/structured_prompt/generate and /lite: the structured prompt of a picture, without the picture."""
 
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, Models
+from server.errors import FetchRefusedError
 from server.operation import Delivered, Inputs, Operation, Preserve, Results
 from server.v2.sources import (
     WITHOUT_CAPTIONS,
@@ -44,6 +45,7 @@ def _operation(path: str, summary: str) -> Operation[SourcesBody]:
         response=StructuredPromptResult,
         respond=respond,
         has_details=True,
+        further_codes=(FetchRefusedError.code,),
         version="v2",
     )
 
