@@ -1,12 +1,16 @@
 """Decide by a host's name alone whether it may be public: before it is resolved, or if a proxy resolves it."""
 
+import re
 import socket
 from collections.abc import Sequence
 
 from server.http.ip_ranges import Address, Network, is_public, parse_address
 
+_LABEL = re.compile(r"[a-z0-9_-]+")
+"""What public names consist of. A proxy might read others, such as 127.0.0.1%3a80, as something else."""
 _PRIVATE_DOMAINS = (
     "localhost",
+    "localdomain",
     "local",
     "internal",
     "home.arpa",
@@ -37,7 +41,7 @@ def may_be_public(host: str, allowed_networks: Sequence[Network]) -> bool:
     if address is not None:
         return _is_allowed(address, allowed_networks)
     labels = name.split(".")
-    if len(labels) < 2 or not all(labels) or _is_number(labels[-1]):
+    if len(labels) < 2 or not all(map(_LABEL.fullmatch, labels)) or _is_number(labels[-1]):
         return False
     return not any(name.endswith(f".{domain}") for domain in _PRIVATE_DOMAINS)
 

@@ -62,6 +62,12 @@ def test_public_hosts(host: str) -> None:
         "256.256.256.256",
         "example.0x1",
         "4294967296",
+        "127.0.0.1%3a80",
+        "%31%32%37.0.0.1",
+        "a%2eb.example",
+        "localhost.localdomain",
+        "exa mple.com",
+        "example.com\\x",
     ],
 )
 def test_hosts_that_are_not_public(host: str) -> None:
