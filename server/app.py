@@ -73,7 +73,8 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await anyio.to_thread.run_sync(context.start)
+        context.availability.start()
+        are_jobs_started = await anyio.to_thread.run_sync(_try_to_start_jobs, context)
         shutdown.on_begin(context.durable.stop_accepting)
         shutdown.on_deadline_near(context.scheduler.stop_accepting)
         tasks = [
@@ -81,6 +82,8 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
             asyncio.create_task(_sweep(settings, context)),
             asyncio.create_task(_watch_disk(context)),
         ]
+        if not are_jobs_started:
+            tasks.append(asyncio.create_task(_start_jobs(context)))
         yield
         for task in tasks:
             task.cancel()
@@ -302,6 +305,24 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
             return
 
 
+def _try_to_start_jobs(context: AppContext) -> bool:
+    """Start the queue of jobs, unless the disk is too full to take up those of the last process."""
+    if not context.storage.has_room_for_jobs:
+        log.error("the jobs of the last process wait for space on the disk")
+        return False
+    context.durable.start()
+    return True
+
+
+async def _start_jobs(context: AppContext) -> None:
+    """Start the queue of jobs when there is space on the disk."""
+    while True:
+        await asyncio.sleep(_DISK_INTERVAL_S)
+        if context.storage.has_room_for_jobs:
+            await anyio.to_thread.run_sync(context.durable.start)
+            return
+
+
 async def _watch_disk(context: AppContext) -> None:
     """Hold the reserve of the disk, and give it up when the disk is full."""
     while True:
@@ -309,24 +330,37 @@ async def _watch_disk(context: AppContext) -> None:
         await asyncio.sleep(_DISK_INTERVAL_S)
 
 
+def _remove_expired(settings: Settings, context: AppContext) -> int:
+    """Remove expired results, sessions, finished jobs and the pictures of lost jobs; return how many results."""
+    # A result is stored before its link is signed: one minute more than the link's lifetime, so
+    # that the result does not expire before its link.
+    oldest = datetime.now(UTC) - timedelta(seconds=settings.link_ttl_s + 60)
+    removed = context.stores.results.sweep(oldest)
+    context.stores.sources.sweep(oldest - MAX_JOB_AGE)
+    try:
+        _remove_expired_rows(settings, context, oldest)
+    except (OSError, SQLAlchemyError):
+        with context.storage.room():
+            _remove_expired_rows(settings, context, oldest)
+    return removed
+
+
+def _remove_expired_rows(settings: Settings, context: AppContext, oldest: datetime) -> None:
+    """Remove the rows of what has expired. oldest: of results."""
+    context.visuals.sweep(oldest)
+    context.idempotency.sweep()
+    context.storage.sweep()
+    context.remove_results_of_revoked()
+    context.rate_limits.sweep()
+    told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
+    context.durable.sweep(oldest, min(oldest, told))
+
+
 async def _sweep(settings: Settings, context: AppContext) -> None:
-    """Remove expired results, sessions, finished jobs and the pictures of lost jobs, periodically."""
+    """Remove what has expired, periodically."""
     while True:
-        # A result is stored before its link is signed: one minute more than the link's lifetime, so
-        # that the result does not expire before its link.
-        lifetime = timedelta(seconds=settings.link_ttl_s + 60)
-        oldest = datetime.now(UTC) - lifetime
         try:
-            await anyio.to_thread.run_sync(context.storage.make_room)
-            removed = await anyio.to_thread.run_sync(context.stores.results.sweep, oldest)
-            await anyio.to_thread.run_sync(context.stores.sources.sweep, oldest - MAX_JOB_AGE)
-            await anyio.to_thread.run_sync(context.visuals.sweep, oldest)
-            await anyio.to_thread.run_sync(context.idempotency.sweep)
-            await anyio.to_thread.run_sync(context.storage.sweep)
-            await anyio.to_thread.run_sync(context.remove_results_of_revoked)
-            await anyio.to_thread.run_sync(context.rate_limits.sweep)
-            told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
-            await anyio.to_thread.run_sync(context.durable.sweep, oldest, min(oldest, told))
+            removed = await anyio.to_thread.run_sync(_remove_expired, settings, context)
         except OSError as error:
             log.error("the sweep of expired results failed; it is retried later: %s", error)
         except SQLAlchemyError:

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -89,11 +90,6 @@ class AppContext:
     token_table: TokenTable
     rate_limits: RateLimits
 
-    def start(self) -> None:
-        """Begin to probe the store and the database, and start the queue of jobs."""
-        self.availability.start()
-        self.durable.start()
-
     def remove_results_of_revoked(self) -> None:
         """Remove the results of revoked organisations, also of jobs that ended after the revocation.
 
@@ -122,7 +118,10 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     stores = open_stores(
         store_address, reserves.get(store_address) if isinstance(store_address, Path) else None
     )
-    records, queue, owner, breakers = _open_databases(settings)
+    with ExitStack() as room:
+        for reserve in reserves.values():  # the last process may have left a full disk
+            room.enter_context(reserve.room())
+        records, queue, owner, breakers = _open_databases(settings)
     availability = Availability([stores.breaker, *breakers])
     table = TokenTable(records.engine)
     tokens = Tokens(settings.api_tokens, table, is_open=is_loopback(settings.host))
@@ -170,6 +169,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         scheduler,
         dependencies.delivery,
         settings.job_timeout_s,
+        storage,
         availability,
     )
     limit = _JOBS_PER_REQUEST * settings.max_waiting

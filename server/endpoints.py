@@ -24,7 +24,7 @@ from server.http.auth import sent_token
 from server.http.fields import Fields, read_fields, validate
 from server.http.request_id import is_repeated, request_id
 from server.http.results import new_key
-from server.http.uploads import Encoded, Intake
+from server.http.uploads import Encoded, Intake, check_pixels
 from server.jobs.durable import DurableJobs
 from server.jobs.executor import JobExecutor
 from server.jobs.hand_over import hand_over
@@ -213,7 +213,10 @@ class Endpoints:
     ) -> tuple[Encoded, tuple[str, ...]]:
         visual = self._dependencies.visuals.find(organisation, visual_id)
         if isinstance(body, VisualBody) and body.sid is not None:
-            return self._dependencies.visuals.result(visual, body.sid)
+            max_bytes = self._dependencies.intake.max_bytes
+            picture, changed = self._dependencies.visuals.result(visual, body.sid, max_bytes)
+            check_pixels("sid", picture.probe, self._dependencies.settings.max_pixels)
+            return picture, changed
         return self._dependencies.visuals.picture(visual), ()
 
     async def _register(self, request: Request, job: Job) -> Job:

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -85,6 +86,12 @@ class StorageLimits:
         """Whether nothing new was stored when a disk was last looked at."""
         return any(reserve.is_short for reserve in self._reserves)
 
+    @property
+    def has_room_for_jobs(self) -> bool:
+        """Whether the database can take up the jobs of a process that has ended."""
+        spaces = [reserve.space() for reserve in self._reserves]
+        return all(space.free >= space.reserve // 2 for space in spaces)
+
     def check_disk(self) -> None:
         """Raise DiskFullError if nothing new may be stored."""
         for reserve in self._reserves:
@@ -118,7 +125,11 @@ class StorageLimits:
         if not limit or (usage.total < limit and usage.total + added <= limit):
             return
         free_at = usage.falls_below(limit - added)
-        text = f"This organisation stores {usage.total / _MIB:.1f} MiB, and may store {limit / _MIB:g} MiB"
+        more = f", {added / _MIB:.1f} MiB more with this picture" if added else ""
+        text = (
+            f"This organisation stores {usage.total / _MIB:.1f} MiB{more}, and may store"
+            f" {limit / _MIB:.1f} MiB"
+        )
         if free_at is None:
             raise QuotaExceededError(
                 f"{text}; remove registered pictures with remove_image.", _RETRY_AFTER_S
@@ -143,10 +154,17 @@ class StorageLimits:
         if self.counts and expires > datetime.now(UTC):
             self._stored.add(organisation, -sum(map(charged, sizes)), expires)
 
-    def make_room(self) -> None:
-        """Find room for the writes of a removal, if the disk is full."""
-        for reserve in self._reserves:
-            reserve.make_room()
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """Find room for the writes of a removal within the context, if the disk is full."""
+        with ExitStack() as stack:
+            for reserve in self._reserves:
+                stack.enter_context(reserve.room())
+            yield
+
+    def try_to_make_room(self) -> bool:
+        """Return whether the end of a job can be written at the moment."""
+        return all([reserve.try_to_make_room() for reserve in self._reserves])
 
     def watch(self) -> None:
         """Do what is due: call it once a second or so. Raises OSError if a disk is unavailable."""

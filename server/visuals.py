@@ -15,7 +15,7 @@ from imaging.files.png_writer import encode_grey_png
 from imaging.picture import Labels
 from models.roles import Models
 from pipelines.objects_mask_generator import objects_mask_generator
-from server.errors import NotFoundError
+from server.errors import NotFoundError, TooLargeError
 from server.http.uploads import Encoded
 from server.storage_limits import StorageLimits
 from storage.errors import ObjectMissingError
@@ -104,12 +104,21 @@ class Visuals:
         """Return a visual's picture; raises NotFoundError."""
         return self._read(self._store, visual.source_key, f"visual {visual.visual_id}", "visual_id")
 
-    def result(self, visual: Visual, sid: str) -> tuple[Encoded, tuple[str, ...]]:
-        """Return a visual's result and the ids of the people changed in it; raises NotFoundError."""
+    def result(self, visual: Visual, sid: str, max_bytes: int) -> tuple[Encoded, tuple[str, ...]]:
+        """Return a visual's result and the ids of the people changed in it.
+
+        Raises NotFoundError, and TooLargeError for a file of more than `max_bytes`.
+        """
         edit = self._records.session(visual.organisation, visual.visual_id, sid)
         if edit is None:
             raise NotFoundError(
                 "There is no result of this visual with this sid, or not yet.", "sid"
+            )
+        info = self._results.stat(edit.result_key)
+        if info is not None and info.size > max_bytes:
+            raise TooLargeError(
+                f"The result with this sid has {info.size} bytes; at most {max_bytes} are accepted.",
+                "sid",
             )
         encoded = self._read(self._results, edit.result_key, f"result {sid} any more", "sid")
         return encoded, edit.changed
@@ -121,11 +130,14 @@ class Visuals:
             raise NotFoundError(f"There is no {what}.", sent_as) from error
         return Encoded(data, probe(data), sent_as=sent_as)
 
-    def labels(self, organisation: str, visual_id: str, models: Models) -> Labels:
+    def labels(
+        self, organisation: str, visual_id: str, models: Models, *, is_admitted: bool = True
+    ) -> Labels:
         """Return a visual's panoptic map, height x width, uint8.
 
-        It is computed once and stored, so that the ids of the masks never change. Raises
-        NotFoundError, also if the visual is removed meanwhile.
+        It is computed once and stored, so that the ids of the masks never change. is_admitted: whether
+        the request was found to be within the quota. Raises NotFoundError, also if the visual is removed
+        meanwhile; QuotaExceededError, DiskFullError.
         """
         visual = self.find(organisation, visual_id)
         key = _labels_key(organisation, visual_id)
@@ -133,7 +145,8 @@ class Visuals:
             file = np.frombuffer(self._store.get(key), np.uint8)
             return np.asarray(cv2.imdecode(file, cv2.IMREAD_UNCHANGED), np.uint8)
         except ObjectMissingError:
-            self._limits.check_disk()
+            if not is_admitted:
+                self._limits.admit(organisation)
             labels = objects_mask_generator(decode(self.picture(visual).data), models)
             self._store_map(visual, encode_grey_png(labels))
             return labels
@@ -183,12 +196,12 @@ class Visuals:
         If the store is unavailable, the rows stay, so that the removal can be repeated. It works on a full
         disk too.
         """
-        self._limits.make_room()
-        keys = self._records.results(visual.organisation, visual.visual_id)
-        self._delete_objects(visual, keys)
-        # A second time: what other requests stored since then, until the rows were gone.
-        keys = self._records.remove_visual(visual.organisation, visual.visual_id)
-        self._delete_objects(visual, keys)
+        with self._limits.room():
+            keys = self._records.results(visual.organisation, visual.visual_id)
+            self._delete_objects(visual, keys)
+            # A second time: what other requests stored since then, until the rows were gone.
+            keys = self._records.remove_visual(visual.organisation, visual.visual_id)
+            self._delete_objects(visual, keys)
 
     def _delete_objects(self, visual: Visual, result_keys: Sequence[str]) -> None:
         for key in result_keys:

@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,15 @@ _SMALL_OBJECT = 64 << 10
 """Objects up to this size are stored even then: errors of jobs, blocked results, counts of crashes."""
 _FILE_NAME = "disk-reserve"
 _MAX_FILE = 8 << 20
-_FILE_SHARE = 4
+_FILE_SHARE = 2
 """The file takes one part in so many of the reserve, at most `_MAX_FILE` bytes."""
 _HOLD_BELOW = 4 << 30
 """The file is made when the disk has less free space than this; a disk with more does not fill at once."""
+_LOW = 512 << 10
+"""With less free space than this a row may find no room in a database, whose log is written first."""
+_SMALLEST_FILE = 64 << 10
+_MOMENT_S = 2.0
+"""For so long the file is given up for the end of a job."""
 _INODES = 1000
 _INODE_SHARE = 100
 """Free inodes that count as none: one in so many of the file system's, at most `_INODES`."""
@@ -49,8 +55,8 @@ class DiskReserve:
 
     Requests that would store something are refused while less than the reserve is free (`check`). Results
     of work that was accepted before may use half of it (`writing`). The rest is for the database. A file
-    holds a quarter of the reserve against other programs on the disk: it is given up when the disk is
-    full, so that the database can still write what a removal needs.
+    holds half as much more against other programs on the disk: it is given up for as long as the
+    database writes what a removal needs.
     """
 
     def __init__(self, folder: Path, reserve_bytes: int | None = None) -> None:
@@ -64,8 +70,9 @@ class DiskReserve:
         self._limit = reserve_bytes
         self._lock = threading.Lock()
         self._pending = 0
+        self._writers = 0
+        self._open_until = 0.0
         self.is_short = False
-        self.make_room()
 
     def space(self) -> DiskSpace:
         """Return the free space now; raises OSError."""
@@ -113,41 +120,58 @@ class DiskReserve:
                 self._pending -= size
 
     def watch(self) -> None:
-        """Give the file up, or make it again, as the free space asks for; log the changes.
+        """Hold the file again, if it was given up, and log changes; call it once a second or so.
 
-        Call it once a second or so. Raises OSError if the disk is unavailable.
+        Raises OSError if the disk is unavailable.
         """
-        self.make_room()
         space = self._look()
-        size = _file_size(space)
-        if size and not space.is_short and space.reserve + size < space.free < _HOLD_BELOW:
-            self._hold(size)
+        with self._lock:
+            if self._writers or time.monotonic() < self._open_until:
+                return
+            if space.free < _HOLD_BELOW:
+                self._hold(space)
 
-    def make_room(self) -> None:
-        """Give the file up if the disk is all but full, so that what is written next finds room."""
-        with contextlib.suppress(FileNotFoundError):
-            held = self._file.stat().st_size
-            if self.space().free < held // 2:
-                self._file.unlink()
-                log.warning("%s is given up: the disk is full", self._file)
-
-    def _hold(self, size: int) -> None:
-        """Make the file, if there is none. It has no holes, so its space cannot be used otherwise."""
+    @contextlib.contextmanager
+    def room(self) -> Iterator[None]:
+        """Give the file up within the context if the disk is all but full, so that a removal can be written."""
+        with self._lock:
+            self._writers += 1
+            was_held = self._give_up()
         try:
-            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
+            yield
+        finally:
+            with self._lock:
+                self._writers -= 1
+                if was_held and not self._writers:
+                    self._hold(self.space())
+
+    def try_to_make_room(self) -> bool:
+        """Return whether there is room to write a row, after giving the file up for a moment if need be."""
+        with self._lock:
+            if self._give_up():
+                self._open_until = time.monotonic() + _MOMENT_S
+            return self.space().free >= _LOW
+
+    def _give_up(self) -> bool:
+        """Remove the file if the disk is all but full; return whether it was there."""
+        if not self.space().reserve or self.space().free >= _LOW or not self._file.exists():
+            return False
+        self._file.unlink()
+        return True
+
+    def _hold(self, space: DiskSpace) -> None:
+        """Make the file as large as it can be. It has no holes, so its space cannot be used otherwise."""
+        wanted = min(_MAX_FILE, space.reserve // _FILE_SHARE)
+        held = self._file.stat().st_size if self._file.exists() else 0
+        if held >= wanted or (not held and space.free < _SMALLEST_FILE):
             return
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o600)
         try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError:  # the disk filled up meanwhile, or cannot allocate
-            self._file.unlink(missing_ok=True)
-            raise
+            # Not what was free a moment ago: others write too.
+            with contextlib.suppress(OSError):
+                os.posix_fallocate(descriptor, 0, min(wanted, held + space.free))
         finally:
             os.close(descriptor)
-
-
-def _file_size(space: DiskSpace) -> int:
-    return min(_MAX_FILE, space.reserve // _FILE_SHARE)
 
 
 def _text(space: DiskSpace) -> str:

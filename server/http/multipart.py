@@ -22,8 +22,12 @@ _PICTURE_SIGNATURES = ("\x89PNG", "\xff\xd8\xff", "RIFF")
 class _Parser(MultiPartParser):
     """Starlette's parser, which also notes how each part is encoded, and whether the body is complete.
 
+    It keeps parts in memory, as other kinds of bodies are: their size is limited, and a disk may be full.
+
     transfer_encodings: of each of `items`, in lower case; empty if the part names none.
     """
+
+    spool_max_size = 0  # SpooledTemporaryFile never writes to the disk then
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

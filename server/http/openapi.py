@@ -19,6 +19,7 @@ from server.errors import (
     NotFoundError,
     NotInProfileError,
     Refusals,
+    TooLargeError,
 )
 from server.http.error_answers import error_body, error_object, is_v2, status_word
 from server.http.openapi_bodies import Schema, name_bodies, picture_body, reference
@@ -176,7 +177,7 @@ def codes_of(operation: Described) -> set[int]:
     if operation.pictures:
         codes |= {FetchRefusedError.code}
     if operation.of_visual:
-        codes |= {NotFoundError.code}
+        codes |= {NotFoundError.code, TooLargeError.code}
     if any(name.endswith("content_moderation") for name in operation.body.model_fields):
         codes |= {BlockedError.code}
     return codes

@@ -183,12 +183,7 @@ class Intake:
                 f" a side may have at most {_MAX_SIDE}.",
                 name,
             )
-        if header.width * header.height > self._max_pixels:
-            raise TooLargeError(
-                f"{name} has {header.width} x {header.height} pixels;"
-                f" at most {self._max_pixels} are accepted.",
-                name,
-            )
+        check_pixels(name, header, self._max_pixels)
         if header.scans * header.width * header.height > _MAX_SCANS * self._max_pixels:
             raise TooLargeError(
                 f"{name} has {header.width} x {header.height} pixels in {header.scans} scans; at this size"
@@ -208,6 +203,15 @@ class Intake:
         if header.animated:
             raise UnsupportedPictureError(f"{name} is animated; send a still picture.", name)
         return Encoded(data, header, rule.is_mask, name)
+
+
+def check_pixels(name: str, header: Probe, max_pixels: int) -> None:
+    """Raise TooLargeError if a picture has more pixels than are accepted. name: of its field."""
+    if header.width * header.height > max_pixels:
+        raise TooLargeError(
+            f"{name} has {header.width} x {header.height} pixels; at most {max_pixels} are accepted.",
+            name,
+        )
 
 
 def _first(value: Any) -> Any:

@@ -191,7 +191,8 @@ class JobExecutor:
     def query(self, query: VisualQuery, visual: Visual) -> Any:
         """Return the answer to a query about a visual."""
         image = decode_picture_field(self._visuals.picture(visual))
-        labels = partial(self._visuals.labels, visual.organisation, visual.visual_id, self._models)
+        owner = (visual.organisation, visual.visual_id)
+        labels = partial(self._visuals.labels, *owner, self._models, is_admitted=False)
         with self._map_errors():
             inputs = Inputs({"image": image}, {}, visual.visual_id, labels)
             return query.answer(inputs, self._models)

@@ -109,6 +109,8 @@ class JobQueue:
         return self._look_up(_count_unfinished, organisation, most) or 0
 
     def _look_up(self, look: Callable[[str, V], T | None], organisation: str, name: V) -> T | None:
+        if self._run is None:
+            raise UnavailableError("The jobs cannot be read yet: the disk of the server is full.")
         if not self._launched:  # then there has never been a job
             return None
         if self._lease is not None and self._lease.breaker is not None:

@@ -28,6 +28,7 @@ from server.jobs.job import FinishedWork, Job, JobOutcome
 from server.jobs.outcome import Outcome, completed, failed, failed_with
 from server.jobs.serialization import JobSerializer, SerializedJob
 from server.operation import Delivered
+from server.storage_limits import StorageLimits
 from storage.breaker import Availability
 from storage.object_store import ObjectStore, Refusal
 
@@ -47,7 +48,8 @@ class JobRunner:
     """Runs jobs on the scheduler until each has results, blocked (empty) results, or an error.
 
     delivery: signs the links of results. timeout_s: for one attempt at a job, from the moment it starts
-    to run. availability: whether the store and the database answer; by default they do.
+    to run. limits: whether the end of a job can be written. availability: whether the store and the
+    database answer; by default they do.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class JobRunner:
         scheduler: Scheduler,
         delivery: Delivery,
         timeout_s: float,
+        limits: StorageLimits,
         availability: Availability | None = None,
     ) -> None:
         self._delivery = delivery
@@ -67,6 +70,7 @@ class JobRunner:
         self._scheduler = scheduler
         self._timeout_s = timeout_s
         self._availability = availability or Availability()
+        self._limits = limits
         self._crash_counts: dict[str, int] = {}
         self._finished: dict[str, FinishedWork] = {}
         self._deadlines: set[Deadline] = set()
@@ -92,10 +96,17 @@ class JobRunner:
         try:
             outcome = self._run_with_retries(name, serialized)
             self._serializer.delete_pictures(serialized)
+            self._wait_for_room()
         finally:
             self._crash_counts.pop(name, None)
             self._finished.pop(name, None)
         return outcome
+
+    def _wait_for_room(self) -> None:
+        """Wait while the disk has no room for the outcome, which the queue writes once; else it would be lost."""
+        while not self._limits.try_to_make_room():
+            if self._stopping.wait(1):
+                raise JobInterruptedError
 
     def _run_with_retries(self, name: str, serialized: SerializedJob) -> Outcome:
         give_up_at = time.monotonic() + _MAX_RETRY_S

@@ -58,7 +58,7 @@ class JobSetup:
         )
         executor = JobExecutor(models, self.results, visuals, 0.8, "lite", Durations(), {}, limits)
         delivery = Delivery(self.results, LinkSigner(bytes(32)), "http://retouch.example", 3600)
-        runner = JobRunner(serializer, self.results, executor, self.scheduler, delivery, 60)
+        runner = JobRunner(serializer, self.results, executor, self.scheduler, delivery, 60, limits)
         queue = JobQueue(folder / "jobs.db")
         webhooks = WebhookDelivery(WebhookSender(), read_body(queue.find))
         self.jobs = DurableJobs(queue, serializer, runner, webhooks, limit=300)

@@ -131,11 +131,12 @@ def test_a_full_disk_is_503_with_one_line_and_leaves_nothing(
     answer = client.post(f"/v1/{route}", json={"file": b64(photo()), "sync": sync})
     refused(answer, 503)
     assert answer.headers["retry-after"]
-    # The sweep at the start may meet the full disk too.
+    # The sweep at the start may meet the full disk too, and so may what DBOS does every second.
     loud = [
         record
         for record in records
-        if record.levelno >= logging.WARNING and "sweep" not in record.getMessage()
+        if record.levelno >= logging.WARNING
+        and not any(word in record.getMessage() for word in ("sweep", "background job"))
     ]
     assert len(loud) == 1, [record.getMessage() for record in loud]
     assert "full" in loud[0].getMessage() or "No space left" in loud[0].getMessage()
@@ -176,16 +177,12 @@ def test_a_sweep_without_space_logs_one_line(
     assert not any(record.exc_info for record in records)
 
 
-def test_a_body_that_finds_no_space_for_its_parts_is_503(
-    client: TestClient, records: list[logging.LogRecord], monkeypatch: pytest.MonkeyPatch
+def test_the_parts_of_a_body_are_never_on_the_disk(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def rollover(_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", rollover)
-    files = {"file": ("x.png", photo(900, 900))}  # 2.4 MB: more than a part may have in memory
-    answer = client.post("/v1/background/remove", files=files)
-    assert "disk" in refused(answer, 503)["description"]
-    loud = [record for record in records if record.levelno >= logging.WARNING]
-    assert len(loud) == 1
-    assert not loud[0].exc_info
+    files = {"file": ("x.png", photo(900, 900))}  # 2.4 MB
+    assert client.post("/v1/background/remove", files=files).status_code == 200
