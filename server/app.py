@@ -37,6 +37,7 @@ from server.http.rate_limits import FIELD, POLICY_FIELD, RateLimitedRoute, RateL
 from server.http.scopes import Scope, needs
 from server.http.shutdown import Shutdown
 from server.jobs.serialization import MAX_JOB_AGE
+from server.memory_budget import MemoryBudget
 from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
 from server.settings import Settings
@@ -78,7 +79,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         shutdown.on_begin(context.durable.stop_accepting)
         shutdown.on_deadline_near(context.scheduler.stop_accepting)
         tasks = [
-            asyncio.create_task(_warm_up(models, readiness)),
+            asyncio.create_task(_warm_up(models, readiness, context.memory)),
             asyncio.create_task(_sweep(settings, context)),
             asyncio.create_task(_watch_disk(context)),
         ]
@@ -286,7 +287,7 @@ def _warn_of_unknown_routes(app: FastAPI, rate_limits: RateLimits) -> None:
             log.warning("settings: RETOUCH_RATE_LIMITS has a limit for %s, which is no route", path)
 
 
-async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
+async def _warm_up(models: WarmModels, readiness: Readiness, memory: MemoryBudget) -> None:
     """Load the models; retry while the engine is unavailable."""
     while True:
         try:
@@ -300,6 +301,7 @@ async def _warm_up(models: WarmModels, readiness: Readiness) -> None:
             readiness.error = str(error)
             return
         else:
+            memory.follow_process()
             readiness.complete("models")
             log.info("the models are loaded: ready")
             return

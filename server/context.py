@@ -28,6 +28,7 @@ from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer
 from server.jobs.waiting import slow_roles
+from server.memory_budget import MemoryBudget
 from server.operations import OPERATIONS
 from server.settings import Settings, is_loopback
 from server.storage_limits import Quota, StorageLimits
@@ -89,6 +90,7 @@ class AppContext:
     storage: StorageLimits
     token_table: TokenTable
     rate_limits: RateLimits
+    memory: MemoryBudget
 
     def remove_results_of_revoked(self) -> None:
         """Remove the results of revoked organisations, also of jobs that ended after the revocation.
@@ -145,7 +147,11 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
         storage,
     )
-    scheduler = Scheduler("worker", settings.workers, checks=1, extra=_extra(settings.workers))
+    memory = MemoryBudget(settings.request_memory_mb)
+    scheduler = Scheduler(
+        "worker", settings.workers, checks=1, extra=_extra(settings.workers), budget=memory
+    )
+    memory.on_room(scheduler.wake)
     durations = Durations()
     executor = JobExecutor(
         ScheduledModels(models, scheduler),
@@ -181,7 +187,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         limit,
         _quota_with(tokens, settings.max_jobs),
     )
-    endpoints = Endpoints(dependencies, executor, durable, scheduler, availability)
+    endpoints = Endpoints(dependencies, executor, durable, scheduler, availability, memory)
     ttl = timedelta(seconds=settings.idempotency_ttl_s)
     keys = IdempotencyKeys(records.engine, ttl, lease(settings))
     return AppContext(
@@ -199,6 +205,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         storage,
         table,
         RateLimits(settings, dependencies.tokens, _shared_counters(settings, records)),
+        memory,
     )
 
 

@@ -16,7 +16,7 @@ from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, SchedulerClosedError
 from models.runtime.fair_queue import Priority
 from models.runtime.scheduler import Scheduler
-from server.cost import estimate
+from server.cost import Cost, decoding, estimate
 from server.dependencies import Dependencies
 from server.errors import ShuttingDownError, map_errors
 from server.http.admission import TurnLimit
@@ -31,9 +31,10 @@ from server.jobs.hand_over import hand_over
 from server.jobs.job import Job, JobOutcome
 from server.jobs.outcome import Outcome
 from server.jobs.picture_files import result_extension
+from server.memory_budget import MemoryBudget
 from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
 from server.sent_texts import without_sent_texts
-from server.short_work import check_seconds, query_seconds
+from server.short_work import query_cost
 from server.v2.envelope import accepted, finished
 from server.webhooks.webhook import Webhook, accept_webhook
 from storage.breaker import Availability
@@ -53,12 +54,14 @@ class Endpoints:
         durable: DurableJobs,
         scheduler: Scheduler,
         availability: Availability,
+        memory: MemoryBudget,
     ) -> None:
         self._dependencies = dependencies
         self._executor = executor
         self._durable = durable
         self._scheduler = scheduler
         self._availability = availability
+        self._memory = memory
         self._lookups = TurnLimit(_LOOKUPS)
 
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel | Response:
@@ -73,7 +76,7 @@ class Endpoints:
                 return (await self._promise(accepted_job))[1]
         job = await self._accept(operation, request, organisation)
         # No place is held up to here: the caller and the hosts of its pictures decide how long that takes.
-        with self._dependencies.concurrency_limit.place(organisation, job.seconds):
+        with self._dependencies.concurrency_limit.place(organisation, job.cost.seconds):
             if operation.registers:
                 job = await self._register(request, job)
             job = self._with_keys(job)
@@ -82,7 +85,7 @@ class Endpoints:
     async def _work(self, request: Request, job: Job) -> BaseModel | Response:
         """Do a job with sync=true and return its answer."""
         deadline = Deadline(self._dependencies.settings.request_timeout_s)
-        perform = _Work(partial(self._executor.perform, job), job.organisation, job.seconds)
+        perform = _Work(partial(self._executor.perform, job), job.organisation, job.cost)
         work = await self._run(request, perform, deadline)
         outcome = await hand_over(self._executor, work, self._availability, request, deadline)
         links = await anyio.to_thread.run_sync(self._links, job, outcome)
@@ -99,9 +102,8 @@ class Endpoints:
 
     def _check(self, job: Job) -> "_Work[Job]":
         """Return the check of a job as work for the scheduler."""
-        seconds = check_seconds(job.pictures.values())
         check = partial(self._executor.check, job)
-        return _Work(check, job.organisation, seconds, Priority.CHECK)
+        return _Work(check, job.organisation, decoding(job.pictures), Priority.CHECK)
 
     async def _find_accepted(self, request: Request, organisation: str) -> Job | None:
         """Return the job that an earlier call of a request left, whose process died before it answered."""
@@ -136,8 +138,8 @@ class Endpoints:
     async def check_picture(self, request: Request, organisation: str, encoded: Encoded) -> None:
         """Raise ApiError if a picture of a request cannot be decoded, although its header is valid."""
         check = partial(self._executor.check_picture, encoded)
-        seconds = check_seconds([encoded])
-        await self._run(request, _Work(check, organisation, seconds, Priority.CHECK))
+        cost = decoding({"image": encoded})
+        await self._run(request, _Work(check, organisation, cost, Priority.CHECK))
 
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
         """Return the answer to a query about a visual."""
@@ -146,9 +148,10 @@ class Endpoints:
         visual = await anyio.to_thread.run_sync(
             self._dependencies.visuals.find, organisation, visual_id
         )
-        seconds = query_seconds(visual)
-        work = _Work(partial(self._executor.query, query, visual), organisation, seconds)
-        with self._dependencies.concurrency_limit.place(organisation, seconds):
+        cost = query_cost(visual)
+        self._memory.check(cost.memory)
+        work = _Work(partial(self._executor.query, query, visual), organisation, cost)
+        with self._dependencies.concurrency_limit.place(organisation, cost.seconds):
             return await self._run(request, work)
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
@@ -170,6 +173,8 @@ class Endpoints:
         pictures |= await _sent_pictures(operation, body, fields, intake)
         with map_errors(operation.refusals):
             operation.check(body, pictures)
+        cost = estimate(operation, body, pictures)
+        self._memory.check(cost.memory)
         return Job(
             operation,
             organisation,
@@ -181,7 +186,7 @@ class Endpoints:
             request_id=request_id(request.scope),
             base_url=self._dependencies.delivery.base_url(request),
             webhook=webhook,
-            seconds=estimate(operation, body, pictures).seconds,
+            cost=cost,
         )
 
     def _with_keys(self, job: Job) -> Job:
@@ -243,11 +248,13 @@ class Endpoints:
                     return work.function()
             finally:
                 seconds = time.monotonic() - start
-                loop.call_soon_threadsafe(record, work.organisation, work.seconds, seconds)
+                loop.call_soon_threadsafe(record, work.organisation, work.cost.seconds, seconds)
 
         loop, record = asyncio.get_running_loop(), self._dependencies.concurrency_limit.record
         try:
-            future = self._scheduler.submit(timed, work.priority, work.organisation, work.seconds)
+            future = self._scheduler.submit(
+                timed, work.priority, work.organisation, work.cost.seconds, work.cost.memory
+            )
         except SchedulerClosedError as error:
             raise ShuttingDownError from error
 
@@ -273,11 +280,11 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class _Work(Generic[R]):
-    """Work for the scheduler. seconds: that it is expected to take of one worker."""
+    """Work for the scheduler, and what it is expected to cost."""
 
     function: Callable[[], R]
     organisation: str
-    seconds: float
+    cost: Cost
     priority: Priority = Priority.CALL
 
 

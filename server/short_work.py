@@ -1,22 +1,18 @@
-"""What the short work beside operations is expected to cost: checks of pictures, and queries about visuals."""
+"""What the short work beside operations is expected to cost: queries about visuals."""
 
-from collections.abc import Iterable
-
-from server.http.uploads import Encoded
+from server.cost import Cost
 from storage.records import Visual
 
 _BASE_S = 0.02
-_DECODING_S = 0.03
-_QUERY_S = 0.5
-"""Seconds of one processor for each megapixel."""
+_SECONDS_PER_MEGAPIXEL = 0.5
+_BASE_BYTES = 44 * 2**20
+_BYTES_PER_PIXEL = 30
+"""As those of all_masks, which segments a picture too."""
 
 
-def check_seconds(pictures: Iterable[Encoded]) -> float:
-    """Return the expected seconds of one processor for decoding pictures once."""
-    pixels = sum(picture.probe.width * picture.probe.height for picture in pictures)
-    return _BASE_S + _DECODING_S * pixels / 1e6
-
-
-def query_seconds(visual: Visual) -> float:
-    """Return the expected seconds of one processor for a query about a visual."""
-    return _BASE_S + _QUERY_S * visual.width * visual.height / 1e6
+def query_cost(visual: Visual) -> Cost:
+    """Return the expected cost of a query about a visual, whose objects or people it may have to find."""
+    pixels = visual.width * visual.height
+    return Cost(
+        _BASE_S + _SECONDS_PER_MEGAPIXEL * pixels / 1e6, _BASE_BYTES + _BYTES_PER_PIXEL * pixels
+    )

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 MAX_IN_A_ROW = 4
 """Tasks of one priority of a tenant that run in a row while lower ones of it wait. Then one of those runs."""
@@ -35,15 +35,33 @@ class Priority(IntEnum):
     """Background work. No caller waits for it."""
 
 
+class Budget(Protocol):
+    """What the running tasks may take together of something, such as memory."""
+
+    def try_acquire(self, amount: int, work: object = None) -> bool:
+        """Take an amount for a task if it fits now. work: the same object at each try."""
+        ...
+
+    def release(self, amount: int) -> None:
+        """Give back what a task took."""
+        ...
+
+    def withdraw(self, work: object) -> None:
+        """Forget a task that waited and will not run."""
+        ...
+
+
 class QueuedTask:
     """What the queue knows of a task.
 
-    tenant: on whose behalf it runs; any text. cost: expected seconds of one thread, at least 0.
+    tenant: on whose behalf it runs; any text. cost: expected seconds of one thread, at least 0. memory: what
+    it takes of the budget, in bytes; 0 for nothing.
     """
 
-    def __init__(self, tenant: str, priority: Priority, cost: float) -> None:
+    def __init__(self, tenant: str, priority: Priority, cost: float, memory: int = 0) -> None:
         self.priority = priority
         self.cost = cost
+        self.memory = memory
         self.tenants = [tenant]
         """The tenants that share its cost: several if their calls run as one batch."""
         self.number = 0
@@ -88,29 +106,41 @@ class _Flow(Generic[T]):
         """Return the number of the oldest task of some priorities; at least one must wait."""
         return min(self._queues[priority][0].number for priority in self.waiting(priorities))
 
+    def next(self, priorities: Iterable[Priority]) -> T:
+        """Return the next task: by priority, then oldest first; no priority starves. One must wait."""
+        return self._queues[self._next_priority(priorities)][0]
+
     def pop(self, priorities: Iterable[Priority]) -> T:
-        """Remove and return the next task: by priority, then oldest first; no priority starves."""
-        waiting = self.waiting(priorities)
-        for priority in waiting[:-1]:
-            if self._in_a_row[priority] < MAX_IN_A_ROW:
+        """Remove and return the next task."""
+        chosen = self._next_priority(priorities)
+        for passed in self.waiting(priorities):
+            if passed is chosen:
                 break
-            self._in_a_row[priority] = 0
-        else:
-            priority = waiting[-1]
-        self._in_a_row[priority] += 1
-        return self._queues[priority].popleft()
+            self._in_a_row[passed] = 0
+        self._in_a_row[chosen] += 1
+        return self._queues[chosen].popleft()
+
+    def _next_priority(self, priorities: Iterable[Priority]) -> Priority:
+        *higher, lowest = self.waiting(priorities)
+        return next((one for one in higher if self._in_a_row[one] < MAX_IN_A_ROW), lowest)
 
 
 class FairQueue(Generic[T]):
     """The tasks that wait and run. Not for several threads at the same time: its user holds a lock.
 
     threads: tasks that run at once. extra: further ones, only for tenants below their share. clock:
-    returns seconds.
+    returns seconds. budget: of what tasks take together; a task that does not fit waits, and another
+    tenant's may pass it.
     """
 
     def __init__(
-        self, threads: int, extra: int = 0, clock: Callable[[], float] = time.monotonic
+        self,
+        threads: int,
+        extra: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+        budget: Budget | None = None,
     ) -> None:
+        self._budget = budget
         self._threads = threads
         self._extra = extra
         self._clock = clock
@@ -143,6 +173,7 @@ class FairQueue(Generic[T]):
     def remove(self, task: T) -> None:
         """Remove a task that waits."""
         self._flow(task.tenant).queue(task.priority).remove(task)
+        self._withdraw(task)
 
     def clear(self, priorities: Iterable[Priority]) -> list[T]:
         """Remove and return all tasks of some priorities that wait."""
@@ -151,6 +182,8 @@ class FairQueue(Generic[T]):
             for priority in priorities:
                 removed += flow.queue(priority)
                 flow.queue(priority).clear()
+        for task in removed:
+            self._withdraw(task)
         return removed
 
     def take(self, priorities: Sequence[Priority], *, on_thread: bool = True) -> T | None:
@@ -166,9 +199,10 @@ class FairQueue(Generic[T]):
             for flow in self._flows.values()
             if flow.waiting(priorities) and (not on_thread or self._may_run(flow))
         ]
-        if not flows:
+        flows.sort(key=lambda flow: (flow.start, flow.oldest(priorities)))
+        flow = next((flow for flow in flows if self._fits(flow.next(priorities))), None)
+        if flow is None:
             return None
-        flow = min(flows, key=lambda flow: (flow.start, flow.oldest(priorities)))
         self._advance()
         task = flow.pop(priorities)
         task.started_at, task.charged, task.has_thread = self._clock(), task.cost, on_thread
@@ -189,10 +223,22 @@ class FairQueue(Generic[T]):
         self._charge(task, self._clock() - task.started_at)
         del task.tenants[1:]
         self._running.discard(task)
+        if self._budget is not None and task.memory:
+            self._budget.release(task.memory)
         if task.has_thread:
             self._flow(task.tenant).running -= 1
             self._busy -= 1
         self._forget()
+
+    def _fits(self, task: T) -> bool:
+        """Whether the budget has room for a task, which then holds it."""
+        return (
+            self._budget is None or not task.memory or self._budget.try_acquire(task.memory, task)
+        )
+
+    def _withdraw(self, task: T) -> None:
+        if self._budget is not None and task.memory:
+            self._budget.withdraw(task)
 
     def _flow(self, tenant: str) -> _Flow[T]:
         if tenant not in self._flows:

@@ -13,7 +13,7 @@ from models.deadline import SharedDeadline, deadline_scope
 from models.errors import SchedulerClosedError
 from models.roles import Models, P, Role
 from models.runtime.calls import Call
-from models.runtime.fair_queue import FairQueue, Priority, QueuedTask
+from models.runtime.fair_queue import Budget, FairQueue, Priority, QueuedTask
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 log = logging.getLogger("retouch.scheduler")
@@ -47,9 +47,14 @@ class _Task(QueuedTask):
     """
 
     def __init__(
-        self, work: Callable[[], Any] | Call, priority: Priority, tenant: str, cost: float
+        self,
+        work: Callable[[], Any] | Call,
+        priority: Priority,
+        tenant: str,
+        cost: float,
+        memory: int,
     ) -> None:
-        super().__init__(tenant, priority, cost)
+        super().__init__(tenant, priority, cost, memory)
         self.work = work
         self.future: Future[Any] = Future()
         self.may_retry = self.out_of_memory = self.needs_worker = False
@@ -87,7 +92,8 @@ class Scheduler:
     link even if the queue is long. A check that needs a model raises NeedsWorkerError there
     (`ScheduledModels`); the next free worker starts it again. extra: number of further workers. Only a
     tenant below its share of the workers uses them, while others occupy those: so it need not wait
-    until a long task of another tenant ends.
+    until a long task of another tenant ends. budget: of the memory that tasks take together; call `wake`
+    when it has room again.
     """
 
     def __init__(
@@ -99,11 +105,12 @@ class Scheduler:
         retry: GetRetry = lambda role: None,
         checks: int = 0,
         extra: int = 0,
+        budget: Budget | None = None,
     ) -> None:
         self._use = use
         self._retry = retry
         self._max_batch = dict(max_batch or {})
-        self._queue: FairQueue[_Task] = FairQueue(threads, extra)
+        self._queue: FairQueue[_Task] = FairQueue(threads, extra, budget=budget)
         self._accepted = set(Priority)
         self._changed = threading.Condition()
         # Daemon threads: at the end of the grace period, the process exits without waiting for them.
@@ -142,14 +149,16 @@ class Scheduler:
         priority: Priority = Priority.CALL,
         tenant: str = "",
         cost: float = 0.0,
+        memory: int = 0,
     ) -> "Future[R]":
         """Queue a task and return its future. The future raises what the task raises.
 
         tenant: on whose behalf it runs; any text. cost: the expected seconds of one thread; the tenant
-        is charged with it when the task starts, and with the seconds that it took when it has ended.
+        is charged with it when the task starts, and with the seconds that it took when it has ended. memory:
+        what it takes of the budget while it runs, in bytes.
         Raises SchedulerClosedError if the scheduler accepts no more tasks of this priority.
         """
-        task = _Task(work, priority, tenant, cost)
+        task = _Task(work, priority, tenant, cost, memory)
         with self._changed:
             if priority not in self._accepted:
                 raise SchedulerClosedError(_CLOSED)
@@ -189,6 +198,11 @@ class Scheduler:
                 future.cancel()
                 raise
         return future.result()
+
+    def wake(self) -> None:
+        """Look for tasks that may run now, because the budget has room again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def stop_accepting_jobs(self) -> None:
         """Cancel the jobs that have not started, and accept no more jobs."""

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.cost import Cost
 from server.http.uploads import Encoded
 from server.operation import Operation, RequestBody
 from server.webhooks.webhook import Webhook
+
+_UNKNOWN_COST = Cost(0.0, 0)
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class Job:
     visual. sid: the session id with which the result can be edited further. changed: ids of the people
     that earlier edits changed. request_id: of the request, 32 hexadecimal digits; also the job's name
     in the queue. base_url: the start of its results' links. links: those that the caller has already.
-    seconds: that it is expected to take of one worker.
+    cost: that is expected of it.
     """
 
     operation: Operation[Any]
@@ -32,7 +35,7 @@ class Job:
     base_url: str = ""
     links: tuple[str, ...] = ()
     webhook: Webhook | None = None
-    seconds: float = 0.0
+    cost: Cost = _UNKNOWN_COST
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,9 @@ class JobRunner:
                 partial(self._work, name, serialized),
                 Priority.JOB,
                 serialized["organisation"],
-                serialized.get("seconds", 0.0),  # jobs of release 0.3 and earlier have none
+                # Jobs of release 0.2 and earlier have neither.
+                serialized.get("seconds", 0.0),
+                serialized.get("memory", 0),
             )
         except SchedulerClosedError as error:
             raise JobInterruptedError from error
@@ -182,6 +184,8 @@ class JobRunner:
     def _work(self, name: str, serialized: SerializedJob) -> Outcome | FinishedWork:
         """Execute a job unless it is settled; raises JobFailedError if it crashed too many processes."""
         if (settled := self._settled(serialized)) is not None:
+            # Of a process that was killed between the last result and the end of the count.
+            self._serializer.delete_crash_count(name)
             return settled
         self._count_crash(name)
         with self._track_deadline() as deadline, deadline_scope(deadline):

@@ -71,7 +71,8 @@ class JobSerializer:
             "base_url": job.base_url,
             "links": list(job.links),
             "webhook": job.webhook,
-            "seconds": job.seconds,
+            "seconds": job.cost.seconds,
+            "memory": job.cost.memory,
             "has_status": job.operation.version == "v2" or job.body.webhook_url is not None,
             "counted": self._count(job),
         }

@@ -7,6 +7,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
+from server.cost import decoding
 from server.dependencies import Dependencies
 from server.endpoints import Endpoints
 from server.errors import BadRequestError, NotInProfileError
@@ -16,7 +17,6 @@ from server.http.openapi_bodies import picture_body
 from server.http.rate_limits import RateLimitedRoute
 from server.http.scopes import Scope, needs
 from server.http.uploads import IMAGE
-from server.short_work import check_seconds
 
 router = APIRouter(tags=["visuals"], route_class=RateLimitedRoute)
 
@@ -80,7 +80,7 @@ async def register(request: Request) -> Registered:
     picture = await dependencies.intake.for_organisation(organisation).picture(fields, rule)
     if picture is None:
         raise BadRequestError("No image was given: send image_url or file.", "image")
-    with dependencies.concurrency_limit.place(organisation, check_seconds([picture])):
+    with dependencies.concurrency_limit.place(organisation, decoding({"image": picture}).seconds):
         await endpoints.check_picture(request, organisation, picture)
         visual_id, is_new = await anyio.to_thread.run_sync(
             dependencies.visuals.register, organisation, picture, body.is_private

@@ -119,7 +119,13 @@ class Server:
         """Return every file that requests have left, and every file outside the data folder."""
         data = [self.data / name for name in ("results", "sources", "visuals")]
         folders = [*data, self.home, self.temporary]
-        return [str(file) for folder in folders for file in folder.rglob("*") if file.is_file()]
+        # Unlike rglob, it accepts that the server removes a folder at the same time.
+        return [
+            str(Path(path, name))
+            for folder in folders
+            for path, _, names in os.walk(folder)
+            for name in names
+        ]
 
     def _until(self, happened: Callable[[], object]) -> None:
         deadline = time.monotonic() + _TIMEOUT_S

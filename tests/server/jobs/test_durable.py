@@ -1,10 +1,12 @@
 """sync=false: links at once, then the complete result, even if the process ends in between."""
 
 import io
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
@@ -64,6 +66,32 @@ def test_the_next_process_finishes_jobs_of_a_stopped_one(tmp_path: Path, wait_un
     with TestClient(create_app(settings, FakeModels()), headers=TOKEN) as client:
         for link in links:
             wait_until(lambda link=link: client.get(link).status_code == 200)
+
+
+def test_nothing_stays_of_a_process_killed_after_its_last_result(
+    tmp_path: Path, wait_until: Wait
+) -> None:
+    settings = Settings(data_dir=tmp_path, workers=1)
+    models = BlockingModels()
+    body = {"file": b64(photo()), "sync": False}
+    with TestClient(create_app(settings, models), headers=TOKEN) as client:
+        done, waiting = (client.post("/v1/crop", json=body).json()["result_url"] for _ in range(2))
+        assert models.started.wait(10)
+        stopper = threading.Timer(0.5, models.unblocked.set)
+        stopper.start()
+    stopper.join()
+    (source,) = (tmp_path / "sources").glob("*/0.*")
+    # As if the process had made the second result too, and had been killed at once.
+    (source.parent / "deaths.json").write_bytes(b"1")
+    shutil.copy(result_file(tmp_path, done), result_file(tmp_path, waiting))
+    with TestClient(create_app(settings, FakeModels()), headers=TOKEN) as client:
+        wait_until(lambda: not list((tmp_path / "sources").glob("*/*")))
+        assert client.get(local(waiting)).status_code == 200
+
+
+def result_file(folder: Path, link: str) -> Path:
+    """Return the file behind the link of a result."""
+    return folder / "results" / urlsplit(link).path.removeprefix("/results/")
 
 
 def test_a_failed_job_reports_the_error_at_its_link(client: TestClient, wait_until: Wait) -> None:
