@@ -25,9 +25,10 @@ def objects_remove(
 
     labels: the panoptic map of the visual, height x width, uint8; scaled by nearest neighbour if
     `picture` is an edited version of another size. mask_ids: from 1; these masks follow the
-    object's edge, so they are grown. drawn: as in `union_of_drawn`; these masks are not grown. All holes are filled at once, so that no removed object is copied into the
-    hole of another. Where a person is removed, the others of the subject are not copied either, if there
-    is anything else. Raises NoSuchMaskError, MaskRatioError and NothingToCopyError.
+    object's edge, so they are grown. drawn: as in `union_of_drawn`; these masks are not grown.
+    All holes are filled at once, so that no removed object is copied into the hole of another. Where
+    a person is removed, the others of the subject are not copied either, if there is anything else.
+    Raises NoSuchMaskError, MaskRatioError and NothingToCopyError.
     """
     hole = np.zeros((picture.height, picture.width), np.bool_)
     if mask_ids:

@@ -17,7 +17,6 @@ MEBIBYTE = 2**20
 CHEAP = (
     ("/background/remove", "opaque"),
     ("/crop", "deep"),
-    ("/{visual_id}/blur_bg", "progressive"),
     ("/product/shadow", "touching"),
 )
 """Cases that take little time, by name, and the kind of picture of each."""
