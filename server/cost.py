@@ -185,7 +185,9 @@ def _shot(body: Any, probe: Probe) -> float:
     if body.placement_type == "original":
         return _one_megapixel(body, probe)
     layouts = body.layouts((probe.width, probe.height))
-    return _pixels(probe) / 2 + max(one.canvas_size[0] * one.canvas_size[1] for one in layouts)
+    return float(
+        _pixels(probe) / 2 + max(one.canvas_size[0] * one.canvas_size[1] for one in layouts)
+    )
 
 
 _CUT_OUT = Footprint(18, 10.5, 0.8, 0.06)
