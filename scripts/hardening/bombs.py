@@ -40,7 +40,7 @@ def run(minutes: float) -> list[str]:
         places = _places(Path(name) / "places")
         server = Server(Path(name) / "server", weights)
         try:
-            server.start(WORKERS="1", PRELOAD="true", MAX_BODY_MB="40", REQUEST_TIMEOUT_S="600")
+            server.start(WORKERS="1", PRELOAD="true", MAX_BODY_MB="40", REQUEST_TIMEOUT_S="180")
             return _Trial(server, places).run(minutes)
         finally:
             server.close()
@@ -135,7 +135,7 @@ def _places(folder: Path) -> list[Place]:
     """Return the places for pictures; those of a visual have the id that the server gives to `photo()`."""
     settings = Settings(
         data_dir=folder, api_tokens="a:secret-a", org_image_url="http://192.0.2.1/{key}"
-    )  # type: ignore[arg-type]
+    )
     with TestClient(create_app(settings, NoModels()), headers=TOKEN) as client:
         registered = client.post("/v1/register", json={"file": b64(photo())})
         return find_places(client, registered.json()["visual_id"])
