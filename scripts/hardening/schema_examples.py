@@ -4,7 +4,8 @@ schemathesis makes the fields from the document. Pictures are small ones of an o
 that earlier answers contain: register returns visual ids, edits of visuals return sids, version 2 returns
 request ids, and results have links. The models are fakes, because a thousand successes of each of 60
 operations with real ones take hours: what is tried is fields, answers and state. Every answer must have a
-documented code, its documented schema, and must not be 500. An operation that was called without any success is a finding.
+documented code, its documented schema, and must not be 500. An operation that was called without any
+success is a finding.
 """
 
 import tempfile
