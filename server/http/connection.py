@@ -136,7 +136,8 @@ class TimeoutConnection(H11Protocol):
         if is_answered:
             self.transport.close()
             return
-        answer = error_response(error, self.scope or {"path": "/"})
+        # Before the first request there is no scope.
+        answer = error_response(error, {"path": "/", **dict(self.scope or {})})
         headers = [*answer.raw_headers, (b"connection", b"close")]
         parts = (
             h11.Response(status_code=code, headers=headers, reason=STATUS_PHRASES[code]),

@@ -127,7 +127,7 @@ class GracefulServer(uvicorn.Server):
         self.servers = [Acceptor(listening, self._make_protocol, self._connections)]  # type: ignore[list-item]
 
     def _make_protocol(self) -> asyncio.Protocol:
-        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[assignment,call-arg]
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config, server_state=self.server_state, app_state=self.lifespan.state
         )
         return protocol
