@@ -1,23 +1,17 @@
 """The FastAPI application: routes, middleware, startup, shutdown and the periodic sweep."""
 
-import asyncio
-import contextlib
 import functools
 import importlib.metadata
 import logging
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
 from typing import Any
 
-import anyio.to_thread
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from models.errors import EngineUnavailableError
 from server import v1, v2
 from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
@@ -36,19 +30,13 @@ from server.http.middleware import NormalizePath, UnhandledErrors
 from server.http.rate_limits import FIELD, POLICY_FIELD, RateLimitedRoute, RateLimits
 from server.http.scopes import Scope, needs
 from server.http.shutdown import Shutdown
-from server.jobs.serialization import MAX_JOB_AGE
-from server.memory_budget import MemoryBudget
+from server.lifecycle import lifespan
 from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
 from server.settings import Settings
 
 log = logging.getLogger("retouch")
 
-_ENGINE_RETRY_S = 5.0
-_DISK_INTERVAL_S = 1.0
-"""Seconds between two looks at the free space of the disk."""
-_CLOSE_RESERVE_S = 2.0
-"""Part of the grace period that is reserved for closing files and connections."""
 _TAGS = {
     "editing": "Version 1: a picture in, the result's address out.",
     "visuals": "Version 1: registered pictures, their objects and people, and edits one after another.",
@@ -72,40 +60,11 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     readiness = Readiness(shutdown, {"models"}, context.availability)
     readiness.is_disk_full = lambda: context.storage.is_short
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        context.availability.start()
-        are_jobs_started = await anyio.to_thread.run_sync(_try_to_start_jobs, context)
-        shutdown.on_begin(context.durable.stop_accepting)
-        shutdown.on_deadline_near(context.scheduler.stop_accepting)
-        tasks = [
-            asyncio.create_task(_warm_up(models, readiness, context.memory)),
-            asyncio.create_task(_sweep(settings, context)),
-            asyncio.create_task(_watch_disk(context)),
-        ]
-        if not are_jobs_started:
-            tasks.append(asyncio.create_task(_start_jobs(context)))
-        yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await anyio.to_thread.run_sync(
-            context.durable.stop, max(1.0, shutdown.remaining() - _CLOSE_RESERVE_S)
-        )
-        # Interrupted work stops at its next step, which takes some models several seconds.
-        close_timeout = max(0.0, shutdown.remaining() - _CLOSE_RESERVE_S / 2)
-        try:
-            shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, close_timeout)
-        finally:
-            await context.dependencies.intake.aclose()
-            await anyio.to_thread.run_sync(context.storage.close)
-            context.disconnect()
-
     app = FastAPI(
         title="Retouch",
         summary="A self-hosted server for Bria's Image Editing API, v1 and v2.",
         version=importlib.metadata.version("retouch"),
-        lifespan=lifespan,
+        lifespan=lambda _: lifespan(settings, models, context, readiness, shutdown),
         redirect_slashes=False,
         docs_url=None,  # the page loads scripts from a CDN, which fails in a closed network
         redoc_url=None,
@@ -285,89 +244,3 @@ def _warn_of_unknown_routes(app: FastAPI, rate_limits: RateLimits) -> None:
     for path in rate_limits.quotas.routes:
         if path not in app.openapi()["paths"]:
             log.warning("settings: RETOUCH_RATE_LIMITS has a limit for %s, which is no route", path)
-
-
-async def _warm_up(models: WarmModels, readiness: Readiness, memory: MemoryBudget) -> None:
-    """Load the models; retry while the engine is unavailable."""
-    while True:
-        try:
-            await anyio.to_thread.run_sync(models.warm_up)
-        except EngineUnavailableError as error:
-            log.warning("loading the models waits for the engine: %s", error)
-            readiness.error = str(error)
-            await asyncio.sleep(_ENGINE_RETRY_S)
-        except Exception as error:
-            log.exception("the models could not be loaded")
-            readiness.error = str(error)
-            return
-        else:
-            memory.follow_process()
-            readiness.complete("models")
-            log.info("the models are loaded: ready")
-            return
-
-
-def _try_to_start_jobs(context: AppContext) -> bool:
-    """Start the queue of jobs, unless the disk is too full to take up those of the last process."""
-    if not context.storage.has_room_for_jobs:
-        log.error("the jobs of the last process wait for space on the disk")
-        return False
-    context.durable.start()
-    return True
-
-
-async def _start_jobs(context: AppContext) -> None:
-    """Start the queue of jobs when there is space on the disk."""
-    while True:
-        await asyncio.sleep(_DISK_INTERVAL_S)
-        if context.storage.has_room_for_jobs:
-            await anyio.to_thread.run_sync(context.durable.start)
-            return
-
-
-async def _watch_disk(context: AppContext) -> None:
-    """Hold the reserve of the disk, and give it up when the disk is full."""
-    while True:
-        await anyio.to_thread.run_sync(context.storage.watch)
-        await asyncio.sleep(_DISK_INTERVAL_S)
-
-
-def _remove_expired(settings: Settings, context: AppContext) -> int:
-    """Remove expired results, sessions, finished jobs and the pictures of lost jobs; return how many results."""
-    # A result is stored before its link is signed: one minute more than the link's lifetime, so
-    # that the result does not expire before its link.
-    oldest = datetime.now(UTC) - timedelta(seconds=settings.link_ttl_s + 60)
-    removed = context.stores.results.sweep(oldest)
-    context.stores.sources.sweep(oldest - MAX_JOB_AGE)
-    try:
-        _remove_expired_rows(settings, context, oldest)
-    except (OSError, SQLAlchemyError):
-        with context.storage.room():
-            _remove_expired_rows(settings, context, oldest)
-    return removed
-
-
-def _remove_expired_rows(settings: Settings, context: AppContext, oldest: datetime) -> None:
-    """Remove the rows of what has expired. oldest: of results."""
-    context.visuals.sweep(oldest)
-    context.idempotency.sweep()
-    context.storage.sweep()
-    context.remove_results_of_revoked()
-    context.rate_limits.sweep()
-    told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
-    context.durable.sweep(oldest, min(oldest, told))
-
-
-async def _sweep(settings: Settings, context: AppContext) -> None:
-    """Remove what has expired, periodically."""
-    while True:
-        try:
-            removed = await anyio.to_thread.run_sync(_remove_expired, settings, context)
-        except OSError as error:
-            log.error("the sweep of expired results failed; it is retried later: %s", error)
-        except SQLAlchemyError:
-            log.exception("the sweep of expired results failed; it is retried later")
-        else:
-            if removed:
-                log.info("the sweep removed %d expired results", removed)
-        await asyncio.sleep(settings.sweep_interval_s)

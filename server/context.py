@@ -1,12 +1,9 @@
 """Build the parts of the server once and connect them."""
 
 import logging
-import os
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Protocol
 
 from models.catalog.profile import load_profile
@@ -29,24 +26,18 @@ from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer
 from server.jobs.waiting import slow_roles
 from server.memory_budget import MemoryBudget
+from server.open_storage import open_storage
 from server.operations import OPERATIONS
-from server.settings import Settings, is_loopback
-from server.storage_limits import Quota, StorageLimits
+from server.settings import Settings
+from server.storage_limits import StorageLimits
 from server.visuals import Visuals
 from server.webhooks.body import read_body
 from server.webhooks.delivery import WebhookDelivery
 from server.webhooks.sender import WebhookSender
-from storage.breaker import Availability, Breaker
-from storage.database import database_breaker
-from storage.disk_reserve import DiskReserve
+from storage.breaker import Availability
 from storage.idempotency import IdempotencyKeys
-from storage.links import LinkSigner, load_or_create_secret
-from storage.rate_counters import DatabaseCounters
 from storage.records import Records
-from storage.revocable_links import RevocableLinks
-from storage.server_lease import ServerLease, SingleServer
-from storage.stored_bytes import StoredBytes
-from storage.stores import Stores, open_stores
+from storage.stores import Stores
 from storage.tokens import TokenTable
 
 log = logging.getLogger("retouch")
@@ -55,9 +46,6 @@ _JOBS_PER_REQUEST = 4
 """Unfinished jobs accepted for each request that may wait; jobs wait on disk, not in memory."""
 _MIN_EXTRA, _MAX_EXTRA = 2, 16
 """Bounds of the number of further workers, which otherwise is that of the workers."""
-
-_BUCKET_QUOTA = 100 << 30
-"""What one organisation may store in a bucket by default, in bytes."""
 
 
 class WarmModels(Models, Protocol):
@@ -115,27 +103,10 @@ class AppContext:
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
     """Return all parts; raises OSError if the store or the database is unavailable."""
-    reserves = _open_reserves(settings)
-    store_address = settings.store_address
-    stores = open_stores(
-        store_address, reserves.get(store_address) if isinstance(store_address, Path) else None
-    )
-    with ExitStack() as room:
-        for reserve in reserves.values():  # the last process may have left a full disk
-            room.enter_context(reserve.room())
-        records, queue, owner, breakers = _open_databases(settings)
-    availability = Availability([stores.breaker, *breakers])
-    table = TokenTable(records.engine)
-    tokens = Tokens(settings.api_tokens, table, is_open=is_loopback(settings.host))
-    storage = StorageLimits(
-        tokens,
-        StoredBytes(records.engine),
-        _quota(settings),
-        list(reserves.values()),
-        timedelta(seconds=settings.link_ttl_s + 60),
-    )
+    parts = open_storage(settings)
+    stores, records, storage, tokens = parts.stores, parts.records, parts.limits, parts.tokens
     visuals = Visuals(records, stores.visuals, stores.results, storage, settings.visual_ttl_s)
-    signer = RevocableLinks(_link_signer(settings), table, tokens.settings_organisations)
+    signer = parts.link_signer
     dependencies = Dependencies(
         settings,
         tokens,
@@ -176,18 +147,18 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         dependencies.delivery,
         settings.job_timeout_s,
         storage,
-        availability,
+        parts.availability,
     )
     limit = _JOBS_PER_REQUEST * settings.max_waiting
     durable = DurableJobs(
-        queue,
+        parts.queue,
         serializer,
         runner,
-        _webhooks(settings, queue),
+        _webhooks(settings, parts.queue),
         limit,
         _quota_with(tokens, settings.max_jobs),
     )
-    endpoints = Endpoints(dependencies, executor, durable, scheduler, availability, memory)
+    endpoints = Endpoints(dependencies, executor, durable, scheduler, parts.availability, memory)
     ttl = timedelta(seconds=settings.idempotency_ttl_s)
     keys = IdempotencyKeys(records.engine, ttl, lease(settings))
     return AppContext(
@@ -200,18 +171,13 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         durable,
         endpoints,
         durations,
-        Idempotency(settings, dependencies.tokens, keys, owner, storage),
-        availability,
+        Idempotency(settings, tokens, keys, parts.owner, storage),
+        parts.availability,
         storage,
-        table,
-        RateLimits(settings, dependencies.tokens, _shared_counters(settings, records)),
+        parts.token_table,
+        RateLimits(settings, tokens, parts.shared_counters),
         memory,
     )
-
-
-def _shared_counters(settings: Settings, records: Records) -> DatabaseCounters | None:
-    """Return the counters of requests in the database; None if this is the only server that uses it."""
-    return None if settings.database_url is None else DatabaseCounters(records.engine)
 
 
 def _quota_with(tokens: Tokens, value: int) -> int:
@@ -222,31 +188,6 @@ def _quota_with(tokens: Tokens, value: int) -> int:
 def _extra(workers: int) -> int:
     """Return how many workers more there are for organisations below their share."""
     return min(max(_MIN_EXTRA, workers), _MAX_EXTRA)
-
-
-def _open_reserves(settings: Settings) -> dict[Path, DiskReserve]:
-    """Return the reserves of the disks on which the server writes, by folder: one for each disk."""
-    folders = [settings.store_address] if isinstance(settings.store_address, Path) else []
-    if settings.database_url is None:
-        folders.append(settings.data_dir)
-    limit = None if settings.disk_reserve_mb is None else settings.disk_reserve_mb << 20
-    by_disk: dict[int, tuple[Path, DiskReserve]] = {}
-    for folder in folders:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        disk = folder.stat().st_dev
-        by_disk.setdefault(disk, (folder, DiskReserve(folder, limit)))
-    return dict(by_disk.values())
-
-
-def _quota(settings: Settings) -> Quota:
-    """Return what one organisation may store: by default a quarter of the store's disk."""
-    if settings.max_stored_mb is not None:
-        return Quota(settings.max_stored_mb << 20, settings.max_visuals)
-    address = settings.store_address
-    if not isinstance(address, Path):
-        return Quota(_BUCKET_QUOTA, settings.max_visuals)
-    stat = os.statvfs(address)
-    return Quota(stat.f_blocks * stat.f_frsize // 4, settings.max_visuals)
 
 
 def _webhooks(settings: Settings, queue: JobQueue) -> WebhookDelivery:
@@ -262,27 +203,6 @@ def _webhooks(settings: Settings, queue: JobQueue) -> WebhookDelivery:
     return WebhookDelivery(
         sender, read_body(queue.find), settings.webhook_concurrency, settings.webhook_retry_s
     )
-
-
-def _open_databases(
-    settings: Settings,
-) -> tuple[Records, JobQueue, SingleServer | ServerLease, list[Breaker]]:
-    """Return the records, the queue of jobs, this process among those that share them, and breakers."""
-    url = settings.records_url
-    if settings.database_url is None:
-        records = Records(url)
-        return records, JobQueue(settings.data_dir / "jobs.db"), SingleServer(), []
-    breaker = database_breaker(url)
-    records = Records(url, breaker)
-    server_lease = ServerLease(url, breaker)
-    return records, JobQueue(server_lease), server_lease, [breaker]
-
-
-def _link_signer(settings: Settings) -> LinkSigner:
-    """Return the signer of links; servers that share a folder of results share its secret there."""
-    store_address = settings.store_address
-    folder = store_address if isinstance(store_address, Path) else settings.data_dir
-    return LinkSigner(load_or_create_secret(folder / "link-secret"))
 
 
 def _slow_roles(name: str) -> dict[str, float]:

@@ -136,8 +136,9 @@ class TimeoutConnection(H11Protocol):
         if is_answered:
             self.transport.close()
             return
-        # Before the first request there is no scope.
-        answer = error_response(error, {"path": "/", **dict(self.scope or {})})
+        # Before the first request there is no scope, whatever uvicorn's types say.
+        scope: dict[str, Any] = dict(vars(self).get("scope") or {"path": "/"})
+        answer = error_response(error, scope)
         headers = [*answer.raw_headers, (b"connection", b"close")]
         parts = (
             h11.Response(status_code=code, headers=headers, reason=STATUS_PHRASES[code]),
