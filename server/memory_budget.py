@@ -48,6 +48,13 @@ class MemoryBudget:
         """The estimates of all work that runs, in bytes."""
         return self._used
 
+    @property
+    def reserved(self) -> object | None:
+        """The work that nothing else may pass any more; None if there is none."""
+        with self._lock:
+            first = self._first() if self._first else None
+            return first if self._overtaken >= _MAX_OVERTAKEN else None
+
     def follow_process(self) -> None:
         """Set the budget anew from what the process has now: call it once the models are loaded."""
         if not self._is_fixed:

@@ -16,7 +16,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from itertools import count
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
+
+from models.runtime.budget import Budget
 
 MAX_IN_A_ROW = 4
 """Tasks of one priority of a tenant that run in a row while lower ones of it wait. Then one of those runs."""
@@ -33,22 +35,6 @@ class Priority(IntEnum):
     """Work that a caller waits for."""
     JOB = 3
     """Background work. No caller waits for it."""
-
-
-class Budget(Protocol):
-    """What the running tasks may take together of something, such as memory."""
-
-    def try_acquire(self, amount: int, work: object = None) -> bool:
-        """Take an amount for a task if it fits now. work: the same object at each try."""
-        ...
-
-    def release(self, amount: int) -> None:
-        """Give back what a task took."""
-        ...
-
-    def withdraw(self, work: object) -> None:
-        """Forget a task that waited and will not run."""
-        ...
 
 
 class QueuedTask:
@@ -79,11 +65,16 @@ T = TypeVar("T", bound=QueuedTask)
 
 
 class _Flow(Generic[T]):
-    """The tasks of one tenant. start: virtual time of its next task. running: tasks on threads."""
+    """The tasks of one tenant.
+
+    start: virtual time of its next task. running: tasks on threads. held: what its running tasks take of
+    the budget.
+    """
 
     def __init__(self, start: float) -> None:
         self.start = start
         self.running = 0
+        self.held = 0
         self._queues: dict[Priority, deque[T]] = {priority: deque() for priority in Priority}
         self._in_a_row = dict.fromkeys(Priority, 0)
 
@@ -110,15 +101,14 @@ class _Flow(Generic[T]):
         """Return the next task: by priority, then oldest first; no priority starves. One must wait."""
         return self._queues[self._next_priority(priorities)][0]
 
-    def pop(self, priorities: Iterable[Priority]) -> T:
-        """Remove and return the next task."""
-        chosen = self._next_priority(priorities)
+    def pop(self, task: T, priorities: Iterable[Priority]) -> None:
+        """Remove a task that starts; it is the oldest of its priority."""
         for passed in self.waiting(priorities):
-            if passed is chosen:
+            if passed is task.priority:
                 break
             self._in_a_row[passed] = 0
-        self._in_a_row[chosen] += 1
-        return self._queues[chosen].popleft()
+        self._in_a_row[task.priority] += 1
+        self._queues[task.priority].remove(task)
 
     def _next_priority(self, priorities: Iterable[Priority]) -> Priority:
         *higher, lowest = self.waiting(priorities)
@@ -200,17 +190,33 @@ class FairQueue(Generic[T]):
             if flow.waiting(priorities) and (not on_thread or self._may_run(flow))
         ]
         flows.sort(key=lambda flow: (flow.start, flow.oldest(priorities)))
-        flow = next((flow for flow in flows if self._fits(flow.next(priorities))), None)
-        if flow is None:
+        task = next(filter(self._fits, [self._next_of(flow, priorities) for flow in flows]), None)
+        if task is None:
             return None
         self._advance()
-        task = flow.pop(priorities)
+        self._flow(task.tenant).pop(task, priorities)
+        self._start(task, on_thread=on_thread)
+        return task
+
+    def _next_of(self, flow: _Flow[T], priorities: Sequence[Priority]) -> T:
+        """Return the next task of a tenant; one that all others wait for comes before its other priorities."""
+        reserved = None if self._budget is None else self._budget.reserved
+        for priority in flow.waiting(priorities) if reserved is not None else ():
+            if flow.queue(priority)[0] is reserved:
+                return flow.queue(priority)[0]
+        return flow.next(priorities)
+
+    def _start(self, task: T, *, on_thread: bool) -> None:
+        """Charge a task that starts to its tenant."""
         task.started_at, task.charged, task.has_thread = self._clock(), task.cost, on_thread
+        flow = self._flow(task.tenant)
         flow.start += task.cost
+        flow.held += task.memory
+        for priority in flow.waiting(Priority) if task.memory else ():
+            self._withdraw(flow.queue(priority)[0])
         flow.running += on_thread
         self._busy += on_thread
         self._running.add(task)
-        return task
 
     def join(self, task: T, others: Sequence[T]) -> None:
         """Let calls that wait run as one batch with a running one; they leave the queue and share its cost."""
@@ -223,18 +229,25 @@ class FairQueue(Generic[T]):
         self._charge(task, self._clock() - task.started_at)
         del task.tenants[1:]
         self._running.discard(task)
+        flow = self._flow(task.tenant)
+        flow.held -= task.memory
+        if task.has_thread:
+            flow.running -= 1
+            self._busy -= 1
         if self._budget is not None and task.memory:
             self._budget.release(task.memory)
-        if task.has_thread:
-            self._flow(task.tenant).running -= 1
-            self._busy -= 1
         self._forget()
 
     def _fits(self, task: T) -> bool:
-        """Whether the budget has room for a task, which then holds it."""
-        return (
-            self._budget is None or not task.memory or self._budget.try_acquire(task.memory, task)
-        )
+        """Whether the budget has room for a task, which then holds it.
+
+        Others never wait for a task whose tenant holds a part of the budget already: that tenant would let
+        them wait for its own long task.
+        """
+        if self._budget is None or not task.memory:
+            return True
+        work = None if self._flow(task.tenant).held else task
+        return self._budget.try_acquire(task.memory, work)
 
     def _withdraw(self, task: T) -> None:
         if self._budget is not None and task.memory:
@@ -278,5 +291,5 @@ class FairQueue(Generic[T]):
             self._flows.clear()
             return
         for tenant, flow in list(self._flows.items()):
-            if not flow and not flow.running and flow.start <= self._virtual:
+            if not flow and not flow.running and not flow.held and flow.start <= self._virtual:
                 del self._flows[tenant]

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from models.deadline import SharedDeadline, deadline_scope
 from models.errors import SchedulerClosedError
 from models.roles import Models, P, Role
+from models.runtime.budget import Budget
 from models.runtime.calls import Call
-from models.runtime.fair_queue import Budget, FairQueue, Priority, QueuedTask
+from models.runtime.fair_queue import FairQueue, Priority, QueuedTask
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 log = logging.getLogger("retouch.scheduler")
