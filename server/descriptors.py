@@ -20,7 +20,8 @@ def raise_descriptor_limit() -> int:
 def max_connections(descriptors: int) -> int:
     """Return how many connections may be open, at most 4096.
 
-    They use half of the descriptors. The rest is for pictures that arrive (files) or are fetched
+    They use a third of the descriptors, because each may hold a second one, the file of a result that it
+    reads. The rest is for pictures that arrive (files) or are fetched
     (sockets), results, weights, the store and the database.
     """
-    return max(1, min(_MAX_CONNECTIONS, descriptors // 2))
+    return max(1, min(_MAX_CONNECTIONS, descriptors // 3))

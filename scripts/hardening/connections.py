@@ -101,7 +101,7 @@ def run(minutes: float) -> list[str]:
                 beside = _durations(server, seconds)
             findings += _compare(name, alone, beside)
         log = server.text()
-    if f"the limit of {_DESCRIPTORS // 2} connections is reached" not in log:
+    if f"the limit of {_DESCRIPTORS // 3} connections is reached" not in log:
         findings.append("the log does not say that the limit of connections was reached")
     if "Traceback" in log:
         findings.append("the log has a traceback:\n" + log[log.index("Traceback") :][:2000])

@@ -85,7 +85,7 @@ def test_the_log_says_it_at_once_and_then_once_a_minute(
     assert len(table) == 0
 
 
-@pytest.mark.parametrize(("descriptors", "most"), [(1024, 512), (65536, 4096), (1, 1)])
+@pytest.mark.parametrize(("descriptors", "most"), [(256, 85), (1024, 341), (65536, 4096), (1, 1)])
 def test_connections_leave_descriptors_for_the_rest(descriptors: int, most: int) -> None:
     assert max_connections(descriptors) == most
 
