@@ -14,6 +14,8 @@ MIN_RATE = 1024
 GPRS, has 2,500."""
 RATE_GRACE_S = 5.0
 """Time that a caller may send nothing, in total, beyond that of the rate."""
+DROPS_BODY = "retouch_drops_body"
+"""Name in the state of a request that is set while the rest of its body is read and dropped."""
 _DRAIN_TIMEOUT_S = 5.0
 """Longest time to read the rest of a refused request, so that its caller can read the error."""
 
@@ -144,6 +146,7 @@ class _Body:
             return
         if self._is_too_slow:
             return
+        self._scope.setdefault("state", {})[DROPS_BODY] = True
         deadline = asyncio.get_running_loop().time() + _DRAIN_TIMEOUT_S
         if self._deadline is not None:  # no longer than the body's own timeout
             deadline = min(deadline, self._deadline)

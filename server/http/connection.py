@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import math
 import socket
 import struct
 import termios
@@ -13,6 +12,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 
 from server.errors import HttpError
+from server.http.bounded_body import DROPS_BODY
 from server.http.error_answers import error_response
 from server.http.framing import StrictConnection
 from server.http.open_connections import OpenConnections
@@ -51,8 +51,10 @@ class TimeoutConnection(H11Protocol):
     """Timeout for the complete head of a request, from the start of the connection or the last answer."""
     reading_timeout_s = 60.0
     """Timeout while a caller reads nothing of what was written."""
-    slow_reading = 1024.0
-    """Bytes a second; callers who read less are disconnected if there is no room for other connections."""
+    slow_rate = 1024.0
+    """Bytes a second; callers who read or send less are disconnected if there is no room for others."""
+    slow_after_s = 2.0
+    """Shortest time over which that is measured; the longest is twice this."""
     first_request_s = 1.0
     """Timeout for the first request of a connection when the process shuts down."""
     reset_check_s = 0.1
@@ -70,10 +72,8 @@ class TimeoutConnection(H11Protocol):
     _waits_since = 0.0
     _unread_before = 0
     _read_lately = False
-    _read_before = 0
-    _watched_at = 0.0
-    _was_reading = False
-    _reading_rate = math.inf
+    _received = 0
+    _measured: tuple[float, int, RequestResponseCycle | None] | None = None
 
     def __init__(self, *args: Any, open_connections: OpenConnections, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -90,6 +90,7 @@ class TimeoutConnection(H11Protocol):
         """Process bytes that arrived."""
         if self._is_refused:
             return
+        self._received += len(data)
         super().data_received(data)
 
     def handle_events(self) -> None:
@@ -157,9 +158,25 @@ class TimeoutConnection(H11Protocol):
         return self._unread() == 0
 
     @property
-    def is_slow_reader(self) -> bool:
-        """Whether the caller reads less than `slow_reading` while an answer waits for it."""
-        return self._reading_rate < self.slow_reading and self._wait() is _Wait.READER
+    def is_dropped(self) -> bool:
+        """Whether its request is refused, and the rest of the body is read only to be dropped."""
+        return not self._is_idle() and bool(self.scope.get("state", {}).get(DROPS_BODY))
+
+    def is_slow(self) -> bool:
+        """Whether it waits for its caller, who has read or sent very slowly since an earlier call.
+
+        The first call only begins to measure, so that nobody is measured while there is room.
+        """
+        if not (self._wait() is _Wait.READER or self._waits_for_body()):
+            self._measured = None
+            return False
+        now, moved = self.loop.time(), self._received + self.conn.bytes_sent - self._unread()
+        since, before, cycle = self._measured or (0.0, 0, None)
+        seconds = now - since
+        if cycle is not self.cycle or seconds > 2 * self.slow_after_s:
+            self._measured = (now, moved, self.cycle)
+            return False
+        return seconds >= self.slow_after_s and moved - before < self.slow_rate * seconds
 
     def close_now(self) -> None:
         """Close the connection at once, to make room for another one."""
@@ -222,22 +239,16 @@ class TimeoutConnection(H11Protocol):
             return
         self._end_timer = self.loop.call_later(self.reset_check_s, self._check_reset)
 
-    def _measure_reading(self, now: float, read: int, waits_for: _Wait) -> None:
-        """Note how fast the caller has read since the last check, unless it waited for the server then."""
-        seconds = now - self._watched_at
-        if waits_for is _Wait.READER and self._was_reading and seconds > 0:
-            self._reading_rate = (read - self._read_before) / seconds
-        else:
-            self._reading_rate = math.inf
-        self._was_reading = waits_for is _Wait.READER
-        self._read_before, self._watched_at = read, now
-
     def _unsupported_upgrade_warning(self) -> None:
         """Log nothing: a client may offer an upgrade that the server ignores."""
 
     def _is_idle(self) -> bool:
         """Whether no request is in progress."""
         return self.cycle is None or self.cycle.response_complete
+
+    def _waits_for_body(self) -> bool:
+        """Whether the server reads a body of which nothing more has arrived."""
+        return not self._is_idle() and self.cycle.more_body and not self.flow.read_paused
 
     def _unread(self) -> int:
         """Return the number of written bytes that the caller's system has not acknowledged."""
@@ -258,7 +269,6 @@ class TimeoutConnection(H11Protocol):
         """
         now = self.loop.time()
         waits_for, unread = (self._wait(), self.cycle), self._unread()
-        self._measure_reading(now, self.conn.bytes_sent - unread, waits_for[0])
         if waits_for != self._waits_for or unread < self._unread_before:
             self._waits_for, self._waits_since = waits_for, now
         self._unread_before = unread

@@ -21,8 +21,12 @@ class Closable(Protocol):
         ...
 
     @property
-    def is_slow_reader(self) -> bool:
-        """Whether an answer waits for its caller, who reads very slowly."""
+    def is_dropped(self) -> bool:
+        """Whether its request is refused, and the rest of the body is read only to be dropped."""
+        ...
+
+    def is_slow(self) -> bool:
+        """Whether it waits for its caller, who has read or sent very slowly since an earlier call."""
         ...
 
     def close_now(self) -> None:
@@ -35,8 +39,9 @@ class OpenConnections:
 
     limit: the most that may be open. Beyond it, room is made for a new one by closing the oldest that
     has sent no complete request, also not the head of one; then the one that has been idle the longest
-    after its answer was read; then one whose caller reads its answer very slowly. Any other one with a
-    request in progress stays open. Callers behind one proxy share its address, so the address decides
+    after its answer was read; then one whose request is refused and whose body is dropped; then one whose
+    caller reads its answer, or sends its body, very slowly. Any other one with a request in progress stays
+    open. Callers behind one proxy share its address, so the address decides
     nothing. Use it in one event loop.
     """
 
@@ -100,7 +105,11 @@ class OpenConnections:
         idle = next((one for one in self._idle if one.is_read), None)
         if idle is not None:
             return idle
-        return next((one for one in (*self._idle, *self._busy) if one.is_slow_reader), None)
+        dropped = next((one for one in self._busy if one.is_dropped), None)
+        if dropped is not None:
+            return dropped
+        # All of them, since the first look at one only begins to measure it.
+        return next(iter([one for one in (*self._idle, *self._busy) if one.is_slow()]), None)
 
     def _close_one(self) -> bool:
         victim = self._victim()

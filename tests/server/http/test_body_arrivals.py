@@ -214,5 +214,29 @@ def test_an_organisation_with_many_slow_senders_does_not_stop_another() -> None:
     run(scenario())
 
 
+def test_the_state_tells_while_the_rest_of_a_body_is_dropped() -> None:
+    """A connection that only drops a body is the one to close when there are too many."""
+    seen: list[bool] = []
+    scope: dict[str, Any] = {
+        "type": "http",
+        "app": Dependencies(),
+        "headers": [(b"content-length", b"2"), (b"api_token", b"a")],
+    }
+
+    async def receive() -> Message:
+        seen.append(bool(scope.get("state", {}).get(bounded_body.DROPS_BODY)))
+        return {"type": "http.request", "body": b"x", "more_body": len(seen) < 2}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start"})
+
+    async def send(message: Message) -> None:
+        assert seen == [False, True]
+
+    run(BoundedBody(app, 50_000, 60, BodyArrivals(8, 100))(scope, receive, send))
+    assert seen == [False, True]
+
+
 async def _as_coroutine(awaitable: Awaitable[Any]) -> Any:
     return await awaitable

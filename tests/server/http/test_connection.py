@@ -543,14 +543,45 @@ def test_who_reads_slowly_is_known(run: Run, is_slow: bool) -> None:
         connection = FakeClockConnection.latest
         await caller.send(HEAD % (f"/{LARGE}".encode(), b""))
         await answer_is_written(connection)
-        assert not connection.is_slow_reader
+        assert not connection.is_slow()
         for _ in range(3):
-            await connection.clock.advance(connection.reading_timeout_s / 8)
+            await connection.clock.advance(connection.slow_after_s / 2)
             before = connection.unread()
             while not is_slow and before and connection.unread() > before - 100_000:
                 assert await caller.read()
                 await asyncio.sleep(0)
-        await connection.clock.advance(connection.reading_timeout_s / 8)
-        assert connection.is_slow_reader == is_slow
+        assert connection.is_slow() == is_slow
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("piece", [0, 1, 10_000])
+def test_who_sends_a_body_slowly_is_known(run: Run, piece: int) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = FakeClockConnection.latest
+        await caller.send(b"POST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n")
+        await until(lambda: connection.cycle is not None)
+        assert not connection.is_slow()
+        for number in range(3):
+            await connection.clock.advance(connection.slow_after_s / 2)
+            received = connection._received
+            await caller.send(bytes(piece))
+            await until(lambda before=received: connection._received == before + piece)
+            assert connection.is_slow() == (piece < 1000 and number > 0)
+
+    run(scenario)
+
+
+def test_who_waits_for_the_server_is_not_slow(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        connection = FakeClockConnection.latest
+        application.may_answer.clear()
+        await caller.send(HEAD % (b"/2", b""))
+        await until(lambda: connection.cycle is not None)
+        for _ in range(3):
+            assert not connection.is_slow()
+            await connection.clock.advance(connection.slow_after_s)
+        application.may_answer.set()
+        assert await caller.read_answer(2)
 
     run(scenario)

@@ -22,8 +22,12 @@ class Connection:
     """A connection that notes whether it was closed."""
 
     is_read = True
-    is_slow_reader = False
+    is_dropped = False
+    reads_slowly = False
     is_closed = False
+
+    def is_slow(self) -> bool:
+        return self.reads_slowly
 
     def close_now(self) -> None:
         self.is_closed = True
@@ -53,7 +57,15 @@ def test_the_oldest_without_a_request_is_closed_first_then_the_oldest_idle_one()
     assert answered.is_closed
     table.opened(later)
     table.began(later)
-    busy.is_slow_reader = True
+    refused = Connection()
+    table.opened(refused)
+    table.began(refused)
+    table.closed(later)
+    busy.reads_slowly = refused.is_dropped = True
+    assert table.make_room()
+    assert refused.is_closed
+    table.opened(later)
+    table.began(later)
     assert table.make_room()
     assert busy.is_closed
 
@@ -118,7 +130,10 @@ class Echo(asyncio.Protocol):
         self._table.closed(self)
 
     is_read = True
-    is_slow_reader = False
+    is_dropped = False
+
+    def is_slow(self) -> bool:
+        return False
 
     def close_now(self) -> None:
         self._transport.abort()
