@@ -53,7 +53,7 @@ STOPSIGNAL SIGTERM
 # A port that is not a number counts as unset, as in the server: empty, or set by Kubernetes for a Service.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["/venv/bin/python", "-c", "import os, urllib.request as u; p = os.environ.get('RETOUCH_PORT', '').strip(); u.urlopen('http://127.0.0.1:' + (p if p.isdecimal() else '8000') + '/readyz', timeout=2)"]
-# A container does not listen on loopback, so RETOUCH_API_TOKENS is required.
+# A container does not listen on loopback, so it needs a token: in RETOUCH_API_TOKENS, or in the database.
 CMD ["/venv/bin/python", "-m", "server"]
 
 FROM runtime AS cuda

@@ -119,10 +119,10 @@ class Settings(ModelSettings, ListenerSettings):
     jobs of sync=false may be unfinished. Beyond its share an organisation gets 429."""
     max_at_once: int = Field(64, ge=0, le=100_000)
     """Requests of one organisation that run or wait at the same time; 0: as many as MAX_WAITING leaves it.
-    Without API_TOKENS it counts for nothing."""
+    Holds only with tokens, and if the server had some at its start."""
     max_jobs: int = Field(256, ge=0, le=1_000_000)
-    """Unfinished jobs of sync=false of one organisation; 0: as many as MAX_WAITING leaves it. Without
-    API_TOKENS it counts for nothing."""
+    """Unfinished jobs of sync=false of one organisation; 0: as many as MAX_WAITING leaves it. Holds
+    only with tokens, and if the server had some at its start."""
     request_memory_mb: int | None = Field(None, ge=64, le=2**24)
     """Memory that the requests which run may take together, by their estimates, in MiB. One that needs more
     alone is refused. Unset: 90 % of the limit of the process, by its cgroup or the machine, less what it has
