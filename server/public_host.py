@@ -21,7 +21,7 @@ def public_host_problem(settings: Settings) -> str | None:
     if any(token.state(datetime.now(UTC)) == "valid" for token in tokens):
         return None
     return (
-        f"HOST {settings.host} can be reached by other machines, so API_TOKENS must be set"
-        " (organisation:token), or a token created with retouch tokens create; without tokens only"
-        " loopback is served"
+        f"RETOUCH_HOST: {settings.host} can be reached by other machines, so RETOUCH_API_TOKENS must be set"
+        " (organisation:token), or a token created first with `./scripts/retouch tokens create`; without"
+        " tokens only loopback is served"
     )

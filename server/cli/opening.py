@@ -41,11 +41,11 @@ def token_table(settings: Settings) -> Iterator[TokenTable]:
             yield TokenTable(records.engine)
     except (OSError, StorageError) as error:
         status = 2 if isinstance(error, NewerSchemaError) else 1
-        raise fail(f"{_where(settings)}: {error}", status) from None
+        raise fail(f"{chosen_by(settings)}: {error}", status) from None
 
 
-def _where(settings: Settings) -> str:
-    """Return the setting that chose the database; an address may contain a password."""
+def chosen_by(settings: Settings) -> str:
+    """Return the setting that chose the database; not its address, which may contain a password."""
     if settings.database_url is not None:
         return "RETOUCH_DATABASE_URL"
-    return f"RETOUCH_DATA_DIR {os.fspath(settings.data_dir)}"
+    return f"RETOUCH_DATA_DIR {os.fspath(settings.data_dir.absolute())}"

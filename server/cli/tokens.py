@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from server.cli.opening import fail, load_settings, token_table
+from server.cli.opening import chosen_by, fail, load_settings, token_table
 from server.http.scopes import Scope
 from server.settings import ORGANISATION_PATTERN, Settings
 from storage.errors import NameTakenError
@@ -52,11 +52,12 @@ def _expiry(value: str | None) -> datetime | None:
         expires = datetime.fromisoformat(value)
     except ValueError:
         raise typer.BadParameter(
-            "write a duration such as 12h, 90d or 8w, or a time such as 2027-01-31"
+            "write a duration such as 12h, 90d or 8w, or a time such as 2027-01-31",
+            param_hint="'--expires'",
         ) from None
     expires = expires.replace(tzinfo=UTC) if expires.tzinfo is None else expires.astimezone(UTC)
     if expires <= now:
-        raise typer.BadParameter("this time is over")
+        raise typer.BadParameter("this time is over", param_hint="'--expires'")
     return expires
 
 
@@ -84,7 +85,8 @@ def create(
 ) -> None:
     """Create a token and print it; it is not stored and cannot be shown again."""
     expiry = _expiry(expires)
-    with token_table(load_settings()) as table:
+    settings = load_settings()
+    with token_table(settings) as table:
         try:
             scopes = frozenset(scope or (Scope.EDIT, Scope.READ))
             sent, token = table.create(organisation, name, scopes, expiry)
@@ -93,6 +95,7 @@ def create(
     typer.echo(sent)
     until = f"valid until {_shown(expiry)}" if expiry else "valid until it is revoked"
     typer.echo(f"Token {token.id} of {organisation}, {until}. Keep it: it is shown once.", err=True)
+    typer.echo(f"It works at every server with {chosen_by(settings)}.", err=True)
 
 
 @app.command("list")
@@ -153,7 +156,10 @@ def _revoke_organisation(table: TokenTable, organisation: str, settings: Setting
     # A presigned link to a bucket is dead only once its object is gone.
     removed = open_stores(settings.store_address).results.delete_folder(organisation)
     typer.echo(f"{_counted(removed, 'result')} of {organisation} removed.")
-    if any(pair.partition(":")[0] == organisation for pair in settings.api_tokens):
+    is_in_settings = any(pair.partition(":")[0] == organisation for pair in settings.api_tokens)
+    if not (count or removed or is_in_settings):
+        raise fail(f"{organisation} had no token and no result: see whether the name is right.")
+    if is_in_settings:
         typer.echo(
             f"RETOUCH_API_TOKENS has a token of {organisation}: it works until you remove it there and"
             " restart the servers.",

@@ -18,7 +18,8 @@ from tests.helpers.fake_models import FakeModels
 def test_a_public_host_needs_tokens(host: str, tmp_path: Path) -> None:
     problem = public_host_problem(Settings(host=host, data_dir=tmp_path))
     assert problem is not None
-    assert "API_TOKENS must be set" in problem
+    assert problem.startswith("RETOUCH_HOST: ")
+    assert "RETOUCH_API_TOKENS must be set" in problem
     assert public_host_problem(Settings(host=host, api_tokens="team:secret")) is None
 
 

@@ -118,6 +118,24 @@ def test_a_name_that_is_taken_is_refused_with_status_1(run: Run) -> None:
     assert result.stdout == ""
 
 
+def test_what_is_created_tells_where_it_works(run: Run, tmp_path: Path) -> None:
+    result = run("create", "--organisation", "acme", "--name", "ci")
+    assert f"RETOUCH_DATA_DIR {tmp_path / 'new' / 'data'}." in result.stderr
+
+
+def test_a_misspelled_organisation_is_told_with_status_1(run: Run) -> None:
+    create(run, "--name", "ci")
+    wrong = run("revoke", "--organisation", "acne")
+    assert wrong.exit_code == 1
+    assert wrong.stderr == "acne had no token and no result: see whether the name is right.\n"
+    assert run("revoke", "--organisation", "acme").exit_code == 0
+
+
+def test_a_wrong_time_names_its_option(run: Run) -> None:
+    result = run("create", "--organisation", "a", "--name", "x", "--expires", "2020-01-01")
+    assert "Invalid value for '--expires': this time is over" in result.stderr
+
+
 def test_a_database_that_is_away_is_one_line_with_status_1(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
