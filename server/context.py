@@ -26,7 +26,7 @@ from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer
 from server.jobs.waiting import slow_roles
 from server.memory_budget import MemoryBudget
-from server.open_storage import open_storage
+from server.open_storage import StorageParts, open_storage
 from server.operations import OPERATIONS
 from server.settings import Settings
 from server.storage_limits import StorageLimits
@@ -104,20 +104,7 @@ class AppContext:
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
     """Return all parts; raises OSError if the store or the database is unavailable."""
     parts = open_storage(settings)
-    stores, records, storage, tokens = parts.stores, parts.records, parts.limits, parts.tokens
-    visuals = Visuals(records, stores.visuals, stores.results, storage, settings.visual_ttl_s)
-    signer = parts.link_signer
-    dependencies = Dependencies(
-        settings,
-        tokens,
-        ConcurrencyLimit(
-            settings.max_waiting, settings.workers, _quota_with(tokens, settings.max_at_once)
-        ),
-        Intake(settings, ResultLinks(stores.results, signer)),
-        visuals,
-        Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
-        storage,
-    )
+    dependencies = _dependencies(settings, parts)
     memory = MemoryBudget(settings.request_memory_mb)
     scheduler = Scheduler(
         "worker", settings.workers, checks=1, extra=_extra(settings.workers), budget=memory
@@ -126,58 +113,89 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     durations = Durations()
     executor = JobExecutor(
         ScheduledModels(models, scheduler),
-        stores.results,
-        visuals,
+        parts.stores.results,
+        dependencies.visuals,
         settings.moderation_threshold,
         settings.profile,
         durations,
         _slow_roles(settings.profile),
-        storage,
+        parts.limits,
     )
-    serializer = JobSerializer(
-        {operation.key: operation for operation in OPERATIONS},
-        stores.sources,
-        storage,
-    )
-    runner = JobRunner(
-        serializer,
-        stores.results,
-        executor,
-        scheduler,
-        dependencies.delivery,
-        settings.job_timeout_s,
-        storage,
-        parts.availability,
-    )
-    limit = _JOBS_PER_REQUEST * settings.max_waiting
-    durable = DurableJobs(
-        parts.queue,
-        serializer,
-        runner,
-        _webhooks(settings, parts.queue),
-        limit,
-        _quota_with(tokens, settings.max_jobs),
-    )
+    durable = _durable_jobs(settings, parts, dependencies, executor, scheduler)
     endpoints = Endpoints(dependencies, executor, durable, scheduler, parts.availability, memory)
-    ttl = timedelta(seconds=settings.idempotency_ttl_s)
-    keys = IdempotencyKeys(records.engine, ttl, lease(settings))
     return AppContext(
-        stores,
-        records,
-        visuals,
+        parts.stores,
+        parts.records,
+        dependencies.visuals,
         dependencies,
         scheduler,
         models,
         durable,
         endpoints,
         durations,
-        Idempotency(settings, tokens, keys, parts.owner, storage),
+        _idempotency(settings, parts),
         parts.availability,
-        storage,
+        parts.limits,
         parts.token_table,
-        RateLimits(settings, tokens, parts.shared_counters),
+        RateLimits(settings, parts.tokens, parts.shared_counters),
         memory,
     )
+
+
+def _dependencies(settings: Settings, parts: StorageParts) -> Dependencies:
+    """Return what the operations use."""
+    stores, tokens, signer = parts.stores, parts.tokens, parts.link_signer
+    return Dependencies(
+        settings,
+        tokens,
+        ConcurrencyLimit(
+            settings.max_waiting, settings.workers, _quota_with(tokens, settings.max_at_once)
+        ),
+        Intake(settings, ResultLinks(stores.results, signer)),
+        Visuals(parts.records, stores.visuals, stores.results, parts.limits, settings.visual_ttl_s),
+        Delivery(stores.results, signer, settings.public_url, settings.link_ttl_s),
+        parts.limits,
+    )
+
+
+def _durable_jobs(
+    settings: Settings,
+    parts: StorageParts,
+    dependencies: Dependencies,
+    executor: JobExecutor,
+    scheduler: Scheduler,
+) -> DurableJobs:
+    """Return the jobs of sync=false."""
+    serializer = JobSerializer(
+        {operation.key: operation for operation in OPERATIONS},
+        parts.stores.sources,
+        parts.limits,
+    )
+    runner = JobRunner(
+        serializer,
+        parts.stores.results,
+        executor,
+        scheduler,
+        dependencies.delivery,
+        settings.job_timeout_s,
+        parts.limits,
+        parts.availability,
+    )
+    return DurableJobs(
+        parts.queue,
+        serializer,
+        runner,
+        _webhooks(settings, parts.queue),
+        _JOBS_PER_REQUEST * settings.max_waiting,
+        _quota_with(parts.tokens, settings.max_jobs),
+    )
+
+
+def _idempotency(settings: Settings, parts: StorageParts) -> Idempotency:
+    """Return the answers to repeated requests."""
+    ttl = timedelta(seconds=settings.idempotency_ttl_s)
+    keys = IdempotencyKeys(parts.records.engine, ttl, lease(settings))
+    return Idempotency(settings, parts.tokens, keys, parts.owner, parts.limits)
 
 
 def _quota_with(tokens: Tokens, value: int) -> int:

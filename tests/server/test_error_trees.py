@@ -39,6 +39,7 @@ MAPPED_WHERE_CAUGHT = {
     "EngineBusyError": "server/errors.py",
     "StoreUnavailableError": "server/http/error_answers.py",
     "StoreSilentError": "server/jobs/executor.py",
+    "DiskFullError": "server/http/error_answers.py",
     "DatabaseUnavailableError": "server/http/error_answers.py",
     "ObjectMissingError": "server/visuals.py",
     "SchedulerClosedError": "server/endpoints.py",

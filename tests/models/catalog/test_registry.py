@@ -48,15 +48,25 @@ def test_a_card_names_a_class_that_loads_with_its_options(card: Card) -> None:
     # The source is parsed, not imported: the packages of most backends are not installed here.
     module, _, name = card.backend.partition(":")
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
-    (found,) = (node for node in tree.body if getattr(node, "name", "") == name)
-    assert isinstance(found, ast.ClassDef)
-    (load,) = (node for node in found.body if getattr(node, "name", "") == "load")
+    members = _members(tree, name)
+    load = members["load"]
     assert isinstance(load, ast.FunctionDef)
     assert [ast.unparse(one) for one in load.decorator_list] == ["classmethod"]
-    assert any(getattr(node, "name", "") == card.role.method for node in found.body)
+    assert card.role.method in members
     taken = [argument.arg for argument in load.args.args]
     assert taken[:3] == ["cls", "paths", "device_config"]
     assert set(dict(card.options)) <= set(taken[3:])
+
+
+def _members(tree: ast.Module, name: str) -> dict[str, ast.stmt]:
+    """Return what a class defines or inherits from classes of the same file, by name."""
+    (found,) = (node for node in tree.body if getattr(node, "name", "") == name)
+    assert isinstance(found, ast.ClassDef)
+    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
+    bases = [base.id for base in found.bases if isinstance(base, ast.Name) and base.id in classes]
+    inherited = {key: node for base in bases for key, node in _members(tree, base).items()}
+    own = {str(getattr(node, "name", "")): node for node in found.body}
+    return inherited | own
 
 
 def test_a_card_with_remote_code_is_pinned() -> None:
