@@ -41,6 +41,7 @@ from server.visuals import Visuals
 from storage.database import database_url
 from storage.records import Records
 from storage.stores import open_stores
+from tests.helpers.storage_limits import unlimited
 
 PHOTOS = Path(__file__).parents[2] / "docs" / "photos"
 ORGANISATION = "measured"
@@ -137,9 +138,10 @@ class Measurer:
     def __init__(self, pool: Models, folder: Path) -> None:
         self._stores = open_stores(folder)
         records = Records(database_url(f"sqlite:///{folder}/records.db"))
-        self._visuals = Visuals(records, self._stores.visuals, self._stores.results)
+        results, limits = self._stores.results, unlimited(records.engine)
+        self._visuals = Visuals(records, self._stores.visuals, results, limits)
         self._executor = JobExecutor(
-            pool, self._stores.results, self._visuals, 0.8, "lite", Durations()
+            pool, results, self._visuals, 0.8, "lite", Durations(), {}, limits
         )
 
     def run(self, case: Case, pixels: int, kind: str) -> Measured:
@@ -149,7 +151,7 @@ class Measurer:
         before = resident()
         Path("/proc/self/clear_refs").write_text("5")
         started = time.process_time()
-        self._executor.run(job)
+        self._executor.store(self._executor.perform(job))
         seconds = time.process_time() - started
         memory = resident("VmHWM") - before
         for key in job.keys:

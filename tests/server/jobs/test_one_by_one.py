@@ -1,4 +1,4 @@
-"""Masks are decoded one by one, and results are stored one by one: many are never in memory together."""
+"""Masks are decoded one by one: many are never in memory together."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,8 @@ import pytest
 
 from imaging.files.header import probe
 from imaging.picture import Picture
-from server.errors import BadRequestError, BlockedError
+from server.errors import BadRequestError
 from server.http.uploads import Encoded
-from server.jobs.executor import _first_made, _unless_all_blocked
 from server.jobs.picture_files import DecodedMasks
 from tests.helpers.requests import mask
 
@@ -38,24 +37,3 @@ def test_a_damaged_mask_is_refused_by_its_field_when_it_is_read() -> None:
     masks = DecodedMasks(sent(mask(), mask()[:-60]), IMAGE)
     with pytest.raises(BadRequestError, match=r"changes\.1\.mask_url"):
         list(masks.values())
-
-
-def test_the_first_result_is_made_before_any_is_stored_and_the_others_after() -> None:
-    made: list[int] = []
-
-    def results() -> object:
-        for number in range(3):
-            made.append(number)
-            yield b"%d" % number
-
-    files = iter(_first_made(results()))  # type: ignore[arg-type]
-    assert made == [0]
-    assert next(files) == b"0"
-    assert made == [0]
-    assert list(files) == [b"1", b"2"]
-
-
-def test_blocked_results_are_empty_unless_all_are() -> None:
-    assert list(_unless_all_blocked(iter([b"", b"", b"x", b""]))) == [b"", b"", b"x", b""]
-    with pytest.raises(BlockedError):
-        list(_unless_all_blocked(iter([b"", b""])))
