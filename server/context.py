@@ -44,6 +44,8 @@ log = logging.getLogger("retouch")
 
 _JOBS_PER_REQUEST = 4
 """Unfinished jobs accepted for each request that may wait; jobs wait on disk, not in memory."""
+_FILES_OF_FULL_SIZE = 16
+"""The files of requests that wait may have as many bytes as so many of the largest ones."""
 _MIN_EXTRA, _MAX_EXTRA = 2, 16
 """Bounds of the number of further workers, which otherwise is that of the workers."""
 
@@ -104,8 +106,8 @@ class AppContext:
 def build_context(settings: Settings, models: WarmModels) -> AppContext:
     """Return all parts; raises OSError if the store or the database is unavailable."""
     parts = open_storage(settings)
-    dependencies = _dependencies(settings, parts)
     memory = MemoryBudget(settings.request_memory_mb)
+    dependencies = _dependencies(settings, parts, memory)
     scheduler = Scheduler(
         "worker", settings.workers, checks=1, extra=_extra(settings.workers), budget=memory
     )
@@ -142,14 +144,17 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     )
 
 
-def _dependencies(settings: Settings, parts: StorageParts) -> Dependencies:
+def _dependencies(settings: Settings, parts: StorageParts, memory: MemoryBudget) -> Dependencies:
     """Return what the operations use."""
     stores, tokens, signer = parts.stores, parts.tokens, parts.link_signer
     return Dependencies(
         settings,
         tokens,
         ConcurrencyLimit(
-            settings.max_waiting, settings.workers, _quota_with(tokens, settings.max_at_once)
+            settings.max_waiting,
+            settings.workers,
+            _quota_with(tokens, settings.max_at_once),
+            lambda: min(_FILES_OF_FULL_SIZE * settings.max_body_mb * 2**20, memory.total // 4),
         ),
         Intake(settings, ResultLinks(stores.results, signer)),
         Visuals(parts.records, stores.visuals, stores.results, parts.limits, settings.visual_ttl_s),

@@ -43,6 +43,10 @@ R = TypeVar("R")
 _LOOKUPS = 4
 """Lookups of states that one organisation has at the same time; half of the threads of the job queue."""
 
+_READS = 4
+"""Registered pictures that are read for one organisation at the same time: a tenth of the threads for calls
+that block, which a slow store would keep busy, and few files in memory before they have a place."""
+
 
 class Endpoints:
     """The handlers of requests; an invalid request is refused before any work and stores nothing."""
@@ -63,6 +67,7 @@ class Endpoints:
         self._availability = availability
         self._memory = memory
         self._lookups = TurnLimit(_LOOKUPS)
+        self._reads = TurnLimit(_READS)
 
     async def serve(self, operation: Operation[Any], request: Request) -> BaseModel | Response:
         """Return the answer to a request: after the work, or at once if sync is false."""
@@ -76,7 +81,8 @@ class Endpoints:
                 return (await self._promise(accepted_job))[1]
         job = await self._accept(operation, request, organisation)
         # No place is held up to here: the caller and the hosts of its pictures decide how long that takes.
-        with self._dependencies.concurrency_limit.place(organisation, job.cost.seconds):
+        size = sum(len(encoded.data) for encoded in job.pictures.values())
+        with self._dependencies.concurrency_limit.place(organisation, job.cost.seconds, size):
             if operation.registers:
                 job = await self._register(request, job)
             job = self._with_keys(job)
@@ -166,9 +172,10 @@ class Endpoints:
         pictures: dict[str, Encoded] = {}
         changed: tuple[str, ...] = ()
         if operation.of_visual:
-            pictures["image"], changed = await anyio.to_thread.run_sync(
-                self._visual_picture, organisation, visual_id, body
-            )
+            async with self._reads.of(organisation):
+                pictures["image"], changed = await anyio.to_thread.run_sync(
+                    self._visual_picture, organisation, visual_id, body
+                )
         intake = self._dependencies.intake.for_organisation(organisation)
         pictures |= await _sent_pictures(operation, body, fields, intake)
         with map_errors(operation.refusals):

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
@@ -11,6 +12,7 @@ from server.errors import busy_error
 from server.shares import Shares
 
 _MAX_RETRY_AFTER_S = 3600
+_MEBIBYTE = 2**20
 _KEPT = 0.9
 """How much of the earlier measurements each new one leaves: about ten count."""
 
@@ -19,12 +21,14 @@ _KEPT = 0.9
 class _Work:
     """Work of one organisation, in seconds of a worker.
 
-    waiting: expected of the requests in work. expected, measured: of those that have ended lately.
+    waiting: expected of the requests in work. expected, measured: of those that have ended lately. size: of
+    the pictures of the requests in work, in bytes.
     """
 
     waiting: float = 0.0
     expected: float = 1.0
     measured: float = 1.0
+    size: int = 0
 
     def record(self, expected: float, measured: float) -> None:
         """Add a request that has ended."""
@@ -37,11 +41,20 @@ class ConcurrencyLimit:
 
     A request holds a place while it works or waits for a worker; not while its body arrives, nor while
     its pictures are fetched. workers: how many requests run in parallel, to estimate the waiting time.
-    quota: the most requests of one organisation; 0 for none. Use it in one event loop.
+    quota: the most requests of one organisation; 0 for none. max_bytes: returns the most bytes that the
+    files of all requests with a place may have, because they stay in memory while a request waits: an
+    organisation may hold as many as are free then, and one request in any case. Use it in one event loop.
     """
 
-    def __init__(self, limit: int, workers: int, quota: int = 0) -> None:
+    def __init__(
+        self,
+        limit: int,
+        workers: int,
+        quota: int = 0,
+        max_bytes: Callable[[], int] = lambda: sys.maxsize,
+    ) -> None:
         self._shares = Shares(limit, quota)
+        self._max_bytes = max_bytes
         self._workers = workers
         self._works: dict[str, _Work] = {}
         self._all = _Work()
@@ -55,19 +68,36 @@ class ConcurrencyLimit:
                 self._retry_after(organisation),
             )
 
+    def _check_bytes(self, organisation: str, size: int) -> None:
+        """Raise BusyError if an organisation has its share of the bytes, by the rule of `BodyArrivals`."""
+        held = self._works[organisation].size if organisation in self._works else 0
+        free = self._max_bytes() - sum(work.size for work in self._works.values()) - size
+        if held and held + size > free:
+            raise busy_error(
+                f"The requests of this organisation that are in work have {held / _MEBIBYTE:.1f} MiB of"
+                " pictures already, as many as they may have at the moment",
+                self._retry_after(organisation),
+            )
+
     @contextmanager
-    def place(self, organisation: str, seconds: float) -> Iterator[None]:
-        """Hold a place for a request that is expected to take some seconds of a worker; raises BusyError."""
+    def place(self, organisation: str, seconds: float, size: int = 0) -> Iterator[None]:
+        """Hold a place for a request that is expected to take some seconds of a worker; raises BusyError.
+
+        size: of its files in bytes.
+        """
         self.check(organisation)
+        self._check_bytes(organisation, size)
         self._shares.take(organisation)
         work = self._works.setdefault(
             organisation, _Work(0, self._all.expected, self._all.measured)
         )
         work.waiting += seconds
+        work.size += size
         try:
             yield
         finally:
             work.waiting -= seconds
+            work.size -= size
             self._shares.give_back(organisation)
             if not self._shares.held(organisation):
                 del self._works[organisation]

@@ -80,7 +80,8 @@ async def register(request: Request) -> Registered:
     picture = await dependencies.intake.for_organisation(organisation).picture(fields, rule)
     if picture is None:
         raise BadRequestError("No image was given: send image_url or file.", "image")
-    with dependencies.concurrency_limit.place(organisation, decoding({"image": picture}).seconds):
+    seconds = decoding({"image": picture}).seconds
+    with dependencies.concurrency_limit.place(organisation, seconds, len(picture.data)):
         await endpoints.check_picture(request, organisation, picture)
         visual_id, is_new = await anyio.to_thread.run_sync(
             dependencies.visuals.register, organisation, picture, body.is_private

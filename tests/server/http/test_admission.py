@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,31 @@ def test_moderation_runs_before_queued_work(tmp_path: Path) -> None:
         proceed.set()
         assert [one.result(20) for one in calls] == [200] * 5
     assert order[:2] == ["work", "check"]
+
+
+def test_the_files_of_waiting_requests_are_limited_and_each_newcomer_has_room_for_one() -> None:
+    limit = ConcurrencyLimit(100, 2, max_bytes=lambda: 100)
+    with ExitStack() as stack:
+
+        def count(organisation: str, size: int) -> int:
+            for number in range(100):
+                try:
+                    stack.enter_context(limit.place(organisation, 1.0, size))
+                except BusyError:
+                    return number
+            return 100
+
+        assert count("a", 10) == 5
+        assert count("b", 10) == 2
+        assert count("c", 500) == 1
+    with limit.place("a", 1.0, 500):
+        pass
+
+
+def test_the_bytes_of_files_are_free_again_after_requests_that_failed() -> None:
+    limit = ConcurrencyLimit(100, 2, max_bytes=lambda: 100)
+    for _ in range(50):
+        with suppress(ZeroDivisionError), limit.place("a", 1.0, 40), limit.place("b", 1.0, 40):
+            raise ZeroDivisionError
+    with limit.place("a", 1.0, 20), limit.place("a", 1.0, 20):
+        pass
