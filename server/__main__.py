@@ -9,6 +9,7 @@ import sys
 
 import cv2
 import uvicorn
+from fastapi import FastAPI
 
 from models.catalog.profile import load_profile
 from models.errors import (
@@ -26,6 +27,7 @@ from models.settings import read_settings, warn_of_unknown_names
 from models.variables import tidy_credentials
 from server.app import create_app, create_waiting_app
 from server.context import WarmModels
+from server.dependencies import Dependencies
 from server.descriptors import max_connections, raise_descriptor_limit
 from server.greeting import better_profile, greeting
 from server.http.audit import open_audit_log
@@ -86,6 +88,13 @@ def main() -> int:
     return status
 
 
+def _greeting(app: FastAPI, settings: Settings, port: int) -> str:
+    """Return what a server that is ready says; see server.greeting."""
+    dependencies: Dependencies = app.state.dependencies
+    needs_token = dependencies.tokens.required
+    return greeting(settings, port, app.state.models, needs_token=needs_token)
+
+
 def _serve(settings: Settings) -> int:
     """Listen, make the application meanwhile, and serve; return the exit status."""
     shutdown = Shutdown(settings.drain_s, settings.grace_s)
@@ -94,7 +103,7 @@ def _serve(settings: Settings) -> int:
         create_waiting_app(settings, shutdown),
         lambda: create_app(settings, _models(settings), shutdown),
         shutdown,
-        lambda app: log.info("%s", greeting(settings, server.port, app.state.models)),
+        lambda app: log.info("%s", _greeting(app, settings, server.port)),
     )
     connections = OpenConnections(max_connections(raise_descriptor_limit()))
     server = GracefulServer(_uvicorn_config(settings, starting, connections), shutdown, connections)

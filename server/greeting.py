@@ -13,15 +13,16 @@ from server.settings import Settings
 _PHOTO = Path(__file__).parents[1] / "docs" / "photos" / "astronaut.jpg"
 
 
-def greeting(settings: Settings, port: int, models: Models) -> str:
+def greeting(settings: Settings, port: int, models: Models, *, needs_token: bool) -> str:
     """Return the text. The command is complete if the server is in a checkout and needs no token.
 
-    port: on which it listens. models: those of the profile.
+    port: on which it listens. models: those of the profile. needs_token: whether only known tokens are
+    valid.
     """
     address = f"http://{_reachable(settings.host)}:{port}"
     if not _PHOTO.is_file():  # an image without the documentation
         return f"ready on {address}"
-    token = "YOUR_TOKEN" if settings.api_tokens else "me"
+    token = "YOUR_TOKEN" if needs_token else "me"
     route = "background/remove" if models.offers(MATTING) else "register"
     photo = shlex.quote(f"file=@{_PHOTO}")
     command = f"curl -H 'api_token: {token}' -F {photo} {address}/v1/{route}"

@@ -38,20 +38,27 @@ def command(text: str) -> str:
 )
 def test_the_address_can_be_reached_on_this_machine(host: str, reachable: str) -> None:
     settings = Settings(host=host, api_tokens=("a:secret-a",))
-    text = greeting(settings, 8123, FakeModels())
+    text = greeting(settings, 8123, FakeModels(), needs_token=True)
     assert text.startswith(f"ready on http://{reachable}:8123; to try it:")
     assert command(text).endswith(f" http://{reachable}:8123/v1/background/remove")
 
 
 def test_a_token_is_never_shown() -> None:
-    text = greeting(Settings(api_tokens=("a:secret-a",)), 8000, FakeModels())
+    settings = Settings(api_tokens=("a:secret-a",))
+    text = greeting(settings, 8000, FakeModels(), needs_token=True)
     assert "secret-a" not in text
     assert "api_token: YOUR_TOKEN" in text
-    assert "api_token: me" in greeting(Settings(), 8000, FakeModels())
+
+
+def test_the_token_of_the_command_is_valid() -> None:
+    text = greeting(Settings(), 8000, FakeModels(), needs_token=False)
+    assert "api_token: me" in text
+    text = greeting(Settings(), 8000, FakeModels(), needs_token=True)  # in the database
+    assert "api_token: YOUR_TOKEN" in text
 
 
 def test_without_a_model_for_the_subject_the_command_registers_the_photo() -> None:
-    text = greeting(Settings(), 8000, OnlyInpainting())
+    text = greeting(Settings(), 8000, OnlyInpainting(), needs_token=False)
     assert command(text).endswith("/v1/register")
     assert str(PHOTOS / "astronaut.jpg") in text
 
@@ -60,7 +67,8 @@ def test_an_image_without_the_photos_names_only_the_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_PHOTO", PHOTOS / "absent.jpg")
-    assert greeting(Settings(), 8000, FakeModels()) == "ready on http://127.0.0.1:8000"
+    text = greeting(Settings(), 8000, FakeModels(), needs_token=False)
+    assert text == "ready on http://127.0.0.1:8000"
 
 
 def test_only_the_first_start_with_lite_names_the_better_profile(tmp_path: Path) -> None:
