@@ -46,7 +46,7 @@ _TAGS = {
 }
 """The groups of routes in the OpenAPI document."""
 _MIN_BODIES = 16
-_BODIES_OF_FULL_SIZE = 16
+_BODIES_OF_FULL_SIZE = 24
 """The bodies that arrive at once may have as many bytes as so many of the largest ones."""
 
 

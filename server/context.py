@@ -44,7 +44,7 @@ log = logging.getLogger("retouch")
 
 _JOBS_PER_REQUEST = 4
 """Unfinished jobs accepted for each request that may wait; jobs wait on disk, not in memory."""
-_FILES_OF_FULL_SIZE = 16
+_FILES_OF_FULL_SIZE = 24
 """The files of requests that wait may have as many bytes as so many of the largest ones."""
 _MIN_EXTRA, _MAX_EXTRA = 2, 16
 """Bounds of the number of further workers, which otherwise is that of the workers."""

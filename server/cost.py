@@ -12,8 +12,10 @@ from typing import Any
 from imaging.files.header import Probe
 from imaging.shadows import reach
 from pipelines.common.colours import find_colour
+from pipelines.common.placement_geometry import MAX_CANVAS_AREA
 from pipelines.common.resolution import ORIGINAL, RESOLUTIONS
 from pipelines.enhance import enhanced_size
+from pipelines.errors import PipelineError
 from pipelines.product_packshot import SIDE
 from pipelines.product_shadow import MAX_AREA
 from server.http.uploads import Encoded
@@ -184,7 +186,10 @@ def _shot(body: Any, probe: Probe) -> float:
     """Return the pixels of one lifestyle shot, and half of the product's; shots are made one after another."""
     if body.placement_type == "original":
         return _one_megapixel(body, probe)
-    layouts = body.layouts((probe.width, probe.height))
+    try:
+        layouts = body.layouts((probe.width, probe.height))
+    except PipelineError:  # the product may be smaller than its picture; the work finds out
+        return _pixels(probe) / 2 + MAX_CANVAS_AREA
     return float(
         _pixels(probe) / 2 + max(one.canvas_size[0] * one.canvas_size[1] for one in layouts)
     )

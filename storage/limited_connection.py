@@ -4,6 +4,7 @@ The limits of PostgreSQL and of TCP do not help against a database that hangs: a
 no statement, and its kernel still acknowledges packets.
 """
 
+import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -99,6 +100,22 @@ def limit_connections(engine: Engine, breaker: Breaker | None, *, patient: bool 
             raise
         connection.breaker, connection.patient = breaker, patient
         return connection
+
+    _close_after_disposal(engine)
+
+
+def _close_after_disposal(engine: Engine) -> None:
+    """Close connections that come back after their engine was disposed: its pool has forgotten them."""
+    disposed = threading.Event()
+
+    @event.listens_for(engine, "engine_disposed")
+    def note(_: Engine) -> None:
+        disposed.set()
+
+    @event.listens_for(engine, "checkin")
+    def close(connection: Any, _: Any) -> None:
+        if disposed.is_set() and connection is not None:
+            connection.close()
 
 
 def limited_connection(connection: Connection) -> LimitedConnection:

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
@@ -263,7 +263,7 @@ _MAKERS: Mapping[str, Callable[[Image.Image], bytes]] = {
 
 
 def measure(
-    names: list[str], pixels: list[int], kinds: list[str], measurer: Measurer
+    names: Sequence[str], pixels: Sequence[int], kinds: Sequence[str], measurer: Measurer
 ) -> Iterator[Measured]:
     """Yield what each case takes whose name holds one of `names`; all without names."""
     for size in pixels:
@@ -274,29 +274,52 @@ def measure(
             encoded.cache_clear()
 
 
+def run(minutes: float) -> list[str]:
+    """Measure the cases at 1 and 12 megapixels while the time lasts; an estimate below the peak is a finding."""
+    until = time.monotonic() + 60 * minutes
+    findings = []
+    for one in _prepared((), [_MEGA, 12 * _MEGA], ["opaque", "alpha"]):
+        _print(one)
+        if one.expected.memory < one.memory:
+            findings.append(
+                f"{one.name} ({one.kind}, {one.pixels} pixels) takes more than estimated"
+            )
+        if time.monotonic() > until:
+            print("the time is over before the last case", flush=True)
+            break
+    return findings
+
+
 def main() -> None:
-    """Print a table of all cases."""
+    """Print a table of the cases that the arguments name."""
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*")
     parser.add_argument("--pixels", default="1,12", help="megapixels of the image")
     parser.add_argument("--kinds", default="opaque")
     arguments = parser.parse_args()
+    pixels = [round(float(size) * _MEGA) for size in arguments.pixels.split(",")]
+    for one in _prepared(arguments.names, pixels, arguments.kinds.split(",")):
+        _print(one)
+
+
+def _prepared(
+    names: Sequence[str], pixels: Sequence[int], kinds: Sequence[str]
+) -> Iterator[Measured]:
+    """Load the models of `lite`, run each case once on a small picture, and yield what the cases take."""
     bound_memory(1)
     cv2.setNumThreads(1)
     weights = Path(os.environ.get("RETOUCH_DATA_DIR", "data")) / "weights"
     engine = LocalEngine(Pool.for_profile("lite", weights, threads=1))
     engine.warm_up()
-    pixels = [round(float(size) * _MEGA) for size in arguments.pixels.split(",")]
     print(
         f"{'operation':58} {'kind':11} {'MP':>5} {'MiB':>6} {'estimate':>8} {'ratio':>5} {'s':>6} {'estimate':>8}"
     )
     with tempfile.TemporaryDirectory() as folder:
         measurer = Measurer(engine, Path(folder))
         for case in CASES:
-            if not arguments.names or any(name in case.name for name in arguments.names):
+            if not names or any(name in case.name for name in names):
                 measurer.run(case, _MEGA // 10, "opaque")
-        for one in measure(arguments.names, pixels, arguments.kinds.split(","), measurer):
-            _print(one)
+        yield from measure(names, pixels, kinds, measurer)
 
 
 def _print(one: Measured) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from server.errors import busy_error
+from server.http.body_arrivals import SHARE_OF_FREE
 from server.shares import Shares
 
 _MAX_RETRY_AFTER_S = 3600
@@ -43,7 +44,8 @@ class ConcurrencyLimit:
     its pictures are fetched. workers: how many requests run in parallel, to estimate the waiting time.
     quota: the most requests of one organisation; 0 for none. max_bytes: returns the most bytes that the
     files of all requests with a place may have, because they stay in memory while a request waits: an
-    organisation may hold as many as are free then, and one request in any case. Use it in one event loop.
+    organisation may hold eight times as many as are free then, and one request in any case. Use it in one
+    event loop.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class ConcurrencyLimit:
         """Raise BusyError if an organisation has its share of the bytes, by the rule of `BodyArrivals`."""
         held = self._works[organisation].size if organisation in self._works else 0
         free = self._max_bytes() - sum(work.size for work in self._works.values()) - size
-        if held and held + size > free:
+        if held and held + size > SHARE_OF_FREE * free:
             raise busy_error(
                 f"The requests of this organisation that are in work have {held / _MEBIBYTE:.1f} MiB of"
                 " pictures already, as many as they may have at the moment",

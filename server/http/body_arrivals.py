@@ -4,16 +4,18 @@ from collections import Counter
 
 from server.errors import busy_error
 
+SHARE_OF_FREE = 8
+"""How many times as much as is free then an organisation may hold."""
 _RETRY_AFTER_S = 5
 
 
 class BodyArrivals:
     """Limits the bodies that arrive at once, in total and for each organisation.
 
-    max_bodies, max_bytes: in total. An organisation may hold as much as is free then, so one alone gets
-    half, two get a third each, and there is always a place for another one (the dynamic threshold of
-    Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet switches", 1998). The
-    bytes of its only body may take all that is free. Use it in one event loop.
+    max_bodies, max_bytes: in total. An organisation may hold eight times as much as is free then, so one
+    alone gets eight ninths (the dynamic threshold of Choudhury and Hahne, "Dynamic queue length thresholds
+    for shared-memory packet switches", 1998). The only body of an organisation always has a place, up to
+    twice the total. Use it in one event loop.
     """
 
     def __init__(self, max_bodies: int, max_bytes: int) -> None:
@@ -27,7 +29,8 @@ class BodyArrivals:
 
         declared: the length of the body in bytes, if the caller has sent it; otherwise 0.
         """
-        if not _fits(self._bodies, organisation, 1, self._max_bodies):
+        is_only = not self._bodies[organisation]
+        if not _fits(self._bodies, organisation, 1, self._max_bodies, is_only=is_only):
             raise busy_error("Too many bodies of this organisation arrive at once", _RETRY_AFTER_S)
         arrival = Arrival(self, organisation)
         self._bodies[organisation] += 1
@@ -40,8 +43,7 @@ class BodyArrivals:
 
     def _hold(self, organisation: str, size: int) -> None:
         is_only = self._bodies[organisation] == 1
-        free = self._max_bytes - self._bytes.total() - size
-        if free < 0 or not (is_only or _fits(self._bytes, organisation, size, self._max_bytes)):
+        if not _fits(self._bytes, organisation, size, self._max_bytes, is_only=is_only):
             raise busy_error("Too many bytes of this organisation arrive at once", _RETRY_AFTER_S)
         self._bytes[organisation] += size
 
@@ -73,6 +75,8 @@ class Arrival:
             self._arrivals = None
 
 
-def _fits(held: Counter[str], organisation: str, more: int, limit: int) -> bool:
-    """Whether an organisation would hold no more than is free."""
-    return held[organisation] + more <= limit - held.total() - more
+def _fits(held: Counter[str], organisation: str, more: int, limit: int, *, is_only: bool) -> bool:
+    """Whether an organisation may hold more; is_only: for its only body."""
+    if is_only:
+        return held.total() + more <= 2 * limit
+    return held[organisation] + more <= SHARE_OF_FREE * (limit - held.total() - more)

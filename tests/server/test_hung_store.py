@@ -1,5 +1,6 @@
 """A store that hangs: finished work waits for it without a worker, and new work is refused at once."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,7 +44,13 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store()
     monkeypatch.setattr("storage.breaker._INTERVAL_S", 0.05)
     monkeypatch.setattr("storage.breaker._RETRY_S", 0.05)
-    monkeypatch.setattr("storage.stores.os.statvfs", lambda _: store.check())
+    statvfs = os.statvfs
+
+    def guarded_statvfs(folder: Path) -> os.statvfs_result:
+        store.check()
+        return statvfs(folder)
+
+    monkeypatch.setattr("storage.stores.os.statvfs", guarded_statvfs)
     for name in ("put", "get", "stat", "delete", "is_settled", "refusal", "refuse"):
         call = getattr(LocalObjects, name)
 

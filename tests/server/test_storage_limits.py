@@ -226,7 +226,7 @@ def on_small_disk(
     disk: SmallDisk, models: Blocking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestClient]:
     """A client of a server on a small disk, which looks at it often."""
-    monkeypatch.setattr("server.app._DISK_INTERVAL_S", 0.05)
+    monkeypatch.setattr("server.lifecycle._DISK_INTERVAL_S", 0.05)
     settings = Settings(data_dir=tmp_path, api_tokens="a:secret-a,b:secret-b", sweep_interval_s=0.2)
     with TestClient(create_app(settings, models), headers=TOKEN) as client:
         yield client

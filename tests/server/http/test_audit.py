@@ -115,11 +115,8 @@ def test_a_fault_a_full_server_and_a_body_that_is_too_large_have_lines(
     client: TestClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full:
-        async def __aenter__(self) -> None:
+        def check(self, _: str) -> None:
             raise busy_error("The server is busy", 1)
-
-        async def __aexit__(self, *_: object) -> None:
-            return
 
     client.post("/v1/crop", content=b"x" * (41 * 2**20), headers={"content-type": "text/plain"})
     state = client.app.state  # type: ignore[attr-defined]

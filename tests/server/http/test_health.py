@@ -65,7 +65,7 @@ def test_the_warm_up_is_retried_while_the_engine_is_unavailable(
             if self.tries < 3:
                 raise EngineUnavailableError("nobody answers")
 
-    monkeypatch.setattr("server.app._ENGINE_RETRY_S", 0.5)
+    monkeypatch.setattr("server.lifecycle._ENGINE_RETRY_S", 0.5)
     models = Away()
     with TestClient(create_app(Settings(data_dir=tmp_path), models)) as client:
         wait_until(lambda: models.tries == 1)

@@ -33,6 +33,7 @@ OPENERS = {
 """By module: what opens a connection."""
 MAY_OPEN = {
     "server/http/url_guard.py": "the guard itself",
+    "server/http/accepting.py": "accepts connections, and opens none",
     "server/listener.py": "listens, and asks whether the port is taken",
     "server/http/shutdown.py": "closes the sockets that listen",
     "models/weights/download.py": "the addresses of weights are in the registry",
