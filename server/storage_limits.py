@@ -10,6 +10,7 @@ from typing import Protocol
 
 from server.errors import QuotaExceededError
 from storage.disk_reserve import DiskReserve
+from storage.errors import DatabaseUnavailableError
 from storage.stored_bytes import StoredBytes, Usage, charged, expiry
 
 log = logging.getLogger("retouch")
@@ -98,16 +99,25 @@ class StorageLimits:
             reserve.check()
 
     def admit(self, organisation: str) -> None:
-        """Check that an organisation's request may store results.
+        """Check that an organisation's request may store results; raises DiskFullError, QuotaExceededError.
 
-        Raises DiskFullError, QuotaExceededError, DatabaseUnavailableError.
+        While the database does not answer, only the disk is checked: much work needs no database.
         """
         self.check_disk()
-        if self.counts and self.quota.max_bytes:
-            self._check_bytes(self._stored.usage(organisation), 0)
+        if not (self.counts and self.quota.max_bytes):
+            return
+        try:
+            usage = self._stored.usage(organisation)
+        except DatabaseUnavailableError as error:
+            log.info("a request is admitted although the quota is not known: %s", error)
+            return
+        self._check_bytes(usage, 0)
 
     def admit_visual(self, organisation: str, size: int) -> None:
-        """Check that an organisation may register a picture of a size in bytes; raises as `admit` does."""
+        """Check that an organisation may register a picture of a size in bytes.
+
+        Raises as `admit` does, and DatabaseUnavailableError.
+        """
         self.check_disk()
         if not self.counts:
             return

@@ -163,7 +163,7 @@ def test_callers_are_answered_although_idle_connections_use_up_the_limit(stopped
             idle.enter_context(socket.create_connection(("127.0.0.1", server.port())))
         with httpx.Client(base_url=server.http.base_url, timeout=30) as new:
             assert new.get("/healthz").status_code == 200
-    assert "the limit of 100 connections is reached" in server.text()
+    assert "the limit of 66 connections is reached" in server.text()
     assert server.end() == 0
     assert "Traceback" not in server.text()
 

@@ -48,7 +48,8 @@ def test_the_row_of_a_job_has_no_drawn_mask(
 
     def recorded(serializer: JobSerializer, name: str, job: Job) -> SerializedJob:
         rows.append(dump(serializer, name, job))
-        return rows[-1]
+        found: SerializedJob = rows[-1]
+        return found
 
     monkeypatch.setattr(JobSerializer, "dump", recorded)
     visual = client.post("/v1/register", json={"file": b64(photo())}).json()["visual_id"]

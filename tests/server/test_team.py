@@ -40,6 +40,8 @@ def settings(
         store=seaweed.prefix(),
         s3_endpoint=seaweed.endpoint,
         database_url=postgres.database(),
+        # So long finished work waits for a store that has gone away.
+        request_timeout_s=15,
     )
 
 
@@ -179,6 +181,7 @@ def test_callers_get_503_and_retry_after_without_the_store(
     settings: Settings,
     seaweed: SeaweedFs,
     stored: Callable[[], set[str]],
+    wait_until: Wait,
 ) -> None:
     visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
     before = stored()
@@ -200,6 +203,7 @@ def test_callers_get_503_and_retry_after_without_the_store(
     finally:
         seaweed.start()
     assert stored() == before
+    wait_until(lambda: client.get("/readyz").status_code == 200)
     for route, body in calls:
         assert client.post(route, json=body).status_code == 200, route
 
@@ -246,7 +250,7 @@ def test_a_result_is_removed_if_its_session_cannot_be_recorded(
 
 
 def test_callers_get_503_and_retry_after_without_the_database(
-    client: TestClient, postgres: Postgres, stored: Callable[[], set[str]]
+    client: TestClient, postgres: Postgres, stored: Callable[[], set[str]], wait_until: Wait
 ) -> None:
     visual_id = client.post("/v1/register", json=BODY).json()["visual_id"]
     before = stored()
@@ -262,5 +266,6 @@ def test_callers_get_503_and_retry_after_without_the_database(
     finally:
         postgres.start()
     assert {key for key in stored() if not key.startswith("results/")} == before
+    wait_until(lambda: client.get("/readyz").status_code == 200)
     assert client.get(f"/v1/{visual_id}/info").status_code == 200
     assert client.post("/v1/register", json=other).status_code == 200

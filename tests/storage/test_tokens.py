@@ -136,6 +136,25 @@ def test_the_links_of_an_organisation_of_the_settings_begin_anew_at_once(
     assert signer.verify("acme/a.png", "9", signature, 1) is LinkState.OK
 
 
+def test_without_the_database_the_last_known_generation_counts(
+    table: TokenTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: str) -> LinkGeneration:
+        raise DatabaseUnavailableError("away")
+
+    signer = RevocableLinks(LinkSigner(bytes(32)), table)
+    old = signer.sign("gone/a.png", 9).partition("signature=")[2]
+    table.revoke_organisation("gone")
+    table.create("gone", "one", ["read"])
+    signer.verify("gone/a.png", "9", old, 1)
+    signature = signer.sign("acme/a.png", 9).partition("signature=")[2]
+    monkeypatch.setattr(table, "link_generation", away)
+    assert signer.verify("acme/a.png", "9", signature, 1) is LinkState.OK
+    assert signer.verify("gone/a.png", "9", old, 1) is LinkState.REVOKED
+    with pytest.raises(DatabaseUnavailableError):
+        signer.sign("other/a.png", 9)
+
+
 def test_a_generation_cannot_be_written_into_the_key_or_the_time() -> None:
     signer = LinkSigner(bytes(32))
     signature = signer.sign("a/b.png", 9, 1).partition("signature=")[2]
