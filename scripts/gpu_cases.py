@@ -17,7 +17,7 @@ from models.backends.diffusion.sdxl import SdxlFill, SdxlOutpaint, SdxlScene
 from models.backends.onnx.face_analysis import FaceNetworks
 from models.backends.torch.birefnet import BiRefNet
 from models.backends.torch.captioner import Captioner
-from models.backends.torch.lama import Lama
+from models.backends.torch.lama import TinyLama
 from models.backends.torch.nsfw import NsfwClassifier
 from models.backends.torch.refiner import Refiner
 from models.backends.torch.sam import Sam
@@ -165,7 +165,7 @@ CASES = (
     Case(
         "Lama",
         "hole of a ninth",
-        Lama.load,
+        TinyLama.load,
         ("lama",),
         lambda model, sample: model.fill(sample.rgb, sample.hole),
         rivals.whole_picture_lama,

@@ -248,24 +248,18 @@ class Scheduler:
     def _run(self, priorities: Sequence[Priority]) -> None:
         while (task := self._next(priorities)) is not None:
             if task.begin():
-                self._execute(task)
+                with _errors_to_future(task):
+                    for one, function, args, kwargs in self._steps(task):
+                        with _errors_to_future(one), _task_context(one):
+                            one.future.set_result(function(*args, **kwargs))
+                        # Do not keep pictures or a model in memory while waiting for the next task.
+                        del one, function, args, kwargs
             with self._changed:
                 self._queue.finish(task)
                 self._changed.notify_all()  # another tenant may have a larger share now
             if task.needs_worker:
                 self._requeue_check(task)
             del task
-
-    def _execute(self, task: _Task) -> None:
-        """Make all calls of a task; its future and those of the same batch get the results or errors."""
-        with _errors_to_future(task):
-            for one, function, args, kwargs in self._steps(task):
-                with _errors_to_future(one), _task_context(one):
-                    one.future.set_result(function(*args, **kwargs))
-                # Do not keep pictures or a model in memory while waiting for the next task.
-                del one, function, args, kwargs
-        # An error's traceback holds this frame. With the task in it, pictures would stay in a cycle.
-        del task
 
     def _requeue_check(self, task: _Task) -> None:
         """Queue a check that needs a model again, for a worker.

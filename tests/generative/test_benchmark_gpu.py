@@ -40,7 +40,7 @@ class TestTable:
         torch = ("models.backends.torch.", "models.backends.diffusion.")
         without_gpu = "models.backends.diffusion.sd15"
         backends = {
-            card.backend.partition(":")[2]
+            card.backend.partition(":")[2].removeprefix("Tiny")
             for card in CARDS
             if card.backend.startswith(torch) and not card.backend.startswith(without_gpu)
         }
