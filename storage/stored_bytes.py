@@ -144,9 +144,8 @@ class StoredBytes:
             visuals, pictures = session.execute(_visuals_of(organisation)).one()
             results = session.scalar(_results_of(organisation))
             for expires, size in session.execute(_expiring_of(organisation)):
-                counted[expires.replace(tzinfo=expires.tzinfo or UTC)] += (
-                    size  # SQLite has no zones
-                )
+                # SQLite has no time zones.
+                counted[expires.replace(tzinfo=expires.tzinfo or UTC)] += size
         expiring = [(expires, size) for expires, size in counted.items() if size > 0]
         return Usage(visuals, int(pictures or 0) + int(results or 0), expiring)
 

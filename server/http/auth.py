@@ -203,9 +203,8 @@ class Tokens:
         """
         if self._table is None or not self._is_look_due(token):
             return
-        self._asked_at = (
-            time.monotonic()
-        )  # before the answer: other requests do not wait for it too
+        # Before the answer, so that other requests do not wait for it too.
+        self._asked_at = time.monotonic()
         try:
             self._required = self._table.has_any() or self._required
         except DatabaseUnavailableError:

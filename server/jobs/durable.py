@@ -162,9 +162,8 @@ class DurableJobs:
 
     def _run(self, name: str, serialized: SerializedJob) -> Outcome:
         with self._lock:
-            self._add(
-                name, serialized["organisation"]
-            )  # one of an earlier process is new to this one
+            # One of an earlier process is new to this one.
+            self._add(name, serialized["organisation"])
         try:
             return self._runner.run(name, serialized)
         finally:

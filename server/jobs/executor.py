@@ -127,11 +127,9 @@ class JobExecutor:
     def _record_results(self, job: Job, sizes: Sequence[int] = ()) -> bool:
         """Record a job's results and its session; it is safe to repeat. False if its visual was removed.
 
-        sizes: of the results in bytes, if they are not counted yet.
+        sizes: of the results in bytes, if they are not known yet.
         """
         if not job.visual_id:
-            if sizes:
-                self._limits.count(job.organisation, sizes)
             return True
         edit = None
         if job.sid:
@@ -143,7 +141,8 @@ class JobExecutor:
         """Record and store all results, or none; raises as `store` does."""
         try:
             # The records first: if they fail, no result that a caller may have read is removed.
-            is_recorded = self._record_results(job, [*map(len, files)])
+            sizes = [*map(len, files)]
+            is_recorded = self._record_results(job, sizes)
             if is_recorded:
                 for key, file in zip(job.keys, files, strict=True):
                     self._results.put(key, file, content_type_of(key))
@@ -151,6 +150,10 @@ class JobExecutor:
             if not is_recorded or self._is_removed(job):
                 self._remove_results(job)
                 raise no_visual(job.visual_id)
+            if (
+                not job.visual_id
+            ):  # at the end: while the store is away, this is tried again and again
+                self._limits.count(job.organisation, sizes)
         except OSError as error:
             log.error("a result could not be stored: %s", error)
             self._remove_results(job)

@@ -95,8 +95,9 @@ class JobRunner:
         """Run a job until it succeeds or fails; only raises JobInterruptedError."""
         try:
             outcome = self._run_with_retries(name, serialized)
-            self._serializer.delete_pictures(serialized)
+            # Before the pictures go: a process that ends while it waits leaves a job that can run again.
             self._wait_for_room()
+            self._serializer.delete_pictures(serialized)
         finally:
             self._crash_counts.pop(name, None)
             self._finished.pop(name, None)

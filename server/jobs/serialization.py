@@ -116,9 +116,8 @@ class JobSerializer:
         """Delete a job's pictures; if the store is unavailable, the sweep deletes them later."""
         keys = [source["key"] for source in serialized["sources"].values()]
         counted = serialized.get("counted")  # not in what a failed `dump` removes
-        if (
-            counted and keys and self._is_there(keys[0])
-        ):  # a job that runs again has removed them before
+        # A job that runs again has removed them before.
+        if counted and keys and self._is_there(keys[0]):
             until = datetime.fromisoformat(counted["until"])
             self._limits.uncount(serialized["organisation"], counted["sizes"], until)
         self._remove(keys)

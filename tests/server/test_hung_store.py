@@ -16,6 +16,7 @@ from server.app import create_app
 from server.settings import Settings
 from storage.errors import StoreSilentError
 from storage.filesystem import LocalObjects
+from storage.stored_bytes import charged
 from tests.helpers.answers import local, refused
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.requests import TOKEN, b64, photo
@@ -116,6 +117,10 @@ def test_finished_work_is_handed_over_when_the_store_is_back(
     link = answer.result(60).json()["result_url"]
     assert client.get(local(link)).status_code == 200
     assert models.runs == 1
+    # However often it was tried, the result counts once.
+    file = client.get(local(link)).content
+    state = client.app.state.dependencies.storage.state("a")  # type: ignore[attr-defined]
+    assert state.used == charged(len(file))
 
 
 def test_new_work_is_refused_at_once_while_the_store_is_away(
