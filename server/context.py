@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -153,7 +154,7 @@ def _dependencies(settings: Settings, parts: StorageParts, memory: MemoryBudget)
         ConcurrencyLimit(
             settings.max_waiting,
             settings.workers,
-            _quota_with(tokens, settings.max_at_once),
+            _quota(tokens, settings.max_at_once),
             lambda: min(_FILES_OF_FULL_SIZE * settings.max_body_mb * 2**20, memory.total // 4),
         ),
         Intake(settings, ResultLinks(stores.results, signer)),
@@ -192,7 +193,7 @@ def _durable_jobs(
         runner,
         _webhooks(settings, parts.queue),
         _JOBS_PER_REQUEST * settings.max_waiting,
-        _quota_with(parts.tokens, settings.max_jobs),
+        _quota(parts.tokens, settings.max_jobs),
     )
 
 
@@ -203,9 +204,9 @@ def _idempotency(settings: Settings, parts: StorageParts) -> Idempotency:
     return Idempotency(settings, parts.tokens, keys, parts.owner, parts.limits)
 
 
-def _quota_with(tokens: Tokens, value: int) -> int:
-    """Return a quota of each organisation; 0, none, on a server that started without tokens."""
-    return value if tokens.required else 0
+def _quota(tokens: Tokens, value: int) -> Callable[[], int]:
+    """Return what tells the quota of each organisation: none, 0, as long as no token is required."""
+    return lambda: value if tokens.required else 0
 
 
 def _extra(workers: int) -> int:

@@ -1,6 +1,7 @@
 """Share a limited number of places out among the organisations that ask for them."""
 
 from collections import Counter
+from collections.abc import Callable
 
 
 class Shares:
@@ -11,10 +12,10 @@ class Shares:
     all, and one that comes always finds a place. Until the others give back what is above their share,
     all n together may hold more than the limit, at most limit * (1 + 1/2 + ... + 1/n).
 
-    limit: number of places, at least 1. quota: the most for one organisation; 0 for none.
+    limit: number of places, at least 1. quota: returns the most for one organisation; 0 for none.
     """
 
-    def __init__(self, limit: int, quota: int = 0) -> None:
+    def __init__(self, limit: int, quota: Callable[[], int] = lambda: 0) -> None:
         self._limit = limit
         self._quota = quota
         self._held: Counter[str] = Counter()
@@ -30,7 +31,7 @@ class Shares:
     def has_place(self, organisation: str) -> bool:
         """Whether an organisation may take a place."""
         held = self._held[organisation]
-        if self._quota and held >= self._quota:
+        if 0 < self._quota() <= held:
             return False
         holders = len(self._held) + (not held)
         return self._held.total() < self._limit or held < max(1, self._limit // holders)

@@ -42,7 +42,7 @@ class ConcurrencyLimit:
 
     A request holds a place while it works or waits for a worker; not while its body arrives, nor while
     its pictures are fetched. workers: how many requests run in parallel, to estimate the waiting time.
-    quota: the most requests of one organisation; 0 for none. max_bytes: returns the most bytes that the
+    quota: returns the most requests of one organisation; 0 for none. max_bytes: returns the most bytes that the
     files of all requests with a place may have, because they stay in memory while a request waits: an
     organisation may hold eight times as many as are free then, and one request in any case. Use it in one
     event loop.
@@ -52,7 +52,7 @@ class ConcurrencyLimit:
         self,
         limit: int,
         workers: int,
-        quota: int = 0,
+        quota: Callable[[], int] = lambda: 0,
         max_bytes: Callable[[], int] = lambda: sys.maxsize,
     ) -> None:
         self._shares = Shares(limit, quota)

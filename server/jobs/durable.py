@@ -3,6 +3,7 @@
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -34,7 +35,7 @@ class DurableJobs:
     """Accepts jobs and runs each to its end, also after a restart.
 
     limit: the most unfinished jobs that this process accepts, shared out among the organisations that
-    have some (`server.shares`). quota: the most for one organisation; 0 for none.
+    have some (`server.shares`). quota: returns the most for one organisation; 0 for none.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class DurableJobs:
         runner: JobRunner,
         webhooks: WebhookDelivery,
         limit: int,
-        quota: int = 0,
+        quota: Callable[[], int] = lambda: 0,
     ) -> None:
         self._queue = queue
         self._webhooks = webhooks
@@ -94,8 +95,9 @@ class DurableJobs:
 
     def _check_quota(self, organisation: str) -> None:
         """Raise BusyError if an organisation has its quota of jobs on all servers together; it blocks."""
-        if self._quota and self._queue.unfinished(organisation, self._quota) >= self._quota:
-            raise self._too_many(self._quota)
+        quota = self._quota()
+        if quota and self._queue.unfinished(organisation, quota) >= quota:
+            raise self._too_many(quota)
 
     def _too_many(self, count: int) -> BusyError:
         """Return the error of an organisation with too many jobs: it may retry when one of them has ended."""

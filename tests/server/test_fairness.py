@@ -192,6 +192,15 @@ async def test_checks_and_queries_of_a_newcomer_are_answered(tmp_path: Path) -> 
         assert (await server.http.get(path, headers=B)).status_code == 200
 
 
+async def has_result(server: Flooded, link: str) -> bool:
+    """Whether the result behind a link exists within about ten seconds."""
+    for _ in range(200):
+        if (await server.http.get(link)).status_code == 200:
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
 async def test_the_job_of_another_organisation_begins_beside_many(tmp_path: Path) -> None:
     async with flooded(tmp_path, max_waiting=2) as server:
         for _ in range(8):  # four for each request that may wait
@@ -200,11 +209,7 @@ async def test_the_job_of_another_organisation_begins_beside_many(tmp_path: Path
         refusal = await server.post(A, sync=False)
         assert "jobs of this organisation" in refused(refusal, 429)["description"]
         link = local((await server.post(B, sync=False)).json()["result_url"])
-        for _ in range(200):
-            if (await server.http.get(link)).status_code == 200:
-                break
-            await asyncio.sleep(0.05)
-        assert (await server.http.get(link)).status_code == 200
+        assert await has_result(server, link)
 
 
 async def test_the_jobs_of_an_earlier_process_leave_room_for_a_new_one(tmp_path: Path) -> None:
@@ -216,11 +221,7 @@ async def test_the_jobs_of_an_earlier_process_leave_room_for_a_new_one(tmp_path:
     async with flooded(tmp_path) as server:
         await server.works()
         link = local((await server.post(B, sync=False)).json()["result_url"])
-        for _ in range(200):
-            if (await server.http.get(link)).status_code == 200:
-                break
-            await asyncio.sleep(0.05)
-        assert (await server.http.get(link)).status_code == 200
+        assert await has_result(server, link)
 
 
 async def test_the_quota_of_work_at_once(tmp_path: Path) -> None:

@@ -52,4 +52,13 @@ def test_a_newcomer_always_has_a_place(others: int) -> None:
 
 
 def test_a_quota_holds_although_places_are_free() -> None:
-    assert taken(Shares(64, quota=3), "a") == 3
+    assert taken(Shares(64, quota=lambda: 3), "a") == 3
+
+
+def test_a_quota_holds_from_the_first_token_on() -> None:
+    quotas = [0]
+    shares = Shares(64, quota=lambda: quotas[0])
+    assert taken(shares, "a") == 64
+    quotas[0] = 3
+    assert taken(Shares(64, quota=lambda: quotas[0]), "a") == 3
+    assert not shares.has_place("a")
