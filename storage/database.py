@@ -18,6 +18,7 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import Session
 
 from storage.breaker import PROBE_LIMIT_S, Breaker
 from storage.errors import DatabaseUnavailableError
@@ -121,6 +122,13 @@ def open_queue_engine(url: URL, breaker: Breaker | None, pool_size: int) -> Engi
     )
     limit_connections(engine, breaker, patient=True)
     return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Session]:
+    """Commit what is done within the context, or nothing; raises DatabaseUnavailableError."""
+    with wrap_database_errors(), Session(engine) as session, session.begin():
+        yield session
 
 
 @contextmanager

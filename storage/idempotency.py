@@ -1,7 +1,5 @@
 """The database rows of idempotency keys: who works on a request, and the answer that its repeats get."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -18,9 +16,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.database import wrap_database_errors
+from storage.database import transaction
 from storage.records import Base
 
 
@@ -92,11 +90,6 @@ class IdempotencyKeys:
         self._lease = lease
         self._insert = (sqlite if engine.dialect.name == "sqlite" else postgresql).insert
 
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        with wrap_database_errors(), Session(self._engine) as session, session.begin():
-            yield session
-
     def claim(self, claim: Claim, fingerprint: str) -> KnownRequest | None:
         """Claim a key; if another call has it, change nothing and return its request.
 
@@ -107,7 +100,7 @@ class IdempotencyKeys:
             **claim.__dict__, fingerprint=fingerprint, **self._times(now)
         )
         while True:
-            with self._session() as session:
+            with transaction(self._engine) as session:
                 session.execute(
                     delete(IdempotencyRow).where(_has_key(claim), IdempotencyRow.expires < now)
                 )
@@ -129,7 +122,7 @@ class IdempotencyKeys:
             IdempotencyRow.key == key,
             IdempotencyRow.expires >= now,
         )
-        with self._session() as session:
+        with transaction(self._engine) as session:
             pair = session.execute(found).one_or_none()
             if pair is None:
                 return None
@@ -145,7 +138,7 @@ class IdempotencyKeys:
             .values(owner=owner, attempt=taken.attempt, **self._times(datetime.now(UTC)))
             .returning(IdempotencyRow.attempt)
         )
-        with self._session() as session:
+        with transaction(self._engine) as session:
             return taken if session.scalars(change).first() is not None else None
 
     def complete(self, claim: Claim, answer: StoredAnswer) -> bool:
@@ -156,18 +149,18 @@ class IdempotencyKeys:
             .values(**answer.__dict__, expires=datetime.now(UTC) + self._ttl)
             .returning(IdempotencyRow.attempt)
         )
-        with self._session() as session:
+        with transaction(self._engine) as session:
             return session.scalars(change).first() is not None
 
     def release(self, claim: Claim) -> None:
         """Remove a claim that has no answer, so that the next call runs; nothing if it was taken over."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(delete(IdempotencyRow).where(_is_in_work(claim)))
 
     def sweep(self) -> int:
         """Remove the expired rows; return how many."""
         expired = delete(IdempotencyRow).where(IdempotencyRow.expires < datetime.now(UTC))
-        with self._session() as session:
+        with transaction(self._engine) as session:
             return len(session.execute(expired.returning(IdempotencyRow.attempt)).all())
 
 

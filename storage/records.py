@@ -1,8 +1,7 @@
 """The database rows of visuals, their results, edit sessions and servers, in SQLite or PostgreSQL."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,10 +18,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.breaker import Breaker
-from storage.database import open_engine, wrap_database_errors
+from storage.database import open_engine, transaction, wrap_database_errors
 from storage.schema import migrate
 
 
@@ -110,6 +109,11 @@ class Visual:
     is_private: bool = False
 
 
+def visual_of(row: VisualRow) -> Visual:
+    """Return the visual of a row."""
+    return Visual(**{name: getattr(row, name) for name in Visual.__dataclass_fields__})
+
+
 @dataclass(frozen=True)
 class EditSession:
     """A stored result of a visual, from which further edits may start.
@@ -151,11 +155,6 @@ class Records:
         """The connections of this database, for the other tables in it."""
         return self._engine
 
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        with wrap_database_errors(), Session(self._engine) as session, session.begin():
-            yield session
-
     def add_visual(self, visual: Visual, size: int | None = None) -> bool:
         """Add a visual; return False, and change nothing, if it already exists.
 
@@ -164,24 +163,15 @@ class Records:
         row = self._insert(VisualRow).values(
             **visual.__dict__, registered=datetime.now(UTC), bytes=size
         )
-        with self._session() as session:
+        with transaction(self._engine) as session:
             added = session.scalars(row.on_conflict_do_nothing().returning(VisualRow.visual_id))
             return added.first() is not None
 
     def visual(self, organisation: str, visual_id: str) -> Visual | None:
         """Return a visual of an organisation, or None."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             row = session.get(VisualRow, (organisation, visual_id))
-            if row is None:
-                return None
-            return Visual(
-                row.organisation,
-                row.visual_id,
-                row.source_key,
-                row.width,
-                row.height,
-                row.is_private,
-            )
+            return None if row is None else visual_of(row)
 
     def remove_visual(self, organisation: str, visual_id: str) -> list[str]:
         """Remove a visual with its results and sessions; return the keys of all results."""
@@ -189,7 +179,7 @@ class Records:
             VisualRow.organisation == organisation,
             VisualRow.visual_id == visual_id,
         )
-        with self._session() as session:
+        with transaction(self._engine) as session:
             # No result can be added while the visual's row is locked, so no key is missed.
             session.execute(select(VisualRow.visual_id).where(*is_visual).with_for_update())
             keys = _unique(
@@ -203,7 +193,7 @@ class Records:
 
     def results(self, organisation: str, visual_id: str) -> list[str]:
         """Return the keys of all results of a visual."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             return _unique(
                 session.scalars(select(key).where(*_of(table, organisation, visual_id)))
                 for table, key in _RESULT_KEYS
@@ -222,7 +212,7 @@ class Records:
             [{"result_key": key, "bytes": size, **shared} for key, size in sized]
         )
         try:
-            with self._session() as session:
+            with transaction(self._engine) as session:
                 session.execute(rows.on_conflict_do_nothing(index_elements=[ResultRow.result_key]))
         except IntegrityError:  # the only other constraint is the foreign key of the visual
             return False
@@ -230,13 +220,13 @@ class Records:
 
     def has_result(self, organisation: str, key: str) -> bool:
         """Whether a result was added and its visual has not been removed since."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             row = session.get(ResultRow, key)
             return row is not None and row.organisation == organisation
 
     def remove_results(self, organisation: str, keys: Sequence[str]) -> None:
         """Remove results, if they exist."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(
                 delete(ResultRow).where(
                     ResultRow.organisation == organisation, ResultRow.result_key.in_(keys)
@@ -257,7 +247,7 @@ class Records:
             made=datetime.now(UTC),
         )
         try:
-            with self._session() as session:
+            with transaction(self._engine) as session:
                 session.execute(row.on_conflict_do_nothing(index_elements=[SessionRow.sid]))
         except IntegrityError:  # the only other constraint is the foreign key of the visual
             return False
@@ -265,7 +255,7 @@ class Records:
 
     def remove_session(self, organisation: str, sid: str) -> None:
         """Remove a session, if it exists."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(
                 delete(SessionRow).where(
                     SessionRow.organisation == organisation, SessionRow.sid == sid
@@ -274,7 +264,7 @@ class Records:
 
     def session(self, organisation: str, visual_id: str, sid: str) -> EditSession | None:
         """Return a session of a visual of an organisation, or None."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             row = session.get(SessionRow, sid)
             if row is None or (row.organisation, row.visual_id) != (organisation, visual_id):
                 return None
@@ -283,7 +273,7 @@ class Records:
 
     def sweep_results(self, older_than: datetime) -> int:
         """Remove the results and sessions made before `older_than`; return how many results."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(delete(SessionRow).where(SessionRow.made < older_than))
             removed = session.execute(
                 delete(ResultRow).where(ResultRow.made < older_than).returning(ResultRow.made)

@@ -3,17 +3,16 @@
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, DateTime, Engine, Index, Select, String, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.database import wrap_database_errors
+from storage.database import transaction
 from storage.records import Base, ResultRow, VisualRow
 
 log = logging.getLogger("retouch")
@@ -82,11 +81,6 @@ class StoredBytes:
         self._pending: Counter[tuple[str, datetime]] = Counter()
         self._flushed = datetime.now(UTC)
 
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        with wrap_database_errors(), Session(self._engine) as session, session.begin():
-            yield session
-
     def add(self, organisation: str, size: int, expires: datetime) -> None:
         """Count bytes until `expires`, of `expiry`; negative if they are removed before.
 
@@ -123,7 +117,7 @@ class StoredBytes:
             {"organisation": organisation, "expires": expires, "bytes": size}
             for (organisation, expires), size in sorted(pending)
         ]
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(added, rows)
         with self._lock:
             self._pending.subtract(dict(pending))
@@ -140,7 +134,7 @@ class StoredBytes:
                     if name == organisation
                 }
             )
-        with self._session() as session:
+        with transaction(self._engine) as session:
             visuals, pictures = session.execute(_visuals_of(organisation)).one()
             results = session.scalar(_results_of(organisation))
             for expires, size in session.execute(_expiring_of(organisation)):
@@ -151,7 +145,7 @@ class StoredBytes:
 
     def sweep(self) -> None:
         """Remove the counts of what has expired; raises DatabaseUnavailableError."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(delete(StoredRow).where(StoredRow.expires <= datetime.now(UTC)))
 
 

@@ -10,8 +10,7 @@ import hashlib
 import hmac
 import secrets
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from storage.database import wrap_database_errors
+from storage.database import transaction, wrap_database_errors
 from storage.errors import NameTakenError
 from storage.records import Base
 
@@ -125,11 +124,6 @@ class TokenTable:
         self._engine = engine
         self._insert = (sqlite if engine.dialect.name == "sqlite" else postgresql).insert
 
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        with wrap_database_errors(), Session(self._engine) as session, session.begin():
-            yield session
-
     def find(self, digest: str) -> Token | None:
         """Return the token with a digest, also an expired or revoked one; None if there is none."""
         with wrap_database_errors(), self._engine.connect() as connection:
@@ -146,7 +140,7 @@ class TokenTable:
     def note_use(self, digest: str, now: datetime) -> None:
         """Write that a token was used, unless that was written within `USE_INTERVAL`."""
         is_due = or_(TokenRow.last_used.is_(None), TokenRow.last_used <= now - USE_INTERVAL)
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(
                 update(TokenRow).where(TokenRow.digest == digest, is_due).values(last_used=now)
             )
@@ -169,7 +163,7 @@ class TokenTable:
         )
         row = {**token.__dict__, "scopes": ",".join(sorted(scopes))}
         try:
-            with self._session() as session:
+            with transaction(self._engine) as session:
                 session.add(TokenRow(**row))
                 session.flush()
                 state = session.get(LinkStateRow, organisation, with_for_update=True)
@@ -187,7 +181,7 @@ class TokenTable:
         rows = select(TokenRow).order_by(TokenRow.created, TokenRow.digest)
         if organisation is not None:
             rows = rows.where(TokenRow.organisation == organisation)
-        with self._session() as session:
+        with transaction(self._engine) as session:
             return [_token(row) for row in session.scalars(rows)]
 
     def revoke(self, digest: str) -> bool:
@@ -199,7 +193,7 @@ class TokenTable:
 
         The links come to life neither by themselves nor by a new token, with which new links are made.
         """
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(
                 self._insert(LinkStateRow)
                 .values(organisation=organisation, generation=1, is_closed=True)
@@ -219,11 +213,11 @@ class TokenTable:
     def closed_organisations(self) -> Sequence[str]:
         """Return the organisations that were revoked and have got no token since."""
         closed = select(LinkStateRow.organisation).where(LinkStateRow.is_closed)
-        with self._session() as session:
+        with transaction(self._engine) as session:
             return list(session.scalars(closed))
 
     def _revoke(self, condition: object) -> int:
-        with self._session() as session:
+        with transaction(self._engine) as session:
             return _revoke(session, condition)
 
 

@@ -1,14 +1,12 @@
 """The sizes and the ages of registered pictures."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Engine, and_, select, update
-from sqlalchemy.orm import Session
 
-from storage.database import wrap_database_errors
-from storage.records import Visual, VisualRow
+from storage.database import transaction
+from storage.records import Visual, VisualRow, visual_of
 
 
 class VisualSizes:
@@ -20,24 +18,19 @@ class VisualSizes:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @contextmanager
-    def _session(self) -> Iterator[Session]:
-        with wrap_database_errors(), Session(self._engine) as session, session.begin():
-            yield session
-
     def set_size(self, visual: Visual, size: int) -> None:
         """Store the size of a visual's picture, in bytes."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(update(VisualRow).where(_is(visual)).values(bytes=size))
 
     def set_map_size(self, visual: Visual, size: int) -> None:
         """Store the size of a visual's panoptic map, in bytes."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(update(VisualRow).where(_is(visual)).values(map_bytes=size))
 
     def renew(self, visual: Visual) -> None:
         """Count a visual's age from now on."""
-        with self._session() as session:
+        with transaction(self._engine) as session:
             session.execute(
                 update(VisualRow).where(_is(visual)).values(registered=datetime.now(UTC))
             )
@@ -52,18 +45,8 @@ class VisualSizes:
 
     def _find(self, condition: ColumnElement[bool], limit: int) -> Sequence[Visual]:
         found = select(VisualRow).where(condition).order_by(VisualRow.registered).limit(limit)
-        with self._session() as session:
-            return [
-                Visual(
-                    row.organisation,
-                    row.visual_id,
-                    row.source_key,
-                    row.width,
-                    row.height,
-                    row.is_private,
-                )
-                for row in session.scalars(found)
-            ]
+        with transaction(self._engine) as session:
+            return [visual_of(row) for row in session.scalars(found)]
 
 
 def _is(visual: Visual) -> ColumnElement[bool]:
