@@ -1,24 +1,21 @@
 """Handle requests for operations: validate them, run them on the scheduler, and answer."""
 
-import asyncio
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import anyio.to_thread
 from pydantic import BaseModel
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
-from models.deadline import Deadline, deadline_scope
-from models.errors import CallerDisconnectedError, SchedulerClosedError
+from models.deadline import Deadline
 from models.runtime.fair_queue import Priority
 from models.runtime.scheduler import Scheduler
-from server.cost import Cost, decoding, estimate
+from server.cost import decoding, estimate
 from server.dependencies import Dependencies
-from server.errors import ShuttingDownError, map_errors
+from server.errors import map_errors
 from server.http.admission import TurnLimit
 from server.http.auth import sent_token
 from server.http.fields import Fields, read_fields, validate
@@ -33,13 +30,13 @@ from server.jobs.outcome import Outcome
 from server.jobs.picture_files import result_extension
 from server.memory_budget import MemoryBudget
 from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
+from server.scheduled_work import ScheduledWork, Work
 from server.sent_texts import without_sent_texts
 from server.short_work import query_cost
 from server.v2.envelope import accepted, finished
 from server.webhooks.webhook import Webhook, accept_webhook
 from storage.breaker import Availability
 
-R = TypeVar("R")
 _LOOKUPS = 4
 """Lookups of states that one organisation has at the same time; half of the threads of the job queue."""
 
@@ -63,7 +60,8 @@ class Endpoints:
         self._dependencies = dependencies
         self._executor = executor
         self._durable = durable
-        self._scheduler = scheduler
+        settings, limit = dependencies.settings, dependencies.concurrency_limit
+        self._work = ScheduledWork(scheduler, limit, settings.request_timeout_s)
         self._availability = availability
         self._memory = memory
         self._lookups = TurnLimit(_LOOKUPS)
@@ -86,13 +84,15 @@ class Endpoints:
             if operation.registers:
                 job = await self._register(request, job)
             job = self._with_keys(job)
-            return await (self._work(request, job) if job.body.sync else self._submit(request, job))
+            return await (
+                self._perform(request, job) if job.body.sync else self._submit(request, job)
+            )
 
-    async def _work(self, request: Request, job: Job) -> BaseModel | Response:
+    async def _perform(self, request: Request, job: Job) -> BaseModel | Response:
         """Do a job with sync=true and return its answer."""
         deadline = Deadline(self._dependencies.settings.request_timeout_s)
-        perform = _Work(partial(self._executor.perform, job), job.organisation, job.cost)
-        work = await self._run(request, perform, deadline)
+        perform = Work(partial(self._executor.perform, job), job.organisation, job.cost)
+        work = await self._work.run(request, perform, deadline)
         outcome = await hand_over(self._executor, work, self._availability, request, deadline)
         links = await anyio.to_thread.run_sync(self._links, job, outcome)
         return _answer(job, outcome, links)
@@ -100,16 +100,16 @@ class Endpoints:
     async def _submit(self, request: Request, job: Job) -> BaseModel | Response:
         """Queue a job with sync=false after its checks, and return its answer."""
         self._durable.check(job.organisation)
-        job = await self._run(request, self._check(job))
+        job = await self._work.run(request, self._check(job))
         # The answer first: if its links cannot be signed, the job is not accepted.
         job, answer = await self._promise(job)
         await anyio.to_thread.run_sync(self._durable.submit, job)
         return answer
 
-    def _check(self, job: Job) -> "_Work[Job]":
+    def _check(self, job: Job) -> Work[Job]:
         """Return the check of a job as work for the scheduler."""
         check = partial(self._executor.check, job)
-        return _Work(check, job.organisation, decoding(job.pictures), Priority.CHECK)
+        return Work(check, job.organisation, decoding(job.pictures), Priority.CHECK)
 
     async def _find_accepted(self, request: Request, organisation: str) -> Job | None:
         """Return the job that an earlier call of a request left, whose process died before it answered."""
@@ -145,7 +145,7 @@ class Endpoints:
         """Raise ApiError if a picture of a request cannot be decoded, although its header is valid."""
         check = partial(self._executor.check_picture, encoded)
         cost = decoding({"image": encoded})
-        await self._run(request, _Work(check, organisation, cost, Priority.CHECK))
+        await self._work.run(request, Work(check, organisation, cost, Priority.CHECK))
 
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
         """Return the answer to a query about a visual."""
@@ -156,9 +156,9 @@ class Endpoints:
         )
         cost = query_cost(visual)
         self._memory.check(cost.memory)
-        work = _Work(partial(self._executor.query, query, visual), organisation, cost)
+        work = Work(partial(self._executor.query, query, visual), organisation, cost)
         with self._dependencies.concurrency_limit.place(organisation, cost.seconds):
-            return await self._run(request, work)
+            return await self._work.run(request, work)
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
         """Return a request's job, still without keys, after all checks that need no decoded pixels."""
@@ -233,66 +233,11 @@ class Endpoints:
 
     async def _register(self, request: Request, job: Job) -> Job:
         """Register a job's picture as a visual, after the checks that need its pixels."""
-        job = await self._run(request, self._check(job))
+        job = await self._work.run(request, self._check(job))
         visual_id, _ = await anyio.to_thread.run_sync(
             self._dependencies.visuals.register, job.organisation, job.pictures["image"]
         )
         return replace(job, visual_id=visual_id)
-
-    async def _run(self, request: Request, work: "_Work[R]", deadline: Deadline | None = None) -> R:
-        """Run work on the scheduler and record its duration.
-
-        If the caller disconnects, work that waits is cancelled and running work stops at its next
-        step. Otherwise callers who time out and retry would fill the queue. Raises ClientDisconnect,
-        and ShuttingDownError if the process shuts down before the work is finished.
-        """
-        deadline = deadline or Deadline(self._dependencies.settings.request_timeout_s)
-
-        def timed() -> R:
-            start = time.monotonic()
-            try:
-                with deadline_scope(deadline):
-                    return work.function()
-            finally:
-                seconds = time.monotonic() - start
-                loop.call_soon_threadsafe(record, work.organisation, work.cost.seconds, seconds)
-
-        loop, record = asyncio.get_running_loop(), self._dependencies.concurrency_limit.record
-        try:
-            future = self._scheduler.submit(
-                timed, work.priority, work.organisation, work.cost.seconds, work.cost.memory
-            )
-        except SchedulerClosedError as error:
-            raise ShuttingDownError from error
-
-        def cancel_work(_: object) -> None:
-            deadline.cancel()
-            future.cancel()
-
-        disconnected = asyncio.create_task(_wait_for_disconnect(request))
-        disconnected.add_done_callback(cancel_work)
-        try:
-            return await asyncio.wrap_future(future)
-        except CallerDisconnectedError:
-            raise ClientDisconnect from None
-        except SchedulerClosedError as error:  # a check called a model after the scheduler closed
-            raise ShuttingDownError from error
-        except asyncio.CancelledError:
-            if disconnected.done():
-                raise ClientDisconnect from None
-            raise ShuttingDownError from None
-        finally:
-            disconnected.cancel()
-
-
-@dataclass(frozen=True)
-class _Work(Generic[R]):
-    """Work for the scheduler, and what it is expected to cost."""
-
-    function: Callable[[], R]
-    organisation: str
-    cost: Cost
-    priority: Priority = Priority.CALL
 
 
 async def _sent_pictures(
@@ -313,9 +258,3 @@ def _answer(job: Job, outcome: JobOutcome, links: Sequence[str | None]) -> BaseM
     if job.operation.version == "v1":
         return answer
     return finished(answer, job.request_id, job.body.warning)
-
-
-async def _wait_for_disconnect(request: Request) -> None:
-    """Wait until the caller disconnects; the body must have been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -110,7 +110,7 @@ def test_finished_work_is_handed_over_when_the_store_is_back(
     answer = post(client)
     wait_until(lambda: store.refused > 0 and client.get("/readyz").status_code == 503)
     worked = threading.Event()
-    client.app.state.endpoints._scheduler.submit(worked.set)  # type: ignore[attr-defined]
+    client.app.state.endpoints._work._scheduler.submit(worked.set)  # type: ignore[attr-defined]
     assert worked.wait(60)  # the only worker is free
     assert not answer.done()
     store.is_away = False
