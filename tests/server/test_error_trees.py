@@ -42,8 +42,8 @@ MAPPED_WHERE_CAUGHT = {
     "DiskFullError": "server/http/error_answers.py",
     "DatabaseUnavailableError": "server/http/error_answers.py",
     "ObjectMissingError": "server/visuals.py",
-    "SchedulerClosedError": "server/endpoints.py",
-    "CallerDisconnectedError": "server/endpoints.py",
+    "SchedulerClosedError": "server/scheduled_work.py",
+    "CallerDisconnectedError": "server/scheduled_work.py",
 }
 """Errors that become an ApiError with another message, and the file that catches them."""
 INTERNAL = {
