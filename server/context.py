@@ -98,10 +98,15 @@ class AppContext:
         is_closed = self.scheduler.close(timeout_s)
         return self.models.close(max(0.0, deadline - time.monotonic())) and is_closed
 
-    def disconnect(self) -> None:
-        """Close the database, after all work has stopped."""
+    def disconnect(self, *, is_queue_closed: bool) -> None:
+        """Close the database, after all work has stopped.
+
+        is_queue_closed: whether no thread of the queue still waits for the database; such threads are left to
+        the end of the process, which is near.
+        """
         self.records.close()
-        self.availability.close()
+        if is_queue_closed:
+            self.availability.close()
 
 
 def build_context(settings: Settings, models: WarmModels) -> AppContext:

@@ -42,23 +42,25 @@ async def lifespan(
         asyncio.create_task(_sweep(settings, context)),
         asyncio.create_task(_watch_disk(context)),
     ]
+    shutdown.on_begin(context.availability.hurry)
     shutdown.on_begin(context.durable.stop_accepting)
     shutdown.on_deadline_near(context.scheduler.stop_accepting)
     yield
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    await anyio.to_thread.run_sync(
+    is_queue_closed = await anyio.to_thread.run_sync(
         context.durable.stop, max(1.0, shutdown.remaining() - _CLOSE_RESERVE_S)
     )
     # Interrupted work stops at its next step, which takes some models several seconds.
     close_timeout = max(0.0, shutdown.remaining() - _CLOSE_RESERVE_S / 2)
     try:
-        shutdown.unfinished = not await anyio.to_thread.run_sync(context.close, close_timeout)
+        is_closed = await anyio.to_thread.run_sync(context.close, close_timeout)
+        shutdown.unfinished = not (is_closed and is_queue_closed)
     finally:
         await context.dependencies.intake.aclose()
         await anyio.to_thread.run_sync(context.storage.close)
-        context.disconnect()
+        context.disconnect(is_queue_closed=is_queue_closed)
 
 
 async def _warm_up(models: WarmModels, readiness: Readiness, memory: MemoryBudget) -> None:

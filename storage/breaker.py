@@ -29,7 +29,10 @@ class Breaker:
     name: of the service, for texts. probe: one cheap call of the service; raises an exception if the
     service fails, and may hang. error: the class of the errors that `check` raises. close_probe: is
     called after the last probe.
+    is_ending: whether the server shuts down.
     """
+
+    is_ending = False
 
     def __init__(
         self,
@@ -56,12 +59,18 @@ class Breaker:
         )
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Probe at once: the server shuts down, and calls that get no answer must not delay it."""
+        self.is_ending = True
+        self._wake.set()
+
     def close(self) -> None:
         """Stop probing, and let those that `wait` go on."""
         self._ended.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(_JOIN_S)  # a probe of a folder may hang for ever
+        # A probe that hangs ends with the process; that of a folder may hang for ever.
+        if self._thread is not None and self.reason is None:
+            self._thread.join(_JOIN_S)
 
     @property
     def reason(self) -> str | None:
@@ -127,7 +136,9 @@ class Breaker:
 
 
 class Availability:
-    """The breakers of a server, by the names of the services."""
+    """The breakers of a server, by the names of the services. is_ending: whether the server shuts down."""
+
+    is_ending = False
 
     def __init__(self, breakers: Sequence[Breaker] = ()) -> None:
         self._breakers = {breaker.name: breaker for breaker in breakers}
@@ -136,6 +147,12 @@ class Availability:
         """Begin to probe each service."""
         for breaker in self._breakers.values():
             breaker.start()
+
+    def hurry(self) -> None:
+        """Probe each service at once: the server shuts down, and waits for none that does not answer."""
+        self.is_ending = True
+        for breaker in self._breakers.values():
+            breaker.hurry()
 
     def close(self) -> None:
         """Stop probing."""

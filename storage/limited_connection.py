@@ -28,7 +28,8 @@ class LimitedConnection(psycopg.Connection[Any]):
 
     limit_s: of one call, in seconds. breaker: refuses calls while it is open. patient: calls wait for
     the breaker instead, and are only stopped while it is open; without a breaker they have no limit.
-    For the threads of DBOS, which would retry anyway, and for migrations.
+    For the threads of DBOS, which would retry anyway, and for migrations. While the server shuts down, an
+    open breaker also stops the calls that have begun.
     """
 
     limit_s = CALL_LIMIT_S
@@ -64,20 +65,26 @@ class LimitedConnection(psycopg.Connection[Any]):
             waited_for = next(gen)
             while True:
                 ready = yield waited_for
-                if not ready and time.monotonic() > deadline:
+                if not ready and (time.monotonic() > deadline or self._is_given_up()):
                     self._stop_if_active()
                 waited_for = gen.send(ready)
         except StopIteration as end:
             return end.value
 
+    def _is_given_up(self) -> bool:
+        """Whether the server shuts down and the database does not answer."""
+        breaker = self.breaker
+        return breaker is not None and breaker.is_ending and breaker.reason is not None
+
     def _stop_if_active(self) -> None:
         """Close the connection and raise, unless it only listens, or may wait for longer."""
         if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
-        if self.patient and (self.breaker is None or self.breaker.reason is None):
+        reason = None if self.breaker is None else self.breaker.reason
+        if self.patient and reason is None:
             return
         self.pgconn.finish()
-        text = f"the database has not answered for {self.limit_s:.0f} s"
+        text = reason or f"the database has not answered for {self.limit_s:.0f} s"
         if self.breaker is not None:
             self.breaker.trip(text)
         raise OperationalError(text)

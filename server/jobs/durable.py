@@ -10,9 +10,10 @@ from datetime import datetime
 from server.errors import BusyError, busy_error
 from server.jobs.job import Job
 from server.jobs.outcome import Outcome
-from server.jobs.queue import EDIT, REQUEST, JobQueue
+from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer, SerializedJob
+from server.jobs.stored_workflows import EDIT, REQUEST
 from server.shares import Shares
 from server.webhooks.delivery import WEBHOOK, WebhookDelivery
 
@@ -126,15 +127,18 @@ class DurableJobs:
         """Start no further jobs; they stay in the queue for the next start or another process."""
         self._runner.stop_accepting()
 
-    def stop(self, seconds: float) -> None:
-        """Wait at most `seconds` for the running jobs, interrupt the others and close the queue."""
+    def stop(self, seconds: float) -> bool:
+        """Wait at most `seconds` for the running jobs, interrupt the others and close the queue.
+
+        False if threads of the queue still run, because the database does not answer.
+        """
         self.stop_accepting()
         deadline = time.monotonic() + seconds
         while self._unfinished and time.monotonic() < deadline:
             time.sleep(0.02)
         self._runner.interrupt()
         self._webhooks.interrupt()
-        self._queue.close()
+        return self._queue.close()
 
     def find(self, organisation: str, request_id: str) -> Outcome | None:
         """Return the outcome of an organisation's request, or IN_PROGRESS; None if it is unknown.

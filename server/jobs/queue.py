@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,24 +13,30 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from server.errors import UnavailableError
-from server.jobs.outcome import IN_PROGRESS, Outcome, failed
+from server.jobs.outcome import Outcome, failed
 from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, SerializedJob
+from server.jobs.stored_workflows import (
+    EDIT,
+    REQUEST,
+    count_unfinished,
+    find_workflow,
+    load_workflow,
+    remove_batch,
+)
 from server.webhooks.delivery import WebhookDelivery
+from storage.breaker import Breaker
 from storage.database import open_engine, open_queue_engine, wrap_database_errors
+from storage.errors import DatabaseUnavailableError
 from storage.server_lease import ServerLease
 
 log = logging.getLogger("retouch")
 
-EDIT, REQUEST = "edit", "request"
-"""Kinds of jobs, by which the database names them: a request has an outcome that callers ask for."""
-_FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
-_UNFINISHED = ["PENDING", "ENQUEUED"]
 _TIMEOUT_S = 10.0
 """Timeout for storing or finding a job; DBOS itself waits for its database as long as that takes."""
+_POLL_S = 0.2
+"""Seconds between two checks whether the database still answers."""
 _THREADS = 8
-_SWEEP_BATCH = 1000
-"""Workflows removed by one statement."""
 _POOL_SIZE = 10
 """Connections of this process to the database of the workflows."""
 
@@ -93,11 +99,11 @@ class JobQueue:
 
         Raises OSError if the database is unavailable, and UnavailableError if it does not answer.
         """
-        return self._look_up(_find_workflow, organisation, name)
+        return self._look_up(find_workflow, organisation, name)
 
     def load(self, organisation: str, name: str) -> SerializedJob | None:
         """Return an organisation's job; None if there is no such job. Raises as `find` does."""
-        return self._look_up(_load_workflow, organisation, name)
+        return self._look_up(load_workflow, organisation, name)
 
     def unfinished(self, organisation: str, most: int) -> int:
         """Return how many jobs of an organisation are not finished, on all servers; counts up to `most`.
@@ -106,15 +112,15 @@ class JobQueue:
         """
         if self._lease is None:
             return 0
-        return self._look_up(_count_unfinished, organisation, most) or 0
+        return self._look_up(count_unfinished, organisation, most) or 0
 
     def _look_up(self, look: Callable[[str, V], T | None], organisation: str, name: V) -> T | None:
         if self._run is None:
             raise UnavailableError("The jobs cannot be read yet: the disk of the server is full.")
         if not self._launched:  # then there has never been a job
             return None
-        if self._lease is not None and self._lease.breaker is not None:
-            self._lease.breaker.check()
+        if self._breaker is not None:
+            self._breaker.check()
         future = self._threads.submit(look, organisation, name)
         if not wait([future], _TIMEOUT_S).done:
             future.cancel()
@@ -125,23 +131,46 @@ class JobQueue:
     def sweep(self, kind: str, older_than: datetime) -> None:
         """Remove the jobs that finished before `older_than`; DBOS itself never removes any.
 
-        kind: `EDIT`, `REQUEST` or `WEBHOOK`.
+        kind: `EDIT`, `REQUEST` or `WEBHOOK`. Raises DatabaseUnavailableError if the database does not answer.
         """
         while self._launched:
-            finished = DBOS.list_workflows(
-                name=kind,
-                status=_FINISHED,
-                completed_before=older_than.isoformat(),
-                limit=_SWEEP_BATCH,
-                load_input=False,
-                load_output=False,
-            )
-            if not finished:
+            if self._breaker is not None:
+                self._breaker.check()
+            batch = self._threads.submit(remove_batch, kind, older_than)
+            if not self._wait_while_it_answers(batch):
+                raise DatabaseUnavailableError("the database does not answer")
+            if not batch.result():
                 return
-            DBOS.delete_workflows([workflow.workflow_id for workflow in finished])
 
-    def close(self) -> None:
-        """Close the database; on PostgreSQL other processes then run the unfinished jobs."""
+    def close(self) -> bool:
+        """Close the database; on PostgreSQL other processes then run the unfinished jobs.
+
+        False if the database does not answer: the threads of DBOS then still wait for it. What they would have
+        written is done again by the process that runs their jobs, so this one may exit at once.
+        """
+        thread = ThreadPoolExecutor(1, "job-queue-close")
+        closing = thread.submit(self._close)
+        thread.shutdown(wait=False)
+        if self._wait_while_it_answers(closing):
+            closing.result()
+            return True
+        log.warning(
+            "unfinished jobs stay in the database, which does not answer, for the next start"
+        )
+        return False
+
+    @property
+    def _breaker(self) -> Breaker | None:
+        return None if self._lease is None else self._lease.breaker
+
+    def _wait_while_it_answers(self, call: Future[Any]) -> bool:
+        """Wait for a call of DBOS, which itself waits while its database does not answer; False then."""
+        while not wait([call], _POLL_S).done:
+            if self._breaker is not None and self._breaker.reason is not None:
+                return False
+        return True
+
+    def _close(self) -> None:
         if self._recovery is not None:
             self._recovery.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -246,36 +275,3 @@ def _start_workflow(name: str, serialized: Mapping[str, Any]) -> None:
     workflow: Callable[[dict[str, Any]], Any] = request if serialized["has_status"] else edit
     with SetWorkflowID(name), DBOSContextSetAuth(serialized["organisation"], None):
         DBOS.start_workflow(workflow, dict(serialized))
-
-
-def _find_workflow(organisation: str, name: str) -> Outcome | None:
-    found = DBOS.list_workflows(
-        workflow_ids=[name], user=organisation, name=REQUEST, load_input=False
-    )
-    if not found:
-        return None
-    if found[0].status == "SUCCESS" and found[0].output is not None:
-        return dict(found[0].output)
-    if found[0].status in _FINISHED:
-        return failed(500, "The server failed to do this job; the error is in its log.")
-    return IN_PROGRESS
-
-
-def _count_unfinished(organisation: str, most: int) -> int:
-    found = DBOS.list_workflows(
-        user=organisation,
-        name=[EDIT, REQUEST],
-        status=_UNFINISHED,
-        limit=most,
-        load_input=False,
-        load_output=False,
-    )
-    return len(found)
-
-
-def _load_workflow(organisation: str, name: str) -> SerializedJob | None:
-    found = DBOS.list_workflows(workflow_ids=[name], user=organisation, load_output=False)
-    if not found or found[0].input is None:
-        return None
-    (serialized,) = found[0].input["args"]
-    return dict(serialized)

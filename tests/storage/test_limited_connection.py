@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -201,6 +202,27 @@ def test_calls_of_the_queue_wait_for_the_database(
     waiting.join(60)
     assert answers == [1]
     engine.dispose()
+
+
+def test_calls_that_have_begun_are_given_up_while_the_server_shuts_down(
+    url: URL,
+    breaker: Breaker,
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Wait,
+) -> None:
+    monkeypatch.setattr(LimitedConnection, "limit_s", 600)
+    records = Records(url, breaker)
+    records.visual("a", "b")  # the connection is there
+    with frozen(postgres), ThreadPoolExecutor(1) as thread:
+        call = thread.submit(records.visual, "a", "b")
+        wait_until(lambda: records.engine.pool.checkedout() == 1)  # type: ignore[attr-defined]
+        breaker.hurry()
+        assert breaker.reason is None
+        breaker.start()
+        with pytest.raises(DatabaseUnavailableError):
+            call.result(60)
+    records.close()
 
 
 def test_only_migrations_may_take_longer_than_the_limit(url: URL) -> None:
