@@ -1,7 +1,10 @@
 """A store that hangs: finished work waits for it without a worker, and new work is refused at once."""
 
+import gc
+import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +16,8 @@ from starlette.testclient import TestClient
 
 from models.roles import MATTING, Role
 from server.app import create_app
+from server.jobs.executor import JobExecutor
+from server.jobs.job import FinishedWork, JobOutcome
 from server.settings import Settings
 from storage.errors import StoreSilentError
 from storage.filesystem import LocalObjects
@@ -85,8 +90,11 @@ def models(store: Store) -> StoreGoesAway:
 
 
 @pytest.fixture
-def client(tmp_path: Path, models: StoreGoesAway) -> Iterator[TestClient]:
-    """A client of a server with one worker."""
+def client(
+    tmp_path: Path, models: StoreGoesAway, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TestClient]:
+    """A client of a server with one worker, on which finished work waits as long as the request."""
+    monkeypatch.setattr("server.jobs.hand_over._LONGEST_WAIT_S", 600)
     settings = Settings(
         data_dir=tmp_path, api_tokens="a:secret-a", workers=1, request_timeout_s=120
     )
@@ -154,6 +162,45 @@ def test_finished_work_is_dropped_at_the_deadline(
         assert int(answer.headers["retry-after"]) > 0
         store.is_away = False
     assert not list((tmp_path / "results").rglob("*.png"))
+
+
+def test_finished_work_does_not_wait_for_the_whole_deadline(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch, wait_until: Wait
+) -> None:
+    monkeypatch.setattr("server.jobs.hand_over._LONGEST_WAIT_S", 0.5)
+    # pytest keeps the records of the log, and with their errors the work.
+    monkeypatch.setattr(logging.getLogger("retouch"), "disabled", True)
+    works: list[weakref.ref[FinishedWork]] = []
+    store_work = JobExecutor.store
+
+    def noting(executor: JobExecutor, work: FinishedWork) -> JobOutcome:
+        works.append(weakref.ref(work))
+        return store_work(executor, work)
+
+    monkeypatch.setattr(JobExecutor, "store", noting)
+    answer = post(client).result(60)  # the deadline is 120 s
+    refused(answer, 503)
+    assert int(answer.headers["retry-after"]) > 0
+    assert store.refused > 0
+    assert len(works) > 0
+
+    def is_freed() -> bool:
+        gc.collect()
+        return works[0]() is None
+
+    wait_until(is_freed)
+
+
+def test_finished_work_hardly_waits_while_the_server_shuts_down(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch, wait_until: Wait
+) -> None:
+    monkeypatch.setattr("server.jobs.hand_over._LAST_WAIT_S", 0.5)
+    answer = post(client)
+    wait_until(lambda: store.refused > 0 and client.get("/readyz").status_code == 503)
+    assert not answer.done()
+    client.app.state.endpoints._availability.hurry()  # type: ignore[attr-defined]
+    refused(answer.result(60), 503)
+    assert int(answer.result().headers["retry-after"]) > 0
 
 
 def test_a_finished_job_is_stored_when_the_store_is_back_and_runs_once(
