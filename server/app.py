@@ -27,12 +27,14 @@ from server.http.cors import BrowserCors
 from server.http.health import Readiness
 from server.http.idempotency import REPLAYED
 from server.http.middleware import NormalizePath, UnhandledErrors
+from server.http.processor_time import ShareProcessor
 from server.http.rate_limits import FIELD, POLICY_FIELD, RateLimitedRoute, RateLimits
 from server.http.scopes import Scope, needs
 from server.http.shutdown import Shutdown
 from server.lifecycle import lifespan
 from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
+from server.processor_shares import ProcessorShares
 from server.settings import Settings
 
 log = logging.getLogger("retouch")
@@ -207,6 +209,7 @@ def _add_middleware(app: FastAPI, settings: Settings, tokens: Tokens | None = No
     """
     max_bytes = settings.max_body_mb * 2**20
     app.add_middleware(DecompressBody, max_bytes=max_bytes)
+    app.add_middleware(ShareProcessor, shares=ProcessorShares())
     arrivals = BodyArrivals(
         max(_MIN_BODIES, 2 * settings.max_waiting), _BODIES_OF_FULL_SIZE * max_bytes
     )

@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import anyio.to_thread
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +18,7 @@ from server.errors import map_errors
 from server.http.admission import TurnLimit
 from server.http.auth import sent_token
 from server.http.fields import Fields, read_fields, validate
+from server.http.processor_time import run_in_thread
 from server.http.request_id import is_repeated, request_id
 from server.http.results import new_key
 from server.http.uploads import Encoded, Intake, check_pixels
@@ -94,7 +94,7 @@ class Endpoints:
         perform = Work(partial(self._executor.perform, job), job.organisation, job.cost)
         work = await self._work.run(request, perform, deadline)
         outcome = await hand_over(self._executor, work, self._availability, request, deadline)
-        links = await anyio.to_thread.run_sync(self._links, job, outcome)
+        links = await run_in_thread(self._links, job, outcome)
         return _answer(job, outcome, links)
 
     async def _submit(self, request: Request, job: Job) -> BaseModel | Response:
@@ -103,7 +103,7 @@ class Endpoints:
         job = await self._work.run(request, self._check(job))
         # The answer first: if its links cannot be signed, the job is not accepted.
         job, answer = await self._promise(job)
-        await anyio.to_thread.run_sync(self._durable.submit, job)
+        await run_in_thread(self._durable.submit, job)
         return answer
 
     def _check(self, job: Job) -> Work[Job]:
@@ -114,7 +114,7 @@ class Endpoints:
     async def _find_accepted(self, request: Request, organisation: str) -> Job | None:
         """Return the job that an earlier call of a request left, whose process died before it answered."""
         known_id = request_id(request.scope)
-        return await anyio.to_thread.run_sync(self._durable.accepted, organisation, known_id)
+        return await run_in_thread(self._durable.accepted, organisation, known_id)
 
     async def _promise(self, job: Job) -> tuple[Job, BaseModel | Response]:
         """Return a job with sync=false, with what it needs to know of its answer, and that answer."""
@@ -124,7 +124,7 @@ class Endpoints:
         outcome = JobOutcome(job.body, unknown, unknown, job.keys)
         links: Sequence[str | None] = job.links
         if not links:
-            links = await anyio.to_thread.run_sync(self._links, job, outcome)
+            links = await run_in_thread(self._links, job, outcome)
         if job.body.webhook_url is not None:  # it tells the same links
             job = replace(job, links=tuple(map(str, links)))
         return job, _answer(job, outcome, links)
@@ -139,7 +139,7 @@ class Endpoints:
     async def find(self, organisation: str, request_id: str) -> Outcome | None:
         """Return the outcome of an organisation's request, or that it is in progress; None if unknown."""
         async with self._lookups.of(organisation):
-            return await anyio.to_thread.run_sync(self._durable.find, organisation, request_id)
+            return await run_in_thread(self._durable.find, organisation, request_id)
 
     async def check_picture(self, request: Request, organisation: str, encoded: Encoded) -> None:
         """Raise ApiError if a picture of a request cannot be decoded, although its header is valid."""
@@ -151,9 +151,7 @@ class Endpoints:
         """Return the answer to a query about a visual."""
         organisation = self._dependencies.tokens.organisation(request)
         self._dependencies.concurrency_limit.check(organisation)
-        visual = await anyio.to_thread.run_sync(
-            self._dependencies.visuals.find, organisation, visual_id
-        )
+        visual = await run_in_thread(self._dependencies.visuals.find, organisation, visual_id)
         cost = query_cost(visual)
         self._memory.check(cost.memory)
         work = Work(partial(self._executor.query, query, visual), organisation, cost)
@@ -162,7 +160,7 @@ class Endpoints:
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
         """Return a request's job, still without keys, after all checks that need no decoded pixels."""
-        await anyio.to_thread.run_sync(self._dependencies.storage.admit, organisation)
+        await run_in_thread(self._dependencies.storage.admit, organisation)
         fields = await read_fields(request, self._dependencies.settings.max_body_mb * 2**20)
         body = validate(operation.body, fields | request.path_params)
         if operation.is_always_asynchronous:
@@ -173,7 +171,7 @@ class Endpoints:
         changed: tuple[str, ...] = ()
         if operation.of_visual:
             async with self._reads.of(organisation):
-                pictures["image"], changed = await anyio.to_thread.run_sync(
+                pictures["image"], changed = await run_in_thread(
                     self._visual_picture, organisation, visual_id, body
                 )
         intake = self._dependencies.intake.for_organisation(organisation)
@@ -234,7 +232,7 @@ class Endpoints:
     async def _register(self, request: Request, job: Job) -> Job:
         """Register a job's picture as a visual, after the checks that need its pixels."""
         job = await self._work.run(request, self._check(job))
-        visual_id, _ = await anyio.to_thread.run_sync(
+        visual_id, _ = await run_in_thread(
             self._dependencies.visuals.register, job.organisation, job.pictures["image"]
         )
         return replace(job, visual_id=visual_id)

@@ -158,5 +158,11 @@ FLOODS: dict[str, tuple[Callable[[str], None], int, Ask]] = {
     "status polls": (floods.status_polls, 32, ask_and_wait),
     "large visuals": (floods.large_visuals, 16, ask_and_wait),
     "refused bodies": (floods.refused, 16, ask_and_wait),
+    "many parts": (floods.many_parts, 16, ask_and_wait),
+    "many keys": (floods.many_keys, 16, ask_and_wait),
+    "hang-ups": (floods.hang_ups, 16, ask_and_wait),
+    "pipelined polls": (floods.pipelined_polls, 32, ask_and_wait),
+    "wrong tokens": (floods.wrong_tokens, 32, ask_and_wait),
+    "downloads": (floods.downloads, 16, ask_and_wait),
 }
 """By name: what each thread of the flood does, how many do it, and what the other organisation asks."""

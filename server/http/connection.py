@@ -5,6 +5,7 @@ import fcntl
 import socket
 import struct
 import termios
+import time
 from enum import Enum
 from typing import Any
 
@@ -16,6 +17,7 @@ from server.http.bounded_body import DROPS_BODY
 from server.http.error_answers import error_response
 from server.http.framing import StrictConnection
 from server.http.open_connections import OpenConnections
+from server.http.processor_time import count_received
 
 
 class _Wait(Enum):
@@ -91,7 +93,10 @@ class TimeoutConnection(H11Protocol):
         if self._is_refused:
             return
         self._received += len(data)
+        start = time.thread_time()
         super().data_received(data)
+        if not self._is_idle():
+            count_received(self.scope, time.thread_time() - start)
 
     def handle_events(self) -> None:
         """Process requests and bodies that have arrived."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
-import anyio.to_thread
 from pydantic import BaseModel, BeforeValidator, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
@@ -16,6 +15,7 @@ from server.errors import BadRequestError, UnsupportedPictureError
 from server.http.field_errors import explain, field_name
 from server.http.form_names import MAX_PAIRS, gather
 from server.http.multipart import boundary_of, read_parts
+from server.http.processor_time import run_in_thread
 
 Fields = dict[str, Any]
 """By field name: text, a number, a boolean, a list, a mapping, or the bytes of an uploaded file. Null and
@@ -94,7 +94,7 @@ async def read_fields(request: Request, max_bytes: int) -> Fields:
         # Joining and parsing tens of megabytes would block the event loop for too long.
         # Not `request.body()`, which keeps the bytes as long as the request.
         chunks = [chunk async for chunk in request.stream()]
-        fields |= await anyio.to_thread.run_sync(_parse, kind, chunks)
+        fields |= await run_in_thread(_parse, kind, chunks)
     return {name: value for name, value in fields.items() if value is not None and value != ""}
 
 

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-import anyio.to_thread
 import httpx2 as httpx
 
 from server.errors import FetchFailedError, FetchTooLargeError
 from server.http.content_coding import compressions_of, decompress
 from server.http.ip_ranges import Network
+from server.http.processor_time import run_in_thread
 from server.http.url_guard import REDIRECTS, UNREACHABLE, Resolve, Target, UrlGuard, parse_url
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
@@ -79,7 +79,7 @@ class PictureFetcher:
         headers = {"User-Agent": self._user_agent, "Accept": accept, "Accept-Encoding": "identity"}
         for _ in range(self._max_redirects + 1):
             # No request is sent to a link of this server: it would lead to a private address.
-            result = await anyio.to_thread.run_sync(self._read_result, str(url), self._max_bytes)
+            result = await run_in_thread(self._read_result, str(url), self._max_bytes)
             if result is not None:
                 return result
             target = await self._guard.target(url)
@@ -112,7 +112,7 @@ async def _read(response: httpx.Response, target: Target, max_bytes: int) -> byt
     file = bytes(body)
     if compressions:
         # Although none was requested: some hosts store their files compressed.
-        file = await anyio.to_thread.run_sync(decompress, file, compressions, max_bytes)
+        file = await run_in_thread(decompress, file, compressions, max_bytes)
     if not file:
         raise FetchFailedError("The URL answered with an empty file.")
     return file

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import anyio.to_thread
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -12,6 +11,7 @@ from starlette.requests import Request
 
 from server.errors import BadRequestError
 from server.http.form_names import MAX_PAIRS
+from server.http.processor_time import run_in_thread
 from server.http.transfer_encoding import decode_transfer, is_plain
 
 _MAX_FILES = 8
@@ -127,7 +127,7 @@ async def _read(name: str, value: str | UploadFile, encoding: str) -> str | byte
 
 async def _decode(name: str, data: bytes, encoding: str) -> bytes:
     try:
-        return await anyio.to_thread.run_sync(decode_transfer, data, encoding)
+        return await run_in_thread(decode_transfer, data, encoding)
     except ValueError as error:
         raise BadRequestError(
             f"{name[:64]} cannot be read with the Content-Transfer-Encoding of its part;"

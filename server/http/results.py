@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, Response
 
 from server.errors import JobFailedError, LinkRefusedError, NotFoundError
 from server.http.openapi import JOB_REFUSAL, refused_with
+from server.http.processor_time import RESULT_OF
 from server.http.result_links import NO_RESULT, RESULTS_PATH
 from storage.links import LinkState, SignedLinks
 from storage.object_store import ObjectStore
@@ -111,6 +112,7 @@ def read_result(request: Request, key: str, expires: str = "", signature: str = 
     """Return a stored result, complete or a range of it; the link is the permission."""
     delivery: Delivery = request.app.state.dependencies.delivery
     path, content_type, seconds_left = delivery.open(key, expires, signature)
+    request.scope["state"][RESULT_OF] = key.partition("/")[0]
     if not _is_range(request.headers.get("range", "")):
         # An invalid Range header is ignored (RFC 9110, section 14.2).
         request.scope["headers"] = [h for h in request.scope["headers"] if h[0] != b"range"]

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import anyio.to_thread
-
 from imaging.errors import DamagedPictureError, EmptyPictureError, NotAPictureError
 from imaging.files.header import Probe, probe
 from server.errors import (
@@ -21,6 +19,7 @@ from server.errors import (
 from server.http.admission import FetchLimit
 from server.http.fields import is_absent
 from server.http.image_fetch import PictureFetcher
+from server.http.processor_time import run_in_thread
 from server.http.result_links import ResultLinks
 from server.http.transfer_encoding import decode_base64
 from server.settings import Settings
@@ -133,7 +132,7 @@ class Intake:
             value = _first(fields.get(name))
             if not is_absent(value):
                 data = await self._bytes(name, value, rule)
-                return await anyio.to_thread.run_sync(self._check, name, data, rule)
+                return await run_in_thread(self._check, name, data, rule)
         if rule.required:
             names = " or ".join((*rule.url_fields[:1], *rule.file_fields[:1]))
             raise BadRequestError(f"No {rule.name} was given: send {names}.", rule.name)
@@ -145,7 +144,7 @@ class Intake:
             text = value.strip()
             if not _DATA_URL.match(text) and (is_url or _WEB_URL.match(text)):
                 return await self._fetch(name, text, rule)
-            data = await anyio.to_thread.run_sync(_from_base64, name, text, limit)
+            data = await run_in_thread(_from_base64, name, text, limit)
         elif isinstance(value, bytes):
             data = value
         else:
@@ -165,7 +164,7 @@ class Intake:
         except FetchTooLargeError as error:
             raise _too_large(name, error.max_bytes) from error
         except FetchFailedError as error:
-            hint = await anyio.to_thread.run_sync(self._result_links.hint, url)
+            hint = await run_in_thread(self._result_links.hint, url)
             raise FetchRefusedError(f"{name} could not be fetched: {error}{hint}", name) from error
 
     def _check(self, name: str, data: bytes, rule: PictureRule) -> Encoded:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from urllib.parse import quote
 
-import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
@@ -14,6 +13,7 @@ from server.errors import BadRequestError, NotInProfileError
 from server.http.fields import read_fields, validate
 from server.http.openapi import EXAMPLE_VISUAL_ID, UPLOAD_CODES, refused_with
 from server.http.openapi_bodies import picture_body
+from server.http.processor_time import run_in_thread
 from server.http.rate_limits import RateLimitedRoute
 from server.http.scopes import Scope, needs
 from server.http.uploads import IMAGE
@@ -70,7 +70,7 @@ async def register(request: Request) -> Registered:
     endpoints: Endpoints = request.app.state.endpoints
     organisation = dependencies.tokens.organisation(request)
     dependencies.concurrency_limit.check(organisation)
-    await anyio.to_thread.run_sync(dependencies.storage.check_disk)
+    await run_in_thread(dependencies.storage.check_disk)
     fields = await read_fields(request, dependencies.settings.max_body_mb * 2**20)
     body = validate(RegisterBody, fields)
     rule = IMAGE
@@ -83,7 +83,7 @@ async def register(request: Request) -> Registered:
     seconds = decoding({"image": picture}).seconds
     with dependencies.concurrency_limit.place(organisation, seconds, len(picture.data)):
         await endpoints.check_picture(request, organisation, picture)
-        visual_id, is_new = await anyio.to_thread.run_sync(
+        visual_id, is_new = await run_in_thread(
             dependencies.visuals.register, organisation, picture, body.is_private
         )
     code, description = (NEW, "SUCCESS") if is_new else (KNOWN, "ALREADY_REGISTERED")

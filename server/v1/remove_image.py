@@ -1,11 +1,11 @@
 """POST /v1/{visual_id}/remove_image: remove a visual and everything made from it."""
 
-import anyio.to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from server.dependencies import Dependencies
 from server.http.openapi import VISUAL_CODES, refused_with
+from server.http.processor_time import run_in_thread
 from server.http.rate_limits import RateLimitedRoute
 from server.http.scopes import Scope, needs
 
@@ -35,6 +35,6 @@ async def remove_image(request: Request, visual_id: str) -> Removed:
     """
     dependencies: Dependencies = request.app.state.dependencies
     organisation = dependencies.tokens.organisation(request)
-    visual = await anyio.to_thread.run_sync(dependencies.visuals.find, organisation, visual_id)
-    await anyio.to_thread.run_sync(dependencies.visuals.remove, visual)
+    visual = await run_in_thread(dependencies.visuals.find, organisation, visual_id)
+    await run_in_thread(dependencies.visuals.remove, visual)
     return Removed(visual_id=visual_id)

@@ -1,6 +1,7 @@
 """Floods of requests with which one caller may try to hold up the others."""
 
 import io
+import json
 import socket
 import time
 import uuid
@@ -12,6 +13,8 @@ from PIL import Image, ImageDraw
 from tests.helpers.server_process import b64, sample
 
 FLOOD_TOKEN = "flood"  # noqa: S105 - the server has no tokens
+_JSON = {"Content-Type": "application/json"}
+_FORM = "multipart/form-data; boundary=x"
 
 
 def _caller() -> httpx.Client:
@@ -20,8 +23,7 @@ def _caller() -> httpx.Client:
 
 def slow_sender(url: str) -> None:
     """Send a body one byte a second."""
-    host, _, port = url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port))) as connection:
+    with _connection(url) as connection:
         connection.sendall(
             b"POST /v1/crop HTTP/1.1\r\nHost: x\r\napi_token: flood\r\n"
             b"Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
@@ -79,11 +81,86 @@ def refused(url: str) -> None:
             _post(http, f"{url}/v1/crop", body)
 
 
+def many_parts(url: str) -> None:
+    """Send forms of 20,000 parts, which are refused."""
+    with _caller() as http:
+        while True:
+            _answered(http.post(f"{url}/v1/crop", content=_form(), headers={"Content-Type": _FORM}))
+
+
+def many_keys(url: str) -> None:
+    """Send objects of 400,000 keys, which are refused."""
+    body = b"{" + b",".join(b'"key%d":1' % number for number in range(400_000)) + b"}"
+    with _caller() as http:
+        while True:
+            _answered(http.post(f"{url}/v1/crop", content=body, headers=_JSON))
+
+
+def hang_ups(url: str) -> None:
+    """Send pictures, and close the connection before the answer."""
+    body = json.dumps({"file": b64(sample("coffee", 600))}).encode()
+    head = (
+        f"POST /v1/background/remove HTTP/1.1\r\nHost: x\r\napi_token: {FLOOD_TOKEN}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    while True:
+        with _connection(url) as connection:
+            connection.sendall(head.encode() + body)
+
+
+def pipelined_polls(url: str) -> None:
+    """Send fifty requests at once on a connection, read the answers, and go on."""
+    path = f"/v2/status/{uuid.uuid4().hex}"
+    requests = f"GET {path} HTTP/1.1\r\nHost: x\r\napi_token: {FLOOD_TOKEN}\r\n\r\n".encode() * 50
+    with _connection(url) as connection:
+        while True:
+            connection.sendall(requests)
+            answers = b""
+            while answers.count(b"HTTP/1.1 ") < 50:
+                received = connection.recv(1 << 16)
+                if not received:
+                    raise ConnectionError("the server has closed the connection")
+                answers += received
+
+
+def wrong_tokens(url: str) -> None:
+    """Send pictures with tokens that nobody has, or with none."""
+    body = {"file": "A" * 100_000}
+    with httpx.Client(timeout=600) as http:
+        while True:
+            _answered(http.post(f"{url}/v1/crop", json=body, headers={"api_token": ""}))
+
+
+def downloads(url: str) -> None:
+    """Read a large result again and again."""
+    with _caller() as http:
+        link = _post(http, f"{url}/v1/crop", {"file": b64(sample("coffee", 2000))}).get(
+            "result_url"
+        )
+        while isinstance(link, str):
+            _answered(http.get(link))
+
+
+def _form() -> bytes:
+    part = b'--x\r\nContent-Disposition: form-data; name="part%d"\r\n\r\na\r\n'
+    return b"".join(part % number for number in range(20_000)) + b"--x--\r\n"
+
+
+def _connection(url: str) -> socket.socket:
+    host, _, port = url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)))
+
+
+def _answered(answer: httpx.Response) -> None:
+    """Wait a moment after 429, not as long as the answer asks."""
+    if answer.status_code == 429:
+        time.sleep(0.2)
+
+
 def _post(http: httpx.Client, url: str, body: Mapping[str, object]) -> dict[str, object]:
     """Post a body and return the answer; after a refusal wait a moment, not as long as the answer asks."""
     answer = http.post(url, json=body)
-    if answer.status_code == 429:
-        time.sleep(0.2)
+    _answered(answer)
     found: dict[str, object] = answer.json()
     return found
 

@@ -1,0 +1,190 @@
+"""ASGI middleware that measures the processor time of each request and holds it up above its share."""
+
+import time
+import types
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextvars import ContextVar
+from typing import Any, TypeVar, TypeVarTuple
+
+import anyio.to_thread
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.errors import BusyError
+from server.http.auth import caller_of
+from server.http.error_answers import error_response
+from server.http.result_links import RESULTS_PATH
+from server.processor_shares import NOBODY, ProcessorShares
+
+R = TypeVar("R")
+P = TypeVarTuple("P")
+
+_UNLIMITED = ("/healthz", "/readyz")
+_METER, _RECEIVED = "meter", "received_s"
+"""Names in the state of a request: what counts its time, and the time that was taken before it existed."""
+RESULT_OF = "result_of"
+"""Name in the state of a request: the organisation whose result it reads, once its link is verified."""
+
+
+class _Meter:
+    """Counts the processor time of one request, whose organisation is known."""
+
+    def __init__(self, shares: ProcessorShares, organisation: str) -> None:
+        self.seconds = 0.0
+        self._shares = shares
+        self._organisation = organisation
+        self._reserved = 0.0
+        self._beyond = 0.0
+        shares.begin(organisation)
+
+    async def turn(self) -> None:
+        """Wait for the organisation's turn; raises BusyError."""
+        self._reserved = await self._shares.turn(self._organisation)
+
+    def add(self, seconds: float) -> None:
+        """Count some processor time."""
+        self.seconds += seconds
+        beyond = max(0.0, self.seconds - self._reserved)
+        self._shares.charge(self._organisation, seconds, beyond - self._beyond)
+        self._beyond = beyond
+
+    def end(self) -> None:
+        """Give back what was reserved and not used."""
+        self._shares.charge(self._organisation, 0.0, min(0.0, self.seconds - self._reserved))
+        self._shares.record(self._organisation, self.seconds)
+        self._shares.end(self._organisation)
+
+
+class _ResultMeter:
+    """Counts the time of a request for a result, which has no token: its link tells whose result it is.
+
+    It waits as the requests of the organisation do that the link names. That one is charged in the end, if
+    the link turned out to be valid: a forged one must not be at its expense.
+    """
+
+    def __init__(self, shares: ProcessorShares, scope: Scope) -> None:
+        self._seconds = 0.0
+        self._shares = shares
+        self._scope = scope
+
+    async def turn(self) -> None:
+        """Wait for the turn of the organisation that the link names; raises BusyError."""
+        named = self._scope["path"].removeprefix(RESULTS_PATH).partition("/")[0]
+        if self._shares.asks(named):
+            self._shares.begin(named)
+            try:
+                reserved = await self._shares.turn(named)
+                self._shares.charge(named, 0.0, -reserved)
+            finally:
+                self._shares.end(named)
+
+    def add(self, seconds: float) -> None:
+        """Count some processor time."""
+        self._seconds += seconds
+
+    def end(self) -> None:
+        """Charge the owner of the result, or nobody in particular."""
+        owner = self._scope["state"].get(RESULT_OF, NOBODY)
+        self._shares.begin(owner)
+        self._shares.charge(owner, self._seconds)
+        self._shares.end(owner)
+
+
+_CURRENT: ContextVar[_Meter | _ResultMeter | None] = ContextVar("meter", default=None)
+"""The meter of the request that the current task answers."""
+
+
+class ShareProcessor:
+    """ASGI middleware: measures what each request takes of the processor, and lets it wait for its turn.
+
+    Measured are the steps of its task on the event loop, the reading of its bytes (`count_received`), and
+    what runs in `run_in_thread`. Health checks are neither measured nor held up. The reader of a result has
+    no token: the time is its owner's, once the link is verified.
+    """
+
+    def __init__(self, app: ASGIApp, shares: ProcessorShares) -> None:
+        self.app = app
+        self._shares = shares
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Call the application in its organisation's turn."""
+        if scope["type"] != "http" or scope["path"] in _UNLIMITED:
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        meter = self._meter(scope)
+        token = _CURRENT.set(meter)
+        try:
+            await meter.turn()
+            meter.add(state.pop(_RECEIVED, 0.0))
+            state[_METER] = meter
+            await measured(self._call(scope, receive, send), meter.add)
+        except BusyError as error:  # only of the turn: the application answers its own errors
+            await error_response(error, scope)(scope, receive, send)
+        finally:
+            state.pop(_METER, None)
+            _CURRENT.reset(token)
+            meter.end()
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(
+            scope, receive, send
+        )  # any awaitable, whose steps are those of this coroutine
+
+    def _meter(self, scope: Scope) -> _Meter | _ResultMeter:
+        if scope["path"].startswith(RESULTS_PATH):
+            return _ResultMeter(self._shares, scope)
+        caller = caller_of(scope)
+        return _Meter(self._shares, (caller and caller.organisation) or NOBODY)
+
+
+def count_received(scope: Mapping[str, Any], seconds: float) -> None:
+    """Count the processor time in which bytes of a request were read."""
+    state = scope["state"]
+    meter: _Meter | _ResultMeter | None = state.get(_METER)
+    if meter is None:  # it has not begun, or has ended
+        state[_RECEIVED] = state.get(_RECEIVED, 0.0) + seconds
+    else:
+        meter.add(seconds)
+
+
+async def run_in_thread(function: Callable[[*P], R], *arguments: *P) -> R:
+    """Run a function in a thread, and count its processor time for the request of the current task."""
+    meter = _CURRENT.get()
+    if meter is None:
+        return await anyio.to_thread.run_sync(function, *arguments)
+    taken = 0.0
+
+    def timed() -> R:
+        nonlocal taken
+        start = time.thread_time()
+        try:
+            return function(*arguments)
+        finally:
+            taken = time.thread_time() - start
+
+    try:
+        return await anyio.to_thread.run_sync(timed)
+    finally:
+        meter.add(taken)
+
+
+@types.coroutine
+def measured(
+    coroutine: Coroutine[Any, Any, R], add: Callable[[float], None]
+) -> Generator[Any, Any, R]:
+    """Run a coroutine; `add` gets the processor time of each of its steps, in seconds."""
+    step: Callable[[Any], Any] = coroutine.send
+    value: Any = None
+    while True:
+        start = time.thread_time()
+        try:
+            awaited = step(value)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        finally:
+            add(time.thread_time() - start)
+        try:
+            value, step = (yield awaited), coroutine.send
+        except BaseException as error:  # the task is cancelled, or what it waits for has failed
+            value, step = error, coroutine.throw

@@ -1,0 +1,155 @@
+"""Share the processor time that requests take outside the workers out among organisations."""
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from server.errors import busy_error
+
+_TOTAL = 0.5
+"""Seconds of a processor in a second that all organisations get together while several ask. The event loop
+has one processor at most, and the workers need the interpreter lock too."""
+_BURST_S = 0.1
+"""An organisation may be so far ahead of its share before its next request waits."""
+_MAX_AHEAD_S = 0.5
+"""More is forgotten: what an organisation took while it was alone must not shut it out."""
+_ACTIVE_S = 2.0
+"""For so long after its last request an organisation counts as one that asks."""
+_USAGE_S = 1.0
+"""Time constant of the measured usage."""
+_CHECK_S = 0.1
+"""A request that waits looks so often whether the others still ask."""
+_PATIENCE_S = 10.0
+"""Longest wait; then 429."""
+_SMOOTHING = 0.2
+
+NOBODY = ""
+"""The account of all callers without a valid token. No organisation waits for them."""
+
+
+class _Account:
+    """What one organisation has taken.
+
+    ahead: seconds beyond its share. usage: seconds in a second, lately. expected: of its next request.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.ahead = self.usage = self.expected = 0.0
+        self.at = self.seen = now
+        self.requests = 0
+        self.line = asyncio.Lock()
+
+
+class ProcessorShares:
+    """Counts the processor time of each organisation, and lets its requests wait when that is above its share.
+
+    Only requests, not seconds, are limited elsewhere, and refused requests are cheap for their caller: a
+    body of 20,000 parts, half a million keys, a thousand polls in one packet. All organisations together
+    get `_TOTAL` of a processor, of which one may take what the others leave, or an equal part if that is
+    more. Nobody waits while no other organisation asks. Use it in one event loop.
+
+    clock: in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._accounts: dict[str, _Account] = {}
+        self._idle: OrderedDict[str, None] = OrderedDict()
+        """Accounts without a request, the one that was seen first at the front."""
+        self._usage = 0.0
+        self._used_at = clock()
+
+    def begin(self, organisation: str) -> None:
+        """Note that an organisation has a request more."""
+        now = self._clock()
+        self._forget(now)
+        account = self._accounts.setdefault(organisation, _Account(now))
+        account.requests += 1
+        self._idle.pop(organisation, None)
+
+    def end(self, organisation: str) -> None:
+        """Note that a request has ended."""
+        account = self._accounts[organisation]
+        account.requests -= 1
+        account.seen = self._clock()
+        if not account.requests:
+            self._idle[organisation] = None
+
+    def charge(self, organisation: str, seconds: float, ahead: float | None = None) -> None:
+        """Count seconds that a request took. ahead: those that were not reserved; by default all of them."""
+        now = self._clock()
+        account = self._accounts[organisation]
+        self._settle(account, now)
+        account.usage += seconds / _USAGE_S
+        self._usage += seconds / _USAGE_S
+        account.ahead += seconds if ahead is None else ahead
+
+    async def turn(self, organisation: str) -> float:
+        """Wait until an organisation may go on; return the seconds that are reserved for its request.
+
+        Its requests go on in their order. Raises BusyError if that takes longer than 10 s.
+        """
+        account = self._accounts[organisation]
+        if account.line.locked() or self.wait_s(organisation) > 0:
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    async with account.line:
+                        # Others may stop asking in the meantime.
+                        while (seconds := self.wait_s(organisation)) > 0:  # noqa: ASYNC110
+                            await asyncio.sleep(min(seconds, _CHECK_S))
+                        return self._reserve(account)
+            except TimeoutError:
+                raise busy_error(
+                    "The requests of this organisation take more of the processor than its share", 1
+                ) from None
+        return self._reserve(account)
+
+    def asks(self, organisation: str) -> bool:
+        """Whether an organisation has an account, because it has asked lately."""
+        return organisation in self._accounts
+
+    def wait_s(self, organisation: str) -> float:
+        """Return the seconds until an organisation may go on; 0 if no other one asks."""
+        now = self._clock()
+        self._forget(now)
+        others = len(self._accounts) - 1
+        if organisation != NOBODY:
+            others -= NOBODY in self._accounts
+        if not others:
+            return 0.0
+        account = self._accounts[organisation]
+        self._settle(account, now)
+        return max(0.0, account.ahead - _BURST_S) / self._rate(account)
+
+    def record(self, organisation: str, seconds: float) -> None:
+        """Note what a request took in all; the next one is expected to take about the same."""
+        account = self._accounts[organisation]
+        account.expected += _SMOOTHING * (seconds - account.expected)
+
+    def _reserve(self, account: _Account) -> float:
+        account.ahead += account.expected
+        return account.expected
+
+    def _rate(self, account: _Account) -> float:
+        """Return the seconds in a second that an organisation may take."""
+        left = _TOTAL - (self._usage - account.usage)
+        return max(left, _TOTAL / len(self._accounts))
+
+    def _settle(self, account: _Account, now: float) -> None:
+        """Bring an account and the sum up to date."""
+        self._usage *= math.exp((self._used_at - now) / _USAGE_S)
+        self._used_at = now
+        seconds = now - account.at
+        account.at = now
+        account.usage *= math.exp(-seconds / _USAGE_S)
+        account.ahead = min(max(0.0, account.ahead - seconds * self._rate(account)), _MAX_AHEAD_S)
+
+    def _forget(self, now: float) -> None:
+        """Drop the accounts of organisations that ask no more."""
+        while self._idle:
+            organisation = next(iter(self._idle))
+            if now - self._accounts[organisation].seen < _ACTIVE_S:
+                break
+            del self._idle[organisation], self._accounts[organisation]
