@@ -21,7 +21,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from storage.database import transaction, wrap_database_errors
 from storage.errors import NameTakenError
-from storage.records import Base
+from storage.records import Base, VisualRow
+from storage.stored_bytes import StoredRow
 
 PREFIX = "rt_"
 """Begins every token that `new_token` makes, so that scanners for secrets find them."""
@@ -136,6 +137,16 @@ class TokenTable:
         """Whether any token was ever created."""
         with wrap_database_errors(), self._engine.connect() as connection:
             return bool(connection.scalar(select(exists().select_from(TokenRow))))
+
+    def knows(self, organisation: str) -> bool:
+        """Whether the database has a row of an organisation: a token, links revoked, something stored.
+
+        Rows of tokens stay when they are revoked. A server without tokens counts nothing that it stores.
+        """
+        tables = (TokenRow, LinkStateRow, VisualRow, StoredRow)
+        rows = (exists().where(table.organisation == organisation) for table in tables)
+        with wrap_database_errors(), self._engine.connect() as connection:
+            return bool(connection.scalar(select(or_(*rows))))
 
     def note_use(self, digest: str, now: datetime) -> None:
         """Write that a token was used, unless that was written within `USE_INTERVAL`."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from starlette.testclient import TestClient
@@ -18,7 +19,7 @@ from server.app import create_app
 from server.cli import app
 from server.settings import Settings
 from storage.records import Records
-from storage.tokens import TokenTable, digest_of, may_be_token
+from storage.tokens import LinkGeneration, TokenTable, digest_of, may_be_token
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.places import ROOT
 from tests.helpers.requests import b64, photo
@@ -35,6 +36,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(app, ["tokens", *words])
 
     return run
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Return the settings of a server on the same folder, without tokens."""
+    return Settings(data_dir=tmp_path / "new" / "data", workers=1)
+
+
+def generation(settings: Settings, organisation: str) -> LinkGeneration:
+    """Return which links of an organisation the database says are valid."""
+    with closing(Records(settings.records_url)) as records:
+        return TokenTable(records.engine).link_generation(organisation)
 
 
 def create(run: Run, *words: str) -> str:
@@ -123,12 +136,40 @@ def test_what_is_created_tells_where_it_works(run: Run, tmp_path: Path) -> None:
     assert f"RETOUCH_DATA_DIR {tmp_path / 'new' / 'data'}." in result.stderr
 
 
-def test_a_misspelled_organisation_is_told_with_status_1(run: Run) -> None:
+def test_a_misspelled_organisation_is_told_and_writes_nothing(run: Run, settings: Settings) -> None:
     create(run, "--name", "ci")
     wrong = run("revoke", "--organisation", "acne")
     assert wrong.exit_code == 1
-    assert wrong.stderr == "acne had no token and no result: see whether the name is right.\n"
+    assert wrong.output == "acne has no token and no result: see whether the name is right.\n"
+    assert generation(settings, "acne") == LinkGeneration()
     assert run("revoke", "--organisation", "acme").exit_code == 0
+    assert generation(settings, "acme") == LinkGeneration(1, is_closed=True)
+
+
+@pytest.mark.parametrize("path", ["/v1/register", "/v1/crop"])
+def test_an_organisation_without_tokens_is_known_by_what_it_stores(
+    run: Run, settings: Settings, path: str
+) -> None:
+    had_token = settings.model_copy(update={"api_tokens": ["old:secret-old"]})
+    with TestClient(create_app(had_token, FakeModels())) as client:
+        answer = client.post(path, json={"file": b64(photo())}, headers={"api_token": "secret-old"})
+        assert answer.status_code == 200
+    assert run("revoke", "--organisation", "old").exit_code == 0
+    assert generation(settings, "old") == LinkGeneration(1, is_closed=True)
+
+
+def test_an_organisation_of_an_open_server_is_known_by_its_results(
+    run: Run, settings: Settings
+) -> None:
+    with TestClient(create_app(settings, FakeModels())) as client:
+        body = {"file": b64(photo())}
+        link = client.post("/v1/crop", json=body, headers={"api_token": "any"}).json()["result_url"]
+    organisation = urlsplit(link).path.split("/")[2]
+    revoked = run("revoke", "--organisation", organisation)
+    assert revoked.exit_code == 0
+    assert f"1 result of {organisation} removed." in revoked.stdout
+    assert generation(settings, organisation) == LinkGeneration(1, is_closed=True)
+    assert run("revoke", "--organisation", organisation).exit_code == 0
 
 
 def test_a_wrong_time_names_its_option(run: Run) -> None:
