@@ -1,4 +1,4 @@
-"""The audit log: one line for every request, also for those that are refused."""
+"""The audit log: one line for every request, also for refused ones; health probes only when they change."""
 
 import json
 import logging
@@ -19,6 +19,10 @@ DISCONNECTED = 499
 """The code of a request whose caller hung up before its answer began, as nginx writes it."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Any other is not written: callers choose its text."""
+
+_PROBES = frozenset({"GET /healthz", "GET /readyz"})
+_PROBE_CODES = frozenset({200, 503})
+"""What the probes answer. They come every few seconds and would hide the requests of callers."""
 
 
 def open_audit_log(where: str) -> str | None:
@@ -42,12 +46,13 @@ def open_audit_log(where: str) -> str | None:
 class Audit:
     """ASGI middleware: logs who asked for what and what became of it, in JSON on one line.
 
-    The line has no text of the caller: a route by its pattern, a token by its name. It is the outermost
-    middleware, so that it sees every answer.
+    The line has no text of the caller: a route by its pattern, a token by its name. A health probe that is
+    answered as the one before has none. It is the outermost middleware, so that it sees every answer.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._probed: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application, and log the request when its answer is complete."""
@@ -71,7 +76,16 @@ class Audit:
         try:
             await self.app(scope, receive_and_count, send_and_count)
         finally:
-            log.info("%s", json.dumps(line.fields()))
+            if not self._is_repeated_probe(scope["state"].get("operation"), line.code):
+                log.info("%s", json.dumps(line.fields()))
+
+    def _is_repeated_probe(self, operation: str | None, code: int) -> bool:
+        """Whether a request was a health probe with the same answer as the last one to its route."""
+        if operation not in _PROBES or code not in _PROBE_CODES:
+            return False
+        before = self._probed.get(operation)
+        self._probed[operation] = code
+        return before == code
 
 
 class _Line:

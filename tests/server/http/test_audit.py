@@ -34,6 +34,7 @@ FIELDS = {
     "bytes_out",
     "ms",
 }
+PROBES = ("/healthz", "/readyz")
 MARK = "m4rk"
 """Is in everything secret that these tests send."""
 
@@ -103,6 +104,50 @@ def test_the_operation_is_the_pattern_of_the_route(
     assert client.request(method, path).status_code == code
     (line,) = lines()
     assert (line["operation"], line["code"]) == (operation, code)
+
+
+def test_a_probe_has_a_line_only_when_its_answer_changes(
+    client: TestClient, lines: Lines, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    def probe() -> list[tuple[str, int]]:
+        for path in ("/healthz", "/readyz", "/readyz", "/healthz"):
+            client.get(path)
+        return [(line["operation"], line["code"]) for line in lines()]
+
+    wait_until(lambda: client.get("/readyz").status_code == 200)
+    probe()
+    assert probe() == []
+    readiness = client.app.state.readiness  # type: ignore[attr-defined]
+    readiness.error = "the weights are damaged"
+    assert probe() == [("GET /readyz", 503)]
+    assert probe() == []
+    readiness.error = None
+    assert probe() == [("GET /readyz", 200)]
+
+
+def test_what_is_no_probe_always_has_a_line(client: TestClient, lines: Lines) -> None:
+    for _ in range(2):
+        for method, path, code in (
+            ("POST", "/healthz", 405),
+            ("DELETE", "/readyz", 405),
+            ("GET", "/healthz/x", 404),
+            ("GET", "/openapi.json", 200),
+        ):
+            client.request(method, path)
+            assert [line["code"] for line in lines()] == [code], (method, path)
+
+
+async def test_a_probe_that_breaks_off_always_has_a_line(lines: Lines) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"]["operation"] = "GET /healthz"
+        raise ClientDisconnect
+
+    audit = Audit(UnhandledErrors(app))
+    for _ in range(2):
+        await audit(
+            {"type": "http", "method": "GET", "path": "/healthz", "headers": []}, None, None
+        )
+        assert [line["code"] for line in lines()] == [499]
 
 
 def test_an_unknown_caller_has_no_organisation(client: TestClient, lines: Lines) -> None:
@@ -181,9 +226,9 @@ def test_nothing_secret_is_in_any_line(tmp_path: Path, caplog: pytest.LogCapture
             for given in (headers, {**headers, "api_token": f"{MARK}-wrong"}):
                 address = f"{path}?{query}&x={MARK}"
                 client.request(method, address, json=body, headers=given)
-                sent += 1
+                sent += path not in PROBES
     found = [record.getMessage() for record in caplog.records if record.name == "retouch.audit"]
-    assert len(found) == sent + 1
+    assert sum(not any(f"GET {path}" in line for path in PROBES) for line in found) == sent + 1
     signature = query.partition("signature=")[2]
     for line in found:
         assert MARK not in line
