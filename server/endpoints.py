@@ -34,6 +34,7 @@ from server.scheduled_work import ScheduledWork, Work
 from server.sent_texts import without_sent_texts
 from server.short_work import query_cost
 from server.v2.envelope import accepted, finished
+from server.visuals import EditSource
 from server.webhooks.webhook import Webhook, accept_webhook
 from storage.breaker import Availability
 
@@ -167,15 +168,16 @@ class Endpoints:
             body = body.model_copy(update={"sync": False})
         webhook = self._webhook(request, body)
         visual_id = request.path_params.get("visual_id", "")
-        pictures: dict[str, Encoded] = {}
-        changed: tuple[str, ...] = ()
+        source = None
         if operation.of_visual:
-            async with self._reads.of(organisation):
-                pictures["image"], changed = await run_in_thread(
-                    self._visual_picture, organisation, visual_id, body
-                )
+            source = await run_in_thread(self._find_source, organisation, visual_id, body)
         intake = self._dependencies.intake.for_organisation(organisation)
-        pictures |= await _sent_pictures(operation, body, fields, intake)
+        pictures = await _sent_pictures(operation, body, fields, intake)
+        if source is not None:
+            # The last: a slow host of another picture would keep its file in memory before it has a place.
+            async with self._reads.of(organisation):
+                picture = await run_in_thread(self._read_source, source)
+            pictures = {"image": picture, **pictures}
         with map_errors(operation.refusals):
             operation.check(body, pictures)
         cost = estimate(operation, body, pictures)
@@ -187,7 +189,7 @@ class Endpoints:
             pictures,
             (),
             visual_id,
-            changed=changed,
+            changed=source.changed if source else (),
             request_id=request_id(request.scope),
             base_url=self._dependencies.delivery.base_url(request),
             webhook=webhook,
@@ -218,16 +220,16 @@ class Endpoints:
             has_proxy=settings.fetch_proxy is not None,
         )
 
-    def _visual_picture(
-        self, organisation: str, visual_id: str, body: RequestBody
-    ) -> tuple[Encoded, tuple[str, ...]]:
-        visual = self._dependencies.visuals.find(organisation, visual_id)
-        if isinstance(body, VisualBody) and body.sid is not None:
-            max_bytes = self._dependencies.intake.max_bytes
-            picture, changed = self._dependencies.visuals.result(visual, body.sid, max_bytes)
+    def _find_source(self, organisation: str, visual_id: str, body: RequestBody) -> EditSource:
+        sid = body.sid if isinstance(body, VisualBody) else None
+        max_bytes = self._dependencies.intake.max_bytes
+        return self._dependencies.visuals.find_source(organisation, visual_id, sid, max_bytes)
+
+    def _read_source(self, source: EditSource) -> Encoded:
+        picture = self._dependencies.visuals.read_source(source)
+        if source.edit is not None:
             check_pixels("sid", picture.probe, self._dependencies.settings.max_pixels)
-            return picture, changed
-        return self._dependencies.visuals.picture(visual), ()
+        return picture
 
     async def _register(self, request: Request, job: Job) -> Job:
         """Register a job's picture as a visual, after the checks that need its pixels."""

@@ -4,6 +4,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import cv2
@@ -26,6 +27,19 @@ from storage.visual_sizes import VisualSizes
 
 _SWEEP_BATCH = 100
 _VISUAL_ID_PATTERN = re.compile(r"[0-9a-f]{16}\Z")
+
+
+@dataclass(frozen=True)
+class EditSource:
+    """What an edit starts from: a visual's picture, or the result of an earlier edit of it."""
+
+    visual: Visual
+    edit: EditSession | None = None
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The ids of the people that earlier edits changed."""
+        return () if self.edit is None else self.edit.changed
 
 
 class Visuals:
@@ -104,12 +118,17 @@ class Visuals:
         """Return a visual's picture; raises NotFoundError."""
         return self._read(self._store, visual.source_key, f"visual {visual.visual_id}", "visual_id")
 
-    def result(self, visual: Visual, sid: str, max_bytes: int) -> tuple[Encoded, tuple[str, ...]]:
-        """Return a visual's result and the ids of the people changed in it.
+    def find_source(
+        self, organisation: str, visual_id: str, sid: str | None, max_bytes: int
+    ) -> EditSource:
+        """Return what an edit of a visual starts from, without reading its picture. sid: of a result.
 
-        Raises NotFoundError, and TooLargeError for a file of more than `max_bytes`.
+        Raises NotFoundError, and TooLargeError for a result of more than `max_bytes`.
         """
-        edit = self._records.session(visual.organisation, visual.visual_id, sid)
+        visual = self.find(organisation, visual_id)
+        if sid is None:
+            return EditSource(visual)
+        edit = self._records.session(organisation, visual_id, sid)
         if edit is None:
             raise NotFoundError(
                 "There is no result of this visual with this sid, or not yet.", "sid"
@@ -120,8 +139,14 @@ class Visuals:
                 f"The result with this sid has {info.size} bytes; at most {max_bytes} are accepted.",
                 "sid",
             )
-        encoded = self._read(self._results, edit.result_key, f"result {sid} any more", "sid")
-        return encoded, edit.changed
+        return EditSource(visual, edit)
+
+    def read_source(self, source: EditSource) -> Encoded:
+        """Return the picture that an edit starts from; raises NotFoundError."""
+        if source.edit is None:
+            return self.picture(source.visual)
+        what = f"result {source.edit.sid} any more"
+        return self._read(self._results, source.edit.result_key, what, "sid")
 
     def _read(self, store: ObjectStore, key: str, what: str, sent_as: str) -> Encoded:
         try:

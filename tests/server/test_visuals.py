@@ -15,7 +15,9 @@ from starlette.testclient import TestClient
 
 from models.roles import FACE_ANALYSIS, Face
 from server.app import create_app
+from server.http.image_fetch import PictureFetcher
 from server.settings import Settings
+from storage.filesystem import LocalObjects
 from tests.helpers.answers import local, refused
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.requests import TOKEN, b64, encode, mask, noise, photo
@@ -301,6 +303,44 @@ class TestObjectsRemove:
         self, client: TestClient, visual: str, body: dict[str, Any], code: int
     ) -> None:
         refused(client.post(f"/v1/{visual}/objects/remove", json=body), code)
+
+    @pytest.mark.parametrize("with_sid", [False, True])
+    def test_the_picture_is_read_after_a_mask_was_fetched(
+        self, client: TestClient, visual: str, monkeypatch: pytest.MonkeyPatch, with_sid: bool
+    ) -> None:
+        """A slow host of a mask must not keep the file of the visual in memory."""
+        sid = client.get(f"/v1/{visual}/blur_bg").json()["sid"]
+        events: list[str] = []
+        get = LocalObjects.get
+
+        async def fetch(*_: Any) -> bytes:
+            events.append("fetch")
+            return mask()
+
+        def read(store: LocalObjects, key: str) -> bytes:
+            events.append("read")
+            return get(store, key)
+
+        monkeypatch.setattr(PictureFetcher, "fetch", fetch)
+        monkeypatch.setattr(LocalObjects, "get", read)
+        body = {"changes": [{"mask_url": "http://slow/mask"}]} | ({"sid": sid} if with_sid else {})
+        answer = client.post(f"/v1/{visual}/objects/remove", json=body)
+        assert answer.status_code == 200
+        assert events == ["fetch", "read"]
+
+    @pytest.mark.parametrize("unknown", ["visual", "sid"])
+    def test_nothing_is_fetched_for_an_unknown_picture(
+        self, client: TestClient, visual: str, monkeypatch: pytest.MonkeyPatch, unknown: str
+    ) -> None:
+        async def fetch(*_: Any) -> bytes:
+            raise AssertionError("a mask was fetched")
+
+        monkeypatch.setattr(PictureFetcher, "fetch", fetch)
+        body: dict[str, Any] = {"changes": [{"mask_url": "http://slow/mask"}]}
+        if unknown == "sid":
+            body["sid"] = "nosuch.JPEG"
+        known = NOBODY if unknown == "visual" else visual
+        refused(client.post(f"/v1/{known}/objects/remove", json=body), 404)
 
     def test_a_sid_of_another_visual_is_404(self, client: TestClient, visual: str) -> None:
         sid = client.get(f"/v1/{visual}/blur_bg").json()["sid"]
