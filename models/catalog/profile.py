@@ -22,6 +22,7 @@ sets how a cluster runs a role (`models.runtime.ray.plan`).
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,12 @@ def profile_title(name: str) -> str:
     return Path(name).name if name.endswith(".toml") else name
 
 
-def profiles_with(role: Role[Any]) -> list[str]:
+@cache
+def profiles_with(role: Role[Any]) -> tuple[str, ...]:
     """Return the built-in profiles that have a model for a role, those without gated weights first.
 
-    Profiles of random weights are left out, because their results show nothing useful.
+    Profiles of random weights are left out, because their results show nothing useful. The files are read
+    once: callers who ask for what their server cannot do call this, as often as they like.
     """
     gated: dict[str, bool] = {}
     for name in profile_names():
@@ -56,7 +59,7 @@ def profiles_with(role: Role[Any]) -> list[str]:
         parts = [part for card in profile.values() for part in card.parts]
         if role in profile and not any(isinstance(part, MadeFolder) for part in parts):
             gated[name] = any(isinstance(part, HubFolder) and part.gated for part in parts)
-    return sorted(gated, key=lambda name: (gated[name], name))
+    return tuple(sorted(gated, key=lambda name: (gated[name], name)))
 
 
 def load_profile(name: str, folder: Path = PROFILES) -> Profile:

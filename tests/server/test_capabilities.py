@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
+from models.catalog import profile
 from models.catalog.profile import load_profile
 from models.roles import FACE_EDITING, MATTING, MODERATION, SCENE_GENERATION
 from server.app import create_app
@@ -41,6 +43,21 @@ def test_what_is_unavailable_answers_506_with_the_same_reason(client: TestClient
     body = {"file": b64(photo()), **SENT["/gen_fill"]}
     assert refused(client.post("/v1/gen_fill", json=body), 506)["description"] == state["reason"]
     assert "RETOUCH_PROFILE=" in state["reason"]
+
+
+def test_no_profile_is_read_for_a_request(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone may ask a server without tokens, as often as they like."""
+    first = states(client)
+
+    def read(path: Path) -> dict[str, Any]:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(profile, "_read", read)
+    assert states(client) == first
+    body = {"file": b64(photo()), **SENT["/gen_fill"]}
+    refused(client.post("/v1/gen_fill", json=body), 506)
 
 
 def test_needs_are_those_without_which_a_request_is_refused() -> None:
