@@ -1,233 +1,244 @@
 """Calls every operation with what the OpenAPI document allows, one call on what earlier calls returned.
 
 schemathesis makes the fields from the document. Pictures are small ones of an own list, and ids are those
-that earlier answers contain: register returns visual ids, edits of visuals return sids, version 2 returns
-request ids, and results have links. The models are fakes, because a thousand successes of each of 60
-operations with real ones take hours: what is tried is fields, answers and state. Every answer must have a
-documented code, its documented schema, and must not be 500. An operation that was called without any
-success is a finding.
+that earlier answers contain: register returns visual ids, edits of visuals return sids, person/info returns
+people, version 2 returns request ids, and results have links. The operations are called by turns, the first
+time with an ordinary request, so that each is reached within a minute. The models are fakes, because a
+thousand successes of each of 68 operations with real ones take days: what is tried is fields, answers and
+state. Every answer must have a documented code and its documented schema, and must not be 500. An operation
+that was called without any success is a finding.
 """
 
+import math
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx2 as httpx
+from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
 
+from models.roles import FACE_ANALYSIS
+from scripts.hardening.common.document_cases import (
+    Case,
+    Operation,
+    Source,
+    generated,
+    without_pictures,
+)
 from server.app import create_app
 from server.settings import Settings
-from tests.helpers.fake_models import GenerativeModels
+from tests.helpers.fake_models import GenerativeModels, OneFace
 from tests.helpers.hostile_pictures import ODD
-from tests.helpers.picture_places import NoModels, Place, documented, find_places
+from tests.helpers.picture_places import documented, rules
 from tests.helpers.requests import TOKEN, b64, photo
 from tests.helpers.route_needs import SENT
 
 WANTED = 1000
 """Successes of each operation in a run that is long enough."""
-_ROUND = 10
 _HELD = 50
-_WORDS = {"model_version": "2.3"}
-
-
-@dataclass
-class _State:
-    """What earlier answers returned, by the name under which later calls send it."""
-
-    ids: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    codes: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    findings: dict[str, str] = field(default_factory=dict)
-    turn: int = 0
-
-    def note(self, answer: Mapping[str, Any]) -> None:
-        """Keep the ids of an answer."""
-        for name, value in answer.items():
-            if name in ("visual_id", "sid", "request_id") and isinstance(value, str):
-                self.ids[name] = [*self.ids[name], value][-_HELD:]
-
-    def id(self, name: str) -> str | None:
-        """Return one of the known ids, in turn; None without any."""
-        known = self.ids.get(name)
-        self.turn += 1
-        return known[self.turn % len(known)] if known else _WORDS.get(name)
+_VISUALS = 5
+_NEVER_SENT = frozenset({"webhook_url", "org_image_key", "sid"})
+"""Fields that name something elsewhere; a known sid is sent instead of a generated one."""
 
 
 def run(minutes: float) -> list[str]:
-    """Call the operations in rounds until each has had its successes or the time is over."""
-    import schemathesis
+    """Call the operations by turns until each has had its successes or the time is over."""
+    return attack(generated, WANTED, minutes)
 
+
+def attack(
+    source: Callable[[dict[str, Any]], Source],
+    wanted: int,
+    minutes: float = math.inf,
+    rounds: float = math.inf,
+) -> list[str]:
+    """Call every operation by turns; print how many successes each had; return the findings.
+
+    source: returns the source of cases for a document. wanted: successes of each. minutes, rounds: after
+    which it ends in any case.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        places = _places(Path(folder) / "places")
-        app = create_app(_settings(Path(folder) / "data"), GenerativeModels())
+        settings = Settings(
+            data_dir=Path(folder),
+            api_tokens="a:secret-a",
+            workers=2,
+            requests_per_minute=0,
+            status_requests_per_minute=0,
+        )
+        app = create_app(settings, GenerativeModels({FACE_ANALYSIS: OneFace()}))
+        document = app.openapi()
         with TestClient(app, raise_server_exceptions=False, headers=TOKEN) as client:
-            for number in range(5):
-                client.post("/v1/register", json={"file": b64(photo(320 + number, 240))})
-            operations = [
-                found.ok()
-                for found in schemathesis.openapi.from_dict(app.openapi()).get_all_operations()
-            ]
-            calls = _Calls(client, app.openapi(), places)
-            return calls.run([one for one in operations if _is_tried(one)], minutes)
+            calls = _Calls(client, document, source(without_pictures(document)))
+            return calls.run(wanted, time.monotonic() + 60 * minutes, rounds)
 
 
-def _is_tried(operation: Any) -> bool:
-    """Whether an operation is called by itself: links are read as they come, and visuals must stay."""
-    return not operation.path.startswith(("/results", "/healthz", "/readyz"))
+class _Known:
+    """What earlier answers returned and later calls send."""
+
+    def __init__(self) -> None:
+        self.visuals: list[str] = []
+        self.requests: list[str] = []
+        self.sids: dict[str, list[str]] = defaultdict(list)
+        self.changes: dict[str, dict[str, Any]] = {}
+        """By visual: a change of the person in it."""
+
+    def note(self, operation: Operation, visual: str, content: Any) -> None:
+        """Keep the ids of an answer to a call for a visual."""
+        if operation.path.endswith("/remove_image"):
+            self.visuals.remove(visual)
+        elif operation.path.endswith("/person/info"):
+            for person in content:
+                first = {name: words[0] for name, words in list(person["actions"].items())[:1]}
+                self.changes[visual] = {"id": person["id"], "actions": first}
+        elif isinstance(content, dict):
+            if content.get("visual_id") not in (None, *self.visuals):
+                self.visuals = [*self.visuals, content["visual_id"]][:_HELD]
+            if (
+                "status_url" in content
+            ):  # of others, which were answered at once, the status knows nothing
+                self.requests = [*self.requests, content["request_id"]][-_HELD:]
+            if isinstance(content.get("sid"), str):
+                self.sids[visual] = [*self.sids[visual], content["sid"]][-_HELD:]
 
 
 class _Calls:
     """A server, the calls, and what became of them."""
 
-    def __init__(self, client: TestClient, document: dict[str, Any], places: list[Place]) -> None:
+    def __init__(self, client: TestClient, document: dict[str, Any], source: Source) -> None:
         self._client = client
         self._document = document
-        self._places: dict[str, list[Place]] = defaultdict(list)
-        for place in places:
-            self._places[place.template].append(place)
-        self._state = _State()
+        self._operations = [
+            Operation(path, method, spec)
+            for path, methods in document["paths"].items()
+            for method, spec in methods.items()
+            if not path.startswith(
+                ("/results", "/healthz", "/readyz")
+            )  # links are read as they come
+        ]
+        self._cases = {one: source(one) for one in self._operations}
+        self._codes: dict[Operation, Counter[int]] = defaultdict(Counter)
+        self._findings: dict[str, str] = {}
+        self._known = _Known()
+        self._registered = 0
         odd = ("CMYK", "16-bit RGB", "RGBA in lossless WebP", "palette with transparency", "turned")
         self._pictures = cycle(
             [photo(), photo(240, 320, "RGB", "JPEG"), *(ODD[name]() for name in odd)]
         )
 
-    def run(self, operations: list[Any], minutes: float) -> list[str]:
+    def run(self, wanted: int, deadline: float, rounds: float) -> list[str]:
         """Call them by turns; print how many successes each had; return the findings."""
-        deadline = time.monotonic() + 60 * minutes
-        rest = list(operations)
-        while rest and time.monotonic() < deadline:
+        rest, done = self._operations, 0
+        while rest and done < rounds and time.monotonic() < deadline:
             for operation in rest:
-                self._round(operation)
+                self._call(operation)
                 if time.monotonic() > deadline:
                     break
-            rest = [one for one in rest if self._successes(one) < WANTED]
-        for operation in operations:
-            codes = dict(sorted(self._state.codes[operation.label].items()))
-            print(f"{operation.label:60} {self._successes(operation):5} successes; {codes}")
-        called = [one for one in operations if self._state.codes[one.label]]
-        if len(called) < len(operations):
-            print(f"There was time for {len(called)} of {len(operations)} operations only.")
-        unreached = [one.label for one in called if not self._successes(one)]
+            rest = [one for one in rest if self._successes(one) < wanted]
+            done += 1
+        for operation in self._operations:
+            codes = dict(sorted(self._codes[operation].items()))
+            print(f"{operation!s:60} {self._successes(operation):5} successes; {codes}")
+        called = [one for one in self._operations if self._codes[one]]
+        if len(called) < len(self._operations):
+            print(f"There was time for {len(called)} of {len(self._operations)} operations only.")
         return [
-            *(f"{label}: {fault}" for label, fault in self._state.findings.items()),
-            *(f"{label} had no success" for label in unreached),
+            *(f"{label}: {fault}" for label, fault in self._findings.items()),
+            *(f"{one} had no success" for one in called if not self._successes(one)),
         ]
 
-    def _successes(self, operation: Any) -> int:
-        codes = self._state.codes[operation.label]
-        return sum(count for code, count in codes.items() if code < 300)
+    def _successes(self, operation: Operation) -> int:
+        return sum(count for code, count in self._codes[operation].items() if code < 300)
 
-    def _round(self, operation: Any) -> None:
-        for case in _examples(operation, self._state.turn):
-            self._call(operation, case)
-
-    def _call(self, operation: Any, case: Any) -> None:
-        path = operation.path
-        for name in case.path_parameters or {}:
-            path = path.replace(f"{{{name}}}", self._state.id(name) or "0" * 16)
+    def _call(self, operation: Operation) -> None:
+        number = self._codes[operation].total()
+        case = next(self._cases[operation])
+        visual = self._visual(operation, number)
+        path = operation.path.replace("{visual_id}", visual).replace("{model_version}", "2.3")
+        path = path.replace("{request_id}", ([*self._known.requests[-1:], "0" * 32])[0])
+        extra = self._sid(operation, visual, number)
         if operation.method == "get":
-            query = {n: v for n, v in (case.query or {}).items() if n != "sid"}
-            answer = self._client.get(path, params=query)
+            query = {n: v for n, v in case.query.items() if n not in _NEVER_SENT} if number else {}
+            answer = self._client.get(path, params={**query, **extra})
         else:
-            answer = self._client.post(path, json=self._body(operation, case))
-        self._state.codes[operation.label][answer.status_code] += 1
+            body = self._body(operation, case, visual, number) | extra
+            answer = self._client.post(path, json=body)
+        self._codes[operation][answer.status_code] += 1
         fault = documented(self._document, operation.path, operation.method, answer)
+        fault = fault or _schema_fault(self._document, operation, answer)
         if fault is None and answer.status_code < 300:
-            fault = self._after(operation, case, answer)
+            content = answer.json()
+            self._known.note(operation, visual, content)
+            fault = self._link_fault(content)
         if fault:
-            self._state.findings.setdefault(operation.label, fault)
+            self._findings.setdefault(str(operation), fault)
 
-    def _after(self, operation: Any, case: Any, answer: Any) -> str | None:
-        """Note the ids of a success and read its link; return what is wrong with it."""
-        content = answer.json()
-        if isinstance(content, dict):
-            self._state.note(content)
-            result = content.get("result")
-            links = {**content, **(result if isinstance(result, dict) else {})}
-            for name in ("result_url", "image_res", "image_url"):
-                link = links.get(name)
-                if isinstance(link, str) and link.startswith("http"):
-                    parts = urlsplit(link)
-                    code = self._client.get(f"{parts.path}?{parts.query}").status_code
-                    if code != 200 and code != 404:  # 404: not yet, with sync=false
-                        return f"the link of {name} answers {code}"
-        try:
-            operation.validate_response(answer)
-        except Exception as error:  # of schemathesis and jsonschema, with many classes
-            return f"the answer is not what the document says: {str(error)[:300]}"
-        return None
+    def _visual(self, operation: Operation, number: int) -> str:
+        """Return the visual of a call; there are always some ordinary ones."""
+        while len(self._known.visuals) < _VISUALS:
+            self._registered += 1
+            picture = b64(photo(320 + self._registered, 240))
+            answer = self._client.post("/v1/register", json={"file": picture})
+            self._known.visuals.append(answer.json()["visual_id"])
+        known = self._known.visuals
+        if operation.path.endswith("/remove_image"):
+            return known[-1]
+        if operation.path.endswith("/create"):
+            known = [one for one in known if one in self._known.changes] or known
+        return known[number % len(known)]
 
-    def _body(self, operation: Any, case: Any) -> dict[str, Any]:
-        """Return a generated body with pictures, and with the fields that an ordinary request needs."""
-        body = dict(case.body) if isinstance(case.body, dict) else {}
-        key = operation.path.removeprefix("/v1")
-        places = self._places.get(operation.path.replace("{visual_id}", self._known_id()), [])
-        for place in places:
-            body.pop(str(place.path[0]), None)
-        for name in ("webhook_url", "org_image_key", "sid"):
-            body.pop(name, None)
-        needed = SENT.get(key, {})
-        self._state.turn += 1
-        if self._state.turn % 3:  # every third time the generated words stay
-            body |= {name: value for name, value in needed.items() if name not in body}
-        body |= {
-            name: value
-            for name, value in needed.items()
-            if isinstance(value, str) and len(value) > 99
-        }
-        first = next(
-            (place for place in places if len(place.path) == 1 and not place.is_mask), None
-        )
-        if first is not None and str(first.path[0]) not in body:
-            picture = photo() if "mask_file" in body or "mask" in body else next(self._pictures)
-            file = next((p for p in places if str(p.path[0]) in ("file", "image")), first)
-            body[str(file.path[0])] = b64(picture)
-        if "sid" in str(operation.path) or "{visual_id}" in operation.path:
-            sid = self._state.id("sid")
-            if sid and self._state.turn % 2:
-                body["sid"] = sid
+    def _sid(self, operation: Operation, visual: str, number: int) -> dict[str, str]:
+        """Return the sid of a call for a visual: every second time, if one is known."""
+        sids = self._known.sids[visual] if "{visual_id}" in operation.path else []
+        return {"sid": sids[number % len(sids)]} if sids and number % 2 else {}
+
+    def _body(self, operation: Operation, case: Case, visual: str, number: int) -> dict[str, Any]:
+        """Return generated words with pictures, and with the fields that an ordinary request needs.
+
+        The first request is an ordinary one; in every third the generated words replace what is needed.
+        """
+        needs = dict(SENT.get(operation.key, {}))
+        if operation.path.endswith("/create") and visual in self._known.changes:
+            needs["changes"] = [self._known.changes[visual]]
+        words = {n: v for n, v in case.body.items() if n not in _NEVER_SENT} if number else {}
+        body = needs | words if number % 3 == 2 else words | needs
+        is_ordinary = number == 0 or any("mask" in name for name in needs)
+        for template, rule in rules():
+            names = (*rule.url_fields, *rule.file_fields)
+            if template == operation.path and rule.required and not body.keys() & set(names):
+                picture = photo() if is_ordinary else next(self._pictures)
+                body[rule.file_fields[0]] = b64(picture)
         return body
 
-    def _known_id(self) -> str:
-        return "{visual_id}"
+    def _link_fault(self, content: Any) -> str | None:
+        """Read the link of a result; return what is wrong with it."""
+        if not isinstance(content, dict):
+            return None
+        result = content.get("result")
+        links = {**content, **(result if isinstance(result, dict) else {})}
+        for name in ("result_url", "image_res", "image_url"):
+            link = links.get(name)
+            if isinstance(link, str) and link.startswith("http"):
+                parts = urlsplit(link)
+                code = self._client.get(f"{parts.path}?{parts.query}").status_code
+                if code not in (200, 404):  # 404: not yet, with sync=false
+                    return f"the link of {name} answers {code}"
+        return None
 
 
-def _examples(operation: Any, seed: int) -> Iterator[Any]:
-    """Return generated cases of an operation whose body is JSON."""
-    from hypothesis import HealthCheck, Phase, given, settings
-    from hypothesis import seed as seeded
-
-    cases: list[Any] = []
-
-    @seeded(seed)  # type: ignore[untyped-decorator]
-    @settings(  # type: ignore[untyped-decorator]
-        max_examples=_ROUND,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy())  # type: ignore[untyped-decorator]
-    def collect(case: Any) -> None:
-        if case.media_type in (None, "application/json"):
-            cases.append(case)
-
-    collect()
-    return iter(cases)
-
-
-def _settings(folder: Path) -> Settings:
-    tokens: Any = "a:secret-a"
-    return Settings(
-        data_dir=folder, api_tokens=tokens, workers=2, org_image_url="http://192.0.2.1/{key}"
-    )
-
-
-def _places(folder: Path) -> list[Place]:
-    with TestClient(create_app(_settings(folder), NoModels()), headers=TOKEN) as client:
-        registered = client.post("/v1/register", json={"file": b64(photo())})
-        return find_places(client, registered.json()["visual_id"])
+def _schema_fault(
+    document: dict[str, Any], operation: Operation, answer: httpx.Response
+) -> str | None:
+    """Return how an answer differs from the schema of its code; None if it does not."""
+    content = operation.spec["responses"][str(answer.status_code)].get("content", {})
+    schema = content.get("application/json", {}).get("schema")
+    if schema is None:
+        return None
+    validator = Draft202012Validator({**schema, "components": document["components"]})
+    error = next(validator.iter_errors(answer.json()), None)
+    return error and f"the answer is not what the document says: {str(error)[:300]}"

@@ -1,8 +1,13 @@
 """The attacks of scripts/hardening that need whole servers, at a small size."""
 
+from itertools import repeat
+from typing import Any
+
 import pytest
 
-from scripts.hardening import faults, marks
+from scripts.hardening import faults, marks, schema_examples
+from scripts.hardening.common.document_cases import Case, Source
+from server.operations import OPERATIONS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("lite")]
 
@@ -13,3 +18,14 @@ def test_no_marked_result_is_swapped_or_lost() -> None:
 
 def test_the_server_survives_faults() -> None:
     assert faults.run(0.01) == []
+
+
+def test_every_operation_answers_an_ordinary_request_as_documented(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def ordinary(_: dict[str, Any]) -> Source:
+        return lambda operation: repeat(Case({}, {}))
+
+    # create needs a person, of whom person/info tells later in the first round.
+    assert schema_examples.attack(ordinary, wanted=1, rounds=2) == []
+    assert capsys.readouterr().out.count(" 1 successes; ") > len(OPERATIONS)

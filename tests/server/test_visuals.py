@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.roles import FACE_ANALYSIS, Face
+from models.roles import FACE_ANALYSIS
 from server.app import create_app
 from server.http.image_fetch import PictureFetcher
 from server.settings import Settings
 from storage.filesystem import LocalObjects
 from tests.helpers.answers import local, refused
-from tests.helpers.fake_models import FakeModels
+from tests.helpers.fake_models import FakeModels, OneFace
 from tests.helpers.requests import TOKEN, b64, encode, mask, noise, photo
 
 OTHER = {"api_token": "secret-b"}
@@ -381,15 +381,6 @@ class TestLayers:
         with Image.open(io.BytesIO(file.content)) as psd:
             assert psd.size == (400, 300)
             assert np.array_equal(np.asarray(psd.convert("RGB")), np.asarray(image))
-
-
-class OneFace:
-    """A face analysis that returns one face for every picture."""
-
-    def analyse(self, rgb: Any, attributes: bool = True) -> list[Face]:
-        """Return the face."""
-        corners = np.zeros((68, 2), np.float32)
-        return [Face((90.0, 60.0, 120.0, 120.0), corners, 1.0, 0.0, 0.0, (26, 42), "Female")]
 
 
 class TestCreate:
