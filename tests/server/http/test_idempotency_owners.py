@@ -288,14 +288,15 @@ def test_what_is_not_a_short_json_answer_is_not_stored(cluster: Cluster, answer:
 def test_an_error_of_another_server_is_not_shared_and_the_call_runs(cluster: Cluster) -> None:
     async def test() -> None:
         one, other = cluster.add("one"), cluster.add("other")
-        go = asyncio.Event()
+        begun, go = asyncio.Event(), asyncio.Event()
 
         async def fail(_: Request) -> Response:
+            begun.set()
             await go.wait()
             raise UnavailableError("no memory")
 
         first = asyncio.create_task(one.answer(call(), fail))
-        await asyncio.sleep(0.1)
+        await begun.wait()
         second = asyncio.create_task(other.answer(call(), cluster.run))
         await asyncio.sleep(0.1)
         go.set()
