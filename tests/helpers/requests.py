@@ -2,6 +2,7 @@
 
 import base64
 import io
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ def encode(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
     return stream.getvalue()
 
 
+@cache  # compressing noise takes longer than what most tests do with it
 def photo(width: int = 320, height: int = 240, mode: str = "RGB", format: str = "PNG") -> bytes:
     """Return an encoded picture of noise."""
     return encode(Image.fromarray(noise(width, height)).convert(mode), format)
