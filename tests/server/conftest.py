@@ -12,8 +12,24 @@ from starlette.testclient import TestClient
 
 from server.app import create_app
 from server.settings import Settings
+from storage import records
 from tests.helpers.fake_models import FakeModels
+from tests.helpers.migrated_database import MigratedDatabase
 from tests.helpers.requests import TOKEN
+
+
+@pytest.fixture(scope="session")
+def migrated_database(tmp_path_factory: pytest.TempPathFactory) -> MigratedDatabase:
+    """A database that is migrated once."""
+    return MigratedDatabase(tmp_path_factory.mktemp("migrated"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def copied_databases(migrated_database: MigratedDatabase) -> Iterator[None]:
+    """Let servers copy their new databases; the tests of storage and of processes migrate theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "migrate", migrated_database.migrate)
+        yield
 
 
 @pytest.fixture
