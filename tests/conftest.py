@@ -49,6 +49,8 @@ _SLOW_FOLDERS = frozenset(
 _SLOW_FIXTURES = frozenset({"lite", "postgres", "seaweed"})
 _RAY_FILES = frozenset({"test_cluster.py", "test_serve_in_cluster.py", "test_rayservice.py"})
 """Besides those that use the fixture `cluster`. Ray's clusters look for the processes of the whole machine."""
+_RAY_FOLDERS = frozenset({"cluster", "deploy"})
+"""The folders that scripts/test looks for them in."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,10 +61,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if folder in _SLOW_FOLDERS or fixtures & _SLOW_FIXTURES:
             item.add_marker("slow")
         is_slow = item.get_closest_marker("slow") is not None
-        if is_slow and (folder in _PROGRAM_FOLDERS or fixtures & _PROGRAM_FIXTURES):
+        is_program = is_slow and (folder in _PROGRAM_FOLDERS or fixtures & _PROGRAM_FIXTURES)
+        if is_program:
             item.add_marker("program")
         if item.path.name in _RAY_FILES or "cluster" in fixtures:
             item.add_marker("alone")
+            if is_program and folder not in _RAY_FOLDERS:
+                raise pytest.UsageError(f"scripts/test would not run {item.nodeid} in this folder")
 
 
 @pytest.fixture(scope="session")
