@@ -4,7 +4,7 @@ import json
 import socket
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -255,32 +255,42 @@ def png(width: int, height: int, bits: int, kind: int, data: bytes, extra: bytes
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + pixels + chunk(b"IEND", b"")
 
 
-ZEROS = zlib.compress(bytes(1 << 26), 9)
 PIXELS = bytes(61 * 20)
 
 
-HOSTILE: dict[str, tuple[bytes, tuple[int, ...]]] = {
-    "empty": (b"", (400,)),
-    "text": (b"text", (415,)),
-    "SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", (415,)),
-    "10,000 x 10,000 in 12 kB": (png(10_000, 10_000, 1, 0, bytes(1251 * 10_000)), (413,)),
-    "2 billion wide": (png(2**31 - 1, 1, 8, 2, b""), (413,)),
-    "a line of 60 million": (png(60_000_000, 1, 8, 2, b""), (413,)),
-    "64 MP of nothing": (png(8192, 8192, 8, 6, bytes(1000)), (400,)),
-    "64 MB of pixels too many": (png(20, 20, 8, 2, bytes(1 << 26)), (200, 506)),
-    "64 MB of profile": (png(20, 20, 8, 2, PIXELS, chunk(b"iCCP", b"x\0\0" + ZEROS)), (200, 506)),
-    "64 MB of text": (png(20, 20, 8, 2, PIXELS, chunk(b"zTXt", b"x\0\0" + ZEROS)), (200, 506)),
-    "60,000 chunks": (png(20, 20, 8, 2, PIXELS, chunk(b"tEXt", b"a\0b") * 60_000), (400,)),
-    "half a JPEG": (PICTURE[: len(PICTURE) // 2], (400,)),
-    "5 MB of fill bytes": (b"\xff\xd8" + b"\xff" * 5_000_000, (400,)),
-    "WebP without pixels": (b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x10" + bytes(9), (400,)),
+def zeros() -> bytes:
+    """Return 64 MB of zeros, compressed."""
+    return zlib.compress(bytes(1 << 26), 9)
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
+    "empty": (lambda: b"", (400,)),
+    "text": (lambda: b"text", (415,)),
+    "SVG": (lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>", (415,)),
+    "10,000 x 10,000 in 12 kB": (lambda: png(10_000, 10_000, 1, 0, bytes(1251 * 10_000)), (413,)),
+    "2 billion wide": (lambda: png(2**31 - 1, 1, 8, 2, b""), (413,)),
+    "a line of 60 million": (lambda: png(60_000_000, 1, 8, 2, b""), (413,)),
+    "64 MP of nothing": (lambda: png(8192, 8192, 8, 6, bytes(1000)), (400,)),
+    "64 MB of pixels too many": (lambda: png(20, 20, 8, 2, bytes(1 << 26)), (200, 506)),
+    "64 MB of profile": (
+        lambda: png(20, 20, 8, 2, PIXELS, chunk(b"iCCP", b"x\0\0" + zeros())),
+        (200, 506),
+    ),
+    "64 MB of text": (
+        lambda: png(20, 20, 8, 2, PIXELS, chunk(b"zTXt", b"x\0\0" + zeros())),
+        (200, 506),
+    ),
+    "60,000 chunks": (lambda: png(20, 20, 8, 2, PIXELS, chunk(b"tEXt", b"a\0b") * 60_000), (400,)),
+    "half a JPEG": (lambda: PICTURE[: len(PICTURE) // 2], (400,)),
+    "5 MB of fill bytes": (lambda: b"\xff\xd8" + b"\xff" * 5_000_000, (400,)),
+    "WebP without pixels": (lambda: b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x10" + bytes(9), (400,)),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pictures_are_refused_or_cost_little(server: Server, name: str) -> None:
-    data, statuses = HOSTILE[name]
-    answer = server.http.post("/v1/erase_foreground", files={"file": data})
+    make, statuses = HOSTILE[name]
+    answer = server.http.post("/v1/erase_foreground", files={"file": make()})
     if answer.status_code == 200:
         assert server.read(answer.json()["result_url"]).status_code == 200
         for file in (server.data / "results").rglob("*.png"):

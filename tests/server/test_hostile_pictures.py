@@ -5,6 +5,7 @@ scripts/hardening/bombs.py sends all of them to all places, at full size, and me
 
 import logging
 from collections.abc import Iterator
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,19 @@ from tests.helpers.route_needs import SENT
 from tests.helpers.version2 import finished
 
 PIXELS = 2**17
-FILES: dict[str, bytes] = {
-    f"{number}.png": make() for number, make in enumerate([*REFUSED.values(), *ODD.values()])
-}
 ADDRESSES = {name: f"{number}.png" for number, name in enumerate([*REFUSED, *ODD])}
-TOO_LARGE = {
-    "WebP of 38 bytes": webp_of(16_384, 16_384),
-    "PNG": png_of(2 * PIXELS),
-    "JPEG": jpeg_bomb(65_500 * 5),
-}
+
+
+@cache
+def files() -> dict[str, bytes]:
+    """Return the files by their address; some take a second to make."""
+    makes = {**REFUSED, **ODD}
+    return {ADDRESSES[name]: make() for name, make in makes.items()}
+
+
+def file_of(name: str) -> bytes:
+    """Return one of the files."""
+    return files()[ADDRESSES[name]]
 
 
 def settings_for(folder: Path, **more: Any) -> Settings:
@@ -65,7 +70,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> list[Place]:
 @pytest.fixture(scope="module")
 def pictures() -> Iterator[str]:
     """The address of a server that has all files."""
-    with file_server(FILES) as address:
+    with file_server(files()) as address:
         yield address
 
 
@@ -161,8 +166,12 @@ def test_what_is_no_picture_is_refused_in_every_place(
 def test_a_small_file_of_a_large_picture_is_refused_in_every_place(
     running: TestClient, places: list[Place]
 ) -> None:
-    files = cycle(TOO_LARGE.items())
-    for place, (name, data) in zip(places, files, strict=False):
+    too_large = {
+        "WebP of 38 bytes": webp_of(16_384, 16_384),
+        "PNG": png_of(2 * PIXELS),
+        "JPEG": jpeg_bomb(65_500 * 5),
+    }
+    for place, (name, data) in zip(places, cycle(too_large.items()), strict=False):
         if place.path == ("org_image_key",):
             continue
         answer = place.send(running, data, "base64")
@@ -184,9 +193,9 @@ def test_an_odd_picture_is_served_or_refused_as_documented(
 def test_a_small_file_of_the_largest_picture_is_served_or_refused_as_documented(
     running: TestClient, pictures_of_routes: list[Place]
 ) -> None:
-    files = cycle([*bombs(PIXELS), ("JPEG", jpeg_bomb(65_500 * 2))])
+    largest = cycle([*bombs(PIXELS), ("JPEG", jpeg_bomb(65_500 * 2))])
     found = []
-    for place, (name, data) in zip(pictures_of_routes, files, strict=False):
+    for place, (name, data) in zip(pictures_of_routes, largest, strict=False):
         if place.path != ("org_image_key",):
             answer = place.send(running, data, "base64")
             found.append((str(place), name, fault(running, place, answer)))
@@ -195,7 +204,7 @@ def test_a_small_file_of_the_largest_picture_is_served_or_refused_as_documented(
 
 @pytest.mark.parametrize("name", ["1 x 1", "1 x 3,000", "WebP of 2,000 x 1", "YCCK", "all clear"])
 def test_the_routes_of_an_odd_visual_answer_as_documented(running: TestClient, name: str) -> None:
-    registered = running.post("/v1/register", json={"file": b64(ODD[name]())})
+    registered = running.post("/v1/register", json={"file": b64(file_of(name))})
     visual_id = registered.json()["visual_id"]
     paths = [(one.method, one.url) for one in OPERATIONS if one.of_visual]
     paths += [("GET", f"/v1{one.path}") for one in v1.VISUAL_QUERIES]
@@ -213,7 +222,7 @@ def test_a_request_of_v2_with_an_odd_picture_ends_as_documented(
     for place, name in zip(pictures_of_routes, names, strict=False):
         if not place.template.startswith("/v2"):
             continue
-        answer = place.send(running, ODD[name](), "base64", sync=False)
+        answer = place.send(running, file_of(name), "base64", sync=False)
         assert fault(running, place, answer) is None, (str(place), name)
         if answer.status_code == 202:
             state = finished(running, answer)
@@ -224,8 +233,8 @@ def test_a_request_of_v2_with_an_odd_picture_ends_as_documented(
 def test_a_damaged_picture_prints_nothing(
     running: TestClient, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for make in REFUSED.values():
-        running.post("/v1/crop", json={"file": b64(make())})
+    for name in REFUSED:
+        running.post("/v1/crop", json={"file": b64(file_of(name))})
     assert capfd.readouterr().err == ""
 
 
@@ -235,5 +244,4 @@ def send(client: TestClient, place: Place, name: str, way: Way, pictures: str) -
         return place.send_address(client, ADDRESSES[name])
     if way == "address":
         return place.send_address(client, f"{pictures}/{ADDRESSES[name]}")
-    data = FILES[ADDRESSES[name]]
-    return place.send(client, data, way if way in place.ways else "base64")
+    return place.send(client, file_of(name), way if way in place.ways else "base64")
