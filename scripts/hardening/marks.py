@@ -203,6 +203,8 @@ def check(servers: Servers, tally: Tally) -> None:
             file = _result(client, servers, handle, organisation, deadline)
             if file is None:
                 tally.find(f"lost: {handle} of {organisation} ({kind.path}) has no result")
+            elif isinstance(file, str):
+                tally.find(f"failed: {handle} of {organisation} ({kind.path}): {file}")
             elif mark_of(file, kind.box) != number:
                 tally.find(f"swapped: {handle} of {organisation} ({kind.path}) shows another mark")
             else:
@@ -211,19 +213,25 @@ def check(servers: Servers, tally: Tally) -> None:
 
 def _result(
     client: httpx.Client, servers: Servers, handle: str, organisation: str, deadline: float
-) -> bytes | None:
-    """Return the file behind a link or a request_id as soon as it exists; None after the deadline."""
+) -> bytes | str | None:
+    """Return the file behind a link or a request_id as soon as it exists; None after the deadline.
+
+    If the job failed, return the reason instead.
+    """
     server = str(servers.each[0].http.base_url)
     headers = {"api_token": TOKENS[organisation]}
     while True:
         link: str | None = handle
         if not handle.startswith("http"):
             answer = client.get(f"{server}/v2/status/{handle}", headers=headers)
-            link = answer.json().get("result", {}).get("image_url") if answer.is_success else None
+            state = answer.json() if answer.is_success else {}
+            if "error" in state:
+                return str(state["error"])
+            link = state.get("result", {}).get("image_url")
         if link:
             answer = client.get(link)
             if answer.status_code == 200:
-                return answer.content
+                return answer.content or answer.headers.get("x-amz-meta-retouch-reason", "no text")
         if time.monotonic() > deadline:
             return None
         time.sleep(0.2)

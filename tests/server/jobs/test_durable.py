@@ -102,7 +102,12 @@ def test_a_failed_job_reports_the_error_at_its_link(client: TestClient, wait_unt
     assert "left to fill" in refused(client.get(link), 506)["description"]
 
 
-def test_a_job_waits_for_an_unavailable_model(tmp_path: Path, wait_until: Wait) -> None:
+def test_a_job_waits_for_an_unavailable_model(
+    tmp_path: Path, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it had waited for a worker for longer than it may be retried."""
+    monkeypatch.setattr("server.jobs.runner._MAX_RETRY_S", 0)
+
     class UnavailableAtFirst(FakeModels):
         tries = 0
 
@@ -116,7 +121,8 @@ def test_a_job_waits_for_an_unavailable_model(tmp_path: Path, wait_until: Wait) 
     ) as client:
         body = {"file": b64(photo()), "mask_file": b64(mask()), "sync": False}
         link = local(client.post("/v1/eraser", json=body).json()["result_url"])
-        wait_until(lambda: client.get(link).status_code == 200)
+        wait_until(lambda: client.get(link).status_code != 404)
+        assert client.get(link).status_code == 200
 
 
 @pytest.mark.parametrize("data", [b"text", photo()[:20_000], b""])
