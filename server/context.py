@@ -16,6 +16,7 @@ from server.endpoints import Endpoints
 from server.http.admission import ConcurrencyLimit
 from server.http.auth import Tokens
 from server.http.idempotency import Idempotency, lease
+from server.http.other_servers import OtherServers
 from server.http.rate_limits import RateLimits
 from server.http.result_links import ResultLinks
 from server.http.results import Delivery
@@ -38,6 +39,7 @@ from server.webhooks.sender import WebhookSender
 from storage.breaker import Availability
 from storage.idempotency import IdempotencyKeys
 from storage.records import Records
+from storage.requests_in_work import RequestsInWork
 from storage.stores import Stores
 from storage.tokens import TokenTable
 
@@ -82,6 +84,8 @@ class AppContext:
     token_table: TokenTable
     rate_limits: RateLimits
     memory: MemoryBudget
+    others: OtherServers
+    requests_in_work: RequestsInWork | None
 
     def remove_results_of_revoked(self) -> None:
         """Remove the results of revoked organisations, also of jobs that ended after the revocation.
@@ -113,7 +117,9 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
     """Return all parts; raises OSError if the store or the database is unavailable."""
     parts = open_storage(settings)
     memory = MemoryBudget(settings.request_memory_mb)
-    dependencies = _dependencies(settings, parts, memory)
+    quota = _quota(parts.tokens, settings.max_at_once)
+    others = OtherServers(parts.requests_in_work, lambda: quota() > 0)
+    dependencies = _dependencies(settings, parts, memory, quota, others)
     scheduler = Scheduler(
         "worker", settings.workers, checks=1, extra=_extra(settings.workers), budget=memory
     )
@@ -147,11 +153,19 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         parts.token_table,
         RateLimits(settings, parts.tokens, parts.shared_counters),
         memory,
+        others,
+        parts.requests_in_work,
     )
 
 
-def _dependencies(settings: Settings, parts: StorageParts, memory: MemoryBudget) -> Dependencies:
-    """Return what the operations use."""
+def _dependencies(
+    settings: Settings,
+    parts: StorageParts,
+    memory: MemoryBudget,
+    quota: Callable[[], int],
+    others: OtherServers,
+) -> Dependencies:
+    """Return what the operations use. quota: of requests of one organisation in work, on all servers."""
     stores, tokens, signer = parts.stores, parts.tokens, parts.link_signer
     return Dependencies(
         settings,
@@ -159,8 +173,9 @@ def _dependencies(settings: Settings, parts: StorageParts, memory: MemoryBudget)
         ConcurrencyLimit(
             settings.max_waiting,
             settings.workers,
-            _quota(tokens, settings.max_at_once),
+            quota,
             lambda: min(_FILES_OF_FULL_SIZE * settings.max_body_mb * 2**20, memory.total // 4),
+            others,
         ),
         Intake(settings, ResultLinks(stores.results, signer)),
         Visuals(parts.records, stores.visuals, stores.results, parts.limits, settings.visual_ttl_s),

@@ -73,7 +73,7 @@ class Endpoints:
         organisation = self._dependencies.tokens.organisation(request)
         # Before the body is read: what would be refused after all is refused at once.
         self._availability.check("store")  # each operation stores something: do no work in vain
-        self._dependencies.concurrency_limit.check(organisation)
+        await self._dependencies.concurrency_limit.check(organisation)
         if is_repeated(request.scope):
             accepted_job = await self._find_accepted(request, organisation)
             if accepted_job is not None:
@@ -81,7 +81,8 @@ class Endpoints:
         job = await self._accept(operation, request, organisation)
         # No place is held up to here: the caller and the hosts of its pictures decide how long that takes.
         size = sum(len(encoded.data) for encoded in job.pictures.values())
-        with self._dependencies.concurrency_limit.place(organisation, job.cost.seconds, size):
+        limit = self._dependencies.concurrency_limit
+        async with limit.place(organisation, job.cost.seconds, size):
             if operation.registers:
                 job = await self._register(request, job)
             job = self._with_keys(job)
@@ -151,12 +152,12 @@ class Endpoints:
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
         """Return the answer to a query about a visual."""
         organisation = self._dependencies.tokens.organisation(request)
-        self._dependencies.concurrency_limit.check(organisation)
+        await self._dependencies.concurrency_limit.check(organisation)
         visual = await run_in_thread(self._dependencies.visuals.find, organisation, visual_id)
         cost = query_cost(visual)
         self._memory.check(cost.memory)
         work = Work(partial(self._executor.query, query, visual), organisation, cost)
-        with self._dependencies.concurrency_limit.place(organisation, cost.seconds):
+        async with self._dependencies.concurrency_limit.place(organisation, cost.seconds):
             return await self._work.run(request, work)
 
     async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:

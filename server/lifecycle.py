@@ -41,6 +41,7 @@ async def lifespan(
         asyncio.create_task(_warm_up(models, readiness, context.memory)),
         asyncio.create_task(_sweep(settings, context)),
         asyncio.create_task(_watch_disk(context)),
+        asyncio.create_task(context.others.run(context.dependencies.concurrency_limit.in_work)),
     ]
     shutdown.on_begin(context.availability.hurry)
     shutdown.on_begin(context.durable.stop_accepting)
@@ -130,6 +131,8 @@ def _remove_expired_rows(settings: Settings, context: AppContext, oldest: dateti
     context.storage.sweep()
     context.remove_results_of_revoked()
     context.rate_limits.sweep()
+    if context.requests_in_work is not None:
+        context.requests_in_work.sweep()
     told = datetime.now(UTC) - timedelta(seconds=settings.status_ttl_s)
     context.durable.sweep(oldest, min(oldest, told))
 

@@ -16,6 +16,7 @@ from storage.disk_reserve import DiskReserve
 from storage.links import LinkSigner, load_or_create_secret
 from storage.rate_counters import DatabaseCounters
 from storage.records import Records
+from storage.requests_in_work import RequestsInWork
 from storage.revocable_links import RevocableLinks
 from storage.server_lease import ServerLease, SingleServer
 from storage.stored_bytes import StoredBytes
@@ -30,8 +31,8 @@ _BUCKET_QUOTA = 100 << 30
 class StorageParts:
     """The stores, the databases, and what rests on them alone.
 
-    owner: this process among those that share the database. shared_counters: of requests, in the
-    database; None if this is the only server that uses it.
+    owner: this process among those that share the database. shared_counters, requests_in_work: of
+    requests, in the database; None if this is the only server that uses it.
     """
 
     stores: Stores
@@ -44,6 +45,7 @@ class StorageParts:
     tokens: Tokens
     link_signer: RevocableLinks
     shared_counters: DatabaseCounters | None
+    requests_in_work: RequestsInWork | None
 
 
 def open_storage(settings: Settings) -> StorageParts:
@@ -55,6 +57,7 @@ def open_storage(settings: Settings) -> StorageParts:
         for reserve in reserves.values():  # the last process may have left a full disk
             room.enter_context(reserve.room())
         records, queue, owner, breakers = _open_databases(settings)
+    is_shared = settings.database_url is not None
     table = TokenTable(records.engine)
     tokens = Tokens(settings.api_tokens, table, is_open=is_loopback(settings.host))
     limits = StorageLimits(
@@ -74,7 +77,8 @@ def open_storage(settings: Settings) -> StorageParts:
         table,
         tokens,
         RevocableLinks(_link_signer(settings), table, tokens.settings_organisations),
-        None if settings.database_url is None else DatabaseCounters(records.engine),
+        DatabaseCounters(records.engine) if is_shared else None,
+        RequestsInWork(records.engine, owner.name) if is_shared else None,
     )
 
 

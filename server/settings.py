@@ -118,8 +118,8 @@ class Settings(ModelSettings, ListenerSettings):
     """Limit of requests that run or wait, shared out among the organisations that ask; four times as many
     jobs of sync=false may be unfinished. Beyond its share an organisation gets 429."""
     max_at_once: int = Field(64, ge=0, le=100_000)
-    """Requests of one organisation that run or wait at the same time; 0: as many as MAX_WAITING leaves it.
-    Holds only with tokens, and if the server had some at its start."""
+    """Requests of one organisation that run or wait at the same time, on all servers that share a database;
+    0: as many as MAX_WAITING leaves it. Holds only with tokens, and if the server had some at its start."""
     max_jobs: int = Field(256, ge=0, le=1_000_000)
     """Unfinished jobs of sync=false of one organisation; 0: as many as MAX_WAITING leaves it. Holds
     only with tokens, and if the server had some at its start."""

@@ -13,11 +13,18 @@ class Shares:
     all n together may hold more than the limit, at most limit * (1 + 1/2 + ... + 1/n).
 
     limit: number of places, at least 1. quota: returns the most for one organisation; 0 for none.
+    elsewhere: returns how many of its quota an organisation holds on other servers.
     """
 
-    def __init__(self, limit: int, quota: Callable[[], int] = lambda: 0) -> None:
+    def __init__(
+        self,
+        limit: int,
+        quota: Callable[[], int] = lambda: 0,
+        elsewhere: Callable[[str], int] = lambda _: 0,
+    ) -> None:
         self._limit = limit
         self._quota = quota
+        self._elsewhere = elsewhere
         self._held: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -30,8 +37,18 @@ class Shares:
 
     def has_place(self, organisation: str) -> bool:
         """Whether an organisation may take a place."""
+        return self._has_place(organisation, self._elsewhere(organisation))
+
+    def lacks_only_places_elsewhere(self, organisation: str, more: int = 0) -> bool:
+        """Whether an organisation may take no place, and might if it held none on other servers.
+
+        more: places that it would hold here besides.
+        """
+        return not self.has_place(organisation) and self._has_place(organisation, more)
+
+    def _has_place(self, organisation: str, elsewhere: int) -> bool:
         held = self._held[organisation]
-        if 0 < self._quota() <= held:
+        if 0 < self._quota() <= held + elsewhere:
             return False
         holders = len(self._held) + (not held)
         return self._held.total() < self._limit or held < max(1, self._limit // holders)

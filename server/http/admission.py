@@ -3,19 +3,27 @@
 import asyncio
 import math
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from server.errors import busy_error
 from server.http.body_arrivals import SHARE_OF_FREE
+from server.http.other_servers import OtherServers
 from server.shares import Shares
+from storage.requests_in_work import InWork
 
 _MAX_RETRY_AFTER_S = 3600
 _MEBIBYTE = 2**20
 _KEPT = 0.9
 """How much of the earlier measurements each new one leaves: about ten count."""
+_LOOK_S = 0.5
+"""How long a request waits for newer counts of other servers before theirs refuse it, in seconds. They take
+0.1 s, on a busy machine 0.3 s: a caller that has an answer of one server may send its next request to another."""
+_LOOKS = 16
+"""Requests of one organisation that wait for that at the same time."""
 
 
 @dataclass
@@ -44,8 +52,8 @@ class ConcurrencyLimit:
     its pictures are fetched. workers: how many requests run in parallel, to estimate the waiting time.
     quota: returns the most requests of one organisation; 0 for none. max_bytes: returns the most bytes that the
     files of all requests with a place may have, because they stay in memory while a request waits: an
-    organisation may hold eight times as many as are free then, and one request in any case. Use it in one
-    event loop.
+    organisation may hold eight times as many as are free then, and one request in any case. others: what
+    organisations have in work there counts towards their quotas. Use it in one event loop.
     """
 
     def __init__(
@@ -54,26 +62,66 @@ class ConcurrencyLimit:
         workers: int,
         quota: Callable[[], int] = lambda: 0,
         max_bytes: Callable[[], int] = lambda: sys.maxsize,
+        others: OtherServers | None = None,
     ) -> None:
-        self._shares = Shares(limit, quota)
+        self._others = others or OtherServers()
+        self._shares = Shares(limit, quota, self._others.requests)
+        self._looking: Counter[str] = Counter()
+        self._looking_bytes: Counter[str] = Counter()
         self._max_bytes = max_bytes
         self._workers = workers
         self._works: dict[str, _Work] = {}
         self._all = _Work()
 
-    def check(self, organisation: str) -> None:
+    async def check(self, organisation: str) -> None:
         """Raise BusyError if an organisation would get no place now; Retry-After is when its work is done."""
+        await self._look_again(organisation)
+        self._check_place(organisation)
+
+    def _check_place(self, organisation: str) -> None:
         if not self._shares.has_place(organisation):
+            held = self._shares.held(organisation) + self._others.requests(organisation)
             raise busy_error(
-                f"{self._shares.held(organisation)} requests of this organisation are in work already,"
+                f"{held} requests of this organisation are in work already,"
                 " as many as it may have at the moment",
                 self._retry_after(organisation),
             )
 
+    async def _look_again(self, organisation: str, size: int = 0) -> None:
+        """Wait for newer counts of the other servers while theirs alone leave an organisation no place.
+
+        size: of the request's files, which count as those of a request with a place. Raises BusyError.
+        """
+        looking = self._looking[organisation]
+        if looking >= _LOOKS or not self._shares.lacks_only_places_elsewhere(organisation, looking):
+            return
+        self._check_bytes(organisation, size)
+        self._looking[organisation] += 1
+        self._looking_bytes[organisation] += size
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    while self._shares.lacks_only_places_elsewhere(organisation):
+                        await self._others.news()
+        finally:
+            self._looking[organisation] -= 1
+            self._looking_bytes[organisation] -= size
+            if not self._looking[organisation]:
+                del self._looking[organisation], self._looking_bytes[organisation]
+
+    def in_work(self) -> dict[str, InWork]:
+        """Return what each organisation has in work here."""
+        return {
+            organisation: InWork(self._shares.held(organisation), self._seconds(organisation))
+            for organisation in self._works
+        }
+
     def _check_bytes(self, organisation: str, size: int) -> None:
         """Raise BusyError if an organisation has its share of the bytes, by the rule of `BodyArrivals`."""
-        held = self._works[organisation].size if organisation in self._works else 0
-        free = self._max_bytes() - sum(work.size for work in self._works.values()) - size
+        held = self._looking_bytes[organisation]
+        held += self._works[organisation].size if organisation in self._works else 0
+        taken = sum(work.size for work in self._works.values()) + self._looking_bytes.total()
+        free = self._max_bytes() - taken - size
         if held and held + size > SHARE_OF_FREE * free:
             raise busy_error(
                 f"The requests of this organisation that are in work have {held / _MEBIBYTE:.1f} MiB of"
@@ -81,13 +129,15 @@ class ConcurrencyLimit:
                 self._retry_after(organisation),
             )
 
-    @contextmanager
-    def place(self, organisation: str, seconds: float, size: int = 0) -> Iterator[None]:
+    @asynccontextmanager
+    async def place(self, organisation: str, seconds: float, size: int = 0) -> AsyncIterator[None]:
         """Hold a place for a request that is expected to take some seconds of a worker; raises BusyError.
 
         size: of its files in bytes.
         """
-        self.check(organisation)
+        await self._look_again(organisation, size)
+        # From here on nothing waits until the place is taken.
+        self._check_place(organisation)
         self._check_bytes(organisation, size)
         self._shares.take(organisation)
         work = self._works.setdefault(
@@ -95,6 +145,7 @@ class ConcurrencyLimit:
         )
         work.waiting += seconds
         work.size += size
+        self._others.tell()
         try:
             yield
         finally:
@@ -103,6 +154,7 @@ class ConcurrencyLimit:
             self._shares.give_back(organisation)
             if not self._shares.held(organisation):
                 del self._works[organisation]
+            self._others.tell()
 
     def record(self, organisation: str, expected: float, seconds: float) -> None:
         """Add the duration of one request to what corrects the expected ones."""
@@ -111,8 +163,13 @@ class ConcurrencyLimit:
             work.record(expected, seconds)
 
     def _retry_after(self, organisation: str) -> int:
-        """Return the seconds after which the requests of an organisation are done by its share of the workers."""
-        work = self._works[organisation]
+        """Return the seconds after which the requests of an organisation are done, on all servers."""
+        return max(self._seconds(organisation), self._others.seconds(organisation))
+
+    def _seconds(self, organisation: str) -> int:
+        """Return the seconds after which those of this server are done by its share of the workers, 1 or more."""
+        if (work := self._works.get(organisation)) is None:
+            return 1
         workers = max(1.0, self._workers / len(self._shares))
         seconds = work.waiting * work.measured / work.expected / workers
         return min(max(1, math.ceil(seconds)), _MAX_RETRY_AFTER_S)

@@ -69,7 +69,7 @@ async def register(request: Request) -> Registered:
     dependencies: Dependencies = request.app.state.dependencies
     endpoints: Endpoints = request.app.state.endpoints
     organisation = dependencies.tokens.organisation(request)
-    dependencies.concurrency_limit.check(organisation)
+    await dependencies.concurrency_limit.check(organisation)
     await run_in_thread(dependencies.storage.check_disk)
     fields = await read_fields(request, dependencies.settings.max_body_mb * 2**20)
     body = validate(RegisterBody, fields)
@@ -81,7 +81,7 @@ async def register(request: Request) -> Registered:
     if picture is None:
         raise BadRequestError("No image was given: send image_url or file.", "image")
     seconds = decoding({"image": picture}).seconds
-    with dependencies.concurrency_limit.place(organisation, seconds, len(picture.data)):
+    async with dependencies.concurrency_limit.place(organisation, seconds, len(picture.data)):
         await endpoints.check_picture(request, organisation, picture)
         visual_id, is_new = await run_in_thread(
             dependencies.visuals.register, organisation, picture, body.is_private

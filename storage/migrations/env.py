@@ -4,6 +4,7 @@ from alembic import context
 
 import storage.idempotency
 import storage.rate_counters
+import storage.requests_in_work
 import storage.stored_bytes
 import storage.tokens  # noqa: F401
 from storage.records import Base

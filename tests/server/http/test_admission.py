@@ -3,7 +3,7 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +20,25 @@ from tests.helpers.fake_models import EllipseMatting, FakeModels, RedModeration
 from tests.helpers.requests import TOKEN, b64, photo
 
 
-def test_a_full_queue_refuses_with_retry_after() -> None:
+async def test_a_full_queue_refuses_with_retry_after() -> None:
     limit = ConcurrencyLimit(limit=2, workers=1)
     for _ in range(100):
         limit.record("a", 1.0, 4.0)
-    with limit.place("a", 1), limit.place("a", 1):
-        with pytest.raises(BusyError) as refusal, limit.place("a", 1):
-            pass
+    async with limit.place("a", 1), limit.place("a", 1):
+        with pytest.raises(BusyError) as refusal:
+            async with limit.place("a", 1):
+                pass
         assert refusal.value.headers == {"Retry-After": "8"}
-    with limit.place("a", 1), limit.place("a", 1):
+    async with limit.place("a", 1), limit.place("a", 1):
         pass
 
 
-def test_a_failed_request_frees_its_place() -> None:
+async def test_a_failed_request_frees_its_place() -> None:
     limit = ConcurrencyLimit(limit=1, workers=1)
     for _ in range(3):
-        with pytest.raises(ValueError, match="inside"), limit.place("a", 1):
-            raise ValueError("inside")
+        with pytest.raises(ValueError, match="inside"):
+            async with limit.place("a", 1):
+                raise ValueError("inside")
 
 
 def test_a_request_over_the_limit_is_429(tmp_path: Path) -> None:
@@ -138,29 +140,32 @@ def test_moderation_runs_before_queued_work(tmp_path: Path) -> None:
     assert order[:2] == ["work", "check"]
 
 
-def test_the_files_of_waiting_requests_are_limited_and_each_newcomer_has_room_for_one() -> None:
+async def test_the_files_of_waiting_requests_are_limited_and_each_newcomer_has_room_for_one() -> (
+    None
+):
     limit = ConcurrencyLimit(100, 2, max_bytes=lambda: 100)
-    with ExitStack() as stack:
+    async with AsyncExitStack() as stack:
 
-        def count(organisation: str, size: int) -> int:
+        async def count(organisation: str, size: int) -> int:
             for number in range(100):
                 try:
-                    stack.enter_context(limit.place(organisation, 1.0, size))
+                    await stack.enter_async_context(limit.place(organisation, 1.0, size))
                 except BusyError:
                     return number
             return 100
 
-        assert count("a", 10) == 8
-        assert count("b", 10) == 1
-        assert count("c", 500) == 1
-    with limit.place("a", 1.0, 500):
+        assert await count("a", 10) == 8
+        assert await count("b", 10) == 1
+        assert await count("c", 500) == 1
+    async with limit.place("a", 1.0, 500):
         pass
 
 
-def test_the_bytes_of_files_are_free_again_after_requests_that_failed() -> None:
+async def test_the_bytes_of_files_are_free_again_after_requests_that_failed() -> None:
     limit = ConcurrencyLimit(100, 2, max_bytes=lambda: 100)
     for _ in range(50):
-        with suppress(ZeroDivisionError), limit.place("a", 1.0, 40), limit.place("b", 1.0, 40):
-            raise ZeroDivisionError
-    with limit.place("a", 1.0, 20), limit.place("a", 1.0, 20):
+        with suppress(ZeroDivisionError):
+            async with limit.place("a", 1.0, 40), limit.place("b", 1.0, 40):
+                raise ZeroDivisionError
+    async with limit.place("a", 1.0, 20), limit.place("a", 1.0, 20):
         pass

@@ -160,7 +160,7 @@ def test_a_fault_a_full_server_and_a_body_that_is_too_large_have_lines(
     client: TestClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Full:
-        def check(self, _: str) -> None:
+        async def check(self, _: str) -> None:
             raise busy_error("The server is busy", 1)
 
     client.post("/v1/crop", content=b"x" * (41 * 2**20), headers={"content-type": "text/plain"})
