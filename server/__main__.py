@@ -48,6 +48,10 @@ from storage.folder_lock import FolderLock
 
 log = logging.getLogger("retouch")
 
+_SWITCH_INTERVAL_S = 0.0005
+"""Seconds after which a thread that computes in Python gives way to another one: a tenth of Python's own. A worker
+waits so long for the interpreter lock after each of its calls of a library, if the event loop is busy."""
+
 
 def main() -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status.
@@ -68,6 +72,7 @@ def main() -> int:
     bound_memory(settings.workers)
     # Requests run in parallel, one thread each; further threads in OpenCV would compete with them.
     cv2.setNumThreads(1)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     problem = listener_problem(settings.host, settings.port) or open_audit_log(settings.audit_log)
     if problem is not None:
         print(f"settings: {problem}", file=sys.stderr)

@@ -9,8 +9,9 @@ from server.http.open_connections import OpenConnections
 
 log = logging.getLogger("retouch")
 
-_AT_ONCE = 64
-"""Connections accepted in one go, before the event loop does other things."""
+_AT_ONCE = 4
+"""Connections accepted in one go, before the event loop does other things. Each costs it about a millisecond, and
+an answer to another caller takes some thirty rounds of it."""
 _PAUSE_S = 0.1
 """Time until the next try when there is no room, or no file descriptor."""
 

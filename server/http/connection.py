@@ -17,7 +17,7 @@ from server.http.bounded_body import DROPS_BODY
 from server.http.error_answers import error_response
 from server.http.framing import StrictConnection
 from server.http.open_connections import OpenConnections
-from server.http.processor_time import count_received
+from server.http.processor_time import count_received, note_disconnected
 
 
 class _Wait(Enum):
@@ -59,8 +59,10 @@ class TimeoutConnection(H11Protocol):
     """Shortest time over which that is measured; the longest is twice this."""
     first_request_s = 1.0
     """Timeout for the first request of a connection when the process shuts down."""
+    first_reset_check_s = 0.005
     reset_check_s = 0.1
-    """Time between two checks whether a connection of which the caller has ended its side is reset."""
+    """Time until the first check, and between two later ones,
+    whether a connection of which the caller has ended its side is reset."""
     lingering_s = 1.0
     """How long the rest of a refused request is read, so that its caller can read the error."""
 
@@ -114,7 +116,7 @@ class TimeoutConnection(H11Protocol):
         self._caller_ended = True
         if self.conn.our_state is h11.SEND_RESPONSE:
             self.transport.write(self.conn.begin_answer())
-        self._check_reset()
+        self._end_timer = self.loop.call_later(self.first_reset_check_s, self._check_reset)
         return True
 
     def on_response_complete(self) -> None:
@@ -196,6 +198,8 @@ class TimeoutConnection(H11Protocol):
         """Stop all timers."""
         super().connection_lost(exc)
         self._open_connections.closed(self)
+        if not self._is_idle():
+            note_disconnected(self.scope)
         for timer in (
             self._watch_timer,
             self._shutdown_timer,

@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from server.errors import UnavailableError
+from server.http.processor_time import counted
 from server.jobs.outcome import Outcome, failed
 from server.jobs.recovery import JobRecovery
 from server.jobs.serialization import VERSION, SerializedJob
@@ -85,7 +86,7 @@ class JobQueue:
             self._lease.check()
         with wrap_database_errors():
             self._launch()
-        future = self._threads.submit(_start_workflow, name, serialized)
+        future = self._threads.submit(counted(_start_workflow), name, serialized)
         if not wait([future], _TIMEOUT_S).done:
             if not future.cancel():
                 # The database may still store it later, but its caller gets an error: it must not run.
@@ -121,7 +122,7 @@ class JobQueue:
             return None
         if self._breaker is not None:
             self._breaker.check()
-        future = self._threads.submit(look, organisation, name)
+        future = self._threads.submit(counted(look), organisation, name)
         if not wait([future], _TIMEOUT_S).done:
             future.cancel()
             raise UnavailableError("The job could not be found: the database does not answer.")

@@ -73,7 +73,7 @@ def test_it_waits_no_longer_than_the_other_one_asks(shares: ProcessorShares, clo
     assert shares.wait_s("a") == 0
 
 
-@pytest.mark.parametrize(("other", "rate"), [(0.0, 0.5), (0.1, 0.4), (0.4, 0.25)])
+@pytest.mark.parametrize(("other", "rate"), [(0.0, 0.25), (0.05, 0.2), (0.2, 0.125)])
 def test_it_may_take_what_others_leave_or_an_equal_part(
     shares: ProcessorShares, clock: Clock, other: float, rate: float
 ) -> None:
@@ -87,7 +87,7 @@ def test_it_may_take_what_others_leave_or_an_equal_part(
         while shares.wait_s("a") == 0:
             shares.charge("a", 0.002)
             taken += 0.002
-    assert taken / 10 == pytest.approx(rate, abs=0.04)
+    assert taken / 10 == pytest.approx(rate, abs=0.03)
 
 
 def test_accounts_are_dropped_when_their_organisations_ask_no_more(
@@ -113,7 +113,7 @@ async def test_requests_go_on_one_after_another_as_they_are_expected_to_cost(
     waiting = [asyncio.create_task(shares.turn("a")) for _ in range(3)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
-    clock.now += 0.25
+    clock.now += 0.5
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     assert [task.done() for task in waiting] == [True, False, False]
     clock.now += 10

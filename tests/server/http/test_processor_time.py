@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from server.app import create_app
-from server.http.processor_time import measured
+from server.http.processor_time import ShareProcessor, measured, note_disconnected
 from server.processor_shares import ProcessorShares
 from server.settings import Settings
 from tests.helpers.answers import local
@@ -128,6 +129,29 @@ async def test_a_request_above_the_share_waits_for_its_turn(
     assert not held.done()
     waits.clear()
     assert (await held).status_code == 404
+
+
+async def test_a_request_whose_caller_has_gone_does_nothing(
+    seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    waits = [0.01, 0.01]
+    monkeypatch.setattr(ProcessorShares, "wait_s", lambda *_: waits.pop() if waits else 0.0)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        called.append(scope["path"])
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError
+
+    served = ShareProcessor(app, ProcessorShares())
+    scopes = [{"type": "http", "path": path, "state": {}} for path in ("/gone", "/here")]
+    gone = asyncio.create_task(served(scopes[0], nothing, nothing))
+    await asyncio.sleep(0)
+    note_disconnected(scopes[0])
+    await gone
+    await served(scopes[1], nothing, nothing)
+    assert called == ["/here"]
 
 
 @pytest.mark.parametrize("path", ["/v1/crop", "/v2/image/edit/crop_foreground"])
