@@ -152,18 +152,17 @@ def _revoke_one(table: TokenTable, token_id: str) -> None:
 
 def _revoke_organisation(table: TokenTable, organisation: str, settings: Settings) -> None:
     """Revoke an organisation; writes nothing, and ends with status 1, if nothing has its name."""
-    results = open_stores(settings.store_address).results
     is_in_settings = any(pair.partition(":")[0] == organisation for pair in settings.api_tokens)
     removed = 0
     if not (is_in_settings or table.knows(organisation)):
         # A server without tokens leaves no row of its organisations, but files.
-        removed = results.delete_folder(organisation)
+        removed = _remove_results(organisation, settings)
         if not removed:
             raise fail(f"{organisation} has no token and no result: see whether the name is right.")
     count = table.revoke_organisation(organisation)
     typer.echo(f"{_counted(count, 'token')} of {organisation} revoked; its result links are dead.")
-    # A presigned link to a bucket is dead only once its object is gone.
-    removed += results.delete_folder(organisation)
+    # A presigned link to a bucket is dead only once its object is gone. The store may be away: tokens go first.
+    removed += _remove_results(organisation, settings)
     typer.echo(f"{_counted(removed, 'result')} of {organisation} removed.")
     if is_in_settings:
         typer.echo(
@@ -171,6 +170,10 @@ def _revoke_organisation(table: TokenTable, organisation: str, settings: Setting
             " restart the servers.",
             err=True,
         )
+
+
+def _remove_results(organisation: str, settings: Settings) -> int:
+    return open_stores(settings.store_address).results.delete_folder(organisation)
 
 
 def _counted(count: int, what: str) -> str:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from server.app import create_app
 from server.cli import app
 from server.settings import Settings
+from storage.errors import StoreUnavailableError
 from storage.records import Records
 from storage.tokens import LinkGeneration, TokenTable, digest_of, may_be_token
 from tests.helpers.fake_models import FakeModels
@@ -143,6 +144,19 @@ def test_a_misspelled_organisation_is_told_and_writes_nothing(run: Run, settings
     assert wrong.output == "acne has no token and no result: see whether the name is right.\n"
     assert generation(settings, "acne") == LinkGeneration()
     assert run("revoke", "--organisation", "acme").exit_code == 0
+    assert generation(settings, "acme") == LinkGeneration(1, is_closed=True)
+
+
+def test_tokens_are_revoked_also_while_the_store_is_away(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailableError("no connection")
+
+    create(run, "--name", "ci")
+    monkeypatch.setattr("server.cli.tokens.open_stores", away)
+    assert run("revoke", "--organisation", "acme").exit_code == 1
+    assert '"state": "revoked"' in run("list", "--json").stdout
     assert generation(settings, "acme") == LinkGeneration(1, is_closed=True)
 
 
