@@ -171,7 +171,8 @@ class Endpoints:
         visual_id = request.path_params.get("visual_id", "")
         source = None
         if operation.of_visual:
-            source = await run_in_thread(self._find_source, organisation, visual_id, body)
+            async with self._reads.of(organisation):
+                source = await run_in_thread(self._find_source, organisation, visual_id, body)
         intake = self._dependencies.intake.for_organisation(organisation)
         pictures = await _sent_pictures(operation, body, fields, intake)
         if source is not None:
