@@ -39,7 +39,7 @@ _MAX_CRASHES = 5
 _FIRST_DELAY_S = 0.5
 """Seconds before the first retry of a job; each later wait is twice as long, 30 s at most."""
 _MAX_RETRY_S = 600.0
-"""Seconds from its first failure for which a job is retried while a store or a model is unavailable."""
+"""Sum of the pauses, in seconds, after which a job whose store or model is unavailable is given up."""
 _POLL_INTERVAL_S = 0.2
 """Seconds between two checks whether a waiting job is interrupted."""
 
@@ -110,7 +110,7 @@ class JobRunner:
                 raise JobInterruptedError
 
     def _run_with_retries(self, name: str, serialized: SerializedJob) -> Outcome:
-        give_up_at: float | None = None
+        waited = 0.0
         delay = _FIRST_DELAY_S
         while True:
             try:
@@ -121,11 +121,11 @@ class JobRunner:
                 log.warning("a job is retried in %.1f s: %s", delay, error)
                 # The reason of an OSError is only for the log.
                 text = error.text if isinstance(error, ApiError) else "The store is unavailable."
-                if give_up_at is None:  # not before: the job may have waited for a worker for long
-                    give_up_at = time.monotonic() + _MAX_RETRY_S
-                elif time.monotonic() > give_up_at:
+                if waited > _MAX_RETRY_S:
                     with suppress(OSError):  # the store is unavailable: the job is retried
                         return self._refuse(serialized, UnavailableError(text))
+                # Neither the wait for a worker counts, nor that for a service that is known to be away.
+                waited += delay
                 self._wait_for_retry(delay)
                 delay = min(2 * delay, 30)
 
