@@ -97,15 +97,22 @@ class OtherServers:
             found = await anyio.to_thread.run_sync(
                 table.exchange, own, abandon_on_cancel=True, limiter=self._threads
             )
-        except (StorageError, SQLAlchemyError) as error:
+            known = [(began + LIFETIME_S - one.age_s, one.counts) for one in found]
+        except (
+            Exception
+        ) as error:  # of whatever kind: without this task the counts would be missing for ever
             if not self._is_away:
-                log.warning("requests in work are counted by each server for itself: %s", error)
+                log.warning(
+                    "requests in work are counted by each server for itself: %s",
+                    error,
+                    exc_info=not isinstance(error, StorageError | SQLAlchemyError),
+                )
             self._is_away = True
             return False
         if self._is_away:
             log.info("servers tell each other what they have in work again")
         self._is_away = False
-        self._known = [(began + LIFETIME_S - one.age_s, one.counts) for one in found]
+        self._known = known
         self._news.set()
         self._news = asyncio.Event()
         return True

@@ -198,13 +198,18 @@ async def test_a_database_that_hangs_holds_up_no_request_and_no_shutdown(
         table.answers.set()
 
 
+@pytest.mark.parametrize("error", [DatabaseUnavailableError, RuntimeError])
 async def test_an_outage_has_one_line_in_the_log_and_ends(
-    table: Table, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    table: Table,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
 ) -> None:
     monkeypatch.setattr("server.http.other_servers._INTERVAL_S", 0.06)
     caplog.set_level("INFO")
     async with running(table, clock) as (_, others):
-        table.error = DatabaseUnavailableError("no connection")
+        table.error = error("no connection")
         calls = len(table.calls)
         await until(lambda: len(table.calls) >= calls + 3)
         table.error = None
