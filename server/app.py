@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from models.processors import usable_processors
 from server import v1, v2
 from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
@@ -209,7 +210,7 @@ def _add_middleware(app: FastAPI, settings: Settings, tokens: Tokens | None = No
     """
     max_bytes = settings.max_body_mb * 2**20
     app.add_middleware(DecompressBody, max_bytes=max_bytes)
-    app.add_middleware(ShareProcessor, shares=ProcessorShares())
+    app.add_middleware(ShareProcessor, shares=ProcessorShares(usable_processors()))
     arrivals = BodyArrivals(
         max(_MIN_BODIES, 2 * settings.max_waiting), _BODIES_OF_FULL_SIZE * max_bytes
     )

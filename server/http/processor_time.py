@@ -35,8 +35,10 @@ class _Meter:
         self.seconds = 0.0
         self._shares = shares
         self._organisation = organisation
+        self.has_run = False
         self._reserved = 0.0
         self._beyond = 0.0
+        self._has_ended = False
         shares.begin(organisation)
 
     async def turn(self) -> None:
@@ -44,7 +46,9 @@ class _Meter:
         self._reserved = await self._shares.turn(self._organisation)
 
     def add(self, seconds: float) -> None:
-        """Count some processor time."""
+        """Count some processor time; nothing once the request has ended."""
+        if self._has_ended:
+            return
         self.seconds += seconds
         beyond = max(0.0, self.seconds - self._reserved)
         self._shares.charge(self._organisation, seconds, beyond - self._beyond)
@@ -53,8 +57,10 @@ class _Meter:
     def end(self) -> None:
         """Give back what was reserved and not used."""
         self._shares.charge(self._organisation, 0.0, min(0.0, self.seconds - self._reserved))
-        self._shares.record(self._organisation, self.seconds)
+        if self.has_run:
+            self._shares.record(self._organisation, self.seconds)
         self._shares.end(self._organisation)
+        self._has_ended = True
 
 
 class _ResultMeter:
@@ -65,20 +71,15 @@ class _ResultMeter:
     """
 
     def __init__(self, shares: ProcessorShares, scope: Scope) -> None:
+        self.has_run = False
         self._seconds = 0.0
         self._shares = shares
         self._scope = scope
 
     async def turn(self) -> None:
-        """Wait for the turn of the organisation that the link names; raises BusyError."""
+        """Wait as the organisation that the link names, or as nobody; raises BusyError."""
         named = self._scope["path"].removeprefix(RESULTS_PATH).partition("/")[0]
-        if self._shares.asks(named):
-            self._shares.begin(named)
-            try:
-                reserved = await self._shares.turn(named)
-                self._shares.charge(named, 0.0, -reserved)
-            finally:
-                self._shares.end(named)
+        await self._shares.follow(named if self._shares.asks(named) else NOBODY)
 
     def add(self, seconds: float) -> None:
         """Count some processor time."""
@@ -113,6 +114,7 @@ class ShareProcessor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application in its organisation's turn."""
         if scope["type"] != "http" or scope["path"] in _UNLIMITED:
+            _CURRENT.set(None)  # it may be that of the request before, on the same connection
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})
@@ -123,8 +125,11 @@ class ShareProcessor:
             meter.add(_BESIDE_S + state.pop(_RECEIVED, 0.0))
             state[_METER] = meter
             if not state.get(_DISCONNECTED):
+                meter.has_run = True
                 await measured(self._call(scope, receive, send), meter.add)
         except BusyError as error:  # only of the turn: the application answers its own errors
+            meter.add(_BESIDE_S + state.pop(_RECEIVED, 0.0))
+            state[_METER] = meter  # the rest of the body is read now
             await error_response(error, scope)(scope, receive, send)
         finally:
             state.pop(_METER, None)
@@ -140,7 +145,9 @@ class ShareProcessor:
         if scope["path"].startswith(RESULTS_PATH):
             return _ResultMeter(self._shares, scope)
         caller = caller_of(scope)
-        return _Meter(self._shares, (caller and caller.organisation) or NOBODY)
+        # A token that was revoked still tells its organisation.
+        is_valid = caller is not None and caller.error is None
+        return _Meter(self._shares, (is_valid and caller and caller.organisation) or NOBODY)
 
 
 def count_received(scope: Mapping[str, Any], seconds: float) -> None:

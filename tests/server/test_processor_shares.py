@@ -25,7 +25,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def shares(clock: Clock) -> ProcessorShares:
-    return ProcessorShares(clock)
+    return ProcessorShares(2, clock)
 
 
 def take(shares: ProcessorShares, organisation: str, seconds: float) -> None:
@@ -130,4 +130,57 @@ async def test_too_long_a_wait_is_refused(
     with pytest.raises(BusyError) as refused:
         await shares.turn("a")
     assert refused.value.headers == {"Retry-After": "1"}
-    assert await shares.turn("b") == 0
+    assert await shares.turn("b") > 0
+
+
+async def test_requests_at_once_wait_before_the_first_was_measured(shares: ProcessorShares) -> None:
+    shares.begin("b")
+    for _ in range(100):
+        shares.begin("a")
+    turns = [asyncio.create_task(shares.turn("a")) for _ in range(100)]
+    await asyncio.sleep(0)
+    assert 5 < sum(turn.done() for turn in turns) < 20
+    for turn in turns:
+        turn.cancel()
+    await asyncio.gather(*turns, return_exceptions=True)
+
+
+async def test_only_so_many_wait(shares: ProcessorShares) -> None:
+    shares.begin("b")
+    shares.begin("a")
+    shares.charge("a", 60.0)
+    waiting = [asyncio.create_task(shares.turn("a")) for _ in range(128)]
+    await asyncio.sleep(0)
+    with pytest.raises(BusyError):
+        await shares.turn("a")
+    for turn in waiting:
+        turn.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def test_callers_without_a_token_take_no_share_of_organisations(
+    shares: ProcessorShares, clock: Clock
+) -> None:
+    waits = []
+    for nobody in (0.0, 5.0):
+        for name in ("a", "b", NOBODY):
+            shares.begin(name)
+        shares.charge(NOBODY, nobody)
+        shares.charge("a", 1.0)
+        waits.append(shares.wait_s("a"))
+        for name in ("a", "b", NOBODY):
+            shares.end(name)
+        clock.now += 60
+        shares.begin("c")
+        shares.end("c")
+    assert waits[0] > 0
+    assert waits[0] == pytest.approx(waits[1])
+
+
+@pytest.mark.parametrize(("processors", "total"), [(1, 0.125), (2, 0.25), (64, 0.5)])
+def test_the_total_follows_the_processors(clock: Clock, processors: int, total: float) -> None:
+    shares = ProcessorShares(processors, clock)
+    shares.begin("a")
+    shares.begin("b")
+    shares.charge("a", 0.1 + total)
+    assert shares.wait_s("a") == pytest.approx(min(total, 0.4) / total)

@@ -11,8 +11,10 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from server.app import create_app
+from server.errors import InvalidTokenError
+from server.http.auth import Caller
 from server.http.processor_time import ShareProcessor, measured, note_disconnected
-from server.processor_shares import ProcessorShares
+from server.processor_shares import NOBODY, ProcessorShares
 from server.settings import Settings
 from tests.helpers.answers import local
 from tests.helpers.fake_models import FakeModels
@@ -27,7 +29,11 @@ class Seen:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds: dict[str, float] = {}
         self.turns: list[str] = []
-        charge, turn = ProcessorShares.charge, ProcessorShares.turn
+        charge, turn, follow = (
+            ProcessorShares.charge,
+            ProcessorShares.turn,
+            ProcessorShares.follow,
+        )
 
         def note(
             shares: ProcessorShares, organisation: str, seconds: float, ahead: float | None = None
@@ -39,8 +45,13 @@ class Seen:
             self.turns.append(organisation)
             return await turn(shares, organisation)
 
+        async def wait_too(shares: ProcessorShares, organisation: str) -> None:
+            self.turns.append(organisation)
+            await follow(shares, organisation)
+
         monkeypatch.setattr(ProcessorShares, "charge", note)
         monkeypatch.setattr(ProcessorShares, "turn", wait)
+        monkeypatch.setattr(ProcessorShares, "follow", wait_too)
 
 
 @pytest.fixture
@@ -73,6 +84,21 @@ async def test_time_of_unknown_callers_is_nobodys(
 ) -> None:
     assert (await http.post("/v1/crop", headers=headers)).status_code == 401
     assert list(seen.seconds) == [""]
+
+
+async def test_time_of_a_revoked_token_is_nobodys() -> None:
+    shares = ProcessorShares()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert shares.asks(NOBODY)
+        assert not shares.asks("a")
+
+    async def nothing(*_: Any) -> Any:
+        raise AssertionError
+
+    revoked = Caller("a", "name", error=InvalidTokenError("it was revoked"))
+    scope = {"type": "http", "path": "/v1/crop", "state": {"caller": revoked}}
+    await ShareProcessor(app, shares)(scope, nothing, nothing)
 
 
 async def test_a_refused_body_costs_more_than_a_small_one(
@@ -115,8 +141,13 @@ class TestResults:
         seen.seconds.clear()
         answer = await http.get("/results/a/x.png?expires=9999999999&signature=x")
         assert answer.status_code == 403
-        assert seen.seconds.pop("") > 0
-        assert sum(seen.seconds.values()) == 0
+        assert list(seen.seconds) == [""]
+
+    async def test_a_link_that_names_no_organisation_waits_as_nobody(
+        self, http: httpx.AsyncClient, seen: Seen
+    ) -> None:
+        await http.get("/results/nobody-knows/x.png?expires=9999999999&signature=x")
+        assert seen.turns == [""]
 
 
 async def test_a_request_above_the_share_waits_for_its_turn(
@@ -156,7 +187,7 @@ async def test_a_request_whose_caller_has_gone_does_nothing(
 
 @pytest.mark.parametrize("path", ["/v1/crop", "/v2/image/edit/crop_foreground"])
 async def test_too_long_a_wait_is_429(
-    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, path: str
+    http: httpx.AsyncClient, seen: Seen, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr("server.processor_shares._PATIENCE_S", 0.01)
     monkeypatch.setattr(ProcessorShares, "wait_s", lambda *_: 1.0)
@@ -164,6 +195,7 @@ async def test_too_long_a_wait_is_429(
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] == "1"
     assert "processor" in answer.text
+    assert seen.seconds["a"] > 0
 
 
 class TestMeasured:
