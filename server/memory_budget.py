@@ -1,7 +1,9 @@
 """The budget of memory for requests that run: it follows the limit of the process."""
 
 import logging
+import math
 import threading
+import time
 import weakref
 from collections.abc import Callable
 
@@ -16,6 +18,8 @@ _LEAST = 128 * 2**20
 """The smallest budget in bytes: small pictures are served, even where the models fill the container."""
 _MAX_OVERTAKEN = 8
 """Pieces of work that may start before one that was first and did not fit; then all others wait for it."""
+_LOOK_S = 1.0
+"""Shortest time between two looks at what the process keeps, in seconds."""
 _MEBIBYTE = 2**20
 
 
@@ -23,15 +27,22 @@ class MemoryBudget:
     """Admits work while the estimates of all that runs fit together. Threads may share it.
 
     total_mb: the budget in MiB; None: it follows the limit of the process, of which `follow_process` takes
-    what the process has at rest.
+    what the process has at rest. Later it has more: onnxruntime keeps the working memory of as many calls of a
+    model as there were at once. So what runs together gets less then, but work that would have fitted alone at
+    the start still runs alone. clock: in seconds.
 
     A queue offers its work in its own order and skips what does not fit, so small work passes large work;
     but only `_MAX_OVERTAKEN` times: then nothing else starts until the running work has made room for it.
     """
 
-    def __init__(self, total_mb: int | None = None) -> None:
+    def __init__(
+        self, total_mb: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._is_fixed = total_mb is not None
         self._total = _own_share() if total_mb is None else total_mb * _MEBIBYTE
+        self._shared = self._total
+        self._clock = clock
+        self._looked_at = -math.inf
         self._used = 0
         self._first: weakref.ref[object] | None = None
         self._overtaken = 0
@@ -58,7 +69,7 @@ class MemoryBudget:
     def follow_process(self) -> None:
         """Set the budget anew from what the process has now: call it once the models are loaded."""
         if not self._is_fixed:
-            self._total = _own_share()
+            self._total = self._shared = _own_share()
         log.info("requests may use %d MiB of memory together", self._total // _MEBIBYTE)
         self._tell()
 
@@ -88,7 +99,7 @@ class MemoryBudget:
         with self._lock:
             first = self._first() if self._first else None
             is_turn_of_another = first not in (None, work) and self._overtaken >= _MAX_OVERTAKEN
-            if is_turn_of_another or (self._used and self._used + amount > self._total):
+            if is_turn_of_another or (self._used and self._used + amount > self._shared):
                 if first is None and work is not None:
                     self._first, self._overtaken = weakref.ref(work), 0
                 return False
@@ -102,8 +113,16 @@ class MemoryBudget:
     def release(self, amount: int) -> None:
         """Give back what `try_acquire` took, and tell the listeners."""
         with self._lock:
+            self._look()
             self._used = max(0, self._used - amount)
         self._tell()
+
+    def _look(self) -> None:
+        """Find out what the process keeps besides what the running work was expected to take."""
+        if self._is_fixed or self._clock() - self._looked_at < _LOOK_S:
+            return
+        self._looked_at = self._clock()
+        self._shared = min(self._total, _own_share(self._used))
 
     def withdraw(self, work: object) -> None:
         """Forget work that waited and will not run, such as that of a caller who has left."""
@@ -118,9 +137,9 @@ class MemoryBudget:
             listener()
 
 
-def _own_share() -> int:
-    """Return the bytes that this process may use besides those it has now."""
+def _own_share(used: int = 0) -> int:
+    """Return the bytes that this process may use besides those it keeps. used: of what it has now, by work."""
     limit = usable_memory()
     if limit is None:
         return 2**63
-    return max(_LEAST, round(_SHARE * limit) - resident_memory())
+    return max(_LEAST, round(_SHARE * limit) - max(0, resident_memory() - used))

@@ -129,6 +129,43 @@ def test_without_proc_there_is_no_limit(tmp_path: Path) -> None:
     assert usable_memory(tmp_path) is None
 
 
+def test_what_runs_together_gets_less_when_the_process_keeps_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resident, now = 500 * MIB, [0.0]
+    monkeypatch.setattr("server.memory_budget.usable_memory", lambda: 1000 * MIB)
+    monkeypatch.setattr("server.memory_budget.resident_memory", lambda: resident)
+    budget = MemoryBudget(clock=lambda: now[0])
+    assert budget.total == 400 * MIB
+    for _ in range(2):
+        assert budget.try_acquire(100 * MIB)
+    resident = 900 * MIB  # 200 of them are of the work that runs
+    budget.release(100 * MIB)
+    assert budget.try_acquire(100 * MIB)
+    assert not budget.try_acquire(100 * MIB)
+    resident, now[0] = 500 * MIB, 1.0
+    budget.release(100 * MIB)
+    budget.release(100 * MIB)
+    for _ in range(4):
+        assert budget.try_acquire(100 * MIB)
+    budget.check(400 * MIB)
+
+
+def test_work_that_would_have_fitted_at_the_start_runs_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resident = 500 * MIB
+    monkeypatch.setattr("server.memory_budget.usable_memory", lambda: 1000 * MIB)
+    monkeypatch.setattr("server.memory_budget.resident_memory", lambda: resident)
+    budget = MemoryBudget()
+    assert budget.try_acquire(1 * MIB)
+    resident = 900 * MIB
+    budget.release(1 * MIB)
+    budget.check(400 * MIB)
+    assert budget.try_acquire(400 * MIB)
+    assert not budget.try_acquire(1 * MIB)
+
+
 def test_the_budget_follows_the_process() -> None:
     budget = MemoryBudget()
     budget.follow_process()
