@@ -59,10 +59,8 @@ class TimeoutConnection(H11Protocol):
     """Shortest time over which that is measured; the longest is twice this."""
     first_request_s = 1.0
     """Timeout for the first request of a connection when the process shuts down."""
-    first_reset_check_s = 0.005
-    reset_check_s = 0.1
-    """Time until the first check, and between two later ones,
-    whether a connection of which the caller has ended its side is reset."""
+    first_reset_check_s, reset_check_s = 0.005, 0.1
+    """Time until the first check, and between later ones, whether a connection that the caller ended is reset."""
     lingering_s = 1.0
     """How long the rest of a refused request is read, so that its caller can read the error."""
 

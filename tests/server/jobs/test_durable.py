@@ -125,6 +125,28 @@ def test_a_job_waits_for_an_unavailable_model(
         assert client.get(link).status_code == 200
 
 
+def test_a_job_whose_model_stays_unavailable_is_given_up(
+    tmp_path: Path, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.jobs.runner._MAX_RETRY_S", 0.1)
+
+    class Unavailable(FakeModels):
+        tries = 0
+
+        def before(self, role: Role[Any]) -> None:
+            if role == INPAINTING:
+                self.tries += 1
+                raise ModelUnavailableError("not yet")
+
+    models = Unavailable()
+    with TestClient(create_app(Settings(data_dir=tmp_path), models), headers=TOKEN) as client:
+        body = {"file": b64(photo()), "mask_file": b64(mask()), "sync": False}
+        link = local(client.post("/v1/eraser", json=body).json()["result_url"])
+        wait_until(lambda: client.get(link).status_code != 404)
+        refused(client.get(link), 503)
+    assert models.tries == 2
+
+
 @pytest.mark.parametrize("data", [b"text", photo()[:20_000], b""])
 def test_an_invalid_picture_is_refused_at_once(client: TestClient, data: bytes) -> None:
     answer = client.post("/v1/crop", files={"file": ("a.png", data)}, data={"sync": "false"})
