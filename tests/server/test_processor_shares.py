@@ -6,16 +6,7 @@ import pytest
 
 from server.errors import BusyError
 from server.processor_shares import NOBODY, ProcessorShares
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.helpers.clock import Clock
 
 
 @pytest.fixture

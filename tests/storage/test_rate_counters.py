@@ -18,25 +18,17 @@ from storage.rate_counters import (
     MemoryCounters,
 )
 from storage.records import Records
+from tests.helpers.clock import Clock
 from tests.helpers.services import Postgres
 
 KEY = ("a", "/v1/crop")
 LIMITS = Limits(3, 5)
 
 
-class Clock:
-    """A clock that the test sets, in seconds."""
-
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
     """The clock of the counters."""
-    return Clock()
+    return Clock(1_000_000.0)
 
 
 @pytest.fixture(params=["memory", pytest.param("postgresql", marks=pytest.mark.slow)])

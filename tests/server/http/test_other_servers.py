@@ -12,15 +12,7 @@ from server.http.admission import ConcurrencyLimit
 from server.http.other_servers import OtherServers
 from storage.errors import DatabaseUnavailableError
 from storage.requests_in_work import InWork, Published, RequestsInWork
-
-
-class Clock:
-    """The clock of the test, in seconds."""
-
-    now = 5_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.helpers.clock import Clock
 
 
 class Table(RequestsInWork):

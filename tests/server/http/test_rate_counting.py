@@ -9,18 +9,10 @@ import pytest
 from server.http.rate_counting import Counted, RateCounting
 from storage.errors import DatabaseUnavailableError
 from storage.rate_counters import Charge, Excess, Key, Limits, MemoryCounters
+from tests.helpers.clock import Clock
 
 KEY = ("a", "/v1/crop")
 LIMITS = Limits(3, 30)
-
-
-class Clock:
-    """The clock of the test, in seconds."""
-
-    now = 5_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Shared(MemoryCounters):

@@ -16,6 +16,7 @@ from server.http.rate_limits import STATUS_ROUTE, Quotas, RateLimitedRoute, Rate
 from server.settings import Settings
 from storage.rate_counters import Limits
 from tests.helpers.answers import refused
+from tests.helpers.clock import Clock
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.requests import TOKEN, b64, photo
 from tests.helpers.services import Postgres
@@ -28,15 +29,6 @@ BAD = {"file": "no picture"}
 BODY = {"file": b64(photo(64, 48))}
 NOT_LIMITED = {"/healthz", "/readyz", "/openapi.json", "/results/{key:path}"}
 """Routes without an organisation: health, the document, and results, whose link is the permission."""
-
-
-class Clock:
-    """The clock of the limits, in seconds."""
-
-    now = 5_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
