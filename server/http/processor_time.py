@@ -20,7 +20,8 @@ P = TypeVarTuple("P")
 
 _UNLIMITED = ("/healthz", "/readyz")
 _BESIDE_S = 0.0007
-"""What each request takes of the event loop beside that: its connection, its token, its lines in the logs."""
+"""What each request takes of the event loop before and after `ShareProcessor`, in seconds: its connection, its
+token, its lines in the logs."""
 _METER, _RECEIVED, _DISCONNECTED = "meter", "received_s", "disconnected"
 """Names in the state of a request: what counts its time, the time that was taken before that existed, and whether
 the caller has gone."""
@@ -120,26 +121,21 @@ class ShareProcessor:
         state = scope.setdefault("state", {})
         meter = self._meter(scope)
         token = _CURRENT.set(meter)
+        answer = self.app
         try:
-            await meter.turn()
+            try:
+                await meter.turn()
+            except BusyError as error:
+                answer = error_response(error, scope)  # which reads the rest of the body
             meter.add(_BESIDE_S + state.pop(_RECEIVED, 0.0))
             state[_METER] = meter
             if not state.get(_DISCONNECTED):
-                meter.has_run = True
-                await measured(self._call(scope, receive, send), meter.add)
-        except BusyError as error:  # only of the turn: the application answers its own errors
-            meter.add(_BESIDE_S + state.pop(_RECEIVED, 0.0))
-            state[_METER] = meter  # the rest of the body is read now
-            await error_response(error, scope)(scope, receive, send)
+                meter.has_run = answer is self.app
+                await measured(_call(answer, scope, receive, send), meter.add)
         finally:
             state.pop(_METER, None)
             _CURRENT.reset(token)
             meter.end()
-
-    async def _call(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(
-            scope, receive, send
-        )  # any awaitable, whose steps are those of this coroutine
 
     def _meter(self, scope: Scope) -> _Meter | _ResultMeter:
         if scope["path"].startswith(RESULTS_PATH):
@@ -148,6 +144,11 @@ class ShareProcessor:
         # A token that was revoked still tells its organisation.
         is_valid = caller is not None and caller.error is None
         return _Meter(self._shares, (is_valid and caller and caller.organisation) or NOBODY)
+
+
+async def _call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Call an application; `measured` needs a coroutine, and the application may return any awaitable."""
+    await app(scope, receive, send)
 
 
 def count_received(scope: Mapping[str, Any], seconds: float) -> None:
