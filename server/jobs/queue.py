@@ -37,6 +37,8 @@ _TIMEOUT_S = 10.0
 """Timeout for storing or finding a job; DBOS itself waits for its database as long as that takes."""
 _POLL_S = 0.2
 """Seconds between two checks whether the database still answers."""
+_CLOSING_TIMEOUT_S = 60.0
+"""Timeout for the end of an earlier queue of this process, whose database did not answer."""
 _THREADS = 8
 _POOL_SIZE = 10
 """Connections of this process to the database of the workflows."""
@@ -155,6 +157,7 @@ class JobQueue:
         if self._wait_while_it_answers(closing):
             closing.result()
             return True
+        _closing.append(closing)
         log.warning(
             "unfinished jobs stay in the database, which does not answer, for the next start"
         )
@@ -204,6 +207,7 @@ class JobQueue:
                 return
             if self._webhooks is None:
                 raise RuntimeError("the queue is not started")
+            _wait_for_closing_queues()
             _queues.append(self)
             self._webhooks.open()
             try:
@@ -235,6 +239,13 @@ class JobQueue:
             system_database_engine=self._engine,
             executor_id=self._lease.name,
         )
+
+
+def _wait_for_closing_queues() -> None:
+    """Wait for the queues that `close` has left: they would destroy the one instance of DBOS."""
+    if wait(_closing, _CLOSING_TIMEOUT_S).not_done:
+        raise UnavailableError("The last queue of jobs of this process is not closed yet.")
+    _closing.clear()
 
 
 def _use_write_ahead_log(file: Path) -> None:
@@ -276,3 +287,7 @@ def _start_workflow(name: str, serialized: Mapping[str, Any]) -> None:
     workflow: Callable[[dict[str, Any]], Any] = request if serialized["has_status"] else edit
     with SetWorkflowID(name), DBOSContextSetAuth(serialized["organisation"], None):
         DBOS.start_workflow(workflow, dict(serialized))
+
+
+_closing: list[Future[None]] = []
+"""The ends of queues of this process whose database did not answer."""
