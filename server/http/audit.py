@@ -9,6 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.http.health import PROBE_PATHS
 from server.http.request_id import request_id
 
 log = logging.getLogger("retouch.audit")
@@ -20,9 +21,8 @@ DISCONNECTED = 499
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Any other is not written: callers choose its text."""
 
-_PROBES = frozenset({"GET /healthz", "GET /readyz"})
 _PROBE_CODES = frozenset({200, 503})
-"""What the probes answer. They come every few seconds and would hide the requests of callers."""
+"""What health probes answer. They come every few seconds and would hide the requests of callers."""
 
 
 def open_audit_log(where: str) -> str | None:
@@ -76,15 +76,15 @@ class Audit:
         try:
             await self.app(scope, receive_and_count, send_and_count)
         finally:
-            if not self._is_repeated_probe(scope["state"].get("operation"), line.code):
+            if not self._is_repeated_probe(scope["path"], line.code):
                 log.info("%s", json.dumps(line.fields()))
 
-    def _is_repeated_probe(self, operation: str | None, code: int) -> bool:
-        """Whether a request was a health probe with the same answer as the last one to its route."""
-        if operation not in _PROBES or code not in _PROBE_CODES:
+    def _is_repeated_probe(self, path: str, code: int) -> bool:
+        """Whether a request was a health probe with the same answer as the last one of its path."""
+        if path not in PROBE_PATHS or code not in _PROBE_CODES:
             return False
-        before = self._probed.get(operation)
-        self._probed[operation] = code
+        before = self._probed.get(path)
+        self._probed[path] = code
         return before == code
 
 

@@ -12,6 +12,9 @@ from storage.breaker import Availability
 
 router = APIRouter(tags=["health"])
 
+PROBE_PATHS = frozenset({"/healthz", "/readyz"})
+"""The paths of this router."""
+
 _REASONS = {
     "models": "the models are being loaded",
     "weights": "the weights are being checked, and fetched where they are missing",

@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.errors import BusyError
 from server.http.auth import caller_of
 from server.http.error_answers import error_response
+from server.http.health import PROBE_PATHS
 from server.http.result_links import RESULTS_PATH
 from server.processor_shares import NOBODY, ProcessorShares
 
 R = TypeVar("R")
 P = TypeVarTuple("P")
 
-_UNLIMITED = ("/healthz", "/readyz")
 _BESIDE_S = 0.0007
 """What each request takes of the event loop before and after `ShareProcessor`, in seconds: its connection, its
 token, its lines in the logs."""
@@ -114,7 +114,7 @@ class ShareProcessor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the application in its organisation's turn."""
-        if scope["type"] != "http" or scope["path"] in _UNLIMITED:
+        if scope["type"] != "http" or scope["path"] in PROBE_PATHS:
             _CURRENT.set(None)  # it may be that of the request before, on the same connection
             await self.app(scope, receive, send)
             return

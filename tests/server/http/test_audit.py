@@ -12,10 +12,11 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
-from server.app import create_app
+from server.app import create_app, create_waiting_app
 from server.errors import busy_error
 from server.http.audit import Audit, open_audit_log
 from server.http.middleware import UnhandledErrors
+from server.http.shutdown import Shutdown
 from server.settings import Settings
 from storage.tokens import digest_of
 from tests.helpers.fake_models import FakeModels
@@ -123,6 +124,18 @@ def test_a_probe_has_a_line_only_when_its_answer_changes(
     assert probe() == []
     readiness.error = None
     assert probe() == [("GET /readyz", 200)]
+
+
+def test_probes_of_a_server_that_fetches_its_weights_have_a_line_each_at_most(
+    settings: Settings, lines: Lines
+) -> None:
+    with TestClient(create_waiting_app(settings, Shutdown(0, 30))) as client:
+        for _ in range(3):
+            client.get("/healthz")
+            client.get("/readyz")
+        assert [line["code"] for line in lines()] == [200, 503]
+        client.post("/v1/crop")
+        assert [line["code"] for line in lines()] == [503]
 
 
 def test_what_is_no_probe_always_has_a_line(client: TestClient, lines: Lines) -> None:
