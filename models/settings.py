@@ -72,6 +72,7 @@ SERVER_NAMES = frozenset(
         "MODERATION_THRESHOLD",
         "SWEEP_INTERVAL_S",
         "AUDIT_LOG",
+        "PLAYGROUND",
         "LOG_LEVEL",
     }
 )

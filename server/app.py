@@ -28,6 +28,7 @@ from server.http.cors import BrowserCors
 from server.http.health import Readiness
 from server.http.idempotency import REPLAYED
 from server.http.middleware import NormalizePath, UnhandledErrors
+from server.http.openapi_document import document_router
 from server.http.processor_time import ShareProcessor
 from server.http.rate_limits import FIELD, POLICY_FIELD, RateLimitedRoute, RateLimits
 from server.http.scopes import Scope, needs
@@ -35,8 +36,10 @@ from server.http.shutdown import Shutdown
 from server.lifecycle import lifespan
 from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
+from server.playground.page import playground_router
 from server.processor_shares import ProcessorShares
 from server.settings import Settings
+from storage.s3 import Bucket
 
 log = logging.getLogger("retouch")
 
@@ -69,6 +72,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         version=importlib.metadata.version("retouch"),
         lifespan=lambda _: lifespan(settings, models, context, readiness, shutdown),
         redirect_slashes=False,
+        openapi_url=None,  # `document_router` sends it compressed, and makes it once
         docs_url=None,  # the page loads scripts from a CDN, which fails in a closed network
         redoc_url=None,
         generate_unique_id_function=_operation_id,
@@ -89,11 +93,20 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         context.storage,
     )
     app.include_router(capabilities_router(report, context.dependencies.tokens))
+    if settings.playground:
+        app.include_router(playground_router(_store_origin(settings)))
     error_answers.install(app)
     openapi.install(app, OPERATIONS, settings.address)
+    app.include_router(document_router())
     _warn_of_unknown_routes(app, context.rate_limits)
     _add_middleware(app, settings, context.dependencies.tokens)
     return app
+
+
+def _store_origin(settings: Settings) -> str | None:
+    """Return where the links of results lead, if not to this server."""
+    store = settings.store_address
+    return store.public_origin if isinstance(store, Bucket) else None
 
 
 def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:

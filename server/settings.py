@@ -163,6 +163,8 @@ class Settings(ModelSettings, ListenerSettings):
     """Time between two sweeps of expired results, in seconds."""
     audit_log: str = "log"
     """Where one line for each request goes: log, the server's own log; off; or the path of a file."""
+    playground: bool = True
+    """Whether `/` is the playground, a page for users. The page needs no token; what it asks the server does."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     """Lowest severity that is logged."""
 

@@ -102,6 +102,16 @@ class Bucket:
             **endpoint_option,
         )
 
+    @property
+    def public_origin(self) -> str:
+        """Scheme, host and port of the links of objects."""
+        endpoint = self.public_endpoint or self.endpoint
+        if endpoint is None:
+            host = f"s3.{self.region}.amazonaws.com"
+            return f"https://{host if self.path_style else f'{self.name}.{host}'}"
+        scheme, host = urlsplit(self._full_endpoint(endpoint))[:2]
+        return f"{scheme}://{host.rpartition('@')[2]}"
+
     def _full_endpoint(self, endpoint: str) -> str:
         """Return the endpoint, with the bucket in its host if not path_style: obstore does not add it."""
         scheme, host = urlsplit(endpoint)[:2]

@@ -16,9 +16,16 @@ OWNER, STRANGER = {"api_token": "secret-owner"}, {"api_token": "secret-stranger"
 TOKENS = "owner7:secret-owner,stranger7:secret-stranger"
 SMALL = b64(photo(160, 120))
 _PARAMETER = re.compile(r"\{([^}]+)\}")
-_NOT_IDS = {"model_version"}
+_NOT_IDS = {"model_version", "asked", "name:path"}
 """Parameters of paths that name nothing of an organisation."""
-PUBLIC = {"/healthz", "/readyz", "/openapi.json", "/capabilities"}
+PUBLIC = {
+    "/",
+    "/playground/{asked}/{name:path}",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/capabilities",
+}
 """Routes that answer everyone the same."""
 REFUSED = frozenset({401, 403, 404})
 

@@ -96,7 +96,7 @@ def test_the_name_of_a_token_is_told_also_after_its_revocation(
         (MARK, "/v1/crop", "OTHER /v1/crop", 405),
         ("GET", "/healthz", "GET /healthz", 200),
         ("GET", "/capabilities", "GET /capabilities", 200),
-        ("GET", "/openapi.json", None, 200),
+        ("GET", "/openapi.json", "GET /openapi.json", 200),
     ],
 )
 def test_the_operation_is_the_pattern_of_the_route(

@@ -27,8 +27,16 @@ INFO = "/v1/{}/info"
 OTHER = {"api_token": "secret-b"}
 BAD = {"file": "no picture"}
 BODY = {"file": b64(photo(64, 48))}
-NOT_LIMITED = {"/healthz", "/readyz", "/openapi.json", "/results/{key:path}"}
-"""Routes without an organisation: health, the document, and results, whose link is the permission."""
+NOT_LIMITED = {
+    "/",
+    "/playground/{asked}/{name:path}",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/results/{key:path}",
+}
+"""Routes without an organisation: the page for users, health, the document, and results, whose link is the
+permission."""
 
 
 @pytest.fixture

@@ -11,7 +11,14 @@ from server.settings import Settings
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.routes import endpoints_of, routes_of
 
-WITHOUT_TOKEN = {"/healthz", "/readyz", "/openapi.json", "/results/{key:path}"}
+WITHOUT_TOKEN = {
+    "/",
+    "/playground/{asked}/{name:path}",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/results/{key:path}",
+}
 READ = {
     "/capabilities",
     "/v2/status/{request_id}",

@@ -1,0 +1,1 @@
+"""The playground: the web page at `/`."""

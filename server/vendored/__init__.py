@@ -1,0 +1,1 @@
+"""Third-party code that the pages of the server load, as `VENDORED.toml` lists it."""
