@@ -1,14 +1,20 @@
 // The form of an operation: one control for each field of its schema, with its refusal beside it.
-import { html, icon, useRef } from "./html.js";
+import { html, icon, useEffect, useRef } from "./html.js";
 
 /** Show the fields; the first ones stand open, what is seldom needed below them. */
 export function Fields({ operation, values, change, refusal }) {
   const isSeldom = ({ name, required }) =>
     !required && /moderation|ip_signal|preserve_alpha|^seed$|negative_prompt|^mask_type|guidance|steps|quality/.test(name);
-  const often = operation.fields.filter((one) => !isSeldom(one));
+  const weight = ({ name, required, kind }) => (required ? 0 : /prompt$|instruction|scene_description|^background_color/.test(name) ? 1 : kind === "flag" ? 3 : 2);
+  const often = operation.fields.filter((one) => !isSeldom(one)).sort((one, other) => weight(one) - weight(other));
   const seldom = operation.fields.filter(isSeldom);
   const show = (one) => html`<${Field} key=${operation.path + one.name} field=${one} value=${values[one.name]}
     change=${(value) => change(one.name, value)} refusal=${refusal?.field === one.name ? refusal : null} />`;
+  useEffect(() => {
+    const control = refusal && document.getElementById(`field-${refusal.field}`);
+    control?.scrollIntoView({ block: "center" });
+    control?.focus({ preventScroll: true });
+  }, [refusal]);
   return html`<div class="fields">
     ${often.map(show)}
     ${seldom.length > 0 &&
@@ -26,7 +32,7 @@ function Field({ field, value, change, refusal }) {
   const id = `field-${field.name}`;
   const described = [refusal && `${id}-refusal`, field.description && `${id}-help`].filter(Boolean).join(" ");
   const isGroup = field.kind === "numbers";
-  const label = html`${field.label}${field.required && html`<span class="required"> required</span>`}`;
+  const label = html`${field.label}${field.required && html`<span class="required" aria-hidden="true"> required</span>`}`;
   return html`<div class="field ${refusal ? "refused" : ""} ${field.kind}">
     ${isGroup ? html`<span class="label" id="${id}-label">${label}</span>` : html`<label class="label" for=${id}>${label}</label>`}
     <${Control} field=${field} value=${value} change=${change} id=${id} described=${described || undefined} invalid=${refusal ? "true" : undefined} />
@@ -35,7 +41,12 @@ function Field({ field, value, change, refusal }) {
   </div>`;
 }
 
-const attributes = ({ id, described, invalid }) => ({ id, "aria-describedby": described, "aria-invalid": invalid });
+const attributes = ({ field, id, described, invalid }) => ({
+  id,
+  "aria-describedby": described,
+  "aria-invalid": invalid,
+  "aria-required": field.required ? "true" : undefined,
+});
 const placeholder = ({ initial, example }) => {
   if (initial !== null && initial !== "") return String(initial);
   return example === null ? "" : `such as ${typeof example === "string" ? example : JSON.stringify(example)}`;
@@ -88,7 +99,7 @@ function Numbers(props) {
     now[place] = event.target.value === "" ? null : Number(event.target.value);
     change(now.some((one) => one !== null) ? now.map((one) => one ?? 0) : undefined);
   };
-  return html`<span class="numbers" role="group" aria-labelledby="${props.id}-label" aria-describedby=${props.described}>
+  return html`<span class="boxes" role="group" aria-labelledby="${props.id}-label" aria-describedby=${props.described}>
     ${field.items.map((_, place) => {
       const name = names[field.items.length]?.[place] ?? `${place + 1}`;
       return html`<label key=${place}><span>${name}</span>

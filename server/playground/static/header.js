@@ -23,7 +23,7 @@ export function Header({ profile, hasToken, askToken }) {
     <span class="brand"><${Mark} /><span>Retouch</span></span>
     ${profile && html`<span class="chip"><span class="visually-hidden">Profile </span>${profile}</span>`}
     <span class="spring"></span>
-    <button type="button" class="button quiet" onClick=${askToken}>${icon("key")}<span class="wide-only">${hasToken ? "Token set" : "Token"}</span></button>
+    <button type="button" class="button quiet" onClick=${askToken}>${icon("key")}<span class="tool-label">${hasToken ? "Token set" : "Token"}</span></button>
     <button type="button" class="button quiet square" aria-label=${dark ? "Light colours" : "Dark colours"} title=${dark ? "Light colours" : "Dark colours"}
       onClick=${toggle}>${icon(dark ? "sun" : "moon")}</button>
   </header>`;

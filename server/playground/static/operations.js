@@ -55,6 +55,8 @@ function operation(path, post, form, document, state) {
     pictureIsText: picture === "images",
     pictureIsRequired: picture !== null && (picture === "file" || required.has(picture)),
     mask,
+    maskIsRequired: mask !== null && (mask === "mask" ? required.has(mask) : /\/(eraser|gen_fill)$/.test(path)),
+    takesWebp: /webp/i.test(form.properties[picture]?.description ?? "webp"),
     expands: names.has("canvas_size") && names.has("original_image_location"),
     fields: [...inPath, ...all.filter((one) => isShown(one, names, picture, mask))],
   };

@@ -21,6 +21,16 @@ export async function readPicture(blob, name) {
   return { blob, name: safe(name), width, height, url: URL.createObjectURL(blob), id: crypto.getRandomValues(new Uint32Array(1))[0] };
 }
 
+/** Return the same picture as PNG. */
+export async function asPng(picture) {
+  const bitmap = await createImageBitmap(picture.blob);
+  const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
+  canvas.getContext("2d").drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+  return { ...picture, blob, name: picture.name.replace(/\.webp$/i, ".png") };
+}
+
 /** Return a file's name without what a command or a header cannot hold. */
 const safe = (name) => (name || "picture.png").replace(/[^\w.-]+/g, "-").replace(/^-+/, "") || "picture.png";
 

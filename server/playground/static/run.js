@@ -14,7 +14,7 @@ function useClock(isOn) {
 }
 
 /** run: {phase: idle, running or failed; started, refusal, retryAt}. why: what is missing, or null. */
-export function RunBar({ run, why, operation, start, cancel }) {
+export function RunBar({ run, why, operation, start, cancel, notice }) {
   const now = useClock(run.phase === "running" || run.retryAt > 0);
   const wait = run.retryAt ? Math.max(0, Math.ceil((run.retryAt - now) / 1000)) : 0;
   if (run.phase === "running") {
@@ -27,6 +27,7 @@ export function RunBar({ run, why, operation, start, cancel }) {
     </div>`;
   }
   return html`<div class="run">
+    ${notice}
     <button type="button" class="button primary wide" disabled=${why !== null || wait > 0} onClick=${start}
       aria-describedby="run-state">
       ${wait > 0 ? `Again in ${wait} s` : html`${icon("play")}Run`}
