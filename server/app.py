@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
@@ -18,7 +18,8 @@ from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.errors import UnavailableError
-from server.http import audit, error_answers, health, openapi, results
+from server.http import audit, error_answers, health, openapi, result_files, results
+from server.http.accept import HEADER, answers_json
 from server.http.audit import Audit
 from server.http.auth import ResolveToken, Tokens
 from server.http.body_arrivals import BodyArrivals
@@ -51,6 +52,8 @@ _TAGS = {
     "health": "What the server can do, and whether it is ready.",
 }
 """The groups of routes in the OpenAPI document."""
+_JSON_ONLY = [Depends(answers_json)]
+"""Of the routes that answer nothing but JSON."""
 _MIN_BODIES = 16
 _BODIES_OF_FULL_SIZE = 24
 """The bodies that arrive at once may have as many bytes as so many of the largest ones."""
@@ -92,7 +95,8 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         v1.ROUTERS,
         context.storage,
     )
-    app.include_router(capabilities_router(report, context.dependencies.tokens))
+    capabilities = capabilities_router(report, context.dependencies.tokens)
+    app.include_router(capabilities, dependencies=_JSON_ONLY)
     if settings.playground:
         app.include_router(playground_router(_store_origin(settings)))
     error_answers.install(app)
@@ -134,10 +138,10 @@ def _set_state(app: FastAPI, context: AppContext) -> None:
 
 def _add_routes(app: FastAPI) -> None:
     for router in v1.ROUTERS:
-        app.include_router(router, prefix="/v1")
+        app.include_router(router, prefix="/v1", dependencies=_JSON_ONLY)
     app.router.routes.extend(_editing_routes())
     for router in v2.ROUTERS:
-        app.include_router(router, prefix="/v2")
+        app.include_router(router, prefix="/v2", dependencies=_JSON_ONLY)
     app.include_router(results.router)
     app.include_router(health.router)
 
@@ -167,9 +171,12 @@ def _operation_id(route: APIRoute) -> str:
 
 def _add_operation(router: APIRouter, operation: Operation[Any]) -> None:
     @needs(Scope.EDIT)
-    async def endpoint(request: Request) -> BaseModel | Response:
+    async def endpoint(request: Request, response: Response) -> BaseModel | Response:
         endpoints: Endpoints = request.app.state.endpoints
-        return await endpoints.serve(operation, request)
+        answer = await endpoints.serve(operation, request)
+        told = answer if isinstance(answer, Response) else response
+        told.headers["Vary"] = HEADER
+        return answer
 
     of_visual = "_of_visual" if operation.of_visual else ""
     router.add_api_route(
@@ -211,6 +218,7 @@ def _add_query(router: APIRouter, query: VisualQuery) -> None:
         name=query.name,
         summary=query.summary,
         responses={200: {"model": query.response}},
+        dependencies=_JSON_ONLY,
         openapi_extra=openapi.refused_with(*openapi.QUERY_CODES),
         tags=["visuals"],
     )
@@ -249,6 +257,7 @@ def _add_middleware(app: FastAPI, settings: Settings, tokens: Tokens | None = No
             POLICY_FIELD,
             REPLAYED,
             "Retry-After",
+            *result_files.HEADERS,
         ],
         max_age=86400,
     )

@@ -221,7 +221,9 @@ def _idempotency(settings: Settings, parts: StorageParts) -> Idempotency:
     """Return the answers to repeated requests."""
     ttl = timedelta(seconds=settings.idempotency_ttl_s)
     keys = IdempotencyKeys(parts.records.engine, ttl, lease(settings))
-    return Idempotency(settings, parts.tokens, keys, parts.owner, parts.limits)
+    return Idempotency(
+        settings, parts.tokens, keys, parts.owner, parts.limits, parts.stores.results
+    )
 
 
 def _quota(tokens: Tokens, value: int) -> Callable[[], int]:

@@ -15,11 +15,13 @@ from models.runtime.scheduler import Scheduler
 from server.cost import decoding, estimate
 from server.dependencies import Dependencies
 from server.errors import map_errors
+from server.http.accept import Accept, wanted_file
 from server.http.admission import TurnLimit
 from server.http.auth import sent_token
 from server.http.fields import Fields, read_fields, validate
 from server.http.processor_time import run_in_thread
 from server.http.request_id import is_repeated, request_id
+from server.http.result_files import open_file
 from server.http.results import new_key
 from server.http.uploads import Encoded, Intake, check_pixels
 from server.jobs.durable import DurableJobs
@@ -30,6 +32,7 @@ from server.jobs.outcome import Outcome
 from server.jobs.picture_files import result_extension
 from server.memory_budget import MemoryBudget
 from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
+from server.result_negotiation import chosen, for_body, for_operation, result_file
 from server.scheduled_work import ScheduledWork, Work
 from server.sent_texts import without_sent_texts
 from server.short_work import query_cost
@@ -74,11 +77,12 @@ class Endpoints:
         # Before the body is read: what would be refused after all is refused at once.
         self._availability.check("store")  # each operation stores something: do no work in vain
         await self._dependencies.concurrency_limit.check(organisation)
+        accept = for_operation(wanted_file(request), operation)
         if is_repeated(request.scope):
             accepted_job = await self._find_accepted(request, organisation)
             if accepted_job is not None:
                 return (await self._promise(accepted_job))[1]
-        job = await self._accept(operation, request, organisation)
+        job = await self._accept(operation, request, organisation, accept)
         # No place is held up to here: the caller and the hosts of its pictures decide how long that takes.
         size = sum(len(encoded.data) for encoded in job.pictures.values())
         limit = self._dependencies.concurrency_limit
@@ -97,7 +101,11 @@ class Endpoints:
         work = await self._work.run(request, perform, deadline)
         outcome = await hand_over(self._executor, work, self._availability, request, deadline)
         links = await run_in_thread(self._links, job, outcome)
-        return _answer(job, outcome, links)
+        if job.file_extension is None:
+            return _answer(job, outcome, links)
+        file = result_file(job, outcome, len(work.files[0]), str(links[0]))
+        del work  # the caller may read slowly, and the store has the file
+        return await open_file(self._dependencies.delivery.store, file)
 
     async def _submit(self, request: Request, job: Job) -> BaseModel | Response:
         """Queue a job with sync=false after its checks, and return its answer."""
@@ -160,13 +168,23 @@ class Endpoints:
         async with self._dependencies.concurrency_limit.place(organisation, cost.seconds):
             return await self._work.run(request, work)
 
-    async def _accept(self, operation: Operation[Any], request: Request, organisation: str) -> Job:
-        """Return a request's job, still without keys, after all checks that need no decoded pixels."""
+    async def _accept(
+        self,
+        operation: Operation[Any],
+        request: Request,
+        organisation: str,
+        accept: Accept | None,
+    ) -> Job:
+        """Return a request's job, still without keys, after all checks that need no decoded pixels.
+
+        accept: what decides about the file that the caller asks for; None for JSON.
+        """
         await run_in_thread(self._dependencies.storage.admit, organisation)
         fields = await read_fields(request, self._dependencies.settings.max_body_mb * 2**20)
         body = validate(operation.body, fields | request.path_params)
         if operation.is_always_asynchronous:
             body = body.model_copy(update={"sync": False})
+        accept = for_body(accept, operation, body)
         webhook = self._webhook(request, body)
         visual_id = request.path_params.get("visual_id", "")
         source = None
@@ -182,6 +200,8 @@ class Endpoints:
             pictures = {"image": picture, **pictures}
         with map_errors(operation.refusals):
             operation.check(body, pictures)
+        result_format = self._dependencies.settings.result_format
+        body, file_extension = chosen(accept, operation, body, pictures.get("image"), result_format)
         cost = estimate(operation, body, pictures)
         self._memory.check(cost.memory)
         return Job(
@@ -194,15 +214,18 @@ class Endpoints:
             changed=source.changed if source else (),
             request_id=request_id(request.scope),
             base_url=self._dependencies.delivery.base_url(request),
-            webhook=webhook,
+            webhook=None if file_extension else webhook,
             cost=cost,
+            file_extension=file_extension,
         )
 
     def _with_keys(self, job: Job) -> Job:
         """Return a job with the keys of its results and, if further edits may follow, its session id."""
         operation, body = job.operation, job.body
         result_format = self._dependencies.settings.result_format
-        extension = result_extension(result_format, operation, body, job.pictures.get("image"))
+        extension = job.file_extension or result_extension(
+            result_format, operation, body, job.pictures.get("image")
+        )
         name = operation.result_name(job.visual_id)
         keys = [
             new_key(job.organisation, extension, job.request_id, number, name)

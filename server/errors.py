@@ -7,6 +7,7 @@ ApiError                    code  when
 |- MissingScopeError        403   the token does not have the scope that the route needs
 |- NotFoundError            404   no such route, visual or result
 |- SideTooSmallError        406   increase_resolution below 216 px
+|- NotAcceptableError       406   Accept asks for a type in which the route cannot answer
 |- BodyTimeoutError         408   the body took too long to arrive, or arrives too slowly
 |- InWorkError              409   a call with the same Idempotency-Key is in work; Retry-After
 |- TooLargeError            413   more bytes or pixels than allowed
@@ -124,6 +125,12 @@ class NotFoundError(ApiError):
 
 class SideTooSmallError(ApiError):
     """406: a side is shorter than increase_resolution accepts."""
+
+    code = 406
+
+
+class NotAcceptableError(ApiError):
+    """406: the header Accept asks for a type in which the route cannot answer."""
 
     code = 406
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -307,6 +307,18 @@ class Operation(Generic[B]):
     def required_roles(self, body: B, inputs: Inputs, models: Models) -> Collection[Role[Any]]:
         """Return the roles that a request needs."""
         return self.needs(models) if self.roles is None else self.roles(body, inputs, models)
+
+    @property
+    def file_extensions(self) -> Sequence[str]:
+        """The kinds of files that it can answer with instead of JSON; none if no one file is its result."""
+        if self.is_many or self.extension == "json":
+            return ()
+        if self.extension is not None:
+            return (self.extension,)
+        if "output_type" in self.body.model_fields:
+            return get_args(self.body.model_fields["output_type"].annotation)
+        # A result with transparency is never JPEG.
+        return ("png", "webp") if self.preserves is Preserve.ALPHA else ("png", "webp", "jpeg")
 
     @property
     def in_path(self) -> tuple[str, ...]:

@@ -108,6 +108,16 @@ class LocalObjects:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise ObjectMissingError(key) from None
 
+    @_wrap_disk_errors()
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        """See ObjectStore."""
+        try:
+            with self.path(key).open("rb") as file:
+                file.seek(start)
+                return file.read(end - start)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ObjectMissingError(key) from None
+
     def path(self, key: str) -> Path:
         """See ObjectStore. An open file stays readable even if it is replaced or removed."""
         return self._root / check_key(key)

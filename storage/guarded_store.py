@@ -67,6 +67,11 @@ class GuardedObjects:
         with self._guarded() as store:
             return store.get(key)
 
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        """See ObjectStore."""
+        with self._guarded() as store:
+            return store.get_range(key, start, end)
+
     def link(self, key: str, ttl_s: int) -> str | None:
         """See ObjectStore."""
         return self._store.link(key, ttl_s)

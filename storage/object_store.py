@@ -94,6 +94,13 @@ class ObjectStore(Protocol):
         """Return all bytes of an object; raises ObjectMissingError."""
         ...
 
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        """Return the bytes of an object from `start` up to `end`, exclusive; raises ObjectMissingError.
+
+        0 <= start < end <= its size.
+        """
+        ...
+
     def link(self, key: str, ttl_s: int) -> str | None:
         """Return a presigned link to the object, valid for `ttl_s` seconds; it need not exist yet.
 

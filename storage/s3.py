@@ -230,6 +230,14 @@ class S3Objects:
             except FileNotFoundError:
                 raise ObjectMissingError(key) from None
 
+    def get_range(self, key: str, start: int, end: int) -> bytes:
+        """See ObjectStore."""
+        with _wrap_store_errors(check_key(key)):
+            try:
+                return bytes(obstore.get_range(self._store, key, start=start, end=end))
+            except FileNotFoundError:
+                raise ObjectMissingError(key) from None
+
     def link(self, key: str, ttl_s: int) -> str:
         """See ObjectStore. The link is signed with AWS Signature Version 4 and lasts at most 7 days."""
         with _wrap_store_errors(check_key(key)):

@@ -16,13 +16,16 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from server.errors import BadRequestError, KeyReusedError, still_in_work
+from server.http.accept import wanted_file
 from server.http.auth import Tokens
 from server.http.fields import Fields, read_fields, replace_fields
 from server.http.fingerprint import fingerprint
 from server.http.request_id import request_id, resume
+from server.http.result_files import FileResponse, open_file, read_reference
 from server.settings import Settings
 from server.storage_limits import StorageLimits
 from storage.idempotency import Claim, IdempotencyKeys, KnownRequest, StoredAnswer
+from storage.object_store import ObjectStore
 
 log = logging.getLogger("retouch")
 
@@ -96,7 +99,9 @@ class Idempotency:
         keys: IdempotencyKeys,
         owner: Owner,
         limits: StorageLimits,
+        results: ObjectStore,
     ) -> None:
+        self._results = results
         self._max_bytes = settings.max_body_mb * 2**20
         self._timeout_s = settings.request_timeout_s
         self._tokens = tokens
@@ -121,8 +126,16 @@ class Idempotency:
         proposed = Claim(organisation, key, request_id(request.scope), self._owner.name)
         found = await self._claim(request, calls, proposed, printed)
         if isinstance(found, StoredAnswer):
-            return Response(found.body, found.status_code, {REPLAYED: "true"}, _MEDIA_TYPE)
+            return await self._replay(found)
         return await self._run(request, run, found, calls)
+
+    async def _replay(self, stored: StoredAnswer) -> Response:
+        """Return a stored answer again; raises NotFoundError if it is a file that has expired since."""
+        replayed = {REPLAYED: "true"}
+        file = read_reference(stored.body)
+        if file is not None:
+            return await open_file(self._results, file, replayed)
+        return Response(stored.body, stored.status_code, replayed, _MEDIA_TYPE)
 
     def sweep(self) -> None:
         """Remove the answers that have expired; raises DatabaseUnavailableError."""
@@ -131,9 +144,11 @@ class Idempotency:
     async def _read(self, request: Request, organisation: str, key: str) -> tuple[_SameCalls, str]:
         """Return the calls that a request belongs to, which then have its fields, and its fingerprint."""
         fields = await read_fields(request, self._max_bytes)
-        printed = await anyio.to_thread.run_sync(
-            fingerprint, request.method, request.scope["path"], fields
-        )
+        accept = wanted_file(
+            request
+        )  # what is answered with JSON has no part of its fingerprint for it
+        method = request.method if accept is None else f"{request.method} {accept}"
+        printed = await anyio.to_thread.run_sync(fingerprint, method, request.scope["path"], fields)
         calls = self._calls.setdefault((organisation, key, printed), _SameCalls())
         calls.fields = calls.fields or fields
         return calls, printed
@@ -222,9 +237,12 @@ class Idempotency:
 
     async def _store(self, claim: Claim, response: Response) -> StoredAnswer | None:
         """Store and return an answer of 2xx; if that fails, the caller gets the answer nevertheless."""
-        body = getattr(response, "body", None)
-        is_json = response.headers.get("content-type", "").startswith(_MEDIA_TYPE)
-        if not isinstance(body, bytes) or not is_json or not 200 <= response.status_code < 300:
+        body: Any = getattr(response, "body", None)
+        if isinstance(response, FileResponse):
+            body, is_kept = response.file.reference(), True
+        else:
+            is_kept = response.headers.get("content-type", "").startswith(_MEDIA_TYPE)
+        if not isinstance(body, bytes) or not is_kept or not 200 <= response.status_code < 300:
             await self._release(claim)
         elif len(body) > _MAX_ANSWER_BYTES:
             log.warning("an answer of %d bytes is too long for %s", len(body), HEADER)

@@ -1,6 +1,7 @@
 """Completes the OpenAPI document with what FastAPI does not know: bodies, the token, error codes, servers."""
 
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Protocol
 
 from fastapi import FastAPI
@@ -16,13 +17,16 @@ from server.errors import (
     InvalidTokenError,
     InWorkError,
     KeyReusedError,
+    NotAcceptableError,
     NotFoundError,
     NotInProfileError,
     Refusals,
     TooLargeError,
 )
+from server.http.accept import FILE_TYPES
 from server.http.error_answers import error_body, error_object, is_v2, status_word
 from server.http.openapi_bodies import Schema, name_bodies, picture_body, reference
+from server.http.result_files import SEED, SID
 from server.http.uploads import PictureRule
 
 
@@ -70,6 +74,11 @@ class Described(Protocol):
         ...
 
     @property
+    def file_extensions(self) -> Sequence[str]:
+        """The kinds of files that it can answer with instead of JSON."""
+        ...
+
+    @property
     def further_codes(self) -> Sequence[int]:
         """Codes that do not follow from its fields and pictures."""
         ...
@@ -103,6 +112,15 @@ _KEY_PARAMETER: Schema = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
 }
 """The header of every POST; `server.http.idempotency` reads it."""
+_AS_FILE = (
+    "If the header Accept asks for a type of a file: the file itself, for which the server waits as with"
+    " sync=true."
+)
+_FILE_HEADERS = {
+    "Content-Location": "With a file: its link, as JSON tells it.",
+    SEED: "With a file: the seed of the result, if it has one.",
+    SID: "With a file: the name with which further edits of the visual start from the result.",
+}
 _CODES = "x-codes"
 """The key for a route's error codes, which is removed when the document is complete."""
 _V2 = "_v2"
@@ -187,13 +205,16 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     paths, schemas = document["paths"], document["components"]["schemas"]
     for operation in operations:
         # FastAPI would turn the bounds of a seed into inexact floats, so this comes after it.
-        paths[operation.url][operation.method.lower()] |= describe(operation)
+        route = paths[operation.url][operation.method.lower()]
+        route |= describe(operation)
+        if operation.file_extensions:
+            _add_files(route["responses"], operation.file_extensions)
     codes: dict[str, str] = {}
     for path, methods in paths.items():
         for method, route in methods.items():
             if _key_codes(path, method):
                 route["parameters"] = [*route.get("parameters", ()), _KEY_PARAMETER]
-            refused = sorted({*route.pop(_CODES, ()), *_key_codes(path, method)})
+            refused = sorted({*route.pop(_CODES, ()), *_common_codes(path, method)})
             refusals = {code: _refusal_name(path, code) for code in refused}
             codes |= {name: code for code, name in refusals.items()}
             # FastAPI adds a 422 of its own, for a validation that the server does itself.
@@ -212,9 +233,36 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
     schemas |= {"Error": _error_schema(), "ErrorV2": _error_schema_v2()}
     document["components"] |= {
         "securitySchemes": _SECURITY_SCHEMES,
+        "headers": {
+            name: {"description": about, "schema": {"type": "string"}}
+            for name, about in _FILE_HEADERS.items()
+        },
         "responses": {name: _response(name, code) for name, code in sorted(codes.items())},
     }
     return document
+
+
+def _add_files(responses: Schema, extensions: Sequence[str]) -> None:
+    """Add to the answers of an operation that it may be the file itself."""
+    answer = responses.get(str(HTTPStatus.OK.value))
+    if answer is None:
+        # An operation that is always asynchronous. Generators of clients refuse a 200 without JSON.
+        responses[str(HTTPStatus.ACCEPTED.value)]["description"] += f" {_AS_FILE} That is 200."
+        return
+    usual = answer["description"] if answer["description"].startswith("With") else "The result."
+    answer["description"] = f"{usual} {_AS_FILE}"
+    content: Schema = answer.setdefault("content", {})
+    for extension in extensions:
+        content[FILE_TYPES[extension]] = {"schema": {"type": "string", "format": "binary"}}
+    answer["headers"] = {name: reference("headers", name) for name in _FILE_HEADERS}
+
+
+def _common_codes(path: str, method: str) -> set[str]:
+    """Return the error codes of a route that follow from its path and its method."""
+    codes = _key_codes(path, method)
+    if path.startswith(("/v1/", "/v2/")) or path == "/capabilities":
+        codes |= {str(NotAcceptableError.code)}
+    return codes
 
 
 def _key_codes(path: str, method: str) -> set[str]:

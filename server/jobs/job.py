@@ -20,7 +20,8 @@ class Job:
     visual. sid: the session id with which the result can be edited further. changed: ids of the people
     that earlier edits changed. request_id: of the request, 32 hexadecimal digits; also the job's name
     in the queue. base_url: the start of its results' links. links: those that the caller has already.
-    cost: that is expected of it.
+    cost: that is expected of it. file_extension: of the file that the waiting caller gets instead of JSON; None
+    for JSON.
     """
 
     operation: Operation[Any]
@@ -36,6 +37,7 @@ class Job:
     links: tuple[str, ...] = ()
     webhook: Webhook | None = None
     cost: Cost = _UNKNOWN_COST
+    file_extension: str | None = None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ OPERATION = Operation(
     needs=lambda models: (PROMPT_REFINEMENT,),
     perform=perform,
     count=lambda body: 0,
+    extension="json",
     response=EnhancedPrompt,
     respond=respond,
 )

@@ -11,6 +11,7 @@ from openapi_spec_validator import validate
 
 from scripts.openapi import FILE, document
 from server.errors import ApiError
+from server.http.accept import FILE_TYPES
 from server.http.error_answers import error_body, error_object
 from server.http.fields import validate as validate_body
 from server.operations import OPERATIONS
@@ -175,6 +176,23 @@ def test_an_unknown_request_is_described_as_it_is_answered(openapi: dict[str, An
 def test_enhance_is_described_as_asynchronous_only(openapi: dict[str, Any]) -> None:
     answers = openapi["paths"]["/v2/image/edit/enhance"]["post"]["responses"]
     assert [code for code in answers if code.startswith("2")] == ["202"]
+    assert "That is 200." in answers["202"]["description"], "for who asks for a file"
+
+
+def test_every_operation_names_the_types_of_its_file(openapi: dict[str, Any]) -> None:
+    for operation in OPERATIONS:
+        described = openapi["paths"][operation.url][operation.method.lower()]["responses"]
+        if operation.is_always_asynchronous:
+            continue
+        content = described["200"]["content"]
+        files = {FILE_TYPES[one] for one in operation.file_extensions}
+        assert content.keys() - {"application/json"} == files
+        assert next(iter(content)) == "application/json", "generators take the first type"
+        assert files <= {"image/png", "image/webp", "image/jpeg"} or len(files) == 1
+    for path, methods in openapi["paths"].items():
+        for one in methods.values():
+            is_api = path.startswith(("/v1/", "/v2/")) or path == "/capabilities"
+            assert ("406" in one["responses"]) == is_api, path
 
 
 def test_every_group_of_routes_is_described(openapi: dict[str, Any]) -> None:

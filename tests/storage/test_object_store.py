@@ -51,6 +51,15 @@ def test_a_large_object_is_read_completely(store: ObjectStore) -> None:
     assert store.get("acme/large.psd") == data
 
 
+def test_a_part_of_an_object_is_read(store: ObjectStore) -> None:
+    data = bytes(range(256)) * 8192
+    store.put("a/large.png", data, "image/png")
+    assert store.get_range("a/large.png", 0, 1) == data[:1]
+    assert store.get_range("a/large.png", 1 << 20, len(data)) == data[1 << 20 :]
+    with pytest.raises(ObjectMissingError):
+        store.get_range("a/none.png", 0, 1)
+
+
 def test_an_object_may_be_empty(store: ObjectStore) -> None:
     store.put("acme/blocked.png", b"", PNG)
     info = store.stat("acme/blocked.png")
@@ -142,6 +151,7 @@ def test_invalid_keys_are_refused_by_every_method(store: ObjectStore, key: str) 
         lambda: store.stat(key),
         lambda: store.exists(key),
         lambda: store.get(key),
+        lambda: store.get_range(key, 0, 1),
         lambda: store.delete(key),
     ]
     for call in calls:

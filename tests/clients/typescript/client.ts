@@ -5,7 +5,8 @@ import createClient from "openapi-fetch";
 import type { paths } from "./api";
 
 const [address, token, photograph] = process.argv.slice(2) as [string, string, string];
-const client = createClient<paths>({ baseUrl: address, headers: { api_token: token } });
+// The answers of operations are JSON, or files for who asks for them with Accept: here they are JSON.
+const client = createClient<paths, "application/json">({ baseUrl: address, headers: { api_token: token } });
 const base64 = readFileSync(photograph).toString("base64");
 
 async function main(): Promise<void> {

@@ -20,6 +20,7 @@ from server.http.idempotency import REPLAYED, Idempotency
 from server.http.request_id import is_repeated, request_id
 from server.settings import Settings
 from storage.database import database_url
+from storage.filesystem import LocalObjects
 from storage.idempotency import IdempotencyKeys
 from storage.records import Records
 from tests.helpers.storage_limits import unlimited
@@ -33,6 +34,7 @@ class Cluster:
     """What decides in a test which servers are alive, and what of them ran."""
 
     records: Records
+    results: Path
     alive: set[str] = field(default_factory=set)
     ran: list[tuple[str, bool]] = field(default_factory=list)
 
@@ -50,7 +52,12 @@ class Cluster:
                 return other in cluster.alive
 
         return Idempotency(
-            Settings(**settings), Tokens(()), keys, Owner(), unlimited(self.records.engine)
+            Settings(**settings),
+            Tokens(()),
+            keys,
+            Owner(),
+            unlimited(self.records.engine),
+            LocalObjects(self.results),
         )
 
     async def run(self, request: Request) -> Response:
@@ -64,7 +71,7 @@ class Cluster:
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     """A cluster without servers."""
     records = Records(database_url(f"sqlite:///{tmp_path}/records.db"))
-    yield Cluster(records)
+    yield Cluster(records, tmp_path / "results")
     records.close()
 
 

@@ -325,3 +325,20 @@ async def test_a_redirect_to_a_link_is_followed_by_the_same_check() -> None:
         await fetcher.fetch(f"{address}/b.png")
     server.close()
     await fetcher.aclose()
+
+
+def test_a_file_instead_of_its_link_passes_through_the_server(client: TestClient) -> None:
+    large = photo(1200, 900)  # noise: more than one part
+    for _ in ("made", "repeated"):
+        answer = client.post(
+            "/v1/background/remove",
+            json={"file": b64(large)},
+            headers={"accept": PNG, "idempotency-key": "1"},
+        )
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"] == PNG
+        assert answer.headers["content-location"].startswith("https://pictures.invalid/")
+        assert len(answer.content) == int(answer.headers["content-length"]) > 1 << 20
+        with Image.open(io.BytesIO(answer.content)) as image:
+            image.load()
+            assert image.size == (1200, 900)
