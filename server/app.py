@@ -39,6 +39,7 @@ from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
 from server.playground.page import playground_router
 from server.processor_shares import ProcessorShares
+from server.reference.page import reference_router
 from server.settings import Settings
 from storage.s3 import Bucket
 
@@ -76,7 +77,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         lifespan=lambda _: lifespan(settings, models, context, readiness, shutdown),
         redirect_slashes=False,
         openapi_url=None,  # `document_router` sends it compressed, and makes it once
-        docs_url=None,  # the page loads scripts from a CDN, which fails in a closed network
+        docs_url=None,  # FastAPI's page loads scripts from elsewhere; `reference_router` has one of its own
         redoc_url=None,
         generate_unique_id_function=_operation_id,
         openapi_tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
@@ -97,6 +98,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     )
     capabilities = capabilities_router(report, context.dependencies.tokens)
     app.include_router(capabilities, dependencies=_JSON_ONLY)
+    app.include_router(reference_router(context.dependencies.tokens))
     if settings.playground:
         app.include_router(playground_router(_store_origin(settings)))
     error_answers.install(app)

@@ -1,6 +1,7 @@
 """Authentication: the token in `api_token` or `Authorization: Bearer`, its organisation and its scopes."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import logging
@@ -28,6 +29,8 @@ P = TypeVarTuple("P")
 
 MAX_TOKEN_LENGTH = 1024
 """Longest token, in characters."""
+PAGES = frozenset({"/docs"})
+"""The paths of pages that a browser may open with a token as the password of Basic."""
 ENVIRONMENT = "environment"
 """The name of every token of the settings, in the audit log."""
 LOCAL = "local"
@@ -251,13 +254,25 @@ def caller_of(scope: AsgiScope) -> Caller | None:
 
 def sent_token(request: Request) -> str:
     """Return the token of a request, one character for each byte of it; empty if it has none."""
-    return request.headers.get("api_token", "").strip() or _bearer_token(request)
+    return request.headers.get("api_token", "").strip() or _authorization_token(request)
 
 
-def _bearer_token(request: Request) -> str:
-    """Return the token of an Authorization header (RFC 6750); empty if there is none."""
-    scheme, _, token = request.headers.get("authorization", "").strip().partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+def _authorization_token(request: Request) -> str:
+    """Return the token of an Authorization header; empty if there is none.
+
+    It is that of Bearer (RFC 6750). A page of `PAGES` also takes the password of Basic (RFC 7617), which is what
+    a browser can send. No other route does: browsers add it to requests of any page by themselves.
+    """
+    scheme, _, sent = request.headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer":
+        return sent.strip()
+    if scheme.lower() != "basic" or request.scope["path"] not in PAGES:
+        return ""
+    try:
+        pair = base64.b64decode(sent.strip(), validate=True).decode("latin-1")
+    except ValueError:
+        return ""
+    return pair.partition(":")[2]
 
 
 def _spellings(token: str) -> set[str]:

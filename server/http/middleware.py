@@ -42,7 +42,12 @@ class NormalizePath:
             if len(path) > 1:
                 path = path.rstrip("/") or "/"
             if path != scope["path"]:
-                scope = {**scope, "path": path, "raw_path": path.encode()}
+                scope = {
+                    **scope,
+                    "path": path,
+                    "raw_path": path.encode(),
+                    "sent_path": scope["path"],
+                }
         await self.app(scope, receive, send)
 
 

@@ -16,11 +16,13 @@ OWNER, STRANGER = {"api_token": "secret-owner"}, {"api_token": "secret-stranger"
 TOKENS = "owner7:secret-owner,stranger7:secret-stranger"
 SMALL = b64(photo(160, 120))
 _PARAMETER = re.compile(r"\{([^}]+)\}")
-_NOT_IDS = {"model_version", "asked", "name:path"}
+_NOT_IDS = {"model_version", "asked", "name", "name:path"}
 """Parameters of paths that name nothing of an organisation."""
 PUBLIC = {
     "/",
     "/playground/{asked}/{name:path}",
+    "/docs",
+    "/docs/{asked}/{name}",
     "/healthz",
     "/readyz",
     "/openapi.json",

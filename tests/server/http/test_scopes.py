@@ -14,12 +14,14 @@ from tests.helpers.routes import endpoints_of, routes_of
 WITHOUT_TOKEN = {
     "/",
     "/playground/{asked}/{name:path}",
+    "/docs/{asked}/{name}",
     "/healthz",
     "/readyz",
     "/openapi.json",
     "/results/{key:path}",
 }
 READ = {
+    "/docs",
     "/capabilities",
     "/v2/status/{request_id}",
     "/v1/{visual_id}/info",
