@@ -35,6 +35,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM base AS program
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
+COPY retouch ./retouch
 COPY server ./server
 COPY models ./models
 COPY pipelines ./pipelines

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from models.variables import tidy_credentials
-from server.cli import tokens
+from retouch import tokens
 
 app = typer.Typer(
     help="Administer a Retouch server. It reads the same RETOUCH_ variables as the server.",

@@ -1,6 +1,6 @@
-"""`python -m server.cli`: the command `retouch` where it is not installed."""
+"""`python -m retouch`: the command `retouch` where it is not installed."""
 
-from server.cli import main
+from retouch import main
 
 if __name__ == "__main__":
     main()

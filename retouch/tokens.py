@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from server.cli.opening import chosen_by, fail, load_settings, token_table
+from retouch.opening import chosen_by, fail, load_settings, token_table
 from server.http.scopes import Scope
 from server.settings import ORGANISATION_PATTERN, Settings
 from storage.errors import NameTakenError

@@ -50,7 +50,7 @@ def test_every_copied_path_is_in_the_build_context() -> None:
 def test_every_package_of_the_program_is_copied() -> None:
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     packages = {pattern.rstrip("*") for pattern in setuptools["packages"]["find"]["include"]}
-    assert packages == {"imaging", "models", "pipelines", "server", "storage"}
+    assert packages == {"imaging", "models", "pipelines", "retouch", "server", "storage"}
     assert packages <= set(re.findall(r"^COPY (\w+) \./", TEXT, re.MULTILINE))
 
 

@@ -10,7 +10,7 @@ from tests.helpers.places import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 # Paths in backticks that begin with a folder of the repository, without placeholders.
-FOLDERS = r"\.ci|deploy|docs|imaging|models|pipelines|scripts|server|storage|tests"
+FOLDERS = r"\.ci|deploy|docs|imaging|models|pipelines|retouch|scripts|server|storage|tests"
 PATH = re.compile(rf"`(?:\./)?((?:{FOLDERS})/[\w./-]*)`")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 SETTING = re.compile(r"\bRETOUCH_[A-Z][A-Z0-9_]*[A-Z0-9]\b")

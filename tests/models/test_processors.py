@@ -147,7 +147,7 @@ def test_workers_and_sessions_follow_it(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_nothing_counts_the_processors_of_the_machine() -> None:
-    packages = ("imaging", "models", "pipelines", "server", "storage")
+    packages = ("imaging", "models", "pipelines", "retouch", "server", "storage")
     files = [file for package in packages for file in (ROOT / package).rglob("*.py")]
     counting = [file.name for file in files if "cpu_count" in file.read_text()]
     assert counting == ["processors.py"]

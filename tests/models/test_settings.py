@@ -233,7 +233,17 @@ def test_every_name_that_our_files_read_is_known() -> None:
     read = re.compile(
         r"""\$\{?(RETOUCH_[A-Z0-9_]+)|(?:environ(?:\.get)?|getenv)[\[(]["'](RETOUCH_[A-Z0-9_]+)"""
     )
-    folders = ["scripts", "deploy", "tests", "server", "pipelines", "models", "imaging", "storage"]
+    folders = [
+        "scripts",
+        "deploy",
+        "tests",
+        "retouch",
+        "server",
+        "pipelines",
+        "models",
+        "imaging",
+        "storage",
+    ]
     files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     files += [*ROOT.glob("Dockerfile"), *ROOT.glob("docker-compose*.yml"), ROOT / ".ci" / "run"]
     found = set()

@@ -15,8 +15,8 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner, Result
 
+from retouch import app
 from server.app import create_app
-from server.cli import app
 from server.settings import Settings
 from storage.errors import StoreUnavailableError
 from storage.records import Records
@@ -154,7 +154,7 @@ def test_tokens_are_revoked_also_while_the_store_is_away(
         raise StoreUnavailableError("no connection")
 
     create(run, "--name", "ci")
-    monkeypatch.setattr("server.cli.tokens.open_stores", away)
+    monkeypatch.setattr("retouch.tokens.open_stores", away)
     assert run("revoke", "--organisation", "acme").exit_code == 1
     assert '"state": "revoked"' in run("list", "--json").stdout
     assert generation(settings, "acme") == LinkGeneration(1, is_closed=True)
@@ -252,7 +252,7 @@ def test_revoking_an_organisation_kills_its_links_and_removes_its_results(
 @pytest.mark.program
 def test_it_is_a_program_too(tmp_path: Path) -> None:
     environment = {**os.environ, "RETOUCH_DATA_DIR": str(tmp_path / "data")}
-    words = [sys.executable, "-m", "server.cli", "tokens"]
+    words = [sys.executable, "-m", "retouch", "tokens"]
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -18,7 +18,7 @@ from models.catalog.source import HubFolder, MadeFolder
 from tests.helpers.places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LAYERS = {"imaging", "models", "pipelines", "server", "storage"}
+LAYERS = {"imaging", "models", "pipelines", "retouch", "server", "storage"}
 
 
 def import_names(requirements: list[str]) -> set[str]:

@@ -18,7 +18,7 @@ from tests.helpers.places import ROOT
 from tests.helpers.private_addresses import NOT_PUBLIC, all_hosts, urls
 
 PUBLIC = "93.184.216.34"
-LAYERS = ("server", "pipelines", "models", "imaging", "storage")
+LAYERS = ("retouch", "server", "pipelines", "models", "imaging", "storage")
 OPENERS = {
     "httpx": {"Client", "AsyncClient", "HTTPTransport", "AsyncHTTPTransport", "stream", "request"}
     | {"get", "post", "put", "head", "delete", "patch", "options"},
