@@ -69,7 +69,7 @@ COPY --from=cpu-dependencies /venv /venv
 COPY --from=program /program /venv/lib/python3.12/site-packages
 
 FROM cpu-program AS cpu-weights
-RUN python -m models.weights.cli fetch lite
+RUN python -m retouch weights fetch lite
 
 FROM cpu-program AS cpu
 COPY --from=cpu-weights /opt/retouch/weights /opt/retouch/weights

@@ -5,6 +5,7 @@ Exception
 |  `- RoleNotInProfileError     the profile has no model for the role
 |- EngineBusyError              the queue of a role is full: retry later
 |- EngineUnavailableError       the cluster, or its deployment for the role, does not answer
+|- DeploymentError             the models could not be deployed on a cluster
 |- SchedulerClosedError         the device accepts no more work: the process is shutting down
 |- WeightsUnavailableError      weights could not be downloaded
 |- NothingToCopyError           a hole leaves no pixel to copy texture from
@@ -55,6 +56,17 @@ class EngineBusyError(Exception):
 
 class EngineUnavailableError(Exception):
     """The engine is unavailable at the moment. The text says why."""
+
+
+class DeploymentError(Exception):
+    """The models could not be deployed on a cluster.
+
+    status: of the process that tells it; 2: a setting is wrong, 1: the cluster failed.
+    """
+
+    def __init__(self, text: str, status: int = 1) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 class WeightsUnavailableError(Exception):

@@ -1,4 +1,4 @@
-"""The command `retouch`: administers a server's data, also while the server runs. Exit codes: see `main`."""
+"""The command `retouch`: runs the server, edits pictures, and administers data. Exit codes: see `main`."""
 
 import logging
 import os
@@ -7,28 +7,29 @@ import sys
 import typer
 
 from models.variables import tidy_credentials
-from retouch import tokens
+from retouch.lazy import LazyGroup
 
 app = typer.Typer(
-    help="Administer a Retouch server. It reads the same RETOUCH_ variables as the server.",
+    cls=LazyGroup,
+    help="Run a Retouch server, edit pictures with it or without one, and administer its data."
+    " Settings are RETOUCH_ variables.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.add_typer(tokens.app, name="tokens")
 
 
 @app.callback()
 def _root() -> None:
-    """Administer a Retouch server."""
+    """Run a Retouch server, edit pictures with it or without one, and administer its data."""
 
 
 def main() -> None:
     """Run the command and exit.
 
-    The status is 0 after success, 1 if the database or the store is unavailable or there is nothing to
-    do it to, and 2 if an argument or a setting is invalid.
+    The status is 0 after success; 1 if something failed or is unavailable, or there is nothing to do it to;
+    2 if an argument or a setting is invalid.
     """
     tidy_credentials(os.environ)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")

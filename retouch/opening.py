@@ -4,20 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-import typer
-
 from models.errors import InvalidSettingsError
 from models.settings import read_settings
+from retouch.failures import fail
 from server.settings import Settings
 from storage.errors import NewerSchemaError, StorageError
 from storage.records import Records
 from storage.tokens import TokenTable
-
-
-def fail(text: str, status: int = 1) -> typer.Exit:
-    """Print an error and return what ends the command with an exit status."""
-    typer.echo(text, err=True)
-    return typer.Exit(status)
 
 
 def load_settings() -> Settings:

@@ -1,15 +1,19 @@
-"""Calls every route of a running server once and stores the results, with a sheet of all pictures."""
+"""`retouch smoke`: call every route of a running server once, and store the results and a sheet of them."""
 
-import argparse
-import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2 as httpx
+import typer
 from PIL import Image, ImageDraw
+
+from retouch.failures import fail
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 PHOTOS = Path(__file__).parents[1] / "docs" / "photos"
 THUMBNAIL = 320
@@ -69,17 +73,17 @@ CALLS = (
 )
 
 
-def send(client: httpx.Client, call: Call) -> httpx.Response:
-    """Send one call; of a visual, its photograph is registered first."""
-    files = {"file": (PHOTOS / f"{call.photo}.jpg").read_bytes()}
+def send(client: httpx.Client, call: Call, photos: Path) -> httpx.Response:
+    """Send one call; of a visual, its photograph is registered first. photos: the folder of them."""
+    files = {"file": (photos / f"{call.photo}.jpg").read_bytes()}
     if not call.of_visual:
         if call.mask:
-            files["mask_file"] = (PHOTOS / f"{call.mask}.png").read_bytes()
+            files["mask_file"] = (photos / f"{call.mask}.png").read_bytes()
         return client.post(call.route, files=files, data=call.fields)
-    visual_id = client.post("register", files=files).json()["visual_id"]
+    visual_id = client.post("register", files=files).raise_for_status().json()["visual_id"]
     route = call.route.format(visual_id=visual_id)
     if call.name == "create":
-        people = client.get(f"{visual_id}/person/info").json()
+        people = client.get(f"{visual_id}/person/info").raise_for_status().json()
         changes = [{"id": person["id"], "actions": {"expression": "happy"}} for person in people]
         return client.post(
             route, json={"changes": changes or [{"id": "none", "actions": {"age": 1}}]}
@@ -121,45 +125,67 @@ def thumbnail(data: bytes, title: str) -> Image.Image:
     return card.convert("RGB")
 
 
-def main() -> int:
-    """Make every call; return the number of failed ones."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("address", nargs="?", default="http://127.0.0.1:8000")
-    parser.add_argument("token", nargs="?", default="smoke")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("data/smoke"))
-    chosen = parser.parse_args()
-    chosen.folder.mkdir(parents=True, exist_ok=True)
-    cards, failed = [], 0
-    client = httpx.Client(
-        base_url=f"{chosen.address}/v1/", headers={"api_token": chosen.token}, timeout=120
+@app.command()
+def smoke(
+    address: Annotated[str, typer.Argument(help="The server.")] = "http://127.0.0.1:8000",
+    token: Annotated[str, typer.Argument(help="A token of it.")] = "smoke",  # noqa: S107 - any
+    folder: Annotated[Path, typer.Argument(help="Where the results go.")] = Path("data/smoke"),
+    photos: Annotated[
+        Path, typer.Option(help="The folder of the photographs; a checkout has it.")
+    ] = PHOTOS,
+) -> None:
+    """Call every route of a running server and save the results. Status 1: some calls failed."""
+    missing = [
+        f"{call.photo}.jpg" for call in CALLS if not (photos / f"{call.photo}.jpg").is_file()
+    ]
+    if missing:
+        raise fail(f"{photos}: {missing[0]} is missing: name the folder with --photos", 2)
+    folder.mkdir(parents=True, exist_ok=True)
+    headers = {"api_token": token}
+    try:
+        with httpx.Client(base_url=f"{address}/v1/", headers=headers, timeout=120) as client:
+            results, failed = _call_all(client, photos)
+    except httpx.HTTPError as error:
+        raise fail(f"{address}: {error}") from None
+    for name, data in results.items():
+        (folder / name).write_bytes(data)
+    pictures = [name for name in results if not name.endswith(".zip")]
+    _sheet([thumbnail(results[name], Path(name).stem) for name in pictures]).save(
+        folder / "sheet.png"
     )
+    typer.echo(f"the pictures are in {folder}")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _call_all(client: httpx.Client, photos: Path) -> tuple[dict[str, bytes], int]:
+    """Make every call and print how it went; return the results by file name, and how many calls failed."""
+    results: dict[str, bytes] = {}
+    failed = 0
     for call in CALLS:
         start = time.monotonic()
-        answer = send(client, call)
+        answer = send(client, call, photos)
         link = link_in(answer.json()) if answer.is_success else None
         seconds = time.monotonic() - start
         succeeded = answer.status_code in (httpx.codes.OK, CANNOT)
         failed += not succeeded
-        print(f"{'ok ' if succeeded else 'BAD'} {answer.status_code} {seconds:6.2f} s  {call.name}")
+        word = "ok " if succeeded else "BAD"
+        typer.echo(f"{word} {answer.status_code} {seconds:6.2f} s  {call.name}")
         if not answer.is_success:
-            print(answer.text, file=sys.stderr)
+            typer.echo(answer.text, err=True)
         if link:
             result = read(link)
             kind = result.headers["content-type"].rpartition("/")[2]
             extension = {"zip": "zip", "vnd.adobe.photoshop": "psd"}.get(kind, kind)
-            (chosen.folder / f"{call.name}.{extension}").write_bytes(result.content)
-            if extension != "zip":
-                cards.append(thumbnail(result.content, call.name))
+            results[f"{call.name}.{extension}"] = result.content
+    return results, failed
+
+
+def _sheet(cards: Sequence[Image.Image]) -> Image.Image:
+    """Return all thumbnails in one picture, four in a row."""
     columns = 4
-    rows = -(-len(cards) // columns)
+    rows = max(1, -(-len(cards) // columns))
     sheet = Image.new("RGB", (columns * THUMBNAIL, rows * (THUMBNAIL + 16)), "white")
     for index, card in enumerate(cards):
         place = (index % columns * THUMBNAIL, index // columns * (THUMBNAIL + 16))
         sheet.paste(card, place)
-    sheet.save(chosen.folder / "sheet.png")
-    print(f"the pictures are in {chosen.folder}")
-    return failed
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return sheet

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from retouch.opening import chosen_by, fail, load_settings, token_table
+from retouch.failures import fail
+from retouch.opening import chosen_by, load_settings, token_table
 from server.http.scopes import Scope
 from server.settings import ORGANISATION_PATTERN, Settings
 from storage.errors import NameTakenError

@@ -1,79 +1,66 @@
-"""The command line of `scripts/weights`: list, fetch (download), verify, pack and unpack weights."""
+"""`retouch weights`: list, fetch (download), verify, bundle and unbundle model weights."""
 
-import argparse
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from models.catalog.card import Profile
-from models.catalog.profile import load_profile, profile_names
+from models.catalog.profile import load_profile
 from models.catalog.registry import CARDS
 from models.errors import BundleError, InvalidSettingsError, UnknownProfileError
 from models.settings import ModelSettings, read_settings, warn_of_unknown_names
 from models.weights import download
-from models.weights.bundle import bundle, unbundle
+from models.weights.bundle import bundle as write_bundle
+from models.weights.bundle import unbundle as read_bundle
 from models.weights.cache import WeightsCache
+from retouch.failures import fail
+
+app = typer.Typer(
+    help="Model weights. Exit status 1: some are missing, wrong or could not be downloaded.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+OfProfile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[PROFILE]", help="lite, cpu, open, bria, tiny, or the path of your own .toml."
+    ),
+]
+File = Annotated[Path, typer.Argument(help="The .tar file.")]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit status.
-
-    0: done. 1: weights are missing, wrong or could not be downloaded. 2: a setting, profile or file
-    is invalid.
-    """
-    options = _parser().parse_args(arguments)
+def _settings() -> ModelSettings:
     try:
         settings = read_settings(ModelSettings)
     except InvalidSettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
+        raise fail(str(error), 2) from None
     warn_of_unknown_names()
-    cache = WeightsCache(settings.weights_dir, settings.models_dir)
-    profile = options.profile or settings.profile
+    return settings
+
+
+def _cache(settings: ModelSettings) -> WeightsCache:
+    return WeightsCache(settings.weights_dir, settings.models_dir)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """End the command with status 2 for a profile or a file that is invalid."""
     try:
-        match options.command:
-            case "list":
-                return _list(cache, load_profile(options.profile) if options.profile else None)
-            case "fetch":
-                return _fetch(cache, load_profile(profile))
-            case "verify":
-                return _verify(cache, load_profile(profile))
-            case "pack":
-                return _pack(cache, load_profile(profile), options.file)
-            case _:
-                unbundle(options.file, cache)
-                return 0
+        yield
     except (UnknownProfileError, BundleError, OSError) as error:
-        print(f"weights: {error}", file=sys.stderr)
-        return 2
+        raise fail(f"weights: {error}", 2) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="weights", description="Fetch, check and pack weights.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    list_command = commands.add_parser(
-        "list", help="list model cards and the state of their weights"
-    )
-    list_command.add_argument("profile", nargs="?", help="only the cards of a profile")
-    profile_help = f"{', '.join(profile_names())}, or the path of your own .toml"
-    for name, text in (
-        ("fetch", "download missing weights"),
-        ("verify", "check sizes and checksums"),
-        ("pack", "put a profile's weights into one file, for a machine without a network"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("profile", nargs=None if name == "pack" else "?", help=profile_help)
-        if name == "pack":
-            command.add_argument("file", type=Path, help="the .tar to write")
-    unpack_command = commands.add_parser(
-        "unpack", help="put packed weights into the weights folder"
-    )
-    unpack_command.add_argument("file", type=Path)
-    unpack_command.set_defaults(profile=None)
-    return parser
-
-
-def _list(cache: WeightsCache, profile: Profile | None) -> int:
-    wanted = set(profile.values()) if profile is not None else set(CARDS)
+@app.command("list")
+def list_weights(profile: OfProfile = None) -> None:
+    """List model cards and the state of their weights. PROFILE: only the cards of a profile."""
+    cache = _cache(_settings())
+    with _errors():
+        wanted = set(load_profile(profile).values()) if profile is not None else set(CARDS)
     cards = [card for card in CARDS if card in wanted]
     cards += [card for card in wanted if card not in cards]  # changed by the user's own profile
     for card in cards:
@@ -84,36 +71,65 @@ def _list(cache: WeightsCache, profile: Profile | None) -> int:
         size = "unknown" if card.has_unknown_size else f"{card.size_mb:.1f} MiB"
         sizes = f"{size:>12} {card.memory_mb:6d} MiB {card.dtype:8}"
         remarks = "; ".join([card.licence, *notes])
-        print(f"{card.role.name:18}{card.name:24}{sizes} {state:12} {remarks}")
-    return 0
+        typer.echo(f"{card.role.name:18}{card.name:24}{sizes} {state:12} {remarks}")
 
 
-def _fetch(cache: WeightsCache, profile: Profile) -> int:
-    failures = download.fetch_profile(profile, cache, thorough=True)
-    for name, text in failures.items():
-        print(f"{name}: {text}", file=sys.stderr)
-    return max(_verify(cache, profile), bool(failures))
+@app.command()
+def fetch(profile: OfProfile = None) -> None:
+    """Download missing weights. PROFILE: by default RETOUCH_PROFILE."""
+    settings = _settings()
+    with _errors():
+        cards, cache = load_profile(profile or settings.profile), _cache(settings)
+        failures = download.fetch_profile(cards, cache, thorough=True)
+        for name, text in failures.items():
+            typer.echo(f"{name}: {text}", err=True)
+        is_complete = _is_complete(cache, cards)
+    raise typer.Exit(0 if is_complete and not failures else 1)
 
 
-def _verify(cache: WeightsCache, profile: Profile) -> int:
+@app.command()
+def verify(profile: OfProfile = None) -> None:
+    """Check sizes and checksums. PROFILE: by default RETOUCH_PROFILE."""
+    settings = _settings()
+    with _errors():
+        is_complete = _is_complete(_cache(settings), load_profile(profile or settings.profile))
+    raise typer.Exit(0 if is_complete else 1)
+
+
+def _is_complete(cache: WeightsCache, profile: Profile) -> bool:
+    """Print the state of each part of a profile; return whether all are right."""
     problems = cache.verify(profile)
     parts = {part.name: part for card in profile.values() for part in card.parts}
     for name, problem in problems.items():
         own = cache.copy(parts[name]) is not None
-        print(f"{cache.path(parts[name])}: {problem or ('your own copy' if own else 'ok')}")
-    return 1 if any(problems.values()) else 0
+        state = problem or ("your own copy" if own else "ok")
+        typer.echo(f"{cache.path(parts[name])}: {state}")
+    return not any(problems.values())
 
 
-def _pack(cache: WeightsCache, profile: Profile, file: Path) -> int:
-    problems = {name: problem for name, problem in cache.verify(profile).items() if problem}
-    if problems:
-        for name, problem in problems.items():
-            print(f"{name}: {problem}", file=sys.stderr)
-        print("weights: fetch the profile first", file=sys.stderr)
-        return 1
-    bundle(profile, cache, file)
-    return 0
+@app.command("pack", hidden=True)
+@app.command()
+def bundle(
+    profile: Annotated[str, typer.Argument(help="A profile, or the path of your own .toml.")],
+    file: File,
+) -> None:
+    """Put a profile's weights into one file, for a machine without a network."""
+    cache = _cache(_settings())
+    with _errors():
+        cards = load_profile(profile)
+        problems = {name: problem for name, problem in cache.verify(cards).items() if problem}
+        if not problems:
+            write_bundle(cards, cache, file)
+            return
+    for name, problem in problems.items():
+        typer.echo(f"{name}: {problem}", err=True)
+    raise fail("weights: fetch the profile first")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@app.command("unpack", hidden=True)
+@app.command()
+def unbundle(file: File) -> None:
+    """Put the weights of a bundle into the weights folder."""
+    cache = _cache(_settings())
+    with _errors():
+        read_bundle(file, cache)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import Connection, Engine, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.engine import URL
 
@@ -166,6 +166,19 @@ class ServerLease:
         if connection is not None:
             with contextlib.suppress(Exception):  # the connection may be broken
                 connection.close()
+
+
+def live_servers(engine: Engine) -> list[str]:
+    """Return the names of the servers that hold a lease on a PostgreSQL database, in order."""
+    names = select(ServerRow.name).order_by(ServerRow.name)
+    with wrap_database_errors(), engine.connect() as connection:
+        found = []
+        for name in list(connection.scalars(names)):
+            if _try_lock(connection, name):
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _key(name)})
+            else:
+                found.append(name)
+        return found
 
 
 def _try_lock(connection: Connection, name: str) -> bool:

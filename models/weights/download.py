@@ -1,6 +1,6 @@
 """The only module that fetches weights: into one folder, from the first source that works, with checks.
 
-The command behind `scripts/weights` is in `models.weights.cli`.
+The command behind `scripts/weights` is in `retouch.weights`.
 """
 
 import hashlib

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from retouch.smoke import link_in
 from scripts.benchmarking.servers import Server
-from scripts.smoke import link_in
 
 _TIMEOUT_S = 600
 _PROBE_S = 0.02

@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
-from scripts.smoke import THUMBNAIL, thumbnail
+from retouch.smoke import THUMBNAIL, thumbnail
 from server.app import create_app
 from server.settings import Settings
 from tests.helpers.places import PHOTOS, ROOT

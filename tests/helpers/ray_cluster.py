@@ -40,7 +40,8 @@ class Cluster:
             [
                 sys.executable,
                 "-m",
-                "models.runtime.ray.deploy",
+                "retouch",
+                "deploy-models",
                 "--address",
                 self.address,
                 *arguments,

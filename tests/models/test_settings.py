@@ -21,15 +21,16 @@ from models.settings import (
     read_settings,
     warn_of_unknown_names,
 )
+from retouch import app
 from server.settings import Settings
 from tests.helpers.places import ROOT
 
 PROGRAMS = {
     "server.__main__": [],
-    "models.runtime.ray.deploy": [[]],
-    "models.weights.cli": [["verify"]],
+    "retouch.deploy_models": ["deploy-models"],
+    "retouch.weights": ["weights", "verify"],
 }
-"""Every program that reads settings, with the arguments of its `main`."""
+"""Every module that reads settings, with the words of its command; none for the server's `main`."""
 TRUE = ["y", "Y", "yes", "t", "true", "True", "TRUE", "1", "on", " true ", "y\r", "1\r\n"]
 FALSE = ["n", "no", "f", "false", "False", "0", "off", "", " ", "\t", "\r", "\r\n", "off\r"]
 
@@ -55,7 +56,8 @@ def start(program: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
     monkeypatch.setattr(module, "read_settings", read)
     try:
-        return module.main(*PROGRAMS[program])
+        words = PROGRAMS[program]
+        return app(words, standalone_mode=False) if words else module.main()
     except HasReadError:
         return found[0]
 
@@ -173,7 +175,7 @@ def test_a_program_without_a_log_warns_on_stderr(
     monkeypatch.setenv("RETOUCH_COLOUR", "hunter2")
     monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path))
     done = subprocess.run(
-        [sys.executable, "-m", "models.weights.cli", "list"],
+        [sys.executable, "-m", "retouch", "weights", "list"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -89,7 +89,7 @@ def test_what_only_bash_has_is_found(line: str) -> None:
 def checkout(tmp_path: Path) -> Path:
     """A checkout at a path with blanks, whose environments are there already and print their arguments."""
     folder = tmp_path / "my check out"
-    for name in ("scripts", "models", "server"):
+    for name in ("scripts", "models", "retouch", "server"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     maker = folder / "scripts" / "environment"
     maker.write_text("#!/bin/sh\nexit 0\n")
@@ -122,14 +122,16 @@ def run(command: list[str | Path], folder: Path, **variables: str) -> list[str]:
 
 COMMANDS = [
     (["serve"], ".venv", "-m server"),
-    (["weights", "list"], ".venv", "-m models.weights.cli list"),
-    (["weights", "fetch", "open"], ".venv-gpu", "-m models.weights.cli fetch open"),
-    (["weights", "fetch", "--help"], ".venv", "-m models.weights.cli fetch --help"),
-    (["smoke", "http://a b"], ".venv", "scripts/smoke.py http://a b"),
-    (["deploy-models"], ".venv-cluster", "-m models.runtime.ray.deploy"),
+    (["weights", "list"], ".venv", "-m retouch weights list"),
+    (["weights", "bundle", "open", "o.tar"], ".venv-gpu", "-m retouch weights bundle open o.tar"),
+    (["weights", "pack", "open", "o.tar"], ".venv-gpu", "-m retouch weights pack open o.tar"),
+    (["weights", "fetch", "open"], ".venv-gpu", "-m retouch weights fetch open"),
+    (["weights", "fetch", "--help"], ".venv", "-m retouch weights fetch --help"),
+    (["smoke", "http://a b"], ".venv", "-m retouch smoke http://a b"),
+    (["deploy-models"], ".venv-cluster", "-m retouch deploy-models"),
     (["test", "tests/a b.py", "-x"], ".venv-test", "-m pytest tests/a b.py -x"),
     (["test", "tests/gpu"], ".venv-test-gpu", "-m pytest tests/gpu"),
-    (["openapi"], ".venv-test", "-m scripts.openapi"),
+    (["openapi"], ".venv-test", "-m retouch openapi --output docs/openapi.json"),
     (
         ["compare", "HEAD", "--profile", "tiny"],
         ".venv-test-gpu",

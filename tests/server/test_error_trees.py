@@ -57,6 +57,7 @@ INTERNAL = {
     "RayNotInstalledError": "the same",
     "FolderInUseError": "the same",
     "NewerSchemaError": "the same",
+    "DeploymentError": "only the command retouch deploy-models",
     "BundleError": "only the command retouch weights",
     "NameTakenError": "only the command retouch tokens",
     "ReferenceUnsupportedError": "in pipelines, which describe the picture in words instead",

@@ -55,7 +55,7 @@ _NEWEST_SHARE = 0.1
 
 
 class ClusterEngine:
-    """Implements `models.roles.Models` with the application that `models.runtime.ray.deploy` has deployed.
+    """Implements `models.roles.Models` with the application that `retouch deploy-models` has deployed.
 
     Any number of processes may use one application; each attaches to the cluster as a driver.
 

@@ -1,14 +1,14 @@
-"""The command line of `scripts/deploy-models`: deploys a profile's models on a Ray cluster.
+"""Deploys a profile's models on a Ray cluster, for `retouch deploy-models`, and deletes them.
 
-A second run updates the deployment, replica by replica, while calls continue.
+A second deployment updates the first one, replica by replica, while calls continue.
 """
 
-import argparse
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from models.errors import InvalidSettingsError, UnknownProfileError
+from models.errors import DeploymentError, UnknownProfileError
 from models.runtime.ray import environment
-from models.settings import DeploymentSettings, read_settings, warn_of_unknown_names
+from models.settings import DeploymentSettings
 
 environment.prepare()
 
@@ -19,48 +19,30 @@ from ray.exceptions import RayError  # noqa: E402
 from models.runtime.ray.deployments import APPLICATION, build  # noqa: E402
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Deploy the models, or delete them with --delete. Return the exit status.
+def deploy(settings: DeploymentSettings, address: str) -> None:
+    """Deploy the models of the settings' profile; raises DeploymentError. address: of the cluster."""
+    with _connected(address):
+        # No HTTP route: only the server's processes call the models, through handles.
+        serve.run(build(settings), name=APPLICATION, route_prefix=None)
 
-    0: done. 1: the cluster failed. 2: a setting or the profile is invalid.
-    """
-    parser = argparse.ArgumentParser(
-        prog="deploy-models",
-        description="Deploy the models of RETOUCH_PROFILE on a Ray cluster.",
-    )
-    parser.add_argument(
-        "--address",
-        help="address of the cluster (RETOUCH_RAY_ADDRESS); auto: the cluster on this machine",
-    )
-    parser.add_argument("--delete", action="store_true", help="delete the deployed models")
-    options = parser.parse_args(arguments)
-    try:
-        settings = read_settings(DeploymentSettings)
-    except InvalidSettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    warn_of_unknown_names()
-    address = options.address or settings.ray_address or "auto"
+
+def delete(_: DeploymentSettings, address: str) -> None:
+    """Delete the deployed models; raises DeploymentError. address: of the cluster."""
+    with _connected(address):
+        serve.delete(APPLICATION)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[None]:
+    """Connect to the cluster, and turn its errors into DeploymentError."""
     try:
         ray.init(address, log_to_driver=False)
     except (ConnectionError, RayError, RuntimeError) as error:
-        print(f"deploy: the Ray cluster at {address}: {error}", file=sys.stderr)
-        return 1
+        raise DeploymentError(f"the Ray cluster at {address}: {error}") from error
     try:
         serve.start(proxy_location="Disabled")
-        if options.delete:
-            serve.delete(APPLICATION)
-            return 0
-        # No HTTP route: only the server's processes call the models, through handles.
-        serve.run(build(settings), name=APPLICATION, route_prefix=None)
+        yield
     except (UnknownProfileError, ValueError) as error:
-        print(f"deploy: {error}", file=sys.stderr)
-        return 2
+        raise DeploymentError(str(error), status=2) from error
     except (RayError, RuntimeError) as error:
-        print(f"deploy: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise DeploymentError(str(error)) from error

