@@ -78,9 +78,18 @@ SERVER_NAMES = frozenset(
 )
 """Settings that only the server has. They are in `server.settings`, which this layer must not import."""
 TOOL_NAMES = frozenset(
-    {"PYTHON", "LOCKED", "UV", "TEST_GPU", "CONTRACT_URL", "CONTRACT_TOKEN", "CONTRACT_PICTURES"}
+    {
+        "PYTHON",
+        "LOCKED",
+        "UV",
+        "TEST_GPU",
+        "CONTRACT_URL",
+        "CONTRACT_TOKEN",
+        "CONTRACT_PICTURES",
+        "EDIT_TOKEN",
+    }
 )
-"""Variables that only scripts and tests read."""
+"""Variables that only scripts, tests and the command `retouch` read."""
 
 REPLACED = {
     "MAX_QUEUE": ": use RETOUCH_MAX_WAITING",

@@ -8,6 +8,10 @@ from typer.core import TyperGroup
 
 COMMANDS = {
     "serve": ("retouch.serve", "Run the server."),
+    "edit": (
+        "retouch.edit.command",
+        "Edit pictures and folders of pictures, with a server or without.",
+    ),
     "weights": ("retouch.weights", "List, fetch, verify and bundle model weights."),
     "tokens": ("retouch.tokens", "Create, list and revoke the tokens of organisations."),
     "db": ("retouch.database", "Show and migrate the schema of the database."),

@@ -1,0 +1,1 @@
+"""`retouch edit`: run an operation on files and folders, in this process or on a server."""
