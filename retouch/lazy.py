@@ -12,6 +12,7 @@ COMMANDS = {
         "retouch.edit.command",
         "Edit pictures and folders of pictures, with a server or without.",
     ),
+    "doctor": ("retouch.doctor", "Check whether a server would work here."),
     "weights": ("retouch.weights", "List, fetch, verify and bundle model weights."),
     "tokens": ("retouch.tokens", "Create, list and revoke the tokens of organisations."),
     "db": ("retouch.database", "Show and migrate the schema of the database."),
