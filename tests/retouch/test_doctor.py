@@ -126,7 +126,7 @@ def test_no_secret_is_in_the_output(
         "RETOUCH_DATA_DIR": "/proc/hunter8",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(services.S3Objects, "check", _refuse)
+    monkeypatch.setattr("storage.s3.S3Objects.check", _refuse)
     result = run(*words)
     assert result.exit_code == 1
     assert "***" in result.stdout

