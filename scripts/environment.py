@@ -127,17 +127,47 @@ def _make(python: str, folder: Path, extra: str, wanted: str) -> None:
     version = sys.version.partition(" ")[0]
     print(f"Making the environment {folder} with Python {version} ...", file=sys.stderr, flush=True)
     began = time.monotonic()
-    _make_empty(python, folder)
-    installed = _install_tested(folder, extra)
-    # Installed packages that fit stay.
     target = "." if extra == "-" else f".[{extra}]"
-    _pip(folder, "install", "--editable", target, newest=not installed)
+    if not _make_with_uv(python, folder, extra, target):
+        _make_empty(python, folder)
+        installed = _install_tested(folder, extra)
+        # Installed packages that fit stay.
+        _pip(folder, "install", "--editable", target, newest=not installed)
     _check_place(folder)
     try:
         (folder / "made-from").write_text(f"{wanted}\n")
     except OSError as error:
         raise InstallError(_unwritable(folder, error)) from error
     print(f"Made {folder} in {time.monotonic() - began:.0f} s.", file=sys.stderr, flush=True)
+
+
+def _make_with_uv(python: str, folder: Path, extra: str, target: str) -> bool:
+    """Make the environment with uv, several times faster than with pip; return whether that was possible.
+
+    It installs the same tested packages and compares the same hashes. It is not possible without uv, without
+    tested packages, or if uv fails: it does not read pip's settings, such as the address of a mirror.
+    """
+    chosen = os.environ.get("RETOUCH_UV", "").strip()
+    found = None if chosen == "0" else shutil.which(chosen or "uv")
+    uv = None if found is None else str(Path(found).absolute())
+    locked = _locked_file(extra)
+    if uv is None or not _is_locked() or not locked.is_file():
+        return False
+    into = ["pip", "install", "--python", str(folder.absolute() / "bin" / "python")]
+    hashed = ["--no-deps", "--require-hashes", "--requirement", str(locked.absolute())]
+    for words, place in (
+        (["venv", "--quiet", "--clear", "--seed", "--python", python, str(folder)], None),
+        # Elsewhere, because the constraints in pyproject.toml are for the lock, and have no hashes.
+        ([*into, *hashed], "/"),
+        ([*into, "--editable", target], None),
+    ):
+        done = subprocess.run(  # noqa: S603 - the user's own uv
+            [uv, *words], stdout=sys.stderr, close_fds=False, cwd=place, check=False
+        )
+        if done.returncode:
+            print(f"{uv} could not do that: installing with pip.", file=sys.stderr, flush=True)
+            return False
+    return True
 
 
 def _make_empty(python: str, folder: Path) -> None:

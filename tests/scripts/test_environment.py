@@ -62,7 +62,12 @@ def start(checkout: Path, folder: str = ".venv", **variables: str) -> subprocess
     inherited = {n: v for n, v in os.environ.items() if not n.startswith("RETOUCH_")}
     fake = {"CALLS": str(checkout / "calls"), "REAL": sys.executable, "HASHED": "0", "TOO_OLD": "0"}
     fake |= {"INSTALLED": "numpy==2.0", "ELSEWHERE": "0", "SECONDS_EACH": "0"}
-    fake |= {"PIP_SAYS": "", "VENV_SAYS": "", "RETOUCH_PYTHON": str(checkout / "my python")}
+    fake |= {
+        "PIP_SAYS": "",
+        "VENV_SAYS": "",
+        "RETOUCH_UV": "0",
+        "RETOUCH_PYTHON": str(checkout / "my python"),
+    }
     return subprocess.Popen(
         ["scripts/environment", folder, "-"],
         cwd=checkout,
@@ -95,6 +100,59 @@ def test_the_tested_packages_are_installed_by_hash_and_once(checkout: Path) -> N
     assert "--require-hashes --requirement deploy/requirements/lite.txt" in locked
     assert "--editable . " in own
     assert make(checkout)[1:] == ("", [])
+
+
+UV = """\
+#!/bin/sh
+# Stands for uv: writes its arguments to $CALLS and makes the environment with the fake Python.
+echo "uv $*" >>"$CALLS"
+case "$*" in
+  "venv --quiet --clear --seed --python "*) mkdir -p "$7/bin" && cp "$6" "$7/bin/python" ;;
+  *--require-hashes*) exit "$HASHED" ;;
+esac
+"""
+
+
+@pytest.fixture
+def uv(checkout: Path) -> str:
+    """The path of a fake uv."""
+    path = checkout / "uv"
+    path.write_text(UV)
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_uv_installs_the_tested_packages_by_hash_where_it_is_there(checkout: Path, uv: str) -> None:
+    done, stderr, (locked, own) = make(checkout, RETOUCH_UV=uv)
+    assert done.returncode == 0, stderr
+    python = checkout / ".venv" / "bin" / "python"
+    file = checkout / "deploy" / "requirements" / "lite.txt"
+    wanted = f"--no-deps --require-hashes --requirement {file}"
+    assert locked == f"uv pip install --python {python} {wanted}"
+    assert own == f"uv pip install --python {python} --editable ."
+    assert make(checkout, RETOUCH_UV=uv)[1:] == ("", [])
+
+
+def test_uv_is_found_in_the_path(checkout: Path, uv: str) -> None:
+    path = f"{checkout}{os.pathsep}{os.environ['PATH']}"
+    assert len(make(checkout, RETOUCH_UV="", PATH=path)[2]) == 2
+    assert "\nuv venv " in (checkout / "calls").read_text()
+
+
+def test_pip_installs_where_uv_fails(checkout: Path, uv: str) -> None:
+    failing = checkout / "failing"
+    failing.write_text('#!/bin/sh\necho "uv $*" >>"$CALLS"\nexit 2\n')
+    failing.chmod(0o755)
+    done, stderr, (locked, own) = make(checkout, RETOUCH_UV=str(failing))
+    assert done.returncode == 0
+    assert "could not do that: installing with pip" in stderr
+    assert "-m pip" in locked
+    assert "-m pip" in own
+
+
+def test_uv_is_not_used_for_other_packages_than_the_tested_ones(checkout: Path, uv: str) -> None:
+    installed = make(checkout, RETOUCH_UV=uv, RETOUCH_LOCKED="0")[2]
+    assert not any(line.startswith("uv") for line in installed)
 
 
 def test_an_environment_whose_python_is_gone_is_made_again(checkout: Path) -> None:
