@@ -187,15 +187,15 @@ def _change_repo(
 ) -> None:
     found = False
     for name, card in cards.items():
+        uses = [isinstance(folder, HubFolder) and folder.repo == repo for folder in card.folders]
+        if not any(uses):
+            continue
+        found = True
         folders = tuple(
-            _change_folder(profile, repo, folder, change)
-            if isinstance(folder, HubFolder) and folder.repo == repo
-            else folder
-            for folder in card.folders
+            _change_folder(profile, repo, folder, change) if used else folder
+            for folder, used in zip(card.folders, uses, strict=True)
         )
-        if folders != card.folders:
-            found = True
-            cards[name] = replace(card, folders=folders)
+        cards[name] = replace(card, folders=folders)
     if not found:
         raise UnknownProfileError(f"profile {profile}: no card uses the repository {repo}")
 

@@ -135,3 +135,11 @@ revision = "{COMMIT}"''',
         first = mine[role].folders[0]
         assert isinstance(first, HubFolder)
         assert (first.repo, first.revision) == ("briaai/BRIA-2.3", COMMIT)
+
+
+def test_a_repository_may_be_pinned_to_the_commit_that_it_has_already(tmp_path: Path) -> None:
+    before = load_profile("bria")
+    first = before[MATTING].folders[0]
+    assert isinstance(first, HubFolder)
+    row = f'base = "bria"\n[repos."{first.repo}"]\nrevision = "{first.revision}"'
+    assert own(tmp_path, row) == before
