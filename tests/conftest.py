@@ -41,7 +41,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # `scripts/test --fast` leaves out the slow tests: those that start programs (`program`), which run two at a
 # time; those that call every route or need the real models; and those with the marker `slow`.
-_PROGRAM_FOLDERS = frozenset({"browser", "clients", "cluster", "deploy", "process", "scripts"})
+_PROGRAM_FOLDERS = frozenset(
+    {"browser", "clients", "cluster", "deploy", "docs", "process", "scripts"}
+)
 _PROGRAM_FIXTURES = frozenset({"postgres", "seaweed"})
 _SLOW_FOLDERS = frozenset(
     {"browser", "clients", "cluster", "contract", "deploy", "golden", "process"}

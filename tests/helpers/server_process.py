@@ -40,6 +40,8 @@ class Server:
         self.log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self.environment: dict[str, str] = {}
+        self.command: list[str] = [sys.executable, "-m", "server"]
+        self.cwd = ROOT
         self.descriptors: int | None = None
         """Limit of open files of the process, also the hard one; None: that of this process."""
         self.http = httpx.Client(headers=TOKEN, timeout=_TIMEOUT_S)
@@ -65,18 +67,18 @@ class Server:
             **self.environment,
             **{f"RETOUCH_{name}": value for name, value in settings.items()},
         }
-        command = [sys.executable, "-m", "server"]
+        command = self.command
         if self.descriptors is not None:
             command = ["sh", "-c", f'ulimit -n {self.descriptors} && exec "$0" "$@"', *command]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stderr=log, stdout=log
+                command, cwd=self.cwd, env=environment, stderr=log, stdout=log
             )
         return self.process
 
     def start(self, **settings: str) -> "Server":
-        """Start the process and wait until it is ready."""
-        self.launch(API_TOKENS="a:secret-a,b:secret-b", **settings)
+        """Start the process and wait until it is ready; it has tokens of a and b if no others are named."""
+        self.launch(**{"API_TOKENS": "a:secret-a,b:secret-b", **settings})
         self.wait_for_port()
         self._until(lambda: self.http.get("/readyz").status_code == 200)
         return self

@@ -1,0 +1,217 @@
+"""Every fenced block of the pages works as it stands.
+
+Shell blocks run against a server with the models of `lite`, all of a page in one session, since later ones use
+what earlier ones have set. Exempt is only the output of programs, and tests/docs/not_run.py lists the commands
+that are checked instead of run.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from models.catalog.profile import load_profile
+from server.settings import Settings
+from tests.docs import test_contributing
+from tests.docs.blocks import BLOCKS, PAGES, Block, indented, placeholders
+from tests.docs.checkout import Call, Checkout
+from tests.docs.not_run import NOT_RUN, row
+from tests.helpers.places import ROOT
+from tests.helpers.server_process import Server
+from tests.process.test_proxy import documented
+from tests.scripts.test_shell import bash_only
+
+OUTPUT = ("text", "console")
+"""The languages of blocks that show what a program prints."""
+EXEMPT = 2
+"""How many there are. A new one fails until this number is changed: is it really output?"""
+SESSIONS = {
+    page: [block for block in BLOCKS if block.page == page and block.language == "sh"]
+    for page in dict.fromkeys(block.page for block in BLOCKS if block.language == "sh")
+}
+BOTH_SHELLS = ("README.md",)
+"""The pages that also run in bash, as a newcomer may have it; the others run in dash alone, to save time."""
+
+
+def of(*languages: str) -> list[Block]:
+    return [block for block in BLOCKS if block.language in languages]
+
+
+@pytest.fixture(scope="module")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: object
+) -> Iterator[Server]:
+    """A server without tokens, started by the first command of the README in a copy of the checkout."""
+    folder = tmp_path_factory.mktemp("served")
+    server = Server(folder / "server", weights_dir)
+    command = SESSIONS["README.md"][0].text.split()[0]
+    assert command == "./scripts/serve"
+    server.command, server.cwd = [command], Checkout(folder, weights_dir).root
+    server.environment["RETOUCH_PYTHON"] = sys.executable
+    yield server.start(API_TOKENS="")
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def calls() -> dict[str, list[Call]]:
+    """The commands that were recorded instead of run, by page; filled by the sessions in dash."""
+    return {}
+
+
+needs_curl = pytest.mark.skipif(
+    shutil.which("curl") is None and "CI" not in os.environ, reason="curl is not installed"
+)
+
+
+@needs_curl
+@pytest.mark.parametrize(
+    ("page", "shell"),
+    [*((page, "dash") for page in SESSIONS), *((page, "bash") for page in BOTH_SHELLS)],
+)
+def test_the_shell_blocks_of_a_page_run(
+    page: str,
+    shell: str,
+    server: Server,
+    calls: dict[str, list[Call]],
+    tmp_path: Path,
+    weights_dir: Path,
+) -> None:
+    checkout = Checkout(tmp_path, weights_dir)
+    checkout.replace(one.command for one in NOT_RUN)
+    output = checkout.run(shell, SESSIONS[page], str(server.http.base_url))
+    assert "Traceback" not in output, output
+    for call in checkout.recorded():
+        row(call).check(call, checkout.root)
+    made = checkout.made()
+    named = re.findall(r"\s(?:-o|>) *(\S+\.(?:png|jpg|jpeg|webp|zip|psd))\b", _text(page))
+    assert set(named) <= set(made), output
+    if shell == "dash":
+        calls[page] = checkout.recorded()
+
+
+def _text(page: str) -> str:
+    return "".join(block.text for block in SESSIONS[page])
+
+
+@needs_curl
+def test_what_is_not_run_is_counted(calls: dict[str, list[Call]]) -> None:
+    if calls.keys() != SESSIONS.keys():
+        pytest.skip("not every page has run")
+    found = Counter(row(call).command for page in calls.values() for call in page)
+    assert found == {one.command: one.times for one in NOT_RUN}
+
+
+@pytest.mark.parametrize("block", of("sh"), ids=str)
+def test_a_shell_block_is_posix_and_has_no_placeholder(block: Block) -> None:
+    assert placeholders(block.text) == []
+    lines = [re.sub(r"(^|\s)#.*", "", line) for line in block.text.splitlines()]
+    assert bash_only([re.sub(r"(?<!\$)'[^']*'", "''", line) for line in lines]) == []
+    done = subprocess.run(["dash", "-n", "-c", block.text], capture_output=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["curl VISUAL_ID/info", "ray start --address=HEAD:6379", "cat <file>", "x/YOUR-COPY", "f '…'"],
+)
+def test_a_placeholder_is_found(text: str) -> None:
+    assert placeholders(text)
+
+
+def test_what_the_blocks_need_is_no_placeholder() -> None:
+    assert placeholders("RETOUCH_PORT=1 curl -X POST \"$HOST/${ID}\" -d 'A TEXT'  # NAME") == []
+
+
+def test_every_block_is_of_a_kind_that_is_checked() -> None:
+    known = {"sh", "python", "json", "toml", "yaml", "nginx", "apache", "caddyfile", *OUTPUT}
+    assert [str(block) for block in BLOCKS if block.language not in known] == []
+    assert len(of(*OUTPUT)) == EXEMPT, list(map(str, of(*OUTPUT)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_code_hides_behind_an_indentation(page: Path) -> None:
+    assert indented(page) == []
+
+
+@pytest.mark.parametrize("block", of("python"), ids=str)
+def test_a_python_block_runs(block: Block) -> None:
+    if block.page == "CONTRIBUTING.md":  # files of a change, which that test makes and tests
+        texts = [*test_contributing.FILES.values(), 'name="grabcut"']
+        assert any(text in block.text for text in texts)
+        compile(block.text, str(block), "exec")
+    else:
+        command = [sys.executable, "-W", "error", "-c", block.text]
+        subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+
+
+@pytest.mark.parametrize("block", of("toml"), ids=str)
+def test_a_toml_block_is_a_profile(block: Block, tmp_path: Path) -> None:
+    if "grabcut" in block.text:  # test_contributing.py adds this card
+        assert block.text == test_contributing.block('matting = "grabcut"')
+        return
+    file = tmp_path / "my-profile.toml"
+    file.write_text(block.text)
+    assert load_profile(str(file))
+
+
+def audit_line(block: Block, server: Server) -> None:
+    """The keys are those of a line that a server writes."""
+    server.http.get("/v2/status/unknown")
+    _, _, line = server.text().rpartition("retouch.audit: ")
+    assert json.loads(block.text).keys() == json.loads(line.splitlines()[0]).keys()
+
+
+def state(block: Block, server: Server) -> None:
+    """A webhook has the form of the answer of /v2/status in the description of the API."""
+    document = server.http.get("/openapi.json").json()
+    answer = document["paths"]["/v2/status/{request_id}"]["get"]["responses"]["200"]
+    schema = {
+        **answer["content"]["application/json"]["schema"],
+        "components": document["components"],
+    }
+    jsonschema.validate(json.loads(block.text), schema)
+
+
+JSON_CHECKS: dict[str, Callable[[Block, Server], None]] = {
+    "docs/settings.md": audit_line,
+    "docs/webhooks.md": state,
+}
+
+
+@pytest.mark.parametrize("block", of("json"), ids=str)
+def test_a_json_block_has_the_form_that_it_is_an_example_of(block: Block, server: Server) -> None:
+    JSON_CHECKS[block.page](block, server)
+
+
+@pytest.mark.parametrize("block", of("nginx", "apache", "caddyfile", "yaml"), ids=str)
+def test_a_proxy_sends_large_bodies_and_waits_as_long_as_the_server(block: Block) -> None:
+    settings, text = Settings(), block.text
+    assert f"127.0.0.1:{settings.port}" in text
+    megabytes = {
+        "nginx": (r"client_max_body_size (\d+)m;", 1),
+        "apache": (r"LimitRequestBody (\d+)$", 2**20),
+        "caddyfile": (r"max_size (\d+)MiB$", 1),
+    }
+    seconds = {"nginx": r"proxy_read_timeout (\d+)s;", "apache": r"timeout=(\d+)$"}
+    if block.language in megabytes:
+        pattern, unit = megabytes[block.language]
+        (size,) = re.findall(pattern, text, re.MULTILINE)
+        assert int(size) == settings.max_body_mb * unit
+        assert text.count("{") == text.count("}")
+    if block.language in seconds:
+        (wait,) = re.findall(seconds[block.language], text, re.MULTILINE)
+        assert int(wait) > settings.request_timeout_s
+    if block.language == "nginx":  # tests/process/test_proxy.py runs it
+        assert "proxy_pass" in documented()
+    if block.language == "yaml":  # Traefik's
+        http = yaml.safe_load(text)["http"]
+        assert {router["service"] for router in http["routers"].values()} == set(http["services"])
