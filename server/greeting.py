@@ -6,27 +6,34 @@ from pathlib import Path
 
 from models.catalog.profile import load_profile
 from models.catalog.source import WeightFile
-from models.roles import MATTING, Models
+from models.roles import INPAINTING, MATTING, Models
 from models.weights.cache import WeightsCache
 from server.settings import Settings
 
-_PHOTO = Path(__file__).parents[1] / "docs" / "photos" / "astronaut.jpg"
+_PHOTOS = Path(__file__).parents[1] / "docs" / "photos"
 
 
 def greeting(settings: Settings, port: int, models: Models, *, needs_token: bool) -> str:
     """Return the text. The command is complete if the server is in a checkout and needs no token.
 
-    port: on which it listens. models: those of the profile. needs_token: whether only known tokens are
-    valid.
+    It puts a picture into the folder in which it is called. port: on which the server listens. models: those
+    of the profile. needs_token: whether only known tokens are valid.
     """
     address = f"http://{_reachable(settings.host)}:{port}"
-    if not _PHOTO.is_file():  # an image without the documentation
+    if not _PHOTOS.is_dir():  # an image without the documentation
         return f"ready on {address}"
     token = "YOUR_TOKEN" if needs_token else "me"
-    route = "background/remove" if models.offers(MATTING) else "register"
-    photo = shlex.quote(f"file=@{_PHOTO}")
-    command = f"curl -H 'api_token: {token}' -F {photo} {address}/v1/{route}"
-    return f"ready on {address}; to try it:\n\n    {command}\n"
+    files = {"file": "astronaut.jpg"}
+    if models.offers(MATTING):
+        route, result = "background/remove", "cutout.png"
+    elif models.offers(INPAINTING):
+        route, result = "eraser", "erased.png"
+        files["mask_file"] = "astronaut-mask.png"
+    else:
+        return f"ready on {address}"
+    fields = " ".join(f"-F {shlex.quote(f'{n}=@{_PHOTOS / file}')}" for n, file in files.items())
+    call = f"curl -H 'api_token: {token}' -H 'Accept: image/png' {fields} {address}/v1/{route}"
+    return f"ready on {address}; to try it:\n\n    {call} -o {result}\n"
 
 
 def better_profile(settings: Settings) -> str | None:

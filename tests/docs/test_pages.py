@@ -52,5 +52,9 @@ def test_every_setting_in_a_page_exists(page: Path) -> None:
     assert set(SETTING.findall(page.read_text())) - known_names() - misspelt == set()
 
 
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) < 120
+
+
 def test_the_pattern_finds_paths() -> None:
     assert len(PATH.findall((ROOT / "docs" / "architecture.md").read_text())) > 30

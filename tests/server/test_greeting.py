@@ -1,9 +1,12 @@
 """What the server says once it is ready."""
 
 import re
+import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from models.catalog.profile import load_profile
 from models.roles import INPAINTING
@@ -14,9 +17,13 @@ from tests.helpers.fake_models import FakeModels
 from tests.helpers.places import PHOTOS
 
 
-class OnlyInpainting(FakeModels):
+class Only(FakeModels):
+    def __init__(self, *roles: object) -> None:
+        super().__init__()
+        self.roles = roles
+
     def offers(self, role: object) -> bool:
-        return role == INPAINTING
+        return role in self.roles
 
 
 def command(text: str) -> str:
@@ -40,7 +47,7 @@ def test_the_address_can_be_reached_on_this_machine(host: str, reachable: str) -
     settings = Settings(host=host, api_tokens=("a:secret-a",))
     text = greeting(settings, 8123, FakeModels(), needs_token=True)
     assert text.startswith(f"ready on http://{reachable}:8123; to try it:")
-    assert command(text).endswith(f" http://{reachable}:8123/v1/background/remove")
+    assert f" http://{reachable}:8123/v1/background/remove " in command(text)
 
 
 def test_a_token_is_never_shown() -> None:
@@ -57,16 +64,37 @@ def test_the_token_of_the_command_is_valid() -> None:
     assert "api_token: YOUR_TOKEN" in text
 
 
-def test_without_a_model_for_the_subject_the_command_registers_the_photo() -> None:
-    text = greeting(Settings(), 8000, OnlyInpainting(), needs_token=False)
-    assert command(text).endswith("/v1/register")
-    assert str(PHOTOS / "astronaut.jpg") in text
+@pytest.mark.parametrize(
+    ("models", "route", "result"),
+    [
+        (FakeModels(), "background/remove", "cutout.png"),
+        (Only(INPAINTING), "eraser", "erased.png"),
+    ],
+)
+def test_the_command_ends_in_a_file(
+    client: TestClient, models: FakeModels, route: str, result: str
+) -> None:
+    words = shlex.split(command(greeting(Settings(), 8000, models, needs_token=False)))
+    assert words[-2:] == ["-o", result]
+    options = list(pairwise(words))
+    headers = dict(value.split(": ") for option, value in options if option == "-H")
+    assert headers.pop("api_token") == "me"  # the server of this test has tokens
+    fields = dict(value.split("=@") for option, value in options if option == "-F")
+    files = {name: Path(path).read_bytes() for name, path in fields.items()}
+    assert words[-3] == f"http://127.0.0.1:8000/v1/{route}"
+    answer = client.post(f"/v1/{route}", headers=headers, files=files)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png")
+
+
+def test_without_a_model_for_either_only_the_address_is_told() -> None:
+    text = greeting(Settings(), 8000, Only(), needs_token=False)
+    assert text == "ready on http://127.0.0.1:8000"
 
 
 def test_an_image_without_the_photos_names_only_the_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "_PHOTO", PHOTOS / "absent.jpg")
+    monkeypatch.setattr(module, "_PHOTOS", PHOTOS / "absent")
     text = greeting(Settings(), 8000, FakeModels(), needs_token=False)
     assert text == "ready on http://127.0.0.1:8000"
 
