@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tomllib
 from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,6 +123,13 @@ def moves_weights(call: Call, checkout: Path) -> None:
     command, profile, *file = call.arguments
     load_profile(profile)
     assert [Path(one).suffix for one in file] == ([] if command == "fetch" else [".tar"])
+
+
+def runs_the_wheel(call: Call, checkout: Path) -> None:
+    """The wheel has the version of the package."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    wheel = f"dist/retouch-{version}-py3-none-any.whl"
+    assert call.arguments[:4] == ["--from", wheel, "retouch", "edit"]
 
 
 def by_parser(parser: ArgumentParser) -> Check:
@@ -254,7 +262,8 @@ NOT_RUN = (
     NotRun(".venv-gpu/bin/python", 1, "needs a GPU", has_options("scripts/gpu_profile.py")),
     NotRun("./scripts/quality", 1, "fetches photographs, ten minutes", by_parser(quality_parser())),
     NotRun("./scripts/weights fetch", 2, "downloads gigabytes", moves_weights),
-    NotRun("./scripts/weights pack", 2, "needs them", moves_weights),
+    NotRun("./scripts/weights bundle", 2, "needs them", moves_weights),
+    NotRun("uvx", 1, "downloads the packages of a new environment", runs_the_wheel),
     NotRun("./scripts/deploy-models", 1, "needs a cluster; tests/cluster has one", deploys),
     NotRun("deploy/serve-in-cluster", 1, "the same", starts),
     NotRun("ray", 2, "the same", joins_ray),
