@@ -16,6 +16,7 @@ from server.errors import UnavailableError
 from server.http.processor_time import counted
 from server.jobs.outcome import Outcome, failed
 from server.jobs.recovery import JobRecovery
+from server.jobs.running import running
 from server.jobs.serialization import VERSION, SerializedJob
 from server.jobs.stored_workflows import (
     EDIT,
@@ -274,13 +275,15 @@ _queues: list[JobQueue] = []
 @DBOS.workflow(name=EDIT, max_recovery_attempts=None)
 def edit(serialized: dict[str, Any]) -> None:
     """Run one job in its JSON form; only its links tell what became of it."""
-    _queues[-1].run(str(DBOS.workflow_id), serialized)
+    with running.noted(str(DBOS.workflow_id)):
+        _queues[-1].run(str(DBOS.workflow_id), serialized)
 
 
 @DBOS.workflow(name=REQUEST, max_recovery_attempts=None)
 def request(serialized: dict[str, Any]) -> dict[str, Any]:
     """Run one job in its JSON form; return its outcome, for the status service."""
-    return dict(_queues[-1].run(str(DBOS.workflow_id), serialized))
+    with running.noted(str(DBOS.workflow_id)):
+        return dict(_queues[-1].run(str(DBOS.workflow_id), serialized))
 
 
 def _start_workflow(name: str, serialized: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import httpx2 as httpx
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
 from server.errors import ApiError, JobInterruptedError, NotFoundError, WebhookFailedError
+from server.jobs.running import running
 from server.webhooks.sender import WebhookSender
 from server.webhooks.sender_loop import SenderLoop
 from server.webhooks.webhook import Webhook
@@ -179,10 +180,11 @@ _deliveries: list[WebhookDelivery] = []
 @DBOS.workflow(name=WEBHOOK, max_recovery_attempts=None)
 def deliver(message: Message) -> None:
     """Make one try to send a webhook; enqueue what follows it."""
-    result = _attempt(message)
-    following = _deliveries[-1].next(message, result)
-    if following is not None:
-        _enqueue(*following)
+    with running.noted(str(DBOS.workflow_id)):
+        result = _attempt(message)
+        following = _deliveries[-1].next(message, result)
+        if following is not None:
+            _enqueue(*following)
 
 
 @DBOS.step(name="send")
