@@ -266,7 +266,10 @@ def _is_not_launch_failure(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("DBOS failed to launch")
 
 
-logging.getLogger("dbos").addFilter(_is_not_launch_failure)
+_dbos_log = logging.getLogger("dbos")
+_dbos_log.addFilter(_is_not_launch_failure)
+# With a handler DBOS adds none of its own: its lines go the way of all others, in their format.
+_dbos_log.addHandler(logging.NullHandler())
 
 _queues: list[JobQueue] = []
 """The queue of this process is the last one: DBOS finds a workflow by name, not by object."""

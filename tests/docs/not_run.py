@@ -24,7 +24,7 @@ from server.public_host import public_host_problem
 from server.settings import Settings
 from tests.deploy.files import documents, read
 from tests.docs.checkout import Call
-from tests.docs.test_pages import EXAMPLES
+from tests.helpers.contributing_page import EXAMPLES
 from tests.helpers.places import ROOT
 
 Check = Callable[[Call, Path], None]

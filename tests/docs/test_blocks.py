@@ -21,14 +21,14 @@ import yaml
 
 from models.catalog.profile import load_profile
 from server.settings import Settings
-from tests.docs import test_contributing
 from tests.docs.blocks import BLOCKS, PAGES, Block, indented, placeholders
 from tests.docs.checkout import Call, Checkout
 from tests.docs.not_run import NOT_RUN, row
+from tests.helpers import contributing_page
+from tests.helpers.nginx_page import documented
 from tests.helpers.places import ROOT
+from tests.helpers.posix_shell import bash_only
 from tests.helpers.server_process import Server
-from tests.process.test_proxy import documented
-from tests.scripts.test_shell import bash_only
 
 OUTPUT = ("text", "console")
 """The languages of blocks that show what a program prints."""
@@ -154,7 +154,7 @@ def test_no_code_hides_behind_an_indentation(page: Path) -> None:
 @pytest.mark.parametrize("block", of("python"), ids=str)
 def test_a_python_block_runs(block: Block) -> None:
     if block.page == "CONTRIBUTING.md":  # files of a change, which that test makes and tests
-        texts = [*test_contributing.FILES.values(), 'name="grabcut"']
+        texts = [*contributing_page.FILES.values(), 'name="grabcut"']
         assert any(text in block.text for text in texts)
         compile(block.text, str(block), "exec")
     else:
@@ -165,7 +165,7 @@ def test_a_python_block_runs(block: Block) -> None:
 @pytest.mark.parametrize("block", of("toml"), ids=str)
 def test_a_toml_block_is_a_profile(block: Block, tmp_path: Path) -> None:
     if "grabcut" in block.text:  # test_contributing.py adds this card
-        assert block.text == test_contributing.block('matting = "grabcut"')
+        assert block.text == contributing_page.block('matting = "grabcut"')
         return
     file = tmp_path / "my-profile.toml"
     file.write_text(block.text)

@@ -10,30 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.contributing_page import FILES, PAGE, block
 from tests.helpers.places import ROOT
 
 pytestmark = pytest.mark.slow
 
-PAGE = (ROOT / "CONTRIBUTING.md").read_text()
 COPIED = ("imaging", "models", "pipelines", "server", "storage", "docs/photos", "pyproject.toml")
-BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-FILES = {
-    "models/backends/classical/grabcut.py": "class GrabCut",
-    "tests/models/backends/classical/test_grabcut.py": "def test_a_disc_is_the_subject",
-    "pipelines/background_grey.py": "def background_grey",
-    "tests/pipelines/test_background_grey.py": "def test_only_the_background_turns_grey",
-    "server/v1/background_grey.py": "OPERATION = Operation(",
-    "tests/server/test_background_grey.py": "def test_the_background_turns_grey",
-}
-"""The file for each Python block of the page, and a text that only this block contains."""
-
-
-def block(containing: str) -> str:
-    """Return the block of the page that contains a text, without its indentation."""
-    found = [match for match in BLOCK.finditer(PAGE) if containing in match[3]]
-    assert len(found) == 1, containing
-    (match,) = found
-    return re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE)
 
 
 def insert(file: Path, before: str, text: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.settings import known_names
+from tests.helpers.contributing_page import EXAMPLES
 from tests.helpers.places import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -14,17 +15,6 @@ FOLDERS = r"\.ci|deploy|docs|imaging|models|pipelines|retouch|scripts|server|sto
 PATH = re.compile(rf"`(?:\./)?((?:{FOLDERS})/[\w./-]*)`")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 SETTING = re.compile(r"\bRETOUCH_[A-Z][A-Z0-9_]*[A-Z0-9]\b")
-EXAMPLES = {
-    "CONTRIBUTING.md": {
-        "models/backends/classical/grabcut.py",
-        "pipelines/background_grey.py",
-        "server/v1/background_grey.py",
-        "tests/models/backends/classical/test_grabcut.py",
-        "tests/pipelines/test_background_grey.py",
-        "tests/server/test_background_grey.py",
-    }
-}
-"""Files that the reader of a page writes."""
 
 
 def name(page: Path) -> str:

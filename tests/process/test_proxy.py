@@ -1,6 +1,5 @@
 """The server behind a real nginx: with its defaults, and with the lines of docs/deployment.md."""
 
-import re
 import shutil
 import socket
 import subprocess
@@ -13,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.places import PHOTOS, ROOT
+from tests.helpers.nginx_page import documented
+from tests.helpers.places import PHOTOS
 from tests.helpers.server_process import TOKEN, Server, encoded, sample, whole_picture
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/bin")
@@ -23,15 +23,6 @@ PLAIN = """server {
     listen PORT;
     location / { proxy_pass http://127.0.0.1:8000; }
 }"""
-
-
-def documented() -> str:
-    """Return nginx's configuration in the documentation."""
-    page = (ROOT / "docs" / "deployment.md").read_text()
-    block = re.search(r"```nginx\n(.*?)```", page, re.DOTALL)
-    assert block is not None
-    tls = re.compile(r"^ *(listen|ssl_\w+) .*\n", re.MULTILINE)
-    return tls.sub("", block[1]).replace("server {\n", "server {\n    listen PORT;\n")
 
 
 class Nginx:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.places import ROOT
+from tests.helpers.posix_shell import bash_only
 
 SCRIPTS = [
     path
@@ -16,39 +17,12 @@ SCRIPTS = [
     if path.is_file() and path.suffix in ("", ".sh")
 ]
 NAMES = [path.name for path in SCRIPTS]
-BASH_ONLY = {
-    "an array": r"^\s*\w+\+?=\(|\$\{\w+\[",
-    "[[": r"\[\[ ",
-    "((": r"(?<!\$)\(\(",
-    "pipefail": r"pipefail",
-    "a replacement": r"\$\{\w+//?[^}]",
-    "a substring": r"\$\{\w+:[0-9]",
-    "+=": r"^\s*\w+\+=",
-    "BASH_": r"BASH_|\bSECONDS\b|\$RANDOM",
-    "a process substitution": r"[<>]\(",
-    "a here-string": r"<<<",
-    "&>": r"&>",
-    "a word of bash": r"^\s*(source|function|declare|local|typeset|shopt|mapfile|let|select)\s",
-    "wait -n": r"\bwait -",
-    "$'...'": r"\$'",
-    "echo -e": r"\becho -",
-}
-"""What POSIX does not have, by name, as a pattern for one line without its comment."""
 
 
 def code(script: Path) -> list[str]:
     """Return the lines of a script without comments and without the text between single quotes."""
     lines = (re.sub(r"(^|\s)#.*", "", line) for line in script.read_text().splitlines())
     return [re.sub(r"(?<!\$)'[^']*'", "''", line) for line in lines]
-
-
-def bash_only(lines: list[str]) -> list[str]:
-    return [
-        f"{name}: {line}"
-        for line in lines
-        for name, pattern in BASH_ONLY.items()
-        if re.search(pattern, line)
-    ]
 
 
 def test_the_scripts_of_users_are_among_them() -> None:
