@@ -29,14 +29,16 @@ BAD = {"file": "no picture"}
 BODY = {"file": b64(photo(64, 48))}
 NOT_LIMITED = {
     "/",
+    "/docs",
+    "/docs/{asked}/{name}",
     "/playground/{asked}/{name:path}",
     "/healthz",
     "/readyz",
     "/openapi.json",
     "/results/{key:path}",
 }
-"""Routes without an organisation: the page for users, health, the document, and results, whose link is the
-permission."""
+"""Routes without an organisation: the page for users, the reference, health, the document, and results,
+whose link is the permission."""
 
 
 @pytest.fixture
