@@ -7,6 +7,7 @@ A call of PostgreSQL ends after 15 s at the latest, whatever becomes of the data
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
@@ -136,8 +137,15 @@ def wrap_database_errors() -> Iterator[None]:
     """Convert errors of a database that cannot be reached to DatabaseUnavailableError."""
     try:
         yield
-    # InternalError: for example a database that is read-only during a failover.
-    except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+    # InternalError: for example a database that is read-only during a failover. That of psycopg: SQLAlchemy
+    # passes on as it is what fails when a connection is given back.
+    except (
+        OperationalError,
+        InterfaceError,
+        InternalError,
+        PoolTimeoutError,
+        psycopg.OperationalError,
+    ) as error:
         raise DatabaseUnavailableError(_reason(error)) from error
     except DBAPIError as error:
         # SQLite raises the base class for a file that is damaged or no database.

@@ -54,8 +54,9 @@ class LimitedConnection(psycopg.Connection[Any]):
         if self.patient:
             self.breaker.wait()
             return
-        if self.pgconn.transaction_status != TransactionStatus.IDLE:
-            self.pgconn.finish()  # the transaction cannot be ended now
+        # A transaction cannot be ended now. And the ping of an idle connection must find it closed:
+        # SQLAlchemy passes on any other error as it is, so that nobody takes it for an outage.
+        self.pgconn.finish()
         raise OperationalError(reason)
 
     def _limited(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:

@@ -180,7 +180,8 @@ class JobQueue:
             self._recovery.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._launched:
-            DBOS.destroy()
+            with _end_lock:
+                DBOS.destroy()
             _queues.remove(self)
             if self._webhooks is not None:
                 self._webhooks.close()
@@ -294,6 +295,9 @@ def _start_workflow(name: str, serialized: Mapping[str, Any]) -> None:
     with SetWorkflowID(name), DBOSContextSetAuth(serialized["organisation"], None):
         DBOS.start_workflow(workflow, dict(serialized))
 
+
+_end_lock = threading.Lock()
+"""Held while the one instance of DBOS is destroyed: several queues of a process may end at once."""
 
 _closing: list[Future[None]] = []
 """The ends of queues of this process whose database did not answer."""

@@ -61,6 +61,8 @@ class JobRecovery:
                 if not waits:  # one line for each outage
                     log.warning("job recovery is waiting for the database: %s", error)
                 waits = True
+            except Exception:  # without this thread nobody recovers jobs
+                log.exception("job recovery failed and is tried again")
 
     def _check_servers(self) -> None:
         for name in self._lease.others():

@@ -31,9 +31,12 @@ def chromium_path() -> str:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser of the system, without a window."""
+    """The browser of the system, without a window.
+
+    Its event loop runs in the thread of the tests, where later tests could start no other.
+    """
     path = chromium_path()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

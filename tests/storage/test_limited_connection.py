@@ -166,6 +166,27 @@ def test_an_open_breaker_refuses_before_anything_is_sent(
     other.close()
 
 
+@pytest.mark.parametrize("isolation_level", ["AUTOCOMMIT", "READ COMMITTED"])
+def test_an_outage_within_a_connection_is_one_of_the_database(
+    url: URL, breaker: Breaker, isolation_level: str
+) -> None:
+    engine = open_engine(url, breaker).execution_options(isolation_level=isolation_level)
+
+    def use_twice() -> None:
+        with wrap_database_errors(), engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            breaker._open("no answer")
+        with wrap_database_errors(), engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+
+    with pytest.raises(DatabaseUnavailableError):
+        use_twice()
+    breaker._closed_again()
+    with wrap_database_errors(), engine.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+    engine.dispose()
+
+
 def test_the_lock_of_a_server_is_acquired_again_after_an_outage(
     url: URL, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, wait_until: Wait
 ) -> None:

@@ -14,6 +14,7 @@ from server.jobs import recovery
 from server.jobs.runner import JobRunner
 from server.jobs.running import RunningWorkflows
 from server.settings import Settings
+from storage.server_lease import ServerLease
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.requests import TOKEN, b64, photo
 from tests.helpers.services import Postgres
@@ -43,6 +44,15 @@ def test_a_job_that_no_process_works_on_is_put_back_into_the_queue(
             raise JobInterruptedError  # its workflow stays pending, as one that was never begun
         return run(self, name, serialized)
 
+    renew, renewed = ServerLease.renew, []
+
+    def fails_once(self: ServerLease) -> bool:
+        renewed.append(1)
+        if len(renewed) == 1:
+            raise RuntimeError("a fault that nobody has thought of")
+        return renew(self)
+
+    monkeypatch.setattr(ServerLease, "renew", fails_once)
     monkeypatch.setattr(JobRunner, "run", lost_once)
     monkeypatch.setattr(recovery, "_IDLE_INTERVAL_S", 0.5)
     settings = Settings(data_dir=tmp_path, database_url=database_url, api_tokens="a:secret-a")
