@@ -21,6 +21,7 @@ DISCONNECTED = 499
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Any other is not written: callers choose its text."""
 
+_PROBES = frozenset(f"GET {path}" for path in PROBE_PATHS)
 _PROBE_CODES = frozenset({200, 503})
 """What health probes answer. They come every few seconds and would hide the requests of callers."""
 
@@ -76,15 +77,15 @@ class Audit:
         try:
             await self.app(scope, receive_and_count, send_and_count)
         finally:
-            if not self._is_repeated_probe(scope["path"], line.code):
+            if not self._is_repeated_probe(scope["state"].get("operation"), line.code):
                 log.info("%s", json.dumps(line.fields()))
 
-    def _is_repeated_probe(self, path: str, code: int) -> bool:
-        """Whether a request was a health probe with the same answer as the last one of its path."""
-        if path not in PROBE_PATHS or code not in _PROBE_CODES:
+    def _is_repeated_probe(self, operation: str | None, code: int) -> bool:
+        """Whether a request was a health probe with the same answer as the last one to its route."""
+        if operation not in _PROBES or code not in _PROBE_CODES:
             return False
-        before = self._probed.get(path)
-        self._probed[path] = code
+        before = self._probed.get(operation)
+        self._probed[operation] = code
         return before == code
 
 

@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from server.errors import InvalidTokenError, MissingScopeError
-from server.http.audit import note_operation
 from server.http.scopes import ALL_SCOPES, scope_of_request
 from storage.errors import DatabaseUnavailableError
 from storage.tokens import USE_INTERVAL, TokenTable, may_be_token
@@ -227,7 +226,7 @@ class Tokens:
 
 
 class ResolveToken:
-    """ASGI middleware: looks the token of each request up once, and notes which route answered it.
+    """ASGI middleware: looks the token of each request up once.
 
     tokens: what knows the tokens. The routes read what it found with `Tokens.organisation`.
     """
@@ -240,10 +239,7 @@ class ResolveToken:
         """Call the application once it is known who sent the request."""
         if scope["type"] == "http":
             await self._tokens.resolve(scope)
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            note_operation(scope)
+        await self.app(scope, receive, send)
 
 
 def caller_of(scope: AsgiScope) -> Caller | None:

@@ -144,9 +144,7 @@ class Idempotency:
     async def _read(self, request: Request, organisation: str, key: str) -> tuple[_SameCalls, str]:
         """Return the calls that a request belongs to, which then have its fields, and its fingerprint."""
         fields = await read_fields(request, self._max_bytes)
-        accept = wanted_file(
-            request
-        )  # what is answered with JSON has no part of its fingerprint for it
+        accept = wanted_file(request)  # the fingerprint of what is answered with JSON has none
         method = request.method if accept is None else f"{request.method} {accept}"
         printed = await anyio.to_thread.run_sync(fingerprint, method, request.scope["path"], fields)
         calls = self._calls.setdefault((organisation, key, printed), _SameCalls())

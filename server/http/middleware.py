@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import HttpError, ShuttingDownError, UnavailableError
+from server.http.audit import note_operation
 from server.http.error_answers import error_response
 
 log = logging.getLogger("retouch")
@@ -21,7 +22,7 @@ _ABSOLUTE = re.compile(r"https?://(?:[^/?#@]*@)?([a-z0-9.:_\[\]-]+)(?=[/?#]|\Z)"
 
 
 class NormalizePath:
-    """Make different forms of the same request target equal.
+    """Make different forms of the same request target equal, and note which route answered it.
 
     `//` becomes `/` and a trailing slash is removed: some callers join paths with too many slashes. A
     target in absolute form, as for a proxy, becomes its path, and its host replaces the Host header (RFC
@@ -48,7 +49,11 @@ class NormalizePath:
                     "raw_path": path.encode(),
                     "sent_path": scope["path"],
                 }
-        await self.app(scope, receive, send)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if scope["type"] == "http":
+                note_operation(scope)
 
 
 def _with_host(headers: Sequence[tuple[bytes, bytes]], host: str) -> list[tuple[bytes, bytes]]:

@@ -62,7 +62,9 @@ class JobRecovery:
                     log.warning("job recovery is waiting for the database: %s", error)
                 waits = True
             except Exception:  # without this thread nobody recovers jobs
-                log.exception("job recovery failed and is tried again")
+                if not waits:
+                    log.exception("job recovery failed and is tried again")
+                waits = True
 
     def _check_servers(self) -> None:
         for name in self._lease.others():

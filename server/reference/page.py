@@ -68,9 +68,8 @@ def reference_router(tokens: Tokens) -> APIRouter:
     def reference(request: Request) -> Response:
         check_reader(request, tokens)
         if request.scope.get("sent_path", "").endswith("/"):
-            return RedirectResponse(
-                "../docs", 308
-            )  # its addresses are relative, for proxies with a prefix
+            # The addresses in the page are relative, for proxies with a prefix.
+            return RedirectResponse("../docs", 308)
         return page.answer(request)
 
     @router.head("/docs/{asked}/{name}")
