@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from server.app import create_app
-from server.playground.page import content_security_policy
+from server.http.static_page import content_security_policy
 from server.settings import Settings
 from storage.s3 import Bucket, S3Objects
 from tests.helpers.fake_models import FakeModels
