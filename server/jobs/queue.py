@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 
 from server.errors import UnavailableError
 from server.http.processor_time import counted
+from server.jobs import dbos_instance
 from server.jobs.outcome import Outcome, failed
 from server.jobs.recovery import JobRecovery
 from server.jobs.running import running
@@ -38,8 +39,6 @@ _TIMEOUT_S = 10.0
 """Timeout for storing or finding a job; DBOS itself waits for its database as long as that takes."""
 _POLL_S = 0.2
 """Seconds between two checks whether the database still answers."""
-_CLOSING_TIMEOUT_S = 60.0
-"""Timeout for the end of an earlier queue of this process, whose database did not answer."""
 _THREADS = 8
 _POOL_SIZE = 10
 """Connections of this process to the database of the workflows."""
@@ -158,7 +157,7 @@ class JobQueue:
         if self._wait_while_it_answers(closing):
             closing.result()
             return True
-        _closing.append(closing)
+        dbos_instance.leave_to_end(closing)
         log.warning(
             "unfinished jobs stay in the database, which does not answer, for the next start"
         )
@@ -180,8 +179,7 @@ class JobQueue:
             self._recovery.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._launched:
-            with _end_lock:
-                DBOS.destroy()
+            dbos_instance.destroy()
             _queues.remove(self)
             if self._webhooks is not None:
                 self._webhooks.close()
@@ -209,7 +207,7 @@ class JobQueue:
                 return
             if self._webhooks is None:
                 raise RuntimeError("the queue is not started")
-            _wait_for_closing_queues()
+            dbos_instance.wait_for_earlier()
             _queues.append(self)
             self._webhooks.open()
             try:
@@ -221,7 +219,7 @@ class JobQueue:
                 self._webhooks.register()
             except BaseException:  # the next job retries the launch
                 self._launched = False
-                DBOS.destroy()
+                dbos_instance.destroy()
                 _queues.remove(self)
                 self._webhooks.close()
                 raise
@@ -243,13 +241,6 @@ class JobQueue:
         )
 
 
-def _wait_for_closing_queues() -> None:
-    """Wait for the queues that `close` has left: they would destroy the one instance of DBOS."""
-    if wait(_closing, _CLOSING_TIMEOUT_S).not_done:
-        raise UnavailableError("The last queue of jobs of this process is not closed yet.")
-    _closing.clear()
-
-
 def _use_write_ahead_log(file: Path) -> None:
     """Let an SQLite file be read while it is written; the file keeps this mode, and DBOS leaves it as it is.
 
@@ -261,16 +252,6 @@ def _use_write_ahead_log(file: Path) -> None:
     finally:
         engine.dispose()
 
-
-def _is_not_launch_failure(record: logging.LogRecord) -> bool:
-    """Whether a record of DBOS is not the traceback of a launch that failed: the caller gets its error."""
-    return not record.getMessage().startswith("DBOS failed to launch")
-
-
-_dbos_log = logging.getLogger("dbos")
-_dbos_log.addFilter(_is_not_launch_failure)
-# With a handler DBOS adds none of its own: its lines go the way of all others, in their format.
-_dbos_log.addHandler(logging.NullHandler())
 
 _queues: list[JobQueue] = []
 """The queue of this process is the last one: DBOS finds a workflow by name, not by object."""
@@ -294,10 +275,3 @@ def _start_workflow(name: str, serialized: Mapping[str, Any]) -> None:
     workflow: Callable[[dict[str, Any]], Any] = request if serialized["has_status"] else edit
     with SetWorkflowID(name), DBOSContextSetAuth(serialized["organisation"], None):
         DBOS.start_workflow(workflow, dict(serialized))
-
-
-_end_lock = threading.Lock()
-"""Held while the one instance of DBOS is destroyed: several queues of a process may end at once."""
-
-_closing: list[Future[None]] = []
-"""The ends of queues of this process whose database did not answer."""
