@@ -1,7 +1,5 @@
 """A Chromium for the tests of the playground, and the real server that it visits."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,25 +8,14 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from models.runtime.pool import Pool
 from server.settings import Settings
-from tests.helpers.playground import Visit, served
+from tests.helpers.browser import chromium_path, served
+from tests.helpers.playground import Visit
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TIMEOUT_MS = 60_000
 """Timeout of anything that takes a moment on an idle machine, which other tests may keep busy."""
 
 
 expect.set_options(timeout=TIMEOUT_MS)
-
-
-def chromium_path() -> str:
-    """Return the path of a browser; without one the test is skipped, but fails in CI."""
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    reason = "no Chromium on this machine; on Debian: apt install chromium"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

@@ -3,26 +3,21 @@
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
-from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
-from server.app import create_app
 from server.settings import Settings
+from tests.helpers.browser import chromium_path, served
 from tests.helpers.places import PHOTOS
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -43,30 +38,14 @@ FILES = {
 @pytest.fixture
 def browser() -> str:
     """The path of a browser; without one the test is skipped, but fails in CI."""
-    for name in BROWSERS:
-        if path := shutil.which(name):
-            return path
-    reason = "no Chromium on this machine; on Debian: apt install chromium"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+    return chromium_path()
 
 
 @pytest.fixture
 def api(lite: Pool, tmp_path: Path) -> Iterator[str]:
     """The base address of a server on a free loopback port."""
-    app = create_app(Settings(data_dir=tmp_path / "data", workers=2), LocalEngine(lite))
-    config = uvicorn.Config(app, port=0, log_level="warning", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/v1"
-    server.should_exit = True
-    thread.join()
+    with served(Settings(data_dir=tmp_path / "data", workers=2), lite) as address:
+        yield f"{address}v1"
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 
 from models.runtime.pool import Pool
 from server.settings import Settings
-from tests.helpers.playground import Visit, choose_photo, downloaded, run, served
+from tests.helpers.browser import served
+from tests.helpers.playground import Visit, choose_photo, downloaded, run
 from tests.helpers.services import SeaweedFs
 
 

@@ -7,8 +7,9 @@ from playwright.sync_api import Page, Route, expect
 
 from models.runtime.pool import Pool
 from server.settings import Settings
+from tests.helpers.browser import served
 from tests.helpers.places import PHOTOS
-from tests.helpers.playground import Visit, choose_operation, choose_photo, run, served
+from tests.helpers.playground import Visit, choose_operation, choose_photo, run
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 PHONE, DESKTOP = (360, 740), (1280, 800)

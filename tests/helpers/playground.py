@@ -1,42 +1,16 @@
-"""What the tests of the playground do again and again in a browser, and the server that they visit."""
+"""What the tests of the playground do again and again in a browser."""
 
 import io
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import uvicorn
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from models.runtime.local_engine import LocalEngine
-from models.runtime.pool import Pool
-from server.app import create_app
-from server.settings import Settings
 from tests.helpers.places import PHOTOS
 
 Visit = Callable[..., Page]
 """Opens the page; see the fixture `visit`."""
-
-
-@contextmanager
-def served(settings: Settings, lite: Pool) -> Iterator[str]:
-    """Serve the application on a free loopback port; the value is its address, with a slash at its end."""
-    config = uvicorn.Config(
-        create_app(settings, LocalEngine(lite)), port=0, log_level="warning", ws="none"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
 
 
 def choose_photo(page: Page, name: str = "coffee.jpg") -> None:
