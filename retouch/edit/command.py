@@ -6,9 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -26,14 +24,20 @@ from models.processors import usable_processors
 from models.settings import read_settings
 from retouch.edit.batch import EditRequest, Summary, edit_all
 from retouch.edit.connection import Connection, StopError, connect, in_process
-from retouch.edit.operations import EditOperation, FieldOption, edit_operations, find_operation
+from retouch.edit.operations import EditOperation, edit_operations, find_operation
+from retouch.edit.options import (
+    REMOTE_JOBS,
+    Choices,
+    common_parameters,
+    field_parameter,
+    picture_parameter,
+)
 from retouch.edit.plan import Plan, PlanError, Task, locked, make_plan
 from retouch.failures import fail
 from server.errors import BadRequestError
 from server.http.fields import validate
 from server.settings import Settings
 
-_REMOTE_JOBS = 4
 _STOPPED = 130
 
 
@@ -66,19 +70,6 @@ def _root() -> None:
     """Edit pictures."""
 
 
-@dataclass(frozen=True)
-class _Choices:
-    """The options that every operation has."""
-
-    inputs: list[str] | None
-    output: str | None
-    recursive: bool
-    jobs: int | None
-    resume: bool
-    server: str | None
-    token: str
-
-
 def command_of(edit: EditOperation) -> Any:
     """Return the subcommand of an operation."""
     own = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -95,99 +86,23 @@ def _help(edit: EditOperation) -> str:
 
 def _function(edit: EditOperation) -> Callable[..., None]:
     """Return what runs an operation, with a signature from which typer makes the options."""
-    common = list(inspect.signature(_Choices).parameters)
+    common = list(inspect.signature(Choices).parameters)
 
     def run(**given: Any) -> None:
-        choices = _Choices(**{name: given.pop(name) for name in common})
+        choices = Choices(**{name: given.pop(name) for name in common})
         _run(edit, choices, given)
 
     parameters = [
-        *_common_parameters(edit),
-        *(_picture_parameter(name, rule.is_mask) for name, rule in edit.further_pictures.items()),
-        *(_field_parameter(field) for field in edit.fields),
+        *common_parameters(edit),
+        *(picture_parameter(name, rule.is_mask) for name, rule in edit.further_pictures.items()),
+        *(field_parameter(field) for field in edit.fields),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
 
 
-def _parameter(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
-    return inspect.Parameter(
-        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
-
-
-def _common_parameters(edit: EditOperation) -> list[inspect.Parameter]:
-    pictures = typer.Argument(
-        metavar="IN..." if edit.needs_picture else "[IN]...",
-        help="Pictures, folders of pictures, or - for stdin.",
-        show_default=False,
-    )
-    output = typer.Option(
-        "--output",
-        "-o",
-        metavar="OUT",
-        help="A file, a folder, or - for stdout.",
-        show_default=False,
-    )
-    recursive = typer.Option("--recursive", help="Look into the folders of a folder too.")
-    jobs = typer.Option(
-        "--jobs",
-        min=1,
-        max=256,
-        help=f"Pictures at once. Default: one for each processor; {_REMOTE_JOBS} with --server.",
-        show_default=False,
-    )
-    resume = typer.Option(
-        "--resume", help="Leave out the pictures whose results an earlier run has written."
-    )
-    server = typer.Option(
-        "--server",
-        metavar="URL",
-        help="Send the pictures to a server instead of editing them here.",
-    )
-    token = typer.Option(
-        "--token", envvar="RETOUCH_EDIT_TOKEN", help="A token of the server.", show_default=False
-    )
-    return [
-        _parameter("inputs", Annotated[list[str] | None, pictures]),
-        _parameter("output", Annotated[str | None, output]),
-        _parameter("recursive", Annotated[bool, recursive], False),
-        _parameter("jobs", Annotated[int | None, jobs]),
-        _parameter("resume", Annotated[bool, resume], False),
-        _parameter("server", Annotated[str | None, server]),
-        _parameter("token", Annotated[str, token], "retouch"),
-    ]
-
-
-def _picture_parameter(name: str, is_mask: bool) -> inspect.Parameter:
-    which = "White is edited, black is kept. " if is_mask else ""
-    option = typer.Option(
-        f"--{name.replace('_', '-')}",
-        exists=True,
-        metavar="FILE",
-        help=f"{which}A picture file, or a folder with one of the same name for each picture.",
-        show_default=False,
-    )
-    return _parameter(name, Annotated[Path | None, option])
-
-
-def _field_parameter(field: FieldOption) -> inspect.Parameter:
-    switch = f"{field.option}/--no-{field.option.removeprefix('--')}"
-    option = typer.Option(
-        switch if field.is_switch else field.option,
-        metavar=None if field.is_switch else field.kind,
-        help=field.help,
-        show_default=False,
-    )
-    if field.is_switch:
-        return _parameter(field.name, Annotated[bool | None, option])
-    if field.is_required:
-        return _parameter(field.name, Annotated[str, option], inspect.Parameter.empty)
-    return _parameter(field.name, Annotated[str | None, option])
-
-
-def _run(edit: EditOperation, choices: _Choices, given: dict[str, Any]) -> None:
+def _run(edit: EditOperation, choices: Choices, given: dict[str, Any]) -> None:
     """Run an operation on all pictures, and end with status 0, 1 if some failed, or 2 if it cannot be meant."""
     settings = _settings()
     request = _request(edit, given)
@@ -250,7 +165,7 @@ def _request(edit: EditOperation, given: dict[str, Any]) -> EditRequest:
     return EditRequest(edit, fields, pictures, operation.is_many or operation.count(body) > 1)
 
 
-def _edit_plan(plan: Plan, request: EditRequest, choices: _Choices, settings: Settings) -> int:
+def _edit_plan(plan: Plan, request: EditRequest, choices: Choices, settings: Settings) -> int:
     """Edit the pictures that are left, and return the exit status."""
     left = [
         task
@@ -270,7 +185,7 @@ async def _edit_left(
     plan: Plan,
     left: list[Task],
     request: EditRequest,
-    choices: _Choices,
+    choices: Choices,
     settings: Settings,
     console: Console,
 ) -> Summary:
@@ -281,7 +196,7 @@ async def _edit_left(
         TimeElapsedColumn(),
     )
     is_shown = plan.folder is not None and console.is_terminal
-    jobs = choices.jobs or (_REMOTE_JOBS if choices.server else usable_processors())
+    jobs = choices.jobs or (REMOTE_JOBS if choices.server else usable_processors())
     jobs = min(jobs, len(left))
     async with _connection(request, choices, settings, plan, jobs) as connection:
         with Progress(*columns, console=console, disable=not is_shown) as progress:
@@ -296,7 +211,7 @@ async def _edit_left(
 
 
 def _connection(
-    request: EditRequest, choices: _Choices, settings: Settings, plan: Plan, jobs: int
+    request: EditRequest, choices: Choices, settings: Settings, plan: Plan, jobs: int
 ) -> AbstractAsyncContextManager[Connection]:
     if choices.server is not None:
         return connect(choices.server.rstrip("/"), choices.token)
