@@ -41,7 +41,7 @@ from server.playground.page import playground_router
 from server.processor_shares import ProcessorShares
 from server.reference.page import reference_router
 from server.settings import Settings
-from storage.s3 import Bucket
+from storage.bucket import Bucket
 
 log = logging.getLogger("retouch")
 

@@ -13,8 +13,8 @@ from sqlalchemy.engine import URL
 from models.processors import usable_processors
 from models.settings import DEFAULT_WAITING, EnvironmentSettings, ModelSettings, WaitingLimit
 from server.http.auth import MAX_TOKEN_LENGTH
+from storage.bucket import Bucket
 from storage.database import database_url, is_postgresql
-from storage.s3 import Bucket
 from storage.stores import parse_s3
 
 ORGANISATION_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")

@@ -2,19 +2,18 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from typing import Literal
+from urllib.parse import SplitResult, quote, unquote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, GenericError
 from obstore.store import S3Store
 
+from storage.bucket import SILENCE_LIMIT_S, Bucket
 from storage.errors import ObjectMissingError, StoreSilentError, StoreUnavailableError
 from storage.links import LinkState
 from storage.object_store import ObjectInfo, Refusal, check_key, content_type_of, is_key
@@ -27,95 +26,10 @@ _MAX_REASON_BYTES = 500
 """Limit of a refusal's text in bytes; percent-encoding may triple it, and S3 accepts 2 KB of metadata."""
 _PAGE_SIZE = 1000
 """Objects listed or removed by one request: the limit of S3."""
-_SILENCE_LIMIT_S = 5
-"""A request fails when the store sends nothing for so long."""
-_REQUEST_LIMIT_S = 60
-"""A request fails after so long, although the store sends something now and then."""
 _SMALL = 4 << 20
-"""Bytes of a body that a store takes within `_SILENCE_LIMIT_S`, during which it sends nothing."""
+"""Bytes of a body that a store takes within `SILENCE_LIMIT_S`, during which it sends nothing."""
 _SLOWEST_UPLOAD = 2 << 20
 """Bytes per second that a store takes at least of a larger body."""
-_CLIENT_OPTIONS: dict[str, Any] = {
-    "connect_timeout": "3s",
-    "read_timeout": f"{_SILENCE_LIMIT_S}s",
-    "timeout": f"{_REQUEST_LIMIT_S}s",
-}
-_RETRY: Any = {
-    "max_retries": 3,
-    "retry_timeout": timedelta(seconds=3),
-    "backoff": {
-        "init_backoff": timedelta(milliseconds=100),
-        "max_backoff": timedelta(seconds=1),
-        "base": 2,
-    },
-}
-"""Requests that a store refuses are repeated for 3 s at most, and those that it does not answer never."""
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """The address of objects in S3.
-
-    prefix: added before every key; without slashes at both ends, may be empty. endpoint: the address
-    of a store other than AWS. public_endpoint: the address of the same store in presigned links; by
-    default `endpoint`. region: as the store names it. path_style: the bucket's name is in the path,
-    not in the host. lifecycle: the bucket has a rule that removes old results, so `sweep` does
-    nothing. Credentials come from the same sources as those of AWS's tools, the variables
-    AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY first.
-    """
-
-    name: str
-    prefix: str = ""
-    endpoint: str | None = None
-    public_endpoint: str | None = None
-    region: str = "us-east-1"
-    path_style: bool = True
-    lifecycle: bool = False
-
-    def store(
-        self,
-        folder: str,
-        *,
-        public: bool = False,
-        limits: Mapping[str, Any] = MappingProxyType(_CLIENT_OPTIONS),
-        retry: Any = _RETRY,
-    ) -> S3Store:
-        """Return a client for a folder below the prefix.
-
-        public: for links, at the public endpoint. limits, retry: time limits and retries of obstore.
-        """
-        endpoint = (self.public_endpoint if public else None) or self.endpoint
-        endpoint_option: dict[str, Any] = (
-            {} if endpoint is None else {"endpoint": self._full_endpoint(endpoint)}
-        )
-        options: Any = {
-            **limits,
-            "allow_http": bool(endpoint and _is_plain_http(endpoint)),
-        }
-        return S3Store(
-            self.name,
-            prefix=f"{self.prefix}/{folder}" if self.prefix else folder,
-            region=self.region,
-            virtual_hosted_style_request=not self.path_style,
-            client_options=options,
-            retry_config=retry,
-            **endpoint_option,
-        )
-
-    @property
-    def public_origin(self) -> str:
-        """Scheme, host and port of the links of objects."""
-        endpoint = self.public_endpoint or self.endpoint
-        if endpoint is None:
-            host = f"s3.{self.region}.amazonaws.com"
-            return f"https://{host if self.path_style else f'{self.name}.{host}'}"
-        scheme, host = urlsplit(self._full_endpoint(endpoint))[:2]
-        return f"{scheme}://{host.rpartition('@')[2]}"
-
-    def _full_endpoint(self, endpoint: str) -> str:
-        """Return the endpoint, with the bucket in its host if not path_style: obstore does not add it."""
-        scheme, host = urlsplit(endpoint)[:2]
-        return endpoint if self.path_style else f"{scheme}://{self.name}.{host}"
 
 
 class S3Objects:
@@ -181,7 +95,7 @@ class S3Objects:
         """Return a client whose limit of a request is enough to send `size` bytes."""
         if size <= _SMALL:
             return self._store
-        seconds = _SILENCE_LIMIT_S + 2 ** math.ceil(math.log2(size / _SLOWEST_UPLOAD))
+        seconds = SILENCE_LIMIT_S + 2 ** math.ceil(math.log2(size / _SLOWEST_UPLOAD))
         if seconds not in self._writers:
             limits = {"connect_timeout": "3s", "timeout": f"{seconds}s"}
             self._writers[seconds] = self._bucket.store(self._name, limits=limits)
@@ -309,7 +223,3 @@ def _wrap_store_errors(target: str) -> Iterator[None]:
         reason = str(error).partition("\n")[0]
         kind = StoreSilentError if isinstance(error, GenericError) else StoreUnavailableError
         raise kind(f"the store failed at {target}: {reason}") from error
-
-
-def _is_plain_http(endpoint: str) -> bool:
-    return endpoint.lower().startswith("http://")

@@ -4,8 +4,8 @@ import obstore
 from obstore.exceptions import BaseError, GenericError
 
 from storage.breaker import PROBE_LIMIT_S
+from storage.bucket import Bucket
 from storage.errors import StoreSilentError
-from storage.s3 import Bucket
 
 
 class S3Probe:

@@ -8,12 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from storage.breaker import Breaker
+from storage.bucket import Bucket
 from storage.disk_reserve import DiskReserve
 from storage.errors import StoreSilentError
 from storage.filesystem import LocalObjects
 from storage.guarded_store import GuardedObjects
 from storage.object_store import ObjectStore, is_key
-from storage.s3 import Bucket, S3Objects
+from storage.s3 import S3Objects
 from storage.s3_probe import S3Probe
 
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/([A-Za-z0-9._/-]*))?\Z")

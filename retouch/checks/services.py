@@ -13,8 +13,9 @@ from models.weights.cache import WeightsCache
 from retouch.checks.finding import Finding, ok, problem, warning
 from server.listener import listener_problem
 from server.settings import Settings, is_loopback
+from storage.bucket import Bucket
 from storage.database import open_engine, wrap_database_errors
-from storage.s3 import Bucket, S3Objects
+from storage.s3 import S3Objects
 from storage.schema import schema_state
 
 _MIB = 2**20

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from server.app import create_app
 from server.public_host import public_host_problem
 from server.settings import Settings
-from storage.s3 import Bucket
+from storage.bucket import Bucket
 from tests.helpers.fake_models import FakeModels
 
 

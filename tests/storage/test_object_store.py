@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from storage.bucket import Bucket
 from storage.errors import InvalidKeyError, ObjectMissingError
 from storage.filesystem import LocalObjects
 from storage.object_store import ObjectStore, Refusal
-from storage.s3 import Bucket, S3Objects
+from storage.s3 import S3Objects
 from storage.stores import parse_s3
 
 PNG = "image/png"

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from storage.bucket import Bucket
 from storage.links import LinkState
 from storage.presigned import AccessKey, verify_presigned
-from storage.s3 import Bucket, S3Objects
+from storage.s3 import S3Objects
 
 # The example of "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
 PUBLISHED = (

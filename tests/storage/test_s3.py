@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 
+from storage import bucket as clients
 from storage import s3
+from storage.bucket import Bucket
 from storage.errors import StoreSilentError, StoreUnavailableError
 from storage.object_store import Refusal
-from storage.s3 import Bucket, S3Objects
+from storage.s3 import S3Objects
 from storage.s3_probe import S3Probe
 from storage.stores import open_stores, parse_s3
 from tests.helpers.services import SeaweedFs, free_port
@@ -214,9 +216,9 @@ def test_an_unreachable_store_is_unavailable(bucket: Bucket) -> None:
 def test_a_store_that_hangs_is_silent(
     bucket: Bucket, seaweed: SeaweedFs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(s3._CLIENT_OPTIONS, "read_timeout", "300ms")
-    monkeypatch.setitem(s3._RETRY, "max_retries", 0)
-    monkeypatch.setattr(s3, "_SILENCE_LIMIT_S", 1)
+    monkeypatch.setitem(clients._CLIENT_OPTIONS, "read_timeout", "300ms")
+    monkeypatch.setitem(clients._RETRY, "max_retries", 0)
+    monkeypatch.setattr(s3, "SILENCE_LIMIT_S", 1)
     monkeypatch.setattr(s3, "_SLOWEST_UPLOAD", s3._SMALL)
     monkeypatch.setattr("storage.s3_probe.PROBE_LIMIT_S", 1)
     store = S3Objects(bucket, "results")

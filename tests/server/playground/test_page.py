@@ -12,7 +12,8 @@ from starlette.testclient import TestClient
 from server.app import create_app
 from server.http.static_page import content_security_policy
 from server.settings import Settings
-from storage.s3 import Bucket, S3Objects
+from storage.bucket import Bucket
+from storage.s3 import S3Objects
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.places import ROOT
 
