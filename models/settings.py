@@ -73,6 +73,8 @@ SERVER_NAMES = frozenset(
         "SWEEP_INTERVAL_S",
         "AUDIT_LOG",
         "PLAYGROUND",
+        "OPERATOR_HOST",
+        "OPERATOR_PORT",
         "LOG_LEVEL",
     }
 )

@@ -34,8 +34,7 @@ from server.http.audit import open_audit_log
 from server.http.connection import TimeoutConnection
 from server.http.open_connections import OpenConnections
 from server.http.shutdown import GracefulServer, Shutdown
-from server.listener import listener_problem
-from server.public_host import public_host_problem
+from server.public_host import listening_problem, public_host_problem
 from server.settings import Settings
 from server.starting import StartingApp
 from storage.errors import (
@@ -73,7 +72,7 @@ def main() -> int:
     # Requests run in parallel, one thread each; further threads in OpenCV would compete with them.
     cv2.setNumThreads(1)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    problem = listener_problem(settings.host, settings.port) or open_audit_log(settings.audit_log)
+    problem = listening_problem(settings) or open_audit_log(settings.audit_log)
     if problem is not None:
         print(f"settings: {problem}", file=sys.stderr)
         return 2
@@ -111,7 +110,8 @@ def _serve(settings: Settings) -> int:
         lambda app: log.info("%s", _greeting(app, settings, server.port)),
     )
     connections = OpenConnections(max_connections(raise_descriptor_limit()))
-    server = GracefulServer(_uvicorn_config(settings, starting, connections), shutdown, connections)
+    config = _uvicorn_config(settings, starting, connections)
+    server = GracefulServer(config, shutdown, connections, settings.operators)
     # After its shutdown uvicorn raises the signal again; here that is a normal exit.
     with contextlib.suppress(KeyboardInterrupt, SystemExit):
         server.run()

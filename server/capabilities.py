@@ -11,7 +11,8 @@ from models.catalog.profile import load_profile, profile_title
 from models.roles import MODERATION, Models, Role
 from server.durations import Durations
 from server.http.auth import Tokens
-from server.http.rate_limits import RateLimitedRoute
+from server.http.rate_limits import RouteOfReaders
+from server.http.readers import reader
 from server.http.scopes import Scope, needs
 from server.jobs.waiting import QuickModels, slow_roles
 from server.operation import Operation, VisualQuery
@@ -201,8 +202,8 @@ def _mib(size: int | None) -> float | None:
 
 
 def capabilities_router(report: CapabilitiesReport, tokens: Tokens) -> APIRouter:
-    """Return the route. With tokens in the settings it needs one, like every other route."""
-    router = APIRouter(tags=["health"], route_class=RateLimitedRoute)
+    """Return the route. tokens: what knows who may read it (`server.http.readers`)."""
+    router = APIRouter(tags=["health"], route_class=RouteOfReaders)
 
     @router.get(
         "/capabilities",
@@ -211,6 +212,6 @@ def capabilities_router(report: CapabilitiesReport, tokens: Tokens) -> APIRouter
     )
     @needs(Scope.READ)
     def capabilities(request: Request) -> Capabilities:
-        return report.describe(tokens.organisation(request) if tokens.required else None)
+        return report.describe(reader(request, tokens))
 
     return router

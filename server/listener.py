@@ -15,12 +15,15 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 
 
-def listener_problem(host: str, port: int) -> str | None:
-    """Return why no server can listen on an address, with the setting to change; None if one can."""
+def listener_problem(host: str, port: int, prefix: str = "RETOUCH_") -> str | None:
+    """Return why no server can listen on an address, with the setting to change; None if one can.
+
+    prefix: what the names of the two settings begin with.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        return f"RETOUCH_HOST {host}: no such address: {error}"
+        return f"{prefix}HOST {host}: no such address: {error}"
     for family, kind, protocol, _, address in found:
         try:
             with socket.socket(family, kind, protocol) as probe:
@@ -32,26 +35,26 @@ def listener_problem(host: str, port: int) -> str | None:
         except OSError as error:
             if error.errno == errno.EAFNOSUPPORT:
                 continue  # asyncio leaves out a family that the machine does not have
-            return _reason(host, port, error)
+            return _reason(host, port, prefix, error)
     return None
 
 
-def _reason(host: str, port: int, error: OSError) -> str:
+def _reason(host: str, port: int, prefix: str, error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
             return (
-                f"RETOUCH_PORT {port}: another program listens on {host} port {port};"
-                " end it, or set RETOUCH_PORT to another port"
+                f"{prefix}PORT {port}: another program listens on {host} port {port};"
+                f" end it, or set {prefix}PORT to another port"
             )
         case errno.EACCES | errno.EPERM:
             return (
-                f"RETOUCH_PORT {port}: this user may not listen on port {port};"
-                " set RETOUCH_PORT to a port from 1024 on"
+                f"{prefix}PORT {port}: this user may not listen on port {port};"
+                f" set {prefix}PORT to a port from 1024 on"
             )
         case errno.EADDRNOTAVAIL:
-            return f"RETOUCH_HOST {host}: this machine has no such address"
+            return f"{prefix}HOST {host}: this machine has no such address"
         case _:
-            return f"RETOUCH_HOST {host}, RETOUCH_PORT {port}: {error.strerror}"
+            return f"{prefix}HOST {host}, {prefix}PORT {port}: {error.strerror}"
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:

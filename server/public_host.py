@@ -1,11 +1,20 @@
-"""The check that a server which other machines can reach has a token."""
+"""The checks of the addresses to listen on: they are free, and one that others can reach needs a token."""
 
 from contextlib import closing
 from datetime import UTC, datetime
 
+from server.listener import listener_problem
 from server.settings import Settings, is_loopback
 from storage.records import Records
 from storage.tokens import TokenTable
+
+
+def listening_problem(settings: Settings) -> str | None:
+    """Return why no server can listen on the addresses of the settings; None if one can."""
+    problem = listener_problem(settings.host, settings.port)
+    if problem is None and settings.operators is not None:
+        problem = listener_problem(*settings.operators, prefix="RETOUCH_OPERATOR_")
+    return problem
 
 
 def public_host_problem(settings: Settings) -> str | None:
@@ -14,14 +23,17 @@ def public_host_problem(settings: Settings) -> str | None:
     It asks the database only if no token is in the settings, and migrates it then, as a server does.
     Raises DatabaseUnavailableError, NewerSchemaError.
     """
-    if settings.api_tokens or is_loopback(settings.host):
+    name, host = "RETOUCH_HOST", settings.host
+    if settings.operators is not None and is_loopback(host):
+        name, host = "RETOUCH_OPERATOR_HOST", settings.operator_host
+    if settings.api_tokens or is_loopback(host):
         return None
     with closing(Records(settings.records_url)) as records:
         tokens = TokenTable(records.engine).tokens()
     if any(token.state(datetime.now(UTC)) == "valid" for token in tokens):
         return None
     return (
-        f"RETOUCH_HOST: {settings.host} can be reached by other machines, so RETOUCH_API_TOKENS must be set"
+        f"{name}: {host} can be reached by other machines, so RETOUCH_API_TOKENS must be set"
         " (organisation:token), or a token created first with `./scripts/retouch tokens create`; without"
         " tokens only loopback is served"
     )

@@ -165,6 +165,10 @@ class Settings(ModelSettings, ListenerSettings):
     """Where one line for each request goes: log, the server's own log; off; or the path of a file."""
     playground: bool = True
     """Whether `/` is the playground, a page for users. The page needs no token; what it asks the server does."""
+    operator_host: str = "127.0.0.1"
+    """Address to listen on at OPERATOR_PORT; the rule of HOST holds for it too."""
+    operator_port: int | None = Field(None, ge=0, le=65535)
+    """A second TCP port, at which /docs and /capabilities need no token. Unset: there is none."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     """Lowest severity that is logged."""
 
@@ -310,6 +314,17 @@ class Settings(ModelSettings, ListenerSettings):
                 f"DRAIN_S {self.drain_s:g} must be at most half of GRACE_S {self.grace_s:g}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> "Settings":
+        if self.operator_port and self.operator_port == self.port:
+            raise ValueError(f"OPERATOR_PORT {self.operator_port} must not be the same as PORT")
+        return self
+
+    @property
+    def operators(self) -> tuple[str, int] | None:
+        """Host and port of the second listener; None if there is none."""
+        return None if self.operator_port is None else (self.operator_host, self.operator_port)
 
     @model_validator(mode="after")
     def _ray_needs_address(self) -> "Settings":

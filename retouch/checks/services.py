@@ -12,6 +12,7 @@ from models.catalog.source import HubFolder, WeightFile
 from models.weights.cache import WeightsCache
 from retouch.checks.finding import Finding, ok, problem, warning
 from server.listener import listener_problem
+from server.public_host import listening_problem
 from server.settings import Settings, is_loopback
 from storage.bucket import Bucket
 from storage.database import open_engine, wrap_database_errors
@@ -70,6 +71,8 @@ def port(settings: Settings) -> Finding:
     if found is None:
         needs_token = not (settings.api_tokens or is_loopback(settings.host))
         note = "; it needs a token, here or in the database" if needs_token else ""
+        if (second := listening_problem(settings)) is not None:
+            return problem("port", second)
         return ok("port", f"{address} is free{note}")
     if is_loopback(settings.host) and _is_retouch(settings.port):
         return warning("port", f"a Retouch server answers on {address} already")

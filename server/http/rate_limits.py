@@ -11,9 +11,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from server.errors import RateLimitedError
-from server.http.auth import Tokens
+from server.http.auth import Tokens, sent_token
 from server.http.idempotency import IdempotentRoute
 from server.http.rate_counting import RateCounting
+from server.http.readers import needs_no_token
 from server.settings import Settings
 from storage.rate_counters import WINDOW_S, Charge, Counters, Excess, Limits, MemoryCounters
 
@@ -163,5 +164,19 @@ class RateLimitedRoute(IdempotentRoute):
         async def handle(request: Request) -> Response:
             rate_limits: RateLimits = request.app.state.rate_limits
             return await rate_limits.answer(request, _template(request, self.path_format), run)
+
+        return handle
+
+
+class RouteOfReaders(RateLimitedRoute):
+    """A route with a limit for organisations, which `readers` answers without a token too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of a request."""
+        limited, unlimited = super().get_route_handler(), IdempotentRoute.get_route_handler(self)
+
+        async def handle(request: Request) -> Response:
+            is_anyone = needs_no_token(request) and not sent_token(request)
+            return await (unlimited if is_anyone else limited)(request)
 
         return handle

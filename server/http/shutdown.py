@@ -1,19 +1,22 @@
 """Graceful shutdown: not ready at once, then no new connections, then exit within the grace period."""
 
 import asyncio
+import functools
 import logging
 import os
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from server.http.accepting import Acceptor
 from server.http.open_connections import OpenConnections
+from server.http.readers import FOR_OPERATORS
 
 log = logging.getLogger("retouch")
 
@@ -98,10 +101,17 @@ class GracefulServer(uvicorn.Server):
 
     A second signal, or Ctrl-C, closes the listener at once. The process exits at the end of the grace
     period even if something hangs.
+
+    operators: host and port of a second listener, whose requests `server.http.readers` knows; None: there is
+    none.
     """
 
     def __init__(
-        self, config: uvicorn.Config, shutdown: Shutdown, connections: OpenConnections
+        self,
+        config: uvicorn.Config,
+        shutdown: Shutdown,
+        connections: OpenConnections,
+        operators: tuple[str, int] | None = None,
     ) -> None:
         config.timeout_graceful_shutdown = max(
             1, int(shutdown.grace_s - shutdown.drain_s - _CLOSE_RESERVE_S)
@@ -109,6 +119,7 @@ class GracefulServer(uvicorn.Server):
         super().__init__(config)
         self._shutdown = shutdown
         self._connections = connections
+        self._operators = operators
         self._refuses_connections = False
         watcher = threading.Thread(target=shutdown.watch, name="shutdown", daemon=True)
         shutdown.on_begin(watcher.start)
@@ -121,14 +132,31 @@ class GracefulServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen; connections are accepted by an `Acceptor` instead of the event loop's server."""
         await super().startup(sockets)
-        listening = [one.dup() for server in self.servers for one in server.sockets]
-        for server in self.servers:
-            server.close()
-        self.servers = [Acceptor(listening, self._make_protocol, self._connections)]  # type: ignore[list-item]
+        self.servers = [self._acceptor(self.servers, self.lifespan.state)]
+        if self._operators is not None:
+            host, port = self._operators
+            loop = asyncio.get_running_loop()
+            server = await loop.create_server(
+                asyncio.Protocol, host, port, backlog=self.config.backlog
+            )
+            self.servers.append(self._acceptor([server], {**self.lifespan.state, **FOR_OPERATORS}))
+            port = self.servers[-1].sockets[0].getsockname()[1]
+            log.info(
+                "pages for operators, without a token, on %s port %d: /docs and /capabilities",
+                host,
+                port,
+            )
 
-    def _make_protocol(self) -> asyncio.Protocol:
+    def _acceptor(self, servers: Sequence[asyncio.Server], state: dict[str, Any]) -> Any:
+        """Return what accepts the connections of servers in their place. state: of each of their requests."""
+        listening = [one.dup() for server in servers for one in server.sockets]
+        for server in servers:
+            server.close()
+        return Acceptor(listening, functools.partial(self._make_protocol, state), self._connections)
+
+    def _make_protocol(self, state: dict[str, Any]) -> asyncio.Protocol:
         protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            config=self.config, server_state=self.server_state, app_state=state
         )
         return protocol
 

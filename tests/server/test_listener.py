@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from server.listener import DEFAULT_HOST, DEFAULT_PORT, listener_problem, main
-from server.settings import ListenerSettings
+from server.public_host import listening_problem
+from server.settings import ListenerSettings, Settings
 
 
 @pytest.fixture
@@ -27,6 +28,13 @@ def test_a_taken_port_is_refused_with_the_setting_to_change(
             f"settings: RETOUCH_PORT {taken}: another program listens on {host} port {taken};"
             " end it, or set RETOUCH_PORT to another port\n"
         )
+
+
+def test_a_taken_second_port_is_refused_with_its_own_setting(taken: int) -> None:
+    problem = listening_problem(Settings(port=0, operator_port=taken))
+    assert str(problem).startswith(f"RETOUCH_OPERATOR_PORT {taken}: another program listens on")
+    assert str(problem).endswith("set RETOUCH_OPERATOR_PORT to another port")
+    assert listening_problem(Settings(port=0, operator_port=0)) is None
 
 
 def test_a_port_whose_last_server_has_just_ended_is_free(taken: int) -> None:

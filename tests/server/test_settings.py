@@ -23,6 +23,22 @@ def test_a_public_host_needs_tokens(host: str, tmp_path: Path) -> None:
     assert public_host_problem(Settings(host=host, api_tokens="team:secret")) is None
 
 
+def test_a_public_host_of_the_second_port_needs_tokens_too(tmp_path: Path) -> None:
+    public = {"operator_host": "0.0.0.0", "operator_port": 9000, "data_dir": tmp_path}
+    problem = public_host_problem(Settings(**public))
+    assert str(problem).startswith("RETOUCH_OPERATOR_HOST: 0.0.0.0 can be reached")
+    assert public_host_problem(Settings(**public, api_tokens="team:secret")) is None
+    # Without the port nothing listens there.
+    assert public_host_problem(Settings(operator_host="0.0.0.0", data_dir=tmp_path)) is None
+
+
+def test_the_second_port_is_another_one() -> None:
+    with pytest.raises(ValidationError, match="OPERATOR_PORT 8000 must not be the same as PORT"):
+        Settings(operator_port=8000)
+    assert Settings(port=0, operator_port=0).operators == ("127.0.0.1", 0)
+    assert Settings().operators is None
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_loopback_needs_no_tokens(host: str, tmp_path: Path) -> None:
     assert public_host_problem(Settings(host=host, data_dir=tmp_path)) is None
