@@ -8,6 +8,7 @@ are made before, so their files do not count, and results go to a folder.
 """
 
 import argparse
+import atexit
 import ctypes
 import os
 import re
@@ -274,6 +275,31 @@ def measure(
             encoded.cache_clear()
 
 
+def measure_alone(name: str, pixels: int, kind: str, weights: Path) -> Measured:
+    """Return what the case of a name takes, in a process that does nothing else, once its models are loaded.
+
+    weights: the folder of the weights.
+    """
+    case = next(case for case in CASES if case.name == name)
+    measurer = _measurer(weights)
+    measurer.run(case, _MEGA // 20, kind)
+    return measurer.run(case, pixels, kind)
+
+
+@cache
+def _measurer(weights: Path) -> Measurer:
+    """Return the measurer of this process; its folder is removed when the process ends."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return Measurer(_engine(weights), Path(folder.name))
+
+
+def _engine(weights: Path) -> LocalEngine:
+    bound_memory(1)
+    cv2.setNumThreads(1)
+    return LocalEngine(Pool.for_profile("lite", weights, threads=1))
+
+
 def run(minutes: float) -> list[str]:
     """Measure the cases at 1 and 12 megapixels while the time lasts; an estimate below the peak is a finding."""
     until = time.monotonic() + 60 * minutes
@@ -306,10 +332,7 @@ def _prepared(
     names: Sequence[str], pixels: Sequence[int], kinds: Sequence[str]
 ) -> Iterator[Measured]:
     """Load the models of `lite`, run each case once on a small picture, and yield what the cases take."""
-    bound_memory(1)
-    cv2.setNumThreads(1)
-    weights = Path(os.environ.get("RETOUCH_DATA_DIR", "data")) / "weights"
-    engine = LocalEngine(Pool.for_profile("lite", weights, threads=1))
+    engine = _engine(Path(os.environ.get("RETOUCH_DATA_DIR", "data")) / "weights")
     engine.warm_up()
     print(
         f"{'operation':58} {'kind':11} {'MP':>5} {'MiB':>6} {'estimate':>8} {'ratio':>5} {'s':>6} {'estimate':>8}"
