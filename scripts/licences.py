@@ -1,7 +1,8 @@
-"""Writes docs/licences.md: the licence of every package that the images contain."""
+"""Writes docs/licences.md: the licence of every package that the images contain, and of the vendored code."""
 
 import re
 import sys
+import tomllib
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -12,7 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "licences.md"
 REQUIREMENTS = ROOT / "deploy" / "requirements"
 SECTIONS = {"cpu": ("cluster", ()), "cuda": ("gpu", ("cluster",))}
-"""By section of the page: the file of its packages, and the files whose packages stand in an earlier section."""
+"""By section of an image: the file of its packages, and the files whose packages stand in an earlier section."""
+
+PAGES = "pages"
+"""The section of the code of others that the pages of the server load."""
+VENDORED = ROOT / "server" / "vendored" / "VENDORED.toml"
 
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)
 _PERMISSIVE = frozenset(
@@ -151,15 +156,25 @@ def table(packages: Sequence[str]) -> str:
     return "\n".join(rows)
 
 
+def vendored_table() -> str:
+    """Return the table of the code of others that the pages of the server load; raises UnknownLicenceError."""
+    listed = tomllib.loads(VENDORED.read_text())["package"]
+    rows = ["| package | version | licence | note |", "|---|---|---|---|"]
+    for one in sorted(listed, key=lambda one: str(one["name"])):
+        licence = one["licence"]
+        rows.append(f"| {one['name']} | {one['version']} | {licence} | {note_on(licence)} |")
+    return "\n".join(rows)
+
+
 def renewed(page: str, section: str) -> str:
-    """Return the page with the table of a section made again from the installed packages."""
-    begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
-    return between_markers(page, table(section_packages(section)), begin, end)
+    """Return the page with the table of a section made again, that of an image from the installed packages."""
+    rows = vendored_table() if section == PAGES else table(section_packages(section))
+    return between_markers(page, rows, f"<!-- {section}: begin -->", f"<!-- {section}: end -->")
 
 
 def main() -> int:
     """Renew the sections whose packages are all installed; return the exit status."""
-    page = PAGE.read_text()
+    page = renewed(PAGE.read_text(), PAGES)
     for section in SECTIONS:
         try:
             page = renewed(page, section)

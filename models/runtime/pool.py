@@ -342,7 +342,7 @@ def _remedy(profile: str, failed: Collection[Card], cache: WeightsCache) -> list
     return [
         f"Missing in {cache.folder}: {', '.join(part.name for part in missing)}.",
         "Without a network: on a machine that has one, run"
-        f" ./scripts/weights fetch {profile} && ./scripts/weights bundle {profile} weights.tar;"
-        " here, ./scripts/weights unbundle weights.tar. Or put the files, under these names, into a"
-        " folder of your own, and set RETOUCH_MODELS_DIR to it.",
+        f" retouch weights fetch {profile} && retouch weights bundle {profile} weights.tar;"
+        " here, retouch weights unbundle weights.tar (in a checkout: ./scripts/weights). Or put the"
+        " files, under these names, into a folder of your own, and set RETOUCH_MODELS_DIR to it.",
     ]

@@ -6,9 +6,11 @@ from scripts import licences
 from scripts.licences import UnknownLicenceError, note_on
 
 
-def test_the_table_of_the_smaller_image_is_up_to_date() -> None:
+@pytest.mark.parametrize("section", [licences.PAGES, "cpu"])
+def test_the_table_is_up_to_date(section: str) -> None:
     page = licences.PAGE.read_text()
-    assert licences.renewed(page, "cpu") == page
+    assert licences.renewed(page, section) == page
+    assert "| MIT |" in licences.vendored_table()
 
 
 @pytest.mark.parametrize("section", licences.SECTIONS)
