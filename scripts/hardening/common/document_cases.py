@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_BATCH = 10
+_BATCH = 50
 """Cases that are made at once, each batch from its own seed."""
 
 
