@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -40,8 +40,6 @@ _FIRST_DELAY_S = 0.5
 """Seconds before the first retry of a job; each later wait is twice as long, 30 s at most."""
 _MAX_RETRY_S = 600.0
 """Sum of the pauses, in seconds, after which a job whose store or model is unavailable is given up."""
-_POLL_INTERVAL_S = 0.2
-"""Seconds between two checks whether a waiting job is interrupted."""
 
 
 class JobRunner:
@@ -76,7 +74,7 @@ class JobRunner:
         self._deadlines: set[Deadline] = set()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._interrupted = threading.Event()
+        self._interrupted: Future[None] = Future()
 
     def stop_accepting(self) -> None:
         """Start no further jobs: those that do not run yet raise JobInterruptedError."""
@@ -86,8 +84,9 @@ class JobRunner:
     def interrupt(self) -> None:
         """Interrupt the running jobs too: they raise JobInterruptedError."""
         self.stop_accepting()
-        self._interrupted.set()
         with self._lock:
+            if not self._interrupted.done():
+                self._interrupted.set_result(None)
             for deadline in self._deadlines:
                 deadline.cancel()
 
@@ -173,9 +172,10 @@ class JobRunner:
             )
         except SchedulerClosedError as error:
             raise JobInterruptedError from error
-        while not wait([future], _POLL_INTERVAL_S).done:
-            if self._interrupted.is_set():
-                raise JobInterruptedError
+        # Without a look at intervals: hundreds of jobs may wait, each on a thread.
+        wait([future, self._interrupted], return_when=FIRST_COMPLETED)
+        if not future.done():
+            raise JobInterruptedError
         try:
             return future.result()
         except CancelledError as error:
