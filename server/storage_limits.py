@@ -11,7 +11,7 @@ from typing import Protocol
 from server.errors import QuotaExceededError
 from storage.disk_reserve import DiskReserve
 from storage.errors import DatabaseUnavailableError
-from storage.stored_bytes import StoredBytes, Usage, charged, expiry
+from storage.stored_bytes import StoredByOrganisation, StoredBytes, Usage, charged, expiry
 
 log = logging.getLogger("retouch")
 
@@ -192,6 +192,10 @@ class StorageLimits:
     def close(self) -> None:
         """Write the counts that are still in memory."""
         self._stored.flush()
+
+    def by_organisation(self, limit: int) -> StoredByOrganisation:
+        """Return what organisations store, at most `limit` of them; raises DatabaseUnavailableError."""
+        return self._stored.by_organisation(limit)
 
     def state(self, organisation: str | None = None) -> StorageState:
         """Return the state of the disks, and of an organisation; raises OSError."""

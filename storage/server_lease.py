@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, delete, select, text
@@ -179,6 +180,37 @@ def live_servers(engine: Engine) -> list[str]:
             else:
                 found.append(name)
         return found
+
+
+@dataclass(frozen=True)
+class ServerState:
+    """A server that has used the database. is_alive: whether it holds its lease."""
+
+    name: str
+    started: datetime
+    is_alive: bool
+
+
+def server_states(engine: Engine, limit: int) -> list[ServerState]:
+    """Return the servers of a PostgreSQL database, at most `limit` of them, the newest first.
+
+    It only reads, and takes no lock. Raises DatabaseUnavailableError.
+    """
+    rows = select(ServerRow.name, ServerRow.started).order_by(ServerRow.started.desc()).limit(limit)
+    with wrap_database_errors(), engine.connect() as connection:
+        held = set(connection.scalars(_HELD_LOCKS))
+        return [
+            ServerState(name, started, _key(name) in held)
+            for name, started in connection.execute(rows)
+        ]
+
+
+_HELD_LOCKS = text("""
+SELECT (classid::bigint << 32) | objid::bigint FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 1 AND granted
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+"""The numbers of the advisory locks that are held in this database."""
 
 
 def _try_lock(connection: Connection, name: str) -> bool:

@@ -6,8 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Engine, Index, Select, String, delete, func, select
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Engine,
+    Index,
+    Select,
+    String,
+    delete,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
@@ -60,6 +73,24 @@ class Usage:
             if left < limit:
                 return expires
         return None
+
+
+@dataclass(frozen=True)
+class StoredShare:
+    """What one organisation stores. visuals: the number of its registered pictures."""
+
+    organisation: str
+    bytes: int
+    visuals: int
+
+
+@dataclass(frozen=True)
+class StoredByOrganisation:
+    """What organisations store. shares: the largest first. bytes, organisations: of all, also without a share."""
+
+    shares: Sequence[StoredShare]
+    bytes: int
+    organisations: int
 
 
 class StoredBytes:
@@ -143,6 +174,19 @@ class StoredBytes:
         expiring = [(expires, size) for expires, size in counted.items() if size > 0]
         return Usage(visuals, int(pictures or 0) + int(results or 0), expiring)
 
+    def by_organisation(self, limit: int) -> "StoredByOrganisation":
+        """Return what organisations store, at most `limit` of them, and the sum of all.
+
+        What SQLite's counts of the last seconds add is missing. It reads each row of registered pictures once, so
+        ask for it rarely. Raises DatabaseUnavailableError.
+        """
+        with transaction(self._engine) as session:
+            rows = session.execute(_by_organisation(datetime.now(UTC), limit)).all()
+        shares = [StoredShare(row.organisation, int(row.bytes), int(row.visuals)) for row in rows]
+        if not rows:
+            return StoredByOrganisation([], 0, 0)
+        return StoredByOrganisation(shares, int(rows[0].all_bytes), int(rows[0].organisations))
+
     def sweep(self) -> None:
         """Remove the counts of what has expired; raises DatabaseUnavailableError."""
         with transaction(self._engine) as session:
@@ -164,6 +208,36 @@ def _expiring_of(organisation: str) -> Select[datetime, int]:
     """Return the query for the counts of an organisation."""
     return select(StoredRow.expires, StoredRow.bytes).where(
         StoredRow.organisation == organisation, StoredRow.expires > datetime.now(UTC)
+    )
+
+
+def _by_organisation(now: datetime, limit: int) -> Select[Any]:
+    """Return the query for the bytes and visuals of each organisation, with the sums of all in each row."""
+    size = func.coalesce(VisualRow.bytes, 0) + func.coalesce(VisualRow.map_bytes, 0)
+    none = literal(0)
+    parts = union_all(
+        select(
+            VisualRow.organisation, func.sum(size).label("bytes"), func.count().label("visuals")
+        ).group_by(VisualRow.organisation),
+        select(ResultRow.organisation, func.coalesce(func.sum(ResultRow.bytes), 0), none).group_by(
+            ResultRow.organisation
+        ),
+        select(StoredRow.organisation, func.sum(StoredRow.bytes), none)
+        .where(StoredRow.expires > now)
+        .group_by(StoredRow.organisation),
+    ).subquery()
+    total = func.sum(parts.c.bytes)
+    return (
+        select(
+            parts.c.organisation,
+            total.label("bytes"),
+            func.sum(parts.c.visuals).label("visuals"),
+            func.sum(total).over().label("all_bytes"),
+            func.count().over().label("organisations"),
+        )
+        .group_by(parts.c.organisation)
+        .order_by(total.desc(), parts.c.organisation)
+        .limit(limit)
     )
 
 

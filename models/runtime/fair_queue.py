@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from itertools import count
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from models.runtime.budget import Budget
 
@@ -59,6 +59,14 @@ class QueuedTask:
     def tenant(self) -> str:
         """The tenant that queued it."""
         return self.tenants[0]
+
+
+class TenantLoad(NamedTuple):
+    """How many tasks of one tenant run and wait. waiting_jobs: those that wait with `Priority.JOB`."""
+
+    running: int
+    waiting: int
+    waiting_jobs: int
 
 
 T = TypeVar("T", bound=QueuedTask)
@@ -146,6 +154,17 @@ class FairQueue(Generic[T]):
     def waiting(self) -> list[T]:
         """Return the tasks that wait."""
         return [task for flow in self._flows.values() for task in flow.tasks()]
+
+    def loads(self) -> dict[str, "TenantLoad"]:
+        """Return how many tasks of each tenant run and wait; calls of a batch run for each of their tenants."""
+        running = [tenant for task in self._running for tenant in task.tenants]
+        loads = {}
+        for tenant in dict.fromkeys([*self._flows, *running]):
+            flow: _Flow[T] = self._flows.get(tenant) or _Flow(0.0)
+            load = TenantLoad(running.count(tenant), len(flow), len(flow.queue(Priority.JOB)))
+            if load.running or load.waiting:
+                loads[tenant] = load
+        return loads
 
     def add(self, task: T) -> None:
         """Queue a task."""

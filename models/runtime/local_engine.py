@@ -11,6 +11,7 @@ from imaging.resize import SizeRule
 from models.deadline import checkpoint, current
 from models.roles import P, Role
 from models.runtime.calls import ModelProxy
+from models.runtime.model_states import ModelState, ModelStates
 from models.runtime.pool import Pool
 from models.runtime.scheduler import Scheduler
 
@@ -72,6 +73,22 @@ class LocalEngine:
             for scheduler in self._schedulers.values()
         ]
         return all(closed)
+
+    def model_states(self) -> ModelStates:
+        """Return which models of the profile are in memory, and what their cards say that they take."""
+        stats = self._pool.stats()
+        states = [
+            ModelState(
+                role.name,
+                card.name,
+                card.memory_mb,
+                self._pool.device(role),
+                is_loaded=stats[role].loaded,
+                users=stats[role].in_use,
+            )
+            for role, card in self._pool.profile.items()
+        ]
+        return ModelStates(states, self._pool.held_mb, self._pool.budget_mb)
 
     def _run_on_device(self, role: Role[Any], work: Callable[[], None]) -> None:
         scheduler = self._devices.get(role)

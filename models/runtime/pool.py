@@ -197,6 +197,11 @@ class Pool:
         with self._changed:
             return self._held_mb()
 
+    @property
+    def budget_mb(self) -> int | None:
+        """Memory that loaded models may take together, in MiB; None without a limit."""
+        return self._policy.memory_mb
+
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
         """Yield the model of a role, and keep it loaded until the end.

@@ -14,7 +14,7 @@ from models.errors import SchedulerClosedError
 from models.roles import Models, P, Role
 from models.runtime.budget import Budget
 from models.runtime.calls import Call
-from models.runtime.fair_queue import FairQueue, Priority, QueuedTask
+from models.runtime.fair_queue import FairQueue, Priority, QueuedTask, TenantLoad
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
 
 log = logging.getLogger("retouch.scheduler")
@@ -109,6 +109,7 @@ class Scheduler:
         budget: Budget | None = None,
     ) -> None:
         self._use = use
+        self._thread_count = threads
         self._retry = retry
         self._max_batch = dict(max_batch or {})
         self._queue: FairQueue[_Task] = FairQueue(threads, extra, budget=budget)
@@ -133,6 +134,16 @@ class Scheduler:
         self._threads = self._workers + self._checkers
         for thread in self._threads:
             thread.start()
+
+    @property
+    def threads(self) -> int:
+        """Number of tasks that run at once, without the further workers."""
+        return self._thread_count
+
+    def loads(self) -> dict[str, TenantLoad]:
+        """Return how many tasks of each tenant run and wait."""
+        with self._changed:
+            return self._queue.loads()
 
     @property
     def waiting(self) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
@@ -65,6 +66,14 @@ class OtherServers:
             for expires, counts in self._known
             if organisation in counts and now < expires
         ]
+
+    def by_organisation(self) -> Counter[str]:
+        """Return how many requests of each organisation the others have in work."""
+        now, found = self._clock(), Counter[str]()
+        for expires, counts in self._known:
+            if now < expires:
+                found.update({name: one.requests for name, one in counts.items()})
+        return found
 
     def tell(self) -> None:
         """Exchange the counts soon, because those of this server have changed."""

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from storage.database import database_url
 from storage.errors import DatabaseUnavailableError
 from storage.records import Records
-from storage.server_lease import ServerLease
+from storage.server_lease import ServerLease, server_states
 from tests.helpers.places import ROOT
 from tests.helpers.services import Postgres
 
@@ -123,3 +123,17 @@ def test_servers_that_start_together_create_one_schema(postgres: Postgres) -> No
     with ThreadPoolExecutor(8) as servers:
         for records in servers.map(lambda _: Records(url), range(8)):
             records.close()
+
+
+def test_it_tells_which_servers_are_alive_and_takes_no_lock(url: URL, here: ServerLease) -> None:
+    gone, other = ServerLease(url), ServerLease(url)
+    gone.close()
+    records = Records(url)
+    found = {one.name: one.is_alive for one in server_states(records.engine, 10)}
+    assert found == {here.name: True, gone.name: False, other.name: True}
+    with here.lock_if_dead(gone.name) as is_dead:
+        assert is_dead
+    (newest,) = server_states(records.engine, 1)
+    assert newest.name == other.name
+    other.close()
+    records.close()

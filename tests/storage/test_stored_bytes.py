@@ -9,7 +9,14 @@ import pytest
 
 from storage.database import database_url
 from storage.records import Records, Visual
-from storage.stored_bytes import StoredBytes, Usage, charged, expiry
+from storage.stored_bytes import (
+    StoredByOrganisation,
+    StoredBytes,
+    StoredShare,
+    Usage,
+    charged,
+    expiry,
+)
 from storage.visual_sizes import VisualSizes
 from tests.helpers.services import Postgres
 
@@ -160,3 +167,20 @@ def test_expiry_is_never_before_the_lifetime_and_at_most_a_step_after(
         now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=second)
         late = expiry(timedelta(seconds=lifetime), now) - now
         assert timedelta(seconds=lifetime) < late <= timedelta(seconds=lifetime + step)
+
+
+def test_organisations_are_listed_by_what_they_store(records: Records) -> None:
+    stored = StoredBytes(records.engine)
+    assert stored.by_organisation(10) == StoredByOrganisation([], 0, 0)
+    records.add_visual(VISUAL, 100)
+    records.add_visual(Visual("b", "1" * 16, "b/x.png", 4, 4), None)
+    records.add_results("a", VISUAL.visual_id, ["a/1.png", "a/2.png"], [1000, 2000])
+    stored.add("a", 5, expiry(DAY))
+    stored.add("b", 7, expiry(DAY))
+    stored.add("c", 4000, expiry(DAY))
+    stored.add("d", 999, datetime.now(UTC) - timedelta(seconds=1))
+    stored.flush()
+    shares = [StoredShare("c", 4000, 0), StoredShare("a", 3105, 1), StoredShare("b", 7, 1)]
+    assert stored.by_organisation(10) == StoredByOrganisation(shares, 7112, 3)
+    assert stored.by_organisation(2) == StoredByOrganisation(shares[:2], 7112, 3)
+    assert stored.usage("a").total == 3105

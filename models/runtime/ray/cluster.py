@@ -36,6 +36,7 @@ from models.errors import (
 )
 from models.roles import P, Role
 from models.runtime.calls import Call, ModelProxy
+from models.runtime.model_states import ModelState, ModelStates
 from models.runtime.ray.deployments import APPLICATION
 
 log = logging.getLogger("retouch.engine")
@@ -151,6 +152,14 @@ class ClusterEngine:
         call.deadline.check()
         with self._timed(role):
             return self._call_with_retries(handle, call)
+
+    def model_states(self) -> ModelStates:
+        """Return the models of the profile; which replicas of the cluster have loaded them is not known here."""
+        states = [
+            ModelState(role.name, card.name, card.memory_mb, "cluster")
+            for role, card in self._profile.items()
+        ]
+        return ModelStates(states)
 
     def close(self, timeout_s: float = 0) -> bool:
         """Disconnect from the cluster, where the models keep running.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from models.runtime.fair_queue import FairQueue, Priority, QueuedTask
+from models.runtime.fair_queue import FairQueue, Priority, QueuedTask, TenantLoad
 
 CALL, JOB, CHECK = Priority.CALL, Priority.JOB, Priority.CHECK
 ALL = tuple(Priority)
@@ -219,6 +219,23 @@ def test_a_batch_is_charged_to_all_whose_calls_are_in_it() -> None:
     machine.queue.finish(first)
     assert machine.order(4) == "ccab"
     assert len(machine.queue) == 0
+
+
+def test_it_tells_what_each_tenant_has() -> None:
+    machine = Machine(threads=2)
+    for tenant, priority in (("a", CALL), ("a", CALL), ("a", JOB), ("b", CHECK), ("b", JOB)):
+        machine.add(tenant, 1.0, priority)
+    assert machine.queue.loads() == {"a": TenantLoad(0, 3, 1), "b": TenantLoad(0, 2, 1)}
+    first, second = machine.start(), machine.start()
+    assert {first.tenant, second.tenant} == {"a", "b"}
+    assert machine.queue.loads() == {"a": TenantLoad(1, 2, 1), "b": TenantLoad(1, 1, 1)}
+    machine.queue.join(first, [machine.add("c")])
+    assert machine.queue.loads()["c"] == TenantLoad(1, 0, 0)
+    for task in (first, second):
+        machine.queue.finish(task)
+    while machine.queue:
+        machine.run()
+    assert machine.queue.loads() == {}
 
 
 def test_cancelled_tasks_leave_the_queue() -> None:

@@ -175,3 +175,18 @@ def test_the_warm_up_loads_every_model(weights_dir: Path) -> None:
     fresh = Pool.for_profile("lite", weights_dir)
     LocalEngine(fresh).warm_up()
     assert all(row.loaded for row in fresh.stats().values())
+
+
+def test_it_tells_which_models_are_loaded_and_used(models: LocalEngine, lite: Pool) -> None:
+    models.warm_up()
+    with models.use(MATTING):
+        states = models.model_states()
+        assert [(one.role, one.users) for one in states.models if one.users] == [("matting", 1)]
+    by_role = {one.role: one for one in states.models}
+    assert by_role.keys() == {role.name for role in lite.profile}
+    for role, known in lite.profile.items():
+        found = by_role[role.name]
+        assert (found.model, found.memory_mb, found.device) == (known.name, known.memory_mb, "cpu")
+        assert found.is_loaded
+    assert states.held_mb == lite.held_mb
+    assert states.budget_mb is None

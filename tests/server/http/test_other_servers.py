@@ -230,3 +230,16 @@ async def test_nothing_is_exchanged_while_no_limit_needs_it(table: Table, clock:
 
 async def test_without_a_database_the_task_ends() -> None:
     await OtherServers().run(dict)
+
+
+async def test_what_others_have_is_told_by_organisation(table: Table, clock: Clock) -> None:
+    table.others = [
+        Published(0, {"a": InWork(2, 1), "b": InWork(1, 1)}),
+        Published(0, {"a": InWork(3, 1)}),
+    ]
+    async with running(table, clock) as (_, others):
+        await others.news()
+        assert others.by_organisation() == {"a": 5, "b": 1}
+        clock.now += 6
+        table.error = DatabaseUnavailableError("away")
+        assert others.by_organisation() == {}

@@ -1,0 +1,44 @@
+"""Which models an engine has in memory, for those who look after a server."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """The model of one role.
+
+    model: the name of its card. memory_mb: what it takes once it is loaded, in MiB, by its card. device: by
+    torch's name, or "cluster". is_loaded, users: whether it is in memory, and how many calls use it now; None if
+    that is not known in this process.
+    """
+
+    role: str
+    model: str
+    memory_mb: int
+    device: str
+    is_loaded: bool | None = None
+    users: int | None = None
+
+
+@dataclass(frozen=True)
+class ModelStates:
+    """The models of a profile.
+
+    held_mb: what those that are loaded take, in MiB, shared weights once; None if that is not known here.
+    budget_mb: what loaded models may take together, in MiB; None without a limit.
+    """
+
+    models: Sequence[ModelState]
+    held_mb: int | None = None
+    budget_mb: int | None = None
+
+
+@runtime_checkable
+class ReportsModels(Protocol):
+    """An engine that knows its models."""
+
+    def model_states(self) -> ModelStates:
+        """Return which models are in memory."""
+        ...
