@@ -14,6 +14,8 @@ from starlette.routing import BaseRoute
 
 from models.processors import usable_processors
 from server import v1, v2
+from server.admin.page import admin_router
+from server.admin.report import AdminReport
 from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
@@ -32,6 +34,7 @@ from server.http.middleware import NormalizePath, UnhandledErrors
 from server.http.openapi_document import document_router
 from server.http.processor_time import ShareProcessor
 from server.http.rate_limits import FIELD, POLICY_FIELD, RateLimitedRoute, RateLimits
+from server.http.refusals import Refusals
 from server.http.scopes import Scope, needs
 from server.http.shutdown import Shutdown
 from server.lifecycle import lifespan
@@ -99,13 +102,16 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     capabilities = capabilities_router(report, context.dependencies.tokens)
     app.include_router(capabilities, dependencies=_JSON_ONLY)
     app.include_router(reference_router(context.dependencies.tokens))
+    refusals = Refusals()
+    app.state.admin = AdminReport(settings, context, readiness, refusals)
+    app.include_router(admin_router(context.dependencies.tokens, app.state.admin))
     if settings.playground:
         app.include_router(playground_router(_store_origin(settings)))
     error_answers.install(app)
     openapi.install(app, OPERATIONS, settings.address)
     app.include_router(document_router())
     _warn_of_unknown_routes(app, context.rate_limits)
-    _add_middleware(app, settings, context.dependencies.tokens)
+    _add_middleware(app, settings, context.dependencies.tokens, refusals)
     return app
 
 
@@ -226,10 +232,15 @@ def _add_query(router: APIRouter, query: VisualQuery) -> None:
     )
 
 
-def _add_middleware(app: FastAPI, settings: Settings, tokens: Tokens | None = None) -> None:
+def _add_middleware(
+    app: FastAPI,
+    settings: Settings,
+    tokens: Tokens | None = None,
+    refusals: Refusals | None = None,
+) -> None:
     """Add the middleware, innermost first; CORS is last but one, so that error responses have its headers.
 
-    tokens: None for an application without routes that need one.
+    tokens: None for an application without routes that need one. refusals: are told what was refused.
     """
     max_bytes = settings.max_body_mb * 2**20
     app.add_middleware(DecompressBody, max_bytes=max_bytes)
@@ -263,8 +274,9 @@ def _add_middleware(app: FastAPI, settings: Settings, tokens: Tokens | None = No
         ],
         max_age=86400,
     )
-    if settings.audit_log != audit.OFF:
-        app.add_middleware(Audit)
+    is_logged = settings.audit_log != audit.OFF
+    if is_logged or refusals is not None:
+        app.add_middleware(Audit, refusals=refusals, is_logged=is_logged)
 
 
 def _warn_of_unknown_routes(app: FastAPI, rate_limits: RateLimits) -> None:

@@ -67,7 +67,10 @@ class WarmModels(Models, Protocol):
 
 @dataclass(frozen=True)
 class AppContext:
-    """The parts that the application starts, uses and stops."""
+    """The parts that the application starts, uses and stops.
+
+    is_shared: whether other servers may use the database.
+    """
 
     stores: Stores
     records: Records
@@ -86,6 +89,7 @@ class AppContext:
     memory: MemoryBudget
     others: OtherServers
     requests_in_work: RequestsInWork | None
+    is_shared: bool
 
     def remove_results_of_revoked(self) -> None:
         """Remove the results of revoked organisations, also of jobs that ended after the revocation.
@@ -155,6 +159,7 @@ def build_context(settings: Settings, models: WarmModels) -> AppContext:
         memory,
         others,
         parts.requests_in_work,
+        settings.database_url is not None,
     )
 
 

@@ -68,7 +68,8 @@ class Settings(ModelSettings, ListenerSettings):
     public_url: str | None = None
     """Start of result links, without a trailing slash. Unset: the address that the caller used."""
     api_tokens: Annotated[tuple[str, ...], NoDecode] = ()
-    """`organisation:token`, comma-separated; they may do everything. Other tokens are in the database. With
+    """`organisation:token`, comma-separated; they may do everything, but see /admin only if all are of one
+    organisation. Other tokens are in the database. With
     neither, the server only listens on loopback, and every non-empty token is its own organisation."""
     link_ttl_s: int = Field(86400, ge=1, le=604800)
     """Lifetime of a result and of its link, in seconds; at most 7 days."""

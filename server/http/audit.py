@@ -10,6 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.http.health import PROBE_PATHS
+from server.http.refusals import Refusals, noted_refusal
 from server.http.request_id import request_id
 
 log = logging.getLogger("retouch.audit")
@@ -24,6 +25,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _PROBES = frozenset(f"GET {path}" for path in PROBE_PATHS)
 _PROBE_CODES = frozenset({200, 503})
 """What health probes answer. They come every few seconds and would hide the requests of callers."""
+
+
+_RESULTS = frozenset({"GET /results/{key:path}", "HEAD /results/{key:path}"})
 
 
 def open_audit_log(where: str) -> str | None:
@@ -49,10 +53,16 @@ class Audit:
 
     The line has no text of the caller: a route by its pattern, a token by its name. A health probe that is
     answered as the one before has none. It is the outermost middleware, so that it sees every answer.
+
+    refusals: are told of the requests that were refused. is_logged: whether there are lines.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(
+        self, app: ASGIApp, refusals: Refusals | None = None, *, is_logged: bool = True
+    ) -> None:
         self.app = app
+        self._refusals = refusals
+        self._is_logged = is_logged
         self._probed: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,8 +87,15 @@ class Audit:
         try:
             await self.app(scope, receive_and_count, send_and_count)
         finally:
-            if not self._is_repeated_probe(scope["state"].get("operation"), line.code):
-                log.info("%s", json.dumps(line.fields()))
+            self._write(line.fields(), scope)
+
+    def _write(self, fields: dict[str, Any], scope: Scope) -> None:
+        """Log a request, and note it if it was refused."""
+        operation, code = fields["operation"], fields["code"]
+        if self._is_logged and not self._is_repeated_probe(operation, code):
+            log.info("%s", json.dumps(fields))
+        if self._refusals is not None and _is_refusal(operation, code):
+            self._refusals.note(fields["organisation"], operation, code, noted_refusal(scope))
 
     def _is_repeated_probe(self, operation: str | None, code: int) -> bool:
         """Whether a request was a health probe with the same answer as the last one to its route."""
@@ -87,6 +104,17 @@ class Audit:
         before = self._probed.get(operation)
         self._probed[operation] = code
         return before == code
+
+
+def _is_refusal(operation: str | None, code: int) -> bool:
+    """Whether an answer is a refusal worth a look.
+
+    Not the states of health probes, callers who hung up, and links that are followed before their results are
+    there.
+    """
+    if code < 400 or code == DISCONNECTED or operation in _PROBES:
+        return False
+    return not (code == 404 and operation in _RESULTS)
 
 
 class _Line:

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from server.errors import InvalidTokenError, MissingScopeError
-from server.http.scopes import ALL_SCOPES, scope_of_request
+from server.http.scopes import ALL_SCOPES, OWN_SCOPES, scope_of_request
 from storage.errors import DatabaseUnavailableError
 from storage.tokens import USE_INTERVAL, TokenTable, may_be_token
 
@@ -28,8 +28,8 @@ P = TypeVarTuple("P")
 
 MAX_TOKEN_LENGTH = 1024
 """Longest token, in characters."""
-PAGES = frozenset({"/docs"})
-"""The paths of pages that a browser may open with a token as the password of Basic."""
+PAGES = frozenset({"/docs", "/admin", "/admin/state"})
+"""The paths of pages that a browser may open with a token as the password of Basic, and what they read."""
 ENVIRONMENT = "environment"
 """The name of every token of the settings, in the audit log."""
 LOCAL = "local"
@@ -85,6 +85,9 @@ class Tokens:
             for organisation, _, token in split
             for spelling in _spellings(token)
         }
+        # Where several organisations have one, none may see what the others do.
+        is_of_one = len(set(self._organisations.values())) == 1
+        self._settings_scopes = ALL_SCOPES if is_of_one else OWN_SCOPES
         self._table = table
         self._required = bool(self._organisations) or not is_open
         self._asked_at: float | None = None
@@ -158,9 +161,9 @@ class Tokens:
             if hmac.compare_digest(known_digest, digest):
                 found = organisation
         if found is not None:
-            return Caller(found, ENVIRONMENT, ALL_SCOPES)
+            return Caller(found, ENVIRONMENT, self._settings_scopes)
         if not self._required:
-            return Caller("local-" + digest.hex()[:16], LOCAL, ALL_SCOPES)
+            return Caller("local-" + digest.hex()[:16], LOCAL, OWN_SCOPES)
         if self._table is None or not may_be_token(token):
             return Caller(error=InvalidTokenError(_UNKNOWN, headers=_CHALLENGE))
         return None

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from server.errors import ApiError, HttpError, UnavailableError
+from server.http.refusals import note_refusal
 from server.http.request_id import request_id
 from storage.errors import (
     DatabaseUnavailableError,
@@ -68,6 +69,7 @@ def error_object(code: int, text: str) -> dict[str, Any]:
 
 def error_response(error: ApiError, scope: Scope) -> Response:
     """Return the answer to a request with an error: in v2 with another body than elsewhere."""
+    note_refusal(scope, error.text)
     if is_v2(scope["path"]):
         body = {"error": error_object(error.code, error.text), "request_id": request_id(scope)}
     else:

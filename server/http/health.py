@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
@@ -43,6 +44,22 @@ class Readiness:
         """What the server is doing before it is ready."""
         return " and ".join(_REASONS[name] for name in sorted(self.awaited))
 
+    def state(self) -> tuple[dict[str, Any], int]:
+        """Return what the server is ready for, in JSON values, and the status code that says the same."""
+        if self.shutdown.begun:
+            return {"status": "ending"}, 503
+        if self.error is not None:
+            return {"status": "failed", "reason": self.error}, 503
+        if self.awaited:
+            awaited = sorted(self.awaited)
+            return {"status": "starting", "awaited": awaited, "reason": self.reason}, 503
+        if names := sorted(self.availability.reasons):
+            reason = " and ".join(f"the {name} does not answer" for name in names)
+            return {"status": "unavailable", "unavailable": names, "reason": reason}, 503
+        if self.is_disk_full():
+            return {"status": "ready", "disk": "full"}, 200
+        return {"status": "ready"}, 200
+
     def complete(self, name: str) -> None:
         """Note that something is no longer awaited."""
         self.error = None
@@ -67,17 +84,5 @@ async def readyz(request: Request) -> JSONResponse:
     A server whose disk is full is ready: it still serves results and removes pictures.
     """
     readiness: Readiness = request.app.state.readiness
-    if readiness.shutdown.begun:
-        return JSONResponse({"status": "ending"}, 503)
-    if readiness.error is not None:
-        return JSONResponse({"status": "failed", "reason": readiness.error}, 503)
-    if readiness.awaited:
-        awaited = sorted(readiness.awaited)
-        body = {"status": "starting", "awaited": awaited, "reason": readiness.reason}
-        return JSONResponse(body, 503)
-    if names := sorted(readiness.availability.reasons):
-        reason = " and ".join(f"the {name} does not answer" for name in names)
-        return JSONResponse({"status": "unavailable", "unavailable": names, "reason": reason}, 503)
-    if readiness.is_disk_full():
-        return JSONResponse({"status": "ready", "disk": "full"})
-    return JSONResponse({"status": "ready"})
+    body, code = readiness.state()
+    return JSONResponse(body, code)

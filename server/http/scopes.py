@@ -19,10 +19,13 @@ class Scope(StrEnum):
     READ = "read"
     """Ask for the state of requests, what is known of a picture, and what the server can do."""
     ADMIN = "admin"
-    """Administer the server. No route needs it yet; it is also what a route without a mark needs."""
+    """Look after the server: what all organisations have in work, and what was refused. It is also what a route
+    without a mark needs."""
 
 
 ALL_SCOPES = frozenset(Scope)
+OWN_SCOPES = frozenset({Scope.EDIT, Scope.READ})
+"""All that concerns a token's own organisation alone."""
 
 
 def needs(scope: Scope) -> Callable[[F], F]:

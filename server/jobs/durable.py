@@ -10,6 +10,7 @@ from datetime import datetime
 from server.errors import BusyError, busy_error
 from server.jobs.job import Job
 from server.jobs.outcome import Outcome
+from server.jobs.overview import JobsOverview
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer, SerializedJob
@@ -156,6 +157,19 @@ class DurableJobs:
         if serialized is None:
             return None
         return replace(self._serializer.load(serialized, pictures=False), request_id=request_id)
+
+    def overview(self) -> JobsOverview:
+        """Return the jobs of all organisations, for operators. Raises as `find` does."""
+        return self._queue.overview()
+
+    def is_started(self, request_id: str) -> bool:
+        """Whether a worker of this server has begun a job that is not finished."""
+        return self._runner.is_started(request_id)
+
+    @property
+    def server(self) -> str:
+        """The name of this process in the database of the jobs."""
+        return self._queue.server
 
     def sweep(self, edits_before: datetime, requests_before: datetime) -> None:
         """Remove finished jobs from the queue: edits and requests that finished before these times.

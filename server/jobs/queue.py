@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
-from dbos import DBOS, DBOSConfig, DBOSContextSetAuth, SetWorkflowID
+from dbos import DBOS, DBOSConfig, DBOSContextSetAuth, SetWorkflowAttributes, SetWorkflowID
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
@@ -16,6 +16,7 @@ from server.errors import UnavailableError
 from server.http.processor_time import counted
 from server.jobs import dbos_instance
 from server.jobs.outcome import Outcome, failed
+from server.jobs.overview import JobsOverview, attributes_of, note_failure, read_overview
 from server.jobs.recovery import JobRecovery
 from server.jobs.running import running
 from server.jobs.serialization import VERSION, SerializedJob
@@ -40,11 +41,13 @@ _TIMEOUT_S = 10.0
 _POLL_S = 0.2
 """Seconds between two checks whether the database still answers."""
 _THREADS = 8
+_SINGLE = "local"
+"""The name of the only process of a file."""
 _POOL_SIZE = 10
 """Connections of this process to the database of the workflows."""
 
 T = TypeVar("T")
-V = TypeVar("V")
+P = TypeVarTuple("P")
 RunJob = Callable[[str, SerializedJob], Outcome]
 """Runs a job by its name and its JSON form; returns its outcome."""
 
@@ -117,14 +120,23 @@ class JobQueue:
             return 0
         return self._look_up(count_unfinished, organisation, most) or 0
 
-    def _look_up(self, look: Callable[[str, V], T | None], organisation: str, name: V) -> T | None:
+    def overview(self) -> JobsOverview:
+        """Return the jobs of all organisations, for operators. Raises as `find` does."""
+        return self._look_up(read_overview, self._file is not None) or JobsOverview()
+
+    @property
+    def server(self) -> str:
+        """The name of this process in the database."""
+        return _SINGLE if self._lease is None else self._lease.name
+
+    def _look_up(self, look: Callable[[*P], T | None], *arguments: *P) -> T | None:
         if self._run is None:
             raise UnavailableError("The jobs cannot be read yet: the disk of the server is full.")
         if not self._launched:  # then there has never been a job
             return None
         if self._breaker is not None:
             self._breaker.check()
-        future = self._threads.submit(counted(look), organisation, name)
+        future = self._threads.submit(counted(look), *arguments)
         if not wait([future], _TIMEOUT_S).done:
             future.cancel()
             raise UnavailableError("The job could not be found: the database does not answer.")
@@ -199,6 +211,7 @@ class JobQueue:
         # Before the outcome is stored, so that no crash loses it; it is sent when the outcome is stored.
         if (webhook := serialized.get("webhook")) is not None:
             self._webhooks.notify(name, serialized["organisation"], webhook)
+        note_failure(name, outcome)
         return outcome
 
     def _launch(self) -> None:
@@ -230,7 +243,7 @@ class JobQueue:
         common = DBOSConfig(name="retouch", application_version=VERSION, log_level="WARNING")
         if self._lease is None:
             url = f"sqlite:///{self._file and self._file.absolute()}"
-            return DBOSConfig(**common, system_database_url=url, executor_id="local")
+            return DBOSConfig(**common, system_database_url=url, executor_id=_SINGLE)
         if self._engine is None:
             self._engine = open_queue_engine(self._lease.url, self._lease.breaker, _POOL_SIZE)
         return DBOSConfig(
@@ -273,5 +286,9 @@ def request(serialized: dict[str, Any]) -> dict[str, Any]:
 
 def _start_workflow(name: str, serialized: Mapping[str, Any]) -> None:
     workflow: Callable[[dict[str, Any]], Any] = request if serialized["has_status"] else edit
-    with SetWorkflowID(name), DBOSContextSetAuth(serialized["organisation"], None):
+    with (
+        SetWorkflowID(name),
+        SetWorkflowAttributes(attributes_of(serialized)),
+        DBOSContextSetAuth(serialized["organisation"], None),
+    ):
         DBOS.start_workflow(workflow, dict(serialized))

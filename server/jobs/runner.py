@@ -76,6 +76,10 @@ class JobRunner:
         self._stopping = threading.Event()
         self._interrupted: Future[None] = Future()
 
+    def is_started(self, name: str) -> bool:
+        """Whether a worker has begun a job that is not finished."""
+        return name in self._crash_counts
+
     def stop_accepting(self) -> None:
         """Start no further jobs: those that do not run yet raise JobInterruptedError."""
         self._stopping.set()

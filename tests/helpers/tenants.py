@@ -18,8 +18,11 @@ SMALL = b64(photo(160, 120))
 _PARAMETER = re.compile(r"\{([^}]+)\}")
 _NOT_IDS = {"model_version", "asked", "name", "name:path"}
 """Parameters of paths that name nothing of an organisation."""
+OPERATORS = {"/admin", "/admin/state"}
+"""Routes that tell of all organisations, to a token with the scope `admin` alone."""
 PUBLIC = {
     "/",
+    "/admin/{asked}/{name:path}",
     "/playground/{asked}/{name:path}",
     "/docs",
     "/docs/{asked}/{name}",
@@ -83,6 +86,8 @@ def belongings(client: TestClient, token: dict[str, str], number: int) -> Belong
 def attempts(method: str, pattern: str, theirs: Belongings, own: Belongings) -> Iterator[Attempt]:
     """Yield the attempts at a route; raises KeyError for a parameter that nobody has thought about."""
     body = _body(pattern) if method == "POST" else None
+    if pattern in OPERATORS:
+        yield Attempt("operator", method, pattern)
     for parameter in set(_PARAMETER.findall(pattern)) - _NOT_IDS:
         yield from _BY_PARAMETER[parameter](method, pattern, body, theirs, own)
     if method == "POST":

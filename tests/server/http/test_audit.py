@@ -217,6 +217,12 @@ async def test_a_request_that_is_cancelled_has_a_line(lines: Lines) -> None:
     assert len(lines()) == 1
 
 
+def shown_refusals(client: TestClient) -> list[str]:
+    """Return what operators are shown of the refused requests."""
+    refusals = client.app.state.admin._refusals  # type: ignore[attr-defined]
+    return list(map(repr, refusals.latest()))
+
+
 def test_nothing_secret_is_in_any_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Send marked tokens, prompts, names, links and keys to every route."""
     caplog.set_level(logging.INFO)
@@ -241,6 +247,9 @@ def test_nothing_secret_is_in_any_line(tmp_path: Path, caplog: pytest.LogCapture
                 address = f"{path}?{query}&x={MARK}"
                 client.request(method, address, json=body, headers=given)
                 sent += path not in PROBES
+        refusals = shown_refusals(client)
+    assert len(refusals) > 50
+    assert not [one for one in refusals if MARK in one]
     found = [record.getMessage() for record in caplog.records if record.name == "retouch.audit"]
     assert sum(not any(f"GET {path}" in line for path in PROBES) for line in found) == sent + 1
     signature = query.partition("signature=")[2]

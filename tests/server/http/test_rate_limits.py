@@ -29,6 +29,9 @@ BAD = {"file": "no picture"}
 BODY = {"file": b64(photo(64, 48))}
 NOT_LIMITED = {
     "/",
+    "/admin",
+    "/admin/state",
+    "/admin/{asked}/{name:path}",
     "/docs",
     "/docs/{asked}/{name}",
     "/playground/{asked}/{name:path}",
@@ -37,8 +40,8 @@ NOT_LIMITED = {
     "/openapi.json",
     "/results/{key:path}",
 }
-"""Routes without an organisation: the page for users, the reference, health, the document, and results,
-whose link is the permission."""
+"""Routes without an organisation: the pages for users and operators, the reference, health, the document, and
+results, whose link is the permission."""
 
 
 @pytest.fixture

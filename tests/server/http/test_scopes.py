@@ -13,6 +13,7 @@ from tests.helpers.routes import endpoints_of, routes_of
 
 WITHOUT_TOKEN = {
     "/",
+    "/admin/{asked}/{name:path}",
     "/playground/{asked}/{name:path}",
     "/docs/{asked}/{name}",
     "/healthz",
@@ -20,6 +21,7 @@ WITHOUT_TOKEN = {
     "/openapi.json",
     "/results/{key:path}",
 }
+ADMIN = {"/admin", "/admin/state"}
 READ = {
     "/docs",
     "/capabilities",
@@ -33,12 +35,19 @@ READ = {
 """All other routes make, keep or remove something."""
 
 
+def needed(path: str) -> Scope:
+    """Return the scope that a route needs."""
+    if path in ADMIN:
+        return Scope.ADMIN
+    return Scope.READ if path in READ else Scope.EDIT
+
+
 def test_every_route_has_a_scope(tmp_path: Path) -> None:
     endpoints = endpoints_of(create_app(Settings(data_dir=tmp_path), FakeModels()))
-    assert endpoints.keys() >= READ | WITHOUT_TOKEN
+    assert endpoints.keys() >= READ | ADMIN | WITHOUT_TOKEN
     for path, endpoint in endpoints.items():
         if path not in WITHOUT_TOKEN:
-            assert needed_scope(endpoint) is (Scope.READ if path in READ else Scope.EDIT), path
+            assert needed_scope(endpoint) is needed(path), path
 
 
 @pytest.mark.parametrize("scope", Scope)
@@ -48,11 +57,11 @@ def test_every_route_refuses_a_token_without_its_scope(client: TestClient, scope
     for method, path in routes_of(client.app):
         if path in WITHOUT_TOKEN or method == "HEAD":
             continue
-        needed = "read" if path in READ else "edit"
+        wanted = needed(path)
         answer = client.request(method, path, headers={"api_token": sent})
-        assert (answer.status_code == 403) == (needed != scope), (method, path, answer.text)
-        if needed != scope:
-            assert f"does not have the scope {needed}," in answer.text
+        assert (answer.status_code == 403) == (wanted != scope), (method, path, answer.text)
+        if wanted != scope:
+            assert f"does not have the scope {wanted}," in answer.text
 
 
 def test_a_route_without_a_mark_needs_what_no_token_has_by_default() -> None:
