@@ -42,6 +42,7 @@ from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
 from server.playground.page import playground_router
 from server.processor_shares import ProcessorShares
+from server.queue_route import router as queue_router
 from server.reference.page import reference_router
 from server.settings import Settings
 from storage.bucket import Bucket
@@ -150,6 +151,7 @@ def _add_routes(app: FastAPI) -> None:
     app.router.routes.extend(_editing_routes())
     for router in v2.ROUTERS:
         app.include_router(router, prefix="/v2", dependencies=_JSON_ONLY)
+    app.include_router(queue_router)
     app.include_router(results.router)
     app.include_router(health.router)
 

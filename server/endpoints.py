@@ -32,6 +32,7 @@ from server.jobs.outcome import Outcome
 from server.jobs.picture_files import result_extension
 from server.memory_budget import MemoryBudget
 from server.operation import Delivered, Operation, RequestBody, VisualBody, VisualQuery
+from server.queue_places import QueuePlaces, queue_id
 from server.result_negotiation import chosen, for_body, for_operation, result_file
 from server.scheduled_work import ScheduledWork, Work
 from server.sent_texts import without_sent_texts
@@ -65,7 +66,8 @@ class Endpoints:
         self._executor = executor
         self._durable = durable
         settings, limit = dependencies.settings, dependencies.concurrency_limit
-        self._work = ScheduledWork(scheduler, limit, settings.request_timeout_s)
+        self.places = QueuePlaces(scheduler, durable)
+        self._work = ScheduledWork(scheduler, limit, settings.request_timeout_s, self.places)
         self._availability = availability
         self._memory = memory
         self._lookups = TurnLimit(_LOOKUPS)
@@ -75,6 +77,7 @@ class Endpoints:
         """Return the answer to a request: after the work, or at once if sync is false."""
         organisation = self._dependencies.tokens.organisation(request)
         # Before the body is read: what would be refused after all is refused at once.
+        queue_id(request)
         self._availability.check("store")  # each operation stores something: do no work in vain
         await self._dependencies.concurrency_limit.check(organisation)
         accept = for_operation(wanted_file(request), operation)
@@ -113,7 +116,7 @@ class Endpoints:
         job = await self._work.run(request, self._check(job))
         # The answer first: if its links cannot be signed, the job is not accepted.
         job, answer = await self._promise(job)
-        await run_in_thread(self._durable.submit, job)
+        await run_in_thread(self._durable.submit, job, queue_id(request))
         return answer
 
     def _check(self, job: Job) -> Work[Job]:
@@ -160,6 +163,7 @@ class Endpoints:
     async def query(self, query: VisualQuery, request: Request, visual_id: str) -> Any:
         """Return the answer to a query about a visual."""
         organisation = self._dependencies.tokens.organisation(request)
+        queue_id(request)
         await self._dependencies.concurrency_limit.check(organisation)
         visual = await run_in_thread(self._dependencies.visuals.find, organisation, visual_id)
         cost = query_cost(visual)

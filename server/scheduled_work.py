@@ -15,6 +15,7 @@ from models.runtime.scheduler import Scheduler
 from server.cost import Cost
 from server.errors import ShuttingDownError
 from server.http.admission import ConcurrencyLimit
+from server.queue_places import QueuePlaces
 
 R = TypeVar("R")
 
@@ -30,10 +31,20 @@ class Work(Generic[R]):
 
 
 class ScheduledWork:
-    """Runs work for callers. limit: learns how long it took. timeout_s: of work without a deadline."""
+    """Runs work for callers. limit: learns how long it took. timeout_s: of work without a deadline.
 
-    def __init__(self, scheduler: Scheduler, limit: ConcurrencyLimit, timeout_s: float) -> None:
+    places: know the work while it waits and runs.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        limit: ConcurrencyLimit,
+        timeout_s: float,
+        places: QueuePlaces,
+    ) -> None:
         self._scheduler = scheduler
+        self._places = places
         self._limit = limit
         self._timeout_s = timeout_s
 
@@ -70,7 +81,8 @@ class ScheduledWork:
         disconnected = asyncio.create_task(_wait_for_disconnect(request))
         disconnected.add_done_callback(cancel_work)
         try:
-            return await asyncio.wrap_future(future)
+            with self._places.noted(work.organisation, request, future):
+                return await asyncio.wrap_future(future)
         except CallerDisconnectedError:
             raise ClientDisconnect from None
         except SchedulerClosedError as error:  # a check called a model after the scheduler closed

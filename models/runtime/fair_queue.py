@@ -11,9 +11,10 @@ is corrected by the time that passes. And tasks cannot be interrupted: where tho
 thread, a tenant below its share of the threads may use an extra one (`FairQueue.take`).
 """
 
+import heapq
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
 from itertools import count
 from typing import Generic, NamedTuple, TypeVar
@@ -89,6 +90,18 @@ class _Flow(Generic[T]):
     def tasks(self) -> list[T]:
         """Return the tasks that wait."""
         return [task for queue in self._queues.values() for task in queue]
+
+    def in_order(self) -> Iterator[tuple[int, T]]:
+        """Yield the number of the oldest task and the next one, as if all before it had started."""
+        left: _Flow[T] = _Flow(self.start)
+        left._queues = {priority: queue.copy() for priority, queue in self._queues.items()}
+        left._in_a_row = dict(self._in_a_row)
+        while len(waiting := left.waiting(Priority)) > 1:
+            task = left.next(waiting)
+            yield left.oldest(waiting), task
+            left.pop(task, waiting)
+        for priority in waiting:
+            yield from ((task.number, task) for task in left.queue(priority))
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))
@@ -178,6 +191,30 @@ class FairQueue(Generic[T]):
         """Whether a task waits."""
         flow = self._flows.get(task.tenant)
         return flow is not None and task in flow.queue(task.priority)
+
+    def ahead(self, task: T) -> int | None:
+        """Return how many tasks would start before one that waits; None if it does not wait.
+
+        As if no further ones came, each cost what is expected of it, and the budget had room for all.
+        """
+        if not self.waits(task):
+            return None
+        self._charge_running()
+        return next(number for number, one in enumerate(self._order()) if one is task)
+
+    def _order(self) -> Iterator[T]:
+        """Yield the tasks that wait in the order of `take`, without taking them."""
+        flows = [(flow.start, flow.in_order()) for flow in self._flows.values() if flow]
+        heap = [(start, *next(order), order) for start, order in flows]
+        heapq.heapify(heap)
+        while heap:
+            start, _, task, order = heap[0]
+            yield task
+            following = next(order, None)
+            if following is None:
+                heapq.heappop(heap)
+            else:
+                heapq.heapreplace(heap, (start + task.cost, *following, order))
 
     def remove(self, task: T) -> None:
         """Remove a task that waits."""

@@ -151,6 +151,15 @@ class Scheduler:
         with self._changed:
             return len(self._queue)
 
+    def ahead(self, future: Future[Any]) -> int | None:
+        """Return how many tasks would start before the one of a future; None if it does not wait.
+
+        See `FairQueue.ahead`.
+        """
+        with self._changed:
+            task = next((one for one in self._queue.waiting() if one.future is future), None)
+            return None if task is None else self._queue.ahead(task)
+
     def is_check_thread(self) -> bool:
         """Whether the current thread only runs checks."""
         return threading.current_thread() in self._checkers

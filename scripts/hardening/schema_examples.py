@@ -117,9 +117,8 @@ class _Calls:
             Operation(path, method, spec)
             for path, methods in document["paths"].items()
             for method, spec in methods.items()
-            if not path.startswith(
-                ("/results", "/healthz", "/readyz")
-            )  # links are read as they come
+            # Links are read as they come; a place in the queue is only known while a request is in work.
+            if not path.startswith(("/results", "/healthz", "/readyz", "/queue"))
         ]
         self._cases = {one: source(one) for one in self._operations}
         self._codes: dict[Operation, Counter[int]] = defaultdict(Counter)

@@ -21,7 +21,9 @@ from storage.rate_counters import WINDOW_S, Charge, Counters, Excess, Limits, Me
 FIELD, POLICY_FIELD = "RateLimit", "RateLimit-Policy"
 """The fields of draft-ietf-httpapi-ratelimit-headers-11."""
 STATUS_ROUTE = "/v2/status/{request_id}"
-"""The route with a limit of its own: callers poll it."""
+QUEUE_ROUTE = "/queue/{queue_id}"
+_POLLED = frozenset({STATUS_ROUTE, QUEUE_ROUTE})
+"""The routes with a limit of their own: callers poll them."""
 REFUSED_FACTOR = 10
 """Refused requests that are allowed for each accepted one."""
 _ACCEPTED, _REFUSED = "requests", "refused-requests"
@@ -44,9 +46,7 @@ class Quotas:
         The more exact of the settings decides: of both, of the route, of the organisation.
         """
         overrides = self._overrides
-        usual = (
-            self._of_status if route == STATUS_ROUTE else overrides.get(organisation, self._of_any)
-        )
+        usual = self._of_status if route in _POLLED else overrides.get(organisation, self._of_any)
         accepted = overrides.get(organisation + route, overrides.get(route, usual))
         return Limits(accepted, REFUSED_FACTOR * accepted) if accepted else None
 

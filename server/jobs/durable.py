@@ -4,8 +4,10 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from server.errors import BusyError, busy_error
 from server.jobs.job import Job
@@ -27,10 +29,14 @@ _KEPT = 0.9
 
 @dataclass(frozen=True)
 class _Unfinished:
-    """An unfinished job. accepted_at: by the monotonic clock, or when its first process had ended."""
+    """An unfinished job. accepted_at: by the monotonic clock, or when its first process had ended.
+
+    queue_id: by which its caller asks for its place, if this process has accepted it.
+    """
 
     organisation: str
     accepted_at: float
+    queue_id: str | None = None
 
 
 class DurableJobs:
@@ -64,9 +70,10 @@ class DurableJobs:
         """Start the queue, and with it the jobs that an earlier process did not finish."""
         self._queue.start(self._run, self._webhooks)
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: Job, queue_id: str | None = None) -> None:
         """Accept a job; when this returns, the job is stored and will survive a crash.
 
+        queue_id: by which its caller may ask for its place in the queue.
         Raises BusyError, UnavailableError, and OSError if the store or the database is unavailable;
         then nothing of the job remains.
         """
@@ -74,7 +81,7 @@ class DurableJobs:
         self._check_quota(job.organisation)
         with self._lock:
             self._check(job.organisation)
-            self._add(name, job.organisation)
+            self._add(name, job.organisation, queue_id)
         try:
             serialized = self._serializer.dump(name, job)
             try:
@@ -109,10 +116,10 @@ class DurableJobs:
             min(max(1, seconds), _MAX_RETRY_AFTER_S),
         )
 
-    def _add(self, name: str, organisation: str) -> None:
+    def _add(self, name: str, organisation: str, queue_id: str | None = None) -> None:
         """Count a job as unfinished, once."""
         if name not in self._unfinished:
-            self._unfinished[name] = _Unfinished(organisation, time.monotonic())
+            self._unfinished[name] = _Unfinished(organisation, time.monotonic(), queue_id)
             self._shares.take(organisation)
 
     def _remove(self, name: str) -> None:
@@ -147,6 +154,19 @@ class DurableJobs:
         Raises UnavailableError, and OSError if the database is unavailable.
         """
         return self._queue.find(organisation, request_id)
+
+    def task(self, organisation: str, known_as: str) -> "Future[Any] | None":
+        """Return the task of an organisation's unfinished job in this process; None while it has none.
+
+        known_as: its name, or what `submit` got as queue_id. Raises LookupError for any other.
+        """
+        with self._lock:
+            found = [
+                name
+                for name, job in self._unfinished.items()
+                if job.organisation == organisation and known_as in (name, job.queue_id)
+            ]
+        return self._runner.task(found[-1])
 
     def accepted(self, organisation: str, request_id: str) -> Job | None:
         """Return the accepted job of an organisation's request, without its pictures; None if there is none.

@@ -72,6 +72,7 @@ class JobRunner:
         self._crash_counts: dict[str, int] = {}
         self._finished: dict[str, FinishedWork] = {}
         self._deadlines: set[Deadline] = set()
+        self._tasks: dict[str, Future[Outcome | FinishedWork]] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._interrupted: Future[None] = Future()
@@ -94,6 +95,10 @@ class JobRunner:
             for deadline in self._deadlines:
                 deadline.cancel()
 
+    def task(self, name: str) -> "Future[Outcome | FinishedWork] | None":
+        """Return the task of a job; None before it has one, and while it waits for a retry."""
+        return self._tasks.get(name)
+
     def run(self, name: str, serialized: SerializedJob) -> Outcome:
         """Run a job until it succeeds or fails; only raises JobInterruptedError."""
         try:
@@ -104,6 +109,7 @@ class JobRunner:
         finally:
             self._crash_counts.pop(name, None)
             self._finished.pop(name, None)
+            self._tasks.pop(name, None)
         return outcome
 
     def _wait_for_room(self) -> None:
@@ -124,6 +130,7 @@ class JobRunner:
                 log.warning("a job is retried in %.1f s: %s", delay, error)
                 # The reason of an OSError is only for the log.
                 text = error.text if isinstance(error, ApiError) else "The store is unavailable."
+                self._tasks.pop(name, None)
                 if waited > _MAX_RETRY_S:
                     with suppress(OSError):  # the store is unavailable: the job is retried
                         return self._refuse(serialized, UnavailableError(text))
@@ -176,6 +183,7 @@ class JobRunner:
             )
         except SchedulerClosedError as error:
             raise JobInterruptedError from error
+        self._tasks[name] = future
         # Without a look at intervals: hundreds of jobs may wait, each on a thread.
         wait([future, self._interrupted], return_when=FIRST_COMPLETED)
         if not future.done():

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from starlette.testclient import TestClient
 
 from server.operations import OPERATIONS
+from server.queue_places import HEADER
 from tests.helpers.requests import b64, photo
 from tests.helpers.route_needs import SENT
 
@@ -37,12 +38,16 @@ REFUSED = frozenset({401, 403, 404})
 
 @dataclass(frozen=True)
 class Belongings:
-    """What an organisation has: a visual, a result of it, a link, and a request of version 2."""
+    """What an organisation has: a visual, a result of it, a link, and a request of version 2.
+
+    queue_id: by which it may ask for the place of its request.
+    """
 
     visual_id: str
     sid: str
     link: str
     request_id: str
+    queue_id: str = ""
 
     @property
     def key(self) -> str:
@@ -70,9 +75,10 @@ class Attempt:
 def belongings(client: TestClient, token: dict[str, str], number: int) -> Belongings:
     """Let an organisation make what it has."""
     picture = {"file": b64(photo(200 + number, 150))}
+    queue_id = f"the-place-of-number-{number}"
 
     def post(path: str, body: dict[str, Any]) -> Any:
-        answer = client.post(path, json=body, headers=token)
+        answer = client.post(path, json=body, headers={**token, HEADER: queue_id})
         assert answer.status_code in (200, 202), answer.text
         return answer.json()
 
@@ -80,7 +86,7 @@ def belongings(client: TestClient, token: dict[str, str], number: int) -> Belong
     change = {"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}
     edit = post(f"/v1/{visual_id}/objects/remove", {"changes": [change]})
     later = post("/v2/image/edit/crop_foreground", {"image": picture["file"], "sync": False})
-    return Belongings(visual_id, edit["sid"], edit["image_res"], later["request_id"])
+    return Belongings(visual_id, edit["sid"], edit["image_res"], later["request_id"], queue_id)
 
 
 def attempts(method: str, pattern: str, theirs: Belongings, own: Belongings) -> Iterator[Attempt]:
@@ -117,6 +123,13 @@ def _of_request(
     yield Attempt("request, other case", method, pattern.replace("{request_id}", changed))
 
 
+def _of_queue_id(
+    method: str, pattern: str, body: Any, theirs: Belongings, own: Belongings
+) -> Iterator[Attempt]:
+    for name, known_as in (("their own id", theirs.queue_id), ("their request", theirs.request_id)):
+        yield Attempt(f"queue, {name}", method, pattern.replace("{queue_id}", known_as))
+
+
 def _of_key(
     method: str, pattern: str, body: Any, theirs: Belongings, own: Belongings
 ) -> Iterator[Attempt]:
@@ -136,6 +149,7 @@ def _of_key(
 _BY_PARAMETER: dict[str, Callable[..., Iterator[Attempt]]] = {
     "visual_id": _of_visual,
     "request_id": _of_request,
+    "queue_id": _of_queue_id,
     "key:path": _of_key,
 }
 """By a path's parameter: what a stranger tries with it. A new parameter needs a row."""

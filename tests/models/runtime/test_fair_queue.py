@@ -246,3 +246,40 @@ def test_cancelled_tasks_leave_the_queue() -> None:
     machine.queue.remove(task)
     assert not machine.queue.waits(task)
     assert machine.run().tenant == "b"
+
+
+def test_the_place_of_a_task_is_where_it_will_start() -> None:
+    machine = Machine()
+    waiting = [
+        machine.add(tenant, cost, priority)
+        for tenant, cost, priority in [
+            *[("a", 2.0, CALL)] * 9,
+            *[("b", 1.0, CALL)] * 3,
+            ("a", 5.0, JOB),
+            ("c", 30.0, JOB),
+            ("c", 0.1, CHECK),
+            *[("b", 1.0, JOB)] * 2,
+            *[("a", 0.5, CHECK)] * 6,
+        ]
+    ]
+    told = {task: machine.queue.ahead(task) for task in waiting}
+    assert machine.queue.waiting(), "asking takes no task"
+    started: list[QueuedTask] = []
+    while machine.queue.waiting():
+        task = machine.start()
+        started.append(task)
+        machine.now += task.cost
+        machine.queue.finish(task)
+    assert [told[task] for task in started] == list(range(len(waiting)))
+    assert machine.queue.ahead(started[0]) is None
+
+
+def test_a_place_counts_what_running_tasks_have_cost() -> None:
+    machine = Machine()
+    machine.add("a", 1.0)
+    running = machine.start()
+    mine, theirs = machine.add("a", 1.0), machine.add("b", 1.0)
+    assert (machine.queue.ahead(mine), machine.queue.ahead(theirs)) == (1, 0)
+    assert machine.queue.ahead(running) is None
+    machine.queue.remove(theirs)
+    assert machine.queue.ahead(mine) == 0

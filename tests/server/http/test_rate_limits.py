@@ -12,7 +12,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
 from server.app import create_app
-from server.http.rate_limits import STATUS_ROUTE, Quotas, RateLimitedRoute, RateLimits
+from server.http.rate_limits import QUEUE_ROUTE, STATUS_ROUTE, Quotas, RateLimitedRoute, RateLimits
 from server.settings import Settings
 from storage.rate_counters import Limits
 from tests.helpers.answers import refused
@@ -244,6 +244,7 @@ def test_the_default_is_that_of_the_hosted_plan(monkeypatch: pytest.MonkeyPatch)
     quotas = Quotas(Settings())
     assert quotas.limits("a", CROP) == Limits(60, 600)
     assert quotas.limits("a", STATUS_ROUTE) == Limits(600, 6000)
+    assert quotas.limits("a", QUEUE_ROUTE) == Limits(600, 6000)
 
 
 def test_the_more_exact_setting_decides() -> None:

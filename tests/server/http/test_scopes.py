@@ -26,6 +26,7 @@ READ = {
     "/docs",
     "/capabilities",
     "/v2/status/{request_id}",
+    "/queue/{queue_id}",
     "/v1/{visual_id}/info",
     "/v1/{visual_id}/person/info",
     "/v1/{visual_id}/objects/info",
