@@ -36,6 +36,16 @@ def test_every_route_is_described(client: TestClient) -> None:
     }
 
 
+def test_it_is_compressed_for_who_takes_it(client: TestClient) -> None:
+    sizes = {}
+    for coding in ("identity", "gzip"):
+        with client.stream("GET", "/capabilities", headers={"accept-encoding": coding}) as answer:
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.headers["cache-control"] == "private, no-cache"
+            sizes[coding] = sum(len(part) for part in answer.iter_raw())
+    assert 5 * sizes["gzip"] < sizes["identity"]
+
+
 def test_what_is_unavailable_answers_506_with_the_same_reason(client: TestClient) -> None:
     state = states(client)["/v1/gen_fill"]
     assert state["available"] is False
