@@ -9,11 +9,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from models.runtime.pool import Pool
 from server.settings import Settings
 from tests.helpers.browser import chromium_path, served
-from tests.helpers.playground import Visit
-
-TIMEOUT_MS = 60_000
-"""Timeout of anything that takes a moment on an idle machine, which other tests may keep busy."""
-
+from tests.helpers.playground import TIMEOUT_MS, Visit, opened
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -50,26 +46,8 @@ def visit(chromium: Browser, address: str) -> Iterator[Visit]:
     def open_page(
         at: str = address, size: tuple[int, int] = (1280, 800), theme: str = "light"
     ) -> Page:
-        context = chromium.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme="dark" if theme == "dark" else "light",
-            has_touch=size[0] < 500,
-            accept_downloads=True,
-        )
-        context.set_default_timeout(TIMEOUT_MS)
-        page = context.new_page()
-        pages.append(page)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on(
-            "console",
-            lambda line: (
-                errors.append(line.text)
-                if line.type == "error" and "status of" not in line.text
-                else None
-            ),
-        )
-        page.goto(at)
-        return page
+        pages.append(opened(chromium, at, errors, size, theme))
+        return pages[-1]
 
     yield open_page
     for page in pages:

@@ -9,7 +9,7 @@ from models.runtime.pool import Pool
 from server.settings import Settings
 from tests.helpers.browser import served
 from tests.helpers.places import PHOTOS
-from tests.helpers.playground import Visit, choose_operation, choose_photo, run
+from tests.helpers.playground import Visit, add_pictures, choose_operation, choose_photo, run
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 PHONE, DESKTOP = (360, 740), (1280, 800)
@@ -47,6 +47,17 @@ def test_axe_finds_nothing_serious(visit: Visit, size: tuple[int, int], theme: s
     page.get_by_text("This call as code").click()
     assert findings(page) == []
     choose_operation_anywhere(page, "Erase what a mask marks")
+    assert findings(page) == []
+    choose_operation_anywhere(page, "Split a visual into layers")
+    assert findings(page) == []
+    if size == PHONE:
+        page.locator(".nav-toggle").click()
+    page.get_by_role("button", name="API v2").click()
+    if size == PHONE:
+        page.locator(".nav-toggle").click()
+    page.get_by_role("button", name="Put products into a scene").click()
+    add_pictures(page, "products", PHOTOS / "chelsea.jpg", PHOTOS / "astronaut.jpg")
+    expect(page.locator(".picture-list li")).to_have_count(2)
     assert findings(page) == []
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= size[0], "the page is wider than the window"
@@ -98,18 +109,6 @@ def test_an_edit_by_keyboard_alone(visit: Visit, size: tuple[int, int]) -> None:
     tab_to(page, "Before and after")
     page.keyboard.press("ArrowLeft")
     tab_to(page, "Download")
-
-
-def test_what_the_profile_lacks_is_grey_and_says_why(visit: Visit) -> None:
-    page = visit()
-    choose_photo(page)
-    lacking = page.get_by_role("button", name="Generate an object by prompt")
-    assert "lacking" in (lacking.get_attribute("class") or "")
-    lacking.click()
-    settings = page.get_by_role("complementary")
-    expect(settings).to_contain_text("Not on this server")
-    expect(settings).to_contain_text("no model for generative fill")
-    expect(page.get_by_role("button", name="Run", exact=True)).to_be_disabled()
 
 
 def test_a_refusal_stands_at_its_field(visit: Visit) -> None:

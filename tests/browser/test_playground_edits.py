@@ -14,17 +14,15 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.helpers.places import PHOTOS
-from tests.helpers.playground import Visit, choose_operation, choose_photo, downloaded, run
-
-
-def paint(page: Page) -> None:
-    """Paint a stroke over the middle of the picture."""
-    box = page.locator("canvas.mask").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.5, steps=4)
-    page.mouse.up()
+from tests.helpers.playground import (
+    Visit,
+    choose_operation,
+    choose_photo,
+    code,
+    downloaded,
+    paint,
+    run,
+)
 
 
 def photo() -> np.ndarray:
@@ -126,38 +124,6 @@ def test_handles_expand_the_picture(visit: Visit) -> None:
     assert np.array_equal(np.asarray(result.convert("RGB"))[top:, :600], photo())
 
 
-@pytest.mark.parametrize(
-    ("version", "name", "field", "value"),
-    [
-        ("v1", "Replace the background", "bg_prompt", "#00ff00"),
-        ("v1", "Make a packshot of a product", "background_color", "#00ff00"),
-        ("v2", "Colour a picture, or take its colours away", "color", "black_and_white"),
-        ("v2", "Crop out the foreground", None, None),
-    ],
-)
-def test_each_group_has_a_form_that_works(
-    visit: Visit, version: str, name: str, field: str | None, value: str | None
-) -> None:
-    page = visit()
-    choose_photo(page)
-    page.get_by_role("button", name=f"API {version}").click()
-    choose_operation(page, name)
-    if field is not None and value is not None:
-        control = page.locator(f"#field-{field}")
-        if control.evaluate("one => one.tagName") == "SELECT":
-            control.select_option(value)
-        else:
-            control.fill(value)
-    run(page)
-    pixels = np.asarray(downloaded(page).convert("RGBA")).astype(int)
-    if value == "#00ff00":
-        assert abs(pixels[2, 2] - (0, 255, 0, 255)).max() <= 2
-    elif value == "black_and_white":
-        assert abs(pixels[..., 0] - pixels[..., 2]).max() <= 3
-    else:
-        assert pixels.shape[1] < 600
-
-
 def test_several_results_and_the_history_can_be_looked_at(visit: Visit) -> None:
     page = visit()
     choose_photo(page)
@@ -173,14 +139,6 @@ def test_several_results_and_the_history_can_be_looked_at(visit: Visit) -> None:
     expect(page.get_by_role("region", name="Result", exact=True)).to_have_count(0)
     page.get_by_role("region", name="History of this session").get_by_role("button").click()
     expect(page.get_by_role("region", name="Result", exact=True)).to_be_visible()
-
-
-def code(page: Page, language: str) -> str:
-    """Return the call in a language, as the page shows it."""
-    if page.locator("details.snippets").get_attribute("open") is None:
-        page.get_by_text("This call as code").click()
-    page.get_by_role("button", name=language, exact=True).click()
-    return page.locator("#call").inner_text()
 
 
 def test_the_code_of_the_call_works(visit: Visit, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import uvicorn
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from server.app import create_app
+from server.context import WarmModels
 from server.settings import Settings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -30,11 +31,10 @@ def chromium_path() -> str:
 
 
 @contextmanager
-def served(settings: Settings, lite: Pool) -> Iterator[str]:
+def served(settings: Settings, models: Pool | WarmModels) -> Iterator[str]:
     """Serve the application on a free loopback port; the value is its address, with a slash at its end."""
-    config = uvicorn.Config(
-        create_app(settings, LocalEngine(lite)), port=0, log_level="warning", ws="none"
-    )
+    engine = LocalEngine(models) if isinstance(models, Pool) else models
+    config = uvicorn.Config(create_app(settings, engine), port=0, log_level="warning", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

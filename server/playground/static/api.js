@@ -22,9 +22,9 @@ export class Refusal extends Error {
 async function refusalOf(response) {
   const body = await response.json().catch(() => null);
   const text = body?.error?.message ?? body?.message ?? `The server answered ${response.status}.`;
-  const named = /^([a-z_0-9]+)(?:\.\d+)?\b[: ]/.exec(text);
+  const named = /^([a-z_0-9]+)(?:\.\w+)*\b[: ]/.exec(text);
   const retry = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
-  const field = body?.parameter ?? (named ? named[1] : null);
+  const field = body?.parameter?.split(".")[0] ?? (named ? named[1] : null);
   return new Refusal(response.status, text, field, Number.isNaN(retry) ? null : retry);
 }
 
@@ -48,18 +48,55 @@ export async function getJson(path, token) {
   return (await send(new URL(path, BASE), { headers })).json();
 }
 
-/** Send a call and return its answer; a call without sync waits until its results are there. */
-export async function perform(call, token, signal) {
+/**
+ * Send a call and return {answer, visualId}; a call without sync waits until its results are there.
+ * queueId: by which `askPlace` may ask for its place meanwhile. visualId: of a registered picture.
+ */
+export async function perform(call, token, signal, queueId = newQueueId()) {
+  const headers = withToken(token);
+  let { path } = call;
+  if (call.register) {
+    const { visual_id: found } = await (await request(call.register.path, call.register, { headers, signal })).json();
+    path = path.replace("{visual_id}", found);
+  }
+  const response = await request(path, call, { headers: { ...headers, "Queue-Id": queueId }, signal });
+  const answer = await response.json();
+  return {
+    answer: answer.status_url ? await followStatus(answer.status_url, headers, signal) : answer,
+    visualId: /^v1\/(\w+)\//.exec(path)?.[1],
+  };
+}
+
+async function request(path, { method, parts }, options) {
+  const address = new URL(path, BASE);
+  if (method === "GET") {
+    for (const { name, value } of parts) address.searchParams.append(name, value);
+    return send(address, options);
+  }
   const body = new FormData();
-  for (const part of call.parts) {
-    if (part.blob) body.append(part.name, part.blob, part.filename);
+  for (const part of parts) {
+    if (part.encoding) body.append(part.name, await encode(part));
+    else if (part.blob) body.append(part.name, part.blob, part.filename);
     else body.append(part.name, part.value);
   }
-  const headers = withToken(token);
-  const response = await send(new URL(call.path, BASE), { method: "POST", body, headers, signal });
-  const answer = await response.json();
-  return answer.status_url ? followStatus(answer.status_url, headers, signal) : answer;
+  return send(address, { ...options, method, body });
 }
+
+/** Return a file as text: a data: address, or only its base64. */
+function encode({ blob, encoding }) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(encoding === "data" ? reader.result : reader.result.split(",")[1]);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+}
+
+/** Return an id for one call that nobody else has. (`randomUUID` needs https.) */
+export const newQueueId = () => [...crypto.getRandomValues(new Uint32Array(4))].map((one) => one.toString(16).padStart(8, "0")).join("");
+
+/** Return {state, before} of a call that is in work; null where the server does not know it. */
+export const askPlace = (queueId, token) => getJson(`queue/${queueId}`, token || OPEN_TOKEN).catch(() => null);
 
 async function followStatus(address, headers, signal) {
   for (;;) {

@@ -1,14 +1,15 @@
 // The form of an operation: one control for each field of its schema, with its refusal beside it.
 import { html, icon, useEffect, useRef } from "./html.js";
+import { Pictures } from "./pictures.js";
 
-/** Show the fields; the first ones stand open, what is seldom needed below them. */
-export function Fields({ operation, values, change, refusal }) {
+/** Show the fields; the first ones stand open, what is seldom needed below them. scene: the picture of the stage. */
+export function Fields({ operation, values, change, refusal, scene }) {
   const isSeldom = ({ name, required }) =>
     !required && /moderation|ip_signal|preserve_alpha|^seed$|negative_prompt|^mask_type|guidance|steps|quality/.test(name);
   const weight = ({ name, required, kind }) => (required ? 0 : /prompt$|instruction|scene_description|^background_color/.test(name) ? 1 : kind === "flag" ? 3 : 2);
   const often = operation.fields.filter((one) => !isSeldom(one)).sort((one, other) => weight(one) - weight(other));
   const seldom = operation.fields.filter(isSeldom);
-  const show = (one) => html`<${Field} key=${operation.path + one.name} field=${one} value=${values[one.name]}
+  const show = (one) => html`<${Field} key=${operation.path + one.name} field=${one} value=${values[one.name]} scene=${scene}
     change=${(value) => change(one.name, value)} refusal=${refusal?.field === one.name ? refusal : null} />`;
   useEffect(() => {
     const control = refusal && document.getElementById(`field-${refusal.field}`);
@@ -25,17 +26,17 @@ export function Fields({ operation, values, change, refusal }) {
   </div>`;
 }
 
-const CONTROLS = { choice: Choice, flag: Flag, number: NumberControl, numbers: Numbers, colour: Colour, text: Text, line: Line, file: FileControl, json: Text };
+const CONTROLS = { choice: Choice, flag: Flag, number: NumberControl, numbers: Numbers, colour: Colour, text: Text, line: Line, file: FileControl, json: Text, pictures: Pictures };
 
-function Field({ field, value, change, refusal }) {
+function Field({ field, value, change, refusal, scene }) {
   const Control = CONTROLS[field.kind];
   const id = `field-${field.name}`;
   const described = [refusal && `${id}-refusal`, field.description && `${id}-help`].filter(Boolean).join(" ");
-  const isGroup = field.kind === "numbers";
+  const isGroup = field.kind === "numbers" || field.kind === "pictures";
   const label = html`${field.label}${field.required && html`<span class="required" aria-hidden="true"> required</span>`}`;
   return html`<div class="field ${refusal ? "refused" : ""} ${field.kind}">
     ${isGroup ? html`<span class="label" id="${id}-label">${label}</span>` : html`<label class="label" for=${id}>${label}</label>`}
-    <${Control} field=${field} value=${value} change=${change} id=${id} described=${described || undefined} invalid=${refusal ? "true" : undefined} />
+    <${Control} field=${field} value=${value} change=${change} scene=${scene} id=${id} described=${described || undefined} invalid=${refusal ? "true" : undefined} />
     ${refusal && html`<p class="refusal" id="${id}-refusal">${icon("alert")}${refusal.message}</p>`}
     ${field.description && html`<p class="help" id="${id}-help">${field.description}</p>`}
   </div>`;

@@ -170,7 +170,7 @@ function paint(canvas, drawing, object) {
 /** Return the objects of a picture, the smallest first: their area, and which points are in it. */
 async function findObjects(picture, token) {
   const parts = [{ name: "image", blob: picture.blob, filename: picture.name }, { name: "sync", value: "true" }];
-  const answer = await perform({ path: FINDER, parts }, token, undefined);
+  const { answer } = await perform({ method: "POST", path: FINDER, parts }, token, undefined);
   const links = linksOf(answer).slice(0, MAX_OBJECTS);
   const masks = await Promise.all(links.map(async (link) => areaOf((await readResult(link)).blob)));
   return masks.map(objectOf).sort((one, other) => one.pixels - other.pixels);

@@ -2,6 +2,7 @@
 
 /** The first pattern that fits a path names its group. */
 const GROUPS = [
+  ["Registered pictures", /\{visual_id\}/],
   ["Products", /product|packshot|lifestyle|shadow/],
   ["Generate", /text-to-image|generate|structured|prompt/],
   ["Background", /background|foreground|\/crop/],
@@ -9,41 +10,59 @@ const GROUPS = [
   ["Size and quality", /resolution|enhance|expan|restore/],
   ["Look", /./],
 ];
-const ORDER = ["Background", "Objects", "Size and quality", "Look", "Products", "Generate"];
+const ORDER = ["Background", "Objects", "Size and quality", "Look", "Products", "Generate", "Registered pictures"];
 /** Fields that the page sets itself, or that make no sense in a browser. */
-const HIDDEN = /^(sync|webhook_url|is_private|org_image_key|sku)$/;
-const MAIN_PICTURES = ["file", "image", "scene", "person_image", "images"];
+const HIDDEN = /^(sync|sid|webhook_url|is_private|org_image_key|sku)$/;
+const MAIN_PICTURES = ["file", "image", "scene", "person_image"];
+/** What the page does by itself before a call of a registered picture, and what would only take the picture away again. */
+const SKIPPED = /\/(register|upload|remove_image)$/;
 const MASKS = ["mask_file", "mask"];
 
 /** Return the operations, in groups of [title, operations]. */
 export function readOperations(document, capabilities) {
   const states = new Map(capabilities.operations.map((state) => [`${state.method} ${state.path}`, state]));
   const found = [];
-  for (const [path, { post }] of Object.entries(document.paths)) {
-    const form = post?.requestBody?.content["multipart/form-data"]?.schema;
-    if (!form || path.includes("{visual_id}") || /\/(register|upload)$/.test(path)) continue;
-    found.push(operation(path, post, resolve(document, form), document, states.get(`POST ${path}`)));
+  for (const [path, methods] of Object.entries(document.paths)) {
+    const visual = path.includes("{visual_id}");
+    const method = visual && methods.get ? "GET" : "POST";
+    const described = methods[method.toLowerCase()];
+    const form = described?.requestBody?.content["multipart/form-data"]?.schema;
+    if ((!form && !visual) || SKIPPED.test(path)) continue;
+    const fields = form ? resolve(document, form) : formOf(described.parameters);
+    found.push(operation(path, { ...described, method, visual }, fields, document, states.get(`${method} ${path}`)));
   }
   return ORDER.map((title) => [title, found.filter((one) => one.group === title)]).filter(
     ([, operations]) => operations.length,
   );
 }
 
-function operation(path, post, form, document, state) {
+/** Return the fields of a query as those of a form. */
+function formOf(parameters) {
+  const inQuery = parameters.filter((one) => one.in === "query");
+  return { properties: Object.fromEntries(inQuery.map(({ name, schema, description }) => [name, { description, ...schema }])) };
+}
+
+function operation(path, described, form, document, state) {
   const required = new Set(form.required ?? []);
   const all = Object.entries(form.properties).map(([name, schema]) =>
-    field(name, resolve(document, schema), required.has(name)),
+    field(name, resolve(document, schema), required.has(name), document),
   );
-  const inPath = (post.parameters ?? [])
-    .filter((one) => one.in === "path")
-    .map((one) => ({ ...field(one.name, resolve(document, one.schema), true), inPath: true }));
+  const inPath = (described.parameters ?? [])
+    .filter((one) => one.in === "path" && one.name !== "visual_id")
+    .map((one) => ({ ...field(one.name, resolve(document, one.schema), true, document), inPath: true }));
   const names = new Set(all.map((one) => one.name));
-  const picture = MAIN_PICTURES.find((name) => names.has(name)) ?? null;
-  const mask = MASKS.find((name) => names.has(name)) ?? null;
+  const { visual } = described;
+  const isList = required.has("images");
+  const picture = visual ? "file" : (MAIN_PICTURES.find((name) => names.has(name)) ?? (isList ? "images" : null));
+  const drawn = all.find((one) => one.takesDrawn);
+  const mask = drawn ? `${drawn.name}[0][mask_url]` : (MASKS.find((name) => names.has(name)) ?? null);
   return {
     path,
+    method: described.method,
     version: path.slice(1, 3),
-    title: post.summary,
+    title: described.summary,
+    visual,
+    takesSid: names.has("sid"),
     group: GROUPS.find(([, pattern]) => pattern.test(path))[0],
     available: state?.available ?? true,
     reason: state?.reason ?? null,
@@ -53,18 +72,28 @@ function operation(path, post, form, document, state) {
     sync: all.find((one) => one.name === "sync") ?? null,
     picture,
     pictureIsText: picture === "images",
+    drawn: drawn?.name ?? null,
     pictureIsRequired: picture !== null && (picture === "file" || required.has(picture)),
     mask,
-    maskIsRequired: mask !== null && (mask === "mask" ? required.has(mask) : /\/(eraser|gen_fill)$/.test(path)),
+    maskIsRequired: mask !== null && (drawn !== undefined || (mask === "mask" ? required.has(mask) : /\/(eraser|gen_fill)$/.test(path))),
     takesWebp: /webp/i.test(form.properties[picture]?.description ?? "webp"),
     expands: names.has("canvas_size") && names.has("original_image_location"),
-    fields: [...inPath, ...all.filter((one) => isShown(one, names, picture, mask))],
+    fields: [...inPath, ...all.filter((one) => isShown(one, names, picture, mask)).map((one) => further(one, picture))],
   };
 }
 
+/** Return a field as the form shows it: of a list of pictures the stage has the first one. */
+function further(one, picture) {
+  if (one.takesDrawn)
+    return { ...one, required: false, label: `${one.label}, as JSON`, description: "Instead of what you mark in the picture, such as masks of the mask generator." };
+  if (one.name !== picture) return one;
+  return { ...one, required: false, label: "Further images", most: one.most - 1 };
+}
+
 function isShown({ name, kind, description }, names, picture, mask) {
-  if (HIDDEN.test(name) || name === picture || name === mask || kind === "unknown") return false;
-  if (/^Another name of/.test(description) || /^image_url$|^mask_url$/.test(name)) return false;
+  if (HIDDEN.test(name) || (name === picture && kind !== "pictures") || name === mask) return false;
+  if (/^Another name (of|for)/.test(description) || /^image_url$|^mask_url$/.test(name)) return false;
+  if (name.endsWith("_file") && names.has(name.replace(/_file$/, "_urls"))) return false; // the list takes files too
   return !(name.endsWith("_url") && names.has(name.replace(/_url$/, "_file")));
 }
 
@@ -75,10 +104,13 @@ function resolve(document, schema) {
 }
 
 /** Return a field: its name, its kind, and what its schema allows. */
-function field(name, schema, required) {
+function field(name, schema, required, document) {
   const parts = (schema.anyOf ?? [schema]).filter((one) => one.type !== "null");
-  const main = parts[0] ?? schema;
-  const kind = kindOf(name, main, schema);
+  const list = parts.find((one) => one.type === "array" && one.items);
+  const item = list ? resolve(document, list.items) : {};
+  const isPictures = list && (item.properties?.image !== undefined || /image(s|_urls?)$/.test(name));
+  const main = isPictures ? list : (parts[0] ?? schema);
+  const kind = isPictures ? "pictures" : kindOf(name, main, schema);
   return {
     name,
     kind,
@@ -93,12 +125,15 @@ function field(name, schema, required) {
     maximum: main.maximum ?? null,
     maxLength: main.maxLength ?? null,
     items: main.prefixItems ?? null,
+    most: isPictures ? list.maxItems : null,
+    hasBoxes: item.properties?.coordinates !== undefined,
+    isAddress: /_urls$/.test(name),
+    takesDrawn: item.properties?.mask_url !== undefined,
   };
 }
 
 function kindOf(name, main, schema) {
   if (main.format === "binary") return "file";
-  if (/image(s|_urls)$|^products$/.test(name) && main.type !== "boolean") return "unknown";
   if (main.enum) return "choice";
   if (main.type === "boolean") return "flag";
   if (main.type === "integer" || main.type === "number") return "number";
@@ -113,27 +148,3 @@ function words(name) {
   const text = name.replace(/_/g, " ").replace(/\bbg\b/, "background").replace(/\bref\b/, "reference");
   return text[0].toUpperCase() + text.slice(1).replace(/\brmbg\b/, "background removal");
 }
-
-/** Return the call of an operation: its path and its parts, in the order in which they are sent. */
-export function makeCall(operation, values, picture, mask) {
-  let path = operation.path;
-  const parts = [];
-  if (operation.picture && picture)
-    parts.push(
-      operation.pictureIsText
-        ? { name: operation.picture, value: picture.base64, from: picture.name }
-        : { name: operation.picture, blob: picture.blob, filename: picture.name },
-    );
-  if (operation.mask && mask) parts.push({ name: operation.mask, blob: mask, filename: "mask.png" });
-  for (const one of operation.fields) {
-    const value = values[one.name] ?? (one.inPath ? (one.initial ?? one.options?.[0]) : undefined);
-    if (one.inPath) path = path.replace(`{${one.name}}`, encodeURIComponent(value));
-    else if (value instanceof Blob) parts.push({ name: one.name, blob: value, filename: value.name });
-    else if (value !== undefined && value !== null && value !== "") parts.push({ name: one.name, value: textOf(value) });
-  }
-  if (operation.sync && operation.sync.initial !== !operation.isSlow)
-    parts.push({ name: "sync", value: String(!operation.isSlow) });
-  return { path: path.slice(1), parts };
-}
-
-const textOf = (value) => (typeof value === "string" ? value : JSON.stringify(value));

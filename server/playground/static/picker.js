@@ -39,6 +39,9 @@ async function readSample(name) {
   return readPicture(await response.blob(), `${name}.jpg`);
 }
 
+/** Return whether an event belongs to the control of a list of pictures, which handles it. */
+const isForList = (event) => event.target instanceof Element && event.target.closest("[data-takes-pictures]") !== null;
+
 /** Take pictures that are dropped on the page or pasted into it. Returns whether one is held over the page. */
 export function useDroppedPictures(take, fail) {
   const [isOver, setIsOver] = useState(false);
@@ -48,17 +51,17 @@ export function useDroppedPictures(take, fail) {
     const over = (event) => {
       if (![...event.dataTransfer.types].includes("Files")) return;
       event.preventDefault();
-      setIsOver(true);
+      setIsOver(!isForList(event));
     };
     const leave = (event) => event.relatedTarget === null && setIsOver(false);
     const drop = (event) => {
       event.preventDefault();
       setIsOver(false);
-      read(file(event.dataTransfer));
+      if (!isForList(event)) read(file(event.dataTransfer));
     };
     const paste = (event) => {
       const one = file(event.clipboardData);
-      if (one) {
+      if (one && !isForList(event)) {
         event.preventDefault();
         read(one);
       }

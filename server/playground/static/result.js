@@ -13,7 +13,7 @@ export function ResultView({ entry, index, choose, take, fail }) {
       ${result ? html`<${Shown} entry=${entry} result=${result} />` : html`<pre class="answer" tabindex="0">${JSON.stringify(entry.answer, null, 2)}</pre>`}
     </div>
     ${entry.results.length > 1 && html`<${Strip} results=${entry.results} index=${index} choose=${choose} />`}
-    ${result && html`<${Actions} result=${result} take=${take} fail=${fail} seconds=${entry.seconds} />`}
+    ${result && html`<${Actions} entry=${entry} result=${result} take=${take} fail=${fail} />`}
   </section>`;
 }
 
@@ -61,10 +61,11 @@ function Strip({ results, index, choose }) {
   </div>`;
 }
 
-function Actions({ result, take, fail, seconds }) {
-  const use = () => readPicture(result.blob, result.name).then(take, fail);
+function Actions({ entry, result, take, fail }) {
+  // With its sid, later edits of the registered picture start from this result.
+  const use = () => readPicture(result.blob, result.name).then((picture) => take({ ...picture, visual: entry.visual }), fail);
   return html`<div class="actions">
-    <span class="muted">${result.blob ? `${bytes(result.blob.size)} · ` : ""}${seconds.toFixed(1)} s</span>
+    <span class="muted">${result.blob ? `${bytes(result.blob.size)} · ` : ""}${entry.seconds.toFixed(1)} s</span>
     <span class="spring"></span>
     ${isPicture(result) && result.blob && html`<button type="button" class="button" onClick=${use}>${icon("swap")}Use as input</button>`}
     <a class="button primary" href=${result.url} download=${result.name} target=${result.blob ? undefined : "_blank"}

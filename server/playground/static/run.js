@@ -13,17 +13,26 @@ function useClock(isOn) {
   return now;
 }
 
-/** run: {phase: idle, running or failed; started, refusal, retryAt}. why: what is missing, or null. */
+/** Return where a call is, in words; empty while that is not known. */
+function placeInWords(place) {
+  if (!place) return "";
+  if (place.state === "running") return "Running";
+  if (place.before === null) return "Waiting";
+  return place.before === 0 ? "Waiting, next in turn" : `Waiting, ${place.before} before this one`;
+}
+
+/** run: {phase: idle, running or failed; started, place, refusal, retryAt}. why: what is missing, or null. */
 export function RunBar({ run, why, operation, start, cancel, notice }) {
   const now = useClock(run.phase === "running" || run.retryAt > 0);
   const wait = run.retryAt ? Math.max(0, Math.ceil((run.retryAt - now) / 1000)) : 0;
   if (run.phase === "running") {
     const seconds = Math.max(0, (now - run.started) / 1000);
+    const place = placeInWords(run.place);
     const usual = operation.seconds ? ` · usually about ${Math.max(1, Math.round(operation.seconds))} s` : "";
     return html`<div class="run">
       <button type="button" class="button wide" onClick=${cancel}>${icon("stop")}Cancel</button>
-      <p class="state"><span class="spinner" aria-hidden="true"></span><span>${seconds.toFixed(1)} s${usual}</span></p>
-      <p class="visually-hidden" role="status">Running: ${operation.title}</p>
+      <p class="state"><span class="spinner" aria-hidden="true"></span><span>${seconds.toFixed(1)} s${place && ` · ${place}`}${run.place?.state === "waiting" ? "" : usual}</span></p>
+      <p class="visually-hidden" role="status">${place || "Running"}: ${operation.title}</p>
     </div>`;
   }
   return html`<div class="run">

@@ -1,4 +1,5 @@
 // The page once the server is known: operations at the left, the picture in the middle, settings at the right.
+import { knownVisual, makeCall } from "./calls.js";
 import { Drawing } from "./drawing.js";
 import { ExpandEditor } from "./expand.js";
 import { Fields } from "./fields.js";
@@ -6,7 +7,7 @@ import { History } from "./history.js";
 import { html, icon, useCallback, useEffect, useMemo, useRef, useState } from "./html.js";
 import { MaskEditor } from "./mask.js";
 import { OperationList } from "./nav.js";
-import { makeCall } from "./operations.js";
+import { Scene } from "./pictures.js";
 import { asPng, ChooseButton, EmptyStage, useDroppedPictures } from "./picker.js";
 import { ResultView } from "./result.js";
 import { Notice, RunBar } from "./run.js";
@@ -16,7 +17,7 @@ import { Snippets } from "./snippets.js";
 const FIRST = "/v1/background/remove";
 const FINDER_PATH = "/v2/image/segment/all_masks";
 /** What the code names before a picture is chosen. */
-const STAND_IN = { name: "in.jpg", blob: new Blob() };
+const STAND_IN = { name: "in.jpg", blob: new Blob(), mask: new Blob([], { type: "image/png" }) };
 
 export function Workplace({ groups, token, askToken }) {
   const operations = useMemo(() => groups.flatMap(([, list]) => list), [groups]);
@@ -59,7 +60,7 @@ export function Workplace({ groups, token, askToken }) {
     runner.start(operation, makeCall(operation, values, sent, operation.mask && mask ? await mask.png() : null), picture);
   };
   // The code shows the names of the files; their bytes are made when the call is sent.
-  const sketch = makeCall(operation, values, picture ?? STAND_IN, operation.mask && mask ? new Blob() : null);
+  const sketch = makeCall(operation, values, picture ?? STAND_IN, operation.mask && mask ? STAND_IN.mask : null);
   const canFind = operations.some((one) => one.path === FINDER_PATH && one.available);
   useShortcut(() => why === null && runner.run.phase !== "running" && start());
   const { refusal, retryAt } = runner.run;
@@ -79,10 +80,11 @@ export function Workplace({ groups, token, askToken }) {
     <aside class="panel" aria-label="Settings of the operation">
       <div class="panel-body">
         <h1>${operation.title}</h1>
-        <p class="route"><code>POST ${operation.path}</code></p>
+        <p class="route"><code>${operation.method} ${operation.path}</code></p>
+        ${operation.visual && operation.available && html`<p class="limits">${knownVisual(operation, picture) ? "The picture is a result of a registered one: the call starts from it, by its sid." : "Works on a registered picture. The page registers yours first, then makes this call."}</p>`}
         ${!operation.available && html`<div class="notice calm">${icon("lock")}<div><strong>Not on this server</strong><p>${operation.reason}</p></div></div>`}
         ${operation.available && operation.limits.length > 0 && html`<ul class="limits">${operation.limits.map((text) => html`<li key=${text}>${text}</li>`)}</ul>`}
-        <${Fields} operation=${operation} values=${values} change=${change} refusal=${isAtField ? refusal : null} />
+        <${Fields} operation=${operation} values=${values} change=${change} refusal=${isAtField ? refusal : null} scene=${picture} />
         <${Snippets} call=${sketch} hasToken=${token !== ""} />
       </div>
       <${RunBar} run=${runner.run} why=${why} operation=${operation} start=${start} cancel=${runner.cancel}
@@ -96,8 +98,9 @@ export function Workplace({ groups, token, askToken }) {
 function whatIsMissing(operation, picture, mask, values) {
   if (!operation.available) return "This server's profile has no model for it.";
   if (operation.pictureIsRequired && !picture) return "Choose a picture first.";
-  if (operation.maskIsRequired && !mask) return "Mark something in the picture first.";
+  if (operation.maskIsRequired && !mask && !values[operation.drawn]) return "Mark something in the picture first.";
   const missing = operation.fields.find((one) => one.required && !one.inPath && !values[one.name] && values[one.name] !== 0);
+  if (missing?.kind === "pictures") return `Add a picture to ${missing.label}.`;
   return missing ? `${missing.label} is required.` : null;
 }
 
@@ -141,6 +144,8 @@ function Stage({ operation, picture, runner, take, fail, token, canFind, values,
 
 function Editor({ operation, picture, token, canFind, values, changeAll, drawing, setMask }) {
   if (operation.mask) return html`<${MaskEditor} key=${picture.id} picture=${picture} drawing=${drawing} changed=${setMask} token=${token} canFind=${canFind} />`;
+  const products = operation.fields.find((one) => one.hasBoxes);
+  if (products) return html`<${Scene} picture=${picture} products=${values[products.name] ?? []} change=${(items) => changeAll({ [products.name]: items })} />`;
   if (operation.expands) return html`<${ExpandEditor} picture=${picture} values=${values} change=${changeAll} />`;
   return html`<div class="canvas"><img class="plain checked" src=${picture.url} alt="The picture to edit" /></div>`;
 }
