@@ -7,28 +7,12 @@ from playwright.sync_api import Page, Route, expect
 
 from models.runtime.pool import Pool
 from server.settings import Settings
+from tests.helpers.axe import findings
 from tests.helpers.browser import served
 from tests.helpers.places import PHOTOS
 from tests.helpers.playground import Visit, add_pictures, choose_operation, choose_photo, run
 
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
 PHONE, DESKTOP = (360, 740), (1280, 800)
-
-
-def findings(page: Page) -> list[str]:
-    """Return what axe finds of WCAG 2.2 AA, except what it calls minor."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate(
-        """() => axe.run(document, {
-            runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-        })"""
-    )
-    return [
-        f"{one['id']} ({one['impact']}): {node['html'][:200]} {node.get('failureSummary', '')}"
-        for one in found["violations"]
-        if one["impact"] in {"serious", "critical", "moderate"}
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -56,7 +56,11 @@ def test_the_figures_of_an_organisation_need_its_token(operators: httpx.Client) 
 
 def test_everything_else_needs_a_token_at_the_second_port_too(operators: httpx.Client) -> None:
     assert operators.get("/readyz").status_code == 200
-    for method, path in (("POST", "/v1/background/remove"), ("GET", "/v2/status/some-id")):
+    for method, path in (
+        ("POST", "/v1/background/remove"),
+        ("GET", "/v2/status/some-id"),
+        ("GET", "/admin/state"),  # of all organisations
+    ):
         assert operators.request(method, path).status_code == 401
     assert operators.get("/v2/status/some-id", headers=TOKEN).status_code == 404
 
