@@ -1,38 +1,8 @@
-"""The command `retouch`: runs the server, edits pictures, and administers data. Exit codes: see `main`."""
-
-import logging
-import os
-import sys
-
-import typer
-
-from models.variables import tidy_credentials
-from retouch.data_folder import choose_data_folder
-from retouch.lazy import LazyGroup
-
-app = typer.Typer(
-    cls=LazyGroup,
-    help="Run a Retouch server, edit pictures with it or without one, and administer its data."
-    " Settings are RETOUCH_ variables.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
-@app.callback()
-def _root() -> None:
-    """Run a Retouch server, edit pictures with it or without one, and administer its data."""
+"""The command `retouch` and the client of the server; importing it imports neither."""
 
 
 def main() -> None:
-    """Run the command and exit.
+    """Run the command `retouch` and exit; see `retouch.command`."""
+    from retouch.command import run
 
-    The status is 0 after success; 1 if something failed or is unavailable, or there is nothing to do it to;
-    2 if an argument or a setting is invalid.
-    """
-    tidy_credentials(os.environ)
-    choose_data_folder(os.environ)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(message)s")
-    app(prog_name="retouch")
+    run()

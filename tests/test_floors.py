@@ -83,6 +83,14 @@ def test_only_the_cluster_engine_imports_ray() -> None:
                 assert "ray" not in imports(file), file
 
 
+def test_the_client_imports_nothing_of_the_server() -> None:
+    files = list((ROOT / "retouch" / "client").rglob("*.py"))
+    assert files
+    for file in files:
+        assert not imports(file) & (LAYERS - {"retouch"}), file
+        assert {name for name in modules(file) if name.startswith("retouch")} <= {"retouch.client"}
+
+
 def test_nothing_imports_from_a_conftest_or_a_test_file() -> None:
     for file in (*(ROOT / "tests").rglob("*.py"), *(ROOT / "scripts").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):

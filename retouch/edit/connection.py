@@ -1,7 +1,6 @@
 """What `retouch edit` sends its requests to: a server, or the application in this process, without a port."""
 
 import asyncio
-import email.utils
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -17,6 +16,7 @@ import httpx2 as httpx
 from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
+from retouch.client.calls import retry_after
 from server.app import create_app
 from server.settings import Settings
 
@@ -123,7 +123,7 @@ class Connection:
 
     def _pause(self, response: httpx.Response, wait: float) -> float | None:
         """Return after how many seconds a request may succeed; None if it never will."""
-        asked = _retry_after(response.headers.get("Retry-After"))
+        asked = retry_after(response.headers.get("Retry-After"))
         match response.status_code:
             case 429 | 503 if self.is_remote:
                 return wait if asked is None else asked
@@ -131,18 +131,6 @@ class Connection:
                 return asked
             case _:
                 return None
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Return the seconds of a Retry-After, which is a number or a date (RFC 9110)."""
-    if text is None:
-        return None
-    if text.strip().isdecimal():
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _json(response: httpx.Response) -> Any:

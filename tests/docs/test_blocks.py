@@ -38,6 +38,7 @@ SESSIONS = {
     page: [block for block in BLOCKS if block.page == page and block.language == "sh"]
     for page in dict.fromkeys(block.page for block in BLOCKS if block.language == "sh")
 }
+_ADDRESS = "http://127.0.0.1:8000"
 BOTH_SHELLS = ("README.md",)
 """The pages that also run in bash, as a newcomer may have it; the others run in dash alone, to save time."""
 
@@ -152,14 +153,24 @@ def test_no_code_hides_behind_an_indentation(page: Path) -> None:
 
 
 @pytest.mark.parametrize("block", of("python"), ids=str)
-def test_a_python_block_runs(block: Block) -> None:
+def test_a_python_block_runs(
+    block: Block, request: pytest.FixtureRequest, tmp_path: Path, weights_dir: Path
+) -> None:
     if block.page == "CONTRIBUTING.md":  # files of a change, which that test makes and tests
         texts = [*contributing_page.FILES.values(), 'name="grabcut"']
         assert any(text in block.text for text in texts)
         compile(block.text, str(block), "exec")
-    else:
-        command = [sys.executable, "-W", "error", "-c", block.text]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+        return
+    text, folder = block.text, ROOT
+    if _ADDRESS in text:  # it calls the server and writes files
+        server: Server = request.getfixturevalue("server")
+        checkout = Checkout(tmp_path, weights_dir)
+        text, folder = text.replace(_ADDRESS, str(server.http.base_url).rstrip("/")), checkout.root
+    command = [sys.executable, "-W", "error", "-c", text]
+    subprocess.run(command, cwd=folder, check=True, timeout=300)
+    if folder != ROOT:
+        assert set(re.findall(r'Path\("(\w+\.\w+)"\)', text)) <= set(checkout.made())
+        assert checkout.made()
 
 
 @pytest.mark.parametrize("block", of("toml"), ids=str)

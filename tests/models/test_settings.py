@@ -21,7 +21,7 @@ from models.settings import (
     read_settings,
     warn_of_unknown_names,
 )
-from retouch import app
+from retouch.command import app
 from server.settings import Settings
 from tests.helpers.places import ROOT
 

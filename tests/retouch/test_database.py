@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect
 from typer.testing import CliRunner, Result
 
-from retouch import app
+from retouch.command import app
 from server.settings import Settings
 from storage.database import open_engine
 from storage.folder_lock import FolderLock

@@ -12,10 +12,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from models.settings import known_names
-from retouch import app
 from retouch.checks import machine, services
 from retouch.checks.finding import Finding, State, ok, within_limit
 from retouch.checks.run import unknown_names
+from retouch.command import app
 from retouch.secrets import Secrets
 from server.settings import Settings
 from storage.database import open_engine

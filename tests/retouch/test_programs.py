@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from retouch import app
+from retouch.command import app
 from retouch.lazy import COMMANDS
 from scripts.openapi import FILE
 from tests.helpers.places import ROOT

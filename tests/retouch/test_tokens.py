@@ -15,7 +15,7 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner, Result
 
-from retouch import app
+from retouch.command import app
 from server.app import create_app
 from server.settings import Settings
 from storage.errors import StoreUnavailableError

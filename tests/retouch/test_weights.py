@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from retouch import app
+from retouch.command import app
 from tests.helpers.places import ROOT
 
 

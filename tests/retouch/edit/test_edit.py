@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from retouch import app
+from retouch.command import app
 from retouch.edit import connection
 from tests.helpers.fake_models import FakeModels
 from tests.helpers.places import ROOT

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from retouch import app
+from retouch.command import app
 from retouch.edit.operations import EditOperation, edit_operations, find_operation
 from server.operations import OPERATIONS
 
