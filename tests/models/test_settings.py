@@ -231,9 +231,9 @@ def test_the_settings_of_our_own_programs_are_never_reported(
 
 
 def test_every_name_that_our_files_read_is_known() -> None:
-    # ${NAME}, $NAME, environ.get("NAME"), environ["NAME"] and getenv("NAME").
+    # ${NAME}, $NAME, environ.get("NAME"), environ["NAME"], environment.get("NAME") and getenv("NAME").
     read = re.compile(
-        r"""\$\{?(RETOUCH_[A-Z0-9_]+)|(?:environ(?:\.get)?|getenv)[\[(]["'](RETOUCH_[A-Z0-9_]+)"""
+        r"""\$\{?(RETOUCH_[A-Z0-9_]+)|(?:(?:environ|environment)(?:\.get)?|getenv)[\[(]["'](RETOUCH_[A-Z0-9_]+)"""
     )
     folders = [
         "scripts",
