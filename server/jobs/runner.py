@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import contextmanager, suppress
 from functools import partial
+from typing import Any
 
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, SchedulerClosedError
@@ -185,7 +186,8 @@ class JobRunner:
             raise JobInterruptedError from error
         self._tasks[name] = future
         # Without a look at intervals: hundreds of jobs may wait, each on a thread.
-        wait([future, self._interrupted], return_when=FIRST_COMPLETED)
+        either: list[Future[Any]] = [future, self._interrupted]
+        wait(either, return_when=FIRST_COMPLETED)
         if not future.done():
             raise JobInterruptedError
         try:

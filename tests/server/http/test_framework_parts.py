@@ -49,6 +49,7 @@ NEW = {
     "_refuse_connections",
     "_restore_signal_handlers",
     "_make_protocol",
+    "_acceptor",
     "begin_answer",
     "skip_empty_line",
     "_check_line_ends",
