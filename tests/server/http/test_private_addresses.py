@@ -35,6 +35,8 @@ MAY_OPEN = {
     "server/http/url_guard.py": "the guard itself",
     "server/http/accepting.py": "accepts connections, and opens none",
     "retouch/checks/services.py": "asks the port of the settings on this machine",
+    "retouch/client/async_client.py": "the program that uses the client names the server",
+    "retouch/client/sync_client.py": "the program that uses the client names the server",
     "retouch/edit/connection.py": "the user of the command names the server",
     "retouch/smoke.py": "the user of the command names the server",
     "server/listener.py": "listens, and asks whether the port is taken",
