@@ -77,6 +77,7 @@ class Capabilities(BaseModel):
     """The answer of /capabilities."""
 
     profile: str
+    needs_token: bool = Field(description="Whether operations take known tokens only.")
     operations: list[OperationState]
     models: list[ModelState]
     storage: StorageFigures
@@ -108,10 +109,11 @@ class CapabilitiesReport:
         self._cards = load_profile(profile)
         self._quick = QuickModels(models, slow_roles(self._cards))
 
-    def describe(self, organisation: str | None) -> Capabilities:
+    def describe(self, organisation: str | None, *, needs_token: bool) -> Capabilities:
         """Return the state of every route and model, and what an organisation stores."""
         return Capabilities(
             profile=profile_title(self._profile),
+            needs_token=needs_token,
             operations=sorted(self._states(), key=lambda state: state.path),
             models=[
                 ModelState(
@@ -214,7 +216,7 @@ def capabilities_router(report: CapabilitiesReport, tokens: Tokens) -> APIRouter
     )
     @needs(Scope.READ)
     def capabilities(request: Request) -> Response:
-        found = report.describe(reader(request, tokens))
+        found = report.describe(reader(request, tokens), needs_token=tokens.required)
         text = found.model_dump_json().encode()
         # Compressed for who takes it: the playground asks for it first of all.
         return StaticFile(text, "application/json", {"Cache-Control": "private, no-cache"}).answer(

@@ -144,7 +144,7 @@ def test_a_token_is_asked_for_and_kept_in_the_tab(visit: Visit, lite: Pool, tmp_
     with served(settings, lite) as address:
         page = visit(address)
         dialog = page.get_by_role("dialog")
-        expect(dialog).to_contain_text("no token arrived")
+        expect(dialog).to_contain_text("only with a token of your organisation")
         dialog.get_by_label("Token of your organisation").fill("wrong")
         dialog.get_by_role("button", name="Use it").click()
         expect(dialog).to_contain_text("no organisation has this token")

@@ -72,7 +72,7 @@ def test_a_failed_fetch_ends_it_with_status_1_and_the_reason(without_weights: Se
     assert without_weights.launch().wait(120) == 1
     text = without_weights.text()
     assert re.search(r"^weights: u2netp.onnx could not be fetched:$", text, re.MULTILINE)
-    assert "./scripts/weights bundle lite weights.tar" in text
+    assert "retouch weights bundle lite weights.tar" in text
     assert "Traceback" not in text
 
 

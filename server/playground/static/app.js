@@ -13,7 +13,11 @@ function useServer(token, attempt) {
     setServer((before) => (before.phase === "ready" ? before : { phase: "loading" }));
     Promise.all([getJson("openapi.json"), getJson("capabilities", token)]).then(
       ([document, capabilities]) =>
-        setServer({ phase: "ready", groups: readOperations(document, capabilities), profile: capabilities.profile }),
+        setServer(
+          capabilities.needs_token && token === ""
+            ? { phase: "token", refusal: { message: "This server takes requests only with a token of your organisation." } }
+            : { phase: "ready", groups: readOperations(document, capabilities), profile: capabilities.profile },
+        ),
       (refusal) => setServer({ phase: [401, 403].includes(refusal.status) ? "token" : "error", refusal }),
     );
   }, [token, attempt]);
