@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 WITHOUT_TORCH = (".venv-test", "cluster,test")
 """The folder of an environment, and its groups of optional dependencies."""
@@ -68,7 +69,7 @@ class _Suite:
 
     def run(self) -> int:
         """Run the parts; return the status of the last one that failed, or 0."""
-        self._note("environment", time.monotonic(), _make(WITHOUT_TORCH))
+        self._time("environment", _make, WITHOUT_TORCH)
         installation = None
         for name, arguments in _PARTS.items():
             if name == "slow" and self._with_torch:
@@ -80,15 +81,17 @@ class _Suite:
                 )
             if name == "ray" and not self._with_torch:
                 self._print_durations()
-            began = time.monotonic()
-            self._note(name, began, _pytest(WITHOUT_TORCH, *arguments))
+            self._time(name, _pytest, WITHOUT_TORCH, *arguments)
         if installation is not None:
             installation.wait()
             self._print_durations()
-            self._note("torch", time.monotonic(), _pytest(WITH_TORCH, *_TORCH))
+            self._time("torch", _pytest, WITH_TORCH, *_TORCH)
         return self._status
 
-    def _note(self, name: str, began: float, status: int) -> None:
+    def _time(self, name: str, run: Callable[..., int], *arguments: Any) -> None:
+        """Run a part; note its status and how long it took."""
+        began = time.monotonic()
+        status = run(*arguments)
         self._status = status or self._status
         result = "failed" if status else "passed"
         self._durations.append(f"{time.monotonic() - began:5.0f} s  {name}: {result}")

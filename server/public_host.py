@@ -17,23 +17,29 @@ def listening_problem(settings: Settings) -> str | None:
     return problem
 
 
+def public_address(settings: Settings) -> tuple[str, str] | None:
+    """Return a setting whose address other machines can reach, and the address; None if there is none."""
+    hosts = {"RETOUCH_HOST": settings.host}
+    if settings.operators is not None:
+        hosts["RETOUCH_OPERATOR_HOST"] = settings.operator_host
+    return next((one for one in hosts.items() if not is_loopback(one[1])), None)
+
+
 def public_host_problem(settings: Settings) -> str | None:
     """Return why no server may listen on the address of the settings; None if one may.
 
     It asks the database only if no token is in the settings, and migrates it then, as a server does.
     Raises DatabaseUnavailableError, NewerSchemaError.
     """
-    name, host = "RETOUCH_HOST", settings.host
-    if settings.operators is not None and is_loopback(host):
-        name, host = "RETOUCH_OPERATOR_HOST", settings.operator_host
-    if settings.api_tokens or is_loopback(host):
+    address = public_address(settings)
+    if settings.api_tokens or address is None:
         return None
     with closing(Records(settings.records_url)) as records:
         tokens = TokenTable(records.engine).tokens()
     if any(token.state(datetime.now(UTC)) == "valid" for token in tokens):
         return None
     return (
-        f"{name}: {host} can be reached by other machines, so RETOUCH_API_TOKENS must be set"
+        f"{address[0]}: {address[1]} can be reached by other machines, so RETOUCH_API_TOKENS must be set"
         " (organisation:token), or a token created first with `./scripts/retouch tokens create`; without"
         " tokens only loopback is served"
     )

@@ -67,9 +67,8 @@ class QueuePlaces:
         try:
             yield
         finally:
-            if (
-                self._tasks.get(key) is task
-            ):  # another request of this organisation may have the id now
+            # Another request of this organisation may have the id now.
+            if self._tasks.get(key) is task:
                 del self._tasks[key]
 
     def find(self, organisation: str, known_as: str) -> Place | None:

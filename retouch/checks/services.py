@@ -11,8 +11,7 @@ from models.catalog.profile import load_profile
 from models.catalog.source import HubFolder, WeightFile
 from models.weights.cache import WeightsCache
 from retouch.checks.finding import Finding, ok, problem, warning
-from server.listener import listener_problem
-from server.public_host import listening_problem
+from server.public_host import listening_problem, public_address
 from server.settings import Settings, is_loopback
 from storage.bucket import Bucket
 from storage.database import open_engine, wrap_database_errors
@@ -67,12 +66,12 @@ def _size(folder: Path) -> int:
 def port(settings: Settings) -> Finding:
     """Check whether a server can listen; one that answers there already is a warning."""
     address = f"{settings.host} port {settings.port}"
-    found = listener_problem(settings.host, settings.port)
+    found = listening_problem(settings)
     if found is None:
-        needs_token = not (settings.api_tokens or is_loopback(settings.host))
+        needs_token = not settings.api_tokens and public_address(settings) is not None
         note = "; it needs a token, here or in the database" if needs_token else ""
-        if (second := listening_problem(settings)) is not None:
-            return problem("port", second)
+        if settings.operators is not None:
+            address += f" and {settings.operator_host} port {settings.operator_port}"
         return ok("port", f"{address} is free{note}")
     if is_loopback(settings.host) and _is_retouch(settings.port):
         return warning("port", f"a Retouch server answers on {address} already")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 LINKS = ("image_url", "result_url", "image_res", "objects_masks")
@@ -106,7 +107,7 @@ def _results(made: Mapping[str, Any]) -> Iterator[Result]:
     for mask in made.get("masks") or ():
         yield Result(_link(mask["image_url"]), id=str(mask["id"]))
     if "urls" in made and "result" not in made:  # else `urls` repeats the links
-        for url, seed in zip(made["urls"], made.get("seed") or [None] * 99, strict=False):
+        for url, seed in zip(made["urls"], made.get("seed") or repeat(None), strict=False):
             yield Result(_link(url), _whole(seed))
     for one in made.get("result") or ():
         urls, seed, name = (one["urls"], one["seed"], one["uuid"]) if isinstance(one, dict) else one

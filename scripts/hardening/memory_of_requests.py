@@ -276,7 +276,7 @@ def measure(
 
 
 def measure_alone(name: str, pixels: int, kind: str, weights: Path) -> Measured:
-    """Return what the case of a name takes, in a process that does nothing else, once its models are loaded.
+    """Return what the case of a name takes once its models are loaded; call it in a process of its own.
 
     weights: the folder of the weights.
     """

@@ -12,7 +12,7 @@ from server.http.scopes import Scope, needs
 from server.http.static_page import StaticPage
 
 _OWN = ("admin.css", "admin.js", "format.js", "sections.js")
-_SHARED = ("html.js", "icon.svg", "style.css", "theme.js")
+_SHARED = ("brand.js", "html.js", "icon.svg", "style.css", "theme.js")
 """What the page has in common with the playground: colours, type, controls, icons."""
 _VENDORED = ("htm/standalone.js",)
 _CHALLENGE = {

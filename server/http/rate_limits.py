@@ -11,10 +11,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from server.errors import RateLimitedError
-from server.http.auth import Tokens, sent_token
+from server.http.auth import Tokens
 from server.http.idempotency import IdempotentRoute
 from server.http.rate_counting import RateCounting
-from server.http.readers import needs_no_token
+from server.http.readers import reads_as_anyone
 from server.settings import Settings
 from storage.rate_counters import WINDOW_S, Charge, Counters, Excess, Limits, MemoryCounters
 
@@ -176,7 +176,6 @@ class RouteOfReaders(RateLimitedRoute):
         limited, unlimited = super().get_route_handler(), IdempotentRoute.get_route_handler(self)
 
         async def handle(request: Request) -> Response:
-            is_anyone = needs_no_token(request) and not sent_token(request)
-            return await (unlimited if is_anyone else limited)(request)
+            return await (unlimited if reads_as_anyone(request) else limited)(request)
 
         return handle

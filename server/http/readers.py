@@ -30,9 +30,14 @@ def reader(request: Request, tokens: Tokens) -> str | None:
 
     A token that was sent must be valid, also where none is needed.
     """
-    if not tokens.required or (needs_no_token(request) and not sent_token(request)):
+    if not tokens.required or reads_as_anyone(request):
         return None
     return tokens.organisation(request)
+
+
+def reads_as_anyone(request: Request) -> bool:
+    """Whether a request has no token and needs none."""
+    return needs_no_token(request) and not sent_token(request)
 
 
 def needs_no_token(request: Request) -> bool:

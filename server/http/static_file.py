@@ -1,4 +1,4 @@
-"""A file that never changes while the server runs: compressed once, and sent with a tag for caches."""
+"""An answer that is known as a whole: sent with a tag for caches, and compressed for who takes it."""
 
 import gzip
 import hashlib
@@ -14,7 +14,9 @@ _CODING = re.compile(r"\s*(?P<name>[^\s;,]+)\s*(;\s*q=(?P<q>[0-9.]+)\s*)?\Z", re
 
 
 class StaticFile:
-    """Content with its type, its tags and its compressed form. Text is compressed at its first request.
+    """Content with its type, its tags and its compressed form, which is made at the first request that takes it.
+
+    A file that never changes while the server runs is kept as one of these.
 
     content_type: with the charset. headers: of every answer, such as Cache-Control.
     """

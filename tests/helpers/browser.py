@@ -17,6 +17,8 @@ from server.context import WarmModels
 from server.settings import Settings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_LIMIT_S = 120.0
+"""How long a server may take to start, and to end, on a busy machine."""
 
 
 def chromium_path() -> str:
@@ -36,12 +38,18 @@ def served(settings: Settings, models: Pool | WarmModels) -> Iterator[str]:
     engine = LocalEngine(models) if isinstance(models, Pool) else models
     config = uvicorn.Config(create_app(settings, engine), port=0, log_level="warning", ws="none")
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
+    # A daemon: a server that does not end must not keep the tests from telling so.
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        time.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join()
+    try:
+        deadline = time.monotonic() + _LIMIT_S
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            assert time.monotonic() < deadline, "the server did not start in time"
+            time.sleep(0.02)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.should_exit = True
+        thread.join(_LIMIT_S)
+    assert not thread.is_alive(), "the server did not end in time"

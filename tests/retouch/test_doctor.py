@@ -76,9 +76,22 @@ def test_a_taken_port_is_a_problem(run: Run, monkeypatch: pytest.MonkeyPatch) ->
         result = run("--json")
     assert result.exit_code == 1
     assert "another program listens" in checks(result)["port"]["text"]
-    monkeypatch.setattr(services, "listener_problem", lambda host, port: "taken")
+    monkeypatch.setattr(services, "listening_problem", lambda settings: "taken")
     monkeypatch.setattr(services, "_is_retouch", lambda number: True)
     assert services.port(Settings()).state is State.WARNING
+
+
+def test_a_taken_second_port_is_a_problem_with_its_own_setting(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("RETOUCH_OPERATOR_PORT", str(taken.getsockname()[1]))
+        result = run("--json")
+    assert result.exit_code == 1
+    assert "set RETOUCH_OPERATOR_PORT to another port" in checks(result)["port"]["text"]
+    free = services.port(Settings(port=0, operator_port=0, operator_host="0.0.0.0"))
+    assert free.state is State.OK
+    assert "and 0.0.0.0 port 0 is free; it needs a token" in free.text
 
 
 def test_invalid_settings_are_listed_and_the_machine_is_checked_all_the_same(

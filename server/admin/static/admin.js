@@ -1,4 +1,5 @@
 // The page of the operator: reads the state of the server every few seconds and draws it.
+import { Mark, ThemeButton } from "./brand.js";
 import { clock } from "./format.js";
 import { html, icon, render, useEffect, useState } from "./html.js";
 import { FailedJobs, Jobs, Models, Overview, Queue, Refusals, Servers, statusWord, Storage, Summary } from "./sections.js";
@@ -82,34 +83,8 @@ function Head({ state, isPaused, toggle }) {
     <span class="spring"></span>
     ${state && html`<span class="muted small updated">${isPaused ? "Paused at" : "As of"} <time dateTime=${state.time}>${clock(state.time)}</time></span>`}
     <button type="button" class="button quiet" onClick=${toggle}>${icon(isPaused ? "play" : "stop")}<span class="tool-label">${isPaused ? "Resume" : "Pause"}</span></button>
-    <${Theme} />
+    <${ThemeButton} />
   </header>`;
 }
-
-const isDark = () => {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-};
-
-function Theme() {
-  const [dark, setDark] = useState(isDark);
-  const label = dark ? "Light colours" : "Dark colours";
-  const toggle = () => {
-    const theme = dark ? "light" : "dark";
-    document.documentElement.dataset.theme = theme;
-    try {
-      localStorage.setItem("retouch-theme", theme);
-    } catch {
-      // Storage may be forbidden; the theme then lasts until the page is closed.
-    }
-    setDark(!dark);
-  };
-  return html`<button type="button" class="button quiet square" aria-label=${label} title=${label} onClick=${toggle}>${icon(dark ? "sun" : "moon")}</button>`;
-}
-
-const Mark = () => html`<svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
-  <rect width="32" height="32" rx="8" /><path class="line" d="M16 6v20" />
-  <path class="full" d="M13 10a6.500 6.500 0 0 0 0 12z" /><path class="line" d="M19 10a6.500 6.500 0 0 1 0 12z" />
-</svg>`;
 
 render(html`<${Admin} />`, document.getElementById("admin"));
