@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from models.deadline import Deadline
-from models.runtime.fair_queue import Priority
+from models.runtime.queued_task import Priority
 from models.runtime.scheduler import Scheduler
 from server.cost import decoding, estimate
 from server.dependencies import Dependencies

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, SchedulerClosedError
-from models.runtime.fair_queue import Priority
+from models.runtime.queued_task import Priority
 from models.runtime.scheduler import Scheduler
 from server.cost import Cost
 from server.errors import ShuttingDownError

@@ -13,53 +13,13 @@ thread, a tenant below its share of the threads may use an extra one (`FairQueue
 
 import heapq
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from enum import IntEnum
 from itertools import count
 from typing import Generic, NamedTuple, TypeVar
 
 from models.runtime.budget import Budget
-
-MAX_IN_A_ROW = 4
-"""Tasks of one priority of a tenant that run in a row while lower ones of it wait. Then one of those runs."""
-
-
-class Priority(IntEnum):
-    """The priority of a task among those of its tenant. The lowest number runs first."""
-
-    CHECK_WITH_MODEL = 0
-    """A check that has started, needs a model, and now waits for a worker."""
-    CHECK = 1
-    """A short check. A caller waits for it before the server answers with a link."""
-    CALL = 2
-    """Work that a caller waits for."""
-    JOB = 3
-    """Background work. No caller waits for it."""
-
-
-class QueuedTask:
-    """What the queue knows of a task.
-
-    tenant: on whose behalf it runs; any text. cost: expected seconds of one thread, at least 0. memory: what
-    it takes of the budget, in bytes; 0 for nothing.
-    """
-
-    def __init__(self, tenant: str, priority: Priority, cost: float, memory: int = 0) -> None:
-        self.priority = priority
-        self.cost = cost
-        self.memory = memory
-        self.tenants = [tenant]
-        """The tenants that share its cost: several if their calls run as one batch."""
-        self.number = 0
-        self.started_at = 0.0
-        self.charged = 0.0
-        self.has_thread = False
-
-    @property
-    def tenant(self) -> str:
-        """The tenant that queued it."""
-        return self.tenants[0]
+from models.runtime.flow import Flow
+from models.runtime.queued_task import Priority, QueuedTask
 
 
 class TenantLoad(NamedTuple):
@@ -71,69 +31,6 @@ class TenantLoad(NamedTuple):
 
 
 T = TypeVar("T", bound=QueuedTask)
-
-
-class _Flow(Generic[T]):
-    """The tasks of one tenant.
-
-    start: virtual time of its next task. running: tasks on threads. held: what its running tasks take of
-    the budget.
-    """
-
-    def __init__(self, start: float) -> None:
-        self.start = start
-        self.running = 0
-        self.held = 0
-        self._queues: dict[Priority, deque[T]] = {priority: deque() for priority in Priority}
-        self._in_a_row = dict.fromkeys(Priority, 0)
-
-    def tasks(self) -> list[T]:
-        """Return the tasks that wait."""
-        return [task for queue in self._queues.values() for task in queue]
-
-    def in_order(self) -> Iterator[tuple[int, T]]:
-        """Yield the number of the oldest task and the next one, as if all before it had started."""
-        left: _Flow[T] = _Flow(self.start)
-        left._queues = {priority: queue.copy() for priority, queue in self._queues.items()}
-        left._in_a_row = dict(self._in_a_row)
-        while len(waiting := left.waiting(Priority)) > 1:
-            task = left.next(waiting)
-            yield left.oldest(waiting), task
-            left.pop(task, waiting)
-        for priority in waiting:
-            yield from ((task.number, task) for task in left.queue(priority))
-
-    def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
-
-    def queue(self, priority: Priority) -> deque[T]:
-        """Return the tasks of a priority that wait, oldest first."""
-        return self._queues[priority]
-
-    def waiting(self, priorities: Iterable[Priority]) -> list[Priority]:
-        """Return those of the priorities that have a task, the first one first."""
-        return [priority for priority in priorities if self._queues[priority]]
-
-    def oldest(self, priorities: Iterable[Priority]) -> int:
-        """Return the number of the oldest task of some priorities; at least one must wait."""
-        return min(self._queues[priority][0].number for priority in self.waiting(priorities))
-
-    def next(self, priorities: Iterable[Priority]) -> T:
-        """Return the next task: by priority, then oldest first; no priority starves. One must wait."""
-        return self._queues[self._next_priority(priorities)][0]
-
-    def pop(self, task: T, priorities: Iterable[Priority]) -> None:
-        """Remove a task that starts; it is the oldest of its priority."""
-        for passed in self.waiting(priorities):
-            if passed is task.priority:
-                break
-            self._in_a_row[passed] = 0
-        self._in_a_row[task.priority] += 1
-        self._queues[task.priority].remove(task)
-
-    def _next_priority(self, priorities: Iterable[Priority]) -> Priority:
-        *higher, lowest = self.waiting(priorities)
-        return next((one for one in higher if self._in_a_row[one] < MAX_IN_A_ROW), lowest)
 
 
 class FairQueue(Generic[T]):
@@ -155,7 +52,7 @@ class FairQueue(Generic[T]):
         self._threads = threads
         self._extra = extra
         self._clock = clock
-        self._flows: dict[str, _Flow[T]] = {}
+        self._flows: dict[str, Flow[T]] = {}
         self._running: set[T] = set()
         self._busy = 0
         self._virtual = 0.0
@@ -173,7 +70,7 @@ class FairQueue(Generic[T]):
         running = [tenant for task in self._running for tenant in task.tenants]
         loads = {}
         for tenant in dict.fromkeys([*self._flows, *running]):
-            flow: _Flow[T] = self._flows.get(tenant) or _Flow(0.0)
+            flow: Flow[T] = self._flows.get(tenant) or Flow(0.0)
             load = TenantLoad(running.count(tenant), len(flow), len(flow.queue(Priority.JOB)))
             if load.running or load.waiting:
                 loads[tenant] = load
@@ -254,7 +151,7 @@ class FairQueue(Generic[T]):
         self._start(task, on_thread=on_thread)
         return task
 
-    def _next_of(self, flow: _Flow[T], priorities: Sequence[Priority]) -> T:
+    def _next_of(self, flow: Flow[T], priorities: Sequence[Priority]) -> T:
         """Return the next task of a tenant; one that all others wait for comes before its other priorities."""
         reserved = None if self._budget is None else self._budget.reserved
         for priority in flow.waiting(priorities) if reserved is not None else ():
@@ -309,15 +206,15 @@ class FairQueue(Generic[T]):
         if self._budget is not None and task.memory:
             self._budget.withdraw(task)
 
-    def _flow(self, tenant: str) -> _Flow[T]:
+    def _flow(self, tenant: str) -> Flow[T]:
         if tenant not in self._flows:
-            self._flows[tenant] = _Flow(self._virtual)
+            self._flows[tenant] = Flow(self._virtual)
         return self._flows[tenant]
 
-    def _active(self) -> list[_Flow[T]]:
+    def _active(self) -> list[Flow[T]]:
         return [flow for flow in self._flows.values() if flow or flow.running]
 
-    def _may_run(self, flow: _Flow[T]) -> bool:
+    def _may_run(self, flow: Flow[T]) -> bool:
         """Whether a thread is free for a tenant."""
         if self._busy < self._threads:
             return True

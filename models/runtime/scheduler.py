@@ -14,8 +14,9 @@ from models.errors import SchedulerClosedError
 from models.roles import Models, P, Role
 from models.runtime.budget import Budget
 from models.runtime.calls import Call
-from models.runtime.fair_queue import FairQueue, Priority, QueuedTask, TenantLoad
+from models.runtime.fair_queue import FairQueue, TenantLoad
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
+from models.runtime.queued_task import Priority, QueuedTask
 
 log = logging.getLogger("retouch.scheduler")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, SchedulerClosedError
-from models.runtime.fair_queue import Priority
+from models.runtime.queued_task import Priority
 from models.runtime.scheduler import Scheduler
 from server.errors import (
     ApiError,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from models.runtime.fair_queue import FairQueue, Priority, QueuedTask
+from models.runtime.fair_queue import FairQueue
+from models.runtime.queued_task import Priority, QueuedTask
 from server.memory_budget import MemoryBudget
 
 CALL, JOB, CHECK = Priority.CALL, Priority.JOB, Priority.CHECK

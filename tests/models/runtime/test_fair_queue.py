@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from models.runtime.fair_queue import FairQueue, Priority, QueuedTask, TenantLoad
+from models.runtime.fair_queue import FairQueue, TenantLoad
+from models.runtime.queued_task import Priority, QueuedTask
 
 CALL, JOB, CHECK = Priority.CALL, Priority.JOB, Priority.CHECK
 ALL = tuple(Priority)

@@ -16,7 +16,7 @@ from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, DeadlineExceededError, SchedulerClosedError
 from models.roles import MATTING, MODERATION, Role
 from models.runtime.calls import Call
-from models.runtime.fair_queue import Priority
+from models.runtime.queued_task import Priority
 from models.runtime.scheduler import ScheduledModels, Scheduler
 from tests.helpers.fake_models import FakeModels
 
