@@ -9,7 +9,8 @@ from typing import Protocol
 
 from models.catalog.profile import load_profile
 from models.roles import Models
-from models.runtime.scheduler import ScheduledModels, Scheduler
+from models.runtime.scheduled_models import ScheduledModels
+from models.runtime.scheduler import Scheduler
 from server.dependencies import Dependencies
 from server.durations import Durations
 from server.endpoints import Endpoints

@@ -5,18 +5,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import AbstractContextManager, contextmanager
-from contextvars import ContextVar
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
-from models.deadline import SharedDeadline, deadline_scope
 from models.errors import SchedulerClosedError
-from models.roles import Models, P, Role
+from models.roles import Role
+from models.runtime.batch import has_key, run_batch
 from models.runtime.budget import Budget
 from models.runtime.calls import Call
 from models.runtime.fair_queue import FairQueue, TenantLoad
-from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
-from models.runtime.queued_task import Priority, QueuedTask
+from models.runtime.oom_retry import RetryOnOutOfMemory
+from models.runtime.queued_task import Priority
+from models.runtime.task import (
+    CLOSED,
+    PRIORITY,
+    TENANT,
+    Task,
+    cancel,
+    errors_to_future,
+    task_context,
+)
 
 log = logging.getLogger("retouch.scheduler")
 
@@ -24,49 +32,12 @@ R = TypeVar("R")
 
 _POLL_S = 0.1
 """Seconds between two checks of the deadline while a caller waits for a model."""
-_CLOSED = "the server is shutting down"
 
 GetRetry = Callable[[Role[Any]], RetryOnOutOfMemory | None]
 UseModel = Callable[[Role[Any]], AbstractContextManager[Any]]
 
 
-_PRIORITY: ContextVar[Priority] = ContextVar("priority", default=Priority.CALL)
-"""The priority of the task that runs in this context."""
-_TENANT: ContextVar[str] = ContextVar("tenant", default="")
-"""The tenant of the task that runs in this context."""
-
-
-class NeedsWorkerError(BaseException):
-    """A check needs a model, but its thread must not use one. Only the scheduler catches this."""
-
-
-class _Task(QueuedTask):
-    """A task in the scheduler: a function, or a call of a model, and the future for its result.
-
-    may_retry: while it is set, the scheduler handles an error that says that memory ran out: it sets
-    out_of_memory instead of the future. needs_worker: the task is a check that started on a check
-    thread and needs a model.
-    """
-
-    def __init__(
-        self,
-        work: Callable[[], Any] | Call,
-        priority: Priority,
-        tenant: str,
-        cost: float,
-        memory: int,
-    ) -> None:
-        super().__init__(tenant, priority, cost, memory)
-        self.work = work
-        self.future: Future[Any] = Future()
-        self.may_retry = self.out_of_memory = self.needs_worker = False
-
-    def begin(self) -> bool:
-        """Mark the task as running. False if it was cancelled before it started."""
-        return self.future.running() or self.future.set_running_or_notify_cancel()
-
-
-_Step = tuple[_Task, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
+_Step = tuple[Task, Callable[..., Any], tuple[Any, ...], Mapping[str, Any]]
 """A task, and a function with its arguments: the result of the function is the result of the task."""
 
 
@@ -113,7 +84,7 @@ class Scheduler:
         self._thread_count = threads
         self._retry = retry
         self._max_batch = dict(max_batch or {})
-        self._queue: FairQueue[_Task] = FairQueue(threads, extra, budget=budget)
+        self._queue: FairQueue[Task] = FairQueue(threads, extra, budget=budget)
         self._accepted = set(Priority)
         self._changed = threading.Condition()
         # Daemon threads: at the end of the grace period, the process exits without waiting for them.
@@ -180,10 +151,10 @@ class Scheduler:
         what it takes of the budget while it runs, in bytes.
         Raises SchedulerClosedError if the scheduler accepts no more tasks of this priority.
         """
-        task = _Task(work, priority, tenant, cost, memory)
+        task = Task(work, priority, tenant, cost, memory)
         with self._changed:
             if priority not in self._accepted:
-                raise SchedulerClosedError(_CLOSED)
+                raise SchedulerClosedError(CLOSED)
             self._queue.add(task)
             # Wake all threads: a single one could be a check thread, which cannot run this task.
             self._changed.notify_all()
@@ -211,7 +182,7 @@ class Scheduler:
         """
         call = Call(role, args, kwargs)
         call.deadline.check()
-        future: Future[Any] = self.submit(call, _PRIORITY.get(), _TENANT.get())
+        future: Future[Any] = self.submit(call, PRIORITY.get(), TENANT.get())
         while not wait([future], _POLL_S).done:
             try:
                 call.deadline.check()
@@ -251,9 +222,9 @@ class Scheduler:
             cancelled = self._queue.clear(priorities)
             self._changed.notify_all()
         for task in cancelled:
-            _cancel(task)
+            cancel(task)
 
-    def _next(self, priorities: Sequence[Priority]) -> _Task | None:
+    def _next(self, priorities: Sequence[Priority]) -> Task | None:
         """Wait for the next task of some priorities that may run.
 
         None after `stop_accepting`, if no task is left.
@@ -269,9 +240,9 @@ class Scheduler:
     def _run(self, priorities: Sequence[Priority]) -> None:
         while (task := self._next(priorities)) is not None:
             if task.begin():
-                with _errors_to_future(task):
+                with errors_to_future(task):
                     for one, function, args, kwargs in self._steps(task):
-                        with _errors_to_future(one), _task_context(one):
+                        with errors_to_future(one), task_context(one):
                             one.future.set_result(function(*args, **kwargs))
                         # Do not keep pictures or a model in memory while waiting for the next task.
                         del one, function, args, kwargs
@@ -282,7 +253,7 @@ class Scheduler:
                 self._requeue_check(task)
             del task
 
-    def _requeue_check(self, task: _Task) -> None:
+    def _requeue_check(self, task: Task) -> None:
         """Queue a check that needs a model again, for a worker.
 
         It fails if none are accepted any more.
@@ -293,9 +264,9 @@ class Scheduler:
                 self._queue.add(task)
                 self._changed.notify_all()
         if not accepted:
-            task.future.set_exception(SchedulerClosedError(_CLOSED))
+            task.future.set_exception(SchedulerClosedError(CLOSED))
 
-    def _steps(self, task: _Task) -> Iterator[_Step]:
+    def _steps(self, task: Task) -> Iterator[_Step]:
         """Yield the functions that a thread must call for a task, and for the calls in the same batch."""
         if not isinstance(task.work, Call):
             yield task, task.work, (), {}
@@ -304,15 +275,15 @@ class Scheduler:
         assert self._use is not None  # noqa: S101 - only schedulers with models get calls
         with self._use(role) as model:
             tasks = [task, *self._take_batch(model, task, task.work)]
-            if len(tasks) == 1 or not _run_batch(model, tasks):
+            if len(tasks) == 1 or not run_batch(model, tasks):
                 for one in tasks:
                     # An error between two attempts fails this call and none of the others.
-                    with _errors_to_future(one):
+                    with errors_to_future(one):
                         yield from self._attempts(model, role, one)
             # Do not hold the model after its use: the pool may evict it then.
             del model
 
-    def _attempts(self, model: Any, role: Role[Any], task: _Task) -> Iterator[_Step]:
+    def _attempts(self, model: Any, role: Role[Any], task: Task) -> Iterator[_Step]:
         """Yield the call of a model and, if it runs out of memory, the call with smaller input."""
         call, retry = task.work, self._retry(role)
         assert isinstance(call, Call)  # noqa: S101 - for the type checker
@@ -330,7 +301,7 @@ class Scheduler:
             if task.out_of_memory:
                 task.future.set_exception(retry.failure())
 
-    def _take_batch(self, model: Any, first: _Task, call: Call) -> list[_Task]:
+    def _take_batch(self, model: Any, first: Task, call: Call) -> list[Task]:
         """Take the calls from the queue that may share a batch with `first`, whose call is `call`."""
         room = self._max_batch.get(call.role, 1) - 1
         if room < 1:
@@ -338,107 +309,8 @@ class Scheduler:
         key = model.batch_key(*call.args, **call.kwargs)
         with self._changed:
             waiting = sorted(self._queue.waiting(), key=lambda task: (task.priority, task.number))
-        matching = [task for task in waiting if _has_key(model, task.work, call.role, key)]
+        matching = [task for task in waiting if has_key(model, task.work, call.role, key)]
         with self._changed:
             batch = [task for task in matching if self._queue.waits(task)][:room]
             self._queue.join(first, batch)
         return [task for task in batch if task.begin()]
-
-
-class ScheduledModels:
-    """Implements `models.roles.Models`: models run on a scheduler's workers, never on its check threads.
-
-    So at most as many models run as there are workers, and a check that waits for a model does not
-    block other checks.
-    """
-
-    def __init__(self, models: Models, scheduler: Scheduler) -> None:
-        self._models = models
-        self._scheduler = scheduler
-
-    def offers(self, role: Role[Any]) -> bool:
-        """Whether there is a model for a role."""
-        return self._models.offers(role)
-
-    def use(self, role: Role[P]) -> AbstractContextManager[P]:
-        """Return the context of a role's model; raises NeedsWorkerError on a check thread."""
-        if self._scheduler.is_check_thread():
-            raise NeedsWorkerError
-        return self._models.use(role)
-
-
-def _has_key(model: Any, work: Callable[[], Any] | Call, role: Role[Any], key: object) -> bool:
-    """Whether `work` is a call of this role's model with this batch key."""
-    if not isinstance(work, Call) or work.role != role:
-        return False
-    try:
-        return bool(model.batch_key(*work.args, **work.kwargs) == key)
-    except Exception as error:
-        # The arguments are wrong. The call's own caller gets the error when the call is made alone.
-        log.info("a call of %s has no batch key: %s", role, error)
-        return False
-
-
-def _run_batch(model: Any, tasks: list[_Task]) -> bool:
-    """Make calls with equal keys in one batch.
-
-    False if that fails: then each call must be made alone. The error of a batch is not given to any
-    call: the input of one caller must not fail another's call.
-    """
-    calls = [task.work for task in tasks if isinstance(task.work, Call)]
-    try:
-        with deadline_scope(SharedDeadline([call.deadline for call in calls])):
-            results = model.predict_batch([(call.args, call.kwargs) for call in calls])
-        if len(results) != len(calls):
-            raise ValueError(f"{len(results)} results for {len(calls)} calls")
-    except BaseException as error:
-        level = logging.WARNING if is_out_of_memory(error) else logging.ERROR
-        log.log(level, "a batch of %d calls failed (%s): retry one by one", len(calls), error)
-        return False
-    for task, result in zip(tasks, results, strict=True):
-        task.future.set_result(result)
-    return True
-
-
-@contextmanager
-def _task_context(task: _Task) -> Iterator[None]:
-    """Set the task's priority, its tenant and, for a call, its deadline in the current context."""
-    work, token, tenant = task.work, _PRIORITY.set(task.priority), _TENANT.set(task.tenant)
-    del task  # for the same reason as in `_errors_to_future`
-    try:
-        if isinstance(work, Call):
-            with deadline_scope(work.deadline) as deadline:
-                deadline.check()
-                yield
-        else:
-            yield
-    finally:
-        _PRIORITY.reset(token)
-        _TENANT.reset(tenant)
-
-
-@contextmanager
-def _errors_to_future(task: _Task) -> Iterator[None]:
-    """Catch every error and set it as the result of the task's future."""
-    try:
-        yield
-    except BaseException as error:
-        if isinstance(error, NeedsWorkerError):
-            task.needs_worker = True
-        elif task.may_retry and is_out_of_memory(error):
-            task.out_of_memory = True
-        elif task.future.done():  # the task itself succeeded, and the cleanup failed
-            log.exception("the cleanup after a finished task failed")
-        else:
-            task.future.set_exception(error)
-    finally:
-        # The error's traceback holds this frame. With the task in it, pictures would stay in a cycle.
-        del task
-
-
-def _cancel(task: _Task) -> None:
-    """Cancel a task that was removed from the queue, and wake the thread that waits for its future."""
-    if task.future.cancel():
-        task.future.set_running_or_notify_cancel()
-    elif not task.future.done():  # a check that had started and waited for a worker
-        task.future.set_exception(SchedulerClosedError(_CLOSED))

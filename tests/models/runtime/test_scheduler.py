@@ -17,7 +17,8 @@ from models.errors import CallerDisconnectedError, DeadlineExceededError, Schedu
 from models.roles import MATTING, MODERATION, Role
 from models.runtime.calls import Call
 from models.runtime.queued_task import Priority
-from models.runtime.scheduler import ScheduledModels, Scheduler
+from models.runtime.scheduled_models import ScheduledModels
+from models.runtime.scheduler import Scheduler
 from tests.helpers.fake_models import FakeModels
 
 Wait = Callable[[Callable[[], bool]], None]

@@ -1,0 +1,96 @@
+"""A task of the scheduler, the context in which it runs, and what becomes of its errors."""
+
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from models.deadline import deadline_scope
+from models.errors import SchedulerClosedError
+from models.runtime.calls import Call
+from models.runtime.oom_retry import is_out_of_memory
+from models.runtime.queued_task import Priority, QueuedTask
+
+log = logging.getLogger("retouch.scheduler")
+
+CLOSED = "the server is shutting down"
+PRIORITY: ContextVar[Priority] = ContextVar("priority", default=Priority.CALL)
+"""The priority of the task that runs in this context."""
+TENANT: ContextVar[str] = ContextVar("tenant", default="")
+"""The tenant of the task that runs in this context."""
+
+
+class NeedsWorkerError(BaseException):
+    """A check needs a model, but its thread must not use one. Only the scheduler catches this."""
+
+
+class Task(QueuedTask):
+    """A task in the scheduler: a function, or a call of a model, and the future for its result.
+
+    may_retry: while it is set, the scheduler handles an error that says that memory ran out: it sets
+    out_of_memory instead of the future. needs_worker: the task is a check that started on a check
+    thread and needs a model.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], Any] | Call,
+        priority: Priority,
+        tenant: str,
+        cost: float,
+        memory: int,
+    ) -> None:
+        super().__init__(tenant, priority, cost, memory)
+        self.work = work
+        self.future: Future[Any] = Future()
+        self.may_retry = self.out_of_memory = self.needs_worker = False
+
+    def begin(self) -> bool:
+        """Mark the task as running. False if it was cancelled before it started."""
+        return self.future.running() or self.future.set_running_or_notify_cancel()
+
+
+@contextmanager
+def task_context(task: Task) -> Iterator[None]:
+    """Set the task's priority, its tenant and, for a call, its deadline in the current context."""
+    work, token, tenant = task.work, PRIORITY.set(task.priority), TENANT.set(task.tenant)
+    del task  # for the same reason as in `errors_to_future`
+    try:
+        if isinstance(work, Call):
+            with deadline_scope(work.deadline) as deadline:
+                deadline.check()
+                yield
+        else:
+            yield
+    finally:
+        PRIORITY.reset(token)
+        TENANT.reset(tenant)
+
+
+@contextmanager
+def errors_to_future(task: Task) -> Iterator[None]:
+    """Catch every error and set it as the result of the task's future."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, NeedsWorkerError):
+            task.needs_worker = True
+        elif task.may_retry and is_out_of_memory(error):
+            task.out_of_memory = True
+        elif task.future.done():  # the task itself succeeded, and the cleanup failed
+            log.exception("the cleanup after a finished task failed")
+        else:
+            task.future.set_exception(error)
+    finally:
+        # The error's traceback holds this frame. With the task in it, pictures would stay in a cycle.
+        del task
+
+
+def cancel(task: Task) -> None:
+    """Cancel a task that was removed from the queue, and wake the thread that waits for its future."""
+    if task.future.cancel():
+        task.future.set_running_or_notify_cancel()
+    elif not task.future.done():  # a check that had started and waited for a worker
+        task.future.set_exception(SchedulerClosedError(CLOSED))
