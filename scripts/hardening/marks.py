@@ -92,10 +92,6 @@ class Servers:
         self.is_up[number] = True
         return time.monotonic() - began
 
-    def memory(self) -> list[int]:
-        """Return the memory of each process in bytes."""
-        return [_resident(server) for server in self.each]
-
     def close(self) -> None:
         """Stop both."""
         for server in self.each:
