@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2 as httpx
-import numpy as np
 
 from models.settings import ModelSettings
 from scripts.hardening.common.marked_pictures import BITS, KINDS, Kind, corner_mask, mark_of, marked
+from scripts.hardening.common.memory_over_time import MemoryOverTime
 from tests.helpers.server_process import Server, b64
 from tests.helpers.services import Postgres, SeaweedFs
 
@@ -33,8 +33,6 @@ _UNDONE = 10
 _TIMEOUT_S = 120.0
 _SETTLE_S = 240.0
 """After so long without another result, one that does not exist is lost: hundreds of jobs may wait their turn."""
-_SLOPE = 0.01
-"""Largest growth of a server's memory in an hour, as a part of it."""
 
 
 @dataclass
@@ -98,12 +96,6 @@ class Servers:
         """Stop both."""
         for server in self.each:
             server.close()
-
-
-def _resident(server: Server) -> int:
-    assert server.process is not None  # noqa: S101 - started
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
 def call(
@@ -272,41 +264,13 @@ def run(minutes: float) -> list[str]:
 
 def _attack(servers: Servers, seaweed: SeaweedFs, tally: Tally, minutes: float) -> None:
     until = time.monotonic() + 60 * minutes
-    memory = Memory(servers)
+    memory = MemoryOverTime(servers.each)
     with ThreadPoolExecutor(_CALLERS + 2) as pool:
         tasks = [pool.submit(caller, seed, servers, tally, until) for seed in range(_CALLERS)]
         tasks.append(pool.submit(faults, servers, seaweed, tally, until))
         tasks.append(pool.submit(memory.watch, until))
         for task in tasks:
             task.result()
-    memory.judge(tally, minutes)
+    for finding in memory.findings(minutes):
+        tally.find(finding)
     check(servers, tally)
-
-
-class Memory:
-    """The memory of the servers over time; a server that was killed begins anew."""
-
-    def __init__(self, servers: Servers) -> None:
-        self._servers = servers
-        self._seen: dict[int, list[tuple[float, int]]] = {}
-
-    def watch(self, until: float) -> None:
-        """Note the memory of every process each two seconds until a time."""
-        while time.monotonic() < until:
-            for server in self._servers.each:
-                with suppress(FileNotFoundError, IndexError, AssertionError):  # it was just killed
-                    seen = self._seen.setdefault(server.process.pid if server.process else 0, [])
-                    seen.append((time.monotonic(), _resident(server)))
-            time.sleep(2)
-
-    def judge(self, tally: Tally, minutes: float) -> None:
-        """Print the slope of each process that lived for ten minutes; a steep one is a finding."""
-        for process, seen in self._seen.items():
-            warm = seen[len(seen) // 3 :]  # the first third fills caches
-            times, sizes = (np.array(column, np.float64) for column in zip(*warm, strict=True))
-            if times[-1] - times[0] < 300:
-                continue
-            slope = float(np.polyfit(times, sizes, 1)[0]) * 3600 / float(sizes.mean())
-            print(f"process {process}: memory grows by {slope:+.2%} an hour", flush=True)
-            if minutes >= 30 and slope > _SLOPE:
-                tally.find(f"the memory of a server grows by {slope:.1%} an hour")
