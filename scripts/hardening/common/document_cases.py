@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,21 +67,25 @@ def without_pictures(document: dict[str, Any]) -> dict[str, Any]:
     return copy
 
 
-def generated(document: dict[str, Any]) -> Source:
-    """Return the source of the cases that schemathesis makes for a document."""
+def generated(document: dict[str, Any], part: int = 0) -> Source:
+    """Return the source of the cases that schemathesis makes for a document; other ones for each part."""
     import schemathesis
+    from hypothesis.errors import HypothesisDeprecationWarning
 
+    # schemathesis chooses with `random`, which Hypothesis tells with 2 kB at each batch.
+    warnings.simplefilter("ignore", HypothesisDeprecationWarning)
     schema = schemathesis.openapi.from_dict(document)
     found = {(one.path, one.method): one for one in (o.ok() for o in schema.get_all_operations())}
-    return lambda operation: _examples(found[operation.path, operation.method])
+    return lambda operation: _examples(found[operation.path, operation.method], part)
 
 
-def _examples(operation: Any) -> Iterator[Case]:
+def _examples(operation: Any, part: int) -> Iterator[Case]:
     """Yield generated cases of an operation of schemathesis whose body is JSON, without end."""
     strategy = operation.as_strategy()
     # One at first: the first call takes no words, and every operation is to be reached soon.
-    yield from _batch(strategy, 0, 1)
-    for seed in itertools.count(1):
+    first = part << 32
+    yield from _batch(strategy, first, 1)
+    for seed in itertools.count(first + 1):
         yield from _batch(strategy, seed, _BATCH)
 
 
