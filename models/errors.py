@@ -21,7 +21,7 @@ Exception
 `- ValueError
    |- InvalidSettingsError      a setting has an invalid value, or its name is misspelled
    |- UnknownProfileError       the profile does not exist, or it names a role or card that does not
-   |- UnknownDeviceError        the device does not exist, or torch is missing for torch models
+   |- UnknownDeviceError        the device does not exist, there is no GPU, or no torch
    |- UnpinnedCodeError         a card runs its repository's code but names no commit
    |- BadWeightsError           a weight file does not hold what its network needs
    |- BundleError               a file is not a bundle of weights, or it is damaged
@@ -124,7 +124,7 @@ class UnknownProfileError(ValueError):
 
 
 class UnknownDeviceError(ValueError):
-    """The device does not exist, or torch is not installed and the models need it."""
+    """The device does not exist, there is no GPU for models that need one, or torch is missing for them."""
 
 
 class UnpinnedCodeError(ValueError):

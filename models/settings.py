@@ -134,7 +134,8 @@ class ModelSettings(EnvironmentSettings):
     models_dir: Path | None = None
     """Folder with your own copies of weights, as `org--name` or `org/name`. They are used before any hub."""
     device: str = "auto"
-    """Device of torch models, by torch's name. auto: the first GPU, else the CPU."""
+    """Device of torch models, by torch's name. auto: the first GPU; without one, a profile whose models
+    need it does not start."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """Dtype of torch models' weights. auto: each model's own on a GPU, float32 on the CPU."""
     offload: bool = False

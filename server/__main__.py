@@ -145,7 +145,7 @@ def _report(error: Exception, settings: Settings) -> int:
         case UnknownProfileError() | WeightsUnavailableError():
             text, status = f"weights: {error}", 1
         case UnknownDeviceError():
-            text, status = f"settings: RETOUCH_DEVICE {error}", 2
+            text, status = f"settings: {error}", 2
         case _:
             raise error
     print(text, file=sys.stderr)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from models.catalog.profile import load_profile, profile_title
 from models.roles import MODERATION, Models, Role
+from models.runtime.model_states import ModelStates, ReportsModels
 from server.durations import Durations
 from server.http.auth import Tokens
 from server.http.rate_limits import RouteOfReaders
@@ -56,6 +57,8 @@ class ModelState(BaseModel):
     model: str
     licence: str
     memory_mb: int
+    device: str | None = Field(None, description="Where it runs, by torch's name, or `cluster`.")
+    dtype: str | None = Field(None, description="Data type of its weights there.")
     expected_seconds: float | None = None
 
 
@@ -80,6 +83,9 @@ class Capabilities(BaseModel):
     needs_token: bool = Field(description="Whether operations take known tokens only.")
     operations: list[OperationState]
     models: list[ModelState]
+    device: str | None = Field(
+        None, description="What torch models run on: a GPU's name, memory and driver."
+    )
     storage: StorageFigures
 
 
@@ -111,6 +117,9 @@ class CapabilitiesReport:
 
     def describe(self, organisation: str | None, *, needs_token: bool) -> Capabilities:
         """Return the state of every route and model, and what an organisation stores."""
+        engine = self._models
+        known = engine.model_states() if isinstance(engine, ReportsModels) else ModelStates([])
+        states = {state.role: state for state in known.models}
         return Capabilities(
             profile=profile_title(self._profile),
             needs_token=needs_token,
@@ -121,10 +130,13 @@ class CapabilitiesReport:
                     model=card.name,
                     licence=card.licence,
                     memory_mb=card.memory_mb,
+                    device=states[role.name].device if role.name in states else None,
+                    dtype=states[role.name].dtype if role.name in states else None,
                     expected_seconds=card.seconds,
                 )
                 for role, card in self._cards.items()
             ],
+            device=known.device,
             storage=self._figures(organisation),
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from models.catalog.source import Folder, HubFolder, Part, WeightFile
+from models.catalog.source import Folder, HubFolder, MadeFolder, Part, WeightFile
 from models.device import DeviceConfig
 from models.errors import UnpinnedCodeError
 from models.roles import Role
@@ -56,6 +56,11 @@ class Card:
     def parts(self) -> tuple[Part, ...]:
         """All files and folders that it needs on disk, in the order of the backend's paths."""
         return (*self.files, *self.folders)
+
+    @property
+    def needs_gpu(self) -> bool:
+        """Whether it is too slow without a GPU: every torch model but the tiny ones that are made here."""
+        return self.torch and not all(isinstance(part, MadeFolder) for part in self.parts)
 
     @property
     def one_call_at_a_time(self) -> bool:

@@ -19,7 +19,8 @@ class DevicePolicy:
     device: torch's name for it. dtype: one dtype for all models; or `auto`, which means each card's
     own on a GPU and float32 on the CPU. threads: CPU threads for one call. offload: weights stay in
     main memory, and each part moves to the device when it runs. memory_mb: memory that models may
-    hold, in MiB; None means no limit. preload: load at start. torch: whether any model needs torch.
+    hold, in MiB; None means no limit. preload: load at start. torch: whether any model needs
+    torch. description: what the device is, for people.
     """
 
     device: str = "cpu"
@@ -29,6 +30,7 @@ class DevicePolicy:
     memory_mb: int | None = None
     preload: bool = True
     torch: bool = False
+    description: str = "cpu"
 
     @classmethod
     def choose(
@@ -40,12 +42,14 @@ class DevicePolicy:
         offload: bool = False,
         memory_mb: int | None = None,
         preload: bool = True,
+        needs_gpu: bool = False,
     ) -> "DevicePolicy":
         """Return the policy for a profile.
 
         torch: whether any card needs torch; it is imported only then. memory_mb: if None, torch
         models get 80 % of the memory that is free now, on the device or, with `offload`, in main
-        memory. Raises UnknownDeviceError.
+        memory. needs_gpu: whether to refuse the processor unless it is named, because a picture takes
+        minutes on it. Raises UnknownDeviceError.
         """
         if not torch:
             return cls("cpu", dtype, threads, offload, memory_mb, preload)
@@ -53,12 +57,26 @@ class DevicePolicy:
         try:
             chosen: str = devices.resolve(device)
         except ValueError as error:
-            raise UnknownDeviceError(str(error)) from error
+            raise UnknownDeviceError(f"RETOUCH_DEVICE: {error}") from error
+        if chosen == "cpu" and device == "auto" and needs_gpu:
+            raise UnknownDeviceError(
+                f"RETOUCH_DEVICE is auto, and this profile needs a GPU. {devices.why_no_gpu()}. With"
+                " RETOUCH_DEVICE=cpu it runs on the processor, where one picture takes minutes"
+            )
         if chosen == "cpu":
             devices.bound_threads(threads)
         if memory_mb is None:
             memory_mb = int(_SHARE * devices.free_mb("cpu" if offload else chosen))
-        return cls(chosen, dtype, threads, offload, memory_mb, preload, torch=True)
+        return cls(
+            chosen,
+            dtype,
+            threads,
+            offload,
+            memory_mb,
+            preload,
+            torch=True,
+            description=devices.describe(chosen),
+        )
 
     def device_config(self, torch: bool, own_dtype: str) -> DeviceConfig:
         """Return where and how a model runs. A model without torch runs on the CPU.
@@ -85,5 +103,5 @@ def _devices() -> Any:
         return importlib.import_module("models.backends.torch.devices")
     except ImportError as error:
         raise UnknownDeviceError(
-            f"cannot be used: {error}; this profile needs the extra `gpu`: pip install '.[gpu]'"
+            f"torch cannot be used: {error}; this profile needs the extra `gpu`: pip install '.[gpu]'"
         ) from error

@@ -35,7 +35,7 @@ class LocalEngine:
         batches = {role: card.max_batch for role, card in pool.profile.items()}
         for role, card in pool.profile.items():
             if card.one_call_at_a_time:
-                device = pool.device(role)
+                device = pool.device_config(role).device
                 if device not in self._schedulers:
                     self._schedulers[device] = Scheduler(device, 1, pool.use, batches, pool.retry)
                 self._devices[role] = self._schedulers[device]
@@ -82,13 +82,16 @@ class LocalEngine:
                 role.name,
                 card.name,
                 card.memory_mb,
-                self._pool.device(role),
+                self._pool.device_config(role).device,
+                self._pool.device_config(role).dtype,
                 is_loaded=stats[role].loaded,
                 users=stats[role].in_use,
             )
             for role, card in self._pool.profile.items()
         ]
-        return ModelStates(states, self._pool.held_mb, self._pool.budget_mb)
+        return ModelStates(
+            states, self._pool.held_mb, self._pool.budget_mb, self._pool.device_description
+        )
 
     def _run_on_device(self, role: Role[Any], work: Callable[[], None]) -> None:
         scheduler = self._devices.get(role)

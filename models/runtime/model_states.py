@@ -10,7 +10,8 @@ class ModelState:
     """The model of one role.
 
     model: the name of its card. memory_mb: what it takes once it is loaded, in MiB, by its card. device: by
-    torch's name, or "cluster". is_loaded, users: whether it is in memory, and how many calls use it now; None if
+    torch's name, or "cluster". dtype: of its weights there, as torch names it; None if that is not known in this
+    process. is_loaded, users: whether it is in memory, and how many calls use it now; None if
     that is not known in this process.
     """
 
@@ -18,6 +19,7 @@ class ModelState:
     model: str
     memory_mb: int
     device: str
+    dtype: str | None = None
     is_loaded: bool | None = None
     users: int | None = None
 
@@ -27,12 +29,15 @@ class ModelStates:
     """The models of a profile.
 
     held_mb: what those that are loaded take, in MiB, shared weights once; None if that is not known here.
-    budget_mb: what loaded models may take together, in MiB; None without a limit.
+    budget_mb: what loaded models may take together, in MiB; None without a limit. device: what torch
+    models run on, for people, with the GPU's memory and driver; None without torch models, or if that
+    is not known here.
     """
 
     models: Sequence[ModelState]
     held_mb: int | None = None
     budget_mb: int | None = None
+    device: str | None = None
 
 
 @runtime_checkable

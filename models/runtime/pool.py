@@ -102,7 +102,16 @@ class Pool:
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
         cache = WeightsCache(weights_dir, models_dir)
         torch = any(card.torch for card in profile.values())
-        policy = DevicePolicy.choose(torch, threads, device, dtype, offload, memory_mb, preload)
+        policy = DevicePolicy.choose(
+            torch,
+            threads,
+            device,
+            dtype,
+            offload,
+            memory_mb,
+            preload,
+            needs_gpu=any(card.needs_gpu for card in profile.values()),
+        )
         failures = download.fetch_profile(profile, cache)
         own = {card.name for card in profile.values() if card.own}
         if failures and (not torch or len(failures) == len(profile) or own & failures.keys()):
@@ -111,20 +120,42 @@ class Pool:
             texts = dict.fromkeys(failures.values())
             raise WeightsUnavailableError("\n".join([*texts, *_remedy(name, failed, cache)]))
         pool = cls(profile, cache, policy=policy)
+        if torch:
+            pool._log_devices()
         pool._download_failures = failures
         for card, text in failures.items():
             log.error("%s: %s", card, text)
         pool._check_own_models()
         return pool
 
+    def _log_devices(self) -> None:
+        """Log the device, the budget, and each card with its device, dtype and memory."""
+        log.info("device: %s", self._policy.description)
+        log.info("models may hold %s MiB together", self._policy.memory_mb)
+        for role, slot in self._slots.items():
+            config = self._device_config(slot.card)
+            log.info(
+                "%s: %s on %s in %s, %d MiB",
+                role,
+                slot.card.name,
+                config.device,
+                config.dtype,
+                slot.card.memory_mb,
+            )
+
     @property
     def profile(self) -> Profile:
         """The card of each role."""
         return {role: slot.card for role, slot in self._slots.items()}
 
-    def device(self, role: Role[Any]) -> str:
-        """Return the device that a role's model runs on, by torch's name."""
-        return self._device_config(self._slots[role].card).device
+    def device_config(self, role: Role[Any]) -> DeviceConfig:
+        """Return where a role's model runs, and in which dtype."""
+        return self._device_config(self._slots[role].card)
+
+    @property
+    def device_description(self) -> str | None:
+        """What torch models run on, for people; None if the profile has none."""
+        return self._policy.description if self._policy.torch else None
 
     def retry(self, role: Role[Any]) -> RetryOnOutOfMemory | None:
         """Return the retry for a role's calls that run out of memory; None if they are not retried."""

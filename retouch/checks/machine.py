@@ -105,9 +105,10 @@ def gpus() -> list[dict[str, str | int]]:
     ]
 
 
-def gpu(found: list[dict[str, str | int]], profile: str) -> Finding:
-    """Check the GPUs, and whether torch sees them. found: of `gpus`."""
-    needs_torch = any(map(needs_gpu_extra, load_profile(profile).values()))
+def gpu(found: list[dict[str, str | int]], profile: str, device: str) -> Finding:
+    """Check the GPUs, and whether torch sees them. found: of `gpus`. device: the setting RETOUCH_DEVICE."""
+    models = load_profile(profile).values()
+    needs_torch = any(map(needs_gpu_extra, models))
     cards = "; ".join(
         f"{one['name']}, {one['memory_mb']} MiB, driver {one['driver']}" for one in found
     )
@@ -127,7 +128,10 @@ def gpu(found: list[dict[str, str | int]], profile: str) -> Finding:
     if found and not count:
         state = problem if needs_torch else warning
         return state("gpu", f"{text}: its CUDA does not fit the driver", **details)
-    if needs_torch and not count:
+    if any(card.needs_gpu for card in models) and not count:
+        if device == "auto":
+            text = f"{text}: profile {profile} needs a GPU, and does not start without RETOUCH_DEVICE=cpu"
+            return problem("gpu", text, **details)
         return warning("gpu", f"{text}: profile {profile} takes minutes for a picture", **details)
     return ok("gpu", text, **details)
 

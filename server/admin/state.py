@@ -94,6 +94,7 @@ class ModelOfRole(BaseModel):
     model: str
     memory_mb: int = Field(description="What it takes once it is loaded, by its card, in MiB.")
     device: str
+    dtype: str | None = Field(None, description="Data type of its weights; null on a cluster.")
     is_loaded: bool | None = Field(None, description="Null if it runs on a cluster.")
     users: int | None = Field(None, description="Calls that use it now.")
 
@@ -103,6 +104,7 @@ class Memory(BaseModel):
 
     models_mb: int | None = Field(None, description="Of the loaded models, by their cards.")
     models_budget_mb: int | None = Field(None, description="What they may take; null: no limit.")
+    device: str | None = Field(None, description="What torch models run on.")
     process_mb: float = Field(
         description="What this process has; 0 where the system does not tell."
     )

@@ -221,15 +221,17 @@ def test_the_gpu_is_read_from_the_tool_of_its_driver(
     found = machine.gpus()
     assert found == [{"name": "NVIDIA H100", "memory_mb": 81559, "driver": "570.1"}]
     monkeypatch.setattr(machine, "find_spec", lambda name: None)
-    assert machine.gpu(found, "lite").state is State.OK
-    assert machine.gpu(found, "open").state is State.PROBLEM
+    assert machine.gpu(found, "lite", "auto").state is State.OK
+    assert machine.gpu(found, "open", "auto").state is State.PROBLEM
     monkeypatch.setattr(machine, "find_spec", lambda name: object())
     monkeypatch.setattr(machine, "_torch", lambda: ("2.9", "12.8", 0))
-    assert machine.gpu(found, "open").state is State.PROBLEM
-    assert machine.gpu(found, "lite").state is State.WARNING
-    assert machine.gpu([], "open").state is State.WARNING
+    assert machine.gpu(found, "open", "auto").state is State.PROBLEM
+    assert machine.gpu(found, "lite", "auto").state is State.WARNING
+    assert machine.gpu([], "open", "auto").state is State.PROBLEM
+    assert machine.gpu([], "open", "cpu").state is State.WARNING
+    assert machine.gpu([], "tiny", "auto").state is State.OK
     monkeypatch.setattr(machine, "_torch", lambda: None)
-    assert machine.gpu(found, "lite").state is State.PROBLEM
+    assert machine.gpu(found, "lite", "auto").state is State.PROBLEM
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert machine.gpus() == []
 

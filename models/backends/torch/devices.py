@@ -1,7 +1,16 @@
-"""Torch's devices: choosing one, its free memory, and releasing torch's memory cache."""
+"""Torch's devices: choosing one, what it is, its free memory, and releasing torch's memory cache."""
+
+import re
+from pathlib import Path
 
 import psutil
 import torch
+
+_DRIVER_FILE = Path("/proc/driver/nvidia/version")
+"""Where the kernel module of NVIDIA's driver tells its version, on Linux."""
+_LEAST_DRIVER = {11: 450, 12: 525, 13: 580}
+"""By the major version of CUDA: the first branch of the driver for it, on Linux. Source: NVIDIA, CUDA
+Compatibility, table 1 (minor version compatibility)."""
 
 
 def resolve(device: str) -> str:
@@ -18,6 +27,47 @@ def resolve(device: str) -> str:
     except (RuntimeError, AssertionError) as error:  # AssertionError: torch was built without CUDA
         raise ValueError(f"device {device!r} cannot be used: {error}") from error
     return device
+
+
+def driver() -> str | None:
+    """Return the version of the loaded NVIDIA driver, such as 580.65.06; None if there is none."""
+    try:
+        found = re.search(r"\s(\d+(?:\.\d+)+)\s", _DRIVER_FILE.read_text())
+    except OSError:
+        return None
+    return found and found[1]
+
+
+def why_no_gpu() -> str:
+    """Return why torch sees no GPU: the driver, torch's build, and what to do."""
+    cuda, installed = torch.version.cuda, driver()
+    build = f"torch {torch.__version__}"
+    if cuda is None:
+        return f"{build} was built without CUDA: install a build of torch for CUDA"
+    least = _LEAST_DRIVER.get(int(cuda.partition(".")[0]))
+    needs = f"{build} was built for CUDA {cuda}" + (
+        f", which needs a driver of version {least} or later" if least else ""
+    )
+    if installed is None:
+        return (
+            f"{needs}, and no NVIDIA driver is loaded: install one; in a container, start it with the GPU"
+            " (docker run --gpus all)"
+        )
+    if least and int(installed.partition(".")[0]) < least:
+        return f"{needs}, and the driver is {installed}: update it, or install a torch for an older CUDA"
+    return (
+        f"{needs}; the driver is {installed}, but there is no GPU that this process may use: look at"
+        " nvidia-smi and at CUDA_VISIBLE_DEVICES, and start a container with --gpus all"
+    )
+
+
+def describe(device: str) -> str:
+    """Return what a device is, for the log: a GPU's name, memory in MiB and driver, and torch's version."""
+    parts = [device]
+    if device.startswith("cuda"):
+        properties = torch.cuda.get_device_properties(device)
+        parts += [properties.name, f"{properties.total_memory >> 20} MiB", f"driver {driver()}"]
+    return ", ".join([*parts, f"torch {torch.__version__}"])
 
 
 def bound_threads(threads: int) -> None:

@@ -187,6 +187,8 @@ def test_it_tells_which_models_are_loaded_and_used(models: LocalEngine, lite: Po
     for role, known in lite.profile.items():
         found = by_role[role.name]
         assert (found.model, found.memory_mb, found.device) == (known.name, known.memory_mb, "cpu")
+        assert found.dtype == "float32"
         assert found.is_loaded
     assert states.held_mb == lite.held_mb
     assert states.budget_mb is None
+    assert states.device is None  # no model of it needs torch

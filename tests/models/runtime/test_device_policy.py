@@ -1,0 +1,48 @@
+"""The choice of a device, without torch: its functions are replaced by ones that tell of other machines."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from models.catalog.profile import load_profile
+from models.errors import UnknownDeviceError
+from models.runtime import device_policy
+from models.runtime.device_policy import DevicePolicy
+
+REASON = "the driver is 535.1: update it"
+
+
+@pytest.fixture
+def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the process a torch that sees no GPU."""
+    devices = SimpleNamespace(
+        resolve=lambda name: "cpu" if name == "auto" else name,
+        why_no_gpu=lambda: REASON,
+        bound_threads=lambda threads: None,
+        free_mb=lambda device: 1000,
+        describe=lambda device: f"{device}, torch 2",
+    )
+    monkeypatch.setattr(device_policy, "_devices", lambda: devices)
+
+
+@pytest.mark.usefixtures("without_gpu")
+def test_a_profile_that_needs_a_gpu_does_not_fall_to_the_processor() -> None:
+    with pytest.raises(UnknownDeviceError) as caught:
+        DevicePolicy.choose(torch=True, threads=1, needs_gpu=True)
+    assert REASON in str(caught.value)
+    assert "RETOUCH_DEVICE=cpu" in str(caught.value)
+
+
+@pytest.mark.usefixtures("without_gpu")
+@pytest.mark.parametrize("choice", [{"device": "cpu", "needs_gpu": True}, {"needs_gpu": False}])
+def test_the_processor_is_used_if_it_is_named_or_suffices(choice: dict[str, Any]) -> None:
+    policy = DevicePolicy.choose(torch=True, threads=1, **choice)
+    assert (policy.device, policy.memory_mb, policy.description) == ("cpu", 800, "cpu, torch 2")
+
+
+@pytest.mark.parametrize(
+    ("profile", "needs"), [("lite", 0), ("cpu", 0), ("tiny", 0), ("open", 1), ("bria", 1)]
+)
+def test_the_profiles_for_gpus_need_one(profile: str, needs: bool) -> None:
+    assert any(card.needs_gpu for card in load_profile(profile).values()) == needs
