@@ -41,6 +41,7 @@ from server.lifecycle import lifespan
 from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
 from server.playground.page import playground_router
+from server.playground.waiting_page import waiting_page_router
 from server.processor_shares import ProcessorShares
 from server.queue_route import router as queue_router
 from server.reference.page import reference_router
@@ -127,6 +128,8 @@ def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     readiness = app.state.readiness = Readiness(shutdown, {"weights"})
     app.include_router(health.router)
+    if settings.playground:
+        app.include_router(waiting_page_router(lambda: readiness.reason))
 
     @app.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
     async def wait(path: str) -> None:

@@ -85,6 +85,27 @@ def test_while_the_weights_are_fetched_health_answers_and_all_else_is_503(start:
         assert start.ready == []
 
 
+def test_meanwhile_a_browser_gets_a_page_that_asks_again(start: Start) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    with TestClient(start.app) as client:
+        page = client.get("/", headers=browser)
+        assert page.status_code == 503
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert int(page.headers["refresh"]) == int(page.headers["retry-after"]) > 0
+        assert "The weights are being checked" in page.text
+        assert "script" not in page.text
+        assert client.head("/", headers=browser).status_code == 503
+        # What a browser asks for on any other path is an answer of the API.
+        assert client.get("/v1/0123456789abcdef/info", headers=browser).json()["code"] == 503
+
+
+def test_without_the_playground_there_is_no_page_meanwhile(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, playground=False)
+    with TestClient(create_waiting_app(settings, Shutdown(0, 30))) as client:
+        answer = client.get("/", headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.json()["code"]) == (503, 503)
+
+
 def test_then_the_application_answers_and_its_readiness_is_announced_once(
     start: Start, wait_until: Wait
 ) -> None:
