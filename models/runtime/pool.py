@@ -9,22 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from models.catalog.card import Card, Profile, check_pin
+from models.catalog.card import Card, Profile
 from models.catalog.profile import load_profile
-from models.catalog.source import LocalFolder
 from models.device import DeviceConfig
 from models.errors import (
-    ModelOutOfMemoryError,
     ModelUnavailableError,
     RoleNotInProfileError,
-    UnpinnedCodeError,
     WeightsUnavailableError,
 )
 from models.roles import ROLES, P, Role
 from models.runtime.device_policy import DevicePolicy
-from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
+from models.runtime.model_loading import load_model
+from models.runtime.oom_retry import RetryOnOutOfMemory
 from models.weights import download
 from models.weights.cache import WeightsCache
+from models.weights.remedy import remedy
 
 log = logging.getLogger("retouch.models")
 
@@ -118,7 +117,7 @@ class Pool:
             failed = [card for card in profile.values() if card.name in failures]
             # Two cards may need the same files, and then fail with the same text.
             texts = dict.fromkeys(failures.values())
-            raise WeightsUnavailableError("\n".join([*texts, *_remedy(name, failed, cache)]))
+            raise WeightsUnavailableError("\n".join([*texts, *remedy(name, failed, cache)]))
         pool = cls(profile, cache, policy=policy)
         if torch:
             pool._log_devices()
@@ -325,60 +324,10 @@ class Pool:
             self._evict_idle(0)
         self._policy.release()
 
-    def _load(self, card: Card) -> Any:
-        name = f"{card.role} ({card.name})"
-        if text := self._download_failures.get(card.name):
-            raise ModelUnavailableError(f"{name}: {text}")
-        try:
-            check_pin(card)
-        except UnpinnedCodeError as error:
-            raise ModelUnavailableError(str(error)) from error
-        for part in card.parts:
-            if problem := self._cache.problem(part):
-                raise ModelUnavailableError(f"{name}: {self._cache.path(part)}: {problem}")
-        try:
-            return self._build(card)
-        except MemoryError:
-            raise
-        except Exception as error:
-            # Each backend raises its own errors. To a caller they all mean that the model is
-            # unavailable.
-            paths = ", ".join(map(str, self._cache.paths(card))) or "no files"
-            raise ModelUnavailableError(f"{name} from {paths}: {error}") from error
-
     def _device_config(self, card: Card) -> DeviceConfig:
         return self._policy.device_config(card.torch, card.dtype)
 
-    def _build(self, card: Card) -> Any:
-        """Build a card's model. If memory runs out, evict every idle model and retry once."""
-        paths, device_config = self._cache.paths(card), self._device_config(card)
-        try:
-            return card.load(paths, device_config)
-        except Exception as error:
-            if not card.torch or not is_out_of_memory(error):
-                raise
-        # Outside the handler: the error's traceback would keep the first attempt's tensors alive.
-        self._make_room()
-        try:
-            return card.load(paths, device_config)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-        raise ModelOutOfMemoryError(
-            f"{card.name} does not fit into the memory of {device_config.device}"
-        )
-
-
-def _remedy(profile: str, failed: Collection[Card], cache: WeightsCache) -> list[str]:
-    """Return how weights reach a machine that cannot fetch them; nothing if they are the user's own paths."""
-    parts = dict.fromkeys(part for card in failed for part in card.parts)
-    missing = [part for part in parts if not isinstance(part, LocalFolder) and cache.problem(part)]
-    if not missing:
-        return []
-    return [
-        f"Missing in {cache.folder}: {', '.join(part.name for part in missing)}.",
-        "Without a network: on a machine that has one, run"
-        f" retouch weights fetch {profile} && retouch weights bundle {profile} weights.tar;"
-        " here, retouch weights unbundle weights.tar (in a checkout: ./scripts/weights). Or put the"
-        " files, under these names, into a folder of your own, and set RETOUCH_MODELS_DIR to it.",
-    ]
+    def _load(self, card: Card) -> Any:
+        if text := self._download_failures.get(card.name):
+            raise ModelUnavailableError(f"{card.role} ({card.name}): {text}")
+        return load_model(card, self._cache, self._device_config(card), self._make_room)
