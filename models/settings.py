@@ -141,8 +141,8 @@ class ModelSettings(EnvironmentSettings):
     offload: bool = False
     """Keep weights in main memory and move each part to the GPU when it runs: slower, for small GPUs."""
     memory_mb: int | None = Field(None, ge=1)
-    """Memory limit for loaded models, in MiB. The least recently used models are evicted. Unset: 80
-    % of the memory that is free at start if the profile has torch models, else no limit."""
+    """Memory limit for loaded models, in MiB. The least recently used models are evicted. Unset: with
+    torch models a part of the memory that is free at start (`models.runtime.device_policy`), else no limit."""
     preload: bool = True
     """Load models at start, as many as fit. If false, each model is loaded when it is first needed."""
     data_dir: Path = Path("data")

@@ -22,10 +22,11 @@ class Card:
     registry can be read without the packages of other profiles. Its class method `load(paths,
     device_config, **options)` gets the paths of `parts`, in order, and `options`. licence: of the
     weights, then of the packages that run them. memory_mb: memory of the loaded model with the
-    buffers of one call, in MiB. shared_mb: the part of memory_mb that it shares with every loaded
-    card that has the same first file or folder. dtype: of its weights on a GPU. torch: whether the backend
-    needs the extra `gpu`. remote_code: whether the first folder contains the network's code. That
-    code runs here, so the folder must be pinned to a commit. max_batch: largest batch of calls
+    buffers of one call, in MiB. work_mb: of these, the buffers. shared_mb: the part of its weights
+    that it shares with every loaded card that has the same first file or folder. dtype: of its
+    weights on a GPU. torch: whether the backend needs the extra `gpu`. remote_code: whether the first
+    folder contains the network's code. That code runs here, so the folder must be pinned to a commit.
+    max_batch: largest batch of calls
     (`models.runtime.scheduler`); 1 if batches are no faster. exclusive: whether it takes only one
     call at a time, because of its memory or state. Torch models always do. own: whether a user's
     profile file describes it, so that it is loaded and run once before the server starts. seconds:
@@ -41,6 +42,7 @@ class Card:
     licence: str
     memory_mb: int
     folders: tuple[Folder, ...] = ()
+    work_mb: int = 0
     shared_mb: int = 0
     dtype: Dtype = "float32"
     torch: bool = False
@@ -66,6 +68,11 @@ class Card:
     def one_call_at_a_time(self) -> bool:
         """Whether two of its calls must not run at the same time."""
         return self.torch or self.exclusive
+
+    @property
+    def weights_mb(self) -> int:
+        """Memory of the loaded model between two calls, in MiB."""
+        return self.memory_mb - self.work_mb
 
     @property
     def has_unknown_size(self) -> bool:

@@ -8,8 +8,11 @@ from typing import Any
 from models.device import DeviceConfig
 from models.errors import UnknownDeviceError
 
-_SHARE = 0.8
-"""Share of the free memory that models may hold. A call may need more than its card says."""
+_SHARE_OF_GPU = 0.92
+"""Share of a GPU's free memory that models may hold with one call. The rest is for what torch keeps beside
+tensors; where it does not suffice, a call is retried with less (`models.runtime.oom_retry`)."""
+_SHARE_OF_MAIN_MEMORY = 0.8
+"""The same of main memory, where requests have their pictures."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,8 @@ class DevicePolicy:
         """Return the policy for a profile.
 
         torch: whether any card needs torch; it is imported only then. memory_mb: if None, torch
-        models get 80 % of the memory that is free now, on the device or, with `offload`, in main
-        memory. needs_gpu: whether to refuse the processor unless it is named, because a picture takes
+        models get 92 % of the GPU's memory that is free now or, with `offload` and on the processor, 80 %
+        of main memory. needs_gpu: whether to refuse the processor unless it is named, because a picture takes
         minutes on it. Raises UnknownDeviceError.
         """
         if not torch:
@@ -66,7 +69,9 @@ class DevicePolicy:
         if chosen == "cpu":
             devices.bound_threads(threads)
         if memory_mb is None:
-            memory_mb = int(_SHARE * devices.free_mb("cpu" if offload else chosen))
+            is_main = offload or not chosen.startswith("cuda")
+            share = _SHARE_OF_MAIN_MEMORY if is_main else _SHARE_OF_GPU
+            memory_mb = int(share * devices.free_mb("cpu" if offload else chosen))
         return cls(
             chosen,
             dtype,

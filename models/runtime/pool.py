@@ -19,6 +19,7 @@ from models.errors import (
 )
 from models.roles import ROLES, P, Role
 from models.runtime.device_policy import DevicePolicy
+from models.runtime.held_memory import held_mb
 from models.runtime.model_loading import load_model
 from models.runtime.oom_retry import RetryOnOutOfMemory
 from models.weights import download
@@ -223,7 +224,7 @@ class Pool:
 
     @property
     def held_mb(self) -> int:
-        """Memory of the loaded models in MiB, from their cards. Shared weights count once."""
+        """Memory of the loaded models in MiB, from their cards; see `models.runtime.held_memory`."""
         with self._changed:
             return self._held_mb()
 
@@ -291,16 +292,9 @@ class Pool:
             return budget is None or self._held_mb(also=slot) <= budget
 
     def _held_mb(self, also: _Slot | None = None) -> int:
-        total, shared = 0, set()
-        for slot in self._slots.values():
-            if slot.model is None and not slot.loading and slot is not also:
-                continue
-            total += slot.card.memory_mb
-            if slot.card.shared_mb:
-                weights = self._cache.path(slot.card.parts[0])
-                total -= slot.card.shared_mb if weights in shared else 0
-                shared.add(weights)
-        return total
+        slots = self._slots.values()
+        cards = [one.card for one in slots if one.model is not None or one.loading or one is also]
+        return held_mb(cards, lambda card: self._cache.path(card.parts[0]))
 
     def _evict_idle(self, budget: int | None) -> bool:
         """Evict models that are not in use, least recently used first, until the rest fits `budget` MiB.

@@ -25,7 +25,8 @@ def test_every_role_has_a_card() -> None:
 def test_a_card_has_licence_memory_and_checksums(card: Card) -> None:
     assert re.fullmatch(r"[a-z0-9-]+", card.name), "a user's profile contains [cards.NAME]"
     assert card.licence
-    assert card.memory_mb >= card.shared_mb >= 0
+    assert card.memory_mb >= card.work_mb >= 0
+    assert card.weights_mb >= card.shared_mb >= 0
     assert card.memory_mb > 0
     for file in card.files:
         assert len(bytes.fromhex(file.sha256)) == 32

@@ -1,0 +1,110 @@
+"""The weights that cards tell of are those of their networks, counted without any memory (torch's meta device)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import diffusers
+import pytest
+import transformers
+from peft import LoraConfig, get_peft_model_state_dict
+from segment_anything import build_sam_vit_h
+from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+
+from models.catalog.card import by_name
+from models.catalog.registry import CARDS
+from models.tiny import sdxl
+from scripts import gpu_weights as full
+
+CARD = by_name(CARDS)
+HALF, SINGLE = 2, 4
+"""Bytes of a number."""
+_KINDS: Any = transformers
+
+
+def megabytes(build: Callable[[], Any], size: int = HALF) -> float:
+    network = full.random(build, "meta")
+    tensors = [*network.parameters(), *network.buffers()]
+    return sum(tensor.numel() for tensor in tensors) * size / 2**20
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> float:
+    """MiB of SDXL: UNet for inpainting, VAE and both text encoders."""
+    folder = tmp_path_factory.mktemp("sdxl")
+    sdxl.make_tiny(folder, 9)
+    read = _KINDS.CLIPTextConfig.from_pretrained
+    first = read(folder / "text_encoder", **full.TEXT)
+    second = read(folder / "text_encoder_2", **full.TEXT_2)
+    return sum(
+        map(
+            megabytes,
+            (
+                full.unet,
+                full.vae,
+                partial(_KINDS.CLIPTextModel, first),
+                partial(_KINDS.CLIPTextModelWithProjection, second),
+            ),
+        )
+    )
+
+
+def about(found: float, told: int) -> bool:
+    """Whether a card tells what was found, to a hundredth and the next 5 MiB."""
+    return found <= told <= 1.01 * found + 5
+
+
+def lora() -> float:
+    network = full.random(full.unet, "meta")
+    network.add_adapter(LoraConfig(r=full.LORA_RANK, target_modules=full.LORA_TARGETS), "default")
+    return sum(one.numel() for one in get_peft_model_state_dict(network).values()) / 2**20
+
+
+def qwen3() -> Any:
+    return _KINDS.Qwen3ForCausalLM(_KINDS.Qwen3Config(**full.QWEN3_4B))
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "size"),
+    [
+        ("big-lama", full.lama_network, SINGLE),
+        ("realesrgan-x4plus-torch", RRDBNet, HALF),
+        ("sam-vit-huge", build_sam_vit_h, HALF),
+        ("sam2-large", lambda: _KINDS.Sam2Model(full.sam2_config()), HALF),
+        ("falconsai-nsfw", lambda: _KINDS.ViTForImageClassification(_KINDS.ViTConfig()), HALF),
+        ("blip-large", lambda: _KINDS.BlipForConditionalGeneration(full.blip()), HALF),
+        ("qwen3-4b", qwen3, HALF),
+    ],
+)
+def test_a_card_tells_the_weights_of_its_network(
+    name: str, build: Callable[[], Any], size: int
+) -> None:
+    assert about(megabytes(build, size), CARD[name].weights_mb)
+
+
+@pytest.mark.parametrize("name", ["sdxl-fill", "sdxl-outpaint", "sdxl-faces"])
+def test_the_cards_of_sdxl_share_all_their_weights(name: str, base: float) -> None:
+    assert CARD[name].shared_mb == CARD[name].weights_mb
+    assert about(base, CARD[name].weights_mb)
+
+
+def test_a_lora_is_kept_in_single_precision_beside_them(base: float) -> None:
+    card = CARD["sdxl-fill-fast"]
+    assert about(base + SINGLE * lora(), card.weights_mb)
+    assert about(base, card.shared_mb)
+
+
+def test_klein_shares_transformer_text_encoder_and_vae() -> None:
+    kinds: Any = diffusers
+    transformer = partial(kinds.Flux2Transformer2DModel, **full.KLEIN_4B)
+    found = sum(map(megabytes, (transformer, qwen3, kinds.AutoencoderKLFlux2)))
+    for name in ("klein-faces", "klein-4b-edit"):
+        assert about(found, CARD[name].weights_mb)
+        assert CARD[name].shared_mb == CARD[name].weights_mb
+
+
+def test_a_controlnet_of_bria_comes_on_top_of_the_base(base: float) -> None:
+    for name in ("bria-scene", "bria-fill", "bria-erase"):
+        card = CARD[name]
+        assert about(base + SINGLE * lora(), card.shared_mb)
+        assert about(megabytes(full.controlnet), card.weights_mb - card.shared_mb)
