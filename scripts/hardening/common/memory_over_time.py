@@ -32,7 +32,7 @@ class MemoryOverTime:
     def findings(self, minutes: float) -> Iterator[str]:
         """Print the slope of each process that lived for about ten minutes; yield those that are too steep."""
         for process, seen in self._seen.items():
-            warm = seen[len(seen) // 3 :]  # the first third fills caches
+            warm = seen[len(seen) // 2 :]  # the first half fills caches
             times, sizes = (np.array(column, np.float64) for column in zip(*warm, strict=True))
             if times[-1] - times[0] < 300:
                 continue
