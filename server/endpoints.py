@@ -12,6 +12,7 @@ from starlette.responses import Response
 from models.deadline import Deadline
 from models.runtime.queued_task import Priority
 from models.runtime.scheduler import Scheduler
+from models.stages import Stage, stage
 from server.cost import decoding, estimate
 from server.dependencies import Dependencies
 from server.errors import map_errors
@@ -85,7 +86,8 @@ class Endpoints:
             accepted_job = await self._find_accepted(request, organisation)
             if accepted_job is not None:
                 return (await self._promise(accepted_job))[1]
-        job = await self._accept(operation, request, organisation, accept)
+        with stage(Stage.INTAKE):
+            job = await self._accept(operation, request, organisation, accept)
         # No place is held up to here: the caller and the hosts of its pictures decide how long that takes.
         size = sum(len(encoded.data) for encoded in job.pictures.values())
         limit = self._dependencies.concurrency_limit

@@ -8,6 +8,7 @@ from typing import Any
 from imaging.resize import SizeRule
 from models.deadline import Deadline, current
 from models.roles import Role
+from models.stages import Stage, stage
 
 
 @dataclass(frozen=True)
@@ -52,3 +53,19 @@ class ModelProxy:
         if name != self._role.method:
             raise AttributeError(f"{self._role} has no {name}")
         return partial(self._call, self._role)
+
+
+class ObservedModel:
+    """A role's model, each call of whose method is a stage; all else of it is as it is."""
+
+    def __init__(self, model: Any, role: Role[Any]) -> None:
+        self._model = model
+        self._role = role
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._model, name)
+        return partial(self._call, found) if name == self._role.method else found
+
+    def _call(self, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        with stage(Stage.MODEL, self._role.name):
+            return method(*args, **kwargs)

@@ -1,9 +1,11 @@
 """The models of a scheduler, which run on its workers only."""
 
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
 
 from models.roles import Models, P, Role
+from models.runtime.calls import ObservedModel
 from models.runtime.scheduler import Scheduler
 from models.runtime.task import NeedsWorkerError
 
@@ -24,7 +26,18 @@ class ScheduledModels:
         return self._models.offers(role)
 
     def use(self, role: Role[P]) -> AbstractContextManager[P]:
-        """Return the context of a role's model; raises NeedsWorkerError on a check thread."""
+        """Return the context of a role's model; raises NeedsWorkerError on a check thread.
+
+        Each call of the model is a stage (`models.stages`).
+        """
         if self._scheduler.is_check_thread():
             raise NeedsWorkerError
-        return self._models.use(role)
+        return _observed(self._models.use(role), role)
+
+
+@contextmanager
+def _observed(context: AbstractContextManager[P], role: Role[P]) -> Iterator[P]:
+    """Yield the model of a context, each call of which is a stage."""
+    with context as model:
+        yield cast(P, ObservedModel(model, role))
+        del model  # the pool may evict it after its use

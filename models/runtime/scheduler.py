@@ -21,10 +21,12 @@ from models.runtime.task import (
     PRIORITY,
     TENANT,
     Task,
+    Wait,
     cancel,
     errors_to_future,
     task_context,
 )
+from models.stages import exclude_wait
 
 log = logging.getLogger("retouch.scheduler")
 
@@ -151,9 +153,11 @@ class Scheduler:
         what it takes of the budget while it runs, in bytes.
         Raises SchedulerClosedError if the scheduler accepts no more tasks of this priority.
         """
-        task = Task(work, priority, tenant, cost, memory)
+        return self._add(Task(work, priority, tenant, cost, memory))
+
+    def _add(self, task: Task) -> Future[Any]:
         with self._changed:
-            if priority not in self._accepted:
+            if task.priority not in self._accepted:
                 raise SchedulerClosedError(CLOSED)
             self._queue.add(task)
             # Wake all threads: a single one could be a check thread, which cannot run this task.
@@ -182,15 +186,20 @@ class Scheduler:
         """
         call = Call(role, args, kwargs)
         call.deadline.check()
-        future: Future[Any] = self.submit(call, PRIORITY.get(), TENANT.get())
-        while not wait([future], _POLL_S).done:
-            try:
-                call.deadline.check()
-            except BaseException:
-                # A call that is running already stops by itself at its next step.
-                future.cancel()
-                raise
-        return future.result()
+        task = Task(call, PRIORITY.get(), TENANT.get(), 0.0, 0)
+        waiting, future = task.wait, self._add(task)
+        del task  # an error's traceback would hold it, and with it pictures
+        try:
+            while not wait([future], _POLL_S).done:
+                try:
+                    call.deadline.check()
+                except BaseException:
+                    # A call that is running already stops by itself at its next step.
+                    future.cancel()
+                    raise
+            return future.result()
+        finally:
+            exclude_wait(waiting.seconds)
 
     def wake(self) -> None:
         """Look for tasks that may run now, because the budget has room again."""
@@ -258,7 +267,7 @@ class Scheduler:
 
         It fails if none are accepted any more.
         """
-        task.needs_worker, task.priority = False, Priority.CHECK_WITH_MODEL
+        task.needs_worker, task.priority, task.wait = False, Priority.CHECK_WITH_MODEL, Wait()
         with self._changed:
             if accepted := task.priority in self._accepted:
                 self._queue.add(task)

@@ -1,6 +1,7 @@
 """A task of the scheduler, the context in which it runs, and what becomes of its errors."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from models.errors import SchedulerClosedError
 from models.runtime.calls import Call
 from models.runtime.oom_retry import is_out_of_memory
 from models.runtime.queued_task import Priority, QueuedTask
+from models.stages import waited
 
 log = logging.getLogger("retouch.scheduler")
 
@@ -20,6 +22,27 @@ PRIORITY: ContextVar[Priority] = ContextVar("priority", default=Priority.CALL)
 """The priority of the task that runs in this context."""
 TENANT: ContextVar[str] = ContextVar("tenant", default="")
 """The tenant of the task that runs in this context."""
+
+
+_KINDS = {
+    Priority.CHECK_WITH_MODEL: "check",
+    Priority.CHECK: "check",
+    Priority.CALL: "call",
+    Priority.JOB: "job",
+}
+
+
+class Wait:
+    """How long a task waits, in seconds. It begins when it is made, and holds nothing of the task."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.seconds = 0.0
+
+    def end(self) -> float:
+        """Return how long it took."""
+        self.seconds = time.monotonic() - self._began
+        return self.seconds
 
 
 class NeedsWorkerError(BaseException):
@@ -31,7 +54,7 @@ class Task(QueuedTask):
 
     may_retry: while it is set, the scheduler handles an error that says that memory ran out: it sets
     out_of_memory instead of the future. needs_worker: the task is a check that started on a check
-    thread and needs a model.
+    thread and needs a model. wait: how long it waited.
     """
 
     def __init__(
@@ -46,10 +69,19 @@ class Task(QueuedTask):
         self.work = work
         self.future: Future[Any] = Future()
         self.may_retry = self.out_of_memory = self.needs_worker = False
+        self.wait = Wait()
 
     def begin(self) -> bool:
         """Mark the task as running. False if it was cancelled before it started."""
-        return self.future.running() or self.future.set_running_or_notify_cancel()
+        if not (self.future.running() or self.future.set_running_or_notify_cancel()):
+            return False
+        waited(self.wait.end(), self.kind)
+        return True
+
+    @property
+    def kind(self) -> str:
+        """The name of the model's role that it calls; for a function "check", "call" or "job"."""
+        return self.work.role.name if isinstance(self.work, Call) else _KINDS[self.priority]
 
 
 @contextmanager

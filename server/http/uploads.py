@@ -8,6 +8,7 @@ from typing import Any
 
 from imaging.errors import DamagedPictureError, EmptyPictureError, NotAPictureError
 from imaging.files.header import Probe, probe
+from models.stages import Stage, stage
 from server.errors import (
     BadRequestError,
     FetchFailedError,
@@ -159,7 +160,7 @@ class Intake:
 
     async def _fetch(self, name: str, url: str, rule: PictureRule) -> bytes:
         try:
-            with self._fetches.place(self._organisation):
+            with self._fetches.place(self._organisation), stage(Stage.FETCH):
                 return await self._fetcher.fetch(url, rule.formats, self._limit(rule))
         except FetchTooLargeError as error:
             raise _too_large(name, error.max_bytes) from error

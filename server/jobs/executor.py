@@ -15,6 +15,7 @@ import numpy as np
 from imaging.picture import Picture
 from models.errors import RoleNotInProfileError
 from models.roles import MODERATION, Models, require
+from models.stages import Stage, stage
 from pipelines.common.moderation import is_blocked
 from server.durations import Durations
 from server.errors import BlockedError, NotStoredError, Refusals, UnavailableError, map_errors
@@ -72,12 +73,14 @@ class JobExecutor:
             self._visuals.find(job.organisation, job.visual_id)
         with self._map_errors(job.operation.refusals, job.body.sync):
             inputs, body = self._prepare_inputs(job)
-            results = job.operation.perform(body, inputs, self._models_for(job))
-            del inputs  # their memory is free while the results are encoded
-            if not isinstance(results, Results):
-                results = Results(results)
-            keys = result_keys(job, len(results.files))
-            unsafe, files = self._finished(job, results.files, keys)
+            # With the encoding, a stage within this one: some results are composed when they are read.
+            with stage(Stage.COMPOSE):
+                results = job.operation.perform(body, inputs, self._models_for(job))
+                del inputs  # their memory is free while the results are encoded
+                if not isinstance(results, Results):
+                    results = Results(results)
+                keys = result_keys(job, len(results.files))
+                unsafe, files = self._finished(job, results.files, keys)
             blocked = [job.body.moderates_output and one for one in unsafe]
             if blocked and all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
@@ -94,7 +97,8 @@ class JobExecutor:
         Raises NotStoredError while the store or the database does not answer, UnavailableError, and
         NotFoundError if the job's visual is removed before the results are stored.
         """
-        self._store_results(work.job, work.files)
+        with stage(Stage.STORE):
+            self._store_results(work.job, work.files)
         return work.outcome
 
     def store_blocked(self, job: Job) -> None:

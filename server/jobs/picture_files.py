@@ -14,6 +14,7 @@ from imaging.files.mask import decode_mask
 from imaging.masks import check_marked
 from imaging.picture import Picture
 from imaging.resize import Size
+from models.stages import Stage, stage
 from server.errors import BadRequestError, map_errors
 from server.http.uploads import Encoded
 from server.operation import Operation, Preserve, RequestBody
@@ -52,7 +53,8 @@ def result_extension(
 def decode_picture_field(encoded: Encoded) -> Picture:
     """Return a decoded picture of a request; raises BadRequestError with its field if it is damaged."""
     try:
-        return decode(encoded.data)
+        with stage(Stage.DECODE):
+            return decode(encoded.data)
     except DamagedPictureError as error:
         raise BadRequestError(f"{encoded.sent_as}: {error}", encoded.sent_as) from error
 
@@ -66,7 +68,8 @@ def decode_mask_field(encoded: Encoded, size: Size) -> NDArray[np.uint8]:
     another aspect ratio.
     """
     try:
-        mask = decode_mask(encoded.data)
+        with stage(Stage.DECODE):
+            mask = decode_mask(encoded.data)
         with map_errors(parameter=encoded.sent_as):
             check_marked(mask, *size)
     except (DamagedPictureError, NothingMarkedError, UnclearMaskError) as error:
@@ -108,4 +111,5 @@ def encode_result(result: Picture | bytes, key: str) -> bytes:
     """Return a result as a file in the format of its key's extension; bytes are returned unchanged."""
     if isinstance(result, bytes):
         return result
-    return encode(result, _FORMATS[key.rpartition(".")[2]])
+    with stage(Stage.ENCODE):
+        return encode(result, _FORMATS[key.rpartition(".")[2]])
