@@ -23,10 +23,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
 from enum import StrEnum
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Stage(StrEnum):
@@ -50,8 +49,7 @@ class Stage(StrEnum):
     """The results are written to the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(NamedTuple):
     """A stage that has ended.
 
     role: the name of the model's role; for `queue` of a worker "check", "call" or "job"; else empty. seconds: from
@@ -67,13 +65,16 @@ class Passed:
 
 
 class Observer:
-    """Is told of stages. Its methods are called on many threads."""
+    """Is told of stages, and of calls of a model that are made together; on many threads."""
 
     def begin(self, name: Stage, role: str) -> Any:
         """Note that a stage begins; `end` gets what this returns."""
 
     def end(self, passed: Passed, begun: Any) -> None:
         """Note that it has ended. begun: what `begin` returned; None for a wait, which has no `begin`."""
+
+    def batch(self, role: str, size: int) -> None:
+        """Note that `size` calls of a role's model are made together."""
 
 
 _observers: tuple[Observer, ...] = ()
@@ -99,18 +100,17 @@ class stage:  # noqa: N801 - it is used as a function is
     def __init__(self, name: Stage, role: str = "") -> None:
         self._name = name
         self._role = role
-        self._observers: tuple[Observer, ...] = ()
-        self._begun: list[Any] = []
-        self._inner = self._start = 0.0
+        self._inner = 0.0
         self._token: Token[stage | None] | None = None
 
     def __enter__(self) -> None:
         """Tell the observers that it begins."""
-        self._observers = _observers
-        if self._observers:
-            self._token = _CURRENT.set(self)
-            self._begun = [one.begin(self._name, self._role) for one in self._observers]
-            self._start = time.perf_counter()
+        if not (observers := _observers):
+            return
+        self._observers = observers
+        self._token = _CURRENT.set(self)
+        self._begun = [one.begin(self._name, self._role) for one in observers]
+        self._start = time.perf_counter()
 
     def __exit__(
         self,
@@ -125,9 +125,9 @@ class stage:  # noqa: N801 - it is used as a function is
         _CURRENT.reset(self._token)
         _exclude(seconds)
         passed = Passed(self._name, self._role, seconds, max(0.0, seconds - self._inner), error)
-        for one, begun in zip(reversed(self._observers), reversed(self._begun), strict=True):
-            one.end(passed, begun)
-        self._observers, self._begun, self._token = (), [], None
+        for index in range(len(self._begun) - 1, -1, -1):
+            self._observers[index].end(passed, self._begun[index])
+        self._begun, self._token = [], None  # what observers hold may be large
 
     def exclude(self, seconds: float) -> None:
         """Count some seconds as those of a stage within this one."""
@@ -143,6 +143,12 @@ def waited(seconds: float, role: str) -> None:
     passed = Passed(Stage.QUEUE, role, seconds, seconds)
     for one in _observers:
         one.end(passed, None)
+
+
+def batched(role: str, size: int) -> None:
+    """Tell the observers of calls of a role's model that are made together."""
+    for one in _observers:
+        one.batch(role, size)
 
 
 def exclude_wait(seconds: float) -> None:

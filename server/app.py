@@ -1,9 +1,10 @@
 """The FastAPI application: routes, middleware, startup, shutdown and the periodic sweep."""
 
+import contextlib
 import functools
 import importlib.metadata
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from models.processors import usable_processors
+from models.stages import observing
 from server import v1, v2
 from server.admin.page import admin_router
 from server.admin.report import AdminReport
@@ -38,6 +40,9 @@ from server.http.refusals import Refusals
 from server.http.scopes import Scope, needs
 from server.http.shutdown import Shutdown
 from server.lifecycle import lifespan
+from server.metrics.page import metrics_router
+from server.metrics.report import MetricsReport
+from server.metrics.requests import CountRequests
 from server.operation import Operation, VisualQuery
 from server.operations import OPERATIONS
 from server.playground.page import playground_router
@@ -75,11 +80,17 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     readiness = Readiness(shutdown, {"models"}, context.availability)
     readiness.is_disk_full = lambda: context.storage.is_short
 
+    @contextlib.asynccontextmanager
+    async def run(_: FastAPI) -> AsyncIterator[None]:
+        with observing(metrics.stages):
+            async with lifespan(settings, models, context, readiness, shutdown):
+                yield
+
     app = FastAPI(
         title="Retouch",
         summary="A self-hosted server for Bria's Image Editing API, v1 and v2.",
         version=importlib.metadata.version("retouch"),
-        lifespan=lambda _: lifespan(settings, models, context, readiness, shutdown),
+        lifespan=run,
         redirect_slashes=False,
         openapi_url=None,  # `document_router` sends it compressed, and makes it once
         docs_url=None,  # FastAPI's page loads scripts from elsewhere; `reference_router` has one of its own
@@ -92,6 +103,26 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
     _set_state(app, context)
     app.router.route_class = RateLimitedRoute
     _add_routes(app)
+    app.include_router(_capabilities(settings, models, context), dependencies=_JSON_ONLY)
+    app.include_router(reference_router(context.dependencies.tokens))
+    refusals = Refusals()
+    app.state.admin = AdminReport(settings, context, readiness, refusals)
+    app.include_router(admin_router(context.dependencies.tokens, app.state.admin))
+    metrics = MetricsReport(settings, context, readiness, app.state.admin)
+    app.include_router(metrics_router(context.dependencies.tokens, metrics))
+    if settings.playground:
+        app.include_router(playground_router(_store_origin(settings)))
+    error_answers.install(app)
+    openapi.install(app, OPERATIONS, settings.address)
+    app.include_router(document_router())
+    _warn_of_unknown_routes(app, context.rate_limits)
+    _add_middleware(app, settings, context.dependencies.tokens, refusals)
+    app.add_middleware(CountRequests, metrics=metrics.requests)
+    return app
+
+
+def _capabilities(settings: Settings, models: WarmModels, context: AppContext) -> APIRouter:
+    """Return the route of what the server can do."""
     report = CapabilitiesReport(
         settings.profile,
         models,
@@ -101,20 +132,7 @@ def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None
         v1.ROUTERS,
         context.storage,
     )
-    capabilities = capabilities_router(report, context.dependencies.tokens)
-    app.include_router(capabilities, dependencies=_JSON_ONLY)
-    app.include_router(reference_router(context.dependencies.tokens))
-    refusals = Refusals()
-    app.state.admin = AdminReport(settings, context, readiness, refusals)
-    app.include_router(admin_router(context.dependencies.tokens, app.state.admin))
-    if settings.playground:
-        app.include_router(playground_router(_store_origin(settings)))
-    error_answers.install(app)
-    openapi.install(app, OPERATIONS, settings.address)
-    app.include_router(document_router())
-    _warn_of_unknown_routes(app, context.rate_limits)
-    _add_middleware(app, settings, context.dependencies.tokens, refusals)
-    return app
+    return capabilities_router(report, context.dependencies.tokens)
 
 
 def _store_origin(settings: Settings) -> str | None:

@@ -41,6 +41,7 @@ operation raises them, else by `GENERAL_REFUSALS`. All other errors are answered
 """
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -67,6 +68,10 @@ from pipelines.errors import (
 log = logging.getLogger("retouch")
 
 
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+_HTTP_REASONS = {404: "no_route", 405: "method_not_allowed", 500: "internal"}
+_STORAGE_REASONS = ("database_unavailable", "disk_full", "store_unavailable")
+"""Reasons of errors of storage/, which `server.http.error_answers` answers."""
 _RETRY_AFTER_S = 5
 """Retry-After of 503, in seconds. Most such faults end within seconds; the length of others is unknown."""
 
@@ -74,12 +79,17 @@ _RETRY_AFTER_S = 5
 class ApiError(Exception):
     """An error answer. Its text is for the caller.
 
-    status: its name in the body, if the code alone does not decide it. parameter: the wrong field, if
+    reason: by which metrics count it: the words of its class, or what says more, of a small set. status: its name
+    in the body, if the code alone does not decide it. parameter: the wrong field, if
     there is one. headers: additional response headers.
     """
 
     code = 500
     status: str | None = None
+    reason = "api"
+
+    def __init_subclass__(cls) -> None:
+        cls.reason = _CAPITAL.sub("_", cls.__name__.removesuffix("Error")).lower()
 
     def __init__(
         self, text: str, parameter: str | None = None, headers: Mapping[str, str] | None = None
@@ -268,6 +278,7 @@ class HttpError(ApiError):
     def __init__(self, text: str, code: int, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(text, headers=headers)
         self.code = code
+        self.reason = _HTTP_REASONS.get(code, "http")
 
 
 class FetchFailedError(Exception):
@@ -339,6 +350,16 @@ def map_errors(
             raise
         kind, text = GENERAL_REFUSALS[MemoryError]  # OpenCV's error is not a MemoryError
         raise kind(f"{text}.") from error
+
+
+def refusal_reasons() -> frozenset[str]:
+    """Return all values that `ApiError.reason` can have."""
+    found, left = set[str](), [ApiError]
+    while left:
+        subclasses = left.pop().__subclasses__()
+        found |= {one.reason for one in subclasses}
+        left += subclasses
+    return frozenset(found | {*_HTTP_REASONS.values(), *_STORAGE_REASONS})
 
 
 def busy_error(text: str, seconds: int) -> BusyError:

@@ -21,6 +21,8 @@ _MAX_OVERTAKEN = 8
 _LOOK_S = 1.0
 """Shortest time between two looks at what the process keeps, in seconds."""
 _MEBIBYTE = 2**20
+UNLIMITED = 1 << 62
+"""A budget of so many bytes is none: the system does not tell its memory."""
 
 
 class MemoryBudget:

@@ -169,7 +169,7 @@ class Settings(ModelSettings, ListenerSettings):
     operator_host: str = "127.0.0.1"
     """Address to listen on at OPERATOR_PORT; the rule of HOST holds for it too."""
     operator_port: int | None = Field(None, ge=0, le=65535)
-    """A second TCP port, at which /docs and /capabilities need no token. Unset: there is none."""
+    """A second TCP port, at which /docs, /capabilities and /metrics need no token. Unset: there is none."""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     """Lowest severity that is logged."""
 

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from storage.errors import StorageError
 
@@ -23,13 +24,21 @@ _POLL_S = 0.1
 _JOIN_S = 1.0
 
 
+@dataclass(frozen=True)
+class ServiceState:
+    """Whether a service answers, and how often it was found not to since the process began."""
+
+    is_up: bool
+    outages: int
+
+
 class Breaker:
     """Knows whether a service answers; it is open while the service does not. Threads may share it.
 
     name: of the service, for texts. probe: one cheap call of the service; raises an exception if the
     service fails, and may hang. error: the class of the errors that `check` raises. close_probe: is
     called after the last probe.
-    is_ending: whether the server shuts down.
+    is_ending: whether the server shuts down. outages: how often it was opened.
     """
 
     is_ending = False
@@ -46,6 +55,7 @@ class Breaker:
         self._probe = probe
         self._error = error
         self._fault: str | None = None
+        self.outages = 0
         self._open_since = 0.0
         self._probe_began: float | None = None
         self._wake = threading.Event()
@@ -125,6 +135,7 @@ class Breaker:
     def _open(self, fault: str) -> None:
         if self._fault is None:
             self._open_since = time.monotonic()
+            self.outages += 1
             log.warning("the %s does not answer, calls are refused: %s", self.name, fault)
         self._fault = fault
 
@@ -164,6 +175,13 @@ class Availability:
         """By the name of each service that does not answer: the reason, which is for the log only."""
         found = {name: breaker.reason for name, breaker in self._breakers.items()}
         return {name: reason for name, reason in found.items() if reason is not None}
+
+    def states(self) -> Mapping[str, ServiceState]:
+        """Return the state of each service by its name."""
+        return {
+            name: ServiceState(breaker.reason is None, breaker.outages)
+            for name, breaker in self._breakers.items()
+        }
 
     def check(self, name: str) -> None:
         """Raise the error of an unavailable service if its breaker is open."""

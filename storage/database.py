@@ -22,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from storage.breaker import PROBE_LIMIT_S, Breaker
+from storage.counts import SERVICE_ERRORS
 from storage.errors import DatabaseUnavailableError
 from storage.limited_connection import DatabaseProbe, limit_connections
 
@@ -146,12 +147,17 @@ def wrap_database_errors() -> Iterator[None]:
         PoolTimeoutError,
         psycopg.OperationalError,
     ) as error:
-        raise DatabaseUnavailableError(_reason(error)) from error
+        raise _unavailable(error) from error
     except DBAPIError as error:
         # SQLite raises the base class for a file that is damaged or no database.
         if error.connection_invalidated or type(error) is DatabaseError:
-            raise DatabaseUnavailableError(_reason(error)) from error
+            raise _unavailable(error) from error
         raise
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailableError:
+    SERVICE_ERRORS.add("database")
+    return DatabaseUnavailableError(_reason(error))
 
 
 def _reason(error: Exception) -> str:

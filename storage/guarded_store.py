@@ -7,7 +7,8 @@ from pathlib import Path
 from urllib.parse import SplitResult
 
 from storage.breaker import Breaker
-from storage.errors import StoreSilentError
+from storage.counts import SERVICE_ERRORS
+from storage.errors import DiskFullError, StoreSilentError, StoreUnavailableError
 from storage.links import LinkState
 from storage.object_store import ObjectInfo, ObjectStore, Refusal
 
@@ -25,11 +26,14 @@ class GuardedObjects:
     @contextmanager
     def _guarded(self) -> Iterator[ObjectStore]:
         """Raise StoreSilentError while the breaker is open, and open it after such an error."""
-        self._breaker.check()
         try:
+            self._breaker.check()
             yield self._store
-        except StoreSilentError as error:
-            self._breaker.trip(str(error))
+        except StoreUnavailableError as error:
+            if not isinstance(error, DiskFullError):  # which is no fault of the store
+                SERVICE_ERRORS.add("store")
+            if isinstance(error, StoreSilentError):
+                self._breaker.trip(str(error))
             raise
 
     def put(self, key: str, data: bytes, content_type: str) -> None:

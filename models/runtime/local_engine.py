@@ -77,6 +77,7 @@ class LocalEngine:
     def model_states(self) -> ModelStates:
         """Return which models of the profile are in memory, and what their cards say that they take."""
         stats = self._pool.stats()
+        waiting = [scheduler.waiting_by_kind() for scheduler in self._schedulers.values()]
         states = [
             ModelState(
                 role.name,
@@ -86,6 +87,7 @@ class LocalEngine:
                 self._pool.device_config(role).dtype,
                 is_loaded=stats[role].loaded,
                 users=stats[role].in_use,
+                waiting=sum(one[role.name] for one in waiting) if role in self._devices else None,
             )
             for role, card in self._pool.profile.items()
         ]

@@ -11,8 +11,8 @@ class ModelState:
 
     model: the name of its card. memory_mb: what it takes once it is loaded, in MiB, by its card. device: by
     torch's name, or "cluster". dtype: of its weights there, as torch names it; None if that is not known in this
-    process. is_loaded, users: whether it is in memory, and how many calls use it now; None if
-    that is not known in this process.
+    process. is_loaded, users: whether it is in memory, and how many calls use it now; None if that is not known in
+    this process. waiting: calls that wait for it, if it takes one at a time, else None.
     """
 
     role: str
@@ -22,6 +22,7 @@ class ModelState:
     dtype: str | None = None
     is_loaded: bool | None = None
     users: int | None = None
+    waiting: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
@@ -26,7 +27,7 @@ from models.runtime.task import (
     errors_to_future,
     task_context,
 )
-from models.stages import exclude_wait
+from models.stages import batched, exclude_wait
 
 log = logging.getLogger("retouch.scheduler")
 
@@ -124,6 +125,11 @@ class Scheduler:
         """Number of tasks in the queue that have not started."""
         with self._changed:
             return len(self._queue)
+
+    def waiting_by_kind(self) -> Counter[str]:
+        """Return how many tasks wait, by `Task.kind`."""
+        with self._changed:
+            return Counter(task.kind for task in self._queue.waiting())
 
     def ahead(self, future: Future[Any]) -> int | None:
         """Return how many tasks would start before the one of a future; None if it does not wait.
@@ -284,6 +290,7 @@ class Scheduler:
         assert self._use is not None  # noqa: S101 - only schedulers with models get calls
         with self._use(role) as model:
             tasks = [task, *self._take_batch(model, task, task.work)]
+            batched(role.name, len(tasks))
             if len(tasks) == 1 or not run_batch(model, tasks):
                 for one in tasks:
                     # An error between two attempts fails this call and none of the others.

@@ -24,7 +24,9 @@ TENANT: ContextVar[str] = ContextVar("tenant", default="")
 """The tenant of the task that runs in this context."""
 
 
-_KINDS = {
+KINDS = ("check", "call", "job")
+"""What a task is that calls no model itself."""
+_KIND_OF = {
     Priority.CHECK_WITH_MODEL: "check",
     Priority.CHECK: "check",
     Priority.CALL: "call",
@@ -80,8 +82,8 @@ class Task(QueuedTask):
 
     @property
     def kind(self) -> str:
-        """The name of the model's role that it calls; for a function "check", "call" or "job"."""
-        return self.work.role.name if isinstance(self.work, Call) else _KINDS[self.priority]
+        """The name of the model's role that it calls; for a function one of `KINDS`."""
+        return self.work.role.name if isinstance(self.work, Call) else _KIND_OF[self.priority]
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from server.admin.state import (
     QueueOfOrganisation,
     RefusalState,
     Servers,
-    StateOfJob,
     Storage,
     StorageOfOrganisation,
     ThisServer,
@@ -31,7 +30,8 @@ from server.admin.state import (
 from server.context import AppContext
 from server.http.health import Readiness
 from server.http.refusals import Refusals
-from server.jobs.overview import MOST_UNFINISHED, JobsOverview, UnfinishedJob
+from server.jobs.overview import MOST_UNFINISHED, JobsOverview
+from server.memory_budget import UNLIMITED
 from server.operations import OPERATIONS
 from server.settings import Settings
 from server.storage_limits import StorageState
@@ -46,12 +46,13 @@ _STORAGE_FRESH_S = 60.0
 _DATABASE = "The database does not answer."
 _DISK = "The disk does not answer."
 _MIB = 1 << 20
-_UNLIMITED = 1 << 62
-"""A budget of so many bytes is none: the system does not tell its memory."""
 
 
 class AdminReport:
-    """Describes a server to its operator. Use it in one event loop."""
+    """Describes a server to its operator. Use it in one event loop.
+
+    jobs, storage, disk: the readings, which `/metrics` shares.
+    """
 
     def __init__(
         self,
@@ -66,20 +67,20 @@ class AdminReport:
         self._refusals = refusals
         self._started = datetime.now(UTC)
         self._paths = {one.key: f"{one.method} {one.url}" for one in OPERATIONS}
-        self._jobs = Reading(context.durable.overview, _FRESH_S, _DATABASE)
+        self.jobs = Reading(context.durable.overview, _FRESH_S, _DATABASE)
         self._servers = Reading(self._read_servers, _FRESH_S, _DATABASE)
-        self._storage = Reading(
+        self.storage = Reading(
             lambda: context.storage.by_organisation(_LISTED), _STORAGE_FRESH_S, _DATABASE
         )
-        self._disk = Reading(context.storage.state, _FRESH_S, _DISK)
+        self.disk = Reading(context.storage.state, _FRESH_S, _DISK)
 
     async def describe(self) -> AdminState:
         """Return the state of the server; it waits some seconds at most for what does not answer."""
         servers, jobs, stored, disk = await asyncio.gather(
             self._servers.latest(),
-            self._jobs.latest(),
-            self._storage.latest(),
-            self._disk.latest(),
+            self.jobs.latest(),
+            self.storage.latest(),
+            self.disk.latest(),
         )
         now = datetime.now(UTC)
         return AdminState(
@@ -127,7 +128,7 @@ class AdminReport:
 
     def _job_states(self, found: Figures[JobsOverview], now: datetime) -> Jobs:
         known = found.value or JobsOverview()
-        states = [(one, self._state_of(one)) for one in known.unfinished]
+        states = [(one, self._context.durable.state_of(one)) for one in known.unfinished]
         unfinished = [
             UnfinishedJobState(
                 request_id=one.request_id,
@@ -152,13 +153,6 @@ class AdminReport:
             age_s=found.age_s,
         )
 
-    def _state_of(self, job: UnfinishedJob) -> StateOfJob:
-        if job.server is None:
-            return "queued"
-        if job.server != self._context.durable.server:
-            return "elsewhere"
-        return "running" if self._context.durable.is_started(job.request_id) else "waiting"
-
     def _path(self, key: str | None) -> str | None:
         """Return the route of an operation; its key if this version has no such operation."""
         return None if key is None else self._paths.get(key, key)
@@ -179,7 +173,7 @@ class AdminReport:
                 limit_mb=None if limit is None else round(limit / _MIB, 1),
                 requests_mb=round(budget.used / _MIB, 1),
                 requests_budget_mb=None
-                if budget.total > _UNLIMITED
+                if budget.total > UNLIMITED
                 else round(budget.total / _MIB, 1),
             ),
         )

@@ -1,11 +1,10 @@
 """The answer of GET /admin/state: the figures of the page, each part with an error if it could not be read."""
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import BaseModel, Field
 
-StateOfJob = Literal["running", "waiting", "elsewhere", "queued"]
+from server.jobs.overview import StateOfJob
 
 
 class Part(BaseModel):

@@ -69,7 +69,7 @@ def error_object(code: int, text: str) -> dict[str, Any]:
 
 def error_response(error: ApiError, scope: Scope) -> Response:
     """Return the answer to a request with an error: in v2 with another body than elsewhere."""
-    note_refusal(scope, error.text)
+    note_refusal(scope, error.text, error.reason)
     if is_v2(scope["path"]):
         body = {"error": error_object(error.code, error.text), "request_id": request_id(scope)}
     else:
@@ -96,7 +96,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(DiskFullError)
     async def disk_full(request: Request, error: DiskFullError) -> Response:
         log.debug("%s %s: %s", request.method, request.url.path, error)
-        return error_response(UnavailableError(DISK_FULL, headers=_DISK_FULL_RETRY), request.scope)
+        full = UnavailableError(DISK_FULL, headers=_DISK_FULL_RETRY)
+        full.reason = "disk_full"
+        return error_response(full, request.scope)
 
     @app.exception_handler(DatabaseUnavailableError)
     async def database_unavailable(request: Request, error: DatabaseUnavailableError) -> Response:
@@ -114,5 +116,6 @@ def install(app: FastAPI) -> None:
 def _unavailable(what: str, request: Request, error: StorageError) -> Response:
     """Return the answer for an unavailable store or database. The reason goes only to the log."""
     log.error("%s %s: %s", request.method, request.url.path, error)
-    text = f"The {what} is unavailable; try again."
-    return error_response(UnavailableError(text), request.scope)
+    refused = UnavailableError(f"The {what} is unavailable; try again.")
+    refused.reason = f"{what}_unavailable"
+    return error_response(refused, request.scope)

@@ -96,6 +96,7 @@ class UnhandledErrors:
             if isinstance(error, OSError) and error.errno in _DISK_FULL and not started:
                 log.error("%s %s: %s", scope["method"], scope["path"], error)
                 full = UnavailableError("The disk of the server is full; try again later.")
+                full.reason = "disk_full"
                 await error_response(full, scope)(scope, receive, send)
                 return
             log.exception("%s %s failed", scope["method"], scope["path"])

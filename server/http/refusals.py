@@ -9,12 +9,15 @@ from typing import Any
 from starlette.types import Scope
 
 from server.error_texts import for_operators
+from storage.counts import Counts
 
 _LIMIT = 100
 _TEXT = "refusal"
 """The name of an error's text in the state of a request."""
 _NO_ROUTE = "There is no such route."
 """Instead of the path of a request without a route, which is the caller's text."""
+REFUSED = Counts()
+"""How many requests of this process were refused, by reason (`server.errors.ApiError.reason`)."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,9 @@ class Refusals:
         del self._known[next(key for key in self._known if counts[key[0]] == most)]
 
 
-def note_refusal(scope: Scope, text: str) -> None:
-    """Note the text of the error with which a request is answered."""
+def note_refusal(scope: Scope, text: str, reason: str) -> None:
+    """Note the text of the error with which a request is answered, and count its reason."""
+    REFUSED.add(reason)
     state: dict[str, Any] = scope.setdefault("state", {})
     state[_TEXT] = text
 

@@ -12,13 +12,14 @@ from typing import Any
 from server.errors import BusyError, busy_error
 from server.jobs.job import Job
 from server.jobs.outcome import Outcome
-from server.jobs.overview import JobsOverview
+from server.jobs.overview import JobsOverview, StateOfJob, UnfinishedJob
 from server.jobs.queue import JobQueue
 from server.jobs.runner import JobRunner
 from server.jobs.serialization import JobSerializer, SerializedJob
 from server.jobs.stored_workflows import EDIT, REQUEST
 from server.shares import Shares
 from server.webhooks.delivery import WEBHOOK, WebhookDelivery
+from storage.counts import Counts
 
 _RETRY_AFTER_S = 10.0
 """Expected seconds until a job ends, until the first ones have."""
@@ -43,7 +44,8 @@ class DurableJobs:
     """Accepts jobs and runs each to its end, also after a restart.
 
     limit: the most unfinished jobs that this process accepts, shared out among the organisations that
-    have some (`server.shares`). quota: returns the most for one organisation; 0 for none.
+    have some (`server.shares`). quota: returns the most for one organisation; 0 for none. ended: how many
+    jobs this process has "completed", and how many "failed".
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class DurableJobs:
         self._quota = quota
         self._unfinished: dict[str, _Unfinished] = {}
         self._interval_s = _RETRY_AFTER_S
+        self.ended = Counts()
         self._ended_at = 0.0
         self._lock = threading.Lock()
 
@@ -182,9 +185,13 @@ class DurableJobs:
         """Return the jobs of all organisations, for operators. Raises as `find` does."""
         return self._queue.overview()
 
-    def is_started(self, request_id: str) -> bool:
-        """Whether a worker of this server has begun a job that is not finished."""
-        return self._runner.is_started(request_id)
+    def state_of(self, job: UnfinishedJob) -> StateOfJob:
+        """Return where a job that is not finished is."""
+        if job.server is None:
+            return "queued"
+        if job.server != self.server:
+            return "elsewhere"
+        return "running" if self._runner.is_started(job.request_id) else "waiting"
 
     @property
     def server(self) -> str:
@@ -205,6 +212,8 @@ class DurableJobs:
             # One of an earlier process is new to this one.
             self._add(name, serialized["organisation"])
         try:
-            return self._runner.run(name, serialized)
+            outcome = self._runner.run(name, serialized)
+            self.ended.add("failed" if outcome["status"] == "ERROR" else "completed")
+            return outcome
         finally:
             self._remove(name)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from dbos import DBOS, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,6 +19,7 @@ from server.jobs.stored_workflows import EDIT, REQUEST
 
 log = logging.getLogger("retouch")
 
+StateOfJob = Literal["running", "waiting", "elsewhere", "queued"]
 MOST_UNFINISHED = 1000
 """Unfinished jobs that are read; there may be more."""
 _MOST_FAILED = 25

@@ -18,9 +18,13 @@ from server.jobs.running import running
 from server.webhooks.sender import WebhookSender
 from server.webhooks.sender_loop import SenderLoop
 from server.webhooks.webhook import Webhook
+from storage.counts import Counts
 
 log = logging.getLogger("retouch")
 
+WEBHOOK_TRIES = Counts()
+"""The results of the tries of this process: as of `TryResult`, or `GIVEN_UP` for the last one, if it failed."""
+GIVEN_UP = "given_up"
 WEBHOOK = "webhook"
 """The name of the workflows and of their queue in the database."""
 TRIES = 5
@@ -182,6 +186,8 @@ def deliver(message: Message) -> None:
     """Make one try to send a webhook; enqueue what follows it."""
     with running.noted(str(DBOS.workflow_id)):
         result = _attempt(message)
+        is_last = result == "failed" and message["attempt"] >= TRIES
+        WEBHOOK_TRIES.add(GIVEN_UP if is_last else result)
         following = _deliveries[-1].next(message, result)
         if following is not None:
             _enqueue(*following)

@@ -19,7 +19,7 @@ SMALL = b64(photo(160, 120))
 _PARAMETER = re.compile(r"\{([^}]+)\}")
 _NOT_IDS = {"model_version", "asked", "name", "name:path"}
 """Parameters of paths that name nothing of an organisation."""
-OPERATORS = {"/admin", "/admin/state"}
+OPERATORS = {"/admin", "/admin/state", "/metrics"}
 """Routes that tell of all organisations, to a token with the scope `admin` alone."""
 PUBLIC = {
     "/",

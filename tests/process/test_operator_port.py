@@ -11,7 +11,7 @@ from tests.helpers.server_process import TOKEN, Server
 
 ELSEWHERE = {"X-Forwarded-For": "203.0.113.9"}
 """The header of a proxy on this machine whose caller is on another one."""
-PAGES = ("/docs", "/capabilities")
+PAGES = ("/docs", "/capabilities", "/metrics")
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ MARK = "m4rk"
 
 def state_of(client: TestClient) -> AdminState:
     """Return the state; each part is read anew."""
-    for name in ("_jobs", "_servers", "_storage", "_disk"):
+    for name in ("jobs", "_servers", "storage", "disk"):
         getattr(report_of(client), name)._tried_at = None
     tokens = client.app.state.dependencies.tokens  # type: ignore[attr-defined]
     table, name = tokens._table, f"operator {time.monotonic_ns()}"
@@ -215,8 +215,8 @@ def test_without_its_database_the_rest_is_told(
     before = state_of(client)
     assert before.jobs.error is None
     report = report_of(client)
-    monkeypatch.setattr(report._jobs, "_read", fail)
-    monkeypatch.setattr(report._storage, "_read", fail)
+    monkeypatch.setattr(report.jobs, "_read", fail)
+    monkeypatch.setattr(report.storage, "_read", fail)
     state = state_of(client)
     assert state.jobs.error == state.storage.error == "The database does not answer."
     assert state.jobs.age_s is not None

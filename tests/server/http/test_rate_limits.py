@@ -37,6 +37,7 @@ NOT_LIMITED = {
     "/playground/{asked}/{name:path}",
     "/healthz",
     "/readyz",
+    "/metrics",
     "/openapi.json",
     "/results/{key:path}",
 }

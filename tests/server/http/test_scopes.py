@@ -21,7 +21,7 @@ WITHOUT_TOKEN = {
     "/openapi.json",
     "/results/{key:path}",
 }
-ADMIN = {"/admin", "/admin/state"}
+ADMIN = {"/admin", "/admin/state", "/metrics"}
 READ = {
     "/docs",
     "/capabilities",

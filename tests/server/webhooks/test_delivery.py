@@ -18,7 +18,7 @@ from models.errors import ModelUnavailableError
 from models.roles import MATTING, Role
 from server.app import create_app
 from server.settings import Settings
-from server.webhooks.delivery import TRIES, Message, WebhookDelivery
+from server.webhooks.delivery import TRIES, WEBHOOK_TRIES, Message, WebhookDelivery
 from server.webhooks.sender import WebhookSender
 from server.webhooks.webhook import Webhook
 from tests.helpers.answers import local
@@ -152,11 +152,18 @@ def test_an_address_that_cannot_be_called_is_400(tmp_path: Path, url: Any) -> No
 def test_a_receiver_that_refuses_is_told_five_times_at_most(
     tmp_path: Path, receiver: Receiver, wait_until: Wait, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = WEBHOOK_TRIES.all()
+
+    def counted() -> dict[str, int]:
+        return {name: count - before.get(name, 0) for name, count in WEBHOOK_TRIES.all().items()}
+
     with serving(tmp_path) as client:
         twice = ask(client, receiver.url("/fail-first?times=2"))
         never = ask(client, receiver.url("/status?code=500&secret=hunter2"))
         wait_until(lambda: "given up" in caplog.text)
         wait_until(lambda: receiver.ids().count(twice) == 3)
+        wait_until(lambda: counted().get("sent") == 1)
+        assert (counted()["failed"], counted()["given_up"]) == (6, 1)
         assert state_of(client, never).json()["status"] == "COMPLETED"
     assert receiver.ids().count(never) == TRIES == 5
     assert f"webhook of {never} to 127.0.0.1: given up after 5 tries" in caplog.text
