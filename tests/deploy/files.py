@@ -13,6 +13,7 @@ from tests.helpers.places import ROOT
 DOCKERFILE = ROOT / "Dockerfile"
 COMPOSE = ROOT / "docker-compose.yml"
 COMPOSE_GPU = ROOT / "docker-compose.gpu.yml"
+OBSERVE = ROOT / "deploy" / "observe"
 MANIFESTS = sorted((ROOT / "deploy").glob("*.yaml"))
 
 

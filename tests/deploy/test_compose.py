@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.deploy.files import COMPOSE, COMPOSE_GPU, read, seconds
+from tests.deploy.files import COMPOSE, COMPOSE_GPU, OBSERVE, read, seconds
 
 SERVICES: dict[str, dict[str, Any]] = read(COMPOSE)["services"]
 ADDED = {n: s for n, s in read(COMPOSE_GPU)["services"].items() if n not in SERVICES}
@@ -28,7 +28,7 @@ def test_files_are_valid_by_the_schema_of_compose(path: Path) -> None:
 def test_images_are_pinned(name: str) -> None:
     image = ALL[name]["image"]
     built = "build" in ALL[name]
-    assert re.fullmatch(r"[\w/-]+:\d+[\w.-]*" + ("" if built else "@sha256:[0-9a-f]{64}"), image)
+    assert re.fullmatch(r"[\w/-]+:v?\d+[\w.-]*" + ("" if built else "@sha256:[0-9a-f]{64}"), image)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -54,7 +54,34 @@ def test_dependencies_must_be_healthy_or_completed() -> None:
 
 def test_ports_are_published_only_on_loopback() -> None:
     published = [port for service in ALL.values() for port in service.get("ports", ())]
-    assert published == ["127.0.0.1:8000:8000", "127.0.0.1:8333:8333"]
+    api, store = "127.0.0.1:8000:8000", "127.0.0.1:8333:8333"
+    assert published == [api, store, "127.0.0.1:9090:9090", "127.0.0.1:3000:3000"]
+
+
+def test_only_the_profile_observe_starts_what_watches() -> None:
+    profiles = {name: service["profiles"] for name, service in ALL.items() if "profiles" in service}
+    assert profiles == {"prometheus": ["observe"], "grafana": ["observe"]}
+
+
+def test_prometheus_reads_the_port_of_the_operators() -> None:
+    environment = SERVICES["api"]["environment"]
+    (job,) = read(OBSERVE / "prometheus.yml")["scrape_configs"]
+    (targets,) = job["static_configs"]
+    assert targets["targets"] == [f"api:{environment['RETOUCH_OPERATOR_PORT']}"]
+    assert environment["RETOUCH_OPERATOR_HOST"] == "0.0.0.0"
+    published = [port.rpartition(":")[2] for port in SERVICES["api"]["ports"]]
+    assert environment["RETOUCH_OPERATOR_PORT"] not in published
+    assert SERVICES["prometheus"]["networks"] == ["observe"]
+    assert "observe" in SERVICES["api"]["networks"]
+
+
+@pytest.mark.parametrize("name", ["prometheus", "grafana"])
+def test_files_that_are_mounted_exist(name: str) -> None:
+    mounted = [volume for volume in SERVICES[name]["volumes"] if volume.startswith("./")]
+    assert mounted
+    for volume in mounted:
+        assert (COMPOSE.parent / volume.split(":")[0]).is_file()
+        assert volume.endswith(":ro")
 
 
 def test_no_secret_has_a_default() -> None:
