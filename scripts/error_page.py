@@ -36,9 +36,9 @@ name the `status` of version 1.
 | all others | no: change the request |
 
 With an [`Idempotency-Key`](settings.md#repeated-requests) a request that is sent several times runs once. The
-[Python client](client.md#when-a-request-is-sent-again) does all of that by itself. An operator sees the last
-refusals and their texts at [`/admin`](admin.md). [Decision 3](decisions/0003-status-codes.md) has the reasons
-for the codes.
+[Python client](client.md#when-a-request-is-sent-again) repeats 429 and 503, and waits for links. An operator sees
+the last refusals and their texts at [`/admin`](admin.md).
+[Decision 3](decisions/0003-status-codes.md) has the reasons for the codes.
 """
 _TEXTS = """\
 ## Errors by their text

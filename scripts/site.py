@@ -10,13 +10,15 @@ import http.server
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from scripts.documentation.check import problems
+from scripts.documentation.route_pages import FOLDER as OPERATIONS
+from scripts.documentation.route_pages import write_pages
 from scripts.documentation.stage import numbered, stage, title
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -48,9 +50,11 @@ def build(folder: Path) -> Path:
     """Build the site below a folder and return where it is; raises SiteError if anything is wrong."""
     source, site = folder / "site-source", folder / "site"
     pages = stage(ROOT, source)
+    operations = write_pages(ROOT, source)
+    pages += [page for group in operations.values() for page in group]
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
     config |= {"docs_dir": source.name, "site_dir": site.name}
-    config["nav"] = navigation(config["nav"], source)
+    config["nav"] = navigation(config["nav"], source, operations)
     outside = sorted(set(pages) - set(_paths(config["nav"])))
     if outside:
         raise SiteError(f"not in the navigation of mkdocs.yml: {', '.join(outside)}")
@@ -72,17 +76,23 @@ def build(folder: Path) -> Path:
     return site
 
 
-def navigation(nav: list[Any], source: Path) -> list[Any]:
-    """Return a navigation in which folders are replaced by their pages, the index first."""
-    return [_expanded(entry, source) for entry in nav]
+def navigation(nav: list[Any], source: Path, operations: Mapping[str, list[str]]) -> list[Any]:
+    """Return a navigation in which folders are replaced by their pages, the index first.
+
+    operations: their pages by group.
+    """
+    return [_expanded(entry, source, operations) for entry in nav]
 
 
-def _expanded(entry: Any, source: Path) -> Any:
+def _expanded(entry: Any, source: Path, operations: Mapping[str, list[str]]) -> Any:
     if isinstance(entry, str):
         return entry
     ((name, target),) = entry.items()
     if isinstance(target, list):
-        return {name: navigation(target, source)}
+        return {name: navigation(target, source, operations)}
+    if target == f"{OPERATIONS}/":
+        groups = [{group: pages} for group, pages in operations.items() if group]
+        return {name: [*operations[""], *groups]}
     if not target.endswith("/"):
         return entry
     pages = [{title(page): f"{target}{page.name}"} for page in numbered(source / target)]

@@ -135,6 +135,19 @@ QUERY_CODES = VISUAL_CODES | _WORK_CODES
 UPLOAD_CODES = _TOKEN_CODES | _WORK_CODES | _BODY_CODES | {460}
 """Codes of a route that takes a picture."""
 
+_PARAMETERS = {
+    name: {"description": text}
+    for name, text in {
+        "visual_id": "The visual_id of a registered picture.",
+        "request_id": "The request_id of a request that was accepted with 202.",
+        "queue_id": "The Queue-Id that was sent with the request, or the request_id of an accepted one.",
+        "key": "The place of the result in the store, as in its link.",
+        "expires": "When the link expires, in seconds since 1970, as in the link.",
+        "signature": "What shows that the server made the link, as in the link.",
+    }.items()
+}
+"""What parameters of paths and links mean, where the route itself does not say it."""
+
 
 def refused_with(*codes: int | str) -> Schema:
     """Return the `openapi_extra` of a route that can answer with these error codes."""
@@ -166,7 +179,7 @@ def describe(operation: Described) -> Schema:
                 "name": "visual_id",
                 "in": "path",
                 "required": True,
-                "description": "The visual_id of a registered picture.",
+                **_PARAMETERS["visual_id"],
                 "example": EXAMPLE_VISUAL_ID,
                 "schema": {"type": "string"},
             }
@@ -226,6 +239,8 @@ def _complete(document: Schema, operations: Sequence[Described]) -> Schema:
                 route["security"] = [{scheme: []} for scheme in _SECURITY_SCHEMES]
             name_bodies(route, schemas)
             for parameter in route.get("parameters", ()):
+                if "description" not in parameter | parameter["schema"]:
+                    parameter |= _PARAMETERS.get(parameter["name"], {})
                 if parameter["schema"].get("default") in (None, ""):
                     parameter["schema"].pop("default", None)
     for unused in ("HTTPValidationError", "ValidationError"):

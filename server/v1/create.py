@@ -15,7 +15,7 @@ from pipelines.person_info import Person, people
 from server.errors import BadRequestError, CannotWorkError
 from server.http.fields import FormList
 from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
-from server.v1.resolutions import Resolution
+from server.v1.resolutions import RESOLUTION_MEANING, Resolution
 
 _MAX_CHANGES = 64
 
@@ -54,7 +54,7 @@ class CreateBody(VisualBody):
         description="The people to change.",
         examples=[[{"id": "0123456789abcdef-1", "actions": {"expression": "happy"}}]],
     )
-    desired_resolution: Resolution = "original"
+    desired_resolution: Resolution = Field("original", description=RESOLUTION_MEANING)
 
 
 def prepare(body: CreateBody, inputs: Inputs, models: Models) -> CreateBody:

@@ -25,7 +25,7 @@ from server.http.fields import FormList
 from server.http.uploads import MASK, Encoded, Intake
 from server.operation import ImageRes, Inputs, Operation, Preserve, VisualBody, image_res
 from server.sent_texts import PictureText
-from server.v1.resolutions import Resolution
+from server.v1.resolutions import RESOLUTION_MEANING, Resolution
 
 MAX_CHANGES = 255
 """The largest number of masks in a panoptic map."""
@@ -67,7 +67,7 @@ class ObjectsRemoveBody(VisualBody):
         description="The objects to remove.",
         examples=[[{"mask_id": 1, "mask_source": "generated", "actions": {"remove": True}}]],
     )
-    desired_resolution: Resolution = "original"
+    desired_resolution: Resolution = Field("original", description=RESOLUTION_MEANING)
     original_quality: bool = Field(
         False, description="Keep the picture's size and ignore desired_resolution."
     )

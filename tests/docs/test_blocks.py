@@ -18,15 +18,21 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from PIL import Image
 
 from models.catalog.profile import load_profile
+from scripts.documentation.availability import works_in_lite
+from scripts.documentation.languages import ENDINGS, LANGUAGES
+from scripts.documentation.languages.curl import curl
+from scripts.documentation.languages.values import ADDRESS
+from scripts.documentation.more_operations import GROUPS
 from server.settings import Settings
 from tests.docs.blocks import BLOCKS, PAGES, Block, indented, placeholders
 from tests.docs.checkout import Call, Checkout
 from tests.docs.not_run import NOT_RUN, row
 from tests.helpers import contributing_page
 from tests.helpers.nginx_page import documented
-from tests.helpers.places import ROOT
+from tests.helpers.places import PHOTOS, ROOT
 from tests.helpers.posix_shell import bash_only
 from tests.helpers.server_process import Server
 
@@ -96,6 +102,60 @@ def test_the_shell_blocks_of_a_page_run(
     assert set(named) <= set(checkout.made()), output
     if shell == "dash":
         calls[page] = checkout.recorded()
+
+
+@needs_curl
+def test_the_examples_of_the_operations_run(
+    server: Server, tmp_path: Path, weights_dir: Path
+) -> None:
+    """Those that the profile cannot serve, and only those, are refused with 506."""
+    examples = {one.slug: one.example for pages in GROUPS.values() for one in pages if one.example}
+    codes = {
+        slug: curl(example) if works_in_lite(example) else f"if {curl(example)}; then exit 9; fi"
+        for slug, example in examples.items()
+    }
+    blocks = [Block(slug, 1, "sh", code) for slug, code in codes.items()]
+    checkout = Checkout(tmp_path, weights_dir)
+    for name in (
+        "coffee",
+        "chelsea",
+    ):  # smaller, to save time; the others have a mask or a place in a scene
+        with Image.open(PHOTOS / f"{name}.jpg") as photo:
+            photo.resize((360, 240)).save(checkout.root / "docs" / "photos" / f"{name}.jpg")
+    output = checkout.run("dash", blocks, str(server.http.base_url))
+    refused = sum(code.startswith("if ") for code in codes.values())
+    assert output.count("returned error: 506") == refused > 20, output
+    assert output.count("returned error") == refused, output
+    assert {"result.png", "result.zip", "result.psd"} <= set(checkout.made())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_example_in_each_language_runs(
+    language: str, server: Server, tmp_path: Path, weights_dir: Path
+) -> None:
+    program = {"JavaScript": "node", "PHP": "php", "Go": "go"}.get(language)
+    if program and shutil.which(program) is None:
+        if "CI" in os.environ and program != "go":
+            pytest.fail(f"{program} is missing: .ci/run installs it")
+        pytest.skip(f"{program} is not installed")
+    address = str(server.http.base_url).rstrip("/")
+    program_of = LANGUAGES[language][1]
+    pages = {one.slug: one for one in (*GROUPS["By words"], *GROUPS["Registered pictures"])}
+    commands = {
+        "curl": ["dash", "-e"],
+        "Python": [sys.executable, "-W", "error"],
+        "Go": ["go", "run"],
+    }
+    command = commands.get(language, [program])
+    checkout = Checkout(tmp_path, weights_dir)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for slug in ("colorize", "remove-image"):  # a file, and JSON after a first request
+        file = tmp_path / f"{slug}.{ENDINGS[language]}"
+        file.write_text(program_of(pages[slug].example).replace(ADDRESS, address))
+        subprocess.run(
+            [*command, file], cwd=checkout.root, env=environment, check=True, timeout=300
+        )
+    assert checkout.made() == {"result.png": "PNG"}
 
 
 def _text(page: str) -> str:

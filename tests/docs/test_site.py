@@ -43,6 +43,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def build(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(site, "ROOT", checkout)
+    monkeypatch.setattr(site, "write_pages", lambda root, source: {})
     (checkout / "build").mkdir()
     return site.build(checkout / "build")
 
