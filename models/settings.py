@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from models.errors import InvalidSettingsError
+from models.log_lines import LogFormat, LogLevel
 from models.variables import PREFIX, variables_that_are_set
 
 log = logging.getLogger("retouch.settings")
@@ -75,7 +76,6 @@ SERVER_NAMES = frozenset(
         "PLAYGROUND",
         "OPERATOR_HOST",
         "OPERATOR_PORT",
-        "LOG_LEVEL",
     }
 )
 """Settings that only the server has. They are in `server.settings`, which this layer must not import."""
@@ -147,6 +147,10 @@ class ModelSettings(EnvironmentSettings):
     """Load models at start, as many as fit. If false, each model is loaded when it is first needed."""
     data_dir: Path = Path("data")
     """Folder of weights, results and the link secret, relative to the working directory."""
+    log_format: LogFormat = "console"
+    """Form of the log's lines: console, for people, with colours on a terminal; json, one object a line."""
+    log_level: LogLevel = "info"
+    """Lowest severity that is logged."""
 
     @property
     def weights_dir(self) -> Path:

@@ -19,6 +19,7 @@ from models.errors import (
     UnknownProfileError,
     WeightsUnavailableError,
 )
+from models.log_lines import configure_logs
 from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
@@ -30,7 +31,7 @@ from server.context import WarmModels
 from server.dependencies import Dependencies
 from server.descriptors import max_connections, raise_descriptor_limit
 from server.greeting import better_profile, greeting
-from server.http.audit import open_audit_log
+from server.http.audit import OFF, open_audit_log
 from server.http.connection import TimeoutConnection
 from server.http.open_connections import OpenConnections
 from server.http.shutdown import GracefulServer, Shutdown
@@ -63,9 +64,7 @@ def main() -> int:
     except InvalidSettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logs(settings.log_format, settings.log_level)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     warn_of_unknown_names()
     bound_memory(settings.workers)
@@ -99,6 +98,17 @@ def _greeting(app: FastAPI, settings: Settings, port: int) -> str:
     return greeting(settings, port, app.state.models, needs_token=needs_token)
 
 
+def _announce(text: str, settings: Settings) -> None:
+    """Log what a server that is ready says. People get the command on a line of its own, to copy it."""
+    first, _, command = text.partition("\n")
+    if settings.log_format == "json":
+        log.info("%s", " ".join(text.split()))
+        return
+    log.info("%s", first)
+    if command:
+        print(command, file=sys.stderr)
+
+
 def _serve(settings: Settings) -> int:
     """Listen, make the application meanwhile, and serve; return the exit status."""
     shutdown = Shutdown(settings.drain_s, settings.grace_s)
@@ -107,7 +117,7 @@ def _serve(settings: Settings) -> int:
         create_waiting_app(settings, shutdown),
         lambda: create_app(settings, _models(settings), shutdown),
         shutdown,
-        lambda app: log.info("%s", _greeting(app, settings, server.port)),
+        lambda app: _announce(_greeting(app, settings, server.port), settings),
     )
     connections = OpenConnections(max_connections(raise_descriptor_limit()))
     config = _uvicorn_config(settings, starting, connections)
@@ -160,12 +170,16 @@ def _uvicorn_config(
         app,
         host=settings.host,
         port=settings.port,
-        http=functools.partial(TimeoutConnection, open_connections=connections),  # type: ignore[arg-type]
+        http=functools.partial(  # type: ignore[arg-type]
+            TimeoutConnection,
+            open_connections=connections,
+            logs_requests=settings.audit_log != OFF,
+        ),
         ws="none",
         log_level=settings.log_level,
         log_config=None,
         server_header=False,
-        access_log=settings.log_level == "debug",
+        access_log=False,  # server.http.audit writes one line a request, without the secrets of links
     )
 
 

@@ -22,7 +22,15 @@ from server.capabilities import CapabilitiesReport, capabilities_router
 from server.context import AppContext, WarmModels, build_context
 from server.endpoints import Endpoints
 from server.errors import UnavailableError
-from server.http import audit, error_answers, health, openapi, result_files, results
+from server.http import (
+    audit,
+    error_answers,
+    health,
+    openapi,
+    request_id,
+    result_files,
+    results,
+)
 from server.http.accept import HEADER, answers_json
 from server.http.audit import Audit
 from server.http.auth import ResolveToken, Tokens
@@ -293,13 +301,12 @@ def _add_middleware(
             POLICY_FIELD,
             REPLAYED,
             "Retry-After",
+            request_id.HEADER,
             *result_files.HEADERS,
         ],
         max_age=86400,
     )
-    is_logged = settings.audit_log != audit.OFF
-    if is_logged or refusals is not None:
-        app.add_middleware(Audit, refusals=refusals, is_logged=is_logged)
+    app.add_middleware(Audit, refusals=refusals, is_logged=settings.audit_log != audit.OFF)
 
 
 def _warn_of_unknown_routes(app: FastAPI, rate_limits: RateLimits) -> None:

@@ -21,7 +21,7 @@ from server.http.admission import TurnLimit
 from server.http.auth import sent_token
 from server.http.fields import Fields, read_fields, validate
 from server.http.processor_time import run_in_thread
-from server.http.request_id import is_repeated, request_id
+from server.http.request_id import correlation_id, is_repeated, request_id
 from server.http.result_files import open_file
 from server.http.results import new_key
 from server.http.uploads import Encoded, Intake, check_pixels
@@ -219,6 +219,7 @@ class Endpoints:
             visual_id,
             changed=source.changed if source else (),
             request_id=request_id(request.scope),
+            correlation_id=correlation_id(request.scope),
             base_url=self._dependencies.delivery.base_url(request),
             webhook=None if file_extension else webhook,
             cost=cost,

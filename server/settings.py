@@ -170,8 +170,6 @@ class Settings(ModelSettings, ListenerSettings):
     """Address to listen on at OPERATOR_PORT; the rule of HOST holds for it too."""
     operator_port: int | None = Field(None, ge=0, le=65535)
     """A second TCP port, at which /docs, /capabilities and /metrics need no token. Unset: there is none."""
-    log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
-    """Lowest severity that is logged."""
 
     @field_validator("api_tokens", mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.deadline import SharedDeadline, deadline_scope
+from models.log_context import REQUEST_ID
 from models.roles import Role
 from models.runtime.calls import Call
 from models.runtime.oom_retry import is_out_of_memory
@@ -39,7 +40,13 @@ def run_batch(model: Any, tasks: list[Task]) -> bool:
             raise ValueError(f"{len(results)} results for {len(calls)} calls")
     except BaseException as error:
         level = logging.WARNING if is_out_of_memory(error) else logging.ERROR
-        log.log(level, "a batch of %d calls failed (%s): retry one by one", len(calls), error)
+        log.log(
+            level,
+            "a batch of %d calls failed (%s): retry one by one",
+            len(calls),
+            error,
+            extra={"request_ids": [task.log_context.get(REQUEST_ID) for task in tasks]},
+        )
         return False
     for task, result in zip(tasks, results, strict=True):
         task.future.set_result(result)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from models.errors import SchedulerClosedError
+from models.log_context import log_scope
 from models.roles import Role
 from models.runtime.batch import has_key, run_batch
 from models.runtime.budget import Budget
@@ -255,7 +256,7 @@ class Scheduler:
     def _run(self, priorities: Sequence[Priority]) -> None:
         while (task := self._next(priorities)) is not None:
             if task.begin():
-                with errors_to_future(task):
+                with log_scope(task.log_context), errors_to_future(task):
                     for one, function, args, kwargs in self._steps(task):
                         with errors_to_future(one), task_context(one):
                             one.future.set_result(function(*args, **kwargs))
@@ -310,7 +311,8 @@ class Scheduler:
         # Here, not where the error was caught: its traceback kept the first attempt's tensors alive.
         if retry is not None and task.out_of_memory:
             task.out_of_memory = False
-            smaller = retry.smaller(model)
+            with log_scope(task.log_context):
+                smaller = retry.smaller(model)
             task.may_retry = True
             yield task, smaller, call.args, call.kwargs
             task.may_retry = False

@@ -10,6 +10,7 @@ from typing import Any
 
 from models.deadline import deadline_scope
 from models.errors import SchedulerClosedError
+from models.log_context import log_context, log_scope
 from models.runtime.calls import Call
 from models.runtime.oom_retry import is_out_of_memory
 from models.runtime.queued_task import Priority, QueuedTask
@@ -56,7 +57,7 @@ class Task(QueuedTask):
 
     may_retry: while it is set, the scheduler handles an error that says that memory ran out: it sets
     out_of_memory instead of the future. needs_worker: the task is a check that started on a check
-    thread and needs a model. wait: how long it waited.
+    thread and needs a model. wait: how long it waited. log_context: that of whoever made it.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Task(QueuedTask):
         self.future: Future[Any] = Future()
         self.may_retry = self.out_of_memory = self.needs_worker = False
         self.wait = Wait()
+        self.log_context = log_context()
 
     def begin(self) -> bool:
         """Mark the task as running. False if it was cancelled before it started."""
@@ -88,16 +90,18 @@ class Task(QueuedTask):
 
 @contextmanager
 def task_context(task: Task) -> Iterator[None]:
-    """Set the task's priority, its tenant and, for a call, its deadline in the current context."""
+    """Set the task's priority, its tenant, its log and, for a call, its deadline in the current context."""
     work, token, tenant = task.work, PRIORITY.set(task.priority), TENANT.set(task.tenant)
+    logged = log_scope(task.log_context)
     del task  # for the same reason as in `errors_to_future`
     try:
-        if isinstance(work, Call):
-            with deadline_scope(work.deadline) as deadline:
-                deadline.check()
+        with logged:
+            if isinstance(work, Call):
+                with deadline_scope(work.deadline) as deadline:
+                    deadline.check()
+                    yield
+            else:
                 yield
-        else:
-            yield
     finally:
         PRIORITY.reset(token)
         TENANT.reset(tenant)

@@ -23,11 +23,17 @@ class AsyncClient:
         self._http = httpx.AsyncClient(transport=transport)
 
     async def call(
-        self, operation: str, /, *, idempotency_key: str | None = None, **fields: Any
+        self,
+        operation: str,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        request_id: str | None = None,
+        **fields: Any,
     ) -> Answer:
         """Send a POST; see `Client.call`."""
         content = await asyncio.to_thread(encoded, operation, fields)
-        return await self._run(self._calls.post(operation, content, idempotency_key))
+        return await self._run(self._calls.post(operation, content, idempotency_key, request_id))
 
     async def get(self, operation: str, /, **query: Any) -> Answer:
         """Send a GET."""

@@ -30,6 +30,7 @@ _BROKEN = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError
 _LONGEST_PAUSE_S, _FIRST_POLL_S, _LONGEST_POLL_S = 30.0, 0.25, 2.0
 _BLOCKED = ("Content moderation refused the result.", 422, "CONTENT_BLOCKED")
 _NEVER = float("inf")
+_REQUEST_ID = "X-Request-ID"
 
 T = TypeVar("T")
 Outcome = httpx.Response | httpx.TransportError | None
@@ -59,9 +60,13 @@ class Calls:
     token: str
     limits: Limits
 
-    def post(self, operation: str, content: bytes, key: str | None) -> Flow[Answer]:
+    def post(
+        self, operation: str, content: bytes, key: str | None, request_id: str | None = None
+    ) -> Flow[Answer]:
         """Send an operation, all tries with one Idempotency-Key. content: from `encoded`."""
         headers = {"Content-Type": "application/json", "Idempotency-Key": key or uuid.uuid4().hex}
+        if request_id is not None:
+            headers[_REQUEST_ID] = request_id
         response = yield from self._send(self._request("POST", operation, content, headers))
         return answer_of(_json(response), response.status_code == httpx.codes.ACCEPTED)
 
@@ -139,9 +144,9 @@ class Calls:
             yield pause
         if not isinstance(outcome, httpx.Response):
             text = f"{request.url.copy_with(query=None)}: {outcome or type(outcome).__name__}"
-            raise NoAnswerError(text) from outcome
+            raise NoAnswerError(text, request_id=request.headers.get(_REQUEST_ID)) from outcome
         if not outcome.is_success:
-            raise error_of(outcome.status_code, _json(outcome), outcome.headers.get("X-Request-ID"))
+            raise error_of(outcome.status_code, _json(outcome), outcome.headers.get(_REQUEST_ID))
         return outcome
 
 

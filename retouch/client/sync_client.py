@@ -26,14 +26,22 @@ class Client:
         self._http = httpx.Client(transport=transport)
 
     def call(
-        self, operation: str, /, *, idempotency_key: str | None = None, **fields: Any
+        self,
+        operation: str,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        request_id: str | None = None,
+        **fields: Any,
     ) -> Answer:
         """Send a POST of v1, such as `background/remove`, or of v2, such as `v2/image/edit/erase`.
 
         Fields of the query follow a `?`. fields: the others; a picture is a Path, bytes or text (an address or
         base64), also in lists and objects. v1 takes `image` and `mask` too. idempotency_key: by default a new one.
+        request_id: sent as X-Request-ID, by which the log of the server is searched; else the server makes one.
         """
-        return self._run(self._calls.post(operation, encoded(operation, fields), idempotency_key))
+        content = encoded(operation, fields)
+        return self._run(self._calls.post(operation, content, idempotency_key, request_id))
 
     def get(self, operation: str, /, **query: Any) -> Answer:
         """Send a GET, such as `{visual_id}/person/info`."""

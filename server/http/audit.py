@@ -1,27 +1,26 @@
-"""The audit log: one line for every request, also for refused ones; health probes only when they change."""
+"""The lines about requests: one for each, also for refused ones; health probes only when they change."""
 
-import json
 import logging
 import time
-from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from models.log_context import JOB_ID, REQUEST_ID, log_scope
+from models.log_lines import ABOUT_REQUESTS, formatter
 from server.http.health import PROBE_PATHS
+from server.http.matched_route import matched_operation
 from server.http.refusals import Refusals, noted_refusal
-from server.http.request_id import request_id
+from server.http.request_id import correlation_id, header_of, known_job
 
-log = logging.getLogger("retouch.audit")
+log = logging.getLogger(ABOUT_REQUESTS)
 
 LOG, OFF = "log", "off"
 """Values of the setting AUDIT_LOG. Any other is the path of a file."""
 DISCONNECTED = 499
 """The code of a request whose caller hung up before its answer began, as nginx writes it."""
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Any other is not written: callers choose its text."""
-
+_MALFORMED = "malformed"
 _PROBES = frozenset(f"GET {path}" for path in PROBE_PATHS)
 _PROBE_CODES = frozenset({200, 503})
 """What health probes answer. They come every few seconds and would hide the requests of callers."""
@@ -31,7 +30,7 @@ _RESULTS = frozenset({"GET /results/{key:path}", "HEAD /results/{key:path}"})
 
 
 def open_audit_log(where: str) -> str | None:
-    """Send the lines to the file of the setting AUDIT_LOG; return why that is impossible, or None.
+    """Send the lines to the file of the setting AUDIT_LOG, as JSON; return why that is impossible, or None.
 
     Another program may rename the file, as logrotate does: the next line then begins a new one.
     """
@@ -41,7 +40,7 @@ def open_audit_log(where: str) -> str | None:
         handler = WatchedFileHandler(where, encoding="utf-8")
     except OSError as error:
         return f"RETOUCH_AUDIT_LOG {where}: {error.strerror}"
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(formatter("json"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -49,10 +48,11 @@ def open_audit_log(where: str) -> str | None:
 
 
 class Audit:
-    """ASGI middleware: logs who asked for what and what became of it, in JSON on one line.
+    """ASGI middleware: logs who asked for what and what became of it on one line, and gives each answer its id.
 
-    The line has no text of the caller: a route by its pattern, a token by its name. A health probe that is
-    answered as the one before has none. It is the outermost middleware, so that it sees every answer.
+    The line has no text of the caller but a well-formed X-Request-ID: a route by its pattern, a token by its
+    name. A health probe that is answered as the one before has none. It is the outermost middleware, so that it
+    sees every answer, and every line that is logged meanwhile has the id too.
 
     refusals: are told of the requests that were refused. is_logged: whether there are lines.
     """
@@ -71,7 +71,7 @@ class Audit:
             await self.app(scope, receive, send)
             return
         scope.setdefault("state", {})  # copies of the scope share it
-        line = _Line(scope)
+        line, identity = _Line(scope), header_of(scope)
 
         async def receive_and_count() -> Message:
             message = await receive()
@@ -81,19 +81,21 @@ class Audit:
         async def send_and_count(message: Message) -> None:
             if message["type"] == "http.response.start":
                 line.code = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), identity]}
             line.bytes_out += len(message.get("body", b""))
             await send(message)
 
-        try:
-            await self.app(scope, receive_and_count, send_and_count)
-        finally:
-            self._write(line.fields(), scope)
+        with log_scope({REQUEST_ID: correlation_id(scope)}):
+            try:
+                await self.app(scope, receive_and_count, send_and_count)
+            finally:
+                self._write(line.fields(), scope)
 
     def _write(self, fields: dict[str, Any], scope: Scope) -> None:
         """Log a request, and note it if it was refused."""
         operation, code = fields["operation"], fields["code"]
         if self._is_logged and not self._is_repeated_probe(operation, code):
-            log.info("%s", json.dumps(fields))
+            write_line(fields)
         if self._refusals is not None and _is_refusal(operation, code):
             self._refusals.note(fields["organisation"], operation, code, noted_refusal(scope))
 
@@ -123,7 +125,7 @@ class _Line:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._start = time.perf_counter()
-        self.code = DISCONNECTED
+        self.code: int | None = None
         self.bytes_in = self.bytes_out = 0
 
     def fields(self) -> dict[str, Any]:
@@ -131,16 +133,36 @@ class _Line:
         state = self._scope["state"]
         caller = state.get("caller")
         return {
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "request_id": request_id(self._scope),
+            REQUEST_ID: correlation_id(self._scope),
+            JOB_ID: known_job(self._scope),
             "organisation": caller and caller.organisation,
             "token": caller and caller.token,
             "operation": state.get("operation"),
-            "code": self.code,
+            "code": self.code or state.get(_MALFORMED, DISCONNECTED),
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "ms": round((time.perf_counter() - self._start) * 1000, 1),
         }
+
+
+def write_line(fields: dict[str, Any]) -> None:
+    """Log a request."""
+    log.info("%s %d", fields["operation"] or "no route", fields["code"], extra=fields)
+
+
+def log_malformed(scope: Scope, code: int, bytes_out: int) -> None:
+    """Log a request that was refused before it reached the application, because it is no valid HTTP.
+
+    bytes_out: of the answer's body.
+    """
+    line = _Line({"state": {}, **scope})
+    line.code, line.bytes_out = code, bytes_out
+    write_line(line.fields())
+
+
+def note_malformed(scope: Scope, code: int) -> None:
+    """Note the code of an answer that the connection gave to a request whose body turned out to be malformed."""
+    scope["state"][_MALFORMED] = code
 
 
 def note_operation(scope: Scope) -> None:
@@ -148,11 +170,6 @@ def note_operation(scope: Scope) -> None:
 
     Call it with the scope that the router got. Nothing is noted if no route matched.
     """
-    route = scope.get("route")
-    if route is None:
-        return
-    path, pattern = scope["path"], route.path
-    if not route.path_regex.match(path):  # the route of a router with a prefix, /v1 or /v2
-        pattern = f"/{path.split('/')[1]}{pattern}"
-    method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-    scope["state"]["operation"] = f"{method} {pattern}"
+    operation = matched_operation(scope)
+    if operation is not None:
+        scope["state"]["operation"] = operation

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import logging
 import socket
 import struct
 import termios
@@ -13,11 +14,23 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 
 from server.errors import HttpError
+from server.http.audit import log_malformed, note_malformed
 from server.http.bounded_body import DROPS_BODY
 from server.http.error_answers import error_response
 from server.http.framing import StrictConnection
 from server.http.open_connections import OpenConnections
 from server.http.processor_time import count_received, note_disconnected
+from server.http.request_id import header_of
+
+_MALFORMED = "Invalid HTTP request received."
+
+
+def _is_no_warning_of_malformed(record: logging.LogRecord) -> bool:
+    """Whether a record of uvicorn is not about malformed HTTP, for which the request has its own line."""
+    return record.msg != _MALFORMED
+
+
+logging.getLogger("uvicorn.error").addFilter(_is_no_warning_of_malformed)
 
 
 class _Wait(Enum):
@@ -77,8 +90,15 @@ class TimeoutConnection(H11Protocol):
     _received = 0
     _measured: tuple[float, int, RequestResponseCycle | None] | None = None
 
-    def __init__(self, *args: Any, open_connections: OpenConnections, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        open_connections: OpenConnections,
+        logs_requests: bool = True,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
+        self._logs_requests = logs_requests
         self.conn: StrictConnection = StrictConnection()
         self._open_connections = open_connections
 
@@ -135,6 +155,9 @@ class TimeoutConnection(H11Protocol):
             else 400
         )
         error = HttpError(f"The request is not valid HTTP: {refusal or msg}.", code)
+        # Before the first request there is no scope, whatever uvicorn's types say.
+        last: dict[str, Any] = vars(self).get("scope") or {"path": "/"}
+        scope = {"path": last["path"], "state": {}} if self._is_idle() else last
         if not self._is_idle():
             # The application gets a disconnect, as if the caller had left in the middle of the body.
             self.cycle.disconnected = True
@@ -142,10 +165,12 @@ class TimeoutConnection(H11Protocol):
         if is_answered:
             self.transport.close()
             return
-        # Before the first request there is no scope, whatever uvicorn's types say.
-        scope: dict[str, Any] = dict(vars(self).get("scope") or {"path": "/"})
         answer = error_response(error, scope)
-        headers = [*answer.raw_headers, (b"connection", b"close")]
+        headers = [*answer.raw_headers, header_of(scope), (b"connection", b"close")]
+        if not self._is_idle():
+            note_malformed(scope, code)
+        elif self._logs_requests:
+            log_malformed(scope, code, len(answer.body))
         parts = (
             h11.Response(status_code=code, headers=headers, reason=STATUS_PHRASES[code]),
             h11.Data(data=bytes(answer.body)),

@@ -10,8 +10,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from server.errors import ApiError, HttpError, UnavailableError
+from server.http.matched_route import matched_operation
 from server.http.refusals import note_refusal
-from server.http.request_id import request_id
+from server.http.request_id import correlation_id
 from storage.errors import (
     DatabaseUnavailableError,
     DiskFullError,
@@ -68,12 +69,16 @@ def error_object(code: int, text: str) -> dict[str, Any]:
 
 
 def error_response(error: ApiError, scope: Scope) -> Response:
-    """Return the answer to a request with an error: in v2 with another body than elsewhere."""
+    """Return the answer to a request with an error: in v2 with another body than elsewhere.
+
+    Both have the id by which the caller knows the request. Nothing was accepted, so there is no job to ask for.
+    """
     note_refusal(scope, error.text, error.reason)
     if is_v2(scope["path"]):
-        body = {"error": error_object(error.code, error.text), "request_id": request_id(scope)}
+        body: dict[str, Any] = {"error": error_object(error.code, error.text)}
     else:
         body = error_body(error.code, error.text, error.parameter, error.status)
+    body["request_id"] = correlation_id(scope)
     return JSONResponse(body, error.code, headers=error.headers)
 
 
@@ -95,7 +100,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DiskFullError)
     async def disk_full(request: Request, error: DiskFullError) -> Response:
-        log.debug("%s %s: %s", request.method, request.url.path, error)
+        log.debug("%s: %s", matched_operation(request.scope), error)
         full = UnavailableError(DISK_FULL, headers=_DISK_FULL_RETRY)
         full.reason = "disk_full"
         return error_response(full, request.scope)
@@ -115,7 +120,7 @@ def install(app: FastAPI) -> None:
 
 def _unavailable(what: str, request: Request, error: StorageError) -> Response:
     """Return the answer for an unavailable store or database. The reason goes only to the log."""
-    log.error("%s %s: %s", request.method, request.url.path, error)
+    log.error("%s: %s", matched_operation(request.scope), error)
     refused = UnavailableError(f"The {what} is unavailable; try again.")
     refused.reason = f"{what}_unavailable"
     return error_response(refused, request.scope)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.errors import HttpError, ShuttingDownError, UnavailableError
 from server.http.audit import note_operation
 from server.http.error_answers import error_response
+from server.http.matched_route import matched_operation
 
 log = logging.getLogger("retouch")
 
@@ -94,12 +95,12 @@ class UnhandledErrors:
             await error_response(ShuttingDownError(), scope)(scope, receive, send)
         except Exception as error:
             if isinstance(error, OSError) and error.errno in _DISK_FULL and not started:
-                log.error("%s %s: %s", scope["method"], scope["path"], error)
+                log.error("%s: %s", matched_operation(scope), error)
                 full = UnavailableError("The disk of the server is full; try again later.")
                 full.reason = "disk_full"
                 await error_response(full, scope)(scope, receive, send)
                 return
-            log.exception("%s %s failed", scope["method"], scope["path"])
+            log.exception("%s failed", matched_operation(scope) or "a request")
             if started:
                 raise
             text = "The server failed to answer this request; the error is in its log."

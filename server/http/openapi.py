@@ -317,6 +317,12 @@ def _description(code: str) -> str:
     return text[0].upper() + text[1:]
 
 
+_REQUEST_ID: Schema = {
+    "type": "string",
+    "description": "The id of the request, as in the header X-Request-ID of the answer.",
+}
+
+
 def _error_schema() -> Schema:
     """Return the schema of the error body, with its fields in their order."""
     about = {
@@ -333,7 +339,10 @@ def _error_schema() -> Schema:
     text = {"type": "string", "description": "What was wrong; the same under all three names."}
     return {
         "type": "object",
-        "properties": {name: about.get(name, text) for name in error_body(400, "", "")},
+        "properties": {
+            **{name: about.get(name, text) for name in error_body(400, "", "")},
+            "request_id": _REQUEST_ID,
+        },
         "required": list(error_body(400, "")),
     }
 
@@ -351,7 +360,7 @@ def _error_schema_v2() -> Schema:
                 "properties": {name: code if name == "code" else text for name in error},
                 "required": list(error),
             },
-            "request_id": {"type": "string", "description": "The id of the request."},
+            "request_id": _REQUEST_ID,
         },
         "required": ["error", "request_id"],
     }

@@ -86,7 +86,7 @@ class JobExecutor:
                 raise BlockedError("Content moderation refused the result.", "result")
         seconds = time.monotonic() - start
         self._durations.record(job.operation.name, seconds)
-        log.info("%s took %.3f s", job.operation.name, seconds)
+        log.debug("%s took %.3f s", job.operation.name, seconds)
         outcome = JobOutcome(body, blocked, unsafe, keys, results.details)
         return FinishedWork(replace(job, body=body, keys=keys), files, outcome)
 

@@ -19,7 +19,8 @@ class Job:
     keys: one for each result in the store; the extension is the format. visual_id: of a job on a
     visual. sid: the session id with which the result can be edited further. changed: ids of the people
     that earlier edits changed. request_id: of the request, 32 hexadecimal digits; also the job's name
-    in the queue. base_url: the start of its results' links. links: those that the caller has already.
+    in the queue. correlation_id: by which its caller knows it (`server.http.request_id`). base_url: the
+    start of its results' links. links: those that the caller has already.
     cost: that is expected of it. file_extension: of the file that the waiting caller gets instead of JSON; None
     for JSON.
     """
@@ -33,6 +34,7 @@ class Job:
     sid: str = ""
     changed: tuple[str, ...] = ()
     request_id: str = ""
+    correlation_id: str = ""
     base_url: str = ""
     links: tuple[str, ...] = ()
     webhook: Webhook | None = None

@@ -12,6 +12,7 @@ from dbos import DBOS, DBOSConfig, DBOSContextSetAuth, SetWorkflowAttributes, Se
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
+from models.log_context import log_scope
 from server.errors import UnavailableError
 from server.http.processor_time import counted
 from server.jobs import dbos_instance
@@ -19,7 +20,7 @@ from server.jobs.outcome import Outcome, failed
 from server.jobs.overview import JobsOverview, attributes_of, note_failure, read_overview
 from server.jobs.recovery import JobRecovery
 from server.jobs.running import running
-from server.jobs.serialization import VERSION, SerializedJob
+from server.jobs.serialization import VERSION, SerializedJob, log_context_of
 from server.jobs.stored_workflows import (
     EDIT,
     REQUEST,
@@ -202,6 +203,10 @@ class JobQueue:
 
     def run(self, name: str, serialized: SerializedJob) -> Outcome:
         """Run a job, unless its caller got an error for it; return its outcome."""
+        with log_scope(log_context_of(name, serialized)):
+            return self._run_logged(name, serialized)
+
+    def _run_logged(self, name: str, serialized: SerializedJob) -> Outcome:
         if name in self._rejected:
             self._rejected.discard(name)
             return failed(UnavailableError.code, "The job could not be stored.")
@@ -210,7 +215,9 @@ class JobQueue:
         outcome = self._run(name, serialized)
         # Before the outcome is stored, so that no crash loses it; it is sent when the outcome is stored.
         if (webhook := serialized.get("webhook")) is not None:
-            self._webhooks.notify(name, serialized["organisation"], webhook)
+            self._webhooks.notify(
+                name, serialized["organisation"], webhook, serialized.get("correlation_id", "")
+            )
         note_failure(name, outcome)
         return outcome
 

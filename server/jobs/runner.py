@@ -107,10 +107,14 @@ class JobRunner:
             # Before the pictures go: a process that ends while it waits leaves a job that can run again.
             self._wait_for_room()
             self._serializer.delete_pictures(serialized)
+        except JobInterruptedError:
+            log.info("the job is interrupted, and stays in the queue")
+            raise
         finally:
             self._crash_counts.pop(name, None)
             self._finished.pop(name, None)
             self._tasks.pop(name, None)
+        log.info("the job has ended: %s", _told(outcome))
         return outcome
 
     def _wait_for_room(self) -> None:
@@ -205,6 +209,7 @@ class JobRunner:
             self._serializer.delete_crash_count(name)
             return settled
         self._count_crash(name)
+        log.info("the job begins: %s", serialized["operation"])
         with self._track_deadline() as deadline, deadline_scope(deadline):
             job = self._serializer.load(serialized)
             try:
@@ -273,3 +278,9 @@ class JobRunner:
             for key in keys:
                 self._results.refuse(key, Refusal(error.code, error.text, status, error.parameter))
         return failed_with(error)
+
+
+def _told(outcome: Outcome) -> str:
+    """Return the state of an outcome for the log, without the text of an error, which may be a caller's."""
+    error = outcome.get("error")
+    return str(outcome["status"]) if error is None else f"{outcome['status']} {error['code']}"

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from imaging.files.header import EXTENSIONS, probe
+from models.log_context import JOB_ID, REQUEST_ID, LogContext
 from server.http.uploads import Encoded
 from server.jobs.job import Job
 from server.operation import Operation
@@ -22,6 +23,12 @@ other processes cannot read."""
 MAX_JOB_AGE = timedelta(days=7)
 """How long the pictures of an accepted job are kept, even while no server runs."""
 SerializedJob = Mapping[str, Any]
+
+
+def log_context_of(name: str, serialized: SerializedJob) -> LogContext:
+    """Return what the lines about a job have: its name, and the id by which its caller knows it."""
+    # Jobs of release 0.2 and earlier have no id but their name.
+    return {REQUEST_ID: serialized.get("correlation_id") or name, JOB_ID: name}
 
 
 class JobSerializer:
@@ -68,6 +75,7 @@ class JobSerializer:
             "visual_id": job.visual_id,
             "sid": job.sid,
             "changed": list(job.changed),
+            "correlation_id": job.correlation_id,
             "base_url": job.base_url,
             "links": list(job.links),
             "webhook": job.webhook,

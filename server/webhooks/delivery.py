@@ -8,11 +8,12 @@ that fails. A crash between a receiver's answer and the record of it repeats the
 import logging
 import threading
 from collections.abc import Callable
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import httpx2 as httpx
 from dbos import DBOS, SetEnqueueOptions, SetWorkflowID
 
+from models.log_context import JOB_ID, REQUEST_ID, LogContext, log_scope
 from server.errors import ApiError, JobInterruptedError, NotFoundError, WebhookFailedError
 from server.jobs.running import running
 from server.webhooks.sender import WebhookSender
@@ -43,7 +44,7 @@ class Message(TypedDict):
     """A try to send a webhook, as it is stored in the queue.
 
     number: of the workflow, from 1. attempt: of sending, from 1. lookups: how often the outcome was not
-    stored yet.
+    stored yet. correlation_id: by which the caller knows the request; webhooks of release 0.2 have none.
     """
 
     request_id: str
@@ -52,6 +53,7 @@ class Message(TypedDict):
     number: int
     attempt: int
     lookups: int
+    correlation_id: NotRequired[str]
 
 
 ReadBody = Callable[[str, str], bytes | None]
@@ -104,8 +106,13 @@ class WebhookDelivery:
         )
         self._registered.set()
 
-    def notify(self, request_id: str, organisation: str, webhook: Webhook) -> None:
-        """Store the webhook of a request; within its workflow, when its outcome is known."""
+    def notify(
+        self, request_id: str, organisation: str, webhook: Webhook, correlation_id: str = ""
+    ) -> None:
+        """Store the webhook of a request; within its workflow, when its outcome is known.
+
+        correlation_id: as in `Message`.
+        """
         _enqueue(
             Message(
                 request_id=request_id,
@@ -114,6 +121,7 @@ class WebhookDelivery:
                 number=1,
                 attempt=1,
                 lookups=0,
+                correlation_id=correlation_id,
             ),
             0,
         )
@@ -131,7 +139,10 @@ class WebhookDelivery:
         self._registered.wait(_START_TIMEOUT_S)  # tries of an earlier process begin before that
         what = f"webhook of {message['request_id']} to {_host(message)}, try {message['attempt']}"
         try:
-            return self._attempt(message)
+            result = self._attempt(message)
+            if result == "sent":
+                log.info("%s: sent", what)
+            return result
         except WebhookFailedError as error:
             log.info("%s: %s", what, error)
         except (ApiError, OSError) as error:
@@ -184,7 +195,7 @@ _deliveries: list[WebhookDelivery] = []
 @DBOS.workflow(name=WEBHOOK, max_recovery_attempts=None)
 def deliver(message: Message) -> None:
     """Make one try to send a webhook; enqueue what follows it."""
-    with running.noted(str(DBOS.workflow_id)):
+    with running.noted(str(DBOS.workflow_id)), log_scope(_log_context(message)):
         result = _attempt(message)
         is_last = result == "failed" and message["attempt"] >= TRIES
         WEBHOOK_TRIES.add(GIVEN_UP if is_last else result)
@@ -196,6 +207,11 @@ def deliver(message: Message) -> None:
 @DBOS.step(name="send")
 def _attempt(message: Message) -> TryResult:
     return _deliveries[-1].attempt(message)
+
+
+def _log_context(message: Message) -> LogContext:
+    name = message["request_id"]
+    return {REQUEST_ID: message.get("correlation_id") or name, JOB_ID: name}
 
 
 def _host(message: Message) -> str:

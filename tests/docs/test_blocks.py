@@ -244,10 +244,16 @@ def test_a_toml_block_is_a_profile(block: Block, tmp_path: Path) -> None:
 
 
 def audit_line(block: Block, server: Server) -> None:
-    """The keys are those of a line that a server writes."""
-    server.http.get("/v2/status/unknown")
+    """The fields are those of a line that a server writes, and the page has a row for each."""
+    photo = (ROOT / "docs" / "photos" / "coffee.jpg").read_bytes()
+    assert server.http.post("/v1/crop", files={"file": photo}).status_code == 200
     _, _, line = server.text().rpartition("retouch.audit: ")
-    assert json.loads(block.text).keys() == json.loads(line.splitlines()[0]).keys()
+    in_text = {"time", "level", "logger", "event", "operation", "code"}
+    shown = json.loads(block.text).keys()
+    assert shown == in_text | set(re.findall(r" (\w+)=", line.splitlines()[0]))
+    page = (ROOT / block.page).read_text()
+    for name in shown - {"time", "level", "logger", "event"}:
+        assert re.search(rf"^\| .*`{name}`", page, re.MULTILINE), name
 
 
 def state(block: Block, server: Server) -> None:
@@ -262,7 +268,7 @@ def state(block: Block, server: Server) -> None:
 
 
 JSON_CHECKS: dict[str, Callable[[Block, Server], None]] = {
-    "docs/settings.md": audit_line,
+    "docs/logs.md": audit_line,
     "docs/webhooks.md": state,
 }
 

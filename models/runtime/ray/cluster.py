@@ -34,6 +34,7 @@ from models.errors import (
     ModelUnavailableError,
     RoleNotInProfileError,
 )
+from models.log_context import log_context
 from models.roles import P, Role
 from models.runtime.calls import Call, ModelProxy
 from models.runtime.model_states import ModelState, ModelStates
@@ -187,7 +188,9 @@ class ClusterEngine:
         kwargs = {name: _by_reference(arg) for name, arg in call.kwargs.items()}
         while True:
             try:
-                response = handle.run.remote(args, kwargs, call.deadline.remaining(), time.time())
+                response = handle.run.remote(
+                    args, kwargs, call.deadline.remaining(), time.time(), log_context()
+                )
                 return _wait_for(response, call.deadline)
             except BackPressureError:
                 raise self._busy(call.role) from None

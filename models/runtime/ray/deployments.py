@@ -5,8 +5,11 @@ the command line.
 """
 
 import asyncio
+import logging
+import time
 from collections.abc import Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 import ray
@@ -17,11 +20,15 @@ from ray.serve.handle import DeploymentHandle
 from imaging.resize import SizeRule
 from models.catalog.card import Card
 from models.catalog.profile import load_profile
+from models.log_context import LogContext, log_scope
+from models.log_lines import configure_logs
 from models.roles import Role, role_named
 from models.runtime.calls import Call
 from models.runtime.ray.plan import Replicas, plan
 from models.runtime.ray.replica import ModelSource, RoleModel, deadline_of
 from models.settings import DeploymentSettings, read_settings, warn_of_unknown_names
+
+log = logging.getLogger("retouch.models")
 
 APPLICATION = "retouch"
 _ARGUMENTS = {field.name for field in fields(ModelSource)} | {"gpu_memory_mb", "queue"}
@@ -33,18 +40,35 @@ class RoleReplica:
     """The Ray Serve deployment of a role. Each replica is one instance."""
 
     def __init__(self, source: ModelSource, role: str, threads: int) -> None:
+        configure_logs(source.log_format, source.log_level)
         self._role = role_named(role)
         self._model = RoleModel(source, self._role, threads)
 
     async def run(
-        self, args: list[Any], kwargs: dict[str, Any], seconds: float | None, sent: float
+        self,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        seconds: float | None,
+        sent: float,
+        logged: LogContext = MappingProxyType({}),
     ) -> Any:
         """Make a call.
 
         Large arguments are references to Ray's shared memory (`models.runtime.ray.cluster`).
         seconds: the time that was left when the call was sent; None means no limit. sent: when it
-        was sent, in seconds since 1970.
+        was sent, in seconds since 1970. logged: what its lines have, such as the id of its request; servers of
+        release 0.2 send none.
         """
+        start = time.monotonic()
+        with log_scope(logged):
+            try:
+                return await self._run(args, kwargs, seconds, sent)
+            finally:
+                log.info("%s took %.3f s", self._role, time.monotonic() - start)
+
+    async def _run(
+        self, args: list[Any], kwargs: dict[str, Any], seconds: float | None, sent: float
+    ) -> Any:
         resolved_args = [await _resolve(arg) for arg in args]
         resolved_kwargs = {name: await _resolve(arg) for name, arg in kwargs.items()}
         deadline = deadline_of(seconds, sent)
@@ -107,6 +131,8 @@ def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve
         settings.device,
         settings.dtype,
         settings.offload,
+        settings.log_format,
+        settings.log_level,
     )
     profile = load_profile(source.profile)
     gpu_mb = None if source.device == "cpu" else settings.gpu_memory_mb

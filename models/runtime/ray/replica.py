@@ -1,6 +1,5 @@
 """One replica of one role: a model in its own process. This module does not import Ray."""
 
-import logging
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from imaging.resize import SizeRule
 from models.deadline import Deadline
+from models.log_lines import LogFormat, LogLevel
 from models.roles import Role
 from models.runtime.calls import Call
 from models.runtime.pool import Pool
@@ -17,9 +17,9 @@ from models.runtime.scheduler import Scheduler
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Where a replica's model comes from and how it runs.
+    """Where a replica's model comes from, how it runs, and how the replica logs.
 
-    The fields are arguments of `Pool.for_profile`.
+    The fields are arguments of `Pool.for_profile` and of `models.log_lines.configure_logs`.
     """
 
     profile: str
@@ -28,6 +28,8 @@ class ModelSource:
     device: str = "auto"
     dtype: str = "auto"
     offload: bool = False
+    log_format: LogFormat = "console"
+    log_level: LogLevel = "info"
 
 
 class RoleModel:
@@ -38,7 +40,6 @@ class RoleModel:
     """
 
     def __init__(self, source: ModelSource, role: Role[Any], threads: int) -> None:
-        logging.basicConfig(level=logging.INFO)
         self._pool = Pool.for_profile(
             source.profile,
             Path(source.weights_dir),

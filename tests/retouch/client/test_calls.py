@@ -231,3 +231,28 @@ def test_pictures_become_base64_and_v1_names(tmp_path: Path) -> None:
     }
     with pytest.raises(FileNotFoundError):
         body("crop", image=tmp_path / "none.png")
+
+
+def test_a_request_has_the_id_of_its_caller_in_all_tries(script: Any) -> None:
+    run = script(busy(503), DONE)
+    run.run(calls().post("crop", b"{}", None, "order-4711"))
+    assert [request.headers["X-Request-ID"] for request in run.requests] == ["order-4711"] * 2
+    run = script(DONE)
+    run.run(calls().post("crop", b"{}", None))
+    assert "X-Request-ID" not in run.requests[0].headers
+
+
+@pytest.mark.parametrize(
+    ("outcome", "known"),
+    [
+        (httpx.Response(400, json={"error": "no"}, headers={"X-Request-ID": "made"}), "made"),
+        (httpx.Response(400, json={"error": "no", "request_id": "told"}), "told"),
+        (httpx.UnsupportedProtocol("no answer"), "sent"),
+    ],
+)
+def test_an_error_has_the_id_of_its_request(script: Any, outcome: Any, known: str) -> None:
+    run = script(outcome)
+    with pytest.raises(ApiError) as caught:
+        run.run(calls(tries=1).post("crop", b"{}", None, "sent"))
+    assert caught.value.request_id == known
+    assert f"[{known}]" in str(caught.value)

@@ -12,9 +12,10 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
 
+from models.log_lines import formatter
 from server.app import create_app, create_waiting_app
 from server.errors import busy_error
-from server.http.audit import Audit, open_audit_log
+from server.http.audit import Audit, open_audit_log, write_line
 from server.http.middleware import UnhandledErrors
 from server.http.shutdown import Shutdown
 from server.settings import Settings
@@ -25,8 +26,8 @@ from tests.helpers.routes import routes_of
 
 Lines = Callable[[], list[dict[str, Any]]]
 FIELDS = {
-    "time",
     "request_id",
+    "job_id",
     "organisation",
     "token",
     "operation",
@@ -40,17 +41,21 @@ MARK = "m4rk"
 """Is in everything secret that these tests send."""
 
 
+def written(record: logging.LogRecord) -> str:
+    """Return the line that a server writes for a record."""
+    return formatter("json").format(record)
+
+
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     """Return the lines since the last call."""
     caplog.set_level(logging.INFO, "retouch.audit")
 
     def read() -> list[dict[str, Any]]:
-        found = [record for record in caplog.records if record.name == "retouch.audit"]
+        found = list(map(written, caplog.records))
         caplog.clear()
-        messages = [record.getMessage() for record in found]
-        assert not any("\n" in message or "\r" in message for message in messages)
-        return [json.loads(message) for message in messages]
+        assert not any("\n" in line or "\r" in line for line in found)
+        return [line for line in map(json.loads, found) if line["logger"] == "retouch.audit"]
 
     return read
 
@@ -59,7 +64,8 @@ def test_a_line_tells_who_did_what(client: TestClient, lines: Lines) -> None:
     body = {"file": b64(photo())}
     answer = client.post("/v1/crop", json=body)
     (line,) = lines()
-    assert line.keys() == FIELDS
+    assert line.keys() == {"time", "level", "logger", "event", *FIELDS}
+    assert line["event"] == "POST /v1/crop 200"
     assert (line["organisation"], line["token"]) == ("a", "environment")
     assert (line["operation"], line["code"]) == ("POST /v1/crop", 200)
     assert line["bytes_in"] == len(answer.request.content)
@@ -250,7 +256,7 @@ def test_nothing_secret_is_in_any_line(tmp_path: Path, caplog: pytest.LogCapture
         refusals = shown_refusals(client)
     assert len(refusals) > 50
     assert not [one for one in refusals if MARK in one]
-    found = [record.getMessage() for record in caplog.records if record.name == "retouch.audit"]
+    found = [written(record) for record in caplog.records if record.name == "retouch.audit"]
     assert sum(not any(f"GET {path}" in line for path in PROBES) for line in found) == sent + 1
     signature = query.partition("signature=")[2]
     for line in found:
@@ -263,10 +269,14 @@ def test_the_lines_can_go_to_a_file_that_is_renamed(tmp_path: Path) -> None:
     file = tmp_path / "audit.log"
     try:
         assert open_audit_log(str(file)) is None
-        log.info("%s", "{}")
+        fields = {**dict.fromkeys(FIELDS), "code": 404}
+        write_line(fields)
         file.rename(tmp_path / "audit.log.1")
-        log.info("%s", "{}")
-        assert file.read_text() == (tmp_path / "audit.log.1").read_text() == "{}\n"
+        write_line(fields)
+        for each in (file, tmp_path / "audit.log.1"):
+            (line,) = map(json.loads, each.read_text().splitlines())
+            assert line.items() >= fields.items()
+            assert line["event"] == "no route 404"
         problem = open_audit_log(str(tmp_path / "missing" / "audit.log"))
         assert problem is not None
         assert problem.startswith("RETOUCH_AUDIT_LOG ")
