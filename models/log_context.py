@@ -15,6 +15,9 @@ REQUEST_ID = "request_id"
 JOB_ID = "job_id"
 """The id of a request's job; version 2 names it `request_id`."""
 
+TRACEPARENT = "traceparent"
+"""The span of a trace in which the work is done, in the form of W3C Trace Context; lines have its trace."""
+
 LogContext = Mapping[str, Any]
 
 

@@ -16,7 +16,7 @@ from structlog.dev import Column, ConsoleRenderer, KeyValueColumnFormatter, plai
 from structlog.stdlib import ExtraAdder, ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from models.log_context import JOB_ID, REQUEST_ID
+from models.log_context import JOB_ID, REQUEST_ID, TRACEPARENT
 
 log = logging.getLogger("retouch")
 
@@ -29,6 +29,7 @@ FIELDS = (
     REQUEST_ID,
     JOB_ID,
     "request_ids",
+    "trace_id",
     "organisation",
     "token",
     "operation",
@@ -64,6 +65,7 @@ def formatter(form: LogFormat, *, is_terminal: bool = False) -> logging.Formatte
     """Return what makes a line of a record. is_terminal: whether colours help."""
     first: Sequence[Processor] = (
         structlog.contextvars.merge_contextvars,
+        _add_trace,
         ExtraAdder(allow=FIELDS),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -113,6 +115,13 @@ def _shown(value: object) -> str:
     """Return a value so that it cannot look like two fields."""
     text = str(value)
     return repr(value) if set(text) & set(" =\"'") or not text else text
+
+
+def _add_trace(_: Any, __: str, event: EventDict) -> EventDict:
+    """Add the id of the trace of the context, if traces are exported."""
+    if (span := event.pop(TRACEPARENT, None)) is not None:
+        event["trace_id"] = span.split("-")[1]
+    return event
 
 
 def _add_time(_: Any, __: str, event: EventDict) -> EventDict:

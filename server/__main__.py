@@ -6,10 +6,12 @@ import logging
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import cv2
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from models.catalog.profile import load_profile
 from models.errors import (
@@ -38,6 +40,7 @@ from server.http.shutdown import GracefulServer, Shutdown
 from server.public_host import listening_problem, public_host_problem
 from server.settings import Settings
 from server.starting import StartingApp
+from server.tracing.opening import open_tracing
 from storage.errors import (
     DatabaseUnavailableError,
     FolderInUseError,
@@ -45,6 +48,9 @@ from storage.errors import (
     StoreUnavailableError,
 )
 from storage.folder_lock import FolderLock
+
+if TYPE_CHECKING:
+    from server.tracing.spans import Tracing
 
 log = logging.getLogger("retouch")
 
@@ -61,6 +67,7 @@ def main() -> int:
     tidy_credentials(os.environ)
     try:
         settings = read_settings(Settings)
+        tracing = open_tracing(os.environ)
     except InvalidSettingsError as error:
         print(error, file=sys.stderr)
         return 2
@@ -85,7 +92,7 @@ def main() -> int:
     if problem is not None:
         print(f"settings: {problem}", file=sys.stderr)
         return 2
-    status = _serve(settings)
+    status = _serve(settings, tracing)
     if lock is not None:
         lock.close()
     return status
@@ -109,7 +116,7 @@ def _announce(text: str, settings: Settings) -> None:
         print(command, file=sys.stderr)
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, tracing: "Tracing | None") -> int:
     """Listen, make the application meanwhile, and serve; return the exit status."""
     shutdown = Shutdown(settings.drain_s, settings.grace_s)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -120,10 +127,12 @@ def _serve(settings: Settings) -> int:
         lambda app: _announce(_greeting(app, settings, server.port), settings),
     )
     connections = OpenConnections(max_connections(raise_descriptor_limit()))
-    config = _uvicorn_config(settings, starting, connections)
+    app = starting if tracing is None else tracing.around(starting)
+    config = _uvicorn_config(settings, app, connections)
     server = GracefulServer(config, shutdown, connections, settings.operators)
     # After its shutdown uvicorn raises the signal again; here that is a normal exit.
-    with contextlib.suppress(KeyboardInterrupt, SystemExit):
+    traced = contextlib.nullcontext() if tracing is None else tracing.opened()
+    with contextlib.suppress(KeyboardInterrupt, SystemExit), traced:
         server.run()
     if starting.failure is not None:
         return shutdown.exit(_report(starting.failure, settings))
@@ -163,7 +172,7 @@ def _report(error: Exception, settings: Settings) -> int:
 
 
 def _uvicorn_config(
-    settings: Settings, app: StartingApp, connections: OpenConnections
+    settings: Settings, app: ASGIApp, connections: OpenConnections
 ) -> uvicorn.Config:
     """Return uvicorn's configuration for the app. connections: those that are open."""
     return uvicorn.Config(

@@ -79,7 +79,8 @@ class Task(QueuedTask):
         """Mark the task as running. False if it was cancelled before it started."""
         if not (self.future.running() or self.future.set_running_or_notify_cancel()):
             return False
-        waited(self.wait.end(), self.kind)
+        with log_scope(self.log_context):
+            waited(self.wait.end(), self.kind)
         return True
 
     @property

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from imaging.files.header import EXTENSIONS, probe
-from models.log_context import JOB_ID, REQUEST_ID, LogContext
+from models.log_context import JOB_ID, REQUEST_ID, TRACEPARENT, LogContext, log_context
 from server.http.uploads import Encoded
 from server.jobs.job import Job
 from server.operation import Operation
@@ -26,9 +26,11 @@ SerializedJob = Mapping[str, Any]
 
 
 def log_context_of(name: str, serialized: SerializedJob) -> LogContext:
-    """Return what the lines about a job have: its name, and the id by which its caller knows it."""
+    """Return what the lines about a job have: its name, the id by which its caller knows it, and its trace."""
     # Jobs of release 0.2 and earlier have no id but their name.
-    return {REQUEST_ID: serialized.get("correlation_id") or name, JOB_ID: name}
+    fields = {REQUEST_ID: serialized.get("correlation_id") or name, JOB_ID: name}
+    traceparent = serialized.get(TRACEPARENT)
+    return fields if traceparent is None else {**fields, TRACEPARENT: traceparent}
 
 
 class JobSerializer:
@@ -76,6 +78,7 @@ class JobSerializer:
             "sid": job.sid,
             "changed": list(job.changed),
             "correlation_id": job.correlation_id,
+            TRACEPARENT: log_context().get(TRACEPARENT),
             "base_url": job.base_url,
             "links": list(job.links),
             "webhook": job.webhook,

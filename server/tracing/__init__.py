@@ -1,0 +1,1 @@
+"""Traces of OpenTelemetry: a span for each request and for each stage of its work."""
