@@ -5,11 +5,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
 import numpy as np
 import pytest
+import ray
 from ray.exceptions import ActorDiedError, LocalRayletDiedError
 
 from imaging.picture import Picture
@@ -23,6 +25,7 @@ from models.errors import (
     ModelUnavailableError,
     NothingToCopyError,
 )
+from models.log_context import log_scope
 from models.roles import FACE_ANALYSIS, INPAINTING, MATTING, MODERATION, SUPER_RESOLUTION
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
@@ -84,6 +87,21 @@ def test_results_of_the_other_roles_are_identical(
     small = np.ascontiguousarray(rgb[:100, :120])
     with models.use(SUPER_RESOLUTION) as there, local_engine.use(SUPER_RESOLUTION) as model:
         assert np.array_equal(there.upscale(small, 2), model.upscale(small, 2))
+
+
+def test_the_lines_of_a_replica_have_the_id_of_the_request(
+    models: ClusterEngine, photo: Photo, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    logs = Path(ray._private.worker.global_worker.node.get_session_dir_path(), "logs")
+    with log_scope({"request_id": "order-4711"}), models.use(MODERATION) as moderation:
+        moderation.score(photo("coffee").rgb)
+
+    def is_logged() -> bool:
+        lines = [line for file in logs.glob("worker-*") for line in file.read_text().splitlines()]
+        said = [line for line in lines if "request_id=order-4711" in line]
+        return any("moderation took" in line for line in said)
+
+    wait_until(is_logged)
 
 
 def test_a_caller_can_modify_its_result(models: ClusterEngine, photo: Photo) -> None:
