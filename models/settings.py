@@ -89,6 +89,7 @@ TOOL_NAMES = frozenset(
         "CONTRACT_TOKEN",
         "CONTRACT_PICTURES",
         "EDIT_TOKEN",
+        "PARITY_TOKENS",
     }
 )
 """Variables that only scripts, tests and the command `retouch` read."""

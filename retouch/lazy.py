@@ -18,6 +18,10 @@ COMMANDS = {
     "db": ("retouch.database", "Show and migrate the schema of the database."),
     "openapi": ("retouch.openapi", "Print the OpenAPI document."),
     "smoke": ("retouch.smoke", "Call every route of a running server and save the results."),
+    "parity": (
+        "retouch.parity.command",
+        "Send the same pictures to two servers and compare what they answer.",
+    ),
     "deploy-models": ("retouch.deploy_models", "Deploy the models on a Ray cluster."),
 }
 """By name: the module whose `app` is the command, and its line in the list of commands."""

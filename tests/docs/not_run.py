@@ -13,9 +13,11 @@ from unittest.mock import patch
 
 import jsonschema
 import yaml
+from typer.testing import CliRunner
 
 from models.catalog.profile import load_profile
 from models.settings import DeploymentSettings, known_names, read_settings
+from retouch.command import app
 from scripts import hardening
 from scripts.harden import _options as harden_options
 from scripts.harden import attacks
@@ -130,6 +132,15 @@ def runs_the_wheel(call: Call, checkout: Path) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     wheel = f"dist/retouch-{version}-py3-none-any.whl"
     assert call.arguments[:4] == ["--from", wheel, "retouch", "edit"]
+
+
+def compares_servers(call: Call, checkout: Path) -> None:
+    """The command takes the arguments, and its tokens are in the environment."""
+    assert len(call.environment["RETOUCH_PARITY_TOKENS"].split()) == 2
+    at = call.arguments.index("--sample") + 1
+    words = [*call.arguments[:at], str(checkout / call.arguments[at]), *call.arguments[at + 1 :]]
+    done = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert done.exit_code == 0, done.output
 
 
 def by_parser(parser: ArgumentParser) -> Check:
@@ -264,6 +275,7 @@ NOT_RUN = (
     NotRun("./scripts/weights fetch", 2, "downloads gigabytes", moves_weights),
     NotRun("./scripts/weights bundle", 2, "needs them", moves_weights),
     NotRun("uvx", 1, "downloads the packages of a new environment", runs_the_wheel),
+    NotRun("./scripts/retouch parity", 1, "calls the hosted API", compares_servers),
     NotRun("./scripts/deploy-models", 1, "needs a cluster; tests/cluster has one", deploys),
     NotRun("deploy/serve-in-cluster", 1, "the same", starts),
     NotRun("ray", 2, "the same", joins_ray),
