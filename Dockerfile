@@ -17,6 +17,9 @@ ENV PATH=/venv/bin:$PATH \
     RAY_USAGE_STATS_ENABLED=0 \
     RETOUCH_DATA_DIR=/data \
     RETOUCH_HOST=0.0.0.0
+# Whether to make a token, not one.
+# hadolint ignore=DL3064
+ENV RETOUCH_MAKE_TOKEN=true
 
 FROM base AS sources
 WORKDIR /src
@@ -54,7 +57,8 @@ STOPSIGNAL SIGTERM
 # A port that is not a number counts as unset, as in the server: empty, or set by Kubernetes for a Service.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["/venv/bin/python", "-c", "import os, urllib.request as u; p = os.environ.get('RETOUCH_PORT', '').strip(); u.urlopen('http://127.0.0.1:' + (p if p.isdecimal() else '8000') + '/readyz', timeout=2)"]
-# A container does not listen on loopback, so it needs a token: in RETOUCH_API_TOKENS, or in the database.
+# A container does not listen on loopback, so it needs a token: in RETOUCH_API_TOKENS, or in the database. If there
+# is none it makes one and prints it (RETOUCH_MAKE_TOKEN), so that `docker run -p 127.0.0.1:8000:8000 IMAGE` works.
 CMD ["/venv/bin/python", "-m", "server"]
 
 FROM runtime AS cuda

@@ -38,6 +38,7 @@ SERVER_NAMES = frozenset(
         "DATABASE_URL",
         "PUBLIC_URL",
         "API_TOKENS",
+        "MAKE_TOKEN",
         "LINK_TTL_S",
         "VISUAL_TTL_S",
         "STATUS_TTL_S",

@@ -32,6 +32,7 @@ from server.app import create_app, create_waiting_app
 from server.context import WarmModels
 from server.dependencies import Dependencies
 from server.descriptors import max_connections, raise_descriptor_limit
+from server.first_token import first_token_text
 from server.greeting import better_profile, greeting
 from server.http.audit import OFF, open_audit_log
 from server.http.connection import TimeoutConnection
@@ -86,12 +87,15 @@ def main() -> int:
         # Two servers with their SQLite files in one folder would run each other's jobs.
         lock = FolderLock(settings.data_dir) if settings.database_url is None else None
         load_profile(settings.profile)  # refuse an unknown one before listening
+        token_text = first_token_text(settings)
         problem = public_host_problem(settings)
     except (OSError, FolderInUseError, NewerSchemaError, UnknownProfileError) as error:
         return _report(error, settings)
     if problem is not None:
         print(f"settings: {problem}", file=sys.stderr)
         return 2
+    if token_text is not None:
+        print(token_text, flush=True)
     status = _serve(settings, tracing)
     if lock is not None:
         lock.close()

@@ -71,6 +71,9 @@ class Settings(ModelSettings, ListenerSettings):
     """`organisation:token`, comma-separated; they may do everything, but see /admin only if all are of one
     organisation. Other tokens are in the database. With
     neither, the server only listens on loopback, and every non-empty token is its own organisation."""
+    make_token: bool = False
+    """Whether a server that other machines can reach makes a token at its first start and prints it once,
+    instead of refusing to start, if there is none in the settings or in the database."""
     link_ttl_s: int = Field(86400, ge=1, le=604800)
     """Lifetime of a result and of its link, in seconds; at most 7 days."""
     visual_ttl_s: int = Field(0, ge=0, le=315_360_000)

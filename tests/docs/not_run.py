@@ -204,9 +204,18 @@ def builds(call: Call, checkout: Path) -> None:
     if call.arguments[0] == "push":
         assert call.arguments == ["push", tag]
         return
+    cpu = str(read(ROOT / "docker-compose.yml")["services"]["api"]["image"])
     command, *options = call.arguments
-    assert (command, options) == ("build", ["--target", "cuda", "--tag", tag, "."])
-    assert re.search(r"^FROM \S+ AS cuda$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    if command == "run":
+        assert options[-1] == cpu
+        assert options[:2] == ["--publish", "127.0.0.1:8000:8000"]
+        assert options[2:-1] == ["--volume", "retouch:/data", "--read-only", "--tmpfs", "/tmp"]
+        return
+    target = options[1]
+    own = {"cuda": tag, "cpu": cpu}[target]
+    assert (command, options) == ("build", ["--target", target, "--tag", own, "."])
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert re.search(rf"^FROM \S+ AS {target}$", dockerfile, re.MULTILINE)
 
 
 def applies(call: Call, checkout: Path) -> None:
@@ -279,7 +288,7 @@ NOT_RUN = (
     NotRun("./scripts/deploy-models", 1, "needs a cluster; tests/cluster has one", deploys),
     NotRun("deploy/serve-in-cluster", 1, "the same", starts),
     NotRun("ray", 2, "the same", joins_ray),
-    NotRun("docker", 3, "no Docker engine in continuous integration", composes),
+    NotRun("docker", 5, "no Docker engine in continuous integration", composes),
     NotRun("kubectl", 4, "no Kubernetes either", applies),
     NotRun("aws", 2, "is not installed, and needs an account", sets_up_bucket),
 )
