@@ -22,6 +22,10 @@ COMMANDS = {
         "retouch.parity.command",
         "Send the same pictures to two servers and compare what they answer.",
     ),
+    "bundle": (
+        "retouch.bundle",
+        "Put all that a machine without a network needs into one file.",
+    ),
     "deploy-models": ("retouch.deploy_models", "Deploy the models on a Ray cluster."),
 }
 """By name: the module whose `app` is the command, and its line in the list of commands."""

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from models.catalog.profile import load_profile
 from models.settings import DeploymentSettings, known_names, read_settings
+from retouch.bundle import INSIDE
 from retouch.command import app
 from scripts import hardening
 from scripts.harden import _options as harden_options
@@ -32,6 +33,7 @@ from tests.helpers.places import ROOT
 Check = Callable[[Call, Path], None]
 """Raises if a command is wrong; the path is the checkout in which it was called."""
 
+_BUNDLE = "retouch-lite.tar"
 _WRITTEN = {"my-profile.toml"}.union(*EXAMPLES.values())
 """Files that a page lets its reader write before."""
 _OBJECT = {"type": "object", "additionalProperties": False}
@@ -125,6 +127,18 @@ def moves_weights(call: Call, checkout: Path) -> None:
     command, profile, *file = call.arguments
     load_profile(profile)
     assert [Path(one).suffix for one in file] == ([] if command == "fetch" else [".tar"])
+
+
+def makes_bundle(call: Call, checkout: Path) -> None:
+    """The profile exists, and the file is the one that is unpacked."""
+    assert call.arguments == ["bundle", "--profile", "lite", "--output", _BUNDLE]
+    load_profile("lite")
+
+
+def installs_bundle(call: Call, checkout: Path) -> None:
+    """The file is unpacked, the script in it called, and then what it has installed."""
+    words = {"tar": ["-xf", _BUNDLE], f"./{INSIDE}/install": ["installed"]}
+    assert call.arguments == words.get(call.name, ["doctor"])
 
 
 def runs_the_wheel(call: Call, checkout: Path) -> None:
@@ -283,6 +297,10 @@ NOT_RUN = (
     NotRun("./scripts/quality", 1, "fetches photographs, ten minutes", by_parser(quality_parser())),
     NotRun("./scripts/weights fetch", 2, "downloads gigabytes", moves_weights),
     NotRun("./scripts/weights bundle", 2, "needs them", moves_weights),
+    NotRun("./scripts/retouch bundle", 1, "tests/deploy/test_bundle.py makes one", makes_bundle),
+    NotRun("tar", 1, "needs it", installs_bundle),
+    NotRun("./retouch-bundle/install", 1, "the same", installs_bundle),
+    NotRun("./installed/retouch", 1, "the same", installs_bundle),
     NotRun("uvx", 1, "downloads the packages of a new environment", runs_the_wheel),
     NotRun("./scripts/retouch parity", 1, "calls the hosted API", compares_servers),
     NotRun("./scripts/deploy-models", 1, "needs a cluster; tests/cluster has one", deploys),
