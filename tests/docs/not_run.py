@@ -225,6 +225,10 @@ def builds(call: Call, checkout: Path) -> None:
         assert options[:2] == ["--publish", "127.0.0.1:8000:8000"]
         assert options[2:-1] == ["--volume", "retouch:/data", "--read-only", "--tmpfs", "/tmp"]
         return
+    if command == "buildx":
+        words = ["build", "--platform", "linux/amd64,linux/arm64", "--target", "cpu", "--tag"]
+        assert options == [*words, f"registry.example.com/{cpu}", "--push", "."]
+        return
     target = options[1]
     own = {"cuda": tag, "cpu": cpu}[target]
     assert (command, options) == ("build", ["--target", target, "--tag", own, "."])
@@ -306,7 +310,7 @@ NOT_RUN = (
     NotRun("./scripts/deploy-models", 1, "needs a cluster; tests/cluster has one", deploys),
     NotRun("deploy/serve-in-cluster", 1, "the same", starts),
     NotRun("ray", 2, "the same", joins_ray),
-    NotRun("docker", 5, "no Docker engine in continuous integration", composes),
+    NotRun("docker", 6, "no Docker engine in continuous integration", composes),
     NotRun("kubectl", 4, "no Kubernetes either", applies),
     NotRun("aws", 2, "is not installed, and needs an account", sets_up_bucket),
 )
