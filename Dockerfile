@@ -2,8 +2,10 @@
 # network) and `--target cuda` (profiles open and bria; weights are mounted). Needs BuildKit.
 #
 # Both use one slim base. Torch's wheels contain the CUDA libraries, so NVIDIA's CUDA images would add a second
-# copy; NVIDIA's container toolkit provides the driver of the host.
-FROM python:3.12.13-slim-bookworm@sha256:8a7e7cc04fd3e2bd787f7f24e22d5d119aa590d429b50c95dfe12b3abe52f48b AS base
+# copy; NVIDIA's container toolkit provides the driver of the host. Where no registry can be reached, BASE names
+# another image with Python 3.11 to 3.14 (scripts/build-image makes one of Debian's packages).
+ARG BASE=python:3.12.13-slim-bookworm@sha256:8a7e7cc04fd3e2bd787f7f24e22d5d119aa590d429b50c95dfe12b3abe52f48b
+FROM ${BASE} AS base
 # The weights are outside /data, which is a volume, so that an old volume uses the weights of a new image.
 # KubeRay starts Ray with a login shell, which has only /usr/local/bin in its path.
 RUN groupadd --system --gid 10001 retouch \
@@ -23,7 +25,9 @@ ENV RETOUCH_MAKE_TOKEN=true
 
 FROM base AS sources
 WORKDIR /src
-RUN python -m venv /venv
+# The program is not in the environment but beside it, so that no path names a version of Python.
+RUN python -m venv /venv \
+    && echo /opt/retouch/program > "$(/venv/bin/python -c 'import site; print(site.getsitepackages()[0])')/retouch.pth"
 # The dependencies without the program: this layer of up to 6 GB is built again only when they change.
 COPY deploy/requirements ./requirements
 
@@ -48,6 +52,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python -m pip install --no-deps --target /program .
 
 FROM base AS runtime
+LABEL org.opencontainers.image.title="Retouch" \
+    org.opencontainers.image.description="A self-hosted inference server that stands in for Bria's hosted API" \
+    org.opencontainers.image.licenses="Apache-2.0"
 COPY deploy/serve-in-cluster /usr/local/bin/
 WORKDIR /data
 USER 10001:10001
@@ -63,14 +70,14 @@ CMD ["/venv/bin/python", "-m", "server"]
 
 FROM runtime AS cuda
 COPY --from=cuda-dependencies /venv /venv
-COPY --from=program /program /venv/lib/python3.12/site-packages
+COPY --from=program /program /opt/retouch/program
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
     RETOUCH_PROFILE=open
 
 FROM runtime AS cpu-program
 COPY --from=cpu-dependencies /venv /venv
-COPY --from=program /program /venv/lib/python3.12/site-packages
+COPY --from=program /program /opt/retouch/program
 
 FROM cpu-program AS cpu-weights
 RUN python -m retouch weights fetch lite

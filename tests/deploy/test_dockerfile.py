@@ -22,7 +22,10 @@ def test_every_external_base_image_is_pinned_by_tag_and_digest() -> None:
     stages = re.findall(r"^FROM (\S+) AS (\S+)$", TEXT, re.MULTILINE)
     assert len(stages) == len(re.findall(r"^FROM", TEXT, re.MULTILINE))
     own = {name for _, name in stages}
-    others = [base for base, _ in stages if base not in own]
+    default = re.search(r"^ARG BASE=(\S+)$", TEXT, re.MULTILINE)
+    assert default is not None
+    bases = [default[1] if base == "${BASE}" else base for base, _ in stages]
+    others = [base for base in bases if base not in own]
     assert others
     for base in others:
         assert re.fullmatch(r"[\w./-]+:\d[\w.-]*@sha256:[0-9a-f]{64}", base)
