@@ -21,7 +21,7 @@ nothing. An observer must be quick and raise nothing.
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar, Token
 from enum import StrEnum
 from types import TracebackType
@@ -92,8 +92,11 @@ def observing(observer: Observer) -> Iterator[None]:
         _observers = tuple(one for one in _observers if one is not observer)
 
 
-class stage:  # noqa: N801 - it is used as a function is
-    """A context manager: a stage begins and ends. role: as in `Passed`, never a caller's text."""
+class stage(ContextDecorator):  # noqa: N801 - it is used as a function is
+    """A context manager, or a decorator of a function each call of which is one: a stage begins and ends.
+
+    role: as in `Passed`, never a caller's text.
+    """
 
     __slots__ = ("_begun", "_inner", "_name", "_observers", "_role", "_start", "_token")
 
@@ -102,6 +105,10 @@ class stage:  # noqa: N801 - it is used as a function is
         self._role = role
         self._inner = 0.0
         self._token: Token[stage | None] | None = None
+
+    def _recreate_cm(self) -> "stage":
+        """Return another one for each call of a decorated function: calls may overlap."""
+        return stage(self._name, self._role)
 
     def __enter__(self) -> None:
         """Tell the observers that it begins."""

@@ -64,8 +64,4 @@ class ObservedModel:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._model, name)
-        return partial(self._call, found) if name == self._role.method else found
-
-    def _call(self, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        with stage(Stage.MODEL, self._role.name):
-            return method(*args, **kwargs)
+        return stage(Stage.MODEL, self._role.name)(found) if name == self._role.method else found

@@ -92,7 +92,8 @@ def test_results_of_the_other_roles_are_identical(
 def test_the_lines_of_a_replica_have_the_id_of_the_request(
     models: ClusterEngine, photo: Photo, wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
-    logs = Path(ray._private.worker.global_worker.node.get_session_dir_path(), "logs")
+    node: Any = ray._private.worker.global_worker.node
+    logs = Path(node.get_session_dir_path(), "logs")
     with log_scope({"request_id": "order-4711"}), models.use(MODERATION) as moderation:
         moderation.score(photo("coffee").rgb)
 
