@@ -86,14 +86,13 @@ def test_kustomize_creates_the_namespace_of_everything_and_of_the_secrets() -> N
 
 
 def test_the_steps_of_the_documentation_work_on_a_fresh_cluster() -> None:
-    page = (ROOT / "docs" / "deployment.md").read_text()
-    section = page[page.index("### Kubernetes") : page.index("## Boundaries")]
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
     steps = [
         "apply --filename deploy/namespace.yaml",
         'apply --filename "$HOME/retouch-secret.yaml"',
         "apply --kustomize deploy",
     ]
-    places = [section.index(step) for step in steps]
+    places = [page.index(step) for step in steps]
     assert places == sorted(places), "each step needs the one before it"
     assert not re.search(r"kubectl rollout \w+ (?!--namespace retouch)", page)
 

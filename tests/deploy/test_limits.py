@@ -17,7 +17,7 @@ from tests.helpers.places import ROOT
 SERVICES: dict[str, dict[str, Any]] = read(COMPOSE)["services"]
 GPU: dict[str, dict[str, Any]] = read(COMPOSE_GPU)["services"]
 PODS = dict(pod_specs())
-PAGE = (ROOT / "docs" / "deployment.md").read_text()
+PAGE = (ROOT / "docs" / "sizing.md").read_text()
 _UNITS: dict[str, float] = {"k": 1 / 1024, "m": 1, "g": 1024, "Ki": 1 / 1024, "Mi": 1, "Gi": 1024}
 
 

@@ -9,6 +9,7 @@ from models.settings import known_names
 from tests.deploy.files import COMPOSE, COMPOSE_GPU, DOCKERFILE, MANIFESTS
 from tests.helpers.places import ROOT
 
+PAGES = ("deployment", "compose", "kubernetes", "proxy", "bucket", "sizing")
 FILES = [
     DOCKERFILE,
     COMPOSE,
@@ -16,7 +17,7 @@ FILES = [
     *MANIFESTS,
     ROOT / ".env.example",
     ROOT / "deploy" / "serve-in-cluster",
-    ROOT / "docs" / "deployment.md",
+    *(ROOT / "docs" / f"{page}.md" for page in PAGES),
 ]
 
 

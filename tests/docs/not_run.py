@@ -310,7 +310,7 @@ NOT_RUN = (
     NotRun("./scripts/deploy-models", 1, "needs a cluster; tests/cluster has one", deploys),
     NotRun("deploy/serve-in-cluster", 1, "the same", starts),
     NotRun("ray", 2, "the same", joins_ray),
-    NotRun("docker", 6, "no Docker engine in continuous integration", composes),
+    NotRun("docker", 7, "no Docker engine in continuous integration", composes),
     NotRun("kubectl", 4, "no Kubernetes either", applies),
     NotRun("aws", 2, "is not installed, and needs an account", sets_up_bucket),
 )

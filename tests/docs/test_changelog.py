@@ -36,8 +36,8 @@ def test_the_newest_release_has_the_version_of_the_package() -> None:
 
 
 def test_every_deployment_file_uses_images_of_this_version() -> None:
-    page = ROOT / "docs" / "deployment.md"
-    files = [*ROOT.glob("docker-compose*.yml"), *(ROOT / "deploy").glob("*.yaml"), page]
+    pages = (ROOT / "docs").glob("*.md")
+    files = [*ROOT.glob("docker-compose*.yml"), *(ROOT / "deploy").glob("*.yaml"), *pages]
     tag = re.compile(r"(?:retouch-(?:cpu|cuda):|newTag: )(\S+)")
     tags = {found for file in files for found in tag.findall(file.read_text())}
     assert tags == {VERSION}

@@ -7,7 +7,7 @@ from tests.helpers.places import ROOT
 
 def documented() -> str:
     """Return nginx's configuration in the documentation."""
-    page = (ROOT / "docs" / "deployment.md").read_text()
+    page = (ROOT / "docs" / "proxy.md").read_text()
     block = re.search(r"```nginx\n(.*?)```", page, re.DOTALL)
     assert block is not None
     tls = re.compile(r"^ *(listen|ssl_\w+) .*\n", re.MULTILINE)

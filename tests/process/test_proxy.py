@@ -1,4 +1,4 @@
-"""The server behind a real nginx: with its defaults, and with the lines of docs/deployment.md."""
+"""The server behind a real nginx: with its defaults, and with the lines of docs/proxy.md."""
 
 import shutil
 import socket
