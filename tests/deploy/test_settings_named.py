@@ -9,7 +9,7 @@ from models.settings import known_names
 from tests.deploy.files import COMPOSE, COMPOSE_GPU, DOCKERFILE, MANIFESTS
 from tests.helpers.places import ROOT
 
-PAGES = ("deployment", "compose", "kubernetes", "proxy", "bucket", "sizing")
+PAGES = ("deployment", "compose", "kubernetes", "proxy", "bucket", "sizing", "gpu-box")
 FILES = [
     DOCKERFILE,
     COMPOSE,
