@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -29,6 +29,7 @@ from server.settings import Settings
 log = logging.getLogger("retouch")
 
 T = TypeVar("T")
+_Encode = Callable[[Any], bytes]
 
 _IN_MEMORY = (
     "build",
@@ -78,7 +79,7 @@ class MetricsReport:
         """Return all metrics as text, and its media type. accept: the header; it decides between two formats."""
         read = await self._read()
         families = [*self._states(), *read]
-        encode, media_type = choose_encoder(accept)
+        encode, media_type = _encoder(accept)
         # Not on the event loop: there are thousands of lines. One at a time, however many ask.
         self._limiter = self._limiter or anyio.CapacityLimiter(1)
         text = await anyio.to_thread.run_sync(
@@ -130,6 +131,14 @@ class MetricsReport:
             log.exception("the metrics of %s are missing", name)
             self._errors.labels(name).inc()
             return []
+
+
+def _encoder(accept: str) -> tuple[_Encode, str]:
+    """Return what writes the format that a header asks for; the plain one if it asks for no known version."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # the library compares a version that is no number with one
+        return choose_encoder("")
 
 
 class _Families:

@@ -212,6 +212,16 @@ def test_open_metrics_is_sent_to_who_asks_for_it(open_client: TestClient) -> Non
     assert answer.text.endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+def test_a_version_that_is_no_number_gets_the_plain_format(
+    open_client: TestClient, kind: str
+) -> None:
+    answer = open_client.get("/metrics", headers={"Accept": f"{kind};version=newest"})
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert "retouch_ready" in answer.text
+
+
 def of(client: TestClient, headers: dict[str, str]) -> httpx.Response:
     return client.get("/metrics", headers={"api_token": "", **headers})
 
