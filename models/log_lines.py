@@ -95,7 +95,8 @@ def _console(*, colors: bool) -> ConsoleRenderer:
         return KeyValueColumnFormatter(None, style, styles.reset, str, postfix=postfix)
 
     def level(key: str, value: object) -> str:
-        return f"{levels[str(value)]}{str(value).upper()}{styles.reset}"
+        # A library may have levels of its own, such as 5 of uvicorn's trace.
+        return f"{levels.get(str(value), styles.bright)}{str(value).upper()}{styles.reset}"
 
     field = KeyValueColumnFormatter(styles.kv_key, styles.kv_value, styles.reset, _shown)
     return ConsoleRenderer(

@@ -46,6 +46,17 @@ def test_a_line_has_time_level_logger_and_text() -> None:
     assert (line["event"], line["code"]) == ("the disk is full", 503)
 
 
+def test_a_level_of_a_library_of_its_own_has_a_line(form: LogFormat) -> None:
+    log, out = logging.Logger("a.library"), io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(formatter(form))
+    log.addHandler(handler)
+    log.log(25, "a notice")
+    assert "a.library" in out.getvalue()
+    assert "level 25" in out.getvalue().lower()
+    assert "a notice" in out.getvalue()
+
+
 def test_the_text_of_a_caller_stays_in_its_line(form: LogFormat) -> None:
     for line in (
         line_of(form, "no file %s", HOSTILE),
