@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
+import httpx2 as httpx
+
+_UNKNOWN_FORM = "The answer has no form of this API."
 LINKS = ("image_url", "result_url", "image_res", "objects_masks")
 
 
@@ -69,21 +72,27 @@ class Answer:
 
 
 def answer_of(body: Any, is_pending: bool = False) -> Answer:
-    """Return the answer that a body tells."""
+    """Return the answer that a body tells; raises ApiError if its results have no form of this API."""
     if not isinstance(body, dict):
         return Answer(body)
     made = body.get("result")
-    results = tuple(_results(made if isinstance(made, dict) else body))
+    try:
+        results = tuple(_results(made if isinstance(made, dict) else body))
+    except (LookupError, TypeError, ValueError, httpx.InvalidURL) as error:
+        raise ApiError(_UNKNOWN_FORM) from error
     return Answer(body, results, is_pending, body.get("request_id"), body.get("warning"))
 
 
 def answer_of_state(state: Mapping[str, Any]) -> Answer | None:
     """Return the answer of a finished request of v2; None while it is in work; raises its ApiError."""
+    if not isinstance(state, Mapping):
+        raise ApiError(_UNKNOWN_FORM)
     if state.get("status") == "IN_PROGRESS":
         return None
     if state.get("status") == "COMPLETED":
         return answer_of(state)
-    code = (state.get("error") or {}).get("code")
+    told = state.get("error")
+    code = told.get("code") if isinstance(told, dict) else None
     raise error_of(code if isinstance(code, int) else 500, {**state, "status": None})
 
 
@@ -120,7 +129,10 @@ def _results(made: Mapping[str, Any]) -> Iterator[Result]:
 
 def _link(text: Any) -> str | None:
     """Return a link; None for the words that stand where moderation blocked a result."""
-    return text if str(text).startswith(("http://", "https://")) else None
+    if not str(text).startswith(("http://", "https://")):
+        return None
+    httpx.URL(text)  # raises for one that cannot be read, as with a line end in it
+    return str(text)
 
 
 def _whole(seed: Any) -> int | None:

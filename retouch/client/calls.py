@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx2 as httpx
 
@@ -102,7 +103,8 @@ class Calls:
 
     def _finished(self, request_id: str, until: float) -> Flow[Answer | None]:
         """Ask for the state of a request of v2; None while it is in work."""
-        told = yield from self.get(f"v2/status/{request_id}", {}, until)
+        name = quote(request_id, safe="", errors="replace")  # a server's text: it may be anything
+        told = yield from self.get(f"v2/status/{name}", {}, until)
         return answer_of_state(told.body)
 
     def _is_whole(self, link: str, until: float) -> Flow[bool | None]:

@@ -82,7 +82,9 @@ class Observer:
         except NoAnswerError as error:
             seen = replace(seen, problem=error.text)
         except ApiError as error:
-            seen = replace(seen, text=error.text)
+            # Without a code the answer was a success in which no results could be found.
+            problem = error.text if error.code is None else None
+            seen = replace(seen, text=error.text, problem=problem)
         calls = list(self._transport.exchanges)
         if calls and seen.problem is None:
             seen = _seen(seen, calls[-1])
@@ -119,7 +121,7 @@ class Observer:
             answer = await self._reader.wait(answer, max(0.0, until - time.monotonic()))
         except ApiError as error:
             state = _last_state(self._transport.exchanges)
-            if state is None or state[0] == "IN_PROGRESS":
+            if state is None or state[0] == "IN_PROGRESS" or error.code is None:
                 return replace(seen, problem=error.text)
             return replace(seen, state=state[0], state_shape=state[1], text=error.text)
         seen = replace(seen, finished_s=time.monotonic() - began, result_count=len(answer.results))

@@ -256,3 +256,36 @@ def test_an_error_has_the_id_of_its_request(script: Any, outcome: Any, known: st
         run.run(calls(tries=1).post("crop", b"{}", None, "sent"))
     assert caught.value.request_id == known
     assert f"[{known}]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"result": {"masks": [{"id": 1}]}},
+        {"result": [[LINK]]},
+        {"result": 5},
+        {"urls": 5},
+        {"result": {"image_url": "http://files/a\nb.png"}},
+        {"result_url": "http://\ud800/"},
+    ],
+)
+def test_results_in_no_form_of_the_api_are_its_error(script: Any, body: Any) -> None:
+    with pytest.raises(ApiError, match="no form of this API") as caught:
+        script(httpx.Response(200, content=json.dumps(body))).run(calls().post("crop", b"{}", None))
+    assert caught.value.code is None
+    done = httpx.Response(200, content=json.dumps({"status": "COMPLETED", **body}))
+    with pytest.raises(ApiError, match="no form of this API"):
+        script(done).run(calls().wait(Answer({}, is_pending=True, request_id="r1"), 5))
+
+
+@pytest.mark.parametrize("state", [["COMPLETED"], 5, {"status": "ERROR", "error": "no"}])
+def test_a_state_in_no_form_of_the_api_is_its_error(script: Any, state: Any) -> None:
+    run = script(httpx.Response(200, json=state))
+    with pytest.raises(ApiError):
+        run.run(calls().wait(Answer({}, is_pending=True, request_id="r1"), 5))
+
+
+def test_the_id_of_a_request_stays_one_part_of_the_path(script: Any) -> None:
+    run = script(httpx.Response(200, json={"status": "COMPLETED"}))
+    run.run(calls().wait(Answer({}, is_pending=True, request_id="a/b\n?c"), 5))
+    assert run.requests[0].url.raw_path == b"/v2/status/a%2Fb%0A%3Fc"

@@ -248,6 +248,16 @@ async def test_a_public_server_cannot_lead_to_a_private_address() -> None:
             assert (await transport.handle_async_request(request)).status_code == 404
 
 
+@pytest.mark.parametrize("result", [{"masks": [{}]}, {"image_url": "http://127.0.0.1/a\nb"}, 5])
+def test_results_that_cannot_be_read_are_told_and_end_nothing(
+    pair: tuple[Answering, Answering], sample: Path, result: Any
+) -> None:
+    pair[1].answers[STATUS] = [Said(body={"status": "COMPLETED", "result": result})]
+    found = run(pair, sample, status=1)
+    assert found["not_compared"] == 1
+    assert differences(found)["answer"][1] == "The answer has no form of this API."
+
+
 def test_the_words_of_servers_are_escaped_in_the_page(
     pair: tuple[Answering, Answering], sample: Path
 ) -> None:
