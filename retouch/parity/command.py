@@ -1,15 +1,18 @@
 """The command `retouch parity`: whether two servers answer a team's own pictures alike."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from enum import StrEnum
+from html import escape
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
+from models.log_lines import printable
 from retouch.failures import fail
 from retouch.parity import page
 from retouch.parity.comparing import Comparison, compare
@@ -144,8 +147,9 @@ def _tell(one: Comparison, tokens: Sequence[str]) -> None:
     typer.echo(f"{word} {one.case.name}")
     for each in one.differences:
         if each.is_contract or not one.is_compared:
-            text = f"    {each.what}: A {each.texts[0]}; B {each.texts[1]}"
-            typer.echo(_without(text, tokens), err=True)
+            text = f"{each.what}: A {each.texts[0]}; B {each.texts[1]}"
+            # A server chose its words: they must not move the cursor of this terminal.
+            typer.echo(f"    {printable(_without(text, tokens))}", err=True)
 
 
 def _bases(given: Sequence[str]) -> tuple[str, str]:
@@ -187,7 +191,10 @@ def _cases(
 
 
 def _without(text: str, tokens: Sequence[str]) -> str:
-    """Return a text without the tokens: a server may repeat one in its error."""
-    for one in sorted(tokens, key=len, reverse=True):
-        text = text.replace(one, HIDDEN) if len(one) > 2 else text
+    """Return a text without the tokens, also as JSON and HTML write them: a server may repeat one in its error."""
+    forms = {
+        form for one in tokens if len(one) > 2 for form in (one, json.dumps(one)[1:-1], escape(one))
+    }
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, HIDDEN)
     return text

@@ -61,9 +61,10 @@ def save_thumbnails(folder: Path, number: int, pairs: Sequence[ResultPair]) -> N
 
 def write(folder: Path, report: Report, hide: Callable[[str], str]) -> None:
     """Write the page and the JSON. hide: replaces what must not be in them."""
-    (folder / PAGE).write_text(hide(_page(report)), encoding="utf-8")
-    text = json.dumps(_data(report), indent=1, ensure_ascii=False)
-    (folder / DATA).write_text(hide(text) + "\n", encoding="utf-8")
+    data = json.dumps(_data(report), indent=1, ensure_ascii=False)
+    for name, text in ((PAGE, _page(report)), (DATA, f"{data}\n")):
+        # Half a character, as a server that cuts a text within one sends it, has no form in UTF-8.
+        (folder / name).write_text(hide(text), encoding="utf-8", errors="backslashreplace")
 
 
 def _name(number: int, index: int, side: str) -> str:

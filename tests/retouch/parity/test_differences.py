@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from typer.testing import CliRunner
 
 from retouch.command import app
 from retouch.parity import guarded
+from retouch.parity.command import _without
 from retouch.parity.guarded import GuardedTransport, NotReadError
+from retouch.secrets import HIDDEN
 from tests.helpers.answering import Answering, Said, answering
 from tests.helpers.server_process import encoded
 
@@ -267,3 +270,30 @@ def test_the_words_of_servers_are_escaped_in_the_page(
     text = (sample.parent / "out" / "parity.html").read_text()
     assert "&lt;script&gt;***&lt;/script&gt;" in text
     assert "<script>" not in text
+
+
+def test_the_words_of_servers_end_nothing_and_reach_no_terminal(
+    pair: tuple[Answering, Answering], sample: Path
+) -> None:
+    hostile = "cut \ud83d \x1b[2J"
+    pair[1].answers[ROUTE] = [
+        Said(400, {"error": {"code": 1, "message": hostile, "details": ""}, hostile: 1})
+    ]
+    found = run(pair, sample, status=1)
+    assert differences(found)["status"][1] == "400: cut \ud83d \x1b[2J"
+    words = ["--sample", str(sample), "-o", str(sample.parent / "out"), "--no-refusals"]
+    bases = [word for one in pair for word in ("--base", one.base)]
+    environment = {"RETOUCH_PARITY_TOKENS": f"{SECRET} {SECRET}"}
+    done = CliRunner().invoke(
+        app, ["parity", *bases, *words, "--operation", ROUTE[1:]], env=environment
+    )
+    assert "\x1b" not in done.output
+    assert r"cut \ud83d \x1b[2J" in done.output
+
+
+@pytest.mark.parametrize("token", ['se&cret"of-this', "se<cret>of-this", "se\\cret'of-this"])
+def test_a_token_is_hidden_in_the_form_of_each_file(token: str) -> None:
+    for text in (token, json.dumps({"a": token}), escape(token), f"<td>{escape(token)}</td>"):
+        hidden = _without(text, (token, "other"))
+        assert "cret" not in hidden
+        assert HIDDEN in hidden
