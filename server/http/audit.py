@@ -138,7 +138,7 @@ class _Line:
             "organisation": caller and caller.organisation,
             "token": caller and caller.token,
             "operation": state.get("operation"),
-            "code": self.code or state.get(_MALFORMED, DISCONNECTED),
+            "code": ended_code(self._scope, self.code),
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "ms": round((time.perf_counter() - self._start) * 1000, 1),
@@ -158,6 +158,14 @@ def log_malformed(scope: Scope, code: int, bytes_out: int) -> None:
     line = _Line({"state": {}, **scope})
     line.code, line.bytes_out = code, bytes_out
     write_line(line.fields())
+
+
+def ended_code(scope: Scope, answered: int | None) -> int:
+    """Return the code with which a request has ended. answered: that of the application's answer, if it began.
+
+    Without an answer it is the one that the connection gave to a malformed body, else `DISCONNECTED`.
+    """
+    return answered or int(scope["state"].get(_MALFORMED, DISCONNECTED))
 
 
 def note_malformed(scope: Scope, code: int) -> None:

@@ -10,7 +10,7 @@ from prometheus_client.metrics_core import Metric
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.errors import refusal_reasons
-from server.http.audit import DISCONNECTED
+from server.http.audit import ended_code
 from server.http.refusals import REFUSED
 from server.metrics.families import counters, gauge
 
@@ -80,7 +80,8 @@ class CountRequests:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})  # copies of the scope share it
-        code, start = DISCONNECTED, time.perf_counter()
+        code: int | None = None
+        start = time.perf_counter()
 
         async def send_and_note(message: Message) -> None:
             nonlocal code
@@ -93,7 +94,8 @@ class CountRequests:
             await self.app(scope, receive, send_and_note)
         finally:
             self._metrics.in_progress -= 1
-            self._metrics.count(state.get("operation"), code, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            self._metrics.count(state.get("operation"), ended_code(scope, code), seconds)
 
 
 def refusals() -> Iterator[Metric]:

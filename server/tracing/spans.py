@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models.log_context import TRACEPARENT, log_context, log_scope
 from models.stages import Observer, Passed, Stage, observing
-from server.http.audit import DISCONNECTED
+from server.http.audit import ended_code
 from server.http.request_id import correlation_id, known_job
 
 _MAX_HEADER = 512
@@ -68,7 +68,7 @@ class Tracing(Observer):
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            code = DISCONNECTED
+            code: int | None = None
 
             async def send_and_note(message: Message) -> None:
                 nonlocal code
@@ -82,7 +82,7 @@ class Tracing(Observer):
                 with log_scope({TRACEPARENT: _traceparent(span)}):
                     await app(scope, receive, send_and_note)
             finally:
-                _describe(span, scope, code)
+                _describe(span, scope, ended_code(scope, code))
                 span.end()
 
         return traced

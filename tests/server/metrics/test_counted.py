@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import OperationalError
+from starlette.types import Scope
 
 from models.roles import MATTING
 from models.runtime.scheduler import Scheduler
 from models.stages import observing
+from server.http.audit import note_malformed
+from server.metrics.requests import CountRequests, RequestMetrics
 from server.metrics.stages import StageMetrics
 from server.metrics.storage import services
 from storage.breaker import Availability, Breaker
@@ -99,3 +102,18 @@ def test_calls_that_are_made_together_are_one_batch() -> None:
     assert sample("retouch_batch_size_count", {"role": "matting"}) == 1
     assert sample("retouch_batch_size_sum", {"role": "matting"}) == 1
     assert sample("retouch_stage_seconds_count", {"stage": "queue", "role": "matting"}) == 1
+
+
+async def test_a_malformed_body_is_counted_with_the_code_that_its_connection_answers() -> None:
+    async def app(scope: Scope, *_: object) -> None:
+        scope["state"]["operation"] = "POST /v1/crop"
+        note_malformed(
+            scope, 400
+        )  # as the connection does, which hides the answer from the application
+
+    metrics = RequestMetrics()
+    scope = {"type": "http", "method": "POST", "path": "/v1/crop", "headers": []}
+    await CountRequests(app, metrics)(scope, None, None)
+    families = {one.name: one for one in metrics.collect()}
+    counted = values(families["retouch_requests"])
+    assert counted == {("400", "POST /v1/crop"): 1}

@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from starlette.testclient import TestClient
+from starlette.types import Scope
 
 from models.log_context import TRACEPARENT, log_context, log_scope
 from models.roles import MODERATION
@@ -26,6 +27,7 @@ from models.runtime.calls import Call
 from models.runtime.scheduler import Scheduler
 from models.stages import Stage, stage
 from server.app import create_app
+from server.http.audit import note_malformed
 from server.settings import Settings
 from server.tracing.spans import Tracing, open_exporter
 from tests.helpers.fake_models import FakeModels
@@ -259,3 +261,15 @@ def test_a_collector_gets_the_spans_by_the_end(monkeypatch: pytest.MonkeyPatch) 
     (received,) = Collector.received
     (scope,) = received.resource_spans[0].scope_spans
     assert [span.name for span in scope.spans] == ["decode"]
+
+
+async def test_a_malformed_body_has_the_code_that_its_connection_answers(
+    tracing: Tracing, exported: InMemorySpanExporter
+) -> None:
+    async def app(scope: Scope, *_: object) -> None:
+        note_malformed(scope, 400)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/crop", "headers": []}
+    await tracing.around(app)(scope, None, None)
+    (span,) = exported.get_finished_spans()
+    assert (span.attributes or {})["http.response.status_code"] == 400
