@@ -1,6 +1,7 @@
 """The spans of requests and of their stages, and their export by OTLP. Only here OpenTelemetry is imported."""
 
 import importlib.metadata
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,8 @@ _MAX_HEADER = 512
 _CLOSE_TIMEOUT_S = 2.0
 _NANOSECONDS = 1_000_000_000
 _W3C = TraceContextTextMapPropagator()
+# It warns of each malformed tracestate, with the text, for which callers shall have no line.
+logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
 
 
 def open_exporter(environment: Mapping[str, str]) -> "Tracing":

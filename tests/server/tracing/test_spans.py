@@ -273,3 +273,15 @@ async def test_a_malformed_body_has_the_code_that_its_connection_answers(
     await tracing.around(app)(scope, None, None)
     (span,) = exported.get_finished_spans()
     assert (span.attributes or {})["http.response.status_code"] == 400
+
+
+@pytest.mark.parametrize(
+    "sent", ["m4rk", "m4rk=1,m4rk=2", ",".join(f"m4rk{n}=1" for n in range(40))]
+)
+def test_no_tracestate_is_in_the_log(
+    client: TestClient, caplog: pytest.LogCaptureFixture, sent: str
+) -> None:
+    answer = client.get("/v1/nothing", headers={**SENT, "tracestate": sent})
+    assert answer.status_code == 404
+    assert "m4rk" not in caplog.text
+    assert not [one for one in caplog.records if one.name.startswith("opentelemetry")]
