@@ -7,6 +7,7 @@ import socket
 import struct
 import termios
 import time
+from contextvars import copy_context
 from enum import Enum
 from typing import Any
 
@@ -101,6 +102,7 @@ class TimeoutConnection(H11Protocol):
         self._logs_requests = logs_requests
         self.conn: StrictConnection = StrictConnection()
         self._open_connections = open_connections
+        self._context = copy_context()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timeouts."""
@@ -140,7 +142,8 @@ class TimeoutConnection(H11Protocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, if the caller can send one or has sent one already."""
         self._open_connections.answered(self)
-        super().on_response_complete()
+        # It is called in the context of the answered request, and begins the next one if that has arrived already.
+        self._context.copy().run(super().on_response_complete)
         if self._caller_ended and self._is_idle() and not self.transport.is_closing():
             self.transport.close()
 

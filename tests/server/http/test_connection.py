@@ -18,6 +18,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from models.log_context import REQUEST_ID, LogContext, log_context, log_scope
 from server.http.connection import TimeoutConnection
 from server.http.open_connections import OpenConnections
 
@@ -98,8 +99,15 @@ class Application:
     def __init__(self) -> None:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.found: list[LogContext] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and note what lines have that are logged before the request has a scope of its own."""
+        self.found.append({**log_context()})
+        with log_scope({REQUEST_ID: scope["path"]}):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         while (await receive()).get("more_body"):
             pass
         await self.may_answer.wait()
@@ -513,6 +521,16 @@ def test_a_malformed_request_after_a_complete_one_is_refused_after_its_answer(ru
         await caller.send(HEAD % (b"/2", b"") + b"GET / HTTP/1.1\nHost: x\n\n")
         answers = await caller.read_all()
         assert answers.index(b"HTTP/1.1 200 ") < answers.index(b"HTTP/1.1 400 ")
+
+    run(scenario)
+
+
+def test_a_request_that_came_early_has_nothing_of_the_one_before_it(run: Run) -> None:
+    async def scenario(application: Application, caller: Caller) -> None:
+        last = HEAD % (b"/4", b"Connection: close\r\n")
+        await caller.send(HEAD % (b"/2", b"") + HEAD % (b"/3", b"") + last)
+        assert (await caller.read_all()).count(b"HTTP/1.1 200 ") == 3
+        assert application.found == [{}, {}, {}]
 
     run(scenario)
 
