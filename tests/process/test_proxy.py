@@ -39,7 +39,7 @@ class Nginx:
         )
         (folder / "nginx.conf").write_text(
             f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;\n"
-            f"events {{}}\nhttp {{\naccess_log off;\n{paths}\n"
+            f"events {{}}\nhttp {{\naccess_log off;\nset_real_ip_from 127.0.0.1;\n{paths}\n"
             + sites.replace("127.0.0.1:8000", f"127.0.0.1:{server.port()}")
             + "\n}\n"
         )
@@ -83,6 +83,10 @@ def configured(running: Server, tmp_path: Path) -> Iterator[httpx.Client]:
     nginx.close()
 
 
+ELSEWHERE = {"X-Real-IP": "203.0.113.9"}
+"""nginx takes a request with this header for one of a caller on another machine."""
+
+
 def remove(client: httpx.Client, headers: dict[str, str], picture: bytes) -> httpx.Response:
     """Remove the background of a picture."""
     files = {"file": picture}
@@ -117,3 +121,17 @@ def test_the_documented_lines_pass_the_header_large_bodies_and_results(
 def test_the_defaults_refuse_a_large_body(plain: httpx.Client) -> None:
     bearer = {"Authorization": f"Bearer {TOKEN['api_token']}"}
     assert remove(plain, bearer, b"\xff" * (2 << 20)).status_code == 413
+
+
+@pytest.mark.parametrize("page", ["/docs", "/capabilities", "/metrics"])
+def test_the_defaults_make_every_caller_local(page: str, plain: httpx.Client) -> None:
+    assert plain.get(page, headers=ELSEWHERE).status_code == 200
+
+
+@pytest.mark.parametrize("page", ["/docs", "/capabilities", "/metrics"])
+@pytest.mark.parametrize("claim", [{}, {"X-Forwarded-For": "127.0.0.1"}])
+def test_the_documented_lines_tell_who_is_elsewhere(
+    page: str, claim: dict[str, str], configured: httpx.Client
+) -> None:
+    assert configured.get(page, headers=ELSEWHERE | claim).status_code == 401
+    assert configured.get(page).status_code == 200  # from this machine
