@@ -36,8 +36,7 @@ def check_ratio(mask_size: tuple[int, int], size: tuple[int, int]) -> None:
         and abs(mask_width - expected_width) > 1 + _RATIO_TOLERANCE * expected_width
     ):
         raise MaskRatioError(
-            f"the mask ({mask_width}x{mask_height}) and the picture ({width}x{height}) "
-            "must have the same aspect ratio"
+            f"the mask is {mask_width}x{mask_height} and the picture {width}x{height} pixels"
         )
 
 
