@@ -22,16 +22,18 @@ _INTRODUCTION = """\
 Every error has a status code and a text that says what to do. Read the text first: it names the field, the
 figures and the setting. This page has each code, what causes it, and the remedy.
 
-In version 1 the body is `code`, `description`, `message`, `error`, `status`, and `parameter` where one field is
-wrong. In version 2 it is `error` with `code`, `message` and `details`, and `request_id` beside it. The tables
-name the `status` of version 1.
+In version 1 the body is `code`, `description`, `message`, `error`, `status`, `request_id`, and `parameter` where
+one field is wrong. In version 2 it is `error` with `code`, `message` and `details`, and `request_id` beside it.
+The tables name the `status` of version 1. By its [`request_id`](logs.md#find-a-complaint) an operator finds a
+request in the log.
 
 | code | may the same request be sent again? |
 |---|---|
 | 429, 503 | yes, after the seconds in `Retry-After` |
 | 409 | yes, after `Retry-After`, with the same key |
 | 404 of a result link | yes, every second or two, until the result exists |
-| 408, 460 | yes, if the line or the address is better |
+| 408 | yes, over a faster connection |
+| 460 | yes, once the server can reach the address |
 | 500 | once; then tell the operator |
 | all others | no: change the request |
 

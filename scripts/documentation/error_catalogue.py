@@ -69,7 +69,7 @@ ENTRIES = (
     ErrorEntry(
         errors.HttpError,
         "There is no route with this path.",
-        "Compare the path with the list of operations; a base address must not end in `/v2` twice.",
+        "Compare the path with the list of operations; `/v1` or `/v2` is in it once.",
         404,
         routes="no route",
     ),
