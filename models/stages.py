@@ -98,8 +98,6 @@ class stage(ContextDecorator):  # noqa: N801 - it is used as a function is
     role: as in `Passed`, never a caller's text.
     """
 
-    __slots__ = ("_begun", "_inner", "_name", "_observers", "_role", "_start", "_token")
-
     def __init__(self, name: Stage, role: str = "") -> None:
         self._name = name
         self._role = role

@@ -11,6 +11,7 @@ import httpx2 as httpx
 import typer
 from PIL import Image, ImageDraw
 
+from retouch.chequerboard import on_chequerboard
 from retouch.failures import fail
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -115,14 +116,10 @@ def thumbnail(data: bytes, title: str) -> Image.Image:
     """Return a small picture of a result on a chequerboard, with its title above."""
     image = Image.open(BytesIO(data)).convert("RGBA")
     image.thumbnail((THUMBNAIL, THUMBNAIL))
-    card = Image.new("RGBA", (THUMBNAIL, THUMBNAIL + 16), "white")
-    draw = ImageDraw.Draw(card)
-    draw.text((4, 2), title, fill="black")
-    for y in range(16, image.height + 16, 16):
-        for x in range(y // 16 % 2 * 16, image.width, 32):
-            draw.rectangle((x, y, x + 15, y + 15), fill="#d8d8d8")
-    card.alpha_composite(image, (0, 16))
-    return card.convert("RGB")
+    card = Image.new("RGB", (THUMBNAIL, THUMBNAIL + 16), "white")
+    ImageDraw.Draw(card).text((4, 2), title, fill="black")
+    card.paste(on_chequerboard(image), (0, 16))
+    return card
 
 
 @app.command()

@@ -14,6 +14,7 @@ from typing import Any
 import httpx2 as httpx
 from PIL import Image
 
+from retouch.chequerboard import on_chequerboard
 from scripts.documentation.availability import works_in_lite
 from scripts.documentation.languages.values import key_of, photos
 from scripts.documentation.more_operations import GROUPS
@@ -88,14 +89,7 @@ def _pair(first: Image.Image, second: Image.Image) -> Image.Image:
 def _shown(image: Image.Image) -> Image.Image:
     shown = image.convert("RGBA")
     shown.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    squares = Image.new("L", (2, 2))
-    squares.putdata([255, 216, 216, 255])
-    board = squares.resize((2 * 16, 2 * 16), Image.Resampling.NEAREST)
-    ground = Image.new("RGBA", shown.size)
-    for y in range(0, shown.height, board.height):
-        for x in range(0, shown.width, board.width):
-            ground.paste(board.convert("RGBA"), (x, y))
-    return Image.alpha_composite(ground, shown).convert("RGB")
+    return on_chequerboard(shown)
 
 
 def _small(image: Image.Image) -> bytes:

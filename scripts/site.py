@@ -23,6 +23,7 @@ from scripts.documentation.stage import numbered, stage, title
 
 ROOT = Path(__file__).resolve().parents[1]
 _PORT = 8001
+_BUILD_LIMIT_S = 300
 
 
 class SiteError(Exception):
@@ -61,14 +62,18 @@ def build(folder: Path) -> Path:
     file = folder / "mkdocs.yml"
     file.write_text(yaml.safe_dump(config, sort_keys=False))
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean"]
-    done = subprocess.run(  # noqa: S603 - our own environment
-        [*command, "--config-file", str(file)],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - our own environment
+            [*command, "--config-file", str(file)],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=_BUILD_LIMIT_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise SiteError(f"Zensical has not ended within {_BUILD_LIMIT_S} s") from None
     if done.returncode:
         raise SiteError(_readable(done.stdout))
     if wrong := problems(site):

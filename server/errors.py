@@ -67,7 +67,6 @@ from pipelines.errors import (
 
 log = logging.getLogger("retouch")
 
-
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _HTTP_REASONS = {404: "no_route", 405: "method_not_allowed", 500: "internal"}
 _STORAGE_REASONS = ("database_unavailable", "disk_full", "store_unavailable")
@@ -79,9 +78,9 @@ _RETRY_AFTER_S = 5
 class ApiError(Exception):
     """An error answer. Its text is for the caller.
 
-    reason: by which metrics count it: the words of its class, or what says more, of a small set. status: its name
-    in the body, if the code alone does not decide it. parameter: the wrong field, if
-    there is one. headers: additional response headers.
+    reason: by which metrics count it: the words of its class, or what says more, of a small set. status: its
+    name in the body, if the code alone does not decide it. parameter: the wrong field, if there is one.
+    headers: additional response headers.
     """
 
     code = 500

@@ -29,7 +29,9 @@ def first_token_text(settings: Settings) -> str | None:
     with closing(Records(settings.records_url)) as records:
         table = TokenTable(records.engine)
         if table.has_any():
-            return f"The token of this server was printed at its first start. {ANOTHER}."
+            return (
+                f"There are tokens already, and each was printed only when it was made. {ANOTHER}."
+            )
         try:
             sent, _ = table.create(ORGANISATION, NAME, [Scope.EDIT, Scope.READ], None)
         except NameTakenError:

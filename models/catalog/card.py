@@ -26,10 +26,10 @@ class Card:
     that it shares with every loaded card that has the same first file or folder. dtype: of its
     weights on a GPU. torch: whether the backend needs the extra `gpu`. remote_code: whether the first
     folder contains the network's code. That code runs here, so the folder must be pinned to a commit.
-    max_batch: largest batch of calls
-    (`models.runtime.scheduler`); 1 if batches are no faster. exclusive: whether it takes only one
-    call at a time, because of its memory or state. Torch models always do. own: whether a user's
-    profile file describes it, so that it is loaded and run once before the server starts. seconds:
+    max_batch: largest batch of calls (`models.runtime.scheduler`); 1 if batches are no faster.
+    exclusive: whether it takes only one call at a time, because of its memory or state. Torch models
+    always do. own: whether a user's profile file describes it, so that it is loaded and run once before
+    the server starts. seconds:
     rough time of one call, for 2 megapixels on two processor cores, or of one result at the model's
     own size; None if unknown. asynchronous: whether that is too long for a caller who waits: requests
     with sync=true may not use it.

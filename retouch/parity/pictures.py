@@ -9,11 +9,11 @@ from imaging.errors import PictureError
 from imaging.files.decode import decode
 from imaging.files.header import probe
 from imaging.picture import Picture
+from retouch.chequerboard import on_chequerboard
 
 MAX_PIXELS = 8192 * 8192
 """Larger pictures are not decoded."""
 _THUMBNAIL = 320
-_SQUARE = 10
 _ROWS = 256
 """Rows that are compared at once, so that wide numbers take little memory."""
 
@@ -89,10 +89,4 @@ def thumbnail(picture: Picture) -> Image.Image:
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(picture.alpha))
     image.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    if picture.alpha is None:
-        return image
-    rows, columns = np.indices((image.height, image.width)) // _SQUARE
-    squares = np.where((rows + columns) % 2, 255, 216).astype(np.uint8)
-    board = Image.fromarray(squares).convert("RGBA")
-    board.alpha_composite(image)
-    return board.convert("RGB")
+    return on_chequerboard(image)

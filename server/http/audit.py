@@ -20,7 +20,8 @@ LOG, OFF = "log", "off"
 """Values of the setting AUDIT_LOG. Any other is the path of a file."""
 DISCONNECTED = 499
 """The code of a request whose caller hung up before its answer began, as nginx writes it."""
-_MALFORMED = "malformed"
+_CODE, _MALFORMED = "answered_code", "malformed"
+"""In the state of a request: the code of its answer, once that has begun, and that of the connection's own."""
 _PROBES = frozenset(f"GET {path}" for path in PROBE_PATHS)
 _PROBE_CODES = frozenset({200, 503})
 """What health probes answer. They come every few seconds and would hide the requests of callers."""
@@ -51,8 +52,8 @@ class Audit:
     """ASGI middleware: logs who asked for what and what became of it on one line, and gives each answer its id.
 
     The line has no text of the caller but a well-formed X-Request-ID: a route by its pattern, a token by its
-    name. A health probe that is answered as the one before has none. It is the outermost middleware, so that it
-    sees every answer, and every line that is logged meanwhile has the id too.
+    name. A health probe that is answered as the one before has none. Only what counts and traces requests is
+    outside of it, so it sees every answer, and every line that is logged meanwhile has the id too.
 
     refusals: are told of the requests that were refused. is_logged: whether there are lines.
     """
@@ -80,7 +81,7 @@ class Audit:
 
         async def send_and_count(message: Message) -> None:
             if message["type"] == "http.response.start":
-                line.code = message["status"]
+                scope["state"][_CODE] = message["status"]
                 message = {**message, "headers": [*message.get("headers", ()), identity]}
             line.bytes_out += len(message.get("body", b""))
             await send(message)
@@ -125,7 +126,6 @@ class _Line:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self._start = time.perf_counter()
-        self.code: int | None = None
         self.bytes_in = self.bytes_out = 0
 
     def fields(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class _Line:
             "organisation": caller and caller.organisation,
             "token": caller and caller.token,
             "operation": state.get("operation"),
-            "code": ended_code(self._scope, self.code),
+            "code": ended_code(self._scope),
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "ms": round((time.perf_counter() - self._start) * 1000, 1),
@@ -155,17 +155,21 @@ def log_malformed(scope: Scope, code: int, bytes_out: int) -> None:
 
     bytes_out: of the answer's body.
     """
-    line = _Line({"state": {}, **scope})
-    line.code, line.bytes_out = code, bytes_out
+    scope = {"state": {}, **scope}
+    note_malformed(scope, code)
+    line = _Line(scope)
+    line.bytes_out = bytes_out
     write_line(line.fields())
 
 
-def ended_code(scope: Scope, answered: int | None) -> int:
-    """Return the code with which a request has ended. answered: that of the application's answer, if it began.
+def ended_code(scope: Scope) -> int:
+    """Return the code with which a request has ended that went through `Audit`.
 
-    Without an answer it is the one that the connection gave to a malformed body, else `DISCONNECTED`.
+    If the application's answer has not begun it is the one that the connection gave to a malformed body, else
+    `DISCONNECTED`.
     """
-    return answered or int(scope["state"].get(_MALFORMED, DISCONNECTED))
+    state = scope["state"]
+    return int(state.get(_CODE) or state.get(_MALFORMED, DISCONNECTED))
 
 
 def note_malformed(scope: Scope, code: int) -> None:

@@ -25,7 +25,7 @@ def models(engine: object) -> Iterator[Metric]:
     )
     yield gauges(
         "retouch_model_bytes",
-        "What a model takes in memory by its card; 0 while it is not loaded.",
+        "What a model takes with the buffers of one call, by its card; 0 while it is not loaded.",
         _LABELS,
         {_key(one): one.memory_mb * _MIB * bool(one.is_loaded) for one in known},
     )
@@ -42,7 +42,7 @@ def models(engine: object) -> Iterator[Metric]:
         {_key(one): one.waiting for one in known if one.waiting is not None},
     )
     if states.held_mb is not None:
-        text = "What all loaded models take by their cards, shared weights once."
+        text = "What all loaded models take by their cards: shared weights, and buffers of a GPU, once."
         yield gauge("retouch_models_bytes", text, states.held_mb * _MIB)
     if states.budget_mb is not None:
         text = "What loaded models may take together."

@@ -31,18 +31,8 @@ log = logging.getLogger("retouch")
 T = TypeVar("T")
 _Encode = Callable[[Any], bytes]
 
-_IN_MEMORY = (
-    "build",
-    "requests",
-    "refusals",
-    "queue",
-    "models",
-    "jobs_ended",
-    "webhooks",
-    "services",
-)
 _READ = ("jobs", "disk", "stored")
-"""The groups of metrics."""
+"""The groups of metrics that a database or a disk must be asked for."""
 
 
 class MetricsReport:
@@ -57,9 +47,7 @@ class MetricsReport:
     ) -> None:
         # They would double the series, and Prometheus needs none of them.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._settings = settings
         self._context = context
-        self._readiness = readiness
         self._admin = admin
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -71,7 +59,17 @@ class MetricsReport:
             ("group",),
             registry=self._registry,
         )
-        for name in (*_IN_MEMORY, *_READ):
+        self._in_memory: dict[str, Callable[[], Iterable[Metric]]] = {
+            "build": lambda: build(settings, readiness),
+            "requests": self.requests.collect,
+            "refusals": refusals,
+            "queue": lambda: queues(context, settings.max_waiting),
+            "models": lambda: models(context.models),
+            "jobs_ended": lambda: jobs.ended(context.durable),
+            "webhooks": webhooks,
+            "services": lambda: services(context.availability),
+        }
+        for name in (*self._in_memory, *_READ):
             self._errors.labels(name)
         self._limiter: anyio.CapacityLimiter | None = None
 
@@ -89,18 +87,7 @@ class MetricsReport:
 
     def _states(self) -> Iterator[Metric]:
         """Yield what is in memory."""
-        context = self._context
-        groups: dict[str, Callable[[], Iterable[Metric]]] = {
-            "build": lambda: build(self._settings, self._readiness),
-            "requests": self.requests.collect,
-            "refusals": refusals,
-            "queue": lambda: queues(context, self._settings.max_waiting),
-            "models": lambda: models(context.models),
-            "jobs_ended": lambda: jobs.ended(context.durable),
-            "webhooks": webhooks,
-            "services": lambda: services(context.availability),
-        }
-        for name, group in groups.items():
+        for name, group in self._in_memory.items():
             yield from self._group(name, group)
 
     async def _read(self) -> list[Metric]:

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.errors import refusal_reasons
 from server.http.audit import ended_code
@@ -68,7 +68,7 @@ class RequestMetrics:
 
 
 class CountRequests:
-    """ASGI middleware: counts each request when its answer is complete. It is the outermost middleware."""
+    """ASGI middleware: counts each request when its answer is complete; outside of `server.http.audit.Audit`."""
 
     def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self.app = app
@@ -80,22 +80,14 @@ class CountRequests:
             await self.app(scope, receive, send)
             return
         state = scope.setdefault("state", {})  # copies of the scope share it
-        code: int | None = None
         start = time.perf_counter()
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
-            await send(message)
-
         self._metrics.in_progress += 1
         try:
-            await self.app(scope, receive, send_and_note)
+            await self.app(scope, receive, send)
         finally:
             self._metrics.in_progress -= 1
             seconds = time.perf_counter() - start
-            self._metrics.count(state.get("operation"), ended_code(scope, code), seconds)
+            self._metrics.count(state.get("operation"), ended_code(scope), seconds)
 
 
 def refusals() -> Iterator[Metric]:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.log_context import TRACEPARENT, log_context, log_scope
 from models.stages import Observer, Passed, Stage, observing
@@ -33,10 +33,9 @@ logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)
 
 def open_exporter(environment: Mapping[str, str]) -> "Tracing":
     """Return what exports traces by OTLP over HTTP, to where the standard variables say."""
-    version = importlib.metadata.version("retouch")
-    about = {"service.version": version}
-    named = environment.get("OTEL_SERVICE_NAME") or environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    if "service.name=" not in named and not environment.get("OTEL_SERVICE_NAME"):
+    about = {"service.version": importlib.metadata.version("retouch")}
+    attributes = environment.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    if not environment.get("OTEL_SERVICE_NAME") and "service.name=" not in attributes:
         about["service.name"] = "retouch"
     return Tracing(BatchSpanProcessor(OTLPSpanExporter()), Resource.create(about))
 
@@ -71,21 +70,13 @@ class Tracing(Observer):
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            code: int | None = None
-
-            async def send_and_note(message: Message) -> None:
-                nonlocal code
-                if message["type"] == "http.response.start":
-                    code = message["status"]
-                await send(message)
-
             scope.setdefault("state", {})  # copies of the scope share it
             span = self._tracer.start_span("request", _sent(scope), SpanKind.SERVER)
             try:
                 with log_scope({TRACEPARENT: _traceparent(span)}):
-                    await app(scope, receive, send_and_note)
+                    await app(scope, receive, send)
             finally:
-                _describe(span, scope, ended_code(scope, code))
+                _describe(span, scope, ended_code(scope))
                 span.end()
 
         return traced
