@@ -112,7 +112,9 @@ def _python_with_pip(scratch: Path) -> str:
     """Return this Python if it has pip, else that of a new environment, which has."""
     if importlib.util.find_spec("pip") is not None:
         return sys.executable
-    subprocess.run([sys.executable, "-m", "venv", scratch / "pip"], check=True)  # noqa: S603 - this Python
+    command = [sys.executable, "-m", "venv", str(scratch / "pip")]
+    if subprocess.run(command, check=False).returncode:  # noqa: S603 - this Python
+        raise fail("bundle: this Python has no pip, and makes no environment with it; see above")
     return str(scratch / "pip" / "bin" / "python")
 
 

@@ -69,6 +69,7 @@ def test_without_a_network_it_installs_and_every_route_answers(
     names = ("PATH", "LANG", "TMPDIR")
     environment = {name: os.environ[name] for name in names if name in os.environ}
     environment |= {"HOME": str(tmp_path), "RETOUCH_PYTHON": sys.executable}
+    environment["PIP_TARGET"] = str(tmp_path / "elsewhere")  # a setting of pip that must not count
     done = subprocess.run(
         ["unshare", "-rn", sys.executable, closed_network.__file__, unpacked, tmp_path / "to"],
         env=environment,
