@@ -1,1 +1,1 @@
-"""Model cards as data, one module for each kind of hardware."""
+"""Model cards as data, one module for each kind of model and hardware."""
