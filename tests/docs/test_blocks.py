@@ -31,7 +31,7 @@ from tests.docs.blocks import BLOCKS, PAGES, Block, indented, placeholders
 from tests.docs.checkout import Call, Checkout
 from tests.docs.not_run import NOT_RUN, row
 from tests.helpers import contributing_page
-from tests.helpers.nginx_page import documented
+from tests.helpers.proxy_page import documented
 from tests.helpers.places import PHOTOS, ROOT
 from tests.helpers.posix_shell import bash_only
 from tests.helpers.server_process import Server

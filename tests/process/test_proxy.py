@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.nginx_page import documented
+from tests.helpers.proxy_page import documented
 from tests.helpers.places import PHOTOS
 from tests.helpers.server_process import TOKEN, Server, encoded, sample, whole_picture
 
