@@ -8,7 +8,8 @@ from pathlib import Path
 
 from server.http.auth import Tokens
 from server.jobs.queue import JobQueue
-from server.settings import Settings, is_loopback
+from server.public_host import public_address
+from server.settings import Settings
 from server.storage_limits import Quota, StorageLimits
 from storage.breaker import Availability, Breaker
 from storage.database import database_breaker
@@ -59,7 +60,7 @@ def open_storage(settings: Settings) -> StorageParts:
         records, queue, owner, breakers = _open_databases(settings)
     is_shared = settings.database_url is not None
     table = TokenTable(records.engine)
-    tokens = Tokens(settings.api_tokens, table, is_open=is_loopback(settings.host))
+    tokens = Tokens(settings.api_tokens, table, is_open=public_address(settings) is None)
     limits = StorageLimits(
         tokens,
         StoredBytes(records.engine),

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from server.listener import listener_problem
 from server.settings import Settings, is_loopback
@@ -18,10 +19,15 @@ def listening_problem(settings: Settings) -> str | None:
 
 
 def public_address(settings: Settings) -> tuple[str, str] | None:
-    """Return a setting whose address other machines can reach, and the address; None if there is none."""
+    """Return a setting whose address other machines can reach, and the address; None if there is none.
+
+    An address of links on another machine means that a proxy there, or here, lets others in.
+    """
     hosts = {"RETOUCH_HOST": settings.host}
     if settings.operators is not None:
         hosts["RETOUCH_OPERATOR_HOST"] = settings.operator_host
+    if settings.public_url is not None:
+        hosts["RETOUCH_PUBLIC_URL"] = urlsplit(settings.public_url).hostname or ""
     return next((one for one in hosts.items() if not is_loopback(one[1])), None)
 
 

@@ -229,20 +229,32 @@ def test_an_open_server_stays_open_without_the_database_but_guesses_no_organisat
         assert ask(client, sent) == 503
 
 
-def test_a_server_that_others_can_reach_is_never_open(tmp_path: Path) -> None:
-    with open_client(tmp_path, host="0.0.0.0") as client:
+REACHABLE = [{"host": "0.0.0.0"}, {"public_url": "https://edit.example.com/api"}]
+"""Settings of a server that others can reach: by itself, or through a proxy on its machine."""
+
+
+@pytest.mark.parametrize("reachable", REACHABLE)
+def test_a_server_that_others_can_reach_is_never_open(
+    reachable: dict[str, str], tmp_path: Path
+) -> None:
+    with open_client(tmp_path, **reachable) as client:
         assert [ask(client, token) for token in ("me", "", new_token())] == [401] * 3
         sent, _ = table_of(client).create("acme", "ci", ["edit"])
         assert ask(client, sent) == 400
 
 
-def test_a_public_host_needs_a_token_that_is_valid(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, host="0.0.0.0")
+@pytest.mark.parametrize("reachable", REACHABLE)
+def test_a_public_host_needs_a_token_that_is_valid(
+    reachable: dict[str, str], tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path, **reachable)
     assert public_host_problem(Settings(data_dir=tmp_path)) is None
+    own = Settings(data_dir=tmp_path, public_url="http://localhost:8080")
+    assert public_host_problem(own) is None
     assert public_host_problem(Settings(data_dir=tmp_path, host="::", api_tokens="a:b")) is None
     problem = public_host_problem(settings)
     assert problem is not None
-    assert "0.0.0.0" in problem
+    assert problem.startswith(("RETOUCH_HOST: 0.0.0.0 ", "RETOUCH_PUBLIC_URL: edit.example.com "))
     with closing(Records(settings.records_url)) as records:
         table = TokenTable(records.engine)
         table.create("acme", "old", ["edit"], datetime.now(UTC) - timedelta(days=1))
