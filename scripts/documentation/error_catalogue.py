@@ -47,7 +47,8 @@ ENTRIES = (
     ErrorEntry(
         errors.InvalidTokenError,
         "The token is missing or unknown, has expired or was revoked. Or a proxy dropped the header `api_token`.",
-        "Send the token in `api_token`, or as `Authorization: Bearer`. nginx needs `underscores_in_headers on`.",
+        "Send the token in `api_token`, or as `Authorization: Bearer`. nginx needs `underscores_in_headers on`,"
+        " Caddy `expected_underscore_headers api_token`.",
     ),
     ErrorEntry(
         errors.LinkRefusedError,

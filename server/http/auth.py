@@ -36,8 +36,8 @@ LOCAL = "local"
 """The name of every token of a server without tokens."""
 _MISSING = (
     "The api_token is missing or invalid: no token arrived. Send it in the header api_token, or as"
-    " Authorization: Bearer TOKEN. Some proxies drop headers with an underscore in their name, nginx"
-    " unless its configuration has underscores_in_headers on."
+    " Authorization: Bearer TOKEN. Some proxies drop headers with an underscore in their name: nginx"
+    " unless its configuration has underscores_in_headers on, Caddy without expected_underscore_headers api_token."
 )
 _UNKNOWN = "The api_token is invalid: no organisation has this token."
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
