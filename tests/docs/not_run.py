@@ -296,8 +296,15 @@ NOT_RUN = (
         "installs rembg and IOPaint, twelve minutes",
         has_options("scripts/benchmark.py"),
     ),
-    NotRun("./scripts/benchmark_gpu", 1, "needs a GPU", has_options("scripts/benchmark_gpu.py")),
-    NotRun(".venv-gpu/bin/python", 1, "needs a GPU", has_options("scripts/gpu_profile.py")),
+    NotRun(
+        "./scripts/benchmark_gpu",
+        1,
+        "needs a GPU",
+        has_options("scripts/gpu_benchmark/comparison.py"),
+    ),
+    NotRun(
+        ".venv-gpu/bin/python", 1, "needs a GPU", has_options("scripts/gpu_benchmark/profile.py")
+    ),
     NotRun("./scripts/quality", 1, "fetches photographs, ten minutes", by_parser(quality_parser())),
     NotRun("./scripts/weights fetch", 2, "downloads gigabytes", moves_weights),
     NotRun("./scripts/weights bundle", 2, "needs them", moves_weights),

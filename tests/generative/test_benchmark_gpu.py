@@ -13,10 +13,10 @@ from segment_anything import build_sam_vit_h
 from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 
 from models.catalog.registry import CARDS
-from scripts import benchmark_gpu, gpu_weights
-from scripts.benchmark_gpu import BEGIN, END, NOT_A_MEASUREMENT, difference, main
-from scripts.gpu_cases import CASES
-from scripts.gpu_weights import TEXT, TEXT_2, VISION, random
+from scripts.gpu_benchmark import comparison, weights
+from scripts.gpu_benchmark.cases import CASES
+from scripts.gpu_benchmark.comparison import BEGIN, END, NOT_A_MEASUREMENT, difference, main
+from scripts.gpu_benchmark.weights import TEXT, TEXT_2, VISION, random
 
 kinds: Any = transformers
 
@@ -79,7 +79,7 @@ class TestRunThatGoesWrong:
 
         broken = next(case for case in CASES if case.name == "Lama")
         whole = next(case for case in CASES if case.name == "NsfwClassifier")
-        monkeypatch.setattr(benchmark_gpu, "CASES", (replace(broken, build=fails), whole))
+        monkeypatch.setattr(comparison, "CASES", (replace(broken, build=fails), whole))
         page = folder / "page.md"
         page.write_text(f"{BEGIN}\n{END}\n")
         code = main(["--rounds", "1", "--into", str(page), *arguments])
@@ -104,15 +104,15 @@ class TestRunThatGoesWrong:
 @pytest.mark.parametrize(
     ("build", "millions"),
     [
-        (gpu_weights.unet, 2567.5),
-        (gpu_weights.vae, 83.7),
-        (gpu_weights.controlnet, 1251.0),
+        (weights.unet, 2567.5),
+        (weights.vae, 83.7),
+        (weights.controlnet, 1251.0),
         (partial(kinds.CLIPTextModel, kinds.CLIPTextConfig(**TEXT)), 123.1),
         (partial(kinds.CLIPTextModelWithProjection, kinds.CLIPTextConfig(**TEXT_2)), 694.7),
         (partial(kinds.CLIPVisionModelWithProjection, kinds.CLIPVisionConfig(**VISION)), 632.1),
-        (partial(kinds.Qwen3ForCausalLM, kinds.Qwen3Config(**gpu_weights.QWEN3_4B)), 4022.5),
+        (partial(kinds.Qwen3ForCausalLM, kinds.Qwen3Config(**weights.QWEN3_4B)), 4022.5),
         (build_sam_vit_h, 641.1),
-        (gpu_weights.lama_network, 51.1),
+        (weights.lama_network, 51.1),
         (RRDBNet, 16.7),
     ],
 )

@@ -24,12 +24,12 @@ import transformers
 from PIL import Image
 
 from models.device import DeviceConfig
-from scripts.gpu_cases import CASES, Case
-from scripts.gpu_rivals import Sample, Work
-from scripts.gpu_weights import PARTS
+from scripts.gpu_benchmark.cases import CASES, Case
+from scripts.gpu_benchmark.rivals import Sample, Work
+from scripts.gpu_benchmark.weights import PARTS
 from scripts.pages import between_markers
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- gpu: begin -->", "<!-- gpu: end -->"
 NOT_A_MEASUREMENT = "tiny, CPU: not a measurement of the GPU"

@@ -25,8 +25,8 @@ from models.backends.torch.sam2 import Sam2
 from models.backends.torch.upscaler import Upscaler
 from models.device import DeviceConfig
 from models.roles import Face
-from scripts import gpu_rivals as rivals
-from scripts.gpu_rivals import Rival, Sample
+from scripts.gpu_benchmark import rivals
+from scripts.gpu_benchmark.rivals import Rival, Sample
 
 _BRIA = ("bria/base", "bria/controlnet", "bria/lora")
 
@@ -35,7 +35,7 @@ _BRIA = ("bria/base", "bria/controlnet", "bria/lora")
 class Case:
     """One row: a backend as its card builds it, and the same work by the original package.
 
-    parts: names in `gpu_weights.PARTS`, or folders in them, in the order of `build`. side: of the picture in
+    parts: names in `weights.PARTS`, or folders in them, in the order of `build`. side: of the picture in
     pixels, at full size. dtype: of the weights on a GPU.
     """
 

@@ -35,11 +35,11 @@ from models.backends.torch.birefnet import BiRefNet
 from models.device import DeviceConfig
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
-from scripts.gpu_weights import PARTS, make_birefnet
+from scripts.gpu_benchmark.weights import PARTS, make_birefnet
 from server.app import create_app
 from server.settings import Settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _PROFILE = """base = "open"
 face_analysis = false
 face_editing = false
@@ -60,7 +60,7 @@ _PLACES = {
     'repos."latent-consistency/lcm-lora-sdxl"': "lora",
     'repos."h94/IP-Adapter"': "ip_adapter",
 }
-"""Where each card finds the part of `gpu_weights` that stands in for its weights."""
+"""Where each card finds the part of `weights` that stands in for its weights."""
 _ROLES = {
     "lama": "inpainting",
     "upscaler": "super_resolution",

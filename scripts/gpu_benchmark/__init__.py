@@ -1,0 +1,1 @@
+"""The GPU benchmark: what `scripts/benchmark_gpu` runs."""
