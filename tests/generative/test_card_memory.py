@@ -14,7 +14,7 @@ from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 from models.catalog.card import by_name
 from models.catalog.registry import CARDS
 from models.tiny import sdxl
-from scripts.gpu_benchmark import weights as full
+from scripts.gpu_benchmark import networks as full
 
 CARD = by_name(CARDS)
 HALF, SINGLE = 2, 4
