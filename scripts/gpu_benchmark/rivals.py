@@ -1,5 +1,6 @@
 """The same work by the original packages, as their documentation recommends."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,12 @@ import transformers
 from PIL import Image
 from segment_anything import SamAutomaticMaskGenerator
 from spandrel import ModelLoader
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from imaging.picture import Mask, Rgb
+from models.backends.matting_input import read_input
 from models.backends.torch import sam
+from models.backends.torch.birefnet import TASK
 from models.backends.torch.checkpoints import read_state
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import torch_dtype
@@ -42,15 +46,25 @@ Rival = Callable[[Sequence[Path], DeviceConfig], Work]
 
 
 def inpainting_pipeline(
-    steps: int = 20, guidance: float = 8.0, strength: float = 0.99, lora: int | None = None
+    steps: int = 20,
+    guidance: float = 8.0,
+    strength: float = 0.99,
+    lora: int | None = None,
+    fused: bool = False,
 ) -> Rival:
-    """Return a loader of diffusers' SDXL inpainting pipeline; lora: which of the paths is an LCM LoRA."""
+    """Return a loader of diffusers' SDXL inpainting pipeline.
+
+    lora: which of the paths is an LCM LoRA; fused: whether it is fused into the weights.
+    """
 
     def load(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
         kind: Any = diffusers.StableDiffusionXLInpaintPipeline
         pipe = _pipeline(kind, paths[0], device_config)
         if lora is not None:
             _use_lcm(pipe, paths[lora])
+        if fused:
+            pipe.fuse_lora()
+            pipe.unload_lora_weights()
         return lambda sample: (
             pipe(
                 prompt=sample.prompt,
@@ -145,6 +159,37 @@ def whole_picture_upscaler(paths: Sequence[Path], device_config: DeviceConfig) -
         return large[0].clamp(0, 1).mul(255).byte().cpu().numpy()
 
     return run
+
+
+def matting(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
+    """Load a repository with BiRefNet's interface, to run as its model card does: half precision, one picture."""
+    dtype = torch_dtype(device_config)
+    with LOADING:
+        network = _own_network(paths[0]).to(device_config.device, dtype)
+    side = read_input(paths[0], None).side
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    deviation = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+
+    def run(sample: Sample) -> object:
+        picture = Image.fromarray(sample.rgb)
+        small = torch.from_numpy(np.array(picture.resize((side, side), Image.Resampling.BILINEAR)))
+        pixels = (small.permute(2, 0, 1) / 255 - mean) / deviation
+        with torch.inference_mode():
+            logits = network(pixels[None].to(device_config.device, dtype))[-1]
+            matte = logits.sigmoid()[0, 0].float().cpu().numpy()
+        return Image.fromarray((matte * 255).astype(np.uint8)).resize(picture.size)
+
+    return run
+
+
+def _own_network(folder: Path) -> Any:
+    """Return the network of a repository with code of its own, with its weights."""
+    names = json.loads((folder / "config.json").read_text())["auto_map"]
+    config: Any = get_class_from_dynamic_module(names["AutoConfig"], folder, local_files_only=True)
+    kind: Any = get_class_from_dynamic_module(names[TASK], folder, local_files_only=True)
+    network = kind(config.from_pretrained(folder, local_files_only=True))
+    network.load_state_dict(read_state(folder / "model.safetensors"))
+    return network.eval()
 
 
 def mask_generator(paths: Sequence[Path], device_config: DeviceConfig) -> Work:

@@ -5,6 +5,7 @@ parameters. Random weights take as long as trained ones. A part that cannot be b
 without files of its publisher gives the reason.
 """
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from models.tiny import (
     sdxl,
     upscaler,
 )
+from scripts.gpu_benchmark import matting_code
 from scripts.gpu_benchmark.networks import (
     KLEIN_4B,
     LORA_RANK,
@@ -48,6 +50,7 @@ from scripts.gpu_benchmark.networks import (
     VISION,
     blip,
     controlnet,
+    find_masks,
     lama_network,
     random,
     sam2_config,
@@ -128,15 +131,19 @@ def _save_state(build: Callable[[], Any], file: Path, device: str) -> None:
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, file)
 
 
-def _matting_network(folder: Path) -> Any:
-    return birefnet_backend._build(folder, birefnet_backend._classes(folder))
-
-
-def make_birefnet(folder: Path, code: Path) -> None:
-    """Write random weights for the network that a folder with BiRefNet's code describes, and that code."""
-    for file in (*code.glob("*.py"), *code.glob("*.json")):
-        shutil.copy(file, folder)
-    _save_state(partial(_matting_network, folder), folder / "model.safetensors", "cpu")
+def make_birefnet(folder: Path, device: str) -> None:
+    """Write a network of BiRefNet's size and its code, `matting_code.py`, in hub layout."""
+    code = Path(matting_code.__file__)
+    shutil.copy(code, folder / code.name)
+    config = {
+        "auto_map": {
+            "AutoConfig": f"{code.stem}.SwinMattingConfig",
+            birefnet_backend.TASK: f"{code.stem}.SwinMatting",
+        }
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    network = partial(matting_code.SwinMatting, matting_code.SwinMattingConfig())
+    _save_state(network, folder / "model.safetensors", device)
 
 
 def make_lama(folder: Path, device: str) -> None:
@@ -150,8 +157,8 @@ def make_upscaler(folder: Path, device: str) -> None:
 
 
 def make_sam(folder: Path, device: str) -> None:
-    """Write SAM ViT-H."""
-    _save_state(build_sam_vit_h, folder / "sam.safetensors", device)
+    """Write SAM ViT-H, changed so that it finds masks."""
+    _save_state(lambda: find_masks(build_sam_vit_h()), folder / "sam.safetensors", device)
 
 
 def make_sam2(folder: Path, device: str) -> None:
@@ -217,9 +224,7 @@ class Part:
 
 
 PARTS = {
-    "birefnet": Part(
-        birefnet.make_tiny, why="the code of its network is in the folder of the weights"
-    ),
+    "birefnet": Part(birefnet.make_tiny, make_birefnet),
     "lama": Part(lama.make_tiny, make_lama),
     "upscaler": Part(upscaler.make_tiny, make_upscaler),
     "sam": Part(sam.make_tiny, make_sam),
@@ -228,7 +233,7 @@ PARTS = {
     "nsfw": Part(nsfw.make_tiny, make_nsfw),
     "captioner": Part(captioner.make_tiny, make_captioner),
     "refiner": Part(refiner.make_tiny, make_refiner),
-    "sdxl": Part(sdxl.make_tiny, make_sdxl),
+    "sdxl": Part(sdxl.make_tiny, partial(make_sdxl, force_upcast=False)),
     "lora": Part(sdxl.make_tiny_lora, make_lora),
     "ip_adapter": Part(sdxl.make_tiny_ip_adapter, make_ip_adapter),
     "bria": Part(bria.make_tiny, make_bria),

@@ -20,6 +20,7 @@ from models.settings import DeploymentSettings, known_names, read_settings
 from retouch.bundle import INSIDE
 from retouch.command import app
 from scripts import hardening
+from scripts.benchmark_gpu import parser as benchmark_gpu_parser
 from scripts.harden import _options as harden_options
 from scripts.harden import attacks
 from scripts.quality import _parser as quality_parser
@@ -296,15 +297,7 @@ NOT_RUN = (
         "installs rembg and IOPaint, twelve minutes",
         has_options("scripts/benchmark.py"),
     ),
-    NotRun(
-        "./scripts/benchmark_gpu",
-        1,
-        "needs a GPU",
-        has_options("scripts/gpu_benchmark/comparison.py"),
-    ),
-    NotRun(
-        ".venv-gpu/bin/python", 1, "needs a GPU", has_options("scripts/gpu_benchmark/profile.py")
-    ),
+    NotRun("./scripts/benchmark_gpu", 3, "needs a GPU", by_parser(benchmark_gpu_parser())),
     NotRun("./scripts/quality", 1, "fetches photographs, ten minutes", by_parser(quality_parser())),
     NotRun("./scripts/weights fetch", 2, "downloads gigabytes", moves_weights),
     NotRun("./scripts/weights bundle", 2, "needs them", moves_weights),
