@@ -15,8 +15,9 @@ change some rows:
 
 `[cards.NAME]` changes the source of a card's weights: its first folder, or its files if it has no
 folder. With a role in it, it makes a new card (`models.catalog.own_card`). `[repos."org/name"]`
-changes a repository for every card that uses it. `path` is relative to the file. `[replicas.ROLE]`
-sets how a cluster runs a role (`models.runtime.ray.plan`).
+changes a repository for every card that uses it. `path` is relative to the file. A pipeline from a
+`path` is used with its own VAE, not with the card's. `[replicas.ROLE]` sets how a cluster runs a role
+(`models.runtime.ray.plan`).
 """
 
 import tomllib
@@ -159,13 +160,21 @@ def _change_card(profile: Path, card: Card, change: Mapping[str, str]) -> Card:
     """Return the card with its weights from the source that a `[cards]` table names."""
     if card.folders:
         first = _change_folder(profile, card.name, card.folders[0], change)
-        return replace(card, folders=(first, *card.folders[1:]))
+        return _with_own_vae(replace(card, folders=(first, *card.folders[1:])))
     if "path" not in change or not card.files:
         raise UnknownProfileError(f"profile {profile}: [cards.{card.name}] cannot have such a row")
     path = _absolute(profile, change["path"])
     is_file = len(card.files) == 1 and not path.is_dir()
     paths = [path] if is_file else [path / file.name for file in card.files]
     return replace(card, files=(), folders=tuple(map(LocalFolder, paths)))
+
+
+def _with_own_vae(card: Card) -> Card:
+    """Return a card that runs a pipeline of the user's own with that pipeline's VAE, and needs no other."""
+    if not isinstance(card.folders[0], LocalFolder) or not dict(card.options).get("vae"):
+        return card
+    options = tuple(option for option in card.options if option[0] != "vae")
+    return replace(card, folders=card.folders[:-1], options=options)
 
 
 def _change_folder(profile: Path, name: str, folder: Folder, change: Mapping[str, str]) -> Folder:
@@ -195,7 +204,7 @@ def _change_repo(
             _change_folder(profile, repo, folder, change) if used else folder
             for folder, used in zip(card.folders, uses, strict=True)
         )
-        cards[name] = replace(card, folders=folders)
+        cards[name] = _with_own_vae(replace(card, folders=folders))
     if not found:
         raise UnknownProfileError(f"profile {profile}: no card uses the repository {repo}")
 

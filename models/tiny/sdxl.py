@@ -50,6 +50,13 @@ def make_tiny(folder: Path, channels: int = 9) -> None:
         pipe.save_pretrained(folder, safe_serialization=True)
 
 
+def make_tiny_vae(folder: Path) -> None:
+    """Write a VAE of other random weights, which needs no float32, in the layout of sdxl-vae-fp16-fix."""
+    with LOADING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        vae(force_upcast=False).save_pretrained(folder, safe_serialization=True)
+
+
 def make_tiny_lora(folder: Path) -> None:
     """Write a LoRA for the tiny UNet's attention layers, under the file name that hub repositories use."""
     with LOADING, torch.random.fork_rng(devices=[]):
@@ -115,9 +122,13 @@ def _unet(channels: int) -> Any:
     )
 
 
-def vae() -> Any:
-    """Return a VAE of random weights that makes one latent of 8 x 8 pixels."""
+def vae(force_upcast: bool = True) -> Any:
+    """Return a VAE of random weights that makes one latent of 8 x 8 pixels.
+
+    force_upcast: whether diffusers runs it in float32 where the rest is in float16.
+    """
     return _DIFFUSERS.AutoencoderKL(
+        force_upcast=force_upcast,
         block_out_channels=(8, 8, 16, 16),
         norm_num_groups=4,
         layers_per_block=1,

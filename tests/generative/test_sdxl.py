@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
 from models.backends.diffusion import sdxl, shared
+from models.backends.diffusion.face_editing import SdxlFaceEditing
 from models.backends.diffusion.sdxl import (
     SdxlFill,
     SdxlOutpaint,
@@ -24,7 +25,7 @@ from models.backends.diffusion.sdxl import (
 from models.backends.diffusion.sdxl_pipeline import Recipe, SdxlPipeline, shared_pipeline
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
-from models.tiny.sdxl import make_tiny, make_tiny_ip_adapter, make_tiny_lora
+from models.tiny.sdxl import make_tiny, make_tiny_ip_adapter, make_tiny_lora, make_tiny_vae
 from tests.helpers.one_at_a_time import one_at_a_time
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -50,6 +51,7 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_tiny(folder / "model")
     make_tiny_lora(folder / "lora")
     make_tiny_ip_adapter(folder / "ip")
+    make_tiny_vae(folder / "vae")
     return folder
 
 
@@ -151,6 +153,49 @@ def test_roles_share_one_pipeline_while_any_uses_it(repositories: Path, tmp_path
     del outpaint
     gc.collect()
     assert key not in shared._LOADED
+
+
+def test_roles_share_one_pipeline_with_another_vae(repositories: Path) -> None:
+    base, ip, lora, vae = (repositories / name for name in ("model", "ip", "lora", "vae"))
+    models = (
+        SdxlFill.load([base, lora, vae], CPU, vae=True),
+        SdxlScene.load([base, ip, lora, vae], CPU, vae=True),
+        SdxlOutpaint.load([base, vae], CPU, vae=True),
+        SdxlFaceEditing.load([base, vae], CPU, vae=True),
+    )
+    pipelines = {model._pipeline for model in models}
+    assert len(pipelines) == 1
+    wanted = load_file(vae / "diffusion_pytorch_model.safetensors")
+    found = pipelines.pop()._plain.vae.state_dict()
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[key], tensor) for key, tensor in wanted.items())
+    assert shared_pipeline(base, CPU) is not models[0]._pipeline
+
+
+def test_another_vae_changes_pictures_and_needs_no_float32(
+    repositories: Path, fill: SdxlFill
+) -> None:
+    half = DeviceConfig(dtype="float16")
+    other = SdxlFill(repositories / "model", half, vae=repositories / "vae")
+    assert not other._pipeline._plain.vae.config.force_upcast
+    made, before = (model.fill_by_prompt(RGB, HOLE, "a cat", "", [1])[0] for model in (other, fill))
+    assert difference(made, before) > 2
+    assert other._pipeline._plain.vae.dtype == torch.float16
+
+
+@pytest.mark.parametrize("fault", ["missing", "key"])
+def test_a_bad_vae_is_an_error_that_names_its_file(
+    repositories: Path, tmp_path: Path, fault: str
+) -> None:
+    file = tmp_path / "vae" / "diffusion_pytorch_model.safetensors"
+    shutil.copytree(repositories / "vae", file.parent)
+    weights = load_file(file)
+    file.unlink()
+    if fault == "key":
+        del weights[sorted(weights)[0]]
+        save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(BadWeightsError, match=f"{file if fault == 'key' else file.parent}"):
+        SdxlFill(repositories / "model", CPU, vae=file.parent)
 
 
 def test_adapters_do_not_affect_calls_without_them(repositories: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from imaging.picture import Alpha, Rgb
 from models.backends.diffusion.face_changes import changes_for
 from models.backends.diffusion.face_regions import soft_mask
 from models.backends.diffusion.face_table import Change
-from models.backends.diffusion.sdxl_pipeline import Recipe, shared_pipeline
+from models.backends.diffusion.sdxl_pipeline import Recipe, shared_pipeline, without_vae
 from models.device import DeviceConfig
 from models.roles import Face
 
@@ -28,14 +28,16 @@ class SdxlFaceEditing:
     and strengths were not tested with full weights.
     """
 
-    def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
-        self._pipeline = shared_pipeline(folder, device_config)
+    def __init__(self, folder: Path, device_config: DeviceConfig, vae: Path | None = None) -> None:
+        """Load from a folder in hub layout; vae: as in `SdxlPipeline`."""
+        self._pipeline = shared_pipeline(folder, device_config, vae=vae)
         self.sizes = self._pipeline.sizes
 
     @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the pipeline."""
-        return cls(paths[0], device_config)
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, vae: bool = False) -> Self:
+        """Load the model of a card; paths: the pipeline, and with `vae` a VAE."""
+        (base,), own_vae = without_vae(paths, vae)
+        return cls(base, device_config, own_vae)
 
     def edit_face(
         self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int

@@ -12,7 +12,13 @@ from imaging.inpaint.nearest import fill_from_nearest
 from imaging.picture import Alpha, Mask, Rgb
 from imaging.resize import resize
 from models.backends.diffusion.adapters import LORA_FILE, only_file
-from models.backends.diffusion.sdxl_pipeline import Adapters, Guide, Recipe, shared_pipeline
+from models.backends.diffusion.sdxl_pipeline import (
+    Adapters,
+    Guide,
+    Recipe,
+    shared_pipeline,
+    without_vae,
+)
 from models.device import DeviceConfig
 from models.errors import ReferenceUnsupportedError
 
@@ -37,13 +43,17 @@ class SdxlFill:
     The trace in the hole is of the original picture, so that light and colour continue into it.
     folder: a StableDiffusionXLInpaintPipeline in hub layout, with 9 or 4 channels. fast_lora: the
     folder or file of an LCM or Lightning LoRA; with it there are fewer steps, and negative prompts
-    are ignored. Raises BadWeightsError. Not tested with full weights.
+    are ignored. vae: as in `SdxlPipeline`. Raises BadWeightsError. Not tested with full weights.
     """
 
     def __init__(
-        self, folder: Path, device_config: DeviceConfig, fast_lora: Path | None = None
+        self,
+        folder: Path,
+        device_config: DeviceConfig,
+        fast_lora: Path | None = None,
+        vae: Path | None = None,
     ) -> None:
-        self._pipeline = shared_pipeline(folder, device_config)
+        self._pipeline = shared_pipeline(folder, device_config, vae=vae)
         self._recipe, self._adapters = _FULL, Adapters()
         if fast_lora is not None:
             self._recipe, self._adapters = _fast(fast_lora)
@@ -51,9 +61,10 @@ class SdxlFill:
         self.sizes = self._pipeline.sizes
 
     @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the pipeline, and optionally a fast LoRA."""
-        return cls(paths[0], device_config, fast_lora=paths[1] if len(paths) > 1 else None)
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, vae: bool = False) -> Self:
+        """Load the model of a card; paths: the pipeline, optionally a fast LoRA, and with `vae` a VAE."""
+        (base, *lora), own_vae = without_vae(paths, vae)
+        return cls(base, device_config, fast_lora=lora[0] if lora else None, vae=own_vae)
 
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
@@ -71,8 +82,8 @@ class SdxlScene:
     light of the old background remains. ip_adapter: the folder of h94/IP-Adapter, or a file
     `sdxl_models/*` in it; without it, a reference picture raises ReferenceUnsupportedError.
     fast_lora: as for SdxlFill, only used with fast=True; without it, fast=True takes fewer steps.
-    With fast=True, negative prompts are ignored. Raises BadWeightsError. Not tested with full
-    weights.
+    With fast=True, negative prompts are ignored. vae: as in `SdxlPipeline`. Raises BadWeightsError.
+    Not tested with full weights.
     """
 
     def __init__(
@@ -81,8 +92,9 @@ class SdxlScene:
         device_config: DeviceConfig,
         ip_adapter: Path | None = None,
         fast_lora: Path | None = None,
+        vae: Path | None = None,
     ) -> None:
-        self._pipeline = shared_pipeline(folder, device_config)
+        self._pipeline = shared_pipeline(folder, device_config, vae=vae)
         self._fast, self._fast_lora = _FEWER, None
         if fast_lora is not None:
             self._fast, adapters = _fast(fast_lora)
@@ -97,9 +109,10 @@ class SdxlScene:
         self.sizes = self._pipeline.sizes
 
     @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the pipeline, an IP-Adapter, a fast LoRA."""
-        return cls(paths[0], device_config, ip_adapter=paths[1], fast_lora=paths[2])
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, vae: bool = False) -> Self:
+        """Load the model of a card; paths: the pipeline, an IP-Adapter, a fast LoRA, with `vae` a VAE."""
+        (base, adapter, lora), own_vae = without_vae(paths, vae)
+        return cls(base, device_config, ip_adapter=adapter, fast_lora=lora, vae=own_vae)
 
     def scenes(
         self,
@@ -140,18 +153,19 @@ class SdxlOutpaint:
 
     Before the model sees the margin, it is filled with the nearest border pixels, more blurred
     farther out. At strength 0.99 a trace of that remains: the light and colours of the border. A
-    black margin would darken the result, and strength 1 would start from noise only. Raises
-    BadWeightsError. Not tested with full weights.
+    black margin would darken the result, and strength 1 would start from noise only. vae: as in
+    `SdxlPipeline`. Raises BadWeightsError. Not tested with full weights.
     """
 
-    def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
-        self._pipeline = shared_pipeline(folder, device_config)
+    def __init__(self, folder: Path, device_config: DeviceConfig, vae: Path | None = None) -> None:
+        self._pipeline = shared_pipeline(folder, device_config, vae=vae)
         self.sizes = self._pipeline.sizes
 
     @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the pipeline."""
-        return cls(paths[0], device_config)
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, vae: bool = False) -> Self:
+        """Load the model of a card; paths: the pipeline, and with `vae` a VAE."""
+        (base,), own_vae = without_vae(paths, vae)
+        return cls(base, device_config, own_vae)
 
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int

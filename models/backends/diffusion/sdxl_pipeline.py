@@ -84,9 +84,14 @@ class SdxlPipeline:
     multiple: ClassVar[int] = 32
     batches: ClassVar[Mapping[str, int]] = _BATCH
 
-    def __init__(self, folder: Path, device_config: DeviceConfig) -> None:
+    def __init__(self, folder: Path, device_config: DeviceConfig, vae: Path | None = None) -> None:
+        """Load from a folder in hub layout. vae: a folder with a VAE, used instead of the pipeline's own."""
         self._device_config = device_config
-        self._plain = diffusion.load_pipeline(self.kind, folder, device_config, **self.settings)
+        settings = dict(self.settings)
+        if vae is not None:
+            dtype = diffusion.torch_dtype(device_config)
+            settings["vae"] = diffusion.load_component(diffusers.AutoencoderKL, vae, dtype)
+        self._plain = diffusion.load_pipeline(self.kind, folder, device_config, **settings)
         self._pipes: dict[Adapters, Any] = {Adapters(): self._plain}
         side = self._plain.unet.config.sample_size * self._plain.vae_scale_factor
         multiple = min(self.multiple, side // 2)
@@ -205,7 +210,19 @@ def _scheduler(pipe: Any, recipe: Recipe) -> Any:
 
 
 def shared_pipeline(
-    folder: Path, device_config: DeviceConfig, kind: type[SdxlPipeline] = SdxlPipeline
+    folder: Path,
+    device_config: DeviceConfig,
+    kind: type[SdxlPipeline] = SdxlPipeline,
+    vae: Path | None = None,
 ) -> SdxlPipeline:
-    """Return the pipeline of a folder, loaded once while any role uses it; raises BadWeightsError."""
-    return shared(kind, folder, device_config)
+    """Return the pipeline of a folder, loaded once while any role uses it; raises BadWeightsError.
+
+    vae: as in `SdxlPipeline`.
+    """
+    options = {} if vae is None else {"vae": vae.resolve()}
+    return shared(kind, folder, device_config, **options)
+
+
+def without_vae(paths: Sequence[Path], has_vae: bool) -> tuple[Sequence[Path], Path | None]:
+    """Return a card's paths without that of a VAE, and that path. has_vae: whether it is there, as the last."""
+    return (paths[:-1], paths[-1]) if has_vae else (paths, None)

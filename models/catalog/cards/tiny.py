@@ -11,6 +11,8 @@ def _tiny(module: str, maker: str = "make_tiny", folder: str = "") -> MadeFolder
 
 _TINY = "random weights, made here"
 _TINY_SDXL = _tiny("sdxl")
+_TINY_VAE = _tiny("sdxl", "make_tiny_vae")
+_VAE = ("vae", True)
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -94,7 +96,8 @@ CARDS: tuple[Card, ...] = (
         name="tiny-fill",
         backend="models.backends.diffusion.sdxl:SdxlFill",
         files=(),
-        folders=(_TINY_SDXL,),
+        folders=(_TINY_SDXL, _TINY_VAE),
+        options=(_VAE,),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -108,7 +111,9 @@ CARDS: tuple[Card, ...] = (
             _TINY_SDXL,
             _tiny("sdxl", "make_tiny_ip_adapter"),
             _tiny("sdxl", "make_tiny_lora"),
+            _TINY_VAE,
         ),
+        options=(_VAE,),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -118,7 +123,8 @@ CARDS: tuple[Card, ...] = (
         name="tiny-outpaint",
         backend="models.backends.diffusion.sdxl:SdxlOutpaint",
         files=(),
-        folders=(_TINY_SDXL,),
+        folders=(_TINY_SDXL, _TINY_VAE),
+        options=(_VAE,),
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -161,7 +167,8 @@ CARDS: tuple[Card, ...] = (
         name="tiny-faces",
         backend="models.backends.diffusion.face_editing:SdxlFaceEditing",
         files=(),
-        folders=(_TINY_SDXL,),
+        folders=(_TINY_SDXL, _TINY_VAE),
+        options=(_VAE,),
         licence=_TINY,
         memory_mb=100,
         torch=True,

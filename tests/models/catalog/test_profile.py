@@ -1,11 +1,13 @@
 """Profiles: the built-in ones, and what a user's own file may change."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from models.catalog.card import Profile
 from models.catalog.profile import load_profile, profile_names
+from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder, LocalFolder
 from models.errors import UnknownProfileError
 from models.roles import (
@@ -98,10 +100,31 @@ def test_a_users_file_needs_no_base(tmp_path: Path) -> None:
 
 def test_the_path_of_a_card_may_be_relative_to_the_file(tmp_path: Path) -> None:
     mine = own(tmp_path, 'base = "open"\n[cards.sdxl-fill-fast]\npath = "weights/mine"')
-    first, lora = mine[GENERATIVE_FILL].folders
+    first, lora = mine[GENERATIVE_FILL].folders  # and not the VAE: the user's pipeline has its own
     assert first == LocalFolder(tmp_path / "weights" / "mine")
     assert lora == load_profile("open")[GENERATIVE_FILL].folders[1]
     assert mine[SCENE_GENERATION] == load_profile("open")[SCENE_GENERATION]
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['[cards.{card}]\npath = "mine"', '[repos."{repo}"]\npath = "mine"'],
+)
+def test_a_pipeline_of_the_users_own_is_used_with_its_own_vae(tmp_path: Path, row: str) -> None:
+    names = ("sdxl-fill", "sdxl-fill-fast", "sdxl-scene", "sdxl-outpaint", "sdxl-faces")
+    for published in (card for card in CARDS if card.name in names):
+        assert dict(published.options)["vae"]
+        (base, *adapters, vae) = published.folders
+        assert isinstance(base, HubFolder)
+        rows = row.format(card=published.name, repo=base.repo)
+        card = own(tmp_path, f'{published.role} = "{published.name}"\n{rows}')[published.role]
+        assert card.folders == (LocalFolder(tmp_path / "mine"), *adapters)
+        assert "vae" not in dict(card.options)
+        pinned = own(
+            tmp_path,
+            f'{published.role} = "{published.name}"\n[cards.{published.name}]\nrevision = "{COMMIT}"',
+        )[published.role]
+        assert pinned.folders == (replace(base, revision=COMMIT), *adapters, vae)
 
 
 def test_the_path_of_a_card_of_one_file_may_be_the_file_or_its_folder(tmp_path: Path) -> None:
