@@ -52,7 +52,7 @@ class DevicePolicy:
         torch: whether any card needs torch; it is imported only then. memory_mb: if None, torch
         models get 92 % of the GPU's memory that is free now or, with `offload` and on the processor, 80 %
         of main memory. needs_gpu: whether to refuse the processor unless it is named, because a picture takes
-        minutes on it. Raises UnknownDeviceError.
+        minutes on it. On a GPU, torch multiplies float32 by TF32 from then on. Raises UnknownDeviceError.
         """
         if not torch:
             return cls("cpu", dtype, threads, offload, memory_mb, preload)
@@ -68,6 +68,8 @@ class DevicePolicy:
             )
         if chosen == "cpu":
             devices.bound_threads(threads)
+        else:
+            devices.allow_tf32()
         if memory_mb is None:
             is_main = offload or not chosen.startswith("cuda")
             share = _SHARE_OF_MAIN_MEMORY if is_main else _SHARE_OF_GPU

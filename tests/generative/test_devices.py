@@ -59,3 +59,14 @@ def test_the_reason_names_driver_build_and_remedy(
 
 def test_the_processor_is_described_with_torch() -> None:
     assert devices.describe("cpu") == f"cpu, torch {torch.__version__}"
+
+
+def test_tf32_is_allowed_for_matrix_products_and_convolutions() -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        devices.allow_tf32()
+        assert torch.backends.cuda.matmul.allow_tf32
+        assert torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert not torch.backends.cuda.matmul.allow_tf32

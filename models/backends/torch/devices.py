@@ -78,6 +78,15 @@ def bound_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+def allow_tf32() -> None:
+    """Let GPUs make matrix products of float32 by TF32, as torch lets them make convolutions anyway.
+
+    Factors are then rounded to 10 bits of mantissa, as many as float16 has; they are summed, and all
+    else is computed, in float32.
+    """
+    torch.set_float32_matmul_precision("high")
+
+
 def free_mb(device: str) -> int:
     """Return the free memory of a device in MiB; for the CPU, of main memory."""
     if device.startswith("cuda"):

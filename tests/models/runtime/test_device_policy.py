@@ -20,6 +20,7 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve=lambda name: "cpu" if name == "auto" else name,
         why_no_gpu=lambda: REASON,
         bound_threads=lambda threads: None,
+        allow_tf32=lambda: pytest.fail("TF32 is for GPUs"),
         free_mb=lambda device: 1000,
         describe=lambda device: f"{device}, torch 2",
     )
@@ -46,3 +47,16 @@ def test_the_processor_is_used_if_it_is_named_or_suffices(choice: dict[str, Any]
 )
 def test_the_profiles_for_gpus_need_one(profile: str, needs: bool) -> None:
     assert any(card.needs_gpu for card in load_profile(profile).values()) == needs
+
+
+def test_a_gpu_computes_float32_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    devices = SimpleNamespace(
+        resolve=lambda name: "cuda:0",
+        allow_tf32=lambda: done.append("tf32"),
+        free_mb=lambda device: 1000,
+        describe=lambda device: device,
+    )
+    monkeypatch.setattr(device_policy, "_devices", lambda: devices)
+    assert DevicePolicy.choose(torch=True, threads=1).device == "cuda:0"
+    assert done == ["tf32"]
