@@ -294,7 +294,7 @@ class Pool:
     def _held_mb(self, also: _Slot | None = None) -> int:
         slots = self._slots.values()
         cards = [one.card for one in slots if one.model is not None or one.loading or one is also]
-        return held_mb(cards, lambda card: self._cache.path(card.parts[0]))
+        return held_mb(cards, lambda card: (self._cache.path(card.parts[0]), card.options))
 
     def _evict_idle(self, budget: int | None) -> bool:
         """Evict models that are not in use, least recently used first, until the rest fits `budget` MiB.

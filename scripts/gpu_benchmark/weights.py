@@ -94,11 +94,8 @@ def make_lora(folder: Path, device: str, channels: int = 9) -> None:
     )
 
 
-def make_ip_adapter(folder: Path, device: str) -> None:
-    """Write an IP-Adapter for SDXL with its ViT-H, in the layout of h94/IP-Adapter."""
-    kinds: Any = transformers
-    build = partial(kinds.CLIPVisionModelWithProjection, kinds.CLIPVisionConfig(**VISION))
-    _save(build, folder / "models" / "image_encoder", device)
+def ip_adapter_shapes() -> dict[str, tuple[int, ...]]:
+    """Return the shapes of an IP-Adapter for SDXL, by the names in its file."""
     crossing: int = UNET["cross_attention_dim"]
     shapes: dict[str, tuple[int, ...]] = {
         "image_proj.proj.weight": (_IP_WORDS * crossing, _IP_WIDTH),
@@ -113,6 +110,15 @@ def make_ip_adapter(folder: Path, device: str) -> None:
             wide = modules[name.removesuffix(".processor")].to_k.out_features
             for way in ("k", "v"):
                 shapes[f"ip_adapter.{number}.to_{way}_ip.weight"] = (wide, crossing)
+    return shapes
+
+
+def make_ip_adapter(folder: Path, device: str) -> None:
+    """Write an IP-Adapter for SDXL with its ViT-H, in the layout of h94/IP-Adapter."""
+    kinds: Any = transformers
+    build = partial(kinds.CLIPVisionModelWithProjection, kinds.CLIPVisionConfig(**VISION))
+    _save(build, folder / "models" / "image_encoder", device)
+    shapes = ip_adapter_shapes()
     weights = {name: torch.randn(shape).mul(0.02).half() for name, shape in shapes.items()}
     (folder / "sdxl_models").mkdir(parents=True)
     save_file(weights, folder / "sdxl_models" / "ip-adapter_sdxl_vit-h.safetensors")

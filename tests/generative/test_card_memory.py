@@ -1,5 +1,6 @@
 """The weights that cards tell of are those of their networks, counted without any memory (torch's meta device)."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -55,9 +56,16 @@ def about(found: float, told: int) -> bool:
 
 
 def lora() -> float:
+    """Millions of numbers (2^20) of a LoRA for SDXL's UNet."""
     network = full.random(full.unet, "meta")
     network.add_adapter(LoraConfig(r=full.LORA_RANK, target_modules=full.LORA_TARGETS), "default")
     return sum(one.numel() for one in get_peft_model_state_dict(network).values()) / 2**20
+
+
+def ip_adapter() -> float:
+    """Millions of numbers (2^20) of an IP-Adapter for SDXL's UNet, without its image encoder."""
+    shapes = full.ip_adapter_shapes().values()
+    return sum(math.prod(shape) for shape in shapes) / 2**20
 
 
 def qwen3() -> Any:
@@ -82,16 +90,23 @@ def test_a_card_tells_the_weights_of_its_network(
     assert about(megabytes(build, size), CARD[name].weights_mb)
 
 
-@pytest.mark.parametrize("name", ["sdxl-fill", "sdxl-outpaint", "sdxl-faces"])
-def test_the_cards_of_sdxl_share_all_their_weights(name: str, base: float) -> None:
-    assert CARD[name].shared_mb == CARD[name].weights_mb
-    assert about(base, CARD[name].weights_mb)
+@pytest.mark.parametrize("role", ["fill", "outpaint", "faces"])
+@pytest.mark.parametrize("end", ["", "-fast"])
+def test_the_cards_of_sdxl_share_all_their_weights(role: str, end: str, base: float) -> None:
+    card = CARD[f"sdxl-{role}{end}"]
+    assert card.shared_mb == card.weights_mb
+    assert about(base, card.weights_mb)
 
 
-def test_a_lora_is_kept_in_single_precision_beside_them(base: float) -> None:
-    card = CARD["sdxl-fill-fast"]
-    assert about(base + SINGLE * lora(), card.weights_mb)
-    assert about(base, card.shared_mb)
+@pytest.mark.parametrize(("name", "beside"), [("sdxl-scene", 1), ("sdxl-scene-fast", 0)])
+def test_an_ip_adapter_and_a_lora_that_is_not_fused_come_on_top(
+    name: str, beside: int, base: float
+) -> None:
+    config = _KINDS.CLIPVisionConfig(**full.VISION)
+    encoder = megabytes(partial(_KINDS.CLIPVisionModelWithProjection, config))
+    found = base + encoder + HALF * (ip_adapter() + beside * lora())
+    assert about(found, CARD[name].weights_mb)
+    assert about(base, CARD[name].shared_mb)
 
 
 def test_klein_shares_transformer_text_encoder_and_vae() -> None:

@@ -1,6 +1,7 @@
 """create on the real server with tiny models: every value of every action changes its region, and only that."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from models.backends.diffusion import face_editing
+from models.backends.diffusion import sdxl_base
 from models.backends.diffusion.face_regions import Region, soft_mask
 from models.backends.diffusion.face_table import TABLE, Change
 from models.roles import FACE_ANALYSIS
@@ -41,7 +42,7 @@ def portrait() -> Pixels:
 def few_steps() -> Iterator[None]:
     """Let SDXL take few steps, because only where and whether it changes is looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(face_editing, "_STEPS", 6)
+        patch.setattr(sdxl_base, "LCM_MORE", replace(sdxl_base.LCM_MORE, steps=6))
         yield
 
 

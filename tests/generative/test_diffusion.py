@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from models.backends.diffusion import diffusion, sdxl
+from models.backends.diffusion import diffusion, sdxl_base
 from models.backends.diffusion.sdxl import SdxlFill
 from models.backends.diffusion.sdxl_pipeline import shared_pipeline
 from models.deadline import Deadline, deadline_scope
@@ -35,8 +35,8 @@ WEIGHTS = [
 @pytest.fixture(scope="module", autouse=True)
 def few_steps() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_FULL", "_FEWER", "_LCM"):
-            patch.setattr(sdxl, name, dataclasses.replace(getattr(sdxl, name), steps=4))
+        for name in ("FULL", "FEWER", "LCM", "LCM_MORE"):
+            patch.setattr(sdxl_base, name, dataclasses.replace(getattr(sdxl_base, name), steps=4))
         yield
 
 

@@ -1,6 +1,7 @@
 """Face editing with a tiny SDXL: the regions of the actions, and unchanged pixels."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ SPOTS = {"eyes": (48, 40), "chin": (48, 84), "forehead": (48, 16), "hair": (48, 
 @pytest.fixture(scope="module", autouse=True)
 def few_steps() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(face_editing, "_STEPS", 4)
+        patch.setattr(face_editing, "_FULL", replace(face_editing._FULL, steps=4))
         yield
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
-from models.backends.diffusion import sdxl, shared
+from models.backends.diffusion import sdxl_base, shared
 from models.backends.diffusion.face_editing import SdxlFaceEditing
 from models.backends.diffusion.sdxl import (
     SdxlFill,
@@ -40,8 +40,8 @@ SUBJECT = HOLE.astype(np.float32)
 @pytest.fixture(scope="module", autouse=True)
 def few_steps() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_FULL", "_FEWER", "_LCM"):
-            patch.setattr(sdxl, name, dataclasses.replace(getattr(sdxl, name), steps=4))
+        for name in ("FULL", "FEWER", "LCM", "LCM_MORE"):
+            patch.setattr(sdxl_base, name, dataclasses.replace(getattr(sdxl_base, name), steps=4))
         yield
 
 
@@ -211,10 +211,60 @@ def test_adapters_do_not_affect_calls_without_them(repositories: Path, tmp_path:
     assert np.array_equal(slow, again)
 
 
+def test_a_fused_lora_makes_the_same_pictures_and_nothing_of_it_runs(repositories: Path) -> None:
+    base, ip, lora = (repositories / name for name in ("model", "ip", "lora"))
+    beside = SdxlScene(base, CPU, ip, lora)
+    fused = SdxlScene(base, CPU, ip, lora, fused=True)
+    for reference in (None, REFERENCE):
+        one, other = (
+            model.scenes(RGB, SUBJECT, "a beach", "", [1, 2], reference=reference)
+            for model in (beside, fused)
+        )
+        assert max(difference(*pair) for pair in zip(one, other, strict=True)) <= 1
+    plain = [type(module) for module in shared_pipeline(base, CPU)._plain.unet.modules()]
+    unet = fused._pipeline._plain.unet
+    assert [type(module) for module in unet.modules()] == plain
+    assert not any("lora" in name for name, _ in unet.named_parameters())
+    before = dict(shared_pipeline(base, CPU)._plain.unet.named_parameters())
+    changed = {name for name, tensor in unet.named_parameters() if not before[name].equal(tensor)}
+    assert changed
+    assert all("attn" in name for name in changed)
+
+
+def test_roles_with_a_fused_lora_share_one_pipeline_apart_from_the_plain_one(
+    repositories: Path,
+) -> None:
+    base, ip, lora, vae = (repositories / name for name in ("model", "ip", "lora", "vae"))
+    options = {"vae": True, "fused": True}
+    models = (
+        SdxlFill.load([base, lora, vae], CPU, **options),
+        SdxlScene.load([base, ip, lora, vae], CPU, **options),
+        SdxlOutpaint.load([base, lora, vae], CPU, **options),
+        SdxlFaceEditing.load([base, lora, vae], CPU, **options),
+    )
+    assert len({model._pipeline for model in models}) == 1
+    assert models[0]._pipeline is not SdxlFill.load([base, vae], CPU, vae=True)._pipeline
+
+
+def test_a_fused_lora_serves_slow_scenes_margins_and_faces_too(repositories: Path) -> None:
+    base, ip, lora = (repositories / name for name in ("model", "ip", "lora"))
+    scene = SdxlScene(base, CPU, ip, lora, fused=True)
+    fast, slow = (
+        scene.scenes(RGB, SUBJECT, "a beach", "", [1], fast=fast)[0] for fast in (True, False)
+    )
+    assert difference(fast, slow) > 2
+    outpaint = SdxlOutpaint(base, CPU, lora, fused=True)
+    margin = outpaint.outpaint(RGB, HOLE, "a wood", "", 1)
+    assert difference(margin, SdxlOutpaint(base, CPU).outpaint(RGB, HOLE, "a wood", "", 1)) > 2
+    faces = SdxlFaceEditing(base, CPU, lora, fused=True)
+    assert faces._face_recipe().scheduler == "LCMScheduler"
+    assert SdxlFaceEditing(base, CPU, lora)._face_recipe().scheduler is None
+
+
 def test_adapters_add_no_second_copy_of_the_weights(repositories: Path, scene: SdxlScene) -> None:
     pipeline = shared_pipeline(repositories / "model", CPU)
     own = {id(tensor) for tensor in pipeline._plain.unet.parameters()}
-    assert len(pipeline._pipes) == 4
+    assert len(pipeline._pipes) == 4  # plain, LoRA, IP-Adapter, both
     for pipe in pipeline._pipes.values():
         assert own <= {id(tensor) for tensor in pipe.unet.parameters()}
 
@@ -379,7 +429,7 @@ def test_a_fill_accepts_a_lightning_lora(repositories: Path, tmp_path: Path) -> 
     file = tmp_path / "sdxl_lightning_4step_lora.safetensors"
     shutil.copy(repositories / "lora" / "pytorch_lora_weights.safetensors", file)
     fill = SdxlFill(repositories / "model", CPU, file)
-    assert (fill._recipe.steps, fill._recipe.spacing) == (4, "trailing")
+    assert (fill._fast.steps, fill._fast.spacing) == (4, "trailing")
     made = [fill.fill_by_prompt(RGB, HOLE, "a cat", text, [1])[0] for text in ("", "ugly")]
     assert np.array_equal(*made)
 

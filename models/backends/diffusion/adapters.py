@@ -64,6 +64,16 @@ def load_lora(pipe: Any, file: Path) -> None:
     _match_unet(pipe.unet)
 
 
+def fuse_lora(pipe: Any, file: Path) -> None:
+    """Add a LoRA to the weights of a pipeline's UNet for good. Nothing is left of it that would run.
+
+    Raises BadWeightsError as `load_lora` does.
+    """
+    load_lora(pipe, file)
+    pipe.unet.fuse_lora()
+    pipe.unet.unload_lora()
+
+
 def _names(weights: dict[str, Any]) -> set[str]:
     """Return PEFT's names of a LoRA's weights. The file may use any of the usual naming schemes."""
     tensors = {

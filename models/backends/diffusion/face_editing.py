@@ -1,6 +1,7 @@
 """Face editing with an SDXL inpainting model: actions become a soft mask and a prompt."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -10,34 +11,35 @@ from imaging.picture import Alpha, Rgb
 from models.backends.diffusion.face_changes import changes_for
 from models.backends.diffusion.face_regions import soft_mask
 from models.backends.diffusion.face_table import Change
-from models.backends.diffusion.sdxl_pipeline import Recipe, shared_pipeline, without_vae
+from models.backends.diffusion.sdxl_base import SdxlModel
+from models.backends.diffusion.sdxl_pipeline import Recipe, without_vae
 from models.device import DeviceConfig
 from models.roles import Face
 
-_STEPS = 25
-_GUIDANCE = 7.0
+_FULL = Recipe(steps=25, guidance=7.0, strength=1.0)
 _ALWAYS_AVOIDED = "deformed, blurry, cartoon, painting, asymmetric eyes"
 
 
-class SdxlFaceEditing:
+class SdxlFaceEditing(SdxlModel):
     """Implements the role `models.roles.FaceEditing`.
 
     It shares its pipeline with fill, scenes and outpainting. Changes with the same strength are
     made together. The others are made one after the other, the strongest first: so a weak change of
-    the whole face does not run with the high strength of a beard. Raises BadWeightsError. Prompts
-    and strengths were not tested with full weights.
+    the whole face does not run with the high strength of a beard. Prompts and strengths were not
+    tested with full weights.
     """
 
-    def __init__(self, folder: Path, device_config: DeviceConfig, vae: Path | None = None) -> None:
-        """Load from a folder in hub layout; vae: as in `SdxlPipeline`."""
-        self._pipeline = shared_pipeline(folder, device_config, vae=vae)
-        self.sizes = self._pipeline.sizes
-
     @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, vae: bool = False) -> Self:
-        """Load the model of a card; paths: the pipeline, and with `vae` a VAE."""
-        (base,), own_vae = without_vae(paths, vae)
-        return cls(base, device_config, own_vae)
+    def load(
+        cls,
+        paths: Sequence[Path],
+        device_config: DeviceConfig,
+        vae: bool = False,
+        fused: bool = False,
+    ) -> Self:
+        """Load the model of a card; paths: the pipeline, optionally a fast LoRA, and with `vae` a VAE."""
+        (base, *lora), own_vae = without_vae(paths, vae)
+        return cls(base, device_config, lora[0] if lora else None, own_vae, fused)
 
     def edit_face(
         self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int
@@ -56,7 +58,7 @@ class SdxlFaceEditing:
             if not layer.any():
                 continue  # the region is outside the crop
             prompt, avoid = _prompts(face, group)
-            recipe = Recipe(_STEPS, _GUIDANCE, group[0].strength)
+            recipe = replace(self._face_recipe(), strength=group[0].strength)
             current = (rgb * (1 - alpha) + colour).round().astype(np.uint8)
             made = self._pipeline.generate(
                 current, layer[..., 0] > 0, prompt, avoid, [seed], recipe
@@ -65,6 +67,10 @@ class SdxlFaceEditing:
             alpha = alpha * (1 - layer) + layer
         changed = np.where(alpha > 0, colour / np.maximum(alpha, 1e-6), rgb)
         return changed.round().clip(0, 255).astype(np.uint8), np.ascontiguousarray(alpha[..., 0])
+
+    def _face_recipe(self) -> Recipe:
+        """Return the recipe of a change, whose strength is its own."""
+        return self._recipe(fast=False)[0] if self._is_fused else _FULL
 
 
 def _by_strength(changes: Sequence[Change]) -> list[list[Change]]:

@@ -15,7 +15,12 @@ from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 from imaging.picture import Mask, Rgb
 from imaging.resize import SizeRule
 from models.backends.diffusion import diffusion
-from models.backends.diffusion.adapters import load_ip_adapter, load_lora, share_ip_adapter
+from models.backends.diffusion.adapters import (
+    fuse_lora,
+    load_ip_adapter,
+    load_lora,
+    share_ip_adapter,
+)
 from models.backends.diffusion.shared import shared
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
@@ -84,14 +89,26 @@ class SdxlPipeline:
     multiple: ClassVar[int] = 32
     batches: ClassVar[Mapping[str, int]] = _BATCH
 
-    def __init__(self, folder: Path, device_config: DeviceConfig, vae: Path | None = None) -> None:
-        """Load from a folder in hub layout. vae: a folder with a VAE, used instead of the pipeline's own."""
+    def __init__(
+        self,
+        folder: Path,
+        device_config: DeviceConfig,
+        vae: Path | None = None,
+        fused: Path | None = None,
+    ) -> None:
+        """Load from a folder in hub layout.
+
+        vae: a folder with a VAE, used instead of the pipeline's own. fused: the file of a LoRA that is
+        added to the weights of the UNet, for all calls.
+        """
         self._device_config = device_config
         settings = dict(self.settings)
         if vae is not None:
             dtype = diffusion.torch_dtype(device_config)
             settings["vae"] = diffusion.load_component(diffusers.AutoencoderKL, vae, dtype)
         self._plain = diffusion.load_pipeline(self.kind, folder, device_config, **settings)
+        if fused is not None:
+            fuse_lora(self._plain, fused)
         self._pipes: dict[Adapters, Any] = {Adapters(): self._plain}
         side = self._plain.unet.config.sample_size * self._plain.vae_scale_factor
         multiple = min(self.multiple, side // 2)
@@ -214,12 +231,14 @@ def shared_pipeline(
     device_config: DeviceConfig,
     kind: type[SdxlPipeline] = SdxlPipeline,
     vae: Path | None = None,
+    fused: Path | None = None,
 ) -> SdxlPipeline:
     """Return the pipeline of a folder, loaded once while any role uses it; raises BadWeightsError.
 
-    vae: as in `SdxlPipeline`.
+    vae, fused: as in `SdxlPipeline`. Pipelines that differ in them share no weights.
     """
-    options = {} if vae is None else {"vae": vae.resolve()}
+    paths = {"vae": vae, "fused": fused}
+    options = {name: path.resolve() for name, path in paths.items() if path is not None}
     return shared(kind, folder, device_config, **options)
 
 

@@ -13,6 +13,9 @@ from models.catalog.card import Card
 _VAE = ("vae", True)
 """The option of a card whose last folder is a VAE that works in float16. SDXL's own overflows there, so that
 diffusers runs it in float32: in all 1 / 0.88 of the time, with twice the buffers (docs/performance.md)."""
+_FUSED = ("fused", True)
+"""The option of a card whose fast LoRA is added to the weights of the UNet. Such cards share one pipeline,
+which has no other UNet (docs/decisions/0032-fused-lora-and-batches.md)."""
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -34,14 +37,10 @@ CARDS: tuple[Card, ...] = (
         name="sdxl-fill-fast",
         backend="models.backends.diffusion.sdxl:SdxlFill",
         files=(),
-        folders=(
-            repositories.SDXL,
-            repositories.LCM_LORA,
-            repositories.FP16_VAE,
-        ),
-        options=(_VAE,),
+        folders=(repositories.SDXL, repositories.LCM_LORA, repositories.FP16_VAE),
+        options=(_VAE, _FUSED),
         licence="weights OpenRAIL++-M (SDXL, LCM LoRA), MIT (VAE)",
-        memory_mb=9180,
+        memory_mb=8420,
         work_mb=1800,
         shared_mb=6620,
         dtype="float16",
@@ -60,7 +59,26 @@ CARDS: tuple[Card, ...] = (
         ),
         options=(_VAE,),
         licence="weights OpenRAIL++-M (SDXL, LCM LoRA), Apache-2.0 (IP-Adapter), MIT (VAE)",
-        memory_mb=11840,
+        memory_mb=10670,
+        work_mb=1800,
+        shared_mb=6620,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role=roles.SCENE_GENERATION,
+        name="sdxl-scene-fast",
+        backend="models.backends.diffusion.sdxl:SdxlScene",
+        files=(),
+        folders=(
+            repositories.SDXL,
+            repositories.IP_ADAPTER,
+            repositories.LCM_LORA,
+            repositories.FP16_VAE,
+        ),
+        options=(_VAE, _FUSED),
+        licence="weights OpenRAIL++-M (SDXL, LCM LoRA), Apache-2.0 (IP-Adapter), MIT (VAE)",
+        memory_mb=10295,
         work_mb=1800,
         shared_mb=6620,
         dtype="float16",
@@ -81,6 +99,20 @@ CARDS: tuple[Card, ...] = (
         torch=True,
     ),
     Card(
+        role=roles.OUTPAINTING,
+        name="sdxl-outpaint-fast",
+        backend="models.backends.diffusion.sdxl:SdxlOutpaint",
+        files=(),
+        folders=(repositories.SDXL, repositories.LCM_LORA, repositories.FP16_VAE),
+        options=(_VAE, _FUSED),
+        licence="weights OpenRAIL++-M (SDXL, LCM LoRA), MIT (VAE)",
+        memory_mb=8470,
+        work_mb=1850,
+        shared_mb=6620,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
         role=roles.FACE_EDITING,
         name="sdxl-faces",
         backend="models.backends.diffusion.face_editing:SdxlFaceEditing",
@@ -88,6 +120,20 @@ CARDS: tuple[Card, ...] = (
         folders=(repositories.SDXL, repositories.FP16_VAE),
         options=(_VAE,),
         licence="weights OpenRAIL++-M (SDXL), MIT (VAE)",
+        memory_mb=8420,
+        work_mb=1800,
+        shared_mb=6620,
+        dtype="float16",
+        torch=True,
+    ),
+    Card(
+        role=roles.FACE_EDITING,
+        name="sdxl-faces-fast",
+        backend="models.backends.diffusion.face_editing:SdxlFaceEditing",
+        files=(),
+        folders=(repositories.SDXL, repositories.LCM_LORA, repositories.FP16_VAE),
+        options=(_VAE, _FUSED),
+        licence="weights OpenRAIL++-M (SDXL, LCM LoRA), MIT (VAE)",
         memory_mb=8420,
         work_mb=1800,
         shared_mb=6620,

@@ -12,7 +12,9 @@ def _tiny(module: str, maker: str = "make_tiny", folder: str = "") -> MadeFolder
 _TINY = "random weights, made here"
 _TINY_SDXL = _tiny("sdxl")
 _TINY_VAE = _tiny("sdxl", "make_tiny_vae")
-_VAE = ("vae", True)
+_TINY_LORA = _tiny("sdxl", "make_tiny_lora")
+_RECIPE = (("vae", True), ("fused", True))
+"""As the cards of SDXL with a fast LoRA."""
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -96,8 +98,8 @@ CARDS: tuple[Card, ...] = (
         name="tiny-fill",
         backend="models.backends.diffusion.sdxl:SdxlFill",
         files=(),
-        folders=(_TINY_SDXL, _TINY_VAE),
-        options=(_VAE,),
+        folders=(_TINY_SDXL, _TINY_LORA, _TINY_VAE),
+        options=_RECIPE,
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -110,10 +112,10 @@ CARDS: tuple[Card, ...] = (
         folders=(
             _TINY_SDXL,
             _tiny("sdxl", "make_tiny_ip_adapter"),
-            _tiny("sdxl", "make_tiny_lora"),
+            _TINY_LORA,
             _TINY_VAE,
         ),
-        options=(_VAE,),
+        options=_RECIPE,
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -123,8 +125,8 @@ CARDS: tuple[Card, ...] = (
         name="tiny-outpaint",
         backend="models.backends.diffusion.sdxl:SdxlOutpaint",
         files=(),
-        folders=(_TINY_SDXL, _TINY_VAE),
-        options=(_VAE,),
+        folders=(_TINY_SDXL, _TINY_LORA, _TINY_VAE),
+        options=_RECIPE,
         licence=_TINY,
         memory_mb=100,
         torch=True,
@@ -167,8 +169,8 @@ CARDS: tuple[Card, ...] = (
         name="tiny-faces",
         backend="models.backends.diffusion.face_editing:SdxlFaceEditing",
         files=(),
-        folders=(_TINY_SDXL, _TINY_VAE),
-        options=(_VAE,),
+        folders=(_TINY_SDXL, _TINY_LORA, _TINY_VAE),
+        options=_RECIPE,
         licence=_TINY,
         memory_mb=100,
         torch=True,

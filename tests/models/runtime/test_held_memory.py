@@ -76,6 +76,7 @@ class Loads:
             shared_mb=card.shared_mb,
             torch=card.torch,
             folders=card.folders,
+            options=card.options,
         )
 
     def request(self, *roles: Role[Any]) -> list[Role[Any]]:
@@ -132,4 +133,4 @@ def test_the_page_about_models_tells_what_a_gpu_needs() -> None:
         profile = load_profile(name)
         for roles in (REPLACE, (MATTING, INPAINTING), (OUTPAINTING,), tuple(profile)):
             cards = [profile[role] for role in roles if role in profile]
-            assert f"{held_mb(cards, lambda card: card.parts[0]):,}" in page
+            assert f"{held_mb(cards, lambda card: (card.parts[0], card.options)):,}" in page
