@@ -49,9 +49,7 @@ class BackgroundReplaceBody(EditBody):
         False,
         description="Ignore an alpha channel: detect the foreground in the colours alone, hidden ones included.",
     )
-    negative_prompt: str = Field(
-        "", max_length=10_000, description="What must not be generated; only with fast=false."
-    )
+    negative_prompt: str = Field("", max_length=10_000, description="What must not be generated.")
     seed: Seed = Field(
         default_factory=random_seed,
         ge=MIN_SEED,

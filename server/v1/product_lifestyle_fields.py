@@ -110,9 +110,7 @@ class LifestyleBody(ProductBody):
         None, description="The older form of mode, for a request without it: false is high_control."
     )
     exclude_elements: str = Field(
-        "",
-        max_length=MAX_TEXT,
-        description="What must not be generated; only if the mode is not fast.",
+        "", max_length=MAX_TEXT, description="What must not be generated."
     )
     num_results: int = Field(
         4,

@@ -282,14 +282,24 @@ def test_the_lora_changes_fast_scenes(repositories: Path, tmp_path: Path) -> Non
     assert difference(one, other) > 0
 
 
-def test_only_slow_scenes_use_the_negative_prompt(repositories: Path, scene: SdxlScene) -> None:
-    for model in (scene, SdxlScene(repositories / "model", CPU)):
-        fast = [model.scenes(RGB, SUBJECT, "a beach", text, [1])[0] for text in ("", "rain")]
-        assert np.array_equal(*fast)
-    slow = [
-        scene.scenes(RGB, SUBJECT, "a beach", text, [1], fast=False)[0] for text in ("", "rain")
-    ]
-    assert not np.array_equal(*slow)
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("recipe", ["plain", "beside", "fused"])
+def test_every_scene_uses_the_negative_prompt(
+    repositories: Path, scene: SdxlScene, fast: bool, recipe: str
+) -> None:
+    models = {
+        "plain": lambda: SdxlScene(repositories / "model", CPU),
+        "beside": lambda: scene,
+        "fused": lambda: SdxlScene(
+            repositories / "model", CPU, fast_lora=repositories / "lora", fused=True
+        ),
+    }
+    model = models[recipe]()
+    without, blank, rain = (
+        model.scenes(RGB, SUBJECT, "a beach", text, [1], fast=fast)[0] for text in ("", " ", "rain")
+    )
+    assert np.array_equal(without, blank)
+    assert not np.array_equal(without, rain)
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -430,8 +440,9 @@ def test_a_fill_accepts_a_lightning_lora(repositories: Path, tmp_path: Path) -> 
     shutil.copy(repositories / "lora" / "pytorch_lora_weights.safetensors", file)
     fill = SdxlFill(repositories / "model", CPU, file)
     assert (fill._fast.steps, fill._fast.spacing) == (4, "trailing")
-    made = [fill.fill_by_prompt(RGB, HOLE, "a cat", text, [1])[0] for text in ("", "ugly")]
-    assert np.array_equal(*made)
+    made = [fill.fill_by_prompt(RGB, HOLE, "a cat", text, [1])[0] for text in ("", " ", "ugly")]
+    assert np.array_equal(made[0], made[1])
+    assert not np.array_equal(made[0], made[2])
 
 
 LORA = "lora/pytorch_lora_weights.safetensors"

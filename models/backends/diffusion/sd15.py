@@ -24,8 +24,6 @@ from models.backends.diffusion.sdxl_pipeline import (
 from models.device import DeviceConfig
 from models.errors import ReferenceUnsupportedError
 
-_PLAIN, _GUIDED = 1.0, 1.5
-"""Guidance without and with a negative prompt."""
 _STEPS, _MORE_STEPS = 4, 8
 """Denoising steps; the second for scenes with fast=False."""
 
@@ -66,8 +64,7 @@ class _Sd15:
         seeds: Sequence[int],
         steps: int = _STEPS,
     ) -> list[Rgb]:
-        guidance = _GUIDED if negative_prompt.strip() else _PLAIN
-        recipe = Recipe(steps, guidance, strength=1.0, scheduler="LCMScheduler")
+        recipe = Recipe(steps, guidance=1.0, strength=1.0, scheduler="LCMScheduler")
         return self._pipeline.generate(
             rgb, hole, prompt, negative_prompt, seeds, recipe, self._adapters
         )

@@ -26,8 +26,7 @@ _GREY = 128
 class SdxlFill(SdxlModel):
     """Implements the role `models.roles.GenerativeFill`.
 
-    The trace in the hole is of the original picture, so that light and colour continue into it. With
-    a fast LoRA negative prompts are ignored.
+    The trace in the hole is of the original picture, so that light and colour continue into it.
     """
 
     @classmethod
@@ -59,7 +58,6 @@ class SdxlScene(SdxlModel):
     light of the old background remains. ip_adapter: the folder of h94/IP-Adapter, or a file
     `sdxl_models/*` in it; without it, a reference picture raises ReferenceUnsupportedError. A
     fast_lora that is not fused is only used with fast=True; without one, fast=True takes fewer steps.
-    With fast=True, negative prompts are ignored.
     """
 
     def __init__(
@@ -112,9 +110,8 @@ class SdxlScene(SdxlModel):
             return [rgb.copy() for _ in seeds]
         recipe, lora = self._recipe(fast=fast)
         adapters = Adapters(lora, self._ip_adapter if guide is not None else None)
-        negative = "" if fast else negative_prompt
         return self._pipeline.generate(
-            visible, hole, prompt, negative, seeds, recipe, adapters, guide
+            visible, hole, prompt, negative_prompt, seeds, recipe, adapters, guide
         )
 
 
