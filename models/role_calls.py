@@ -26,6 +26,7 @@ from models.roles import (
     Segmentation,
     SuperResolution,
 )
+from models.runtime.oom_retry import is_out_of_memory
 
 _GREY = np.full((64, 64, 3), 128, np.uint8)
 _HOLE = np.pad(np.ones((8, 8), np.bool_), 28)
@@ -125,14 +126,29 @@ def retry_generate(
     seeds: Sequence[int],
     **options: Any,
 ) -> list[Rgb]:
-    """Generate seed by seed, which gives the same pictures.
+    """Generate in half a batch, two seeds, and if memory runs out again seed by seed.
 
     With only one seed, generate at half the size.
     """
-    if len(seeds) > 1:
+
+    def parts(size: int) -> list[Rgb]:
         return [
-            generate(rgb, mask, prompt, negative_prompt, [seed], **options)[0] for seed in seeds
+            picture
+            for first in range(0, len(seeds), size)
+            for picture in generate(
+                rgb, mask, prompt, negative_prompt, seeds[first : first + size], **options
+            )
         ]
+
+    if len(seeds) > 2:
+        try:
+            return parts(2)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+    # Outside the handler: the error's traceback would keep the first attempt's tensors alive.
+    if len(seeds) > 1:
+        return parts(1)
     size = half_size(rgb, sizes.multiple, sizes.least)
     small = generate(
         shrink_to(rgb, size), shrink_to(mask, size), prompt, negative_prompt, seeds, **options

@@ -128,9 +128,9 @@ class GenerativeFill(Protocol):
     ) -> list[Rgb]:
         """Return one picture for each seed, at the size of `rgb`. That size must follow `sizes`.
 
-        The same seed gives the same picture: bit for bit if it is the only seed, else within 2 of
-        255 levels. Pixels outside the hole need not be exact: the pipeline pastes the originals
-        back.
+        The same call gives the same pictures, bit for bit. A seed among others gives a picture that
+        looks the same as the one it gives alone: a batch sums in another order. Pixels outside the
+        hole need not be exact: the pipeline pastes the originals back.
         """
         ...
 

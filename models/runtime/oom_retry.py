@@ -32,8 +32,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 class RetryOnOutOfMemory:
     """The retry of one role's calls, with smaller input, after memory ran out.
 
-    `models.roles.Role.retry` makes the call smaller: several seeds run one by one, which gives the
-    same pictures; anything else runs at half the width and height, and the enlarged result is less
+    `models.roles.Role.retry` makes the call smaller: several seeds run in smaller batches, whose
+    pictures look the same; anything else runs at half the width and height, and the enlarged result is less
     sharp. The scheduler makes both attempts.
 
     name: of the card, for messages. make_room: frees all the memory that can be freed.

@@ -7,14 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import StableDiffusionXLInpaintPipeline
 from safetensors.torch import load_file, save_file
 
 from imaging.picture import Rgb
-from models.backends.diffusion import sdxl_base, shared
+from models.backends.diffusion import diffusion, sdxl_base, shared
 from models.backends.diffusion.face_editing import SdxlFaceEditing
 from models.backends.diffusion.sdxl import (
     SdxlFill,
@@ -69,6 +71,10 @@ def difference(one: Rgb, other: Rgb) -> int:
     return int(np.abs(one.astype(int) - other).max())
 
 
+def mean_difference(one: Rgb, other: Rgb) -> float:
+    return float(np.abs(one.astype(int) - other).mean())
+
+
 def test_pictures_have_the_given_size_and_inputs_are_not_modified(fill: SdxlFill) -> None:
     rgb, hole = RGB[:, :32].copy(), HOLE[:, :32].copy()
     made = fill.fill_by_prompt(rgb, hole, "a cat", "ugly", [1, 2])
@@ -97,13 +103,69 @@ def test_a_seed_in_a_batch_repeats_its_picture_within_two_levels(fill: SdxlFill)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.filterwarnings("ignore:`upcast_vae`:FutureWarning")
-def test_a_seed_in_a_batch_repeats_its_picture_in_half_precision_too(
+def test_in_half_precision_a_request_repeats_and_a_seed_alone_looks_the_same(
     repositories: Path, dtype: str
 ) -> None:
-    fill = SdxlFill(repositories / "model", DeviceConfig(dtype=dtype))
-    together = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1, 2])
-    assert np.array_equal(together[1], fill.fill_by_prompt(RGB, HOLE, "a cat", "", [2])[0])
+    fill = SdxlFill(repositories / "model", DeviceConfig(dtype=dtype), vae=repositories / "vae")
+    one, again = (fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1, 2, 3]) for _ in range(2))
+    assert all(map(np.array_equal, one, again))
+    alone = fill.fill_by_prompt(RGB, HOLE, "a cat", "", [2])[0]
+    assert mean_difference(alone, one[1]) < mean_difference(alone, one[0]) / 4
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_seeds_go_through_the_network_together_in_every_precision(
+    repositories: Path, dtype: str
+) -> None:
+    base, lora, vae = (repositories / name for name in ("model", "lora", "vae"))
+    fill = SdxlFill(base, DeviceConfig(dtype=dtype), lora, vae, fused=True)
+    plain = fill._pipeline._plain
+    passes: dict[str, list[int]] = {}
+
+    def seen(name: str) -> Callable[..., None]:
+        return lambda module, args, output: passes.setdefault(name, []).append(len(args[0]))
+
+    networks = {
+        "unet": plain.unet,
+        "decoder": plain.vae.decoder,
+        "encoder": plain.vae.encoder,
+    }
+    hooks = [network.register_forward_hook(seen(name)) for name, network in networks.items()]
+    try:
+        fill.fill_by_prompt(RGB, HOLE, "a cat", "", [1, 2, 3, 4, 5])
+        fill.fill_by_prompt(RGB, HOLE, "a cat", "ugly", [1, 2])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    steps = sdxl_base.LCM.steps
+    assert passes["unet"] == [4] * steps + [1] * steps + [4] * steps
+    assert passes["decoder"] == [1] * 7
+    assert passes["encoder"] == [1, 1]  # the picture without its hole, once a request
+
+
+def test_a_prompt_is_encoded_once_for_all_seeds(
+    fill: SdxlFill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[str] = []
+    inner = diffusion.encode_prompts
+
+    def encode(pipe: Any, config: DeviceConfig, prompt: str, *args: Any) -> Any:
+        encoded.append(prompt)
+        return inner(pipe, config, prompt, *args)
+
+    monkeypatch.setattr(diffusion, "encode_prompts", encode)
+    fill.fill_by_prompt(RGB, HOLE, "a cat", "ugly", [1, 2, 3, 4, 5])
+    assert encoded == ["a cat"]
+
+
+def test_a_picture_is_encoded_as_diffusers_does(repositories: Path) -> None:
+    pipe = shared_pipeline(repositories / "model", CPU)._plain
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    ours = pipe._encode_vae_image(picture, diffusion.generators([1, 2]))
+    theirs = StableDiffusionXLInpaintPipeline._encode_vae_image(
+        pipe, picture.repeat(2, 1, 1, 1), diffusion.generators([1, 2])
+    )
+    assert torch.equal(ours, theirs)
 
 
 def test_concurrent_calls_return_the_same_as_single_ones(
@@ -439,6 +501,7 @@ def test_a_fill_accepts_a_lightning_lora(repositories: Path, tmp_path: Path) -> 
     file = tmp_path / "sdxl_lightning_4step_lora.safetensors"
     shutil.copy(repositories / "lora" / "pytorch_lora_weights.safetensors", file)
     fill = SdxlFill(repositories / "model", CPU, file)
+    assert fill._fast is not None
     assert (fill._fast.steps, fill._fast.spacing) == (4, "trailing")
     made = [fill.fill_by_prompt(RGB, HOLE, "a cat", text, [1])[0] for text in ("", " ", "ugly")]
     assert np.array_equal(made[0], made[1])

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import diffusers
 import numpy as np
 
 from imaging.picture import Alpha, Mask, Rgb
@@ -21,6 +20,7 @@ from models.backends.diffusion.sdxl_pipeline import (
     SdxlPipeline,
     shared_pipeline,
 )
+from models.backends.diffusion.shared_encoding import SdInpaint
 from models.device import DeviceConfig
 from models.errors import ReferenceUnsupportedError
 
@@ -34,7 +34,7 @@ class Sd15Pipeline(SdxlPipeline):
     The server has its own moderation, and the checker's file is a pickle. Raises BadWeightsError.
     """
 
-    kind = diffusers.StableDiffusionInpaintPipeline
+    kind = SdInpaint
     settings = {  # noqa: RUF012 - never changed
         "safety_checker": None,
         "feature_extractor": None,
@@ -42,7 +42,7 @@ class Sd15Pipeline(SdxlPipeline):
         "requires_safety_checker": False,
     }
     multiple = 64
-    batches = {}  # noqa: RUF012 - one picture at a time: a CPU gains nothing by more, and has less memory
+    batch = 1  # a processor gains nothing by more, and has less memory
 
 
 class _Sd15:

@@ -22,18 +22,18 @@ from models.backends.diffusion.adapters import (
     share_ip_adapter,
 )
 from models.backends.diffusion.shared import shared
+from models.backends.diffusion.shared_encoding import SdxlInpaint
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
 
-_BATCH = {"float32": 4}
-"""Largest batch by dtype; 1 for the others. A batch sums in another order than a single picture. In
-float32 the result differs by at most one level, but in half precision by more than the same seed
-may differ."""
-
-
+_BATCH = 4
+"""Largest batch. With guidance its UNet needs less memory than the VAE does for one picture, and the VAE
+takes one after the other, so that a batch needs hardly more than one picture
+(docs/decisions/0032-fused-lora-and-batches.md)."""
 LCM_GUIDED = 1.5
-"""Guidance of a fast LoRA where a negative prompt comes. LCM LoRAs work with 1 to 2 (Luo et al., "LCM-LoRA: A
-Universal Stable-Diffusion Acceleration Module", 2023). For Lightning LoRAs it is a judgement, not tried."""
+"""Guidance of a fast LoRA where a negative prompt comes. LCM LoRAs work with 1 to 2 (Luo et al.,
+"LCM-LoRA: A Universal Stable-Diffusion Acceleration Module", 2023). For Lightning LoRAs it is a
+judgement, not tried."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Recipe:
     """How a picture is generated.
 
     steps: number of denoising steps. guidance: weight of the prompt. At 1 and below it has no second
-    pass, which a negative prompt needs: with one, guidance is at least with_negative. strength: above 0, at most 1; 1 starts from noise only. scheduler: the name of
-    a class of diffusers; None means the repository's own. spacing: the scheduler's
-    `timestep_spacing`; None means its own.
+    pass, which a negative prompt needs: with one, guidance is at least `with_negative`. strength:
+    above 0, at most 1; 1 starts from noise only. scheduler: the name of a class of diffusers; None
+    means the repository's own. spacing: the scheduler's `timestep_spacing`; None means its own.
     """
 
     steps: int
@@ -93,13 +93,13 @@ class SdxlPipeline:
     All views share the weights. sizes: the sizes that it works at. Raises BadWeightsError. Not
     tested with full weights. A subclass with another class of diffusers changes the four attributes.
     kind: that class. settings: further arguments for loading it. multiple: of the sides, so that the
-    UNet halves the latents without padding. batches: largest batch by dtype; 1 for the others.
+    UNet halves the latents without padding. batch: the largest number of pictures made together.
     """
 
-    kind: ClassVar[Any] = diffusers.StableDiffusionXLInpaintPipeline
+    kind: ClassVar[Any] = SdxlInpaint
     settings: ClassVar[Mapping[str, Any]] = {"add_watermarker": False}
     multiple: ClassVar[int] = 32
-    batches: ClassVar[Mapping[str, int]] = _BATCH
+    batch: ClassVar[int] = _BATCH
 
     def __init__(
         self,
@@ -121,6 +121,7 @@ class SdxlPipeline:
         self._plain = diffusion.load_pipeline(self.kind, folder, device_config, **settings)
         if fused is not None:
             fuse_lora(self._plain, fused)
+        self._plain.vae.enable_slicing()  # one picture of a batch after the other
         self._pipes: dict[Adapters, Any] = {Adapters(): self._plain}
         side = self._plain.unet.config.sample_size * self._plain.vae_scale_factor
         multiple = min(self.multiple, side // 2)
@@ -188,37 +189,40 @@ class SdxlPipeline:
         """
         if any(side % 8 for side in hole.shape):
             raise ValueError(f"sides of {hole.shape[1]}x{hole.shape[0]} are not multiples of 8")
-        pipe = self._pipes[adapters or Adapters()]
+        shared = self._pipes[adapters or Adapters()]
         negative_prompt = negative_prompt.strip()
         recipe = recipe.for_negative(negative_prompt)
-        size = self.batches.get(self._device_config.dtype, 1)
+        negative = negative_prompt if recipe.guidance > 1 else None
+        size = min(self.batch, len(seeds))
         pictures: list[Rgb] = []
-        for first in range(0, len(seeds), size):
-            batch = seeds[first : first + size]
-            with diffusion.generating(self._device_config):
-                pictures += self._batch(
-                    pipe, rgb, hole, prompt, negative_prompt, batch, recipe, guide
-                )
+        with diffusion.generating(self._device_config):
+            pipe = diffusion.for_one_call(shared, self._device_config, shared.scheduler)
+            pipe.encoded = []
+            inputs = diffusion.encode_prompts(pipe, self._device_config, prompt, negative, size)
+            inputs |= {} if guide is None else guide.arguments(hole.shape)
+            for first in range(0, len(seeds), size):
+                batch = seeds[first : first + size]
+                pipe.scheduler = _scheduler(shared, recipe)
+                pictures += self._batch(pipe, rgb, hole, batch, recipe, inputs)
         return pictures
 
     def _batch(
         self,
-        shared: Any,
+        pipe: Any,
         rgb: Rgb,
         hole: Mask,
-        prompt: str,
-        negative_prompt: str,
         seeds: Sequence[int],
         recipe: Recipe,
-        guide: Guide | None,
+        inputs: Mapping[str, Any],
     ) -> list[Rgb]:
+        """Return one picture for each seed, made together.
+
+        inputs: further arguments of the pipeline; embeddings are for at least as many pictures.
+        """
         count = len(seeds)
-        pipe = diffusion.for_one_call(shared, self._device_config, _scheduler(shared, recipe))
-        negative = negative_prompt if recipe.guidance > 1 else None
         result = pipe(
-            # One image and mask for every generator: with fewer, pictures 2..N would be different.
-            image=[Image.fromarray(rgb)] * count,
-            mask_image=[Image.fromarray(hole.astype(np.uint8) * np.uint8(255))] * count,
+            image=Image.fromarray(rgb),
+            mask_image=Image.fromarray(hole.astype(np.uint8) * np.uint8(255)),
             generator=diffusion.generators(seeds),
             height=rgb.shape[0],
             width=rgb.shape[1],
@@ -227,8 +231,10 @@ class SdxlPipeline:
             guidance_scale=recipe.guidance,
             output_type="np",
             callback_on_step_end=diffusion.check_deadline,
-            **diffusion.encode_prompts(pipe, self._device_config, prompt, negative, count),
-            **({} if guide is None else guide.arguments(hole.shape)),
+            **{
+                name: value[:count] if name.endswith("embeds") else value
+                for name, value in inputs.items()
+            },
         ).images
         return diffusion.to_rgb(result, self._device_config)
 

@@ -12,6 +12,7 @@ import pytest
 from imaging.resize import SizeRule
 from models.deadline import Deadline, deadline_scope
 from models.errors import ModelOutOfMemoryError
+from models.role_calls import retry_generate
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, ROLES, DetectedObject, Face, Role
 from models.runtime.calls import ModelProxy
 from models.runtime.oom_retry import RetryOnOutOfMemory, is_out_of_memory
@@ -152,13 +153,37 @@ def test_running_out_of_memory_twice_is_an_error(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["fill_by_prompt", "scenes"])
-def test_seeds_are_run_one_by_one_before_the_picture_is_reduced(method: str) -> None:
-    model, inner = retrying(96 * 64, method)
+@pytest.mark.parametrize(
+    ("seeds", "fits", "batches"),
+    [
+        ([5, 6, 7, 8], 2, [4, 2, 2]),
+        ([5, 6, 7], 2, [3, 2, 1]),
+        ([5, 6, 7], 1, [3, 2, 1, 1, 1]),
+        ([5, 6], 1, [2, 1, 1]),
+    ],
+)
+def test_seeds_are_run_in_smaller_batches_before_the_picture_is_reduced(
+    method: str, seeds: list[int], fits: int, batches: list[int]
+) -> None:
+    model, inner = retrying(96 * 64 * fits, method)
     options = {"fast": False, "reference": None} if method == "scenes" else {}
     mask = ALPHA if method == "scenes" else HOLE
-    pictures = getattr(model, method)(RGB, mask, "p", "n", [5, 6, 7], **options)
-    assert [int(picture[0, 0, 0]) for picture in pictures] == [5, 6, 7]
-    assert inner.seen == [((96, 64), 3)] + [((96, 64), 1)] * 3
+    pictures = getattr(model, method)(RGB, mask, "p", "n", seeds, **options)
+    assert [int(picture[0, 0, 0]) for picture in pictures] == seeds
+    assert inner.seen == [((96, 64), count) for count in batches]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("CUDA error")])
+def test_another_error_of_a_smaller_batch_is_not_hidden(error: Exception) -> None:
+    calls: list[int] = []
+
+    def generate(rgb: Any, mask: Any, prompt: str, negative: str, seeds: Any) -> Any:
+        calls.append(len(seeds))
+        raise error
+
+    with pytest.raises(type(error)):
+        retry_generate(generate, Small.sizes, RGB, HOLE, "p", "n", [5, 6, 7])
+    assert calls == [2]
 
 
 def test_a_smaller_size_follows_the_size_rule_of_the_model() -> None:
