@@ -262,7 +262,7 @@ class PromptRefinement(Protocol):
         """Return a more detailed prompt for the same scene, or for the same change of a picture.
 
         caption: describes the picture it is for. task: whether the prompt describes a scene, or says
-        what to change in a picture, "edit".
+        what to change in a picture, "edit". The same call gives the same answer: engines keep it.
         """
         ...
 
@@ -278,12 +278,15 @@ class Role(Generic[P]):
     model once on a tiny picture; None for generative models, where one call takes many steps.
     retry: repeats a call with less memory, as `retry(method, sizes, *args, **kwargs)`; sizes is the
     model's SizeRule or None. retry is None if the memory of a call does not depend on a picture.
+    keeps_answers: whether a call has only texts as arguments and always gives the same text, so that
+    engines keep the latest answers (`models.runtime.answer_cache`).
     """
 
     name: str
     method: str
     warm_up: Callable[[P], object] | None = field(default=None, compare=False)
     retry: Callable[..., Any] | None = field(default=None, compare=False)
+    keeps_answers: bool = field(default=False, compare=False)
 
     def __str__(self) -> str:
         return self.name
@@ -359,7 +362,7 @@ CAPTIONING: Role[Captioning] = Role(
 OBJECT_DETECTION: Role[ObjectDetection] = Role(
     "object_detection", "detect", _later("warm_object_detection"), _later("retry_detect")
 )
-PROMPT_REFINEMENT: Role[PromptRefinement] = Role("prompt_refinement", "refine")
+PROMPT_REFINEMENT: Role[PromptRefinement] = Role("prompt_refinement", "refine", keeps_answers=True)
 
 ROLES: tuple[Role[Any], ...] = (
     MATTING,

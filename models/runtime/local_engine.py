@@ -10,6 +10,7 @@ from typing import Any, cast
 from imaging.resize import SizeRule
 from models.deadline import checkpoint, current
 from models.roles import P, Role
+from models.runtime.answer_cache import AnswerCache
 from models.runtime.calls import ModelProxy
 from models.runtime.model_states import ModelState, ModelStates
 from models.runtime.pool import Pool
@@ -32,6 +33,7 @@ class LocalEngine:
         self._devices: dict[Role[Any], Scheduler] = {}
         self._schedulers: dict[str, Scheduler] = {}
         self._sizes: dict[Role[Any], SizeRule] = {}
+        self._answers = AnswerCache()
         batches = {role: card.max_batch for role, card in pool.profile.items()}
         for role, card in pool.profile.items():
             if card.one_call_at_a_time:
@@ -49,7 +51,11 @@ class LocalEngine:
         """Yield the model of a role. This or the first call raises ModelUnavailableError."""
         scheduler = self._devices.get(role)
         if scheduler is not None:
-            yield cast(P, ModelProxy(role, scheduler.call, self._sizes_of))
+            call: Callable[..., Any] = scheduler.call
+            if role.keeps_answers:
+                # Before the scheduler and the pool: a known answer waits for no device and loads no model.
+                call = partial(self._answers.call, call, self._pool.profile[role].name)
+            yield cast(P, ModelProxy(role, call, self._sizes_of))
             return
         checkpoint()
         with self._pool.use(role) as model:

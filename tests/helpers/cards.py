@@ -1,7 +1,7 @@
 """Cards that load models made by a function of the test."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from models.roles import (
     Role,
     role_named,
 )
+from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 
 
@@ -31,3 +32,13 @@ def card(role: Role[Any], make: Callable[..., Any]) -> FunctionCard:
 def pool(folder: Path, **makers: Callable[..., Any]) -> Pool:
     roles = {role_named(name): make for name, make in makers.items()}
     return Pool({role: card(role, make) for role, make in roles.items()}, folder)
+
+
+def exclusive(folder: Path, models: dict[Role[Any], Any]) -> tuple[LocalEngine, Pool]:
+    """Return an engine, and its pool, of models that run one call at a time."""
+    cards = {
+        role: replace(card(role, lambda *_, model=model: model), exclusive=True)
+        for role, model in models.items()
+    }
+    held = Pool(cards, folder)
+    return LocalEngine(held), held

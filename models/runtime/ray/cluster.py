@@ -6,8 +6,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -36,6 +37,7 @@ from models.errors import (
 )
 from models.log_context import log_context
 from models.roles import P, Role
+from models.runtime.answer_cache import AnswerCache
 from models.runtime.calls import Call, ModelProxy
 from models.runtime.model_states import ModelState, ModelStates
 from models.runtime.ray.deployments import APPLICATION
@@ -71,6 +73,7 @@ class ClusterEngine:
         self._queue = queue
         self._handles: dict[Role[Any], DeploymentHandle[Any]] = {}
         self._sizes: dict[Role[Any], SizeRule] = {}
+        self._answers = AnswerCache()
         self._mean_s = dict.fromkeys(profile, 0.0)
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -140,7 +143,10 @@ class ClusterEngine:
         """
         card = self._profile.get(role)
         copies = card is not None and card.copies_texture
-        yield cast(P, ModelProxy(role, self.call, self.sizes, copies))
+        call: Callable[..., Any] = self.call
+        if role.keeps_answers and card is not None:
+            call = partial(self._answers.call, call, card.name)
+        yield cast(P, ModelProxy(role, call, self.sizes, copies))
 
     def call(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
         """Make a call on any replica and wait for its result.

@@ -3,7 +3,6 @@
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,10 @@ from models.roles import (
     ROLES,
     SEGMENTATION,
     SUPER_RESOLUTION,
-    Role,
 )
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
-from tests.helpers.cards import card, pool
+from tests.helpers.cards import exclusive, pool
 
 GREY = np.zeros((8, 8, 3), np.uint8)
 
@@ -60,16 +58,6 @@ def test_a_role_without_a_model_is_an_error(models: LocalEngine) -> None:
     assert not models.offers(CAPTIONING)
     with pytest.raises(ModelUnavailableError, match="captioning"), models.use(CAPTIONING):
         pass
-
-
-def exclusive(folder: Path, models: dict[Role[Any], Any]) -> tuple[LocalEngine, Pool]:
-    """Return an engine, and its pool, of models that run one call at a time."""
-    cards = {
-        role: replace(card(role, lambda *_, model=model: model), exclusive=True)
-        for role, model in models.items()
-    }
-    held = Pool(cards, folder)
-    return LocalEngine(held), held
 
 
 def test_a_proxy_has_only_the_method_and_the_sizes_of_its_role(tmp_path: Path) -> None:
