@@ -1,6 +1,7 @@
-"""The tiny cards of SDXL: a negative prompt has its effect on each, and they have the recipes of real cards."""
+"""Tiny cards have the recipes of the cards they stand for; a negative prompt has its effect on each of SDXL's."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 
 from imaging.picture import Rgb
 from models.backends.diffusion import face_editing
-from models.catalog.card import by_name
+from models.catalog import repositories
+from models.catalog.card import Card, by_name
 from models.catalog.registry import CARDS
+from models.catalog.source import MadeFolder
 from models.device import DeviceConfig
 from models.roles import Face
 from models.tiny import maker
@@ -62,3 +65,99 @@ def test_a_negative_prompt_changes_the_result_and_an_empty_one_nothing(
     without, blank, ugly = (CALLS[name](model, text) for text in ("", "  ", "ugly"))
     assert np.array_equal(without, blank)
     assert not np.array_equal(without, ugly)
+
+
+STAND_FOR = {
+    "tiny-birefnet": "birefnet",
+    "tiny-lama": "big-lama",
+    "tiny-upscaler": "realesrgan-x4plus-torch",
+    "tiny-sam": "sam-vit-huge",
+    "tiny-sam2": "sam2-large",
+    "tiny-yunet": "yunet-fairface",
+    "tiny-nsfw": "falconsai-nsfw",
+    "tiny-fill": "sdxl-fill-fast",
+    "tiny-scene": "sdxl-scene-fast",
+    "tiny-outpaint": "sdxl-outpaint-fast",
+    "tiny-faces": "sdxl-faces-fast",
+    "tiny-sd15-fill": "sd15-lcm-fill",
+    "tiny-sd15-scene": "sd15-lcm-scene",
+    "tiny-sd15-outpaint": "sd15-lcm-outpaint",
+    "tiny-klein-faces": "klein-faces",
+    "tiny-klein-edit": "klein-4b-edit",
+    "tiny-captioner": "blip-large",
+    "tiny-refiner": "qwen3-4b",
+    "tiny-qwen-edit": "qwen-image-edit-2511",
+}
+"""The card that each tiny card stands for; one that is not here stands for the one real card of its class."""
+SMALLER = {"points", "side"}
+"""Options that say how much a tiny card does, not how."""
+PARTS = {
+    repositories.SDXL.name: "tiny/sdxl",
+    repositories.LCM_LORA.name: "tiny/sdxl-lora",
+    repositories.IP_ADAPTER.name: "tiny/sdxl-ip-adapter",
+    repositories.FP16_VAE.name: "tiny/sdxl-vae",
+    repositories.SD15.name: "tiny/sd15",
+    repositories.SD15_LCM_LORA.name: "tiny/sd15-lora",
+    repositories.KLEIN.name: "tiny/klein",
+    repositories.QWEN_EDIT.name: "tiny/qwen_edit",
+}
+"""What stands for a repository of weights, by the names of both."""
+
+
+def _tiny_cards() -> dict[str, Card]:
+    return {
+        card.name: card
+        for card in CARDS
+        if card.parts and all(isinstance(part, MadeFolder) for part in card.parts)
+    }
+
+
+def _real(tiny: Card) -> Card:
+    if tiny.name in STAND_FOR:
+        return by_name(CARDS)[STAND_FOR[tiny.name]]
+    of_class = [card for card in CARDS if card.backend == tiny.backend and card.needs_gpu]
+    assert len(of_class) == 1, f"{tiny.name} stands for no card, or for several: add it above"
+    return of_class[0]
+
+
+@pytest.mark.parametrize("tiny", _tiny_cards().values(), ids=lambda card: card.name)
+def test_a_tiny_card_has_the_recipe_of_its_real_card(tiny: Card) -> None:
+    real = _real(tiny)
+    module, _, name = real.backend.partition(":")
+    assert tiny.backend in (real.backend, f"{module}:Tiny{name}")
+    assert tiny.role == real.role
+    kept = {key: value for key, value in tiny.options if key not in SMALLER}
+    assert kept == {key: value for key, value in real.options if key not in SMALLER}
+    assert (tiny.torch, tiny.remote_code, tiny.exclusive) == (
+        real.torch,
+        real.remote_code,
+        real.exclusive,
+    )
+    assert (tiny.max_batch > 1, tiny.asynchronous) == (real.max_batch > 1, real.asynchronous)
+    if any(part.name in PARTS for part in real.parts):
+        assert [part.name for part in tiny.parts] == [PARTS[part.name] for part in real.parts]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"folders": _tiny_cards()["tiny-fill"].folders[:1]},
+        {"options": ()},
+        {"options": (("vae", True),)},
+        {"max_batch": 4},
+        {"torch": False},
+    ],
+)
+def test_a_tiny_card_with_another_recipe_fails(change: dict[str, Any]) -> None:
+    other = replace(_tiny_cards()["tiny-fill"], **change)
+    with pytest.raises(AssertionError):
+        test_a_tiny_card_has_the_recipe_of_its_real_card(other)
+
+
+def test_the_tiny_base_has_the_noise_scheduler_of_the_published_one(
+    load: Callable[[str], Any],
+) -> None:
+    # model_index.json of diffusers/stable-diffusion-xl-1.0-inpainting-0.1 names it.
+    scheduler = load("tiny-fill")._pipeline._plain.scheduler
+    assert type(scheduler).__name__ == "EulerDiscreteScheduler"
+    assert scheduler.config.beta_schedule == "scaled_linear"
