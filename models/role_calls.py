@@ -13,22 +13,29 @@ import numpy as np
 
 from imaging.half_size import enlarge_like, half_size, in_two_halves, shrink_to
 from imaging.picture import Alpha, Labels, Mask, Matte, Rgb
-from imaging.resize import SizeRule, resize_labels
+from imaging.resize import Size, SizeRule, resize_labels
 from models.roles import (
     Captioning,
     DetectedObject,
     Face,
     FaceAnalysis,
+    FaceEditing,
+    GenerativeFill,
     Inpainting,
+    InstructionEditing,
     Matting,
     Moderation,
     ObjectDetection,
+    Outpainting,
+    PromptRefinement,
+    SceneGeneration,
     Segmentation,
     SuperResolution,
 )
 from models.runtime.oom_retry import is_out_of_memory
 
 _GREY = np.full((64, 64, 3), 128, np.uint8)
+_PROMPT = "a wooden table by a window"
 _HOLE = np.pad(np.ones((8, 8), np.bool_), 28)
 
 
@@ -48,8 +55,9 @@ def warm_segmentation(model: Segmentation) -> None:
 
 
 def warm_super_resolution(model: SuperResolution) -> None:
-    """Call a model once on a tiny picture."""
-    model.upscale(_GREY, 2)
+    """Call a model once for each factor, which can be a network of its own, on a tiny picture."""
+    for factor in (2, 4):
+        model.upscale(_GREY, factor)
 
 
 def warm_face_analysis(model: FaceAnalysis) -> None:
@@ -70,6 +78,53 @@ def warm_captioning(model: Captioning) -> None:
 def warm_object_detection(model: ObjectDetection) -> None:
     """Call a model once on a tiny picture."""
     model.detect(_GREY)
+
+
+def warm_prompt_refinement(model: PromptRefinement) -> None:
+    """Refine one short prompt."""
+    model.refine(_PROMPT)
+
+
+def first_fill(model: GenerativeFill, size: Size) -> None:
+    """Fill the middle of a grey picture."""
+    model.fill_by_prompt(_grey(size), _middle(size), _PROMPT, "", [0])
+
+
+def first_scene(model: SceneGeneration, size: Size) -> None:
+    """Generate what is behind the middle of a grey picture."""
+    model.scenes(_grey(size), _middle(size).astype(np.float32), _PROMPT, "", [0])
+
+
+def first_outpainting(model: Outpainting, size: Size) -> None:
+    """Generate what is around the middle of a grey picture."""
+    model.outpaint(_grey(size), ~_middle(size), _PROMPT, "", 0)
+
+
+def first_face(model: FaceEditing, size: Size) -> None:
+    """Change the expression of a face in the middle of a grey picture."""
+    width, height = size
+    face = Face(
+        (width / 4, height / 4, width / 2, height / 2), np.zeros((0, 2), np.float32), 1.0, 0.0, 0.0
+    )
+    model.edit_face(_grey(size), face, {"expression": "happy"}, 0)
+
+
+def first_edit(model: InstructionEditing, size: Size) -> None:
+    """Change a grey picture by a text."""
+    model.edit([_grey(size)], _PROMPT, "", 0, size)
+
+
+def _grey(size: Size) -> Rgb:
+    """Return a grey picture. size: width and height."""
+    return np.full((size[1], size[0], 3), 128, np.uint8)
+
+
+def _middle(size: Size) -> Mask:
+    """Return True in the middle of a picture, half its width and height."""
+    width, height = size
+    mask = np.zeros((height, width), np.bool_)
+    mask[height // 4 : -(height // 4), width // 4 : -(width // 4)] = True
+    return mask
 
 
 def retry_matte(matte: Any, _: SizeRule | None, rgb: Rgb) -> Matte:

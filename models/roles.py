@@ -275,8 +275,9 @@ class Role(Generic[P]):
     """One role. Two roles are equal if their names are.
 
     name: as in profiles and cards. method: the one method of its protocol `P`. warm_up: calls a
-    model once on a tiny picture; None for generative models, where one call takes many steps.
-    retry: repeats a call with less memory, as `retry(method, sizes, *args, **kwargs)`; sizes is the
+    model once on a tiny picture; None for models that have `sizes`. generate_once: makes one picture
+    of a size, width and height, with such a model (`models.runtime.first_calls`). retry:
+    repeats a call with less memory, as `retry(method, sizes, *args, **kwargs)`; sizes is the
     model's SizeRule or None. retry is None if the memory of a call does not depend on a picture.
     keeps_answers: whether a call has only texts as arguments and always gives the same text, so that
     engines keep the latest answers (`models.runtime.answer_cache`).
@@ -285,6 +286,9 @@ class Role(Generic[P]):
     name: str
     method: str
     warm_up: Callable[[P], object] | None = field(default=None, compare=False)
+    generate_once: Callable[[P, tuple[int, int]], object] | None = field(
+        default=None, compare=False
+    )
     retry: Callable[..., Any] | None = field(default=None, compare=False)
     keeps_answers: bool = field(default=False, compare=False)
 
@@ -331,38 +335,58 @@ def _later(name: str) -> Callable[..., Any]:
     return call
 
 
-MATTING: Role[Matting] = Role("matting", "matte", _later("warm_matting"), _later("retry_matte"))
+MATTING: Role[Matting] = Role(
+    "matting", "matte", _later("warm_matting"), retry=_later("retry_matte")
+)
 INPAINTING: Role[Inpainting] = Role(
-    "inpainting", "fill", _later("warm_inpainting"), _later("retry_fill")
+    "inpainting", "fill", _later("warm_inpainting"), retry=_later("retry_fill")
 )
 SEGMENTATION: Role[Segmentation] = Role(
-    "segmentation", "segment", _later("warm_segmentation"), _later("retry_segment")
+    "segmentation", "segment", _later("warm_segmentation"), retry=_later("retry_segment")
 )
 SUPER_RESOLUTION: Role[SuperResolution] = Role(
-    "super_resolution", "upscale", _later("warm_super_resolution"), _later("retry_upscale")
+    "super_resolution", "upscale", _later("warm_super_resolution"), retry=_later("retry_upscale")
 )
 FACE_ANALYSIS: Role[FaceAnalysis] = Role("face_analysis", "analyse", _later("warm_face_analysis"))
 MODERATION: Role[Moderation] = Role(
-    "moderation", "score", _later("warm_moderation"), _later("retry_at_half_size")
+    "moderation", "score", _later("warm_moderation"), retry=_later("retry_at_half_size")
 )
 GENERATIVE_FILL: Role[GenerativeFill] = Role(
-    "generative_fill", "fill_by_prompt", retry=_later("retry_generate")
+    "generative_fill",
+    "fill_by_prompt",
+    generate_once=_later("first_fill"),
+    retry=_later("retry_generate"),
 )
 SCENE_GENERATION: Role[SceneGeneration] = Role(
-    "scene_generation", "scenes", retry=_later("retry_generate")
+    "scene_generation",
+    "scenes",
+    generate_once=_later("first_scene"),
+    retry=_later("retry_generate"),
 )
-OUTPAINTING: Role[Outpainting] = Role("outpainting", "outpaint", retry=_later("retry_outpaint"))
-FACE_EDITING: Role[FaceEditing] = Role("face_editing", "edit_face", retry=_later("retry_edit_face"))
+OUTPAINTING: Role[Outpainting] = Role(
+    "outpainting",
+    "outpaint",
+    generate_once=_later("first_outpainting"),
+    retry=_later("retry_outpaint"),
+)
+FACE_EDITING: Role[FaceEditing] = Role(
+    "face_editing",
+    "edit_face",
+    generate_once=_later("first_face"),
+    retry=_later("retry_edit_face"),
+)
 INSTRUCTION_EDITING: Role[InstructionEditing] = Role(
-    "instruction_editing", "edit", retry=_later("retry_edit")
+    "instruction_editing", "edit", generate_once=_later("first_edit"), retry=_later("retry_edit")
 )
 CAPTIONING: Role[Captioning] = Role(
-    "captioning", "caption", _later("warm_captioning"), _later("retry_at_half_size")
+    "captioning", "caption", _later("warm_captioning"), retry=_later("retry_at_half_size")
 )
 OBJECT_DETECTION: Role[ObjectDetection] = Role(
-    "object_detection", "detect", _later("warm_object_detection"), _later("retry_detect")
+    "object_detection", "detect", _later("warm_object_detection"), retry=_later("retry_detect")
 )
-PROMPT_REFINEMENT: Role[PromptRefinement] = Role("prompt_refinement", "refine", keeps_answers=True)
+PROMPT_REFINEMENT: Role[PromptRefinement] = Role(
+    "prompt_refinement", "refine", _later("warm_prompt_refinement"), keeps_answers=True
+)
 
 ROLES: tuple[Role[Any], ...] = (
     MATTING,

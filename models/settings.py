@@ -146,7 +146,8 @@ class ModelSettings(EnvironmentSettings):
     """Memory limit for loaded models, in MiB. The least recently used models are evicted. Unset: with
     torch models a part of the memory that is free at start (`models.runtime.device_policy`), else no limit."""
     preload: bool = True
-    """Load models at start, as many as fit. If false, each model is loaded when it is first needed."""
+    """Load models at start, as many as fit, and make the first pictures of generative ones. If false, each model
+    is loaded when it is first needed."""
     data_dir: Path = Path("data")
     """Folder of weights, results and the link secret, relative to the working directory."""
     log_format: LogFormat = "console"

@@ -27,6 +27,7 @@ from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
 from models.runtime.ray.opening import open_cluster
 from models.settings import read_settings, warn_of_unknown_names
+from models.start_progress import StartProgress
 from models.variables import tidy_credentials
 from server.app import create_app, create_waiting_app
 from server.context import WarmModels
@@ -124,9 +125,10 @@ def _serve(settings: Settings, tracing: "Tracing | None") -> int:
     """Listen, make the application meanwhile, and serve; return the exit status."""
     shutdown = Shutdown(settings.drain_s, settings.grace_s)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    progress = StartProgress()
     starting = StartingApp(
-        create_waiting_app(settings, shutdown),
-        lambda: create_app(settings, _models(settings), shutdown),
+        create_waiting_app(settings, shutdown, progress),
+        lambda: create_app(settings, _models(settings, progress), shutdown, progress),
         shutdown,
         lambda app: _announce(_greeting(app, settings, server.port), settings),
     )
@@ -196,11 +198,11 @@ def _uvicorn_config(
     )
 
 
-def _models(settings: Settings) -> WarmModels:
-    """Return the models of the profile on the engine that the settings name."""
+def _models(settings: Settings, progress: StartProgress | None = None) -> WarmModels:
+    """Return the models of the profile on the engine that the settings name. progress: is told of their start."""
     if settings.engine == "ray":
         address = settings.ray_address or "auto"
-        return open_cluster(settings.profile, address, settings.max_waiting)
+        return open_cluster(settings.profile, address, settings.max_waiting, progress)
     hint = better_profile(settings)
     pool = Pool.for_profile(
         settings.profile,
@@ -212,6 +214,7 @@ def _models(settings: Settings) -> WarmModels:
         offload=settings.offload,
         memory_mb=settings.memory_mb,
         preload=settings.preload,
+        progress=progress,
     )
     if hint is not None:
         log.info("%s", hint)

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 
 from models.processors import usable_processors
 from models.stages import observing
+from models.start_progress import StartProgress
 from server import v1, v2
 from server.admin.page import admin_router
 from server.admin.report import AdminReport
@@ -78,15 +79,22 @@ _BODIES_OF_FULL_SIZE = 24
 """The bodies that arrive at once may have as many bytes as so many of the largest ones."""
 
 
-def create_app(settings: Settings, models: WarmModels, shutdown: Shutdown | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    models: WarmModels,
+    shutdown: Shutdown | None = None,
+    progress: StartProgress | None = None,
+) -> FastAPI:
     """Return the server's application; it reads nothing from the environment.
 
-    shutdown: that of the process which serves it. Raises OSError without a store or a database.
+    shutdown: that of the process which serves it. progress: of the models, which tell it. Raises OSError
+    without a store or a database.
     """
     shutdown = shutdown or Shutdown(settings.drain_s, settings.grace_s)
     context = build_context(settings, models)
     readiness = Readiness(shutdown, {"models"}, context.availability)
     readiness.is_disk_full = lambda: context.storage.is_short
+    readiness.progress = progress or readiness.progress
 
     @contextlib.asynccontextmanager
     async def run(_: FastAPI) -> AsyncIterator[None]:
@@ -149,10 +157,16 @@ def _store_origin(settings: Settings) -> str | None:
     return store.public_origin if isinstance(store, Bucket) else None
 
 
-def create_waiting_app(settings: Settings, shutdown: Shutdown) -> FastAPI:
-    """Return the application that answers while the weights are fetched: health, and 503 to all else."""
+def create_waiting_app(
+    settings: Settings, shutdown: Shutdown, progress: StartProgress | None = None
+) -> FastAPI:
+    """Return the application that answers while the weights are fetched: health, and 503 to all else.
+
+    progress: of the fetch.
+    """
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     readiness = app.state.readiness = Readiness(shutdown, {"weights"})
+    readiness.progress = progress or readiness.progress
     app.include_router(health.router)
     if settings.playground:
         app.include_router(waiting_page_router(lambda: readiness.reason))

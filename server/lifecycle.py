@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from models.errors import EngineUnavailableError
+from models.deadline import Deadline, deadline_scope
+from models.errors import EngineUnavailableError, WorkCancelledError
 from server.context import AppContext, WarmModels
 from server.http.health import Readiness
 from server.http.shutdown import Shutdown
@@ -36,9 +37,11 @@ async def lifespan(
 ) -> AsyncIterator[None]:
     """Start the parts of the application, and stop them within the grace period."""
     context.availability.start()
+    loading = Deadline()
+    shutdown.on_begin(loading.cancel)
     tasks = [
         *await _begin_jobs(context),
-        asyncio.create_task(_warm_up(models, readiness, context.memory)),
+        asyncio.create_task(_warm_up(models, readiness, context.memory, loading)),
         asyncio.create_task(_sweep(settings, context)),
         asyncio.create_task(_watch_disk(context)),
         asyncio.create_task(context.others.run(context.dependencies.concurrency_limit.in_work)),
@@ -47,6 +50,7 @@ async def lifespan(
     shutdown.on_begin(context.durable.stop_accepting)
     shutdown.on_deadline_near(context.scheduler.stop_accepting)
     yield
+    loading.cancel()
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -64,11 +68,21 @@ async def lifespan(
         context.disconnect(is_queue_closed=is_queue_closed)
 
 
-async def _warm_up(models: WarmModels, readiness: Readiness, memory: MemoryBudget) -> None:
-    """Load the models; retry while the engine is unavailable."""
+async def _warm_up(
+    models: WarmModels, readiness: Readiness, memory: MemoryBudget, deadline: Deadline
+) -> None:
+    """Load the models; retry while the engine is unavailable. deadline: is cancelled by a shutdown."""
+
+    def warm_up() -> None:
+        with deadline_scope(deadline):
+            models.warm_up()
+
     while True:
         try:
-            await anyio.to_thread.run_sync(models.warm_up)
+            await anyio.to_thread.run_sync(warm_up)
+        except WorkCancelledError:
+            log.info("the loading of the models was interrupted")
+            return
         except EngineUnavailableError as error:
             log.warning("loading the models waits for the engine: %s", error)
             readiness.error = str(error)

@@ -306,7 +306,21 @@ VIT_NSFW_ONNX = WeightFile(
 
 _PLAIN = ("*.json", "*.txt", "*.safetensors")
 _CODE = ("*.json", "*.py", "model.safetensors")
-_PIPELINE = ("*.json", "*.txt", "*/*.safetensors")
+_SDXL_PIPELINE = (
+    "model_index.json",
+    "scheduler/*.json",
+    *(
+        f"text_encoder{number}/*.{kind}"
+        for number in ("", "_2")
+        for kind in ("json", "safetensors")
+    ),
+    *(f"tokenizer{number}/*.{kind}" for number in ("", "_2") for kind in ("json", "txt")),
+    "unet/*.json",
+    "unet/*.safetensors",
+    "vae/*.json",
+    "vae/*.safetensors",
+)
+"""Of a pipeline of SDXL's classes: its components. A repository can have others beside them, in other folders."""
 
 BIREFNET = HubFolder("ZhengPeng7/BiRefNet", "e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4", _CODE, 424)
 RMBG = HubFolder(
@@ -411,7 +425,7 @@ FP16_VAE = HubFolder(
     ("config.json", "diffusion_pytorch_model.safetensors"),
     320,
 )
-BRIA = HubFolder("briaai/BRIA-2.3", None, _PIPELINE, 6900, gated=True)
+BRIA = HubFolder("briaai/BRIA-2.3", None, _SDXL_PIPELINE, 6620, gated=True, variant="fp16")
 BRIA_LORA = HubFolder(
     "briaai/BRIA-2.3-FAST-LORA", None, ("pytorch_lora_weights.safetensors",), 400, gated=True
 )
@@ -419,4 +433,6 @@ BRIA_LORA = HubFolder(
 
 def bria_control(repo: str) -> HubFolder:
     """Return the repository of a ControlNet for BRIA 2.3. repo: the end of its name."""
-    return HubFolder(f"briaai/BRIA-2.3-ControlNet-{repo}", None, _PLAIN, 2500, gated=True)
+    return HubFolder(
+        f"briaai/BRIA-2.3-ControlNet-{repo}", None, _PLAIN, 2500, gated=True, variant="fp16"
+    )

@@ -69,7 +69,9 @@ class HubFolder:
     revision: a commit. None: the newest commit of the main branch at the first download, which pins
     it for all later ones. patterns: shell patterns of the files. size_mb: approximate size of the
     download, in MiB. gated: whether the user must accept a licence on the hub and set HF_TOKEN.
-    selection: distinguishes two sets of files from one repository.
+    selection: distinguishes two sets of files from one repository. variant: the precision that is fetched
+    of networks that the repository has in two, such as `fp16`; "": the one without a name. See
+    `models.weights.selection`.
     """
 
     repo: str
@@ -78,6 +80,7 @@ class HubFolder:
     size_mb: int
     gated: bool = False
     selection: str = ""
+    variant: str = ""
 
     @property
     def name(self) -> str:

@@ -11,17 +11,21 @@ from typing import Any
 
 from models.catalog.card import Card, Profile
 from models.catalog.profile import load_profile
+from models.deadline import Deadline, checkpoint, current, deadline_scope
 from models.device import DeviceConfig
 from models.errors import (
     ModelUnavailableError,
     RoleNotInProfileError,
     WeightsUnavailableError,
+    WorkCancelledError,
 )
 from models.roles import ROLES, P, Role
 from models.runtime.device_policy import DevicePolicy
+from models.runtime.first_calls import make_first_calls
 from models.runtime.held_memory import held_mb
 from models.runtime.model_loading import load_model
 from models.runtime.oom_retry import RetryOnOutOfMemory
+from models.start_progress import StartProgress
 from models.weights import download
 from models.weights.cache import WeightsCache
 from models.weights.remedy import remedy
@@ -73,6 +77,7 @@ class Pool:
         self._changed = threading.Condition()
         self._uses = 0
         self._download_failures: dict[str, str] = {}
+        self._progress = StartProgress()
 
     @classmethod
     def for_profile(
@@ -88,12 +93,14 @@ class Pool:
         memory_mb: int | None = None,
         preload: bool = True,
         roles: Collection[Role[Any]] = ROLES,
+        progress: StartProgress | None = None,
     ) -> "Pool":
         """Return the pool of a profile.
 
         Download its missing weights into `weights_dir`; load nothing yet. name: a profile's name,
         or the path of its file. threads: CPU threads for one call of a model. models_dir: local
-        copies of weights, used before all others. roles: the roles of the profile that are needed.
+        copies of weights, used before all others. roles: the roles of the profile that are needed. progress:
+        is told what is fetched and loaded.
         The other arguments are those of `models.runtime.device_policy.DevicePolicy`. If the profile
         has torch models, one card without weights does not stop the others. A model of the user's
         own (`Card.own`) is loaded and run once. Raises
@@ -112,7 +119,8 @@ class Pool:
             preload,
             needs_gpu=any(card.needs_gpu for card in profile.values()),
         )
-        failures = download.fetch_profile(profile, cache)
+        progress = progress or StartProgress()
+        failures = download.fetch_profile(profile, cache, start=progress)
         own = {card.name for card in profile.values() if card.own}
         if failures and (not torch or len(failures) == len(profile) or own & failures.keys()):
             failed = [card for card in profile.values() if card.name in failures]
@@ -123,6 +131,7 @@ class Pool:
         if torch:
             pool._log_devices()
         pool._download_failures = failures
+        pool._progress = progress
         for card, text in failures.items():
             log.error("%s: %s", card, text)
         pool._check_own_models()
@@ -171,21 +180,26 @@ class Pool:
     def warm_up(
         self, run: Callable[[Role[Any], Callable[[], None]], None] = lambda role, work: work()
     ) -> None:
-        """Load the profile's models and run each once on a tiny picture, unless `preload` is off.
+        """Load the profile's models and make their first calls, unless `preload` is off.
 
-        run: runs the work for a role, by default on this thread. With a memory budget, only as many
-        models as fit are loaded. A failure does not stop the others: ModelUnavailableError with all
-        failures is raised at the end.
+        The calls are those of `models.runtime.first_calls`. run: runs the work for a role, by default on this
+        thread. With a memory budget, only as many models as fit are loaded. A failure does not stop the
+        others: ModelUnavailableError with all failures is raised at the end. Raises WorkCancelledError if the
+        deadline of the context is cancelled.
         """
         if not self._policy.preload:
             return
         failures: list[Exception] = []
-        for role, slot in self._slots.items():
+        for number, (role, slot) in enumerate(self._slots.items()):
+            checkpoint()
+            self._progress.load(slot.card.name, number, len(self._slots))
             if not self._fits(slot):
                 log.info("%s is loaded at its first use: the memory budget is full", role)
                 continue
             try:
-                run(role, partial(self._warm_up, role))
+                run(role, partial(self._warm_up, role, current()))
+            except WorkCancelledError:
+                raise
             except Exception as error:
                 error.add_note(f"while warming up {role}")
                 failures.append(error)
@@ -203,17 +217,18 @@ class Pool:
             if not slot.card.own:
                 continue
             try:
-                self._warm_up(role)
+                self._warm_up(role, current())
             except ModelUnavailableError as error:
                 raise WeightsUnavailableError(str(error)) from error
             except Exception as error:
                 # A network that fails on a picture raises the errors of its runtime.
                 raise WeightsUnavailableError(f"{role} ({slot.card.name}): {error}") from error
 
-    def _warm_up(self, role: Role[Any]) -> None:
-        with self.use(role) as model:
-            if role.warm_up is not None:
-                role.warm_up(model)
+    def _warm_up(self, role: Role[Any], deadline: Deadline) -> None:
+        card = self._slots[role].card
+        with deadline_scope(deadline), self.use(role) as model:
+            make_first_calls(role, model, card.name, self._device_config(card))
+            del model
 
     def stats(self) -> dict[Role[Any], RoleStats]:
         """Return which models are loaded and in use, by role."""

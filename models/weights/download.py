@@ -1,4 +1,4 @@
-"""The only module that fetches weights: into one folder, from the first source that works, with checks.
+"""Fetches weights into one folder, from the first source that works, with checks.
 
 The command behind `scripts/weights` is in `retouch.weights`.
 """
@@ -15,9 +15,9 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from uuid import uuid4
 
 import httpx2 as httpx
@@ -35,7 +35,9 @@ from models.catalog.source import (
 )
 from models.deadline import checkpoint
 from models.errors import UnpinnedCodeError, WeightsUnavailableError
-from models.weights.cache import MANIFEST, Entry, Manifest, WeightsCache, file_problem, hash_file
+from models.start_progress import StartProgress
+from models.weights.cache import WeightsCache, file_problem, hash_file
+from models.weights.hub_snapshot import fetch_folder, hub_endpoint
 from models.weights.progress import numbered, show_progress
 from models.weights.resume import CHUNK, PartFile, Progress, SourceError, download
 
@@ -73,7 +75,8 @@ def fetch_card(card: Card, cache: WeightsCache, progress: Progress | None = None
     Raises WeightsUnavailableError.
     """
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
-        return _fetch_card(card, cache, Path(downloads), lambda _: progress or show_progress)
+        run = _Run(cache, Path(downloads), lambda _: progress or show_progress)
+        return _fetch_card(card, run)
 
 
 def fetch_profile(
@@ -82,134 +85,103 @@ def fetch_profile(
     progress: Progress | None = None,
     *,
     thorough: bool = False,
+    start: StartProgress | None = None,
 ) -> dict[str, str]:
     """Fetch every missing part of a profile; return the name and the error of each card that failed.
 
     thorough: fetched folders are hashed, so that a changed file of the right size is fetched again. The
-    prepared form of each file is checked too, because an earlier release may have made it.
+    prepared form of each file is checked too, because an earlier release may have made it. start: is told
+    all that progress is told, and failures.
     """
     failures = {}
     parts = list(dict.fromkeys(part for card in profile.values() for part in card.parts))
+    start = start or StartProgress()
+    start.expect_parts({part: _expected_size(part) for part in parts})
     shown = progress or show_progress
-    each = {part: numbered(shown, n, len(parts)) for n, part in enumerate(parts, 1)}
+    each = {
+        part: _told(numbered(shown, n, len(parts)), part, start) for n, part in enumerate(parts, 1)
+    }
     with tempfile.TemporaryDirectory(prefix="retouch-") as downloads:
+        run = _Run(cache, Path(downloads), each.__getitem__, thorough, start)
         for card in profile.values():
             try:
-                _fetch_card(card, cache, Path(downloads), each.__getitem__, thorough)
+                _fetch_card(card, run)
             except WeightsUnavailableError as error:
                 failures[card.name] = str(error)
+                start.fail(card.name, str(error))
     return failures
 
 
-def _fetch_card(
-    card: Card,
-    cache: WeightsCache,
-    downloads: Path,
-    progress: Callable[[Part], Progress],
-    thorough: bool = False,
-) -> list[Path]:
+def _expected_size(part: Part) -> int:
+    """Return about how many bytes a part has; 0 if that is unknown, or nothing is fetched."""
+    match part:
+        case WeightFile():
+            return part.size or 0
+        case HubFolder():
+            return part.size_mb * 2**20
+    return 0
+
+
+def _told(progress: Progress, part: Part, start: StartProgress) -> Progress:
+    """Return a progress that is told to `start` too, as that of a part."""
+
+    def tell(label: str, done: int, total: int) -> None:
+        progress(label, done, total)
+        start.fetched(part, done, total)
+
+    return tell
+
+
+@dataclass
+class _Run:
+    """What the parts of one fetch share. downloads: a folder for archives that several files are in.
+
+    failed: by part, why it could not be fetched. Cards share parts, and a hub that does not answer is not
+    asked again for each of them.
+    """
+
+    cache: WeightsCache
+    downloads: Path
+    progress: Callable[[Part], Progress]
+    thorough: bool = False
+    start: StartProgress = field(default_factory=StartProgress)
+    failed: dict[Part, str] = field(default_factory=dict)
+
+
+def _fetch_card(card: Card, run: _Run) -> list[Path]:
     try:
         check_pin(card)
     except UnpinnedCodeError as error:
         raise WeightsUnavailableError(str(error)) from error
     for part in card.parts:
         checkpoint()
-        match part:
-            case LocalFolder():
-                if wrong := cache.problem(part):
-                    raise WeightsUnavailableError(f"{card.name}: {part.path}: {wrong}")
-            case _ if cache.copy(part) is not None:
-                pass
-            case WeightFile():
-                path = _fetch(part, cache.folder, downloads, progress(part))
-                if thorough:
-                    _prepare(part, path)
-            case HubFolder():
-                _fetch_folder(part, cache, thorough, progress(part))
-            case MadeFolder():
-                _make(part, cache)
-    return cache.paths(card)
+        if text := run.failed.get(part):
+            raise WeightsUnavailableError(text)
+        run.start.begin_part(card.name)
+        try:
+            _fetch_part(card, part, run)
+        except WeightsUnavailableError as error:
+            run.failed[part] = str(error)
+            raise
+        run.start.end_part(part)
+    return run.cache.paths(card)
 
 
-def _fetch_folder(part: HubFolder, cache: WeightsCache, thorough: bool, progress: Progress) -> None:
-    """Fetch the files of a repository; the hub's client resumes an interrupted download."""
-    if cache.problem(part, thorough=thorough) is None:
-        return
-    try:
-        from huggingface_hub import HfApi, snapshot_download
-    except ImportError as error:
-        raise WeightsUnavailableError(f"{part}: the extra `gpu` is not installed") from error
-    folder = cache.path(part)
-    wanted = part.revision or cache.pins().get(part.repo)
-    patterns = list(part.patterns)
-    try:
-        # Passed to the client, because it would take an empty variable for an address.
-        endpoint = hub_endpoint()
-        info = HfApi(endpoint).model_info(part.repo, revision=wanted, files_metadata=True)
-        commit = str(info.sha)
-        if not part.pinned:
-            cache.pin(part.repo, commit)
-        (folder / MANIFEST).unlink(missing_ok=True)
-        listed = _listed(part, info)
-        for name, sibling in listed.items():
-            # The client does not check a file that it has written before, even if it has changed.
-            if _sibling_problem(folder / name, sibling):
-                (folder / name).unlink(missing_ok=True)
-        size = sum(sibling.size or 0 for sibling in listed.values())
-        progress(str(part), 0, size)  # the client shows the rest itself
-        snapshot_download(
-            part.repo,
-            revision=commit,
-            local_dir=folder,
-            allow_patterns=patterns,
-            endpoint=endpoint,
-        )
-    except Exception as error:
-        # The client passes on the errors of its HTTP library, which can change.
-        raise WeightsUnavailableError(_hub_failure(part, error)) from error
-    _write_manifest(part, commit, folder, listed)
-
-
-def _listed(part: HubFolder, info: Any) -> dict[str, Any]:
-    """Return the hub's entry of each file that the card wants."""
-    from huggingface_hub.utils import filter_repo_objects
-
-    entries = {sibling.rfilename: sibling for sibling in info.siblings or []}
-    names = filter_repo_objects(entries, allow_patterns=list(part.patterns))
-    return {name: entries[name] for name in sorted(names)}
-
-
-def _sibling_problem(path: Path, sibling: Any) -> str | None:
-    """Compare a file with the hub's entry, which has a checksum for large files only."""
-    return file_problem(path, sibling.size, sibling.lfs.sha256 if sibling.lfs else None)
-
-
-def _write_manifest(part: HubFolder, commit: str, folder: Path, listed: dict[str, Any]) -> None:
-    """Check the fetched files against the hub's list, and write the manifest."""
-    if not listed:
-        raise WeightsUnavailableError(f"{part} has no file like {', '.join(part.patterns)}")
-    files = {}
-    for name, sibling in listed.items():
-        path = folder / name
-        if wrong := _sibling_problem(path, sibling):
-            path.unlink(missing_ok=True)
-            raise WeightsUnavailableError(f"{part}: {path}: {wrong}")
-        sha256 = sibling.lfs.sha256 if sibling.lfs else hash_file(path)
-        files[name] = Entry(path.stat().st_size, sha256)
-    for path in folder.rglob("*"):  # files of an earlier revision
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in listed and not name.startswith(".cache/"):
-            path.unlink()
-    Manifest(part.repo, commit, part.patterns, files).write(folder)
-
-
-def _hub_failure(part: HubFolder, error: Exception) -> str:
-    kind = type(error).__name__
-    text = (str(error).strip() or kind).splitlines()[0]
-    if part.gated and kind in ("GatedRepoError", "RepositoryNotFoundError"):
-        page = f"https://huggingface.co/{part.repo}"
-        text = f"gated: accept its licence at {page} and set HF_TOKEN ({text})"
-    return f"{part} could not be fetched: {kind}: {text}"
+def _fetch_part(card: Card, part: Part, run: _Run) -> None:
+    match part:
+        case LocalFolder():
+            if wrong := run.cache.problem(part):
+                raise WeightsUnavailableError(f"{card.name}: {part.path}: {wrong}")
+        case _ if run.cache.copy(part) is not None:
+            pass
+        case WeightFile():
+            path = _fetch(part, run.cache.folder, run.downloads, run.progress(part))
+            if run.thorough:
+                _prepare(part, path)
+        case HubFolder():
+            fetch_folder(part, run.cache, run.thorough, run.progress(part))
+        case MadeFolder():
+            _make(part, run.cache)
 
 
 def _make(part: MadeFolder, cache: WeightsCache) -> None:
@@ -401,11 +373,6 @@ def _copy_member(zipped: zipfile.ZipFile, member: str, file: WeightFile, out: IO
     with zipped.open(info) as stream:
         while chunk := stream.read(CHUNK):
             out.write(chunk)
-
-
-def hub_endpoint() -> str:
-    """Return the address of the hub without a slash at its end; HF_ENDPOINT overrides it."""
-    return (os.environ.get("HF_ENDPOINT", "").strip() or "https://huggingface.co").rstrip("/")
 
 
 def _hub_headers() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from models.start_progress import StartProgress
 from server.http.shutdown import Shutdown
 from storage.breaker import Availability
 
@@ -29,7 +30,7 @@ class Readiness:
 
     awaited: names of what is not ready yet, of `_REASONS`. availability: whether the store and the
     database answer. error: why loading the models failed, or None. done: set when nothing is awaited any
-    more. is_disk_full: whether nothing new is stored.
+    more. is_disk_full: whether nothing new is stored. progress: how far the start is.
     """
 
     shutdown: Shutdown
@@ -38,11 +39,14 @@ class Readiness:
     error: str | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
     is_disk_full: Callable[[], bool] = lambda: False
+    progress: StartProgress = field(default_factory=StartProgress)
 
     @property
     def reason(self) -> str:
         """What the server is doing before it is ready."""
-        return " and ".join(_REASONS[name] for name in sorted(self.awaited))
+        doing = " and ".join(_REASONS[name] for name in sorted(self.awaited))
+        far = str(self.progress)
+        return f"{doing} ({far})" if far else doing
 
     def state(self) -> tuple[dict[str, Any], int]:
         """Return what the server is ready for, in JSON values, and the status code that says the same."""
@@ -51,8 +55,10 @@ class Readiness:
         if self.error is not None:
             return {"status": "failed", "reason": self.error}, 503
         if self.awaited:
-            awaited = sorted(self.awaited)
-            return {"status": "starting", "awaited": awaited, "reason": self.reason}, 503
+            told: dict[str, Any] = {"awaited": sorted(self.awaited), "reason": self.reason}
+            if far := self.progress.as_json():
+                told["progress"] = far
+            return {"status": "starting", **told}, 503
         if names := sorted(self.availability.reasons):
             reason = " and ".join(f"the {name} does not answer" for name in names)
             return {"status": "unavailable", "unavailable": names, "reason": reason}, 503

@@ -1,17 +1,11 @@
 """Repositories fetched with the hub's own client from a fake hub on loopback."""
 
-import hashlib
-import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -19,98 +13,22 @@ from models.catalog.registry import CARDS
 from models.catalog.source import HubFolder
 from models.roles import MATTING
 from models.weights.cache import MANIFEST, WeightsCache
+from tests.helpers.fake_hub import BODY, FIRST, SECOND, FakeHub, serving
 
 ROOT = Path(__file__).parents[2]
-FIRST, SECOND = "1" * 40, "2" * 40
-BODY = bytes(range(256)) * 64
-
-
-@dataclass
-class FakeHub:
-    """The parts of a hub that `model_info` and `snapshot_download` use: commits of one repository."""
-
-    commits: dict[str, dict[str, bytes]]
-    main: str = FIRST
-    gated: bool = False
-    lied: dict[str, str] = field(default_factory=dict)
-    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
-    url: str = ""
-
-    def info(self, commit: str) -> dict[str, Any]:
-        siblings = []
-        for name, body in self.commits[commit].items():
-            sha256 = self.lied.get(name) or hashlib.sha256(body).hexdigest()
-            row: dict[str, Any] = {"rfilename": name, "size": len(body), "blobId": "b" * 40}
-            if name.endswith(".safetensors"):
-                row["lfs"] = {"size": len(body), "sha256": sha256, "pointerSize": 130}
-            siblings.append(row)
-        return {"_id": "x", "id": "org/net", "sha": commit, "siblings": siblings, "tags": []}
-
-    def tree(self, commit: str) -> list[dict[str, Any]]:
-        return [
-            {"type": "file", "path": name, "size": len(body), "oid": "b" * 40}
-            for name, body in self.commits[commit].items()
-        ]
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+def hub() -> Iterator[FakeHub]:
     files = {
         "config.json": b"{}",
         "unet/w.safetensors": BODY,
         "README.md": b"read me",
         "w.bin": b"a pickle",
     }
-    made = FakeHub({FIRST: files, SECOND: {"config.json": b'{"v": 2}', "new.safetensors": BODY}})
-
-    class Handler(BaseHTTPRequestHandler):
-        def _commit(self, revision: str) -> str | None:
-            commit = made.main if revision == "main" else revision
-            return commit if commit in made.commits else None
-
-        def _answer(self) -> tuple[int, bytes, dict[str, str]]:
-            path = unquote(urlsplit(self.path).path)
-            token = self.headers.get("Authorization")
-            made.requests.append((self.command, path, token))
-            if made.gated and token != "Bearer hf_mine":
-                return 401, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": "ask first"}
-            parts = path.strip("/").split("/")
-            if parts[:4] == ["api", "models", "org", "net"]:
-                commit = self._commit(parts[5] if len(parts) > 5 else "main")
-                if commit is None:
-                    return 404, b"", {"X-Error-Code": "RevisionNotFound"}
-                what = made.tree(commit) if parts[4:5] == ["tree"] else made.info(commit)
-                return 200, json.dumps(what).encode(), {"Content-Type": "application/json"}
-            if parts[:3] == ["org", "net", "resolve"] and (commit := self._commit(parts[3])):
-                body = made.commits[commit].get("/".join(parts[4:]))
-                if body is not None:
-                    digest = hashlib.sha256(body).hexdigest()
-                    return 200, body, {"ETag": f'"{digest}"', "X-Repo-Commit": commit}
-            return 404, b"", {"X-Error-Code": "EntryNotFound"}
-
-        def do_GET(self) -> None:
-            status, body, headers = self._answer()
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        do_HEAD = do_GET  # noqa: N815
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    second = {"config.json": b'{"v": 2}', "new.safetensors": BODY}
+    with serving(FakeHub({FIRST: files, SECOND: second})) as hub:
+        yield hub
 
 
 Fetch = Callable[..., str]

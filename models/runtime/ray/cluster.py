@@ -41,6 +41,7 @@ from models.runtime.answer_cache import AnswerCache
 from models.runtime.calls import Call, ModelProxy
 from models.runtime.model_states import ModelState, ModelStates
 from models.runtime.ray.deployments import APPLICATION
+from models.start_progress import StartProgress
 
 log = logging.getLogger("retouch.engine")
 
@@ -64,13 +65,16 @@ class ClusterEngine:
     Any number of processes may use one application; each attaches to the cluster as a driver.
 
     address: of the cluster, as for ray.init. profile: the deployed profile. queue: the deployed
-    queue length.
+    queue length. progress: is told how many models are up.
     """
 
-    def __init__(self, address: str, profile: Profile, queue: int) -> None:
+    def __init__(
+        self, address: str, profile: Profile, queue: int, progress: StartProgress | None = None
+    ) -> None:
         self._address = address
         self._profile = profile
         self._queue = queue
+        self._progress = progress or StartProgress()
         self._handles: dict[Role[Any], DeploymentHandle[Any]] = {}
         self._sizes: dict[Role[Any], SizeRule] = {}
         self._answers = AnswerCache()
@@ -100,6 +104,7 @@ class ClusterEngine:
                 raise ModelUnavailableError(f"the models could not be deployed: {state.message}")
             if state is not None and state.status == "RUNNING":
                 break
+            self._tell_progress(state)
         else:
             raise EngineUnavailableError("the engine was closed before the models were ready")
         directory = serve.get_app_handle(APPLICATION)
@@ -109,6 +114,14 @@ class ClusterEngine:
             raise ModelUnavailableError(
                 f"the cluster runs other models: {deployed}, not {expected}"
             )
+
+    def _tell_progress(self, state: Any) -> None:
+        """Tell which models are up. state: of the application, as Ray Serve tells it; None if there is none."""
+        found = {} if state is None else state.deployments
+        up = {name for name, one in found.items() if one.status == "HEALTHY"}
+        missing = [card.name for role, card in self._profile.items() if role.name not in up]
+        card = missing[0] if missing else None
+        self._progress.load(card, len(self._profile) - len(missing), len(self._profile))
 
     def _known_handles(self) -> dict[Role[Any], DeploymentHandle[Any]]:
         handles = {

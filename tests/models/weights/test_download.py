@@ -25,7 +25,8 @@ from models.errors import CallerDisconnectedError, WeightsUnavailableError
 from models.roles import INPAINTING, MATTING
 from models.runtime.pool import Pool
 from models.weights.cache import WeightsCache
-from models.weights.download import fetch, fetch_card, fetch_profile, hub_endpoint
+from models.weights.download import fetch, fetch_card, fetch_profile
+from models.weights.hub_snapshot import hub_endpoint
 
 BODY = bytes(range(256)) * 5000
 
