@@ -12,6 +12,7 @@ import transformers
 from peft import LoraConfig, get_peft_model_state_dict
 from segment_anything import build_sam_vit_h
 from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
+from torch.nn import ModuleList
 
 from models.backends.diffusion.sdxl_pipeline import SdxlPipeline
 from models.catalog.card import by_name
@@ -71,6 +72,10 @@ def ip_adapter() -> float:
     return sum(math.prod(shape) for shape in shapes) / 2**20
 
 
+def x2_network() -> RRDBNet:
+    return RRDBNet(in_nc=12, shuffle_factor=2)
+
+
 def qwen3() -> Any:
     return _KINDS.Qwen3ForCausalLM(_KINDS.Qwen3Config(**full.QWEN3_4B))
 
@@ -80,6 +85,8 @@ def qwen3() -> Any:
     [
         ("big-lama", full.lama_network, SINGLE),
         ("realesrgan-x4plus-torch", RRDBNet, HALF),
+        ("realesrgan-x2plus-torch", x2_network, HALF),
+        ("realesrgan-torch", lambda: ModuleList([x2_network(), RRDBNet()]), HALF),
         ("sam-vit-huge", build_sam_vit_h, HALF),
         ("sam2-large", lambda: _KINDS.Sam2Model(full.sam2_config()), HALF),
         ("falconsai-nsfw", lambda: _KINDS.ViTForImageClassification(_KINDS.ViTConfig()), HALF),

@@ -3,13 +3,14 @@
 Only tested with random weights: not with published ones, and not on a GPU.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from spandrel import (
     ImageModelDescriptor,
     ModelLoader,
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from imaging.picture import Rgb
+from models.backends.even_tiles import cut, even_grid
 from models.backends.torch.checkpoints import read_state
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
@@ -34,102 +36,106 @@ MARGIN = 32
 """Pixels of context on every side of a tile. Real-ESRGAN's RRDBNet reaches farther, but pixels
 farther away hardly matter. It is a multiple of the attention windows (8 or 16), so that these keep
 their position."""
-TILE = 256
-"""Side of a tile with its margins, in pixels."""
+MULTIPLE = 16
+"""Sides of tiles are multiples of it, for the same reason."""
+PIXELS_CPU, PIXELS_GPU = 256 * 256, 512 * 512
+"""Pixels that a network gets at once, margins included: in one large tile or in several. On a GPU
+Real-ESRGAN takes 4 kB for each in half precision."""
 
 
 class Upscaler:
-    """Implements the role `models.roles.SuperResolution`.
+    """Implements the role `models.roles.SuperResolution`, with a network for each factor or one for both.
 
-    One back-projection step makes the network's result consistent with the picture, so that colours
+    One back-projection step makes a network's result consistent with the picture, so that colours
     do not change (M. Irani and S. Peleg, "Improving resolution by image registration", 1991). On a
     GPU, float16 and bfloat16 are used if the architecture supports them.
     """
 
     def __init__(
-        self, file: Path, device_config: DeviceConfig | None = None, *, tile: int = TILE
+        self,
+        *files: Path,
+        device_config: DeviceConfig | None = None,
+        pixels: int | None = None,
     ) -> None:
-        """Load a `.safetensors` or `.pth` file. Its tensors show the architecture.
+        """Load `.safetensors` or `.pth` files. Their tensors show the architecture.
 
-        tile: side of a tile with its margins, in pixels of the original, a multiple of 32 above 64.
-        Raises BadWeightsError that names the file, and ValueError for a wrong tile.
+        files: one for each scale, at least one. pixels: largest number that a network gets at once,
+        margins included; by default 256 x 256 on the CPU and 512 x 512 on a GPU. Raises BadWeightsError
+        that names a file.
         """
-        if tile % MARGIN or tile <= 2 * MARGIN:
-            raise ValueError(f"tile {tile} is not a multiple of {MARGIN} above {2 * MARGIN}")
         device_config = device_config or DeviceConfig()
-        self._tile = tile
-        self._network = _load(file)
-        self._scale = self._network.scale
-        dtype = _dtype(self._network, device_config)
-        self._module: DeviceModule[nn.Module] = DeviceModule(
-            self._network.model, device_config, dtype
-        )
+        is_gpu = device_config.device.startswith("cuda")
+        self._pixels = pixels or (PIXELS_GPU if is_gpu else PIXELS_CPU)
+        self._networks: dict[int, _Network] = {}
+        for file in files:
+            network = _Network(file, device_config)
+            if network.scale in self._networks:
+                raise BadWeightsError(f"{file}: another file enlarges {network.scale} times too")
+            self._networks[network.scale] = network
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: one file, or its folder."""
-        return cls(only_file(paths[0]), device_config)
+        """Load the model of a card; paths: each a file, or its folder."""
+        return cls(*(only_file(path) for path in paths), device_config=device_config)
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
         """Return `rgb` enlarged to `factor` (2 or 4) times its width and height.
 
-        If the network has a larger factor, its result is averaged down; with a smaller one, it runs
-        twice. In addition to the result, memory for one tile is needed. Raises ValueError for
-        another factor. Raises WorkCancelledError, between two tiles, if nobody waits any more.
+        The network of that factor does it. Without one, the result of the next larger one is averaged
+        down, or the largest runs twice. In addition to the result, memory for one batch of tiles is needed.
+        Raises ValueError for another factor. Raises WorkCancelledError, between two batches, if nobody
+        waits any more.
         """
         if factor not in FACTORS:
             raise ValueError(f"factor {factor} is not one of {FACTORS}")
-        if factor > self._scale:
-            return self.upscale(self.upscale(rgb, self._scale), factor // self._scale)
-        height, width = rgb.shape[:2]
-        result = np.empty((height * factor, width * factor, 3), np.uint8)
-        inner = slice(MARGIN * factor, -MARGIN * factor)
-        for top, left, tile in _tiles(rgb, self._tile):
-            checkpoint()
-            target = result[top * factor :, left * factor :]
-            large = self._enlarge(tile, factor)[inner, inner]
-            rows, columns = (min(a, b) for a, b in zip(target.shape[:2], large.shape, strict=False))
-            target[:rows, :columns] = large[:rows, :columns]
-        return result
+        larger = [scale for scale in self._networks if scale >= factor]
+        if not larger:
+            scale = max(self._networks)
+            return self.upscale(self.upscale(rgb, scale), factor // scale)
+        return self._by_tiles(self._networks[min(larger)], rgb, factor)
 
-    def _enlarge(self, tile: Rgb, factor: int) -> Rgb:
-        """Enlarge a tile, margins included."""
-        device, dtype = self._module.device, self._module.dtype
-        with self._module.on_device():
+    def _by_tiles(self, network: "_Network", rgb: Rgb, factor: int) -> Rgb:
+        height, width = rgb.shape[:2]
+        grid = even_grid(height, width, margin=MARGIN, multiple=MULTIPLE, pixels=self._pixels)
+        result = np.empty(
+            (grid.rows * grid.height * factor, grid.columns * grid.width * factor, 3), np.uint8
+        )
+        tiles = zip(grid.corners(), cut(rgb, grid), strict=True)
+        while batch := list(itertools.islice(tiles, max(1, self._pixels // grid.tile_pixels))):
+            checkpoint()
+            enlarged = network.enlarge(np.stack([tile for _, tile in batch]), factor)
+            for ((top, left), _), large in zip(batch, enlarged, strict=True):
+                rows = slice(top * factor, top * factor + large.shape[0])
+                result[rows, left * factor : left * factor + large.shape[1]] = large
+        return result[: height * factor, : width * factor]
+
+
+class _Network:
+    """One network on its device. scale: how many times it enlarges."""
+
+    def __init__(self, file: Path, device_config: DeviceConfig) -> None:
+        self._descriptor = _load(file)
+        self.scale = self._descriptor.scale
+        dtype = _dtype(self._descriptor, device_config)
+        self.module: DeviceModule[nn.Module] = DeviceModule(
+            self._descriptor.model, device_config, dtype
+        )
+
+    def enlarge(self, tiles: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+        """Enlarge tiles, number x height x width x 3, and return them without their margins."""
+        inner = slice(MARGIN * factor, -MARGIN * factor)
+        with self.module.on_device():
             # The descriptor runs the module's network, with the pre- and postprocessing of its
             # architecture.
-            small = torch.from_numpy(tile).to(device).permute(2, 0, 1)[None].float() / 255
-            large: Tensor = self._network(small.to(dtype)).float()
-            large = functional.avg_pool2d(large, self._scale // factor)
+            pixels = torch.from_numpy(tiles).to(self.module.device)
+            small = pixels.permute(0, 3, 1, 2).float() / 255
+            large: Tensor = self._descriptor(small.to(self.module.dtype)).float()
+            large = functional.avg_pool2d(large, self.scale // factor)
             missing = small - functional.avg_pool2d(large, factor)
             large += functional.interpolate(missing, scale_factor=factor, mode="bicubic")
-            pixels = large[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().to(torch.uint8)
-            return np.asarray(pixels.cpu().numpy(), np.uint8)
-
-
-def _tiles(rgb: Rgb, side: int) -> Iterator[tuple[int, int, Rgb]]:
-    """Cut a picture into squares of one size that overlap by their margins.
-
-    Yield the upper left corner of the part inside the margins (top, left), and the square with its
-    margins. The picture is mirrored beyond its edges. With one size, the GPU needs no new plan for
-    every picture; only a picture that is smaller than a square gets a smaller one.
-    """
-    height, width = rgb.shape[:2]
-    sides = [min(side, -(-(length + 2 * MARGIN) // MARGIN) * MARGIN) for length in (height, width)]
-    steps = [length - 2 * MARGIN for length in sides]
-    for top in range(0, height, steps[0]):
-        for left in range(0, width, steps[1]):
-            bottom, right = top - MARGIN + sides[0], left - MARGIN + sides[1]
-            cut = rgb[max(0, top - MARGIN) : bottom, max(0, left - MARGIN) : right]
-            framed = cv2.copyMakeBorder(
-                np.ascontiguousarray(cut),
-                max(0, MARGIN - top),
-                max(0, bottom - height),
-                max(0, MARGIN - left),
-                max(0, right - width),
-                cv2.BORDER_REFLECT_101,
-            )
-            yield top, left, np.asarray(framed, np.uint8)
+            cut_off = large[..., inner, inner].permute(0, 2, 3, 1)
+            rounded = cut_off.clamp(0, 1).mul(255).round().to(torch.uint8)
+            return np.asarray(rounded.cpu().numpy(), np.uint8)
 
 
 def _load(file: Path) -> ImageModelDescriptor[nn.Module]:

@@ -91,8 +91,8 @@ def test_a_card_with_remote_code_from_a_branch_is_refused() -> None:
 
 def test_tiny_models_have_their_folders_in_the_data_folder() -> None:
     made = {part.name for card in CARDS for part in card.folders if isinstance(part, MadeFolder)}
-    names = "birefnet lama upscaler sam sam2 tiny_faces nsfw sdxl sdxl-ip-adapter sdxl-lora captioner refiner"
-    names += " sdxl-vae sd15 sd15-lora klein qwen_edit"
+    names = "birefnet lama upscaler upscaler-x2 sam sam2 tiny_faces nsfw sdxl sdxl-ip-adapter"
+    names += " sdxl-lora sdxl-vae captioner refiner sd15 sd15-lora klein qwen_edit"
     assert made == {f"tiny/{name}" for name in names.split()}
 
 
