@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
-from segment_anything import sam_model_registry
+from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
+from transformers import MaskGenerationPipeline, Sam2ImageProcessor
 
 from imaging.picture import Picture
-from models.backends.torch.sam import Sam, build
+from models.backends.torch.point_batches import points_at_once
+from models.backends.torch.sam import Sam, _MaskGenerator, build
 from models.backends.torch.sam2 import Sam2
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
@@ -101,13 +104,90 @@ def test_masks_are_made_for_few_points_at_once_and_at_a_limited_size(
         monkeypatch.setattr(layers, "postprocess_masks", watched)
     labels = model.segment(np.zeros((600, 900, 3), np.uint8))
     assert labels.shape == (600, 900)
-    assert sum(shape[0] for shape in drawn) == 36
-    assert max(shape[0] for shape in drawn) == 5
+    assert sum(shape[0] for shape in drawn) == 3 * 36
+    assert max(shape[0] for shape in drawn) == 3 * 5
     assert max(shape[2] * shape[3] for shape in drawn) <= 20_000
 
 
 def test_a_processor_runs_eight_points_at_once(file: Path, folder: Path) -> None:
-    assert Sam(file)._batch == Sam2(folder)._batch == 8
+    assert Sam(file)._batch is Sam2(folder)._batch is None
+    assert points_at_once(torch.device("cpu")) == 8
+
+
+@pytest.mark.parametrize(
+    ("free_gib", "cached_gib", "points"),
+    [(70, 0, 1024), (40, 0, 512), (16, 0, 256), (2, 14, 256), (3, 0, 64), (0, 0, 64)],
+)
+def test_a_gpu_gets_as_many_points_as_half_its_free_memory_holds(
+    free_gib: int, cached_gib: int, points: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free_gib * 2**30, 80 * 2**30))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: (cached_gib + 5) * 2**30)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 5 * 2**30)
+    assert points_at_once(torch.device("cuda:0")) == points
+
+
+@pytest.mark.parametrize("thresholds", [ANY_MASK, "middle"], ids=["any", "some"])
+def test_the_masks_are_those_of_the_package(
+    file: Path, photo: Photo, thresholds: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rgb = np.ascontiguousarray(photo("coffee").rgb[:120, :160])
+    model = Sam(file, points=5, thresholds=ANY_MASK)
+    with model._module.on_device() as network:
+
+        def generated(kind: Any, batch: int, least: tuple[float, float]) -> list[dict[str, Any]]:
+            made = kind(
+                network,
+                points_per_side=5,
+                points_per_batch=batch,
+                pred_iou_thresh=least[0],
+                stability_score_thresh=least[1],
+                stability_score_offset=1e-3,  # random weights are never as certain as 1
+                output_mode="uncompressed_rle",
+            ).generate(rgb)
+            return sorted(made, key=lambda mask: (mask["point_coords"], mask["area"]))
+
+        if thresholds == "middle":
+            network.mask_decoder.iou_prediction_head.layers[-1].bias += 9.0  # all above 0
+            found = generated(SamAutomaticMaskGenerator, 64, (1e-9, 1e-9))
+            thresholds = (min(mask["predicted_iou"] for mask in found) - 1e-3, 1e-9)
+        theirs = generated(SamAutomaticMaskGenerator, 64, thresholds)
+        monkeypatch.setattr("models.backends.torch.sam.MASKS_AT_ONCE", 4)
+        ours = generated(_MaskGenerator, 7, thresholds)
+    assert len(ours) == len(theirs) > 0
+    for one, other in zip(ours, theirs, strict=True):
+        assert one["segmentation"] == other["segmentation"]
+        assert one["bbox"] == other["bbox"]
+        assert one["predicted_iou"] == pytest.approx(other["predicted_iou"], abs=1e-4)
+
+
+def test_the_masks_of_sam2_are_those_of_the_pipeline(
+    folder: Path, photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.fromarray(np.ascontiguousarray(photo("coffee").rgb[:120, :160]))
+    kind: Any = MaskGenerationPipeline
+    model = Sam2(folder)
+    monkeypatch.setattr("models.backends.torch.sam2.MASKS_AT_ONCE", 4)
+    with model._module.on_device() as network:
+
+        def masks(processor: Any, batch: int, iou: float) -> Any:
+            made = kind(model=network, image_processor=processor, device="cpu")(
+                picture,
+                points_per_crop=5,
+                points_per_batch=batch,
+                pred_iou_thresh=iou,
+                stability_score_thresh=-1.0,
+            )
+            return made["masks"], made["scores"]
+
+        plain = Sam2ImageProcessor.from_pretrained(folder)
+        scores = masks(plain, 64, -9.0)[1]
+        for least in (-9.0, float(scores.min()) - 1e-3):
+            theirs, their_scores = masks(plain, 64, least)
+            ours, our_scores = masks(model._processor, 7, least)
+            assert len(ours) == len(theirs) > 0
+            assert torch.allclose(our_scores, their_scores, atol=1e-4)
+            assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_the_kind_of_a_checkpoint_is_found_from_its_tensors() -> None:

@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from segment_anything import SamAutomaticMaskGenerator
 from segment_anything.modeling import (
     ImageEncoderViT,
@@ -18,7 +20,15 @@ from segment_anything.modeling import (
     TwoWayTransformer,
 )
 from segment_anything.modeling import Sam as SamNetwork
-from segment_anything.utils.amg import rle_to_mask
+from segment_anything.utils.amg import (
+    MaskData,
+    batched_mask_to_box,
+    calculate_stability_score,
+    is_box_near_crop_edge,
+    mask_to_rle_pytorch,
+    rle_to_mask,
+    uncrop_masks,
+)
 from torch import Tensor, nn
 
 from imaging.label_map import label_map
@@ -27,15 +37,14 @@ from imaging.resize import resize, within_area
 from models.backends.torch.checkpoints import load_strictly, read_state
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
+from models.backends.torch.point_batches import MASKS_AT_ONCE, points_at_once
 from models.backends.weight_files import only_file
+from models.deadline import checkpoint
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
 WORK_PIXELS = 1_500_000
-"""Number of pixels at which masks are made. The generator holds every candidate mask at the
-picture's size."""
-BATCH_CPU, BATCH_GPU = 8, 64
-"""Points in one batch. At 1.5 megapixels, each takes 18 MB."""
+"""Number of pixels at which masks are made."""
 WINDOW, HEADS = 14, 8  # the same in all published checkpoints; no tensor shows them
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -59,9 +68,9 @@ class Sam:
     ) -> None:
         """Load a checkpoint (vit_b, vit_l or vit_h). Its tensors show which it is.
 
-        points: number of prompt points along each side. batch: points in one batch. thresholds:
-        least predicted IoU and stability of a mask; by default the package's own. Raises
-        BadWeightsError that names the file.
+        points: number of prompt points along each side. batch: points in one batch; by default as many
+        as memory suffices for. thresholds: least predicted IoU and stability of a mask; by default
+        the package's own. Raises BadWeightsError that names the file.
         """
         device_config = device_config or DeviceConfig()
         state = read_state(file)
@@ -73,7 +82,7 @@ class Sam:
             network.image_encoder = _Autocast(network.image_encoder, device_config.dtype)
         self._module: DeviceModule[Any] = DeviceModule(network, device_config, torch.float32)
         self._points = points
-        self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
+        self._batch = batch
         self._thresholds = thresholds
 
     @classmethod
@@ -86,10 +95,10 @@ class Sam:
         small = resize(rgb, within_area(rgb.shape[1], rgb.shape[0], WORK_PIXELS))
         with self._module.on_device() as network:
             # One generator for each call: it holds the features of the picture.
-            generator = SamAutomaticMaskGenerator(
+            generator = _MaskGenerator(
                 network,
                 points_per_side=self._points,
-                points_per_batch=self._batch,
+                points_per_batch=self._batch or points_at_once(self._module.device),
                 pred_iou_thresh=self._thresholds[0],
                 stability_score_thresh=self._thresholds[1],
                 output_mode="uncompressed_rle",
@@ -98,6 +107,67 @@ class Sam:
         candidates.sort(key=lambda mask: -mask["area"])
         masks = [rle_to_mask(mask["segmentation"]) for mask in candidates[:255]]
         return label_map(masks, rgb.shape[1], rgb.shape[0])
+
+
+class _MaskGenerator(SamAutomaticMaskGenerator):  # type: ignore[misc]
+    """The package's generator, which enlarges only masks that pass the threshold of the predicted IoU.
+
+    The package enlarges every candidate of a batch first: three for each point, 18 MB at 1.5 megapixels.
+    The masks are the same, because each is enlarged and judged for itself.
+    """
+
+    def _process_batch(
+        self,
+        points: NDArray[np.float64],
+        im_size: tuple[int, ...],
+        crop_box: list[int],
+        orig_size: tuple[int, ...],
+    ) -> MaskData:
+        network, device = self.predictor.model, self.predictor.device
+        moved = self.predictor.transform.apply_coords(points, im_size)
+        coordinates = torch.as_tensor(moved, device=device)[:, None]
+        labels = torch.ones(coordinates.shape[:2], dtype=torch.int, device=device)
+        sparse, dense = network.prompt_encoder(points=(coordinates, labels), boxes=None, masks=None)
+        masks, scores = network.mask_decoder(
+            image_embeddings=self.predictor.features,
+            image_pe=network.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+        )
+        candidates = MaskData(
+            masks=masks.flatten(0, 1),
+            iou_preds=scores.flatten(0, 1),
+            points=torch.as_tensor(points.repeat(masks.shape[1], axis=0)),
+        )
+        if self.pred_iou_thresh > 0.0:
+            candidates.filter(candidates["iou_preds"] > self.pred_iou_thresh)
+        found = MaskData()
+        for some in torch.arange(len(candidates["iou_preds"]), device=device).split(MASKS_AT_ONCE):
+            checkpoint()
+            part = MaskData(**{name: values[some] for name, values in candidates.items()})
+            found.cat(self._judged(part, crop_box, orig_size))
+        return found
+
+    def _judged(self, part: MaskData, crop_box: list[int], orig_size: tuple[int, ...]) -> MaskData:
+        """Enlarge some masks, and return those that are stable, as the package does."""
+        network, predictor = self.predictor.model, self.predictor
+        large = network.postprocess_masks(
+            part["masks"][:, None], predictor.input_size, predictor.original_size
+        )[:, 0]
+        part["masks"] = large
+        part["stability_score"] = calculate_stability_score(
+            large, network.mask_threshold, self.stability_score_offset
+        )
+        if self.stability_score_thresh > 0.0:
+            part.filter(part["stability_score"] >= self.stability_score_thresh)
+        part["masks"] = part["masks"] > network.mask_threshold
+        part["boxes"] = batched_mask_to_box(part["masks"])
+        height, width = orig_size
+        part.filter(~is_box_near_crop_edge(part["boxes"], crop_box, [0, 0, width, height]))
+        part["rles"] = mask_to_rle_pytorch(uncrop_masks(part["masks"], crop_box, height, width))
+        del part["masks"]
+        return part
 
 
 class _Autocast(nn.Module):

@@ -18,9 +18,11 @@ from imaging.picture import Labels, Rgb
 from imaging.resize import resize, within_area
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
+from models.backends.torch.point_batches import MASKS_AT_ONCE, points_at_once
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
-from models.backends.torch.sam import BATCH_CPU, BATCH_GPU, WORK_PIXELS
+from models.backends.torch.sam import WORK_PIXELS
 from models.backends.weight_files import first_line
+from models.deadline import checkpoint
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 
@@ -39,9 +41,9 @@ class Sam2:
     ) -> None:
         """Load a local folder in hub layout, strictly.
 
-        points: number of prompt points along each side. batch: points in one batch. thresholds:
-        least predicted IoU and stability of a mask; by default the pipeline's own. Raises
-        BadWeightsError.
+        points: number of prompt points along each side. batch: points in one batch; by default as many
+        as memory suffices for. thresholds: least predicted IoU and stability of a mask; by default
+        the pipeline's own. Raises BadWeightsError.
         """
         device_config = device_config or DeviceConfig()
         gpu = device_config.device.startswith("cuda")
@@ -49,14 +51,14 @@ class Sam2:
         network: Any = load_pretrained(Sam2Model, folder, dtype)
         try:
             with LOADING:
-                self._processor = Sam2ImageProcessor.from_pretrained(folder, local_files_only=True)
+                self._processor = _Processor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise BadWeightsError(
                 f"{folder} has no image processor: {first_line(error)}"
             ) from error
         self._module: DeviceModule[Any] = DeviceModule(network, device_config, dtype)
         self._points = points
-        self._batch = batch or (BATCH_GPU if gpu else BATCH_CPU)
+        self._batch = batch
         self._thresholds = thresholds
 
     @classmethod
@@ -76,9 +78,54 @@ class Sam2:
             result = generate(
                 picture,
                 points_per_crop=self._points,
-                points_per_batch=self._batch,
+                points_per_batch=self._batch or points_at_once(self._module.device),
                 pred_iou_thresh=self._thresholds[0],
                 stability_score_thresh=self._thresholds[1],
             )
         masks = [np.asarray(mask, np.bool_) for mask in result["masks"]]
         return label_map(masks, rgb.shape[1], rgb.shape[0])
+
+
+class _Processor(Sam2ImageProcessor):  # type: ignore[misc]
+    """The image processor, which enlarges only masks that pass the threshold of the predicted IoU.
+
+    The pipeline has every candidate of a batch enlarged first: three for each point. The masks are the
+    same, because each is enlarged and judged for itself. The pipeline must use no crops.
+    """
+
+    def post_process_masks(self, masks: Any, *_: Any, **__: Any) -> Any:
+        """Return the masks as they are."""
+        return masks
+
+    def filter_masks(
+        self,
+        masks: torch.Tensor,
+        iou_scores: torch.Tensor,
+        original_size: Sequence[int],
+        cropped_box_image: torch.Tensor,
+        pred_iou_thresh: float,
+        *thresholds: float,
+    ) -> tuple[list[Any], torch.Tensor, torch.Tensor]:
+        """Return the certain and stable masks at the size of the picture, their scores and boxes."""
+        low, scores = masks.flatten(0, 1), iou_scores.flatten(0, 1)
+        certain = scores > (pred_iou_thresh if pred_iou_thresh > 0 else -torch.inf)
+        found: list[tuple[list[Any], torch.Tensor, torch.Tensor]] = []
+        for some in certain.nonzero().flatten().split(MASKS_AT_ONCE):
+            checkpoint()
+            large = low.new_zeros((1, 0, *original_size))
+            if len(some):
+                large = super().post_process_masks(
+                    [low[some][None]], [original_size], binarize=False
+                )[0]
+            found.append(
+                super().filter_masks(
+                    large,
+                    scores[some][None],
+                    original_size,
+                    cropped_box_image,
+                    pred_iou_thresh,
+                    *thresholds,
+                )
+            )
+        encoded, kept, boxes = zip(*found, strict=True)
+        return [mask for masks in encoded for mask in masks], torch.cat(kept), torch.cat(boxes)
