@@ -25,6 +25,15 @@ def resident_memory(root: Path = Path("/")) -> int:
     return _kilobytes(root / "proc/self/status", "VmRSS") or 0
 
 
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Return what its limits leave this process, in bytes; None where the system does not tell.
+
+    Another process may have some of it.
+    """
+    limit = usable_memory(root)
+    return None if limit is None else max(0, limit - resident_memory(root))
+
+
 _LIMITS = ("memory.max", "memory.high", "memory.limit_in_bytes")
 
 

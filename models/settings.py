@@ -143,8 +143,11 @@ class ModelSettings(EnvironmentSettings):
     offload: bool = False
     """Keep weights in main memory and move each part to the GPU when it runs: slower, for small GPUs."""
     memory_mb: int | None = Field(None, ge=1)
-    """Memory limit for loaded models, in MiB. The least recently used models are evicted. Unset: with
-    torch models a part of the memory that is free at start (`models.runtime.device_policy`), else no limit."""
+    """Memory limit for loaded models, in MiB: others are evicted (decision 31). Unset: with torch models a part
+    of the memory that is free at start (`models.runtime.device_policy`), else no limit."""
+    main_memory_mb: int | None = Field(None, ge=0)
+    """Main memory for models that are evicted from a GPU, in MiB; 0: they are loaded from disk again. Unset: half
+    of what is free at start."""
     preload: bool = True
     """Load models at start, as many as fit, and make the first pictures of generative ones. If false, each model
     is loaded when it is first needed."""

@@ -213,6 +213,7 @@ def _models(settings: Settings, progress: StartProgress | None = None) -> WarmMo
         dtype=settings.dtype,
         offload=settings.offload,
         memory_mb=settings.memory_mb,
+        main_memory_mb=settings.main_memory_mb,
         preload=settings.preload,
         progress=progress,
     )

@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,9 @@ _SHARE_OF_GPU = 0.92
 tensors; where it does not suffice, a call is retried with less (`models.runtime.oom_retry`)."""
 _SHARE_OF_MAIN_MEMORY = 0.8
 """The same of main memory, where requests have their pictures."""
+_SHARE_FOR_EVICTED = 0.5
+"""Share of the main memory that is free at the start which models evicted from a GPU may take. The rest is for
+requests, and for files that are read."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,9 @@ class DevicePolicy:
     device: torch's name for it. dtype: one dtype for all models; or `auto`, which means each card's
     own on a GPU and float32 on the CPU. threads: CPU threads for one call. offload: weights stay in
     main memory, and each part moves to the device when it runs. memory_mb: memory that models may
-    hold, in MiB; None means no limit. preload: load at start. torch: whether any model needs
-    torch. description: what the device is, for people.
+    hold there, in MiB; None means no limit. preload: load at start. torch: whether any model needs
+    torch. description: what the device is, for people. main_memory_mb: main memory for models that are
+    evicted from the device, in MiB; 0: they are dropped.
     """
 
     device: str = "cpu"
@@ -34,6 +39,7 @@ class DevicePolicy:
     preload: bool = True
     torch: bool = False
     description: str = "cpu"
+    main_memory_mb: int = 0
 
     @classmethod
     def choose(
@@ -46,13 +52,16 @@ class DevicePolicy:
         memory_mb: int | None = None,
         preload: bool = True,
         needs_gpu: bool = False,
+        main_memory_mb: int | None = None,
     ) -> "DevicePolicy":
         """Return the policy for a profile.
 
         torch: whether any card needs torch; it is imported only then. memory_mb: if None, torch
         models get 92 % of the GPU's memory that is free now or, with `offload` and on the processor, 80 %
         of main memory. needs_gpu: whether to refuse the processor unless it is named, because a picture takes
-        minutes on it. On a GPU, torch multiplies float32 by TF32 from then on. Raises UnknownDeviceError.
+        minutes on it. main_memory_mb: if None, half of the main memory that is free now; always 0 where
+        models are in main memory anyway. On a GPU, torch multiplies float32 by TF32 from then on. Raises
+        UnknownDeviceError.
         """
         if not torch:
             return cls("cpu", dtype, threads, offload, memory_mb, preload)
@@ -70,10 +79,14 @@ class DevicePolicy:
             devices.bound_threads(threads)
         else:
             devices.allow_tf32()
+        is_main = offload or not chosen.startswith("cuda")
         if memory_mb is None:
-            is_main = offload or not chosen.startswith("cuda")
             share = _SHARE_OF_MAIN_MEMORY if is_main else _SHARE_OF_GPU
-            memory_mb = int(share * devices.free_mb("cpu" if offload else chosen))
+            memory_mb = int(share * devices.free_mb("cpu" if is_main else chosen))
+        if is_main:
+            main_memory_mb = 0
+        elif main_memory_mb is None:
+            main_memory_mb = int(_SHARE_FOR_EVICTED * devices.free_mb("cpu"))
         return cls(
             chosen,
             dtype,
@@ -83,7 +96,13 @@ class DevicePolicy:
             preload,
             torch=True,
             description=devices.describe(chosen),
+            main_memory_mb=main_memory_mb,
         )
+
+    @property
+    def is_in_main_memory(self) -> bool:
+        """Whether torch models are in main memory, as those without torch are, so that they share its limit."""
+        return self.offload or not self.device.startswith("cuda")
 
     def device_config(self, torch: bool, own_dtype: str) -> DeviceConfig:
         """Return where and how a model runs. A model without torch runs on the CPU.
@@ -97,11 +116,38 @@ class DevicePolicy:
             dtype = "float32" if self.device == "cpu" else own_dtype
         return DeviceConfig(self.device, dtype, self.threads, self.offload)
 
-    def release(self) -> None:
-        """Free the memory of evicted models, also those in reference cycles, and torch's cached memory."""
+    def release(self, *, pinned: bool = False) -> None:
+        """Free the memory of dropped models, also those in reference cycles, and torch's cached memory.
+
+        pinned: whether to free the main memory too that torch keeps for the next eviction.
+        """
         gc.collect()
+        self.release_cached()
+        if self.torch and pinned:
+            _devices().release_pinned()
+
+    def release_cached(self) -> None:
+        """Free the memory of the device that torch has cached."""
         if self.torch:
             _devices().release_cached()
+
+    def to_main_memory(self, networks: Iterable[Any], staying: Iterable[Any]) -> None:
+        """Move the tensors of torch modules from the device, but those of modules that stay.
+
+        Raises RuntimeError.
+        """
+        _moving().to_main_memory(networks, staying, pin=self.device.startswith("cuda"))
+
+    def to_device(self, networks: Iterable[Any], staying: Iterable[Any]) -> None:
+        """Move the tensors of torch modules to the device, but those of modules that are there.
+
+        Raises RuntimeError.
+        """
+        _moving().to_device(networks, staying, self.device)
+
+
+def _moving() -> Any:
+    return importlib.import_module("models.backends.torch.moving")
 
 
 def _devices() -> Any:

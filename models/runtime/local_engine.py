@@ -1,9 +1,9 @@
 """The local engine: the models of a pool, run in this process."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, cast
 
@@ -46,21 +46,26 @@ class LocalEngine:
         """Whether the profile has a model for a role."""
         return self._pool.offers(role)
 
+    def needing(self, roles: Iterable[Role[Any]]) -> AbstractContextManager[None]:
+        """Return a context in which a request that needs some roles runs on this thread."""
+        return self._pool.requests.needing(roles)
+
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
         """Yield the model of a role. This or the first call raises ModelUnavailableError."""
         scheduler = self._devices.get(role)
-        if scheduler is not None:
-            call: Callable[..., Any] = scheduler.call
-            if role.keeps_answers:
-                # Before the scheduler and the pool: a known answer waits for no device and loads no model.
-                call = partial(self._answers.call, call, self._pool.profile[role].name)
-            yield cast(P, ModelProxy(role, call, self._sizes_of))
-            return
-        checkpoint()
-        with self._pool.use(role) as model:
-            yield model
-            del model
+        with self._pool.requests.using(role):
+            if scheduler is not None:
+                call: Callable[..., Any] = scheduler.call
+                if role.keeps_answers:
+                    # Before the scheduler and the pool: a known answer waits for no device and loads no model.
+                    call = partial(self._answers.call, call, self._pool.profile[role].name)
+                yield cast(P, ModelProxy(role, call, self._sizes_of))
+                return
+            checkpoint()
+            with self._pool.use(role) as model:
+                yield model
+                del model
 
     def warm_up(self) -> None:
         """Load the models and run each once on its device; raises ModelUnavailableError."""
@@ -92,13 +97,19 @@ class LocalEngine:
                 self._pool.device_config(role).device,
                 self._pool.device_config(role).dtype,
                 is_loaded=stats[role].loaded,
+                is_evicted=stats[role].evicted,
                 users=stats[role].in_use,
                 waiting=sum(one[role.name] for one in waiting) if role in self._devices else None,
             )
             for role, card in self._pool.profile.items()
         ]
         return ModelStates(
-            states, self._pool.held_mb, self._pool.budget_mb, self._pool.device_description
+            states,
+            self._pool.held_mb,
+            self._pool.budget_mb,
+            self._pool.device_description,
+            self._pool.evicted_mb,
+            self._pool.evicted_budget_mb,
         )
 
     def _run_on_device(self, role: Role[Any], work: Callable[[], None]) -> None:

@@ -6,16 +6,17 @@ from typing import Any
 from models.catalog.card import Card, check_pin
 from models.device import DeviceConfig
 from models.errors import ModelOutOfMemoryError, ModelUnavailableError, UnpinnedCodeError
-from models.runtime.oom_retry import is_out_of_memory
+from models.runtime.oom_retry import is_out_of_device_memory, is_out_of_memory
 from models.weights.cache import WeightsCache
 
 
 def load_model(
-    card: Card, cache: WeightsCache, device_config: DeviceConfig, make_room: Callable[[], None]
+    card: Card, cache: WeightsCache, device_config: DeviceConfig, make_room: Callable[[bool], None]
 ) -> Any:
     """Load a card's model from a cache.
 
-    make_room: frees memory for a second try. Raises ModelUnavailableError, also if weights are missing or damaged.
+    make_room: frees memory for a second try, that of the device or, for False, main memory too.
+    Raises ModelUnavailableError, also if weights are missing or damaged.
     """
     name = f"{card.role} ({card.name})"
     try:
@@ -37,7 +38,7 @@ def load_model(
 
 
 def _build(
-    card: Card, cache: WeightsCache, device_config: DeviceConfig, make_room: Callable[[], None]
+    card: Card, cache: WeightsCache, device_config: DeviceConfig, make_room: Callable[[bool], None]
 ) -> Any:
     """Build a card's model. If memory runs out, evict every idle model and retry once."""
     paths = cache.paths(card)
@@ -46,8 +47,9 @@ def _build(
     except Exception as error:
         if not card.torch or not is_out_of_memory(error):
             raise
+        of_device = is_out_of_device_memory(error)
     # Outside the handler: the error's traceback would keep the first attempt's tensors alive.
-    make_room()
+    make_room(of_device)
     try:
         return card.load(paths, device_config)
     except Exception as error:

@@ -29,6 +29,17 @@ def is_out_of_memory(error: BaseException) -> bool:
     return False
 
 
+def is_out_of_device_memory(error: BaseException) -> bool:
+    """Whether an error or one of its causes says that the memory of a GPU ran out."""
+    torch = sys.modules.get("torch")
+    seen: BaseException | None = error
+    while torch and seen is not None:
+        if isinstance(seen, torch.OutOfMemoryError):
+            return True
+        seen = seen.__cause__
+    return False
+
+
 class RetryOnOutOfMemory:
     """The retry of one role's calls, with smaller input, after memory ran out.
 

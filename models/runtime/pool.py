@@ -1,8 +1,7 @@
 """The pool: it loads each role's model once, counts its users, and evicts unused models to bound memory."""
 
 import logging
-import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +21,11 @@ from models.errors import (
 from models.roles import ROLES, P, Role
 from models.runtime.device_policy import DevicePolicy
 from models.runtime.first_calls import make_first_calls
-from models.runtime.held_memory import held_mb
 from models.runtime.model_loading import load_model
 from models.runtime.oom_retry import RetryOnOutOfMemory
+from models.runtime.residency import Residency
+from models.runtime.running_requests import RunningRequests
+from models.runtime.slots import Place, Slot
 from models.start_progress import StartProgress
 from models.weights import download
 from models.weights.cache import WeightsCache
@@ -35,32 +36,25 @@ log = logging.getLogger("retouch.models")
 
 @dataclass(frozen=True)
 class RoleStats:
-    """The state of a role's model. model: its card's name. in_use: number of its current users."""
+    """The state of a role's model.
+
+    model: its card's name. loaded: whether it is ready to be called. in_use: number of its current users.
+    evicted: whether its weights wait in main memory.
+    """
 
     model: str
     loaded: bool
     in_use: int
-
-
-@dataclass
-class _Slot:
-    """The pool's entry for one role, guarded by the pool's lock."""
-
-    card: Card
-    model: Any = None
-    in_use: int = 0
-    loading: bool = False
-    last_use: int = 0
-    """The number of the last use. The pool numbers all uses of all models."""
+    evicted: bool = False
 
 
 class Pool:
     """The models of one profile. Implements `models.roles.Models`. Threads may share it.
 
     A role's model is loaded at its first use, from weights on disk. Serving downloads nothing. With
-    a memory budget, the least recently used models are evicted before another is loaded, but never
-    a model in use. If the models in use alone exceed the budget, the pool exceeds it until one is
-    released: to wait for that could be a deadlock.
+    a memory budget, models are evicted before another is loaded, but never a model in use
+    (`models.runtime.residency`). If the models in use alone exceed the budget, the pool exceeds it until
+    one is released: to wait for that could be a deadlock.
     """
 
     def __init__(
@@ -73,9 +67,12 @@ class Pool:
         """Make a pool without loading anything. policy: where models run; by default on the CPU."""
         self._cache = cache if isinstance(cache, WeightsCache) else WeightsCache(cache)
         self._policy = policy or DevicePolicy(threads=threads)
-        self._slots: dict[Role[Any], _Slot] = {role: _Slot(card) for role, card in profile.items()}
-        self._changed = threading.Condition()
-        self._uses = 0
+        self._slots: dict[Role[Any], Slot] = {role: Slot(card) for role, card in profile.items()}
+        self.requests = RunningRequests()
+        """The requests that run, which say what they need."""
+        self._residency = Residency(
+            self._slots, self._policy, self._base, self._load, self.requests.need
+        )
         self._download_failures: dict[str, str] = {}
         self._progress = StartProgress()
 
@@ -91,6 +88,7 @@ class Pool:
         dtype: str = "auto",
         offload: bool = False,
         memory_mb: int | None = None,
+        main_memory_mb: int | None = None,
         preload: bool = True,
         roles: Collection[Role[Any]] = ROLES,
         progress: StartProgress | None = None,
@@ -118,6 +116,7 @@ class Pool:
             memory_mb,
             preload,
             needs_gpu=any(card.needs_gpu for card in profile.values()),
+            main_memory_mb=main_memory_mb,
         )
         progress = progress or StartProgress()
         failures = download.fetch_profile(profile, cache, start=progress)
@@ -141,6 +140,8 @@ class Pool:
         """Log the device, the budget, and each card with its device, dtype and memory."""
         log.info("device: %s", self._policy.description)
         log.info("models may hold %s MiB together", self._policy.memory_mb)
+        if self._policy.main_memory_mb:
+            log.info("evicted ones may hold %s MiB of main memory", self._policy.main_memory_mb)
         for role, slot in self._slots.items():
             config = self._device_config(slot.card)
             log.info(
@@ -171,7 +172,7 @@ class Pool:
         card = self._slots[role].card
         if not card.torch or role.retry is None:
             return None
-        return RetryOnOutOfMemory(role, card.name, self._make_room)
+        return RetryOnOutOfMemory(role, card.name, self._residency.make_room)
 
     def offers(self, role: Role[Any]) -> bool:
         """Whether the profile has a model for a role."""
@@ -183,9 +184,9 @@ class Pool:
         """Load the profile's models and make their first calls, unless `preload` is off.
 
         The calls are those of `models.runtime.first_calls`. run: runs the work for a role, by default on this
-        thread. With a memory budget, only as many models as fit are loaded. A failure does not stop the
-        others: ModelUnavailableError with all failures is raised at the end. Raises WorkCancelledError if the
-        deadline of the context is cancelled.
+        thread. With a memory budget, only as many models as fit are loaded; those that fit main memory beside
+        it are evicted there. A failure does not stop the others: ModelUnavailableError with all failures is
+        raised at the end. Raises WorkCancelledError if the deadline of the context is cancelled.
         """
         if not self._policy.preload:
             return
@@ -193,7 +194,7 @@ class Pool:
         for number, (role, slot) in enumerate(self._slots.items()):
             checkpoint()
             self._progress.load(slot.card.name, number, len(self._slots))
-            if not self._fits(slot):
+            if not self._residency.has_room(slot):
                 log.info("%s is loaded at its first use: the memory budget is full", role)
                 continue
             try:
@@ -233,20 +234,34 @@ class Pool:
     def stats(self) -> dict[Role[Any], RoleStats]:
         """Return which models are loaded and in use, by role."""
         return {
-            role: RoleStats(slot.card.name, slot.model is not None, slot.in_use)
-            for role, slot in self._slots.items()
+            role: RoleStats(
+                self._slots[role].card.name,
+                place is Place.DEVICE,
+                in_use,
+                evicted=place is Place.MAIN_MEMORY,
+            )
+            for role, (place, in_use) in self._residency.states().items()
         }
 
     @property
     def held_mb(self) -> int:
         """Memory of the loaded models in MiB, from their cards; see `models.runtime.held_memory`."""
-        with self._changed:
-            return self._held_mb()
+        return self._residency.held_mb()
 
     @property
     def budget_mb(self) -> int | None:
         """Memory that loaded models may take together, in MiB; None without a limit."""
         return self._policy.memory_mb
+
+    @property
+    def evicted_mb(self) -> int:
+        """Main memory of the models that were evicted from the device, in MiB, from their cards."""
+        return self._residency.evicted_mb()
+
+    @property
+    def evicted_budget_mb(self) -> int:
+        """Main memory that evicted models may take together, in MiB; 0: they are dropped."""
+        return self._policy.main_memory_mb
 
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
@@ -257,81 +272,18 @@ class Pool:
         slot = self._slots.get(role)
         if slot is None:
             raise RoleNotInProfileError(role.name)
-        model = self._acquire(slot)
+        model = self._residency.acquire(slot)
         try:
             yield model
         finally:
             # This frame lives as long as the caller's context manager. Without `del` it would hold
             # the model.
             del model
-            self._release(slot)
+            self._residency.release(slot)
 
-    def _acquire(self, slot: _Slot) -> Any:
-        with self._changed:
-            self._changed.wait_for(lambda: not slot.loading)
-            if slot.model is not None:
-                return self._count_use(slot)
-            slot.loading = True
-            evicted = self._evict_idle(self._policy.memory_mb)
-        try:
-            if evicted:
-                self._policy.release()
-            model = self._load(slot.card)
-        except BaseException:
-            with self._changed:
-                slot.loading = False
-                self._changed.notify_all()
-            raise
-        with self._changed:
-            slot.model, slot.loading = model, False
-            self._changed.notify_all()
-            return self._count_use(slot)
-
-    def _count_use(self, slot: _Slot) -> Any:
-        self._uses += 1
-        slot.last_use = self._uses
-        slot.in_use += 1
-        return slot.model
-
-    def _release(self, slot: _Slot) -> None:
-        with self._changed:
-            slot.in_use -= 1
-            evicted = self._evict_idle(self._policy.memory_mb)
-        if evicted:
-            self._policy.release()
-
-    def _fits(self, slot: _Slot) -> bool:
-        """Whether the budget has room for a model in addition to the loaded ones."""
-        with self._changed:
-            budget = self._policy.memory_mb
-            return budget is None or self._held_mb(also=slot) <= budget
-
-    def _held_mb(self, also: _Slot | None = None) -> int:
-        slots = self._slots.values()
-        cards = [one.card for one in slots if one.model is not None or one.loading or one is also]
-        return held_mb(cards, lambda card: (self._cache.path(card.parts[0]), card.options))
-
-    def _evict_idle(self, budget: int | None) -> bool:
-        """Evict models that are not in use, least recently used first, until the rest fits `budget` MiB.
-
-        Return whether any was evicted.
-        """
-        if budget is None:
-            return False
-        idle = [slot for slot in self._slots.values() if slot.model is not None and not slot.in_use]
-        idle.sort(key=lambda slot: slot.last_use)
-        evicted = False
-        while idle and self._held_mb() > budget:
-            slot = idle.pop(0)
-            log.info("%s is evicted to free memory", slot.card.name)
-            slot.model, evicted = None, True
-        return evicted
-
-    def _make_room(self) -> None:
-        """Evict every model that is not in use, and release cached memory."""
-        with self._changed:
-            self._evict_idle(0)
-        self._policy.release()
+    def _base(self, card: Card) -> Hashable:
+        # Cards with other options, such as a fused LoRA, have the same files but not the same weights in memory.
+        return self._cache.path(card.parts[0]), card.options
 
     def _device_config(self, card: Card) -> DeviceConfig:
         return self._policy.device_config(card.torch, card.dtype)
@@ -339,4 +291,5 @@ class Pool:
     def _load(self, card: Card) -> Any:
         if text := self._download_failures.get(card.name):
             raise ModelUnavailableError(f"{card.role} ({card.name}): {text}")
-        return load_model(card, self._cache, self._device_config(card), self._make_room)
+        config = self._device_config(card)
+        return load_model(card, self._cache, config, self._residency.make_room)

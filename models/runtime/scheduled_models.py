@@ -1,11 +1,12 @@
 """The models of a scheduler, which run on its workers only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 from models.roles import Models, P, Role
 from models.runtime.calls import ObservedModel
+from models.runtime.running_requests import needing
 from models.runtime.scheduler import Scheduler
 from models.runtime.task import NeedsWorkerError
 
@@ -24,6 +25,10 @@ class ScheduledModels:
     def offers(self, role: Role[Any]) -> bool:
         """Whether there is a model for a role."""
         return self._models.offers(role)
+
+    def needing(self, roles: Iterable[Role[Any]]) -> AbstractContextManager[None]:
+        """Return a context in which a request that needs some roles runs on this thread."""
+        return needing(self._models, roles)
 
     def use(self, role: Role[P]) -> AbstractContextManager[P]:
         """Return the context of a role's model; raises NeedsWorkerError on a check thread.

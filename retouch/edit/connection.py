@@ -215,5 +215,6 @@ def _pool(settings: Settings, threads: int) -> Pool:
         dtype=settings.dtype,
         offload=settings.offload,
         memory_mb=settings.memory_mb,
+        main_memory_mb=settings.main_memory_mb,
         preload=False,
     )

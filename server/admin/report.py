@@ -168,6 +168,8 @@ class AdminReport:
             memory=Memory(
                 models_mb=known.held_mb,
                 models_budget_mb=known.budget_mb,
+                evicted_mb=known.evicted_mb,
+                evicted_budget_mb=known.evicted_budget_mb,
                 device=known.device,
                 process_mb=round(resident_memory() / _MIB, 1),
                 limit_mb=None if limit is None else round(limit / _MIB, 1),

@@ -95,6 +95,9 @@ class ModelOfRole(BaseModel):
     device: str
     dtype: str | None = Field(None, description="Data type of its weights; null on a cluster.")
     is_loaded: bool | None = Field(None, description="Null if it runs on a cluster.")
+    is_evicted: bool | None = Field(
+        None, description="Whether its weights wait in main memory instead."
+    )
     users: int | None = Field(None, description="Calls that use it now.")
 
 
@@ -103,6 +106,12 @@ class Memory(BaseModel):
 
     models_mb: int | None = Field(None, description="Of the loaded models, by their cards.")
     models_budget_mb: int | None = Field(None, description="What they may take; null: no limit.")
+    evicted_mb: int | None = Field(
+        None, description="Main memory of models that were evicted from the GPU, by their cards."
+    )
+    evicted_budget_mb: int | None = Field(
+        None, description="What they may take there; 0: none is kept."
+    )
     device: str | None = Field(None, description="What torch models run on.")
     process_mb: float = Field(
         description="What this process has; 0 where the system does not tell."

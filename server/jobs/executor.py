@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,8 @@ import numpy as np
 
 from imaging.picture import Picture
 from models.errors import RoleNotInProfileError
-from models.roles import MODERATION, Models, require
+from models.roles import MODERATION, Models, Role, require
+from models.runtime.running_requests import needing
 from models.stages import Stage, stage
 from pipelines.common.moderation import is_blocked
 from server.durations import Durations
@@ -72,15 +73,18 @@ class JobExecutor:
         if job.visual_id:  # it may have been removed while the job waited
             self._visuals.find(job.organisation, job.visual_id)
         with self._map_errors(job.operation.refusals, job.body.sync):
-            inputs, body = self._prepare_inputs(job)
-            # With the encoding, a stage within this one: some results are composed when they are read.
-            with stage(Stage.COMPOSE):
-                results = job.operation.perform(body, inputs, self._models_for(job))
-                del inputs  # their memory is free while the results are encoded
-                if not isinstance(results, Results):
-                    results = Results(results)
-                keys = result_keys(job, len(results.files))
-                unsafe, files = self._finished(job, results.files, keys)
+            inputs = self._inputs(job)
+            needed = self._needed_roles(job, inputs)
+            with needing(self._models, needed):
+                body = self._prepare(job, inputs, needed)
+                # With the encoding, a stage within this one: some results are composed when they are read.
+                with stage(Stage.COMPOSE):
+                    results = job.operation.perform(body, inputs, self._models_for(job))
+                    del inputs  # their memory is free while the results are encoded
+                    if not isinstance(results, Results):
+                        results = Results(results)
+                    keys = result_keys(job, len(results.files))
+                    unsafe, files = self._finished(job, results.files, keys)
             blocked = [job.body.moderates_output and one for one in unsafe]
             if blocked and all(blocked):
                 raise BlockedError("Content moderation refused the result.", "result")
@@ -185,7 +189,8 @@ class JobExecutor:
         Returns the job with the values filled in that depend on the picture. Raises ApiError.
         """
         with self._map_errors(job.operation.refusals, job.body.sync):
-            inputs, body = self._prepare_inputs(job)
+            inputs = self._inputs(job)
+            body = self._prepare(job, inputs, self._needed_roles(job, inputs))
             for name in inputs.masks:  # each is decoded, and refused if it is wrong
                 inputs.masks[name]
             return replace(job, body=body)
@@ -225,21 +230,24 @@ class JobExecutor:
         """Return the models that a job may use: none of the slow ones while its caller waits."""
         return self._quick_models if job.body.sync else self._models
 
-    def _prepare_inputs(self, job: Job) -> tuple[Inputs, RequestBody]:
-        inputs = self._inputs(job)
-        self._refuse_missing_roles(job, inputs)
-        if job.body.moderates_input:
-            self._refuse_blocked_inputs(job, inputs)
-        return inputs, job.operation.prepare(job.body, inputs, self._models_for(job))
+    def _prepare(self, job: Job, inputs: Inputs, needed: Collection[Role[Any]]) -> RequestBody:
+        """Return the body with what its operation prepares.
 
-    def _refuse_missing_roles(self, job: Job, inputs: Inputs) -> None:
-        """Raise RoleNotInProfileError if the profile lacks a role that the job needs."""
+        Raises BlockedError, and RoleNotInProfileError if the profile lacks a role that the job needs.
+        """
         models = self._models_for(job)
-        needed = [*job.operation.required_roles(job.body, inputs, models)]
-        if job.body.moderates_input or job.body.moderates_output:
-            needed.append(MODERATION)
         for role in needed:
             require(models, role)
+        if job.body.moderates_input:
+            self._refuse_blocked_inputs(job, inputs)
+        prepared: RequestBody = job.operation.prepare(job.body, inputs, models)
+        return prepared
+
+    def _needed_roles(self, job: Job, inputs: Inputs) -> Collection[Role[Any]]:
+        needed = [*job.operation.required_roles(job.body, inputs, self._models_for(job))]
+        if job.body.moderates_input or job.body.moderates_output:
+            needed.append(MODERATION)
+        return needed
 
     def _refuse_blocked_inputs(self, job: Job, inputs: Inputs) -> None:
         # Masks are decoded one by one.

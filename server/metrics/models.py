@@ -19,7 +19,7 @@ def models(engine: object) -> Iterator[Metric]:
     known = [one for one in states.models if one.is_loaded is not None]
     yield gauges(
         "retouch_model_loaded",
-        "Whether a model is in memory: 1 or 0.",
+        "Whether a model is ready to be called: 1 or 0.",
         _LABELS,
         {_key(one): float(bool(one.is_loaded)) for one in known},
     )
@@ -47,6 +47,11 @@ def models(engine: object) -> Iterator[Metric]:
     if states.budget_mb is not None:
         text = "What loaded models may take together."
         yield gauge("retouch_models_budget_bytes", text, states.budget_mb * _MIB)
+    if states.evicted_mb is not None and states.evicted_budget_mb:
+        text = "What models that were evicted from the GPU take of main memory."
+        yield gauge("retouch_models_evicted_bytes", text, states.evicted_mb * _MIB)
+        text = "What evicted models may take of main memory together."
+        yield gauge("retouch_models_evicted_budget_bytes", text, states.evicted_budget_mb * _MIB)
 
 
 def _key(state: ModelState) -> tuple[str, str, str]:

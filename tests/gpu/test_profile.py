@@ -87,6 +87,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> I
         dtype=settings.dtype,
         offload=settings.offload,
         memory_mb=settings.memory_mb,
+        main_memory_mb=settings.main_memory_mb,
         preload=settings.preload,
     )
     with TestClient(

@@ -15,6 +15,7 @@ from typing import Self
 
 import cv2
 import numpy as np
+from torch import nn
 
 from imaging.compositing import over
 from imaging.masks import dilate_square, touched
@@ -55,6 +56,10 @@ class BriaScene:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
         """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
         return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._model.networks()
 
     def scenes(
         self,
@@ -107,6 +112,10 @@ class BriaFill:
         """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
         return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
 
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._model.networks()
+
     def fill_by_prompt(
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
@@ -136,6 +145,10 @@ class BriaErase:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
         """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
         return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._model.networks()
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill the hole in a crop around it, at the model's size; see the role.

@@ -12,6 +12,7 @@ import torch
 from compel import CompelForSD, CompelForSDXL
 from compel.prompt_parser import Conjunction, FlattenedPrompt
 from numpy.typing import NDArray
+from torch import nn
 
 from imaging.picture import Rgb
 from models.backends.diffusion.components import components_of
@@ -79,6 +80,15 @@ def offloads(device_config: DeviceConfig) -> bool:
     Never on the CPU: they are there anyway.
     """
     return device_config.offload and device_config.device != "cpu"
+
+
+def networks_of(device_config: DeviceConfig, *pipes: Any) -> list[nn.Module]:
+    """Return the modules of pipelines that may move between calls; none with offload, which moves them itself."""
+    if offloads(device_config):
+        return []
+    return [
+        part for pipe in pipes for part in pipe.components.values() if isinstance(part, nn.Module)
+    ]
 
 
 def for_one_call(pipe: Any, device_config: DeviceConfig, scheduler: Any) -> Any:

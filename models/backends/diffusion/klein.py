@@ -13,6 +13,7 @@ import diffusers
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from imaging.masks import touched_blocks
 from imaging.picture import Mask, Rgb
@@ -78,6 +79,10 @@ class KleinPipeline:
         self._inpaint.set_progress_bar_config(disable=True)
         self._recipe = _DISTILLED if distilled else _BASE
         self.sizes = SizeRule(_PATCH, area=int(side * side * _ROUNDING), least=side // 2)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return diffusion.networks_of(self._device_config, self._plain)
 
     def generate(
         self,
@@ -188,6 +193,10 @@ class KleinEdit:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = SIDE) -> Self:
         """Load the model of a card; paths: the pipeline."""
         return cls(paths[0], device_config, side)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._pipeline.networks()
 
     def edit(
         self,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from torch import nn
 
 from imaging.picture import Alpha, Rgb
 from models.backends.diffusion.face_changes import changes_for
@@ -39,6 +40,10 @@ class KleinFaceEditing:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = SIDE) -> Self:
         """Load the model of a card; paths: the pipeline."""
         return cls(paths[0], device_config, side)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._pipeline.networks()
 
     def edit_face(
         self, rgb: Rgb, face: Face, actions: Mapping[str, str | float], seed: int

@@ -27,6 +27,7 @@ from diffusers import (
     StableDiffusionXLControlNetPipeline,
     StableDiffusionXLPipeline,
 )
+from torch import nn
 
 from imaging.picture import Mask, Rgb
 from imaging.resize import SizeRule
@@ -155,6 +156,11 @@ class LatentControl:
         scale = self._plain.vae_scale_factor
         side = self._plain.unet.config.sample_size * scale
         self.sizes = SizeRule(multiple=min(8 * scale, side), area=side * side, least=side // 2)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        pipes = [self._plain, *([self._fast] if self._fast is not None else [])]
+        return diffusion.networks_of(self._device_config, *pipes)
 
     def schedule(self, *, fast: bool, guided: bool = False) -> Schedule:
         """Return the schedule.

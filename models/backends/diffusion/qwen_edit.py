@@ -15,6 +15,7 @@ import diffusers
 import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus
 from PIL import Image
+from torch import nn
 
 from imaging.masks import touched_blocks
 from imaging.picture import Mask, Rgb
@@ -72,6 +73,10 @@ class QwenEdit:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = _SIDE) -> Self:
         """Load the model of a card; paths: the pipeline."""
         return cls(paths[0], device_config, side)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return diffusion.networks_of(self._device_config, self._edit)
 
     def edit(
         self,

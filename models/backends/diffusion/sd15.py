@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from torch import nn
 
 from imaging.picture import Alpha, Mask, Rgb
 from models.backends.diffusion.adapters import LORA_FILE, only_file
@@ -54,6 +55,10 @@ class _Sd15:
         self._adapters = Adapters(lora=only_file(lora, LORA_FILE))
         self._pipeline.prepare(self._adapters)
         self.sizes = self._pipeline.sizes
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._pipeline.networks(self._adapters)
 
     def _generate(
         self,

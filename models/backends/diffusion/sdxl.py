@@ -74,8 +74,10 @@ class SdxlScene(SdxlModel):
         if ip_adapter is not None:
             inner = ip_adapter / "sdxl_models"
             self._ip_adapter = only_file(inner if inner.is_dir() else ip_adapter, _IP_ADAPTER_FILE)
-            self._pipeline.prepare(Adapters(None, self._ip_adapter))
-            self._pipeline.prepare(Adapters(self._lora, self._ip_adapter))
+            prepared = [Adapters(None, self._ip_adapter), Adapters(self._lora, self._ip_adapter)]
+            for adapters in prepared:
+                self._pipeline.prepare(adapters)
+            self._prepared += prepared
 
     @classmethod
     def load(

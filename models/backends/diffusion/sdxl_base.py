@@ -4,6 +4,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from torch import nn
+
 from models.backends.diffusion.adapters import LORA_FILE, only_file
 from models.backends.diffusion.sdxl_pipeline import Adapters, Recipe, shared_pipeline
 from models.device import DeviceConfig
@@ -49,8 +51,13 @@ class SdxlModel:
         self._pipeline = shared_pipeline(
             folder, device_config, vae=vae, fused=lora if fused else None
         )
+        self._prepared = [Adapters(self._lora)]
         self._pipeline.prepare(Adapters(self._lora))
         self.sizes = self._pipeline.sizes
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._pipeline.networks(*self._prepared)
 
     def _recipe(self, *, fast: bool) -> tuple[Recipe, Path | None]:
         """Return the recipe for a picture, with fewer steps if `fast`, and the LoRA that it needs beside."""

@@ -10,6 +10,7 @@ import diffusers
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
 from imaging.picture import Mask, Rgb
@@ -144,6 +145,11 @@ class SdxlPipeline:
                 elif adapters.ip_adapter:
                     self._load_ip_adapter(pipe, adapters.ip_adapter)
             self._pipes[adapters] = pipe
+
+    def networks(self, *adapters: Adapters) -> list[nn.Module]:
+        """Return the modules of the pipeline with some adapters, which must be prepared, and without any."""
+        pipes = [self._pipes[each] for each in (Adapters(), *adapters)]
+        return diffusion.networks_of(self._device_config, *pipes)
 
     def _view(self, of: Adapters) -> Any:
         pipe = copy.copy(self._pipes[of])

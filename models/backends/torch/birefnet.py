@@ -65,6 +65,10 @@ class BiRefNet:
         """Load the model of a card; paths: a repository in hub layout. The card pins its commit."""
         return cls(paths[0], device_config, allow_remote_code=True)
 
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._module.networks()
+
     def matte(self, rgb: Rgb) -> Matte:
         """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
         return to_full_size(rgb, self._run([rgb])[0])

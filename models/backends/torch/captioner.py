@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from PIL import Image
+from torch import nn
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from imaging.picture import Rgb
@@ -50,6 +51,10 @@ class Captioner:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
         """Load the model of a card; paths: a repository in hub layout."""
         return cls(paths[0], device_config)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._module.networks()
 
     def caption(self, rgb: Rgb) -> str:
         """Return one English sentence without a full stop.

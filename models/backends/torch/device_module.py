@@ -27,6 +27,10 @@ class DeviceModule(Generic[Net]):
         self._network: Net = network.eval().to("cpu" if self._offload else self.device, dtype)
         self._network.requires_grad_(False)
 
+    def networks(self) -> list[nn.Module]:
+        """Return the network, which may move between calls; none with `offload`, where it moves by itself."""
+        return [] if self._offload else [self._network]
+
     @contextmanager
     def on_device(self) -> Iterator[Net]:
         """Yield the network on its device, in inference mode."""

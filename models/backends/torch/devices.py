@@ -6,6 +6,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from models.memory import free_memory
+
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
 """Where the kernel module of NVIDIA's driver tells its version, on Linux."""
 _LEAST_DRIVER = {11: 450, 12: 525, 13: 580}
@@ -88,14 +90,22 @@ def allow_tf32() -> None:
 
 
 def free_mb(device: str) -> int:
-    """Return the free memory of a device in MiB; for the CPU, of main memory."""
+    """Return the free memory of a device in MiB; for the CPU, of main memory as far as cgroups allow."""
     if device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info(device)
         return int(free) >> 20
-    return int(psutil.virtual_memory().available) >> 20
+    available = int(psutil.virtual_memory().available)
+    allowed = free_memory()
+    return (available if allowed is None else min(available, allowed)) >> 20
 
 
 def release_cached() -> None:
     """Release the GPU memory that torch has cached."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def release_pinned() -> None:
+    """Release the pinned main memory that torch has cached."""
+    if torch.cuda.is_available():
+        torch.accelerator.empty_host_cache()

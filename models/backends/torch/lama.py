@@ -70,6 +70,10 @@ class Lama:
         """Load the model of a card; paths: one file, or its folder."""
         return cls(only_file(paths[0]), device_config)
 
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._module.networks()
+
     @classmethod
     def _load_script(cls, file: Path) -> nn.Module:
         if cls._scripts is not None and _digest(file) not in cls._scripts:

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import torch
 from PIL import Image
+from torch import nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from imaging.picture import Rgb
@@ -57,6 +58,10 @@ class NsfwClassifier:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
         """Load the model of a card; paths: a repository in hub layout."""
         return cls(paths[0], device_config)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._module.networks()
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Return the score `nsfw`, 0..1."""

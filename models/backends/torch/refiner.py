@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from models.backends.torch.device_module import DeviceModule
@@ -79,6 +80,10 @@ class Refiner:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
         """Load the model of a card; paths: a repository in hub layout."""
         return cls(paths[0], device_config)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._module.networks()
 
     def refine(self, prompt: str, caption: str = "", task: Task = "scene") -> str:
         """Return a more detailed prompt, on one line; `prompt` if the answer is empty. See the role.

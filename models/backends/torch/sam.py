@@ -90,6 +90,10 @@ class Sam:
         """Load the model of a card; paths: one file, or its folder."""
         return cls(only_file(paths[0]), device_config, points=points)
 
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._module.networks()
+
     def segment(self, rgb: Rgb) -> Labels:
         """Return the objects of `rgb`; see `models.roles.Segmentation`."""
         small = resize(rgb, within_area(rgb.shape[1], rgb.shape[0], WORK_PIXELS))

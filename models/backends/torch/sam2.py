@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 from transformers import MaskGenerationPipeline, Sam2ImageProcessor, Sam2Model
 
 from imaging.label_map import label_map
@@ -65,6 +66,10 @@ class Sam2:
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig, points: int = 32) -> Self:
         """Load the model of a card; paths: a repository in hub layout."""
         return cls(paths[0], device_config, points=points)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._module.networks()
 
     def segment(self, rgb: Rgb) -> Labels:
         """Return the objects of `rgb`; see `models.roles.Segmentation`."""

@@ -78,6 +78,10 @@ class Upscaler:
         """Load the model of a card; paths: each a file, or its folder."""
         return cls(*(only_file(path) for path in paths), device_config=device_config)
 
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._module.networks()
+
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
         """Return `rgb` enlarged to `factor` (2 or 4) times its width and height.
 

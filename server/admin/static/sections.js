@@ -208,11 +208,14 @@ export function Models({ state }) {
     ${rows.length ? html`<${Table} label="Models, those in memory first" columns=${columns} rows=${rows} />` : html`<${Empty}>This engine does not tell its models.<//>`}
     <p class="more-rows">Running requests take about ${mebibytes(memory.requests_mb)}${
       memory.requests_budget_mb === null ? "" : ` of ${mebibytes(memory.requests_budget_mb)}`
-    }${memory.models_budget_mb === null ? "" : `; models may take ${mebibytes(memory.models_budget_mb)}`}.</p>
+    }${memory.models_budget_mb === null ? "" : `; models may take ${mebibytes(memory.models_budget_mb)}`}${
+      memory.evicted_budget_mb ? `; evicted models take ${mebibytes(memory.evicted_mb)} of ${mebibytes(memory.evicted_budget_mb)} of main memory` : ""
+    }.</p>
   <//>`;
 }
 
 function modelState(one) {
+  if (one.is_evicted) return html`<span class="muted">In main memory</span>`;
   if (!one.is_loaded) return html`<span class="muted">Not loaded</span>`;
   return one.users ? html`<span class="state-name is-active">In use (${one.users})</span>` : html`<span class="state-name">Loaded</span>`;
 }

@@ -1,15 +1,15 @@
 """What loaded models take together, and which requests fit which GPU with the profiles' own cards."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from models.catalog.card import Card, Profile
+from models.catalog.card import Card
 from models.catalog.profile import load_profile
 from models.catalog.registry import CARDS
 from models.roles import (
+    GENERATIVE_FILL,
     INPAINTING,
     MATTING,
     OUTPAINTING,
@@ -18,9 +18,17 @@ from models.roles import (
     SEGMENTATION,
     Role,
 )
-from models.runtime.device_policy import DevicePolicy
-from models.runtime.held_memory import held_mb
-from models.runtime.pool import Pool
+from models.runtime.held_memory import evicted_mb, held_mb
+from scripts.residency_table import (
+    GPUS_GB,
+    PAGE,
+    REQUESTS,
+    Served,
+    SimulatedPool,
+    gpu_profiles,
+    renewed,
+    second,
+)
 from tests.helpers.cards import card as function_card
 from tests.helpers.places import ROOT
 
@@ -54,72 +62,42 @@ def test_shared_weights_count_once() -> None:
     assert held_mb(cards, lambda card: card.role) == 30 + 7
 
 
-class Loads:
-    """A pool of a profile's cards on a GPU of some size, whose models are empty; it counts what is loaded."""
-
-    def __init__(self, name: str, gib: int, folder: Path) -> None:
-        self.loaded: list[Role[Any]] = []
-        profile: Profile = {role: self._empty(card) for role, card in load_profile(name).items()}
-        # What a driver and torch's context leave of a card, and the share of it that models may hold.
-        budget = int(0.92 * (gib * 1024 - 700))
-        self.pool = Pool(profile, folder, policy=DevicePolicy("cuda:0", memory_mb=budget))
-
-    def _empty(self, card: Card) -> Card:
-        def load(paths: object, device_config: object) -> object:
-            self.loaded.append(card.role)
-            return object()
-
-        return replace(
-            function_card(card.role, load),
-            memory_mb=card.memory_mb,
-            work_mb=card.work_mb,
-            shared_mb=card.shared_mb,
-            torch=card.torch,
-            folders=card.folders,
-            options=card.options,
-        )
-
-    def request(self, *roles: Role[Any]) -> list[Role[Any]]:
-        """Use roles one after another; return those whose models were loaded."""
-        self.loaded.clear()
-        for role in roles:
-            if self.pool.offers(role):
-                with self.pool.use(role):
-                    pass
-        return list(self.loaded)
+def test_evicted_models_have_no_part_of_weights_that_loaded_ones_share() -> None:
+    fill, outpaint = sized(GENERATIVE_FILL, 20, 7, shared=8), sized(OUTPAINTING, 10, 5, shared=8)
+    assert evicted_mb([fill, outpaint], [], one_base) == 20 + 10 - 8
+    assert evicted_mb([fill], [outpaint], one_base) == 12
+    assert evicted_mb([], [fill], one_base) == 0
 
 
-@pytest.fixture(autouse=True)
-def without_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the pool find all weights, which the empty models do not read."""
-    monkeypatch.setattr("models.weights.cache.WeightsCache.problem", lambda self, part: None)
-    monkeypatch.setattr("models.runtime.device_policy.DevicePolicy.release", lambda self: None)
-
-
-@pytest.mark.parametrize(
-    ("profile", "gib"), [("open", 24), ("open", 80), ("bria", 24), ("bria", 80)]
-)
-def test_a_second_default_replace_loads_nothing_where_it_fits(
-    profile: str, gib: int, tmp_path: Path
+@pytest.mark.parametrize("gpu_gb", GPUS_GB)
+@pytest.mark.parametrize("profile", gpu_profiles())
+def test_a_second_request_loads_nothing_from_disk_where_its_models_fit(
+    profile: str, gpu_gb: int
 ) -> None:
-    loads = Loads(profile, gib, tmp_path)
-    assert loads.request(*REPLACE)
-    assert loads.request(*REPLACE) == []
+    found = second(profile, gpu_gb)
+    assert Served.LOADS not in found.values(), found
 
 
-@pytest.mark.parametrize("gib", [12, 16])
-def test_on_a_smaller_gpu_it_loads_each_time(gib: int, tmp_path: Path) -> None:
-    loads = Loads("open", gib, tmp_path)
-    loads.request(*REPLACE)
-    assert loads.request(*REPLACE)
+@pytest.mark.parametrize("kind", REQUESTS)
+@pytest.mark.parametrize(("profile", "gpu_gb"), [("open", 24), ("open", 80), ("bria", 24)])
+def test_what_fits_a_gpu_together_stays_there(profile: str, gpu_gb: int, kind: str) -> None:
+    assert second(profile, gpu_gb, main_gb=0)[kind] is Served.STAYS
+
+
+def test_without_main_memory_a_small_gpu_loads_each_time() -> None:
+    assert second("open", 16, main_gb=0)["background/replace"] is Served.LOADS
 
 
 @pytest.mark.parametrize("profile", ["open", "bria"])
-def test_80_gib_hold_a_whole_profile(profile: str, tmp_path: Path) -> None:
-    loads = Loads(profile, 80, tmp_path)
-    roles = tuple(load_profile(profile))
-    loads.request(*roles)
-    assert loads.request(*roles) == []
+def test_80_gb_hold_a_whole_profile(profile: str) -> None:
+    pool, roles = SimulatedPool(profile, 80, main_gb=0), tuple(load_profile(profile))
+    pool.serve(roles)
+    assert pool.serve(roles) is Served.STAYS
+
+
+def test_the_page_about_gpus_tells_which_profile_fits_which() -> None:
+    page = PAGE.read_text()
+    assert renewed(page) == page, "python -m scripts.residency_table"
 
 
 def test_most_cards_with_torch_tell_their_buffers_apart() -> None:
@@ -132,5 +110,5 @@ def test_the_page_about_models_tells_what_a_gpu_needs() -> None:
     for name in ("open", "bria"):
         profile = load_profile(name)
         for roles in (REPLACE, (MATTING, INPAINTING), (OUTPAINTING,), tuple(profile)):
-            cards = [profile[role] for role in roles if role in profile]
+            cards = [profile[role] for role in roles if role in profile and profile[role].torch]
             assert f"{held_mb(cards, lambda card: (card.parts[0], card.options)):,}" in page

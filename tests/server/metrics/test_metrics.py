@@ -36,7 +36,7 @@ class ReportingModels(FakeModels):
     def model_states(self) -> ModelStates:
         loaded = ModelState("matting", "ellipse", 3, "cpu", is_loaded=True, users=0, waiting=2)
         other = ModelState("inpainting", "mean", 5, "cpu", is_loaded=False, users=0)
-        return ModelStates([loaded, other], 3, 10)
+        return ModelStates([loaded, other], 3, 10, None, 4, 20)
 
 
 @pytest.fixture
@@ -177,6 +177,7 @@ def test_models_are_told_with_their_bytes(open_client: TestClient) -> None:
     assert values(found["retouch_model_bytes"]) == {first: 3 << 20, second: 0}
     assert values(found["retouch_model_calls_waiting"]) == {first: 2}
     assert values(found["retouch_models_bytes"]) == {(): 3 << 20}
+    assert values(found["retouch_models_evicted_bytes"]) == {(): 4 << 20}
 
 
 def test_what_cannot_be_read_is_left_out_and_counted(
