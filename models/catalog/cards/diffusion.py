@@ -1,7 +1,7 @@
 """The cards of diffusion pipelines, which run with torch.
 
 The weights, memory_mb less work_mb, are those of the networks' tensors, which
-`tests/generative/test_card_memory.py` counts, and for Stable Diffusion 1.5 an estimate. The work is what a call
+`tests/generative/test_card_memory.py` counts. The work is what a call
 took above them in docs/performance.md, and an estimate for Stable Diffusion 1.5, FLUX.2 klein and BRIA, which
 were not measured.
 """
@@ -147,9 +147,9 @@ CARDS: tuple[Card, ...] = (
         files=(),
         folders=(repositories.SD15, repositories.SD15_LCM_LORA),
         licence="weights CreativeML OpenRAIL-M (Stable Diffusion 1.5), OpenRAIL++-M (LCM LoRA)",
-        memory_mb=7000,
+        memory_mb=6830,
         work_mb=2500,
-        shared_mb=4500,
+        shared_mb=4330,
         dtype="float16",
         seconds=90,
         asynchronous=True,
@@ -162,9 +162,9 @@ CARDS: tuple[Card, ...] = (
         files=(),
         folders=(repositories.SD15, repositories.SD15_LCM_LORA),
         licence="weights CreativeML OpenRAIL-M (Stable Diffusion 1.5), OpenRAIL++-M (LCM LoRA)",
-        memory_mb=7000,
+        memory_mb=6830,
         work_mb=2500,
-        shared_mb=4500,
+        shared_mb=4330,
         dtype="float16",
         seconds=90,
         asynchronous=True,
@@ -177,9 +177,9 @@ CARDS: tuple[Card, ...] = (
         files=(),
         folders=(repositories.SD15, repositories.SD15_LCM_LORA),
         licence="weights CreativeML OpenRAIL-M (Stable Diffusion 1.5), OpenRAIL++-M (LCM LoRA)",
-        memory_mb=7000,
+        memory_mb=6830,
         work_mb=2500,
-        shared_mb=4500,
+        shared_mb=4330,
         dtype="float16",
         seconds=90,
         asynchronous=True,
