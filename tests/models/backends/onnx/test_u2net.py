@@ -121,6 +121,16 @@ def test_doubtful_face_of_a_cat_is_opaque(
     assert (alpha[255:, 150:300] > 242).mean() > 0.9  # the network's first answer is 0.5 there
 
 
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "chelsea"])
+@pytest.mark.parametrize("light", [0.25, 0.12])
+def test_a_dark_photograph_has_the_subject_of_the_bright_one(
+    matting: Matting, photo: Callable[[str], Picture], name: str, light: float
+) -> None:
+    rgb = photo(name).rgb
+    dark = np.rint(light * rgb).astype(np.uint8)
+    assert _iou(matting.matte(dark) / 255, matting.matte(rgb) / 255) > 0.94
+
+
 class _Answers(U2Net):
     """Answers with given mattes in turn, and keeps the pictures that it was shown."""
 
@@ -128,7 +138,7 @@ class _Answers(U2Net):
         self._answers = list(answers)
         self.shown: list[Rgb] = []
 
-    def _run(self, picture: Rgb) -> Alpha:
+    def _run(self, picture: Rgb, white: int) -> Alpha:
         self.shown.append(picture)
         return self._answers.pop(0)
 
