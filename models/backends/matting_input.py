@@ -7,10 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from imaging.guided_matting import refine
 from imaging.picture import Matte, Rgb
-from imaging.resize import resize, shrink
+from imaging.resize import resize
 
 _DEEP, _LEAST_DEEP = 0.025, 8
 """What lies this deep inside the subject is opaque: a share of the matte's side, and in its pixels."""
@@ -34,9 +35,11 @@ class MattingInput:
     def tensor(self, rgb: Rgb) -> Float:
         """Return `rgb` as a normalised tensor, 1 x 3 x side x side, float32.
 
-        The aspect ratio is not kept.
+        The picture is squeezed to the square by Pillow's bilinear filter: that is `Resize` in the
+        transform that the model cards of ZhengPeng7/BiRefNet and briaai/RMBG-2.0 give.
         """
-        small = shrink(rgb, self.side, self.side).astype(np.float32) / np.float32(255)
+        squeezed = Image.fromarray(rgb).resize((self.side,) * 2, Image.Resampling.BILINEAR)
+        small = np.asarray(squeezed, np.float32) / np.float32(255)
         normal = (small - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
 
