@@ -22,11 +22,23 @@ def bilinear(x: float) -> float:
     return max(0.0, 1 - abs(x))
 
 
-def resampled(rgb: Pixels, side: int, kernel: Callable[[float], float], support: float) -> Pixels:
-    """Return a picture squeezed to side x side; the kernel widens where the picture shrinks."""
-    wide = np.einsum("oi,hic->hoc", _weights(rgb.shape[1], side, kernel, support), rgb)
-    rows = np.rint(wide).clip(0, 255)
-    tall = np.einsum("oi,iwc->owc", _weights(rgb.shape[0], side, kernel, support), rows)
+def lanczos(x: float) -> float:
+    """Return the Lanczos kernel of three lobes."""
+    return float(np.sinc(x) * np.sinc(x / 3)) if abs(x) < 3 else 0.0
+
+
+def resampled(
+    rgb: Pixels, side: int | tuple[int, int], kernel: Callable[[float], float], support: float
+) -> Pixels:
+    """Return a picture squeezed to side x side; the kernel widens where the picture shrinks.
+
+    side: one number, or width and height.
+    """
+    width, height = (side, side) if isinstance(side, int) else side
+    across = _weights(rgb.shape[1], width, kernel, support)
+    down = _weights(rgb.shape[0], height, kernel, support)
+    rows = np.rint(np.tensordot(rgb, across, (1, 1))).clip(0, 255)  # height x channels x width
+    tall = np.tensordot(down, rows, (1, 0)).transpose(0, 2, 1)
     return np.asarray(np.rint(tall).clip(0, 255), np.uint8)
 
 

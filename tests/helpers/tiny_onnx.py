@@ -119,3 +119,32 @@ def red_matting(file: Path) -> Path:
     return write(
         file, [node], [("x", FLOAT, (1, 3, 64, 64))], ("y", FLOAT, (1, 1, 64, 64)), numbers
     )
+
+
+def constant(file: Path, inputs: Sequence[Port], outputs: Mapping[str, NDArray[Any]]) -> Path:
+    """Write a network that takes `inputs`, uses each, and returns the constants `outputs`, float32."""
+    node, sums = helper.make_node, list[NodeProto]()
+    for name, _, _ in inputs:
+        sums.append(node("Cast", [name], [f"{name}.float"], to=FLOAT))
+        sums.append(node("ReduceSum", [f"{name}.float"], [f"{name}.sum"], keepdims=0))
+    nodes = [
+        *sums,
+        node("Sum", [f"{name}.sum" for name, _, _ in inputs], ["total"]),
+        node("Mul", ["total", "nought"], ["nothing"]),
+        *(node("Add", [f"{name}.value", "nothing"], [name]) for name in outputs),
+    ]
+    values = {f"{name}.value": np.asarray(value, np.float32) for name, value in outputs.items()}
+    values["nought"] = np.array(0, np.float32)
+    graph = helper.make_graph(
+        nodes,
+        "constant",
+        [helper.make_tensor_value_info(*port) for port in inputs],
+        [
+            helper.make_tensor_value_info(name, FLOAT, value.shape)
+            for name, value in outputs.items()
+        ],
+        [numpy_helper.from_array(value, name) for name, value in values.items()],
+    )
+    opset = helper.make_opsetid("", 17)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), file)
+    return file
