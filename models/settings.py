@@ -132,7 +132,7 @@ class ModelSettings(EnvironmentSettings):
     """Which models run, where their weights are, and how the models run."""
 
     profile: str = "lite"
-    """Which model each role uses: lite, cpu, open, bria, tiny, or the path of your own .toml."""
+    """Which model each role uses: lite, cpu, sdxl, open, studio, bria, tiny, or the path of your own .toml."""
     models_dir: Path | None = None
     """Folder with your own copies of weights, as `org--name` or `org/name`. They are used before any hub."""
     device: str = "auto"

@@ -17,7 +17,8 @@ def serve(
         int | None, typer.Option(min=0, max=65535, help="Port to listen on, for RETOUCH_PORT.")
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="lite, cpu, open, bria or a .toml, for RETOUCH_PROFILE.")
+        str | None,
+        typer.Option(help="lite, cpu, sdxl, open, studio, bria or a .toml, for RETOUCH_PROFILE."),
     ] = None,
 ) -> None:
     """Run the server until Ctrl-C. All settings are RETOUCH_ variables (docs/settings.md)."""

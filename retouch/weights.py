@@ -27,7 +27,8 @@ app = typer.Typer(
 OfProfile = Annotated[
     str | None,
     typer.Argument(
-        metavar="[PROFILE]", help="lite, cpu, open, bria, tiny, or the path of your own .toml."
+        metavar="[PROFILE]",
+        help="lite, cpu, sdxl, open, studio, bria, tiny, or the path of your own .toml.",
     ),
 ]
 File = Annotated[Path, typer.Argument(help="The .tar file.")]

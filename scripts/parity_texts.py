@@ -23,8 +23,8 @@ without. These trials use exact fake models. What the real models of `lite` do n
 - "{IDLE}": the server checks the field, but the answer and the result are the same.
 - "{EMPTY}": the answer has the field, with null, an empty list or an empty object.
 
-The profiles `open` and `bria` have a model for every row. [models.md](models.md) says what their models are and
-what has not run yet.
+The profiles `open`, `studio` and `bria` have a model for every row. [models.md](models.md) says what their models
+are and what has not run yet.
 """
 
 COMPANIONS_INTRODUCTION = """\

@@ -23,8 +23,7 @@ class Card:
     device_config, **options)` gets the paths of `parts`, in order, and `options`. licence: of the
     weights, then of the packages that run them. memory_mb: memory of the loaded model with the
     buffers of one call, in MiB. work_mb: of these, the buffers. shared_mb: the part of its weights
-    that it shares with every loaded card that has the same first file or folder and the same options.
-    dtype: of its
+    that it shares with every loaded card that has the same base and the same options. dtype: of its
     weights on a GPU. torch: whether the backend needs the extra `gpu`. remote_code: whether the first
     folder contains the network's code. That code runs here, so the folder must be pinned to a commit.
     max_batch: largest batch of calls (`models.runtime.scheduler`); 1 if batches are no faster.
@@ -59,6 +58,11 @@ class Card:
     def parts(self) -> tuple[Part, ...]:
         """All files and folders that it needs on disk, in the order of the backend's paths."""
         return (*self.files, *self.folders)
+
+    @property
+    def base(self) -> Part:
+        """The weights that it may share with other cards: its first folder, or its first file if it has none."""
+        return (*self.folders, *self.files)[0]
 
     @property
     def needs_gpu(self) -> bool:

@@ -323,6 +323,9 @@ _SDXL_PIPELINE = (
 """Of a pipeline of SDXL's classes: its components. A repository can have others beside them, in other folders."""
 
 BIREFNET = HubFolder("ZhengPeng7/BiRefNet", "e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4", _CODE, 424)
+BIREFNET_HR_MATTING = HubFolder(
+    "ZhengPeng7/BiRefNet_HR-matting", "5d6b6f8adcb5b417c871b1d84ceaae9871355b7f", _CODE, 424
+)
 RMBG = HubFolder(
     "briaai/RMBG-2.0", "5df4c9c76d8170882c34f6986e848ee07fd0ba43", _CODE, 844, gated=True
 )

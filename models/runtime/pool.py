@@ -283,7 +283,7 @@ class Pool:
 
     def _base(self, card: Card) -> Hashable:
         # Cards with other options, such as a fused LoRA, have the same files but not the same weights in memory.
-        return self._cache.path(card.parts[0]), card.options
+        return self._cache.path(card.base), card.options
 
     def _device_config(self, card: Card) -> DeviceConfig:
         return self._policy.device_config(card.torch, card.dtype)

@@ -20,7 +20,12 @@ _LEAST_PYTHON = (3, 11)
 _LEAST_MEMORY = 2 * _GIB
 """What profile `lite` needs for large pictures beside each other."""
 _LEAST_DISK = _GIB
-_TORCH_GPU_MB = 24 * 1024 - 512
+_TORCH_GPU_MB = {
+    "sdxl": 16 * 1024 - 512,
+    "open": 24 * 1024 - 512,
+    "bria": 24 * 1024 - 512,
+    "studio": 79 * 1024,
+}
 """What the profiles with torch need of one GPU, in MiB; a card of 24 GiB has a little less."""
 _CPU_MEMORY = 4 * _GIB
 _TOOL_LIMIT_S = 15
@@ -159,11 +164,11 @@ def fitting_profile(
     fits = ["lite"]
     if (usable_memory(root) or 0) >= _CPU_MEMORY:
         fits.append("cpu")
-    if any(int(one["memory_mb"]) >= _TORCH_GPU_MB for one in found):
-        fits += ["open", "bria"]
+    largest = max((int(one["memory_mb"]) for one in found), default=0)
+    fits += [name for name, needed in _TORCH_GPU_MB.items() if largest >= needed]
     text = f"{profile} is chosen; {', '.join(fits)} fit this machine"
     details = {"chosen": profile, "fitting": fits}
-    if profile in ("cpu", "open", "bria") and profile not in fits:
+    if profile in ("cpu", *_TORCH_GPU_MB) and profile not in fits:
         return warning("profile", f"{text}, {profile} needs more memory", **details)
     return ok("profile", text, **details)
 

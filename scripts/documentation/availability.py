@@ -13,7 +13,7 @@ from server import v1
 from server.operation import Operation
 from server.operations import OPERATIONS
 
-PROFILES = ("lite", "cpu", "open", "bria")
+PROFILES = ("lite", "cpu", "sdxl", "open", "studio", "bria")
 """The profiles that a user chooses from."""
 
 _ROUTES = [

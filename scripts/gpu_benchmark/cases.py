@@ -11,7 +11,7 @@ from imaging.resize import working_size
 from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene
 from models.backends.diffusion.face_editing import SdxlFaceEditing
 from models.backends.diffusion.klein import KleinEdit
-from models.backends.diffusion.klein_faces import KleinFaceEditing
+from models.backends.diffusion.klein_roles import KleinFaceEditing
 from models.backends.diffusion.qwen_edit import QwenEdit
 from models.backends.diffusion.sdxl import SdxlFill, SdxlOutpaint, SdxlScene
 from models.backends.onnx.face_analysis import FaceNetworks

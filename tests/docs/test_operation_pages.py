@@ -99,10 +99,12 @@ def test_the_named_resolutions_are_those_of_the_pipelines() -> None:
 
 def test_a_page_says_in_which_profiles_a_route_works() -> None:
     assert profiles_of("POST /v1/crop") == PROFILES
-    assert profiles_of("POST /v1/gen_fill") == ("open", "bria")
-    assert profiles_of("GET /v1/{visual_id}/caption") == ("cpu", "open", "bria")
+    assert profiles_of("POST /v1/gen_fill") == ("sdxl", "open", "studio", "bria")
+    assert profiles_of("GET /v1/{visual_id}/caption") == ("cpu", "sdxl", "open", "studio", "bria")
     (fill,) = (one for one in ALL if one.slug == "generative-fill")
-    assert "| `POST /v1/gen_fill` | 506 | 506 | yes | yes |" in page(fill, DOCUMENT, False)
+    assert "| `POST /v1/gen_fill` | 506 | 506 | yes | yes | yes | yes |" in page(
+        fill, DOCUMENT, False
+    )
     assert fill.example is not None
     assert not works_in_lite(fill.example)
 

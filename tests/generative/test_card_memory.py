@@ -158,7 +158,48 @@ def test_klein_shares_transformer_text_encoder_and_vae() -> None:
     kinds: Any = diffusers
     transformer = partial(kinds.Flux2Transformer2DModel, **full.KLEIN_4B)
     found = sum(map(megabytes, (transformer, qwen3, kinds.AutoencoderKLFlux2)))
-    for name in ("klein-faces", "klein-4b-edit"):
+    names = ("fill", "scene", "outpaint", "faces", "4b-edit", "refiner")
+    for name in (f"klein-{one}" for one in names):
+        assert about(found, CARD[name].weights_mb)
+        assert CARD[name].shared_mb == CARD[name].weights_mb
+
+
+def test_klein_that_erases_has_lama_beside_it() -> None:
+    card = CARD["klein-erase"]
+    assert card.shared_mb == CARD["klein-fill"].shared_mb
+    assert card.weights_mb - card.shared_mb == CARD["big-lama"].weights_mb
+
+
+QWEN_TEXT: dict[str, Any] = {
+    "vocab_size": 152_064,
+    "hidden_size": 3584,
+    "intermediate_size": 18_944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+    "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24], "rope_theta": 1e6},
+    "tie_word_embeddings": False,
+}
+QWEN_VISION: dict[str, Any] = {
+    "depth": 32,
+    "hidden_size": 1280,
+    "intermediate_size": 3420,
+    "num_heads": 16,
+    "out_hidden_size": 3584,
+}
+"""Of Qwen2.5-VL-7B, the text encoder of Qwen-Image-Edit."""
+
+
+def test_qwen_image_edit_shares_transformer_text_encoder_and_vae() -> None:
+    kinds: Any = diffusers
+    config = _KINDS.Qwen2_5_VLConfig(
+        text_config=QWEN_TEXT, vision_config=QWEN_VISION, tie_word_embeddings=False
+    )
+    text_encoder = partial(_KINDS.Qwen2_5_VLForConditionalGeneration, config)
+    transformer = partial(kinds.QwenImageTransformer2DModel, zero_cond_t=True)
+    found = sum(map(megabytes, (transformer, text_encoder, kinds.AutoencoderKLQwenImage)))
+    names = ("qwen-fill", "qwen-scene", "qwen-outpaint", "qwen-faces", "qwen-image-edit-2511")
+    for name in (*names, "qwen-refiner"):
         assert about(found, CARD[name].weights_mb)
         assert CARD[name].shared_mb == CARD[name].weights_mb
 

@@ -200,7 +200,7 @@ def test_what_a_hole_touches_may_change_and_the_rest_is_the_picture(klein: Klein
     pipe = klein._pipeline._inpaint
     latents = pipe.vae.encode(torch.from_numpy(of_range(FIRST))).latent_dist.mode()
     with recorded(pipe.vae.decoder) as calls:
-        klein.edit([FIRST], RED, "", 7, SIZE, hole=thin)
+        klein._pipeline.generate([FIRST], RED, "", 7, SIZE, thin)
     post = pipe.vae.post_quant_conv(latents)
     changed = (calls[0]["0"] - post).abs().amax(dim=1)[0] > 1e-4
     expected = np.zeros((8, 8), np.bool_)

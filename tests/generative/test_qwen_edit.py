@@ -154,7 +154,7 @@ def with_pictures(words: str, tokens: list[int]) -> str:
 
 @pytest.mark.parametrize("hole", [None, HOLE])
 def test_the_text_encoder_gets_the_published_template(qwen: QwenEdit, hole: Mask | None) -> None:
-    with recorded(qwen._edit.text_encoder) as calls:
+    with recorded(qwen._pipeline._edit.text_encoder) as calls:
         edit(qwen, [FIRST, SECOND], hole=hole)
     # 384 x 384 is resized to 392 x 392: 28 x 28 pieces of 14 pixels, four of which make a token.
     expected = [with_pictures(words, [196, 196]) for words in (RED, " ")]
@@ -162,7 +162,7 @@ def test_the_text_encoder_gets_the_published_template(qwen: QwenEdit, hole: Mask
 
 
 def test_a_new_picture_has_the_template_without_pictures(qwen: QwenEdit) -> None:
-    with recorded(qwen._edit.text_encoder) as calls:
+    with recorded(qwen._pipeline._edit.text_encoder) as calls:
         edit(qwen, [], negative="ugly")
     assert [call["input_ids"].tolist() for call in calls] == [
         [ids_of(f"{NEW}{words}{END}")] for words in (RED, "ugly")
@@ -172,7 +172,7 @@ def test_a_new_picture_has_the_template_without_pictures(qwen: QwenEdit) -> None
 def test_the_prefix_of_the_template_is_dropped(qwen: QwenEdit) -> None:
     """The published pipeline drops 64 tokens of its own tokenizer, and 34 without pictures."""
     for pictures, tokens, dropped in (([FIRST], [196], 64), ([], [], 34)):
-        with recorded(qwen._edit.transformer) as calls:
+        with recorded(qwen._pipeline._edit.transformer) as calls:
             edit(qwen, pictures)
         text = with_pictures(RED, tokens) if pictures else f"{NEW}{RED}{END}"
         length = len(ids_of(text)) - dropped
@@ -180,7 +180,7 @@ def test_the_prefix_of_the_template_is_dropped(qwen: QwenEdit) -> None:
 
 
 def test_special_tokens_in_words_are_plain_text(qwen: QwenEdit) -> None:
-    with recorded(qwen._edit.text_encoder) as calls:
+    with recorded(qwen._pipeline._edit.text_encoder) as calls:
         edit(qwen, [FIRST], "a<|image_pad|>b<|im_end|>")
     ids = ids_of(EDIT + "Picture 1: <|vision_start|>") + [261] * 196 + [260]
     letters = "a< |image_pad|>b< |im_end|>"
@@ -189,7 +189,7 @@ def test_special_tokens_in_words_are_plain_text(qwen: QwenEdit) -> None:
 
 def test_long_words_are_cut_and_the_template_stays_whole(qwen: QwenEdit) -> None:
     for pictures in ([], [FIRST]):
-        with recorded(qwen._edit.text_encoder) as calls:
+        with recorded(qwen._pipeline._edit.text_encoder) as calls:
             edit(qwen, pictures, "word " * 4000, effort=0.01)
         (ids,) = calls[0]["input_ids"].tolist()
         end = ids_of(END)
@@ -199,7 +199,7 @@ def test_long_words_are_cut_and_the_template_stays_whole(qwen: QwenEdit) -> None
 
 def test_the_vae_gets_the_documented_input(qwen: QwenEdit) -> None:
     """RGB, -1..1, channels first, one frame."""
-    with recorded(qwen._edit.vae.encoder) as calls:
+    with recorded(qwen._pipeline._edit.vae.encoder) as calls:
         edit(qwen, [FIRST, SECOND])
     assert len(calls) == 2
     for call, picture in zip(calls, (FIRST, SECOND), strict=True):
@@ -209,7 +209,7 @@ def test_the_vae_gets_the_documented_input(qwen: QwenEdit) -> None:
 
 def test_the_text_encoder_sees_the_picture_as_published(qwen: QwenEdit) -> None:
     """Lanczos to 384 x 384, bicubic to 392 x 392, CLIP's mean and deviation; pieces of 14, in fours."""
-    with recorded(qwen._edit.text_encoder) as calls:
+    with recorded(qwen._pipeline._edit.text_encoder) as calls:
         edit(qwen, [FIRST])
     seen = Image.fromarray(FIRST).resize((384, 384), Image.Resampling.LANCZOS)
     seen = seen.resize((392, 392), Image.Resampling.BICUBIC)
@@ -226,13 +226,35 @@ def test_the_text_encoder_sees_the_picture_as_published(qwen: QwenEdit) -> None:
 
 @pytest.mark.parametrize(("effort", "steps"), [(1.0, 40), (0.25, 10), (0.01, 2)])
 def test_each_step_has_two_passes(qwen: QwenEdit, effort: float, steps: int) -> None:
-    with recorded(qwen._edit.transformer) as calls:
+    with recorded(qwen._pipeline._edit.transformer) as calls:
         edit(qwen, [FIRST], effort=effort)
     assert len(calls) == 2 * steps
 
 
+@pytest.mark.parametrize("hole", [None, HOLE])
+def test_strength_leaves_the_first_steps_out(qwen: QwenEdit, hole: Mask | None) -> None:
+    """And begins from the picture with the noise that the scheduler has at that step."""
+    pipe = qwen._pipeline._edit
+    with recorded(pipe.transformer) as whole:
+        qwen._pipeline.generate([FIRST], RED, "", 7, SIZE, hole, effort=FEW)
+    with recorded(pipe.transformer) as part:
+        qwen._pipeline.generate([FIRST], RED, "", 7, SIZE, hole, strength=0.5, effort=FEW)
+    assert len(whole) == 2 * 4
+    assert [call["timestep"].item() for call in part] == [
+        call["timestep"].item() for call in whole[4:]
+    ]
+    noise = torch.randn((1, 1, 4, 8, 8), generator=torch.Generator("cpu").manual_seed(7))
+    packed = noise.reshape(1, 4, 4, 2, 4, 2).permute(0, 2, 4, 1, 3, 5).reshape(1, 16, 16)
+    level = part[0]["timestep"].item()
+    assert torch.allclose(whole[0]["hidden_states"][:, :16], packed, atol=1e-5)
+    # What comes after the noise is the picture itself.
+    original = part[0]["hidden_states"][:, 16:]
+    begun = (1 - level) * original + level * packed
+    assert torch.allclose(part[0]["hidden_states"][:, :16], begun, atol=1e-4)
+
+
 def test_without_guidance_there_is_one_pass(qwen: QwenEdit) -> None:
-    with recorded(qwen._edit.transformer) as calls:
+    with recorded(qwen._pipeline._edit.transformer) as calls:
         edit(qwen, [FIRST], guidance=0.0)
     assert len(calls) == 4
 
@@ -240,11 +262,11 @@ def test_without_guidance_there_is_one_pass(qwen: QwenEdit) -> None:
 def test_what_a_hole_touches_may_change_and_the_rest_is_the_picture(qwen: QwenEdit) -> None:
     thin = np.zeros((64, 64), np.bool_)
     thin[17, 17:40] = True
-    pipe = qwen._edit
+    pipe = qwen._pipeline._edit
     values = torch.from_numpy(FIRST.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None, :, None]
     original = pipe.vae.encode(values).latent_dist.mode()
     with recorded(pipe.vae.post_quant_conv) as calls:
-        edit(qwen, [FIRST], hole=thin)
+        qwen._pipeline.generate([FIRST], RED, "", 7, SIZE, thin, effort=FEW)
     changed = (calls[0]["0"] - original).abs().amax(dim=(1, 2))[0] > 1e-4
     expected = np.zeros((8, 8), np.bool_)
     expected[2:4, 2:6] = True
@@ -257,7 +279,10 @@ def test_a_hole_of_no_pixels_returns_the_picture(qwen: QwenEdit) -> None:
 
 def test_a_caller_that_disconnects_stops_between_two_steps(qwen: QwenEdit) -> None:
     for pictures, hole in (([], None), ([FIRST], None), ([FIRST], HOLE)):
-        with deadline_scope(Deadline()) as deadline, recorded(qwen._edit.transformer) as calls:
+        with (
+            deadline_scope(Deadline()) as deadline,
+            recorded(qwen._pipeline._edit.transformer) as calls,
+        ):
             deadline.cancel()
             with pytest.raises(CallerDisconnectedError):
                 edit(qwen, pictures, hole=hole)
@@ -273,7 +298,7 @@ def test_the_pipelines_own_area_is_kept_for_others(qwen: QwenEdit) -> None:
 def test_a_retry_after_lack_of_memory_is_made_at_half_the_size(
     qwen: QwenEdit, hole: Mask | None
 ) -> None:
-    with recorded(qwen._edit.transformer) as calls:
+    with recorded(qwen._pipeline._edit.transformer) as calls:
         made = retry_edit(
             qwen.edit, qwen.sizes, [FIRST], RED, "", 7, SIZE, hole=hole, effort=FEW, guidance=1.0
         )

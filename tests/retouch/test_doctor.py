@@ -208,7 +208,11 @@ def test_the_machine_is_read_from_its_files(
     assert machine.processor(tmp_path).state is State.OK
     assert machine.fitting_profile([], "cpu", tmp_path).state is State.WARNING
     big = [{"name": "H", "memory_mb": 81_559, "driver": "1"}]
-    assert machine.fitting_profile(big, "open", tmp_path).details["fitting"][-1] == "bria"
+    assert machine.fitting_profile(big, "open", tmp_path).details["fitting"][-1] == "studio"
+    middle = [{"name": "R", "memory_mb": 24_564, "driver": "1"}]
+    found = machine.fitting_profile(middle, "studio", tmp_path)
+    assert found.state is State.WARNING
+    assert found.details["fitting"][-3:] == ["sdxl", "open", "bria"]
 
 
 def test_the_gpu_is_read_from_the_tool_of_its_driver(

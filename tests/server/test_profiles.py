@@ -13,19 +13,19 @@ from server.profiles import not_in_profile
             "lite",
             CAPTIONING,
             "Profile lite has no model for captioning;"
-            " profiles that have one: cpu, open, bria (RETOUCH_PROFILE=cpu).",
+            " profiles that have one: cpu, open, sdxl, studio, bria (RETOUCH_PROFILE=cpu).",
         ),
         (
             "open",
             CAPTIONING,
             "Profile open has no model for captioning;"
-            " profiles that have one: cpu, bria (RETOUCH_PROFILE=cpu).",
+            " profiles that have one: cpu, sdxl, studio, bria (RETOUCH_PROFILE=cpu).",
         ),
         (
             "~/my.toml",
             MATTING,
             "Profile my.toml has no model for matting;"
-            " profiles that have one: cpu, lite, open, bria (RETOUCH_PROFILE=cpu).",
+            " profiles that have one: cpu, lite, open, sdxl, studio, bria (RETOUCH_PROFILE=cpu).",
         ),
     ],
 )

@@ -537,7 +537,7 @@ class TestGenFill:
         assert answer["status"] == "NOT_IN_PROFILE"
         assert answer["description"] == (
             "Profile lite has no model for generative fill;"
-            " profiles that have one: open, bria (RETOUCH_PROFILE=open)."
+            " profiles that have one: open, sdxl, studio, bria (RETOUCH_PROFILE=open)."
         )
 
     @pytest.mark.parametrize(

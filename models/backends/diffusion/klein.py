@@ -7,7 +7,7 @@ tests use tiny models of the same classes.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
 import diffusers
 import numpy as np
@@ -19,9 +19,9 @@ from imaging.masks import touched_blocks
 from imaging.picture import Mask, Rgb
 from imaging.resize import Size, SizeRule
 from models.backends.diffusion import diffusion
+from models.backends.diffusion.editing_model import SIDE, EditingRole, edit
 from models.backends.diffusion.literal_text import literal_text
 from models.backends.diffusion.reference_pictures import check_request, reference_pictures
-from models.backends.diffusion.shared import shared
 from models.device import DeviceConfig
 
 _Klein: Any = diffusers.Flux2KleinPipeline  # untyped
@@ -31,7 +31,6 @@ _MAX_TOKENS = 512
 """Length of the text encoder's input, with its template (`Flux2KleinPipeline.tokenizer_max_length`)."""
 _PATCH = 16
 """Width and height, in pixels, of one token of the transformer: 2 x 2 latents of 8 x 8 pixels."""
-SIDE = 1024
 _ROUNDING = 1000 / 1024
 """The model's area is a little smaller than the pipeline's limit of one megapixel, since sides are
 rounded up too: above that limit, the pipeline resizes a picture itself."""
@@ -83,6 +82,11 @@ class KleinPipeline:
     def networks(self) -> list[nn.Module]:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
         return diffusion.networks_of(self._device_config, self._plain)
+
+    @property
+    def language_model(self) -> tuple[Any, Any]:
+        """The text encoder, which is a whole Qwen3, and its tokenizer."""
+        return self._plain.text_encoder, self._plain.tokenizer
 
     def generate(
         self,
@@ -176,7 +180,7 @@ class KleinPipeline:
         }
 
 
-class KleinEdit:
+class KleinEdit(EditingRole[KleinPipeline]):
     """Implements the role `models.roles.InstructionEditing`.
 
     Words are literal. The end of words beyond the text encoder's 512 tokens, about 380 English
@@ -184,19 +188,7 @@ class KleinEdit:
     one megapixel are reduced.
     """
 
-    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = SIDE) -> None:
-        """Load from a folder in hub layout; side: as in `KleinPipeline`. Raises BadWeightsError."""
-        self._pipeline = shared(KleinPipeline, folder, device_config, side=side)
-        self.sizes = self._pipeline.sizes
-
-    @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = SIDE) -> Self:
-        """Load the model of a card; paths: the pipeline."""
-        return cls(paths[0], device_config, side)
-
-    def networks(self) -> list[nn.Module]:
-        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
-        return self._pipeline.networks()
+    kind = KleinPipeline
 
     def edit(
         self,
@@ -211,6 +203,6 @@ class KleinEdit:
         guidance: float = 1.0,
     ) -> Rgb:
         """Return one picture of `size`; see the role."""
-        return self._pipeline.generate(
-            pictures, prompt, negative_prompt, seed, size, hole, effort=effort, guidance=guidance
+        return edit(
+            self._pipeline, pictures, prompt, negative_prompt, seed, size, hole, effort, guidance
         )

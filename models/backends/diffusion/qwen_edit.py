@@ -9,11 +9,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import diffusers
+import numpy as np
 import torch
 from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus
+from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
@@ -21,6 +23,7 @@ from imaging.masks import touched_blocks
 from imaging.picture import Mask, Rgb
 from imaging.resize import Size, SizeRule
 from models.backends.diffusion import diffusion
+from models.backends.diffusion.editing_model import SIDE, EditingRole, edit
 from models.backends.diffusion.literal_text import literal_text
 from models.backends.diffusion.reference_pictures import check_request, reference_pictures
 from models.device import DeviceConfig
@@ -37,29 +40,26 @@ _LEAST_STEPS = 2
 """One step divides by zero in the published schedule, which stretches the noise levels to a last one."""
 _PATCH = 16
 """Width and height, in pixels, of one token of the transformer: 2 x 2 latents of 8 x 8 pixels."""
-_SIDE = 1024
 _MULTIPLE = 32
 """Of the sides of pictures, in the pipeline's `calculate_dimensions`."""
 _SIZES = threading.Lock()
 
 
-class QwenEdit:
-    """Implements the role `models.roles.InstructionEditing`.
+class QwenPipeline:
+    """A loaded Qwen-Image-Edit: one set of weights, for edits of whole pictures and of holes.
 
-    Words are literal; their end is cut where they have more than 1,019 tokens. Pictures of more than one
-    megapixel are reduced; the pipeline itself resizes each to an area of one megapixel for the VAE,
-    and to one of 384 x 384 for the text encoder, which sees the pictures too.
+    Pictures of more than one megapixel are reduced; the pipeline itself resizes each to an area of one
+    megapixel for the VAE, and to one of 384 x 384 for the text encoder, which sees the pictures too.
 
     A hole is edited by the same pipeline: after each step, what is outside the hole becomes the
     original again, with the noise of that step. diffusers' QwenImageEditInpaintPipeline is not used: it
     takes one picture, and its template is that of the first Qwen-Image-Edit.
+
+    side: of a square picture at the model's own area, in pixels. sizes: the sizes of results. Several
+    threads may use it. Raises BadWeightsError.
     """
 
-    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = _SIDE) -> None:
-        """Load from a folder in hub layout; raises BadWeightsError.
-
-        side: of a square picture at the model's own area, in pixels.
-        """
+    def __init__(self, folder: Path, device_config: DeviceConfig, side: int = SIDE) -> None:
         self._device_config = device_config
         self._edit = diffusion.load_pipeline(_Edit, folder, device_config)
         parts = {name: part for name, part in self._edit.components.items() if name != "processor"}
@@ -69,28 +69,28 @@ class QwenEdit:
         multiple = min(_MULTIPLE, side // 2)
         self.sizes = SizeRule(multiple=multiple, area=self._area, least=side // 2)
 
-    @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig, side: int = _SIDE) -> Self:
-        """Load the model of a card; paths: the pipeline."""
-        return cls(paths[0], device_config, side)
+    @property
+    def language_model(self) -> tuple[Any, Any]:
+        """The text encoder, which is a whole Qwen2.5-VL, and its tokenizer."""
+        return self._edit.text_encoder, self._edit.tokenizer
 
     def networks(self) -> list[nn.Module]:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
         return diffusion.networks_of(self._device_config, self._edit)
 
-    def edit(
+    def generate(
         self,
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
         seed: int,
         size: Size,
-        *,
         hole: Mask | None = None,
+        strength: float = 1.0,
         effort: float = 1.0,
         guidance: float = 1.0,
     ) -> Rgb:
-        """Return one picture of `size`; see the role.
+        """Return one picture of `size`; see `models.backends.diffusion.editing_model.EditingModel`.
 
         Raises ValueError for more than 4 pictures, for a hole without a picture of its size, and for
         sides that are not multiples of 16; WorkCancelledError if nobody waits any more
@@ -99,6 +99,8 @@ class QwenEdit:
         check_request(pictures, size, hole, _PATCH)
         if hole is not None and not hole.any():
             return pictures[0].copy()
+        if hole is None and strength < 1:
+            hole = np.ones((size[1], size[0]), np.bool_)
         with diffusion.generating(self._device_config):
             loaded = self._edit if pictures else self._new
             scheduler = type(loaded.scheduler).from_config(loaded.scheduler.config)
@@ -107,13 +109,16 @@ class QwenEdit:
             if pictures:
                 inputs["image"] = reference_pictures(pictures, size, _PATCH, _PATCH)
             generator = diffusion.generators([seed])[0]
-            inputs |= self._steps(pipe, pictures, hole, generator)
+            steps = max(_LEAST_STEPS, round(_STEPS * effort))
+            levels = np.linspace(1, 1 / steps, steps)
+            levels = levels[min(steps - round(steps * strength), steps - _LEAST_STEPS) :]
+            inputs |= self._steps(pipe, pictures, hole, levels, generator)
             with self._conditioned():
                 result = pipe(
                     **inputs,
                     width=size[0],
                     height=size[1],
-                    num_inference_steps=max(_LEAST_STEPS, round(_STEPS * effort)),
+                    sigmas=levels,
                     generator=generator,
                     output_type="np",
                 ).images
@@ -137,9 +142,17 @@ class QwenEdit:
         return literal_text(pipe.tokenizer, text, most - len(template))
 
     def _steps(
-        self, pipe: Any, pictures: Sequence[Rgb], hole: Mask | None, generator: torch.Generator
+        self,
+        pipe: Any,
+        pictures: Sequence[Rgb],
+        hole: Mask | None,
+        levels: NDArray[np.float64],
+        generator: torch.Generator,
     ) -> dict[str, Any]:
-        """Return what happens after each step and, with a hole, the noise to begin from."""
+        """Return what happens after each step and, with a hole, the latents to begin from.
+
+        levels: of the noise, before the scheduler shifts them; the first is 1 if all steps are made.
+        """
         if hole is None:
             return {"callback_on_step_end": diffusion.check_deadline}
         height, width = hole.shape
@@ -155,8 +168,9 @@ class QwenEdit:
             generator,
         )
         keep = ~torch.from_numpy(touched_blocks(hole, _PATCH).reshape(1, -1, 1))
+        first = _first_level(pipe.scheduler, levels, noise.shape[1])
         return {
-            "latents": noise,
+            "latents": (1 - first) * original + first * noise,
             "callback_on_step_end": _keeper(keep.to(noise.device), original, noise),
         }
 
@@ -178,6 +192,21 @@ class QwenEdit:
                 _module.VAE_IMAGE_SIZE = own
 
 
+def _first_level(scheduler: Any, levels: NDArray[np.float64], tokens: int) -> float:
+    """Return the level of noise from which the pipeline begins: the first one, shifted as it shifts them."""
+    config = scheduler.config
+    shift = _module.calculate_shift(
+        tokens,
+        config.base_image_seq_len,
+        config.max_image_seq_len,
+        config.base_shift,
+        config.max_shift,
+    )
+    own = type(scheduler).from_config(config)
+    own.set_timesteps(sigmas=levels, mu=shift)
+    return float(own.sigmas[0])
+
+
 def _keeper(keep: torch.Tensor, original: torch.Tensor, noise: torch.Tensor) -> Callable[..., Any]:
     """Return a function for `callback_on_step_end` that restores latents, with the noise of the next step.
 
@@ -191,3 +220,29 @@ def _keeper(keep: torch.Tensor, original: torch.Tensor, noise: torch.Tensor) -> 
         return diffusion.check_deadline(pipe, step, time, {"latents": latents})
 
     return after_step
+
+
+class QwenEdit(EditingRole[QwenPipeline]):
+    """Implements the role `models.roles.InstructionEditing`.
+
+    Words are literal; their end is cut where they have more than 1,019 tokens.
+    """
+
+    kind = QwenPipeline
+
+    def edit(
+        self,
+        pictures: Sequence[Rgb],
+        prompt: str,
+        negative_prompt: str,
+        seed: int,
+        size: Size,
+        *,
+        hole: Mask | None = None,
+        effort: float = 1.0,
+        guidance: float = 1.0,
+    ) -> Rgb:
+        """Return one picture of `size`; see the role."""
+        return edit(
+            self._pipeline, pictures, prompt, negative_prompt, seed, size, hole, effort, guidance
+        )

@@ -1,4 +1,4 @@
-"""Age and gender of a face by FairFace, for profiles `open` and `bria`.
+"""Age and gender of a face by FairFace, for the profiles for a GPU.
 
 Karkkainen and Joo, "FairFace: Face Attribute Dataset for Balanced Race, Gender, and Age", WACV 2021:
 an ONNX file. FairFace also estimates race: that output is ignored. Not tested with the published file.

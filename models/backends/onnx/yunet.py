@@ -1,4 +1,4 @@
-"""The face detector of profiles `cpu` and `open`: YuNet, run by OpenCV's own class.
+"""The face detector of profile `cpu` and of those for a GPU: YuNet, run by OpenCV's own class.
 
 Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023: the file of OpenCV's model
 zoo (face_detection_yunet_2023mar.onnx, MIT). The tests run a tiny file with the same interface.

@@ -61,9 +61,11 @@ class BiRefNet:
         self._half = self._module.device.type == "cuda" and device_config.dtype != "float32"
 
     @classmethod
-    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+    def load(
+        cls, paths: Sequence[Path], device_config: DeviceConfig, side: int | None = None
+    ) -> Self:
         """Load the model of a card; paths: a repository in hub layout. The card pins its commit."""
-        return cls(paths[0], device_config, allow_remote_code=True)
+        return cls(paths[0], device_config, allow_remote_code=True, side=side)
 
     def networks(self) -> list[nn.Module]:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""

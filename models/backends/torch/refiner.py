@@ -1,6 +1,6 @@
 """The prompt refinement model: a small instruct model rewrites a short prompt in more detail.
 
-Any causal language model in transformers' layout with a chat template works. Profile `open` uses
+Any causal language model in transformers' layout with a chat template works. Profile `sdxl` uses
 Qwen3-4B-Instruct-2507 (Apache-2.0). Not tested with the full weights: tests use a tiny model.
 """
 
@@ -59,12 +59,7 @@ class Refiner:
         """Load from a folder in hub layout; raises BadWeightsError."""
         dtype = torch_dtype(device_config)
         self._tokenizer: Any
-        model = load_pretrained(AutoModelForCausalLM, folder, dtype)
-        try:
-            with LOADING:
-                self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise BadWeightsError(f"{folder} has no tokenizer: {first_line(error)}") from error
+        model, self._tokenizer = self._load(folder, device_config)
         if not self._tokenizer.chat_template:
             raise BadWeightsError(f"{folder} has no chat template: it is not an instruct model")
         self._module = DeviceModule(model, device_config, dtype)
@@ -85,6 +80,15 @@ class Refiner:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
         return self._module.networks()
 
+    def _load(self, folder: Path, device_config: DeviceConfig) -> tuple[Any, Any]:
+        """Return the language model, in main memory or on its device, and its tokenizer."""
+        model = load_pretrained(AutoModelForCausalLM, folder, torch_dtype(device_config))
+        try:
+            with LOADING:
+                return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise BadWeightsError(f"{folder} has no tokenizer: {first_line(error)}") from error
+
     def refine(self, prompt: str, caption: str = "", task: Task = "scene") -> str:
         """Return a more detailed prompt, on one line; `prompt` if the answer is empty. See the role.
 
@@ -100,6 +104,8 @@ class Refiner:
             add_generation_prompt=True,
             return_tensors="pt",
             return_dict=True,
+            # A Qwen3 that can think would, for longer than the answer may be. Other templates ignore it.
+            enable_thinking=False,
         ).to(self._module.device)
         with self._module.on_device() as model:
             output = model.generate(**inputs, generation_config=self._generation)

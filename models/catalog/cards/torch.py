@@ -28,6 +28,20 @@ CARDS: tuple[Card, ...] = (
     ),
     Card(
         role=roles.MATTING,
+        name="birefnet-hr-matting",
+        backend="models.backends.torch.birefnet:BiRefNet",
+        options=(("side", 2048),),
+        files=(),
+        folders=(repositories.BIREFNET_HR_MATTING,),
+        licence="weights and code MIT (BiRefNet)",
+        memory_mb=9680,
+        work_mb=8840,  # four times that of 1024 x 1024
+        dtype="float16",
+        torch=True,
+        remote_code=True,
+    ),
+    Card(
+        role=roles.MATTING,
         name="rmbg-2",
         backend="models.backends.torch.birefnet:BiRefNet",
         files=(),

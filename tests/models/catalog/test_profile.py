@@ -42,7 +42,7 @@ def test_lite_has_the_roles_of_its_routes_and_needs_no_torch() -> None:
 
 def test_tiny_has_every_role_of_open_and_fetches_no_torch_model() -> None:
     tiny, open_ = load_profile("tiny"), load_profile("open")
-    assert set(tiny) == set(open_) == set(load_profile("bria"))
+    assert set(tiny) == set(open_) == set(load_profile("bria")) == set(load_profile("studio"))
     assert not any(isinstance(part, HubFolder) for card in tiny.values() for part in card.parts)
 
 
@@ -99,11 +99,11 @@ def test_a_users_file_needs_no_base(tmp_path: Path) -> None:
 
 
 def test_the_path_of_a_card_may_be_relative_to_the_file(tmp_path: Path) -> None:
-    mine = own(tmp_path, 'base = "open"\n[cards.sdxl-fill-fast]\npath = "weights/mine"')
+    mine = own(tmp_path, 'base = "sdxl"\n[cards.sdxl-fill-fast]\npath = "weights/mine"')
     first, lora = mine[GENERATIVE_FILL].folders  # and not the VAE: the user's pipeline has its own
     assert first == LocalFolder(tmp_path / "weights" / "mine")
-    assert lora == load_profile("open")[GENERATIVE_FILL].folders[1]
-    assert mine[SCENE_GENERATION] == load_profile("open")[SCENE_GENERATION]
+    assert lora == load_profile("sdxl")[GENERATIVE_FILL].folders[1]
+    assert mine[SCENE_GENERATION] == load_profile("sdxl")[SCENE_GENERATION]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_pipeline_of_the_users_own_is_used_with_its_own_vae(tmp_path: Path, ro
 
 
 def test_the_path_of_a_card_of_one_file_may_be_the_file_or_its_folder(tmp_path: Path) -> None:
-    text = 'base = "open"\n[cards.big-lama]\npath = "{}"'
+    text = 'base = "sdxl"\n[cards.big-lama]\npath = "{}"'
     card = own(tmp_path, text.format("/x/any.pt"))[INPAINTING]
     assert card.parts == (LocalFolder(Path("/x/any.pt")),)
     (tmp_path / "lama").mkdir()

@@ -60,14 +60,24 @@ def test_a_card_names_a_class_that_loads_with_its_options(card: Card) -> None:
 
 
 def _members(tree: ast.Module, name: str) -> dict[str, ast.stmt]:
-    """Return what a class defines or inherits from classes of the same file, by name."""
+    """Return what a class defines or inherits from classes of this project, by name."""
     (found,) = (node for node in tree.body if getattr(node, "name", "") == name)
     assert isinstance(found, ast.ClassDef)
-    classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
-    bases = [base.id for base in found.bases if isinstance(base, ast.Name) and base.id in classes]
-    inherited = {key: node for base in bases for key, node in _members(tree, base).items()}
+    bases = [ast.unparse(base).partition("[")[0] for base in found.bases]
+    inherited = {key: node for base in bases for key, node in _inherited(tree, base).items()}
     own = {str(getattr(node, "name", "")): node for node in found.body}
     return inherited | own
+
+
+def _inherited(tree: ast.Module, base: str) -> dict[str, ast.stmt]:
+    """Return the members of a base class, which is in the same file or imported; none of another package."""
+    if any(isinstance(node, ast.ClassDef) and node.name == base for node in tree.body):
+        return _members(tree, base)
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and any(each.name == base for each in node.names):
+            file = ROOT / f"{str(node.module).replace('.', '/')}.py"
+            return _members(ast.parse(file.read_text()), base) if file.is_file() else {}
+    return {}
 
 
 def test_a_card_with_remote_code_is_pinned() -> None:
@@ -97,7 +107,7 @@ def test_tiny_models_have_their_folders_in_the_data_folder() -> None:
 
 
 def test_cards_of_one_pipeline_have_the_same_shared_memory() -> None:
-    shared = {(card.parts[0].name, card.shared_mb) for card in CARDS if card.shared_mb}
+    shared = {(card.base.name, card.shared_mb) for card in CARDS if card.shared_mb}
     assert len({name for name, _ in shared}) == len(shared)
 
 

@@ -96,7 +96,8 @@ def test_the_extras_of_a_profile_of_ones_own(
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("lite", []), ("cpu", []), ("open", ["gpu"]), ("bria", ["gpu"]), ("tiny", ["gpu"])],
+    [("lite", []), ("cpu", [])]
+    + [(name, ["gpu"]) for name in ("sdxl", "open", "studio", "bria", "tiny")],
 )
 def test_the_extras_of_the_built_in_profiles(name: str, expected: list[str]) -> None:
     assert extras(load_profile(name), "local") == expected

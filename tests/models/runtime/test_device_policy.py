@@ -43,7 +43,8 @@ def test_the_processor_is_used_if_it_is_named_or_suffices(choice: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("profile", "needs"), [("lite", 0), ("cpu", 0), ("tiny", 0), ("open", 1), ("bria", 1)]
+    ("profile", "needs"),
+    [("lite", 0), ("cpu", 0), ("tiny", 0), ("sdxl", 1), ("open", 1), ("studio", 1), ("bria", 1)],
 )
 def test_the_profiles_for_gpus_need_one(profile: str, needs: bool) -> None:
     assert any(card.needs_gpu for card in load_profile(profile).values()) == needs

@@ -88,7 +88,7 @@ def test_without_main_memory_a_small_gpu_loads_each_time() -> None:
     assert second("open", 16, main_gb=0)["background/replace"] is Served.LOADS
 
 
-@pytest.mark.parametrize("profile", ["open", "bria"])
+@pytest.mark.parametrize("profile", ["open", "bria", "studio"])
 def test_80_gb_hold_a_whole_profile(profile: str) -> None:
     pool, roles = SimulatedPool(profile, 80, main_gb=0), tuple(load_profile(profile))
     pool.serve(roles)
@@ -102,13 +102,13 @@ def test_the_page_about_gpus_tells_which_profile_fits_which() -> None:
 
 def test_most_cards_with_torch_tell_their_buffers_apart() -> None:
     without = {card.name for card in CARDS if card.needs_gpu and not card.work_mb}
-    assert without == {"qwen-image-edit-2511"}
+    assert without == set()
 
 
 def test_the_page_about_models_tells_what_a_gpu_needs() -> None:
     page = (ROOT / "docs" / "models.md").read_text()
-    for name in ("open", "bria"):
+    for name in ("open", "bria", "sdxl", "studio"):
         profile = load_profile(name)
         for roles in (REPLACE, (MATTING, INPAINTING), (OUTPAINTING,), tuple(profile)):
             cards = [profile[role] for role in roles if role in profile and profile[role].torch]
-            assert f"{held_mb(cards, lambda card: (card.parts[0], card.options)):,}" in page
+            assert f"{held_mb(cards, lambda card: (card.base, card.options)):,}" in page

@@ -17,7 +17,7 @@ def of(path: Path, text: str, gpu_mb: int | None = None) -> dict[Role[Any], Repl
     return dict(plan(str(file), load_profile(str(file)), gpu_mb))
 
 
-@pytest.mark.parametrize("name", ["lite", "cpu", "open", "bria", "tiny"])
+@pytest.mark.parametrize("name", ["lite", "cpu", "sdxl", "open", "studio", "bria", "tiny"])
 def test_every_role_of_every_profile_has_replicas(name: str) -> None:
     profile = load_profile(name)
     made = plan(name, profile, 24 * 1024)
