@@ -306,21 +306,6 @@ VIT_NSFW_ONNX = WeightFile(
 
 _PLAIN = ("*.json", "*.txt", "*.safetensors")
 _CODE = ("*.json", "*.py", "model.safetensors")
-_SDXL_PIPELINE = (
-    "model_index.json",
-    "scheduler/*.json",
-    *(
-        f"text_encoder{number}/*.{kind}"
-        for number in ("", "_2")
-        for kind in ("json", "safetensors")
-    ),
-    *(f"tokenizer{number}/*.{kind}" for number in ("", "_2") for kind in ("json", "txt")),
-    "unet/*.json",
-    "unet/*.safetensors",
-    "vae/*.json",
-    "vae/*.safetensors",
-)
-"""Of a pipeline of SDXL's classes: its components. A repository can have others beside them, in other folders."""
 
 BIREFNET = HubFolder("ZhengPeng7/BiRefNet", "e2bf8e4460fc8fa32bba5ea4d94b3233d367b0e4", _CODE, 424)
 BIREFNET_HR_MATTING = HubFolder(
@@ -428,14 +413,77 @@ FP16_VAE = HubFolder(
     ("config.json", "diffusion_pytorch_model.safetensors"),
     320,
 )
-BRIA = HubFolder("briaai/BRIA-2.3", None, _SDXL_PIPELINE, 6620, gated=True, variant="fp16")
-BRIA_LORA = HubFolder(
-    "briaai/BRIA-2.3-FAST-LORA", None, ("pytorch_lora_weights.safetensors",), 400, gated=True
+BIG_LAMA_FOLDER = HubFolder("signature-ai/big-lama", None, ("big-lama.pt",), 196)
+"""LaMa for BRIA's eraser: its code runs only if the file is `BIG_LAMA`, byte for byte (`Lama`). BRIA's own
+`lama/model.pt` is a TorchScript big-lama too, but nobody has published its checksum."""
+_FUSED = "BRIA-2.3-FAST-LORA-FUSED"
+_CONTROL = ("config.json", "diffusion_pytorch_model*.safetensors", "diffusion_pytorch_model.bin")
+"""Of a network of BRIA's, which may be a pickle alone (`models.backends.diffusion.published`)."""
+BRIA_FAST = HubFolder(
+    "briaai/erase",
+    None,
+    (
+        f"{_FUSED}/model_index.json",
+        *(f"{_FUSED}/{part}/*.json" for part in ("scheduler", "text_encoder", "text_encoder_2")),
+        *(f"{_FUSED}/{part}/*.safetensors" for part in ("text_encoder", "text_encoder_2", "unet")),
+        *(f"{_FUSED}/{part}/*.json" for part in ("tokenizer", "tokenizer_2")),
+        *(f"{_FUSED}/{part}/*.txt" for part in ("tokenizer", "tokenizer_2")),
+        f"{_FUSED}/unet/*.json",
+        *(f"vae/{name}" for name in _CONTROL),
+    ),
+    7000,
+    gated=True,
+    selection="fast",
+    variant="fp16",
 )
+BRIA_ERASER = HubFolder(
+    "briaai/erase",
+    None,
+    tuple(f"controlnet_xl_eraser/{name}" for name in _CONTROL),
+    4770,
+    gated=True,
+    selection="eraser",
+)
+BRIA_EXPANSION = HubFolder(
+    "briaai/Expansion",
+    None,
+    tuple(f"controlnet*/{name}" for name in _CONTROL),
+    9540,
+    gated=True,
+)
+"""The names of its folders are not public but for the eraser's: all ControlNets are fetched."""
+BRIA = HubFolder(
+    "briaai/BRIA-2.3",
+    None,
+    ("unet/config.json", "unet/*.safetensors"),
+    4900,
+    gated=True,
+    variant="fp16",
+)
+BRIA_IMAGE_PROMPT = HubFolder(
+    "briaai/Image-Prompt",
+    None,
+    (
+        "models/image_encoder/config.json",
+        "models/image_encoder/model.safetensors",
+        "models/image_encoder/pytorch_model.bin",
+        "models/ip_adapter_bria.bin",
+    ),
+    3800,
+    gated=True,
+)
+FIBO_EDIT = HubFolder("briaai/Fibo-Edit-1.5-turbo", None, _EDITING, 23_200, gated=True)
 
 
 def bria_control(repo: str) -> HubFolder:
-    """Return the repository of a ControlNet for BRIA 2.3. repo: the end of its name."""
+    """Return the repository of a ControlNet for BRIA 2.3. repo: the end of its name.
+
+    Their weights are pickles; beside them are the same weights in float32 under other names.
+    """
     return HubFolder(
-        f"briaai/BRIA-2.3-ControlNet-{repo}", None, _PLAIN, 2500, gated=True, variant="fp16"
+        f"briaai/BRIA-2.3-ControlNet-{repo}",
+        None,
+        _CONTROL,
+        4770,
+        gated=True,
     )

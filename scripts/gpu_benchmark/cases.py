@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from imaging.resize import working_size
-from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene
+from models.backends.diffusion.bria import BriaExpand, BriaFill, BriaScene, TinyBriaErase
 from models.backends.diffusion.face_editing import SdxlFaceEditing
+from models.backends.diffusion.fibo_edit import FiboEdit
 from models.backends.diffusion.klein import KleinEdit
 from models.backends.diffusion.klein_roles import KleinFaceEditing
 from models.backends.diffusion.qwen_edit import QwenEdit
@@ -28,7 +29,7 @@ from models.roles import Face
 from scripts.gpu_benchmark import rivals
 from scripts.gpu_benchmark.rivals import Rival, Sample
 
-_BRIA = ("bria/base", "bria/controlnet", "bria/lora")
+_BRIA = ("bria/erase", "bria/control")
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ def _qwen(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
     return QwenEdit.load(paths, device_config, side=_side(device_config))
 
 
+def _fibo(paths: Sequence[Path], device_config: DeviceConfig) -> Any:
+    return FiboEdit.load(paths, device_config, side=_side(device_config))
+
+
 def _side(device_config: DeviceConfig) -> int:
     """Return the side of an edited picture; small on the processor, which is not measured."""
     return 64 if device_config.device == "cpu" else 1024
@@ -141,18 +146,27 @@ CASES = (
     Case("SdxlFaceEditing", "gender", SdxlFaceEditing.load, ("sdxl",), _face),
     Case(
         "BriaScene",
-        "LCM LoRA, 8 steps, ControlNet",
+        "8 steps, ControlNet",
         BriaScene.load,
-        _BRIA,
+        (*_BRIA, "bria/slow"),
         _scene,
         rivals.controlnet_pipeline,
     ),
-    Case("BriaFill", "LCM LoRA, 8 steps, ControlNet", BriaFill.load, _BRIA, _fill),
+    Case(
+        "BriaExpand",
+        "12 steps, guidance 1.2, ControlNet",
+        BriaExpand.load,
+        ("bria/erase", "bria/expansion"),
+        lambda model, sample: model.outpaint(
+            sample.rgb, sample.hole, sample.prompt, "", sample.seed
+        ),
+    ),
+    Case("BriaFill", "12 steps, guidance 1.2, ControlNet", BriaFill.load, _BRIA, _fill),
     Case(
         "BriaErase",
-        "LCM LoRA, 8 steps, ControlNet",
-        BriaErase.load,
-        _BRIA,
+        "tiny LaMa; 12 steps, guidance 1.2, ControlNet",
+        TinyBriaErase.load,
+        ("bria/erase", "bria/erase", "bria/lama"),
         lambda model, sample: model.fill(sample.rgb, sample.hole),
     ),
     Case(
@@ -229,5 +243,6 @@ CASES = (
     ),
     Case("KleinEdit", "4 steps, one picture", _klein, ("klein",), _edit, dtype="bfloat16"),
     Case("KleinFaceEditing", "gender", _klein_faces, ("klein",), _face, dtype="bfloat16"),
+    Case("FiboEdit", "4 steps, one picture", _fibo, ("fibo_edit",), _edit, dtype="bfloat16"),
     Case("QwenEdit", "40 steps, one picture", _qwen, ("qwen_edit",), _edit, dtype="bfloat16"),
 )

@@ -224,6 +224,6 @@ def find_masks(network: Any) -> Any:
         last.weight.mul_(0.02)
         last.bias.fill_(0.95)
         for mlp in decoder.output_hypernetworks_mlps:
-            mlp.layers[-1].weight.mul_(1000)
-            mlp.layers[-1].bias.mul_(1000)
+            mlp.layers[-1].weight.mul_(10_000)
+            mlp.layers[-1].bias.mul_(10_000)
     return network

@@ -16,6 +16,7 @@ from spandrel import ModelLoader
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from imaging.picture import Mask, Rgb
+from models.backends.diffusion.bria_base import FUSED
 from models.backends.matting_input import read_input
 from models.backends.torch import sam
 from models.backends.torch.birefnet import TASK
@@ -83,15 +84,20 @@ def inpainting_pipeline(
 
 
 def controlnet_pipeline(paths: Sequence[Path], device_config: DeviceConfig) -> Work:
-    """Load diffusers' SDXL ControlNet pipeline with an LCM LoRA, the control at the picture's size."""
-    base, controlnet, lora = paths[:3]
+    """Load diffusers' SDXL ControlNet pipeline with BRIA's fused fast base, the control at the picture's size."""
+    base, controlnet = paths[:2]
+    dtype = torch_dtype(device_config)
     with LOADING:
         network = diffusers.ControlNetModel.from_pretrained(
-            controlnet, torch_dtype=torch_dtype(device_config), local_files_only=True
+            controlnet, torch_dtype=dtype, local_files_only=True
+        )
+        vae: Any = diffusers.AutoencoderKL.from_pretrained(
+            base / "vae", torch_dtype=dtype, local_files_only=True
         )
     kind: Any = diffusers.StableDiffusionXLControlNetPipeline
-    pipe = _pipeline(kind, base, device_config, controlnet=network)
-    _use_lcm(pipe, lora)
+    pipe = _pipeline(kind, base / FUSED, device_config, controlnet=network, vae=vae)
+    scheduler: Any = diffusers.LCMScheduler
+    pipe.scheduler = scheduler.from_config(pipe.scheduler.config)
 
     def run(sample: Sample) -> object:
         pixels = torch.from_numpy(sample.rgb).permute(2, 0, 1)[None].float() / 255

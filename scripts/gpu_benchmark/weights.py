@@ -22,12 +22,14 @@ from segment_anything import build_sam_vit_h
 from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 
 from models.backends.diffusion.adapters import LORA_FILE
+from models.backends.diffusion.bria_base import FUSED
 from models.backends.torch import birefnet as birefnet_backend
 from models.tiny import (
     birefnet,
     bria,
     captioner,
     faces,
+    fibo_edit,
     klein,
     lama,
     nsfw,
@@ -125,10 +127,15 @@ def make_ip_adapter(folder: Path, device: str) -> None:
 
 
 def make_bria(folder: Path, device: str) -> None:
-    """Write the weights of BRIA 2.3's roles: `base`, `controlnet` and `lora` in `folder`, 10 GB."""
-    make_sdxl(folder / "base", device, channels=4, force_upcast=False)
-    make_lora(folder / "lora", device, channels=4)
-    _save(controlnet, folder / "controlnet", device)
+    """Write the weights of BRIA 2.3's roles as `models.tiny.bria.make_repositories` does, 25 GB."""
+    base = folder / "erase" / FUSED
+    make_sdxl(base, device, channels=4, force_upcast=False)
+    shutil.rmtree(folder / "erase" / "vae", ignore_errors=True)
+    shutil.move(base / "vae", folder / "erase" / "vae")
+    _save(partial(unet, 4), folder / "slow" / "unet", device)
+    for part in ("control", "erase/controlnet_xl_eraser", "expansion/controlnet_expansion"):
+        _save(controlnet, folder / part, device)
+    lama.make_tiny(folder / "lama")
 
 
 def _save_state(build: Callable[[], Any], file: Path, device: str) -> None:
@@ -242,7 +249,8 @@ PARTS = {
     "sdxl": Part(sdxl.make_tiny, partial(make_sdxl, force_upcast=False)),
     "lora": Part(sdxl.make_tiny_lora, make_lora),
     "ip_adapter": Part(sdxl.make_tiny_ip_adapter, make_ip_adapter),
-    "bria": Part(bria.make_tiny, make_bria),
+    "bria": Part(bria.make_repositories, make_bria),
     "klein": Part(klein.make_tiny, make_klein),
+    "fibo_edit": Part(fibo_edit.make_tiny, why="the sizes of its transformer are not public"),
     "qwen_edit": Part(qwen_edit.make_tiny, why="58 GB are too many to make here"),
 }

@@ -1,6 +1,5 @@
 """The backends of profile `bria` with tiny random weights, loaded as real ones are."""
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -8,63 +7,55 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import ControlNetModel
-from safetensors.torch import load_file, save_file
 
 from imaging.picture import Alpha, Mask, Rgb
-from models.backends.diffusion.bria import BriaErase, BriaFill, BriaScene
+from models.backends.diffusion.bria import BriaErase, BriaExpand, BriaFill, BriaScene
+from models.backends.diffusion.latent_control import Request
 from models.deadline import Deadline, deadline_scope
-from models.device import DeviceConfig
-from models.errors import BadWeightsError, CallerDisconnectedError, NothingToCopyError
-from models.tiny.bria import make_tiny
+from models.errors import CallerDisconnectedError, NothingToCopyError
+from models.tiny.bria import make_repositories
 from tests.helpers.one_at_a_time import one_at_a_time
+from tests.helpers.tiny_bria import (
+    alpha,
+    apart,
+    load_erase,
+    load_expand,
+    load_fill,
+    load_scene,
+    noise,
+    square,
+)
 
 # EulerAncestralDiscreteScheduler passes a tensor to np.array (diffusers 0.42 with NumPy 2).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-_CONTROLNET = "diffusion_pytorch_model.safetensors"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("bria")
-    make_tiny(folder)
+    make_repositories(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def scene(folder: Path) -> BriaScene:
-    return BriaScene(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
+    return load_scene(folder, "prompt")
 
 
 @pytest.fixture(scope="module")
 def fill(folder: Path) -> BriaFill:
-    return BriaFill(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
+    return load_fill(folder)
 
 
 @pytest.fixture(scope="module")
 def erase(folder: Path) -> BriaErase:
-    return BriaErase(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
+    return load_erase(folder)
 
 
-def noise(seed: int = 0, height: int = 64, width: int = 64) -> Rgb:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
-
-
-def square(height: int = 64, width: int = 64, start: int = 16, side: int = 32) -> Mask:
-    mask = np.zeros((height, width), np.bool_)
-    mask[start : start + side, start : start + side] = True
-    return mask
-
-
-def alpha() -> Alpha:
-    return square().astype(np.float32)
-
-
-def apart(one: Rgb, other: Rgb) -> int:
-    """Return the largest difference of two pictures, in levels."""
-    return int(np.abs(one.astype(np.int16) - other).max())
+@pytest.fixture(scope="module")
+def expand(folder: Path) -> BriaExpand:
+    return load_expand(folder)
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -151,30 +142,6 @@ def test_prompts_that_differ_after_77_tokens_give_different_pictures(fill: BriaF
     assert not np.array_equal(one, other)
 
 
-def test_a_negative_prompt_affects_only_fills_and_slow_scenes(
-    scene: BriaScene, fill: BriaFill
-) -> None:
-    def filled(negative: str) -> Rgb:
-        return fill.fill_by_prompt(noise(), square(), "a dog", negative, [1])[0]
-
-    def drawn(negative: str, fast: bool) -> Rgb:
-        return scene.scenes(noise(), alpha(), "a beach", negative, [1], fast=fast)[0]
-
-    assert not np.array_equal(filled("cats"), filled("rain"))
-    assert not np.array_equal(drawn("cats", False), drawn("rain", False))
-    assert np.array_equal(drawn("cats", True), drawn("rain", True))
-
-
-def test_the_lora_is_used_only_for_fast_pictures(folder: Path, scene: BriaScene) -> None:
-    without = BriaScene(folder / "base", folder / "controlnet", None, DeviceConfig())
-
-    def draw(model: BriaScene, fast: bool) -> Rgb:
-        return model.scenes(noise(), alpha(), "a beach", "", [1], fast=fast)[0]
-
-    assert not np.array_equal(draw(scene, True), draw(without, True))
-    assert np.array_equal(draw(scene, False), draw(without, False))
-
-
 def test_a_picture_with_different_sides_keeps_its_size(fill: BriaFill) -> None:
     hole = square(64, 128)
     made = fill.fill_by_prompt(noise(0, 64, 128), hole, "a dog", "", [1])[0]
@@ -186,29 +153,58 @@ def test_a_side_that_no_latent_fits_is_refused(fill: BriaFill) -> None:
         fill.fill_by_prompt(noise(0, 64, 100), square(64, 100), "a dog", "", [1])
 
 
-def test_a_reference_picture_is_refused_with_a_reason(scene: BriaScene) -> None:
+def test_a_reference_picture_needs_an_image_prompt(folder: Path) -> None:
+    without = load_scene(folder)
     with pytest.raises(ValueError, match="reference"):
-        scene.scenes(noise(), alpha(), "", "", [1], reference=noise(2))
+        without.scenes(noise(), alpha(), "", "", [1], reference=noise(2))
+    without.scenes(noise(), alpha(), "", "", [1], reference=noise(2), influence=0)
 
 
-def test_roles_on_one_base_share_its_weights(scene: BriaScene, fill: BriaFill) -> None:
-    assert scene._model._plain.unet is fill._model._plain.unet
-    assert scene._model._plain.vae is fill._model._plain.vae
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_reference_picture_has_its_influence_and_changes_no_other_call(
+    scene: BriaScene, fast: bool
+) -> None:
+    def draw(**options: Any) -> Rgb:
+        return scene.scenes(noise(), alpha(), "a beach", "", [1], fast=fast, **options)[0]
+
+    plain = draw()
+    full = draw(reference=noise(2))
+    # How much says nothing: the tiny encoder's random weights hardly tell pictures apart.
+    assert apart(full, plain) > 0
+    assert apart(draw(reference=noise(3)), full) > 0
+    assert apart(draw(reference=noise(2), influence=0.3), full) > 0
+    assert np.array_equal(draw(reference=noise(2), influence=0), plain)
+    assert np.array_equal(draw(), plain)
 
 
-def test_another_vae_replaces_that_of_the_base(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder / "base" / "vae", tmp_path / "vae")
-    file = tmp_path / "vae" / _CONTROLNET
-    weights = load_file(file)
-    weights["decoder.conv_out.bias"] += 0.5
-    save_file(weights, file, metadata={"format": "pt"})
-    parts = folder / "base", folder / "controlnet", folder / "lora"
-    brighter = BriaFill(*parts, DeviceConfig(), vae=tmp_path / "vae")
-    usual = BriaFill(*parts, DeviceConfig())
-    light, dark = (
-        model.fill_by_prompt(noise(), square(), "a dog", "", [1])[0] for model in (brighter, usual)
+def test_a_slow_scene_is_of_the_base_without_the_fast_lora(scene: BriaScene) -> None:
+    slow, fast = (scene._model._pipes[way].unet for way in (True, False))
+    assert not torch.equal(next(slow.parameters()), next(fast.parameters()))
+    assert fast is scene._model._base.pipe.unet
+
+
+def test_roles_on_one_base_share_its_weights(
+    scene: BriaScene, fill: BriaFill, erase: BriaErase, expand: BriaExpand
+) -> None:
+    for model in (fill, erase, expand):
+        assert scene._model._base is model._model._base
+
+
+def test_an_expansion_depends_on_the_canvas_but_not_on_what_is_in_the_margin(
+    expand: BriaExpand,
+) -> None:
+    other_margin, other_middle = noise(), noise()
+    other_margin[~square()] = 200
+    other_middle[square()] = 200
+    first, same, differing = (
+        expand.outpaint(canvas, ~square(), "a beach", "", 1)
+        for canvas in (noise(), other_margin, other_middle)
     )
-    assert light.mean() > dark.mean() + 30
+    assert np.array_equal(first, same)
+    assert apart(first, differing) > 0
+    assert np.array_equal(
+        expand.outpaint(noise(), np.zeros((64, 64), np.bool_), "", "", 1), noise()
+    )
 
 
 def test_a_cancelled_generation_ends_without_a_picture(fill: BriaFill) -> None:
@@ -259,9 +255,9 @@ def test_a_line_one_pixel_wide_is_in_the_mask_of_the_model(
     masks: list[Mask] = []
     generate = erase._model.generate
 
-    def spy(rgb: Rgb, mask: Mask, *rest: Any) -> list[Rgb]:
-        masks.append(mask)
-        return generate(rgb, mask, *rest)
+    def spy(request: Request, seeds: list[int]) -> list[Rgb]:
+        masks.append(request.mask)
+        return generate(request, seeds)
 
     monkeypatch.setattr(erase._model, "generate", spy)
     hole = np.zeros((size, size), np.bool_)
@@ -277,49 +273,3 @@ def test_an_empty_hole_changes_nothing(erase: BriaErase) -> None:
 def test_a_hole_with_nothing_around_it_is_refused(erase: BriaErase) -> None:
     with pytest.raises(NothingToCopyError):
         erase.fill(noise(), square(), ~square())
-
-
-def test_a_controlnet_that_reads_pictures_is_refused(folder: Path, tmp_path: Path) -> None:
-    kind: Any = ControlNetModel
-    config = kind.load_config(folder / "controlnet")
-    network = kind.from_config({**config, "conditioning_channels": 3})
-    network.save_pretrained(tmp_path)
-    with pytest.raises(BadWeightsError, match="3 channels"):
-        BriaFill(folder / "base", tmp_path, None, DeviceConfig())
-
-
-def test_the_control_image_is_not_reduced_as_diffusers_does(fill: BriaFill) -> None:
-    embedding = fill._model._plain.controlnet.controlnet_cond_embedding
-    assert embedding(torch.zeros(1, 5, 8, 8)).shape[-2:] == (8, 8)
-
-
-@pytest.mark.parametrize("part", ["controlnet", "base/unet", "lora"])
-def test_a_file_with_a_missing_weight_is_named(folder: Path, tmp_path: Path, part: str) -> None:
-    shutil.copytree(folder, tmp_path / "bria")
-    file = next((tmp_path / "bria" / part).glob("*.safetensors"))
-    weights = load_file(file)
-    del weights[min(weights)]
-    save_file(weights, file, metadata={"format": "pt"})
-    with pytest.raises(BadWeightsError, match=file.name):
-        _load(tmp_path / "bria")
-
-
-@pytest.mark.parametrize("part", ["controlnet", "base/unet", "base/vae", "lora"])
-def test_a_truncated_file_is_named(folder: Path, tmp_path: Path, part: str) -> None:
-    shutil.copytree(folder, tmp_path / "bria")
-    file = next((tmp_path / "bria" / part).glob("*.safetensors"))
-    file.write_bytes(file.read_bytes()[:500])
-    with pytest.raises(BadWeightsError, match=file.name):
-        _load(tmp_path / "bria")
-
-
-def _load(folder: Path) -> BriaFill:
-    return BriaFill(folder / "base", folder / "controlnet", folder / "lora", DeviceConfig())
-
-
-def test_a_tiny_model_is_small_and_the_same_each_time(folder: Path, tmp_path: Path) -> None:
-    make_tiny(tmp_path)
-    files = [file for file in tmp_path.rglob("*.safetensors")]
-    assert sum(file.stat().st_size for file in files) < 5_000_000
-    for file in files:
-        assert file.read_bytes() == (folder / file.relative_to(tmp_path)).read_bytes()

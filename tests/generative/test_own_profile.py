@@ -19,15 +19,16 @@ _ROLES = """
 base = "tiny"
 scene_generation = "bria-scene"
 generative_fill = "bria-fill"
-inpainting = "bria-erase"
+outpainting = "bria-expand"
+inpainting = "tiny-bria-erase"
 """
 _FOLDERS = {
-    "briaai/BRIA-2.3": "base",
-    "briaai/BRIA-2.3-ControlNet-BG-Gen": "controlnet",
-    "briaai/BRIA-2.3-ControlNet-Generative-Fill": "controlnet",
-    "briaai/BRIA-2.3-ControlNet-Inpainting": "controlnet",
-    "briaai/BRIA-2.3-FAST-LORA": "lora",
-    "madebyollin/sdxl-vae-fp16-fix": "base/vae",
+    "briaai/erase": "erase",
+    "briaai/BRIA-2.3": "slow",
+    "briaai/BRIA-2.3-ControlNet-BG-Gen": "control",
+    "briaai/BRIA-2.3-ControlNet-Generative-Fill": "control",
+    "briaai/Expansion": "expansion",
+    "briaai/Image-Prompt": "prompt",
 }
 
 
@@ -35,7 +36,7 @@ _FOLDERS = {
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A client of a server with a profile that sets local folders."""
     folder = tmp_path_factory.mktemp("own")
-    bria.make_tiny(folder / "bria")
+    bria.make_repositories(folder / "bria")
     rows = [
         f'[repos."{repo}"]\npath = "{folder / "bria" / place}"\n'
         for repo, place in _FOLDERS.items()
@@ -56,6 +57,13 @@ def test_fill_and_eraser_change_nothing_outside_the_mask(client: TestClient) -> 
     assert filled["seed"] == [3, 4]
     for link in (*filled["urls"], erased["result_url"]):
         assert np.array_equal(pixels(client, link)[~hole()], noise(320, 240)[~hole()])
+
+
+def test_an_expansion_preserves_the_picture(client: TestClient) -> None:
+    body = {"file": FILL["file"], "canvas_size": [480, 360], "seed": 4, "prompt": "a beach"}
+    answer = client.post("/v1/image_expansion", json=body).json()
+    result = pixels(client, answer["result_url"])
+    assert np.array_equal(result[60:300, 80:400], noise(320, 240))
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,12 @@
-"""The models of profile `bria`: BRIA 2.3, an SDXL model, with a ControlNet for each of three roles.
+"""The models of profile `bria`: BRIA 2.3, an SDXL model, with a ControlNet for each of four roles.
 
-Some facts come from the published pipeline of BRIA-2.3-ControlNet-BG-Gen and from programs that
-call it: the method of `models.backends.diffusion.latent_control`, the black background, the mask
-that is 1 on the subject, the scheduler, guidance 5 and scale 1. Others are from memory, marked (M),
-and must be checked with the weights: 8 steps with guidance 1 for the fast LoRA with these
-ControlNets; and for fill and erasing, that they are called in the same way, the grey hole, and the
-mask that is 1 in the hole. Nothing was tested with the full weights, which are gated: tests use
-tiny models of the same classes.
+Where each fact comes from, and which are judgements: docs/decisions/0035-bria-as-it-is-published.md.
+Nothing was run with the published weights, which are gated: tests use tiny models of the same classes.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import cv2
 import numpy as np
@@ -22,19 +17,31 @@ from imaging.masks import dilate_square, touched
 from imaging.picture import Alpha, Alpha8, Mask, Rgb, Window
 from imaging.resize import SizeRule, resize, working_size
 from imaging.windows import fill_by_windows, with_context
-from models.backends.diffusion.latent_control import LatentControl
+from models.backends.diffusion.image_prompt import Guide
+from models.backends.diffusion.latent_control import LatentControl, Request, Schedule
+from models.backends.diffusion.sdxl import prefill
+from models.backends.torch.lama import Lama, TinyLama
 from models.device import DeviceConfig
-from models.errors import NothingToCopyError, ReferenceUnsupportedError
+from models.errors import BadWeightsError, NothingToCopyError, ReferenceUnsupportedError
 
+_INPAINT = Schedule(slow=False, steps=12, guidance=1.2)
+"""For fill, erasing and expansion."""
+_FAST_SCENE = Schedule(slow=False, steps=8, guidance=1.0)
+_FAST_GUIDED_SCENE = Schedule(slow=False, steps=8, guidance=1.2)
+_SLOW_SCENE = Schedule(slow=True, steps=30, guidance=5.0)
+_NOT_IN_FILLS = "blurry"
+_NOT_IN_SCENES = "Logo,Watermark,Text,Ugly,Bad proportions,Bad quality,Out of frame,Mutation"
 _BLACK = 0
-_GREY = 127  # (M)
+_GREY = 127
+_CANVAS_GREY = 128
 _SEED = 0
 _LEAST_MARGIN = 64
 _LATENT = 8
 """Width and height, in pixels, of one latent of SDXL's VAE."""
 _FEATHER = 0.01
 """Width of the blended seam inside a hole, as a share of the crop's shorter side."""
-_ERASE_PROMPT = ""  # (M)
+_ERASE_PROMPT = ""
+_ERASER = "controlnet_xl_eraser"
 
 
 class BriaScene:
@@ -44,17 +51,17 @@ class BriaScene:
         self,
         base: Path,
         controlnet: Path,
-        fast_lora: Path | None,
+        slow: Path,
         device_config: DeviceConfig,
-        vae: Path | None = None,
+        image_prompt: Path | None = None,
     ) -> None:
         """Load the model; the arguments are those of `LatentControl`."""
-        self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
+        self._model = LatentControl(base, controlnet, device_config, slow, image_prompt)
         self.sizes: SizeRule = self._model.sizes
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
+        """Load the model of a card; paths: the base, BG-Gen, BRIA 2.3 itself, and optionally Image-Prompt."""
         return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
 
     def networks(self) -> list[nn.Module]:
@@ -75,18 +82,26 @@ class BriaScene:
     ) -> list[Rgb]:
         """Return one picture for each seed; see the role.
 
-        With fast=True, the LoRA's guidance of 1 ignores a negative prompt. The hosted API also
-        accepts one only with fast=False. Raises ReferenceUnsupportedError for a reference picture:
-        the ControlNet cannot use one.
+        With fast=True there is guidance only where a negative prompt comes: it doubles the time. The
+        negative prompt follows the standing one. Raises ReferenceUnsupportedError for a reference
+        picture without an Image-Prompt.
         """
-        if reference is not None and influence > 0:
-            raise ReferenceUnsupportedError(
-                "this scene model takes a prompt, not a reference picture"
-            )
+        guide = None if reference is None or influence == 0 else Guide(reference, influence)
+        if guide is not None and not self._model.guided:
+            raise ReferenceUnsupportedError("a reference picture needs Bria's Image-Prompt")
         subject = alpha > 0.5
-        schedule = self._model.schedule(fast=fast)
-        control = _painted(rgb, ~subject, _BLACK)
-        return self._model.generate(control, subject, prompt, negative_prompt, seeds, schedule)
+        schedule = _SLOW_SCENE
+        if fast:
+            schedule = _FAST_GUIDED_SCENE if negative_prompt.strip() else _FAST_SCENE
+        request = Request(
+            control=_painted(rgb, ~subject, _BLACK),
+            mask=subject,
+            prompt=prompt,
+            negative_prompt=_joined(_NOT_IN_SCENES, negative_prompt),
+            schedule=schedule,
+            guide=guide,
+        )
+        return self._model.generate(request, seeds)
 
 
 class BriaFill:
@@ -95,22 +110,15 @@ class BriaFill:
     It is best with holes of more than 15 % of the picture, so crops should be tight.
     """
 
-    def __init__(
-        self,
-        base: Path,
-        controlnet: Path,
-        fast_lora: Path | None,
-        device_config: DeviceConfig,
-        vae: Path | None = None,
-    ) -> None:
+    def __init__(self, base: Path, controlnet: Path, device_config: DeviceConfig) -> None:
         """Load the model; the arguments are those of `LatentControl`."""
-        self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
+        self._model = LatentControl(base, controlnet, device_config)
         self.sizes: SizeRule = self._model.sizes
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
-        return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
+        """Load the model of a card; paths: the base, the ControlNet."""
+        return cls(paths[0], paths[1], device_config)
 
     def networks(self) -> list[nn.Module]:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
@@ -120,31 +128,65 @@ class BriaFill:
         self, rgb: Rgb, hole: Mask, prompt: str, negative_prompt: str, seeds: Sequence[int]
     ) -> list[Rgb]:
         """Return one picture for each seed; see the role."""
-        schedule = self._model.schedule(fast=True, guided=bool(negative_prompt.strip()))
-        grown = _grown(hole)
-        control = _painted(rgb, grown, _GREY)
-        return self._model.generate(control, grown, prompt, negative_prompt, seeds, schedule)
+        return self._model.generate(_inpainting(rgb, hole, _GREY, prompt, negative_prompt), seeds)
+
+
+class BriaExpand:
+    """Implements the role `models.roles.Outpainting` with the ControlNet of briaai/Expansion."""
+
+    def __init__(self, base: Path, controlnet: Path, device_config: DeviceConfig) -> None:
+        """Load the model; the arguments are those of `LatentControl`."""
+        self._model = LatentControl(base, controlnet, device_config)
+        self.sizes: SizeRule = self._model.sizes
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
+        """Load the model of a card; paths: the base, the repository of the ControlNet.
+
+        The public description of that repository names the eraser's folder, not the folder of the
+        ControlNet for expansion. So it is the one other folder `controlnet*`, or the eraser's if it
+        is alone. Raises BadWeightsError, which names the folders, if there are several others.
+        """
+        folders = sorted(one.parent for one in paths[1].glob("controlnet*/config.json"))
+        others = [folder for folder in folders if folder.name != _ERASER]
+        if len(others or folders) != 1:
+            names = ", ".join(folder.name for folder in folders) or "none"
+            raise BadWeightsError(
+                f"{paths[1]}: of its ControlNets ({names}) one must be for expansion;"
+                " leave out the folders of the others"
+            )
+        return cls(paths[0], (others or folders)[0], device_config)
+
+    def outpaint(
+        self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
+    ) -> Rgb:
+        """Return the canvas with its hole generated; see the role."""
+        if not hole.any():
+            return canvas.copy()
+        request = _inpainting(canvas, hole, _CANVAS_GREY, prompt, negative_prompt)
+        return self._model.generate(request, [seed])[0]
 
 
 class BriaErase:
-    """Implements the role `models.roles.Inpainting` with BRIA-2.3-ControlNet-Inpainting."""
+    """Implements the role `models.roles.Inpainting` with briaai/erase.
+
+    LaMa fills the hole coarsely. The ControlNet "eraser" generates it anew, from that fill.
+    """
+
+    _coarse: ClassVar[type[Lama]] = Lama
 
     def __init__(
-        self,
-        base: Path,
-        controlnet: Path,
-        fast_lora: Path | None,
-        device_config: DeviceConfig,
-        vae: Path | None = None,
+        self, base: Path, controlnet: Path, lama: Path, device_config: DeviceConfig
     ) -> None:
-        """Load the model; the arguments are those of `LatentControl`."""
-        self._model = LatentControl(base, controlnet, fast_lora, device_config, vae)
+        """Load the model. lama: the file of LaMa, or its folder; the others are those of `LatentControl`."""
+        self._lama = self._coarse.load([lama], device_config)
+        self._model = LatentControl(base, controlnet, device_config)
         self._sizes = self._model.sizes
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
-        """Load the model of a card; paths: the base, a ControlNet, a fast LoRA, a VAE."""
-        return cls(paths[0], paths[1], paths[2], device_config, *paths[3:])
+        """Load the model of a card; paths: the base, the repository with the eraser, LaMa."""
+        return cls(paths[0], paths[1] / _ERASER, paths[2], device_config)
 
     def networks(self) -> list[nn.Module]:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
@@ -153,35 +195,70 @@ class BriaErase:
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill the hole in a crop around it, at the model's size; see the role.
 
-        Avoided pixels are hidden from the model like the hole, so that it cannot continue or repeat
-        them. Only the pixels of the hole are used from its result. Raises NothingToCopyError.
+        Avoided pixels are hidden from both models like the hole, so that they cannot continue or
+        repeat them. Only the pixels of the hole are used from the result. Raises NothingToCopyError.
         """
         if not hole.any():
             return rgb.copy()
         hidden = hole if avoid is None else hole | avoid
         if hidden.all():
             raise NothingToCopyError("the hole leaves no pixel to continue from")
+        coarse = self._lama.fill(rgb, hidden)
 
         def choose(part: Window) -> Window:
             half = max((side.stop - side.start) // 2 for side in part)
             return with_context(part, hidden, max(_LEAST_MARGIN, half))
 
         def fill(window: Window, own: Mask) -> Rgb:
-            old = rgb[window]
-            return over(self._fill(old, hidden[window]), _seam(own), old)
+            return over(self._refined(coarse[window], hidden[window]), _seam(own), rgb[window])
 
         return fill_by_windows(rgb, hole, choose, fill)
 
-    def _fill(self, part: Rgb, hidden: Mask) -> Rgb:
+    def _refined(self, coarse: Rgb, hidden: Mask) -> Rgb:
         """Return a part of a picture at its own size, with new pixels where `hidden` is True."""
-        size = working_size(part.shape[1], part.shape[0], self._sizes)
-        small = resize(part, size)
-        # Every touched pixel counts: nearest neighbour would lose a thin hole.
-        mask = _grown(touched(hidden, size))
-        schedule = self._model.schedule(fast=True)
-        control = _painted(small, mask, _GREY)
-        made = self._model.generate(control, mask, _ERASE_PROMPT, "", [_SEED], schedule)[0]
-        return resize(made, (part.shape[1], part.shape[0]))
+        size = working_size(coarse.shape[1], coarse.shape[0], self._sizes)
+        small = resize(coarse, size)
+        request = Request(
+            # LaMa's fill instead of grey: else nothing of it would reach the ControlNet.
+            control=small,
+            # Every touched pixel counts: nearest neighbour would lose a thin hole.
+            mask=_grown(touched(hidden, size)),
+            prompt=_ERASE_PROMPT,
+            negative_prompt=_NOT_IN_FILLS,
+            schedule=_INPAINT,
+            known=small,
+            begun=True,
+        )
+        made = self._model.generate(request, [_SEED])[0]
+        return resize(made, (coarse.shape[1], coarse.shape[0]))
+
+
+class TinyBriaErase(BriaErase):
+    """Loads the tiny LaMa of `models.tiny.lama`."""
+
+    _coarse = TinyLama
+
+
+def _inpainting(rgb: Rgb, hole: Mask, grey: int, prompt: str, negative_prompt: str) -> Request:
+    """Return the request to generate a hole, which the ControlNet sees painted grey.
+
+    The known picture has the hole filled from its border: the VAE looks a little beyond the border,
+    and the old pixels must not reach the result.
+    """
+    grown = _grown(hole)
+    return Request(
+        control=_painted(rgb, grown, grey),
+        mask=grown,
+        prompt=prompt,
+        negative_prompt=_joined(_NOT_IN_FILLS, negative_prompt),
+        schedule=_INPAINT,
+        known=prefill(rgb, hole),
+    )
+
+
+def _joined(standing: str, own: str) -> str:
+    """Return a standing negative prompt, followed by the caller's."""
+    return f"{standing}, {own}" if own.strip() else standing
 
 
 def _grown(hole: Mask) -> Mask:

@@ -11,34 +11,34 @@ replaces that code, with diffusers' classes. Two things differ from diffusers' o
 """
 
 import copy
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from diffusers import (
-    AutoencoderKL,
-    ControlNetModel,
     EulerAncestralDiscreteScheduler,
     LCMScheduler,
     StableDiffusionXLControlNetPipeline,
-    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
 )
 from torch import nn
 
 from imaging.picture import Mask, Rgb
 from imaging.resize import SizeRule
-from models.backends.diffusion import diffusion
-from models.backends.diffusion.adapters import LORA_FILE, load_lora, only_file
+from models.backends.diffusion import diffusion, image_prompt
+from models.backends.diffusion.adapters import share_ip_adapter
+from models.backends.diffusion.bria_base import BriaBase, load_controlnet
+from models.backends.diffusion.image_prompt import Guide, load_image_prompt
+from models.backends.diffusion.known_latents import KnownLatents
+from models.backends.diffusion.published import load_published
+from models.backends.diffusion.shared import shared
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
-from models.errors import BadWeightsError
 
-CHANNELS = 5
-"""Channels of the control: four of the latents, and the mask."""
 _NOISE: dict[str, Any] = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -46,6 +46,7 @@ _NOISE: dict[str, Any] = {
     "num_train_timesteps": 1000,
     "steps_offset": 1,
 }
+"""Of the slow scheduler, from the program on the model card of BRIA-2.3-ControlNet-BG-Gen."""
 _BATCH = {"float32": 4}
 """Largest batch by dtype; 1 for the others. A batch sums in another order than a single picture. In
 float32 the result differs by at most one level, but in half precision by more than the same seed
@@ -53,195 +54,213 @@ may differ."""
 
 
 class Schedule(NamedTuple):
-    """How a picture is generated: the class of the noise scheduler, the number of steps, the guidance scale."""
+    """How a picture is generated: by the slow UNet or the fast one, in how many steps, at which guidance."""
 
-    scheduler: type[Any]
+    slow: bool
     steps: int
     guidance: float
 
 
-WITH_LORA = Schedule(LCMScheduler, 8, 1.0)
-WITHOUT_LORA = Schedule(EulerAncestralDiscreteScheduler, 20, 5.0)
-THOROUGH = Schedule(EulerAncestralDiscreteScheduler, 30, 5.0)
-_LCM_GUIDANCE = 1.5
-"""Guidance with a negative prompt, which guidance 1 ignores. LCM LoRAs work with 1 to 2 (Luo et
-al., "LCM-LoRA: A Universal Stable-Diffusion Acceleration Module", 2023)."""
+@dataclass(frozen=True)
+class Request:
+    """What to generate: a control and its mask, words, and how.
+
+    known: the picture that is restored outside the mask after each step; None: none. begun: whether to begin
+    from it. guide: a picture that describes what to generate; needs an Image-Prompt.
+    """
+
+    control: Rgb
+    mask: Mask
+    prompt: str
+    negative_prompt: str
+    schedule: Schedule
+    known: Rgb | None = None
+    begun: bool = False
+    guide: Guide | None = None
 
 
 class _Pipeline(StableDiffusionXLControlNetPipeline):  # type: ignore[misc]
-    """diffusers' pipeline, changed for a control at the size of the latents, not of the picture."""
+    """diffusers' pipeline, changed for a control at the size of the latents, not of the picture.
+
+    known: of the current call; set on a copy for that call.
+    """
+
+    known: ClassVar[KnownLatents | None] = None
 
     def prepare_latents(
         self, batch: int, channels: int, height: int, width: int, *args: Any, **named: Any
     ) -> torch.Tensor:
-        """Return the initial noise. height, width: of the control."""
+        """Return what to begin from. height, width: of the control."""
         this: Any = self
         inherited: Any = super()
         scale = this.vae_scale_factor
         latents: torch.Tensor = inherited.prepare_latents(
             batch, channels, height * scale, width * scale, *args, **named
         )
-        return latents
-
-
-class _Base:
-    """The SDXL model that several ControlNets share, with a second UNet for the fast LoRA, on the same weights."""
-
-    def __init__(
-        self, folder: Path, fast_lora: Path | None, device_config: DeviceConfig, vae: Path | None
-    ) -> None:
-        self.plain = diffusion.load_pipeline(StableDiffusionXLPipeline, folder, device_config)
-        if vae is not None:
-            device = self.plain.vae.device
-            dtype = diffusion.torch_dtype(device_config)
-            self.plain.vae = diffusion.load_component(AutoencoderKL, vae, dtype).to(device)
-        self.fast_unet = None
-        if fast_lora is not None:
-            fast = copy.copy(self.plain)
-            fast.unet = diffusion.view(self.plain.unet)
-            load_lora(fast, only_file(fast_lora, LORA_FILE))
-            self.fast_unet = fast.unet
-
-
-_Key = tuple[Path, Path | None, DeviceConfig, Path | None]
-_LOADED: weakref.WeakValueDictionary[_Key, _Base] = weakref.WeakValueDictionary()
-
-
-def _shared_base(
-    folder: Path, fast_lora: Path | None, device_config: DeviceConfig, vae: Path | None
-) -> _Base:
-    """Return the base of a folder, loaded once while any role uses it.
-
-    The caller must hold LOADING.
-    """
-    lora_path, vae_path = (path and path.resolve() for path in (fast_lora, vae))
-    key = (folder.resolve(), lora_path, device_config, vae_path)
-    base = _LOADED.get(key)
-    if base is None:
-        _LOADED[key] = base = _Base(folder, fast_lora, device_config, vae)
-    return base
+        return latents if this.known is None else this.known.begin(this.scheduler, latents)
 
 
 class LatentControl:
     """A generator of pictures that follow a control.
 
-    Several threads may use it, one call at a time per device.
+    sizes: the sizes of pictures. guided: whether a picture may describe what to generate. Several
+    threads may use it, one call at a time per device.
     """
 
     def __init__(
         self,
         base: Path,
         controlnet: Path,
-        fast_lora: Path | None,
         device_config: DeviceConfig,
-        vae: Path | None = None,
+        slow: Path | None = None,
+        image_prompt: Path | None = None,
     ) -> None:
         """Load from folders in hub layout; raises BadWeightsError that names the file.
 
-        base: an SDXL repository; instances with the same base share its weights. fast_lora: the
-        file or folder of an LCM LoRA. vae: replaces the VAE of the base, for example with one that
-        works in float16.
+        base: see `BriaBase`; instances with the same base share its weights. slow: a folder with the
+        `unet/` of BRIA 2.3 itself, for schedules that are slow; it waits in main memory. image_prompt:
+        briaai/Image-Prompt.
         """
         self._device_config = device_config
+        self._base = shared(BriaBase, base, device_config)
         with LOADING:
-            network = _load_controlnet(controlnet, diffusion.torch_dtype(device_config))
-            self._base = _shared_base(base, fast_lora, device_config, vae)
-            self._plain = _pipeline(self._base.plain, network)
+            dtype = diffusion.torch_dtype(device_config)
+            network = load_controlnet(controlnet, dtype)
             if not diffusion.offloads(device_config):
                 network.to(device_config.device)
-            self._fast = None
-            if self._base.fast_unet is not None:
-                self._fast = copy.copy(self._plain)
-                self._fast.unet = self._base.fast_unet
-        scale = self._plain.vae_scale_factor
-        side = self._plain.unet.config.sample_size * scale
+            self._pipes = {False: _pipeline(self._base.pipe, network)}
+            if slow is not None:
+                self._pipes[True] = copy.copy(self._pipes[False])
+                self._pipes[True].unet = load_published(UNet2DConditionModel, slow / "unet", dtype)
+            self._guided = self._with_image_prompt(image_prompt)
+        scale = self._base.pipe.vae_scale_factor
+        side = self._base.pipe.unet.config.sample_size * scale
         self.sizes = SizeRule(multiple=min(8 * scale, side), area=side * side, least=side // 2)
+        self.guided = bool(self._guided)
 
     def networks(self) -> list[nn.Module]:
-        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
-        pipes = [self._plain, *([self._fast] if self._fast is not None else [])]
+        """Return the modules with the weights on the device; see `models.runtime.slots.HasNetworks`.
+
+        The UNet of slow schedules is none of them: it waits in main memory.
+        """
+        pipes = [self._pipes[False], *([self._guided[False]] if self._guided else [])]
         return diffusion.networks_of(self._device_config, *pipes)
 
-    def schedule(self, *, fast: bool, guided: bool = False) -> Schedule:
-        """Return the schedule.
+    def _with_image_prompt(self, folder: Path | None) -> dict[bool, Any]:
+        """Return pipelines with the adapter, on views of the UNets: calls without it must not change."""
+        if folder is None:
+            return {}
+        pipes = {}
+        for slow, pipe in self._pipes.items():
+            pipes[slow] = copy.copy(pipe)
+            pipes[slow].unet = diffusion.view(pipe.unet)
+            if slow:
+                share_ip_adapter(pipes[False], pipes[True])
+            else:
+                load_image_prompt(pipes[slow], folder, self._device_config)
+        return pipes
 
-        guided: whether a negative prompt must have an effect with fast=True too.
-        """
-        if not fast:
-            return THOROUGH
-        if self._fast is None:
-            return WITHOUT_LORA
-        return WITH_LORA._replace(guidance=_LCM_GUIDANCE) if guided else WITH_LORA
-
-    def generate(
-        self,
-        rgb: Rgb,
-        mask: Mask,
-        prompt: str,
-        negative_prompt: str,
-        seeds: Sequence[int],
-        schedule: Schedule,
-    ) -> list[Rgb]:
-        """Return one picture for each seed, of the size of `rgb`, with `rgb` and `mask` as control.
+    def generate(self, request: Request, seeds: Sequence[int]) -> list[Rgb]:
+        """Return one picture for each seed, of the size of the control.
 
         Raises ValueError if a side is not a multiple of 8, WorkCancelledError if nobody waits any
         more, and FloatingPointError if the result contains NaN.
         """
-        if any(side % self._plain.vae_scale_factor for side in mask.shape):
-            raise ValueError(f"sides of {mask.shape[1]}x{mask.shape[0]} are not multiples of 8")
+        shape = request.mask.shape
+        if any(side % self._base.pipe.vae_scale_factor for side in shape):
+            raise ValueError(f"sides of {shape[1]}x{shape[0]} are not multiples of 8")
         size = _BATCH.get(self._device_config.dtype, 1)
         pictures: list[Rgb] = []
-        for first in range(0, len(seeds), size):
-            batch = seeds[first : first + size]
-            with diffusion.generating(self._device_config):
-                pictures += self._batch(rgb, mask, prompt, negative_prompt, batch, schedule)
+        with self._resident(request.schedule.slow):
+            for first in range(0, len(seeds), size):
+                with diffusion.generating(self._device_config):
+                    pictures += self._batch(request, seeds[first : first + size])
         return pictures
 
-    def _batch(
-        self,
-        rgb: Rgb,
-        mask: Mask,
-        prompt: str,
-        negative_prompt: str,
-        seeds: Sequence[int],
-        schedule: Schedule,
-    ) -> list[Rgb]:
-        shared = self._fast if schedule.scheduler is LCMScheduler else self._plain
-        pipe = diffusion.for_one_call(shared, self._device_config, schedule.scheduler(**_NOISE))
-        negative = negative_prompt if schedule.guidance > 1 else None
+    @contextmanager
+    def _resident(self, slow: bool) -> Iterator[None]:
+        """Put the slow UNet in the place of the fast one for a slow call, as only one fits beside the rest.
+
+        Both are 4.9 GB. No other call may run on the device at the same time.
+        """
+        config = self._device_config
+        if not slow or config.device == "cpu" or diffusion.offloads(config):
+            yield
+            return
+        fast_unet, slow_unet = self._base.pipe.unet, self._pipes[True].unet
+        fast_unet.to("cpu")
+        try:
+            slow_unet.to(config.device)
+            yield
+        finally:
+            slow_unet.to("cpu")
+            fast_unet.to(config.device)
+
+    def _batch(self, request: Request, seeds: Sequence[int]) -> list[Rgb]:
+        slow, steps, guidance = request.schedule
+        loaded = (self._pipes if request.guide is None else self._guided)[slow]
+        pipe = diffusion.for_one_call(loaded, self._device_config, self._scheduler(slow))
+        negative = request.negative_prompt if guidance > 1 else None
+        words = diffusion.encode_prompts(
+            pipe, self._device_config, request.prompt, negative, len(seeds)
+        )
+        control, mask = self._control(pipe, request)
+        after_step: Any = diffusion.check_deadline
+        if request.known is not None:
+            known = self._encoded(pipe, request.known)
+            pipe.known = KnownLatents(known, mask == 0, begun=request.begun)
+            after_step = pipe.known.after_step
+        guide = request.guide
         latents = pipe(
-            **diffusion.encode_prompts(pipe, self._device_config, prompt, negative, len(seeds)),
-            image=self._control(pipe, rgb, mask),
-            num_inference_steps=schedule.steps,
-            guidance_scale=schedule.guidance,
+            **words,
+            image=torch.cat([control, mask], dim=1),
+            num_inference_steps=steps,
+            guidance_scale=guidance,
             controlnet_conditioning_scale=1.0,
-            target_size=mask.shape,
+            target_size=request.mask.shape,
             # One generator per picture: with a single one, the second picture would depend on the first.
             generator=diffusion.generators(seeds),
-            callback_on_step_end=diffusion.check_deadline,
+            callback_on_step_end=after_step,
             output_type="latent",
+            **({} if guide is None else image_prompt.arguments(pipe, guide, request.mask.shape)),
         ).images
         # One after the other: the VAE needs more memory than all other networks.
         return [_decode(pipe.vae, latent[None]) for latent in latents]
 
-    def _control(self, pipe: Any, rgb: Rgb, mask: Mask) -> torch.Tensor:
-        """Return the control, 1 x 5 x height / 8 x width / 8: latents, then the mask at their size.
+    def _scheduler(self, slow: bool) -> Any:
+        """Return a new noise scheduler for one call; the fast one has the base's own configuration."""
+        slow_kind: Any = EulerAncestralDiscreteScheduler
+        fast_kind: Any = LCMScheduler
+        if slow:
+            return slow_kind(**_NOISE)
+        return fast_kind.from_config(self._base.pipe.scheduler.config)
 
-        The mask is resized by nearest neighbour. The latents are the mode of the VAE's
-        distribution, not a sample, so that the control is the same for every seed.
+    def _control(self, pipe: Any, request: Request) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the latents of the control and its mask at their size, 1 x 1 x height / 8 x width / 8.
+
+        The mask is resized by nearest neighbour.
         """
         scale = pipe.vae_scale_factor
+        latents = self._encoded(pipe, request.control)
+        small = torch.from_numpy(np.ascontiguousarray(request.mask[::scale, ::scale]))
+        return latents, small[None, None].to(latents)
+
+    def _encoded(self, pipe: Any, rgb: Rgb) -> torch.Tensor:
+        """Return the latents of a picture, 1 x 4 x height / 8 x width / 8.
+
+        They are the mode of the VAE's distribution, not a sample, so that they are the same for
+        every seed.
+        """
         pixels = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None]
         with _without_overflow(pipe.vae) as vae:
             values = pixels.to(self._device_config.device, vae.dtype) / 127.5 - 1
-            latents = vae.encode(values).latent_dist.mode() * vae.config.scaling_factor
-        small = torch.from_numpy(np.ascontiguousarray(mask[::scale, ::scale]))
-        return torch.cat([latents, small[None, None].to(latents)], dim=1)
+            latents: torch.Tensor = vae.encode(values).latent_dist.mode()
+            return (latents * vae.config.scaling_factor).to(pipe.unet.dtype)
 
 
-def _decode(shared: Any, latents: torch.Tensor) -> Rgb:
+def _decode(loaded: Any, latents: torch.Tensor) -> Rgb:
     """Return the picture of 1 x 4 x height / 8 x width / 8 latents."""
-    with _without_overflow(shared) as vae:
+    with _without_overflow(loaded) as vae:
         pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
     if not torch.isfinite(pixels).all():
         raise FloatingPointError(f"the result of the model is not finite in {latents.dtype}")
@@ -264,19 +283,6 @@ def _without_overflow(vae: Any) -> Iterator[Any]:
     finally:
         if upcast:
             vae.to(torch.float16)
-
-
-def _load_controlnet(folder: Path, dtype: torch.dtype) -> Any:
-    """Load a ControlNet, with strides of 1 so that it keeps the size of its control; raises BadWeightsError."""
-    network = diffusion.load_component(ControlNetModel, folder, dtype)
-    if network.config.conditioning_channels != CHANNELS:
-        raise BadWeightsError(
-            f"{folder}: a ControlNet that takes {network.config.conditioning_channels} channels "
-            f"instead of {CHANNELS}, latents and a mask"
-        )
-    for layer in network.controlnet_cond_embedding.blocks:
-        layer.stride = (1, 1)
-    return network
 
 
 def _pipeline(base: Any, network: Any) -> Any:

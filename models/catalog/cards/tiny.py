@@ -17,6 +17,7 @@ _RECIPE = (("vae", True), ("fused", True))
 """As the cards of SDXL with a fast LoRA."""
 _TINY_KLEIN = _tiny("klein")
 _TINY_QWEN = _tiny("qwen_edit")
+_TINY_BRIA = _tiny("bria")
 
 CARDS: tuple[Card, ...] = (
     Card(
@@ -336,6 +337,62 @@ CARDS: tuple[Card, ...] = (
         options=(("side", 64),),
         files=(),
         folders=(_TINY_QWEN,),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role=roles.INSTRUCTION_EDITING,
+        name="tiny-fibo-edit",
+        backend="models.backends.diffusion.fibo_edit:FiboEdit",
+        options=(("side", 64),),
+        files=(),
+        folders=(_tiny("fibo_edit"),),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role=roles.SCENE_GENERATION,
+        name="tiny-bria-scene",
+        backend="models.backends.diffusion.bria:BriaScene",
+        files=(),
+        folders=(
+            _TINY_BRIA,
+            _tiny("bria", "make_tiny_control"),
+            _tiny("bria", "make_tiny_slow"),
+            _tiny("bria", "make_tiny_image_prompt"),
+        ),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role=roles.GENERATIVE_FILL,
+        name="tiny-bria-fill",
+        backend="models.backends.diffusion.bria:BriaFill",
+        files=(),
+        folders=(_TINY_BRIA, _tiny("bria", "make_tiny_control")),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role=roles.OUTPAINTING,
+        name="tiny-bria-expand",
+        backend="models.backends.diffusion.bria:BriaExpand",
+        files=(),
+        folders=(_TINY_BRIA, _tiny("bria", "make_tiny_expansion")),
+        licence=_TINY,
+        memory_mb=100,
+        torch=True,
+    ),
+    Card(
+        role=roles.INPAINTING,
+        name="tiny-bria-erase",
+        backend="models.backends.diffusion.bria:TinyBriaErase",
+        files=(),
+        folders=(_TINY_BRIA, _TINY_BRIA, _tiny("lama")),
         licence=_TINY,
         memory_mb=100,
         torch=True,

@@ -151,14 +151,14 @@ def test_a_revision_pins_a_card_and_every_use_of_a_repository(tmp_path: Path) ->
         f'''base = "bria"
 [cards.rmbg-2]
 revision = "{COMMIT}"
-[repos."briaai/BRIA-2.3"]
+[repos."briaai/erase"]
 revision = "{COMMIT}"''',
     )
     assert mine[MATTING].folders[0].revision == COMMIT  # type: ignore[union-attr]
     for role in (INPAINTING, GENERATIVE_FILL, SCENE_GENERATION):
         first = mine[role].folders[0]
         assert isinstance(first, HubFolder)
-        assert (first.repo, first.revision) == ("briaai/BRIA-2.3", COMMIT)
+        assert (first.repo, first.revision) == ("briaai/erase", COMMIT)
 
 
 def test_a_repository_may_be_pinned_to_the_commit_that_it_has_already(tmp_path: Path) -> None:

@@ -94,8 +94,15 @@ SAM2 = {
     "sam2.1_hiera_large.pt": 898_083_611,
     "video_preprocessor_config.json": 700,
 }
-BRIA = {name: size for name, size in SDXL.items() if not name.startswith(("sd_xl", "vae_"))}
-"""Gated, so its names are not known here: those of a pipeline with both precisions."""
+PARTS = ("scheduler", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "unet", "vae")
+SDXL_BASE = HubFolder(
+    "stabilityai/stable-diffusion-xl-base-1.0",
+    None,
+    ("model_index.json", *(f"{part}/*" for part in PARTS)),
+    6620,
+    variant="fp16",
+)
+"""A pipeline with both precisions, and with files for other programs."""
 
 
 def fetched(part: HubFolder, listing: dict[str, int]) -> dict[str, int]:
@@ -106,8 +113,11 @@ def fetched(part: HubFolder, listing: dict[str, int]) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("part", "listing"),
     [
-        (repositories.BRIA, BRIA),
-        (replace(repositories.BRIA, repo="stabilityai/stable-diffusion-xl-base-1.0"), SDXL),
+        (
+            repositories.BRIA,
+            SDXL,
+        ),  # gated, so its names are not known: those of a UNet in both precisions
+        (SDXL_BASE, SDXL),
         (repositories.KLEIN, KLEIN),
         (repositories.QWEN_EDIT, QWEN_EDIT),
         (repositories.SAM2, SAM2),
@@ -120,7 +130,7 @@ def test_a_card_tells_the_bytes_that_are_fetched(part: HubFolder, listing: dict[
 
 
 def test_of_two_precisions_only_one_is_fetched() -> None:
-    half = fetched(repositories.BRIA, BRIA)
+    half = fetched(SDXL_BASE, SDXL)
     weights = {name for name in half if name.endswith(".safetensors")}
     assert weights == {
         "text_encoder/model.fp16.safetensors",
@@ -128,7 +138,7 @@ def test_of_two_precisions_only_one_is_fetched() -> None:
         "unet/diffusion_pytorch_model.fp16.safetensors",
         "vae/diffusion_pytorch_model.fp16.safetensors",
     }
-    plain = fetched(replace(repositories.BRIA, variant=""), BRIA)
+    plain = fetched(replace(SDXL_BASE, variant=""), SDXL)
     assert not [name for name in plain if "fp16" in name]
     assert sum(plain.values()) == pytest.approx(2 * sum(half.values()), rel=0.002)
 
