@@ -13,7 +13,7 @@ import transformers
 from segment_anything.modeling import ImageEncoderViT
 from spandrel.architectures.LaMa.__arch.LaMa import LaMa
 
-from models.backends.diffusion.latent_control import CHANNELS
+from models.backends.diffusion.bria_base import CHANNELS
 from models.backends.torch.loading import LOADING
 
 KLEIN_4B: dict[str, Any] = {

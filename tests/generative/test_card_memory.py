@@ -20,6 +20,7 @@ from models.catalog.card import by_name
 from models.catalog.registry import CARDS
 from models.tiny import sdxl
 from scripts.gpu_benchmark import networks as full
+from scripts.gpu_benchmark.weights import ip_adapter_shapes
 from tests.helpers.peak_memory import peak_mb
 
 CARD = by_name(CARDS)
@@ -76,7 +77,7 @@ def lora() -> float:
 
 def ip_adapter() -> float:
     """Millions of numbers (2^20) of an IP-Adapter for SDXL's UNet, without its image encoder."""
-    shapes = full.ip_adapter_shapes().values()
+    shapes = ip_adapter_shapes().values()
     return sum(math.prod(shape) for shape in shapes) / 2**20
 
 

@@ -47,7 +47,8 @@ def hole_of(rgb: Rgb) -> Mask:
 def normalised(rgb: Array, figures: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
     """Return 1 x 3 x height x width from R, G and B in 0..255: (value / 255 - mean) / deviation."""
     mean, deviation = (np.array(values) for values in figures)
-    return ((rgb / 255 - mean) / deviation).transpose(2, 0, 1)[None]
+    values: Array = (rgb / 255 - mean) / deviation
+    return values.transpose(2, 0, 1)[None]
 
 
 def assert_same(fed: Array, expected: Array, step: float, most: float = 1.01) -> None:

@@ -80,7 +80,7 @@ class Upscaler:
 
     def networks(self) -> list[nn.Module]:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
-        return self._module.networks()
+        return [module for each in self._networks.values() for module in each.module.networks()]
 
     def upscale(self, rgb: Rgb, factor: int) -> Rgb:
         """Return `rgb` enlarged to `factor` (2 or 4) times its width and height.

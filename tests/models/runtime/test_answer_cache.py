@@ -75,7 +75,7 @@ def test_the_engine_asks_a_known_question_of_no_model(tmp_path: Path) -> None:
     engine, held = exclusive(tmp_path, {PROMPT_REFINEMENT: asked})
     with engine.use(PROMPT_REFINEMENT) as refinement:
         first = refinement.refine("a beach", "a dog", "scene")
-    held._make_room()  # evicts the model
+    held._residency.make_room()  # evicts the model
     with engine.use(PROMPT_REFINEMENT) as refinement:
         assert refinement.refine("a beach", "a dog", "scene") == first
         assert not held.stats()[PROMPT_REFINEMENT].loaded
