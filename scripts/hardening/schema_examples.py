@@ -217,7 +217,7 @@ class _Calls:
         if fault is None and answer.status_code < 300:
             content = answer.json()
             self._known.note(operation, visual, content)
-            fault = self._link_fault(content)
+            fault = self._link_fault(operation, content)
         if fault:
             self._findings.setdefault(str(operation), fault)
 
@@ -258,8 +258,11 @@ class _Calls:
                 body[rule.file_fields[0]] = b64(picture)
         return body
 
-    def _link_fault(self, content: Any) -> str | None:
-        """Read the link of a result; return what is wrong with it."""
+    def _link_fault(self, operation: Operation, content: Any) -> str | None:
+        """Read the link of an operation's result; return what is wrong with it.
+
+        The link of a job that found nothing in its picture answers as the operation itself would.
+        """
         if not isinstance(content, dict):
             return None
         result = content.get("result")
@@ -268,9 +271,12 @@ class _Calls:
             link = links.get(name)
             if isinstance(link, str) and link.startswith("http"):
                 parts = urlsplit(link)
-                code = self._client.get(f"{parts.path}?{parts.query}").status_code
-                if code not in (200, 404):  # 404: not yet, with sync=false
-                    return f"the link of {name} answers {code}"
+                answer = self._client.get(f"{parts.path}?{parts.query}")
+                if answer.status_code in (200, 404):  # 404: not yet, with sync=false
+                    continue
+                fault = documented(self._document, operation.path, operation.method, answer)
+                if fault := fault or _schema_fault(self._document, operation, answer):
+                    return f"the link of {name}: {fault}"
         return None
 
 
