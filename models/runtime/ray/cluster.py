@@ -41,6 +41,7 @@ from models.runtime.answer_cache import AnswerCache
 from models.runtime.calls import Call, ModelProxy
 from models.runtime.model_states import ModelState, ModelStates
 from models.runtime.ray.deployments import APPLICATION
+from models.runtime.ray.plan import group_name, groups
 from models.start_progress import StartProgress
 
 log = logging.getLogger("retouch.engine")
@@ -119,17 +120,25 @@ class ClusterEngine:
         """Tell which models are up. state: of the application, as Ray Serve tells it; None if there is none."""
         found = {} if state is None else state.deployments
         up = {name for name, one in found.items() if one.status == "HEALTHY"}
-        missing = [card.name for role, card in self._profile.items() if role.name not in up]
+        missing = [
+            self._profile[role].name
+            for roles in groups(self._profile)
+            for role in roles
+            if group_name(roles) not in up
+        ]
         card = missing[0] if missing else None
         self._progress.load(card, len(self._profile) - len(missing), len(self._profile))
 
     def _known_handles(self) -> dict[Role[Any], DeploymentHandle[Any]]:
+        # One for each role, also of a group: the limit of the queue is that of a handle.
         handles = {
-            role: serve.get_deployment_handle(role.name, APPLICATION) for role in self._profile
+            role: serve.get_deployment_handle(group_name(roles), APPLICATION)
+            for roles in groups(self._profile)
+            for role in roles
         }
         for role, handle in handles.items():
             # A handle learns the queue limit with its first call. Until then it does not limit the queue.
-            sizes = _wait_for(handle.sizes.remote(), Deadline(_RETRY_TIMEOUT_S))
+            sizes = _wait_for(handle.sizes.remote(role.name), Deadline(_RETRY_TIMEOUT_S))
             if sizes is not None:
                 self._sizes[role] = sizes
         return handles
@@ -208,7 +217,12 @@ class ClusterEngine:
         while True:
             try:
                 response = handle.run.remote(
-                    args, kwargs, call.deadline.remaining(), time.time(), log_context()
+                    args,
+                    kwargs,
+                    call.deadline.remaining(),
+                    time.time(),
+                    log_context(),
+                    call.role.name,
                 )
                 return _wait_for(response, call.deadline)
             except BackPressureError:

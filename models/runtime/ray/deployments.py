@@ -1,4 +1,4 @@
-"""The Ray Serve application: one deployment for each role of a profile.
+"""The Ray Serve application: one deployment for each role of a profile, and one for roles that share weights.
 
 The `serve` command and KubeRay import `application`. `retouch deploy-models` deploys it from
 the command line.
@@ -7,7 +7,7 @@ the command line.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
@@ -18,14 +18,13 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.handle import DeploymentHandle
 
 from imaging.resize import SizeRule
-from models.catalog.card import Card
 from models.catalog.profile import load_profile
 from models.log_context import LogContext, log_scope
 from models.log_lines import configure_logs
 from models.roles import Role, role_named
 from models.runtime.calls import Call
-from models.runtime.ray.plan import Replicas, plan
-from models.runtime.ray.replica import ModelSource, RoleModel, deadline_of
+from models.runtime.ray.plan import Replicas, group_name, groups, plan
+from models.runtime.ray.replica import GroupModels, ModelSource, deadline_of
 from models.settings import DeploymentSettings, read_settings, warn_of_unknown_names
 
 log = logging.getLogger("retouch.models")
@@ -37,12 +36,12 @@ _SHUTDOWN_TIMEOUT_S = 120.0
 
 
 class RoleReplica:
-    """The Ray Serve deployment of a role. Each replica is one instance."""
+    """The Ray Serve deployment of a role, or of several that share weights. Each replica is one instance."""
 
-    def __init__(self, source: ModelSource, role: str, threads: int) -> None:
+    def __init__(self, source: ModelSource, roles: Sequence[str], threads: int) -> None:
         configure_logs(source.log_format, source.log_level)
-        self._role = role_named(role)
-        self._model = RoleModel(source, self._role, threads)
+        self._first = roles[0]
+        self._models = GroupModels(source, [role_named(role) for role in roles], threads)
 
     async def run(
         self,
@@ -51,38 +50,44 @@ class RoleReplica:
         seconds: float | None,
         sent: float,
         logged: LogContext = MappingProxyType({}),
+        role: str = "",
     ) -> Any:
         """Make a call.
 
         Large arguments are references to Ray's shared memory (`models.runtime.ray.cluster`).
         seconds: the time that was left when the call was sent; None means no limit. sent: when it
-        was sent, in seconds since 1970. logged: what its lines have, such as the id of its request; servers of
-        release 0.2 send none.
+        was sent, in seconds since 1970. logged: what its lines have, such as the id of its request. role: the name
+        of the called one. Servers of release 0.2 send neither, and call deployments of one role.
         """
         start = time.monotonic()
         with log_scope(logged):
             try:
-                return await self._run(args, kwargs, seconds, sent)
+                return await self._run(role or self._first, args, kwargs, seconds, sent)
             finally:
-                log.info("%s took %.3f s", self._role, time.monotonic() - start)
+                log.info("%s took %.3f s", role or self._first, time.monotonic() - start)
 
     async def _run(
-        self, args: list[Any], kwargs: dict[str, Any], seconds: float | None, sent: float
+        self,
+        role: str,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        seconds: float | None,
+        sent: float,
     ) -> Any:
         resolved_args = [await _resolve(arg) for arg in args]
         resolved_kwargs = {name: await _resolve(arg) for name, arg in kwargs.items()}
         deadline = deadline_of(seconds, sent)
-        call = Call(self._role, tuple(resolved_args), resolved_kwargs, deadline)
-        future = self._model.submit(call)
+        call = Call(role_named(role), tuple(resolved_args), resolved_kwargs, deadline)
+        future = self._models.submit(call)
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
             call.deadline.cancel()  # the model's thread checks the deadline between two steps
             raise
 
-    def sizes(self) -> SizeRule | None:
-        """Return the sizes that the model works at; None if it works at any size."""
-        return self._model.sizes()
+    def sizes(self, role: str = "") -> SizeRule | None:
+        """Return the sizes that a role's model works at; None if it works at any size."""
+        return self._models.sizes(role_named(role or self._first))
 
 
 class Directory:
@@ -138,8 +143,14 @@ def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve
     gpu_mb = None if source.device == "cpu" else settings.gpu_memory_mb
     replicas = plan(source.profile, profile, gpu_mb)
     deployments = {
-        role.name: _deployment(role, card, source, replicas[role], settings.max_waiting)
-        for role, card in profile.items()
+        group_name(roles): _deployment(
+            roles,
+            max(profile[role].max_batch for role in roles),
+            source,
+            replicas[roles[0]],
+            settings.max_waiting,
+        )
+        for roles in groups(profile)
     }
     models = {role.name: card.name for role, card in profile.items()}
     directory = _as_deployment(Directory, ray_actor_options={"num_cpus": 0})
@@ -147,27 +158,29 @@ def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve
 
 
 def _deployment(
-    role: Role[Any], card: Card, source: ModelSource, replicas: Replicas, queue: int
+    roles: Sequence[Role[Any]], batch: int, source: ModelSource, replicas: Replicas, queue: int
 ) -> serve.Application:
+    """Return the deployment of a group. batch: its largest one. queue: calls of a role that may wait."""
     resources: dict[str, Any] = {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus}
     if replicas.accelerator:
         resources["accelerator_type"] = replicas.accelerator
     # One batch runs and the next one waits on the replica, so that the replica never waits for the network.
-    ongoing = 2 * card.max_batch
+    ongoing = 2 * batch
     deployment = _as_deployment(
         RoleReplica,
-        name=role.name,
+        name=group_name(roles),
         ray_actor_options=resources,
         autoscaling_config=AutoscalingConfig(
             min_replicas=replicas.min,
             max_replicas=replicas.max,
-            target_ongoing_requests=card.max_batch,
+            target_ongoing_requests=batch,
         ),
         max_ongoing_requests=ongoing,
         max_queued_requests=queue,
         graceful_shutdown_timeout_s=_SHUTDOWN_TIMEOUT_S,
     )
-    return deployment.bind(source, role.name, max(1, int(replicas.cpus)))
+    names = [role.name for role in roles]
+    return deployment.bind(source, names, max(1, int(replicas.cpus)))
 
 
 def _as_deployment(kind: type, **options: Any) -> serve.Deployment:

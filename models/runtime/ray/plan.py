@@ -1,6 +1,8 @@
 """The resources that a profile needs on a cluster: for each role the number of replicas, CPUs and GPUs.
 
-A profile file may set them for each role. The defaults come from the card:
+Roles whose cards share weights are one group: each of its replicas has all of them, and the weights once. A
+profile file may set the resources for each role; of a group the largest numbers count. The defaults come from the
+cards:
 
     [replicas.matting]
     min = 1            # least number of replicas
@@ -11,14 +13,16 @@ A profile file may set them for each role. The defaults come from the card:
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any
 
 from models.catalog.card import Card, Profile
 from models.catalog.profile import replicas_of
 from models.errors import UnknownProfileError
 from models.roles import Role
+from models.runtime.held_memory import held_mb
 
 _PARTS = 20
 """A GPU is divided into twentieths."""
@@ -47,8 +51,22 @@ class Replicas:
             raise ValueError("gpus above 1 must be a whole number")
 
 
+def groups(profile: Profile) -> list[tuple[Role[Any], ...]]:
+    """Return the roles of a profile, those together whose cards share weights."""
+    found: dict[Hashable, list[Role[Any]]] = {}
+    for role, card in profile.items():
+        key: Hashable = (card.base, card.options) if card.shared_mb else role
+        found.setdefault(key, []).append(role)
+    return [tuple(roles) for roles in found.values()]
+
+
+def group_name(roles: Iterable[Role[Any]]) -> str:
+    """Return the name of the deployment of a group; that of a single role is the role's."""
+    return "-".join(role.name for role in roles)
+
+
 def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], Replicas]:
-    """Return the replicas of each role of a profile.
+    """Return the replicas of each role of a profile; roles of one group have the same ones.
 
     name: the profile's name, or the path of its file. gpu_mb: memory of one GPU of the cluster in
     MiB; None if the cluster has no GPUs, so that torch models run on CPUs. Raises
@@ -59,15 +77,30 @@ def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], 
         raise UnknownProfileError(
             f"profile {name}: replicas of an unknown role: {', '.join(sorted(unknown))}"
         )
-    return {
-        role: _replicas(name, role, card, tables.get(role.name, {}), gpu_mb)
-        for role, card in profile.items()
-    }
+    planned = {}
+    for roles in groups(profile):
+        rows = [_checked(name, role, tables.get(role.name, {})) for role in roles]
+        accelerators = {row["accelerator"] for row in rows if "accelerator" in row}
+        if len(accelerators) > 1:
+            raise UnknownProfileError(
+                f"profile {name}: {group_name(roles)} share weights, and cannot have different"
+                f" accelerators: {', '.join(sorted(accelerators))}"
+            )
+        table = {
+            key: max(row[key] for row in rows if key in row) for key in dict.fromkeys(chain(*rows))
+        }
+        share = share_of_gpu([profile[role] for role in roles], gpu_mb)
+        try:
+            replicas = Replicas(**{"gpus": share, **table})
+        except ValueError as error:
+            raise UnknownProfileError(
+                f"profile {name}: [replicas.{group_name(roles)}]: {error}"
+            ) from error
+        planned.update(dict.fromkeys(roles, replicas))
+    return planned
 
 
-def _replicas(
-    name: str, role: Role[Any], card: Card, table: Mapping[str, Any], gpu_mb: int | None
-) -> Replicas:
+def _checked(name: str, role: Role[Any], table: Mapping[str, Any]) -> Mapping[str, Any]:
     known = {field.name: field.type for field in fields(Replicas)}
     for key, value in table.items():
         kinds = {"accelerator": str, "min": int, "max": int}.get(key, (int, float))
@@ -75,14 +108,16 @@ def _replicas(
             raise UnknownProfileError(
                 f"profile {name}: [replicas.{role}] cannot take {key} = {value!r}"
             )
-    try:
-        return Replicas(**{"gpus": share_of_gpu(card, gpu_mb), **table})
-    except ValueError as error:
-        raise UnknownProfileError(f"profile {name}: [replicas.{role}]: {error}") from error
+    return table
 
 
-def share_of_gpu(card: Card, gpu_mb: int | None) -> float:
-    """Return the share of a GPU that a card needs for its memory, 0..1 in steps of 1/20; 0 if it needs none."""
-    if gpu_mb is None or not card.torch:
+def share_of_gpu(cards: Iterable[Card], gpu_mb: int | None) -> float:
+    """Return the share of a GPU that the cards of one group need for their memory together.
+
+    It is 0..1 in steps of 1/20, and 0 if they need none.
+    """
+    on_gpu = [card for card in cards if card.torch]
+    if gpu_mb is None or not on_gpu:
         return 0.0
-    return min(1.0, math.ceil(card.memory_mb / gpu_mb * _PARTS) / _PARTS)
+    needed = held_mb(on_gpu, lambda card: (card.base, card.options))
+    return min(1.0, math.ceil(needed / gpu_mb * _PARTS) / _PARTS)

@@ -1,8 +1,10 @@
-"""One replica of one role: a model in its own process. This module does not import Ray."""
+"""One replica: the models of a group of roles in their own process. This module does not import Ray."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,14 @@ class ModelSource:
     log_level: LogLevel = "info"
 
 
-class RoleModel:
-    """The model of one role, with a scheduler that makes its calls in batches.
+class GroupModels:
+    """The models of some roles, which may share weights, with a scheduler that makes their calls in batches.
 
-    The constructor loads the model and runs it once. threads: CPU threads for one call. Raises
+    The constructor loads the models and runs each once. threads: CPU threads for one call. Raises
     ModelUnavailableError.
     """
 
-    def __init__(self, source: ModelSource, role: Role[Any], threads: int) -> None:
+    def __init__(self, source: ModelSource, roles: Sequence[Role[Any]], threads: int) -> None:
         self._pool = Pool.for_profile(
             source.profile,
             Path(source.weights_dir),
@@ -48,25 +50,27 @@ class RoleModel:
             device=source.device,
             dtype=source.dtype,
             offload=source.offload,
-            roles=(role,),
+            roles=roles,
+            main_memory_mb=0,  # other replicas on the machine have models too
         )
-        self._role = role
         batches = {role: card.max_batch for role, card in self._pool.profile.items()}
-        self._scheduler = Scheduler(role.name, 1, self._pool.use, batches, self._pool.retry)
+        self._scheduler = Scheduler(roles[0].name, 1, self._pool.use, batches, self._pool.retry)
         self._scheduler.submit(self._pool.warm_up).result()
         # Read only once: a server that attaches must not wait for a running call.
-        self._sizes = self._scheduler.submit(self._read_sizes).result()
+        self._sizes = {
+            role: self._scheduler.submit(partial(self._read_sizes, role)).result() for role in roles
+        }
 
-    def sizes(self) -> SizeRule | None:
-        """Return the sizes that the model works at, without waiting; None if it works at any size."""
-        return self._sizes
+    def sizes(self, role: Role[Any]) -> SizeRule | None:
+        """Return the sizes that a role's model works at, without waiting; None if it works at any size."""
+        return self._sizes[role]
 
     def submit(self, call: Call) -> "Future[Any]":
         """Queue a call. Waiting calls with equal batch keys are made in one batch."""
         return self._scheduler.submit(call)
 
-    def _read_sizes(self) -> SizeRule | None:
-        with self._pool.use(self._role) as model:
+    def _read_sizes(self, role: Role[Any]) -> SizeRule | None:
+        with self._pool.use(role) as model:
             sizes: SizeRule | None = getattr(model, "sizes", None)
             return sizes
 

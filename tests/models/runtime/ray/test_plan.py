@@ -7,8 +7,24 @@ import pytest
 
 from models.catalog.profile import load_profile
 from models.errors import UnknownProfileError
-from models.roles import INPAINTING, MATTING, Role
-from models.runtime.ray.plan import Replicas, plan, share_of_gpu
+from models.roles import (
+    FACE_EDITING,
+    GENERATIVE_FILL,
+    INPAINTING,
+    MATTING,
+    OUTPAINTING,
+    Role,
+)
+from models.runtime.held_memory import held_mb
+from models.runtime.ray.plan import Replicas, group_name, groups, plan, share_of_gpu
+
+OWN = """
+matting = "birefnet"
+generative_fill = "sdxl-fill"
+outpainting = "sdxl-outpaint"
+face_editing = "sdxl-faces"
+"""
+"""A profile of one card alone and three that share all their weights."""
 
 
 def of(path: Path, text: str, gpu_mb: int | None = None) -> dict[Role[Any], Replicas]:
@@ -33,10 +49,46 @@ def test_without_gpus_torch_models_run_on_processors() -> None:
 
 def test_a_card_gets_enough_twentieths_of_a_gpu_for_its_memory() -> None:
     card = load_profile("open")[MATTING]
-    assert share_of_gpu(card, card.memory_mb) == 1.0
-    assert share_of_gpu(card, card.memory_mb // 2) == 1.0
-    assert share_of_gpu(card, 2 * card.memory_mb) == 0.5
-    assert share_of_gpu(card, 3 * card.memory_mb) == 0.35
+    assert share_of_gpu([card], card.memory_mb) == 1.0
+    assert share_of_gpu([card], card.memory_mb // 2) == 1.0
+    assert share_of_gpu([card], 2 * card.memory_mb) == 0.5
+    assert share_of_gpu([card], 3 * card.memory_mb) == 0.35
+
+
+def test_roles_that_share_weights_are_one_group(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text(OWN)
+    profile = load_profile(str(file))
+    assert groups(profile) == [(MATTING,), (GENERATIVE_FILL, OUTPAINTING, FACE_EDITING)]
+    assert [*map(group_name, groups(profile))] == [
+        "matting",
+        "generative_fill-outpainting-face_editing",
+    ]
+    made = plan(str(file), profile, 24576)
+    cards = [profile[role] for role in (GENERATIVE_FILL, OUTPAINTING, FACE_EDITING)]
+    together = held_mb(cards, lambda card: (card.base, card.options))
+    assert together < sum(card.memory_mb for card in cards) / 2
+    assert made[GENERATIVE_FILL] is made[OUTPAINTING] is made[FACE_EDITING]
+    assert made[OUTPAINTING].gpus == share_of_gpu(cards, 24576) >= together / 24576
+
+
+def test_of_the_rows_of_a_group_the_largest_numbers_count(tmp_path: Path) -> None:
+    rows = "[replicas.outpainting]\nmax = 6\ncpus = 2\n[replicas.face_editing]\nmin = 2\ncpus = 1\n"
+    made = of(tmp_path, OWN + rows)
+    assert made[GENERATIVE_FILL] == Replicas(2, 6, 2)
+    assert made[MATTING] == Replicas()
+    rows = (
+        '[replicas.outpainting]\naccelerator = "L4"\n[replicas.face_editing]\naccelerator = "T4"\n'
+    )
+    with pytest.raises(UnknownProfileError, match="different accelerators: L4, T4"):
+        of(tmp_path, OWN + rows)
+
+
+@pytest.mark.parametrize("name", ["lite", "cpu", "sdxl", "open", "studio", "bria", "tiny"])
+def test_every_role_is_in_one_group(name: str) -> None:
+    profile = load_profile(name)
+    found = [role for roles in groups(profile) for role in roles]
+    assert sorted(found, key=str) == sorted(profile, key=str)
 
 
 def test_rows_of_the_profile_override_the_card(tmp_path: Path) -> None:
