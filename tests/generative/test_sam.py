@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
-from transformers import MaskGenerationPipeline, Sam2ImageProcessor
+from transformers import MaskGenerationPipeline
 
 from imaging.picture import Picture
 from models.backends.torch.point_batches import points_at_once
 from models.backends.torch.sam import Sam, _MaskGenerator, build
-from models.backends.torch.sam2 import Sam2
+from models.backends.torch.sam2 import Sam2, SquarePoints
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
 from models.tiny import sam, sam2
@@ -180,7 +180,7 @@ def test_the_masks_of_sam2_are_those_of_the_pipeline(
             )
             return made["masks"], made["scores"]
 
-        plain = Sam2ImageProcessor.from_pretrained(folder)
+        plain = SquarePoints.from_pretrained(folder)
         scores = masks(plain, 64, -9.0)[1]
         for least in (-9.0, float(scores.min()) - 1e-3):
             theirs, their_scores = masks(plain, 64, least)
@@ -188,6 +188,17 @@ def test_the_masks_of_sam2_are_those_of_the_pipeline(
             assert len(ours) == len(theirs) > 0
             assert torch.allclose(our_scores, their_scores, atol=1e-4)
             assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("size", [(160, 120), (90, 160)])
+def test_sam2_gets_points_in_all_parts_of_a_picture_that_is_not_square(
+    folder: Path, size: tuple[int, int]
+) -> None:
+    processor = SquarePoints.from_pretrained(folder)
+    points = processor.generate_crop_boxes(Image.new("RGB", size), 128, points_per_crop=4)[1]
+    cells = (16, 48, 80, 112)
+    expected = torch.tensor([(x, y) for y in cells for x in cells], dtype=torch.float32)
+    assert torch.allclose(points.reshape(-1, 2), expected, atol=1e-3)
 
 
 def test_the_kind_of_a_checkpoint_is_found_from_its_tensors() -> None:

@@ -91,7 +91,24 @@ class Sam2:
         return label_map(masks, rgb.shape[1], rgb.shape[0])
 
 
-class _Processor(Sam2ImageProcessor):  # type: ignore[misc]
+class SquarePoints(Sam2ImageProcessor):  # type: ignore[misc]
+    """The image processor, with the points of the grid where facebookresearch/sam2 has them.
+
+    SAM 2 squeezes the picture to a square, so a point is a share of either side. transformers scales both
+    coordinates by the longer side, as for Segment Anything: a third of a picture of 3:2 would get no point.
+    """
+
+    def generate_crop_boxes(self, image: Any, target_size: int, *args: Any, **named: Any) -> Any:
+        """Return boxes, points, pictures and labels. target_size: of the square. There must be no crops."""
+        boxes, points, pictures, labels = super().generate_crop_boxes(
+            image, target_size, *args, **named
+        )
+        scale = target_size / max(image.size)
+        reached = torch.tensor([int(side * scale + 0.5) for side in image.size])
+        return boxes, points * (target_size / reached.to(points.device)), pictures, labels
+
+
+class _Processor(SquarePoints):
     """The image processor, which enlarges only masks that pass the threshold of the predicted IoU.
 
     The pipeline has every candidate of a batch enlarged first: three for each point. The masks are the
