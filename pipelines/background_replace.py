@@ -52,10 +52,10 @@ def mode_is_fast(mode: Mode) -> bool:
 class Scene:
     """What to generate behind the subject: either a prompt or a reference picture describes it.
 
-    reference: one picture; no model here reads several. fast: fewer steps (`mode_is_fast`). refine: extend
-    the prompt with a language model, if the profile has one. enhance: crop the reference picture to the
-    shape of the result and stretch its contrast. influence: the weight of the reference picture, 0..1. A
-    model that reads a caption in its place knows only 0 and more.
+    reference: one picture; no model here reads several. fast: fewer steps and no negative prompt
+    (`mode_is_fast`). refine: extend the prompt with a language model, if the profile has one. enhance:
+    crop the reference picture to the shape of the result and stretch its contrast. influence: the weight
+    of the reference picture, 0..1. A model that reads a caption in its place knows only 0 and more.
     """
 
     prompt: str = ""
@@ -148,7 +148,7 @@ def _generate_scenes(
             resize(subject.rgb, model_size),
             resize(subject.alpha, model_size).astype(np.float32) / np.float32(255),
             prompt,
-            scene.negative_prompt,
+            "" if scene.fast else scene.negative_prompt,
             seeds,
             fast=scene.fast,
             reference=reference,

@@ -49,7 +49,9 @@ class BackgroundReplaceBody(EditBody):
         False,
         description="Ignore an alpha channel: detect the foreground in the colours alone, hidden ones included.",
     )
-    negative_prompt: str = Field("", max_length=10_000, description="What must not be generated.")
+    negative_prompt: str = Field(
+        "", max_length=10_000, description="What must not be generated; only with fast=false."
+    )
     seed: Seed = Field(
         default_factory=random_seed,
         ge=MIN_SEED,

@@ -110,7 +110,9 @@ class LifestyleBody(ProductBody):
         None, description="The older form of mode, for a request without it: false is high_control."
     )
     exclude_elements: str = Field(
-        "", max_length=MAX_TEXT, description="What must not be generated."
+        "",
+        max_length=MAX_TEXT,
+        description="What must not be generated; only if the mode is not fast.",
     )
     num_results: int = Field(
         4,

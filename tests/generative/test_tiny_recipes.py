@@ -84,6 +84,8 @@ STAND_FOR = {
     "tiny-sd15-outpaint": "sd15-lcm-outpaint",
     "tiny-klein-faces": "klein-faces",
     "tiny-klein-edit": "klein-4b-edit",
+    "tiny-klein-erase": "klein-erase",
+    "tiny-bria-erase": "bria-erase",
     "tiny-captioner": "blip-large",
     "tiny-refiner": "qwen3-4b",
     "tiny-qwen-edit": "qwen-image-edit-2511",
@@ -100,6 +102,7 @@ PARTS = {
     repositories.SD15_LCM_LORA.name: "tiny/sd15-lora",
     repositories.KLEIN.name: "tiny/klein",
     repositories.QWEN_EDIT.name: "tiny/qwen_edit",
+    repositories.BIG_LAMA.name: "tiny/lama",
 }
 """What stands for a repository of weights, by the names of both."""
 

@@ -157,6 +157,10 @@ class BriaExpand:
             )
         return cls(paths[0], (others or folders)[0], device_config)
 
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return self._model.networks()
+
     def outpaint(
         self, canvas: Rgb, hole: Mask, prompt: str, negative_prompt: str, seed: int
     ) -> Rgb:
@@ -190,7 +194,7 @@ class BriaErase:
 
     def networks(self) -> list[nn.Module]:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
-        return self._model.networks()
+        return [*self._lama.networks(), *self._model.networks()]
 
     def fill(self, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
         """Fill the hole in a crop around it, at the model's size; see the role.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import diffusers
+from torch import nn
 
 from imaging.picture import Mask, Rgb
 from imaging.resize import Size, SizeRule
@@ -81,6 +82,10 @@ class FiboEdit:
     ) -> Self:
         """Load the model of a card; paths: the pipeline."""
         return cls(paths[0], device_config, steps, guidance, side)
+
+    def networks(self) -> list[nn.Module]:
+        """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
+        return diffusion.networks_of(self._device_config, self._pipe)
 
     def edit(
         self,

@@ -85,7 +85,7 @@ def test_what_fits_a_gpu_together_stays_there(profile: str, gpu_gb: int, kind: s
 
 
 def test_without_main_memory_a_small_gpu_loads_each_time() -> None:
-    assert second("open", 16, main_gb=0)["background/replace"] is Served.LOADS
+    assert second("bria", 16, main_gb=0)["background/replace"] is Served.LOADS
 
 
 @pytest.mark.parametrize("profile", ["open", "bria", "studio"])

@@ -256,7 +256,10 @@ def test_the_memory_of_a_gpu_has_no_part_of_models_without_torch(tmp_path: Path)
     assert models.pool.held_mb == 60
 
 
-def test_the_warm_up_fills_main_memory_too_and_drops_nothing(tmp_path: Path) -> None:
+def test_the_warm_up_fills_main_memory_too_and_drops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.runtime.pool.make_first_calls", lambda *args, **named: None)
     roles = (GENERATIVE_FILL, OUTPAINTING, PROMPT_REFINEMENT, SCENE_GENERATION)
     models = Models(tmp_path, {role: (60, 0) for role in roles}, main=130)
     models.pool.warm_up()

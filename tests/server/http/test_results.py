@@ -117,7 +117,9 @@ def test_servers_with_one_store_read_each_others_results(tmp_path: Path) -> None
 
 
 def test_links_start_with_public_url(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, public_url="https://edit.example.com/retouch/")
+    address = "https://edit.example.com/retouch/"
+    tokens = f"me:{TOKEN['api_token']}"
+    settings = Settings(data_dir=tmp_path, public_url=address, api_tokens=tokens)
     with TestClient(create_app(settings, FakeModels()), headers=TOKEN) as client:
         answer = client.post("/v1/crop", json={"file": b64(photo())}).json()
     assert answer["result_url"].startswith("https://edit.example.com/retouch/results/")
