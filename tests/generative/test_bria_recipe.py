@@ -13,9 +13,10 @@ from PIL import Image
 
 from imaging.picture import Rgb
 from models.backends.diffusion import latent_control
-from models.backends.diffusion.image_prompt import Guide, arguments
+from models.backends.diffusion.image_prompt import arguments
 from models.backends.diffusion.latent_control import LatentControl, Request, Schedule
 from models.backends.diffusion.sdxl import prefill
+from models.backends.diffusion.sdxl_pipeline import Guide
 from models.device import DeviceConfig
 from models.tiny.bria import make_repositories
 from tests.helpers.tiny_bria import (

@@ -61,7 +61,7 @@ def load_lora(pipe: Any, file: Path) -> None:
     loaded = set(get_peft_model_state_dict(pipe.unet, adapter_name=_NAME))
     if different := sorted(_names(weights) ^ loaded):
         raise BadWeightsError(f"{file}: {different[0]} does not fit the UNet")
-    _match_unet(pipe.unet)
+    match_unet(pipe.unet)
 
 
 def fuse_lora(pipe: Any, file: Path) -> None:
@@ -106,7 +106,7 @@ def load_ip_adapter(pipe: Any, file: Path) -> None:
     except Exception as error:
         raise BadWeightsError(f"{file}: {type(error).__name__}: {error}") from error
     pipe.set_ip_adapter_scale(1.0)
-    _match_unet(pipe.unet)
+    match_unet(pipe.unet)
 
 
 def share_ip_adapter(source: Any, target: Any) -> None:
@@ -122,7 +122,7 @@ def share_ip_adapter(source: Any, target: Any) -> None:
     target.unet.set_attn_processor(dict(source.unet.attn_processors))
 
 
-def _match_unet(unet: Any) -> None:
+def match_unet(unet: Any) -> None:
     """Move new weights to the device and dtype of the UNet's own."""
     first = next(unet.parameters())
     for tensor in unet.parameters():

@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
-import cv2
-import numpy as np
 from torch import nn
 
-from imaging.compositing import over
+from imaging.compositing import over, seam
 from imaging.masks import dilate_square, touched
-from imaging.picture import Alpha, Alpha8, Mask, Rgb, Window
+from imaging.picture import Alpha, Mask, Rgb, Window
 from imaging.resize import SizeRule, resize, working_size
 from imaging.windows import fill_by_windows, with_context
-from models.backends.diffusion.image_prompt import Guide
 from models.backends.diffusion.latent_control import LatentControl, Request, Schedule
 from models.backends.diffusion.sdxl import prefill
+from models.backends.diffusion.sdxl_pipeline import Guide
 from models.backends.torch.lama import Lama, TinyLama
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, NothingToCopyError, ReferenceUnsupportedError
@@ -38,8 +36,6 @@ _SEED = 0
 _LEAST_MARGIN = 64
 _LATENT = 8
 """Width and height, in pixels, of one latent of SDXL's VAE."""
-_FEATHER = 0.01
-"""Width of the blended seam inside a hole, as a share of the crop's shorter side."""
 _ERASE_PROMPT = ""
 _ERASER = "controlnet_xl_eraser"
 
@@ -214,7 +210,7 @@ class BriaErase:
             return with_context(part, hidden, max(_LEAST_MARGIN, half))
 
         def fill(window: Window, own: Mask) -> Rgb:
-            return over(self._refined(coarse[window], hidden[window]), _seam(own), rgb[window])
+            return over(self._refined(coarse[window], hidden[window]), seam(own), rgb[window])
 
         return fill_by_windows(rgb, hole, choose, fill)
 
@@ -278,12 +274,3 @@ def _painted(rgb: Rgb, where: Mask, level: int) -> Rgb:
     out = rgb.copy()
     out[where] = level
     return out
-
-
-def _seam(hole: Mask) -> Alpha8:
-    """Return the opacity of the new pixels in a hole, 0..255. It rises from the edge inwards."""
-    if hole.all():
-        return np.full(hole.shape, 255, np.uint8)
-    depth = cv2.distanceTransform(hole.view(np.uint8), cv2.DIST_L2, 5)
-    feather = max(1.0, _FEATHER * min(hole.shape))
-    return np.rint(255 * np.clip(depth / feather, 0, 1)).astype(np.uint8)

@@ -112,6 +112,19 @@ def view(model: torch.nn.Module) -> Any:
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
+@contextmanager
+def without_overflow(vae: Any) -> Iterator[Any]:
+    """Yield a VAE, in float32 if it would overflow in float16. No other call may use it at the same time."""
+    upcast = vae.dtype == torch.float16 and vae.config.force_upcast
+    if upcast:
+        vae.to(torch.float32)
+    try:
+        yield vae
+    finally:
+        if upcast:
+            vae.to(torch.float16)
+
+
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
     """Return one random generator for each seed, on the CPU, so that every device gets the same noise."""
     return [torch.Generator("cpu").manual_seed(seed) for seed in seeds]

@@ -6,17 +6,18 @@ to 224 x 224, not cropped. The `.bin` file is a pickle, of which only tensors ar
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from PIL import Image
 from transformers import CLIPImageProcessor, CLIPVisionModelWithProjection
 
-from imaging.picture import Rgb
 from imaging.resize import resize
 from models.backends.diffusion import diffusion
+from models.backends.diffusion.adapters import match_unet
 from models.backends.diffusion.published import load_published
+from models.backends.diffusion.sdxl_pipeline import Guide
 from models.backends.torch.checkpoints import read_state
 from models.backends.weight_files import first_line
 from models.device import DeviceConfig
@@ -24,13 +25,6 @@ from models.errors import BadWeightsError
 
 _FILE = "ip_adapter_bria"
 _PARTS = ("image_proj", "ip_adapter")
-
-
-class Guide(NamedTuple):
-    """The picture that describes what to generate, and its weight: above 0, at most 1."""
-
-    picture: Rgb
-    influence: float = 1.0
 
 
 def load_image_prompt(pipe: Any, folder: Path, device_config: DeviceConfig) -> None:
@@ -57,11 +51,7 @@ def load_image_prompt(pipe: Any, folder: Path, device_config: DeviceConfig) -> N
     except Exception as error:
         raise BadWeightsError(f"{file} does not fit: {first_line(error)}") from error
     pipe.set_ip_adapter_scale(1.0)
-    first = next(pipe.unet.parameters())
-    for tensor in pipe.unet.parameters():
-        if tensor.dtype != first.dtype or tensor.device != first.device:
-            tensor.data = tensor.data.to(device=first.device, dtype=first.dtype)
-    pipe.unet.eval().requires_grad_(False)
+    match_unet(pipe.unet)
 
 
 def _by_part(state: Mapping[str, Any], file: Path) -> dict[str, dict[str, torch.Tensor]]:
@@ -97,14 +87,6 @@ def _check_layers(tensors: Mapping[str, torch.Tensor], unet: Any, file: Path) ->
 
 
 def arguments(pipe: Any, guide: Guide, size: tuple[int, int]) -> dict[str, Any]:
-    """Return the arguments of a call for a picture of `size` (height, width).
-
-    The adapter's own scale belongs to all calls. A mask of one value weights what it adds in this one.
-    """
+    """Return the arguments of a call for a picture of `size` (height, width), with the guide squeezed."""
     side = pipe.image_encoder.config.image_size
-    squeezed = Image.fromarray(resize(guide.picture, (side, side)))
-    made: dict[str, Any] = {"ip_adapter_image": squeezed}
-    if guide.influence < 1:
-        mask = torch.full((1, 1, *size), guide.influence)
-        made["cross_attention_kwargs"] = {"ip_adapter_masks": [mask]}
-    return made
+    return replace(guide, picture=resize(guide.picture, (side, side))).arguments(size)

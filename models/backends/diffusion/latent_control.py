@@ -32,9 +32,10 @@ from imaging.resize import SizeRule
 from models.backends.diffusion import diffusion, image_prompt
 from models.backends.diffusion.adapters import share_ip_adapter
 from models.backends.diffusion.bria_base import BriaBase, load_controlnet
-from models.backends.diffusion.image_prompt import Guide, load_image_prompt
+from models.backends.diffusion.image_prompt import load_image_prompt
 from models.backends.diffusion.known_latents import KnownLatents
 from models.backends.diffusion.published import load_published
+from models.backends.diffusion.sdxl_pipeline import Guide
 from models.backends.diffusion.shared import shared
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
@@ -252,7 +253,7 @@ class LatentControl:
         every seed.
         """
         pixels = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None]
-        with _without_overflow(pipe.vae) as vae:
+        with diffusion.without_overflow(pipe.vae) as vae:
             values = pixels.to(self._device_config.device, vae.dtype) / 127.5 - 1
             latents: torch.Tensor = vae.encode(values).latent_dist.mode()
             return (latents * vae.config.scaling_factor).to(pipe.unet.dtype)
@@ -260,29 +261,13 @@ class LatentControl:
 
 def _decode(loaded: Any, latents: torch.Tensor) -> Rgb:
     """Return the picture of 1 x 4 x height / 8 x width / 8 latents."""
-    with _without_overflow(loaded) as vae:
+    with diffusion.without_overflow(loaded) as vae:
         pixels = vae.decode(latents.to(vae.dtype) / vae.config.scaling_factor).sample
     if not torch.isfinite(pixels).all():
         raise FloatingPointError(f"the result of the model is not finite in {latents.dtype}")
     values = pixels[0].float().permute(1, 2, 0).add(1).mul(127.5).round().clamp(0, 255)
     picture: Rgb = values.to("cpu", torch.uint8).numpy()
     return picture
-
-
-@contextmanager
-def _without_overflow(vae: Any) -> Iterator[Any]:
-    """Yield a VAE, in float32 if float16 would overflow.
-
-    No other call may use the VAE at the same time.
-    """
-    upcast = vae.dtype == torch.float16 and vae.config.force_upcast
-    if upcast:
-        vae.to(torch.float32)
-    try:
-        yield vae
-    finally:
-        if upcast:
-            vae.to(torch.float16)
 
 
 def _pipeline(base: Any, network: Any) -> Any:

@@ -1,11 +1,12 @@
 """Pipelines for inpainting that encode a picture once, however many results are made of it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import diffusers
 import torch
+
+from models.backends.diffusion import diffusion
 
 _Sdxl: Any = diffusers.StableDiffusionXLInpaintPipeline  # untyped
 _Sd: Any = diffusers.StableDiffusionInpaintPipeline  # untyped
@@ -36,7 +37,7 @@ class _SharedEncoding:
         for known, found in encoded:
             if torch.equal(known, image):
                 return found
-        with _without_overflow(self.vae) as vae:
+        with diffusion.without_overflow(self.vae) as vae:
             found = vae.encode(image.to(vae.dtype)).latent_dist
         encoded.append((image, found))
         return found
@@ -48,16 +49,3 @@ class SdxlInpaint(_SharedEncoding, _Sdxl):  # type: ignore[misc]
 
 class SdInpaint(_SharedEncoding, _Sd):  # type: ignore[misc]
     """Stable Diffusion's pipeline for inpainting."""
-
-
-@contextmanager
-def _without_overflow(vae: Any) -> Iterator[Any]:
-    """Yield a VAE, in float32 if it would overflow in float16. No other call may use it at the same time."""
-    upcast = vae.dtype == torch.float16 and vae.config.force_upcast
-    if upcast:
-        vae.to(torch.float32)
-    try:
-        yield vae
-    finally:
-        if upcast:
-            vae.to(torch.float16)

@@ -107,5 +107,7 @@ def release_cached() -> None:
 
 def release_pinned() -> None:
     """Release the pinned main memory that torch has cached."""
-    if torch.cuda.is_available():
-        torch.accelerator.empty_host_cache()
+    # Not in every version of torch that is allowed; without it the memory waits for the next eviction.
+    empty = getattr(torch.accelerator, "empty_host_cache", None)
+    if torch.cuda.is_available() and empty is not None:
+        empty()

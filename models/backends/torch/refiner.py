@@ -1,6 +1,6 @@
 """The prompt refinement model: a small instruct model rewrites a short prompt in more detail.
 
-Any causal language model in transformers' layout with a chat template works. Profile `sdxl` uses
+Any causal language model in transformers' layout with a chat template works. Profile `bria` uses
 Qwen3-4B-Instruct-2507 (Apache-2.0). Not tested with the full weights: tests use a tiny model.
 """
 
