@@ -5,6 +5,13 @@ Cards are data, in `models.catalog.cards`. Each names the class of its backend; 
 """
 
 from models.catalog.card import Card
-from models.catalog.cards import diffusion, processor, tiny, torch
+from models.catalog.cards import bria, editing, processor, stable_diffusion, tiny, torch
 
-CARDS: tuple[Card, ...] = (*processor.CARDS, *torch.CARDS, *diffusion.CARDS, *tiny.CARDS)
+CARDS: tuple[Card, ...] = (
+    *processor.CARDS,
+    *torch.CARDS,
+    *stable_diffusion.CARDS,
+    *editing.CARDS,
+    *bria.CARDS,
+    *tiny.CARDS,
+)
