@@ -21,11 +21,14 @@ import yaml
 from PIL import Image
 
 from models.catalog.profile import load_profile
+from models.start_progress import StartProgress
 from scripts.documentation.availability import works_in_lite
 from scripts.documentation.languages import ENDINGS, LANGUAGES
 from scripts.documentation.languages.curl import curl
 from scripts.documentation.languages.values import ADDRESS
 from scripts.documentation.more_operations import GROUPS
+from server.http.health import Readiness
+from server.http.shutdown import Shutdown
 from server.settings import Settings
 from tests.docs.blocks import BLOCKS, PAGES, Block, indented, placeholders
 from tests.docs.checkout import Call, Checkout
@@ -267,7 +270,27 @@ def state(block: Block, server: Server) -> None:
     jsonschema.validate(json.loads(block.text), schema)
 
 
+def start(block: Block, server: Server) -> None:
+    """It is what `/readyz` answers at a start that has come as far as the numbers say."""
+    shown = json.loads(block.text)
+    far = shown["progress"]
+    assert 0 < far["parts"] < far["total_parts"]
+    progress = StartProgress()
+    ended = [f"ended {number}" for number in range(far["parts"])]
+    left = [f"left {number}" for number in range(far["total_parts"] - far["parts"])]
+    progress.expect_parts(dict.fromkeys((*ended, *left), 0))
+    for part in ended:
+        progress.end_part(part)
+    progress.begin_part(far["card"])
+    progress.fetched(left[0], far["bytes"], far["total_bytes"])
+    for card, text in far["failed"].items():
+        progress.fail(card, text)
+    readiness = Readiness(Shutdown(1, 1), awaited=set(shown["awaited"]), progress=progress)
+    assert readiness.state() == (shown, 503)
+
+
 JSON_CHECKS: dict[str, Callable[[Block, Server], None]] = {
+    "docs/deployment.md": start,
     "docs/logs.md": audit_line,
     "docs/webhooks.md": state,
 }

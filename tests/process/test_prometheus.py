@@ -23,6 +23,7 @@ pytestmark = pytest.mark.skipif(
 EMPTY = {
     "retouch_batch_size": "no model of profile lite takes one call at a time",
     "retouch_model_calls_waiting": "the same",
+    "retouch_models_evicted": "models that do not run on a GPU are not evicted to main memory",
     "retouch_models_budget_bytes": "there is no limit for models without RETOUCH_MEMORY_MB",
 }
 """By what begins the name of a metric: why this server has none of it."""
