@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from models.roles import Role
+from models.runtime.task import TENANT
 
 _SIZE = 1024
 
@@ -15,8 +16,9 @@ _SIZE = 1024
 class AnswerCache:
     """The latest answers of a role's model, whose calls have only texts as arguments. Threads may share it.
 
-    It holds no text that a caller sent, only a SHA-256 of each call, and no picture. size: number of
-    answers; above it, the least recently used one is dropped.
+    It holds no text that a caller sent, only a SHA-256 of each call, and no picture. Each tenant has its
+    own answers: how soon one comes tells nobody what another tenant has asked. size: number of answers of
+    all; above it, the least recently used one is dropped.
     """
 
     def __init__(self, size: int = _SIZE) -> None:
@@ -31,7 +33,7 @@ class AnswerCache:
 
         model: the name of the card. Raises the errors of `ask`, which are not kept.
         """
-        text = json.dumps([model, role.name, args, kwargs], sort_keys=True)
+        text = json.dumps([TENANT.get(), model, role.name, args, kwargs], sort_keys=True)
         key = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         with self._lock:
             if key in self._answers:

@@ -9,6 +9,7 @@ import pytest
 from models.errors import ModelUnavailableError
 from models.roles import CAPTIONING, PROMPT_REFINEMENT, ROLES, Role
 from models.runtime.answer_cache import AnswerCache
+from models.runtime.task import TENANT
 from tests.helpers.cards import exclusive
 
 
@@ -42,6 +43,15 @@ def test_each_of_model_prompt_caption_and_task_is_asked_once() -> None:
             answer = cache.call(asked, model, PROMPT_REFINEMENT, *texts)
             assert answer == "/".join(texts)
     assert asked.calls == [tuple(texts) for _, *texts in calls]
+
+
+def test_no_tenant_is_answered_from_what_another_has_asked() -> None:
+    cache, asked = AnswerCache(), Asked()
+    for tenant in ("a", "b", "a", "b"):
+        token = TENANT.set(tenant)
+        cache.call(asked, "m", PROMPT_REFINEMENT, "a cat")
+        TENANT.reset(token)
+    assert len(asked.calls) == 2
 
 
 def test_the_least_recently_used_answer_is_dropped() -> None:
