@@ -14,7 +14,7 @@ from spandrel.architectures.LaMa import LaMa as LamaNetwork
 from imaging.picture import Mask, Picture, Rgb
 from models.backends.torch import lama
 from models.backends.torch.lama import PUBLISHED_SCRIPT, Lama, TinyLama
-from models.catalog import repositories
+from models.catalog import files
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, NothingToCopyError
 from models.tiny.lama import make_tiny
@@ -190,7 +190,7 @@ def test_weights_of_another_shape_are_named(tmp_path: Path, plain: Path) -> None
 
 
 def test_code_of_an_archive_runs_only_if_it_is_the_published_one(file: Path) -> None:
-    assert repositories.BIG_LAMA.sha256 == PUBLISHED_SCRIPT
+    assert files.BIG_LAMA.sha256 == PUBLISHED_SCRIPT
     with pytest.raises(BadWeightsError, match=r"contains code, and not the published one"):
         Lama(file)
 

@@ -9,7 +9,7 @@ import pytest
 
 from imaging.picture import Rgb
 from models.backends.diffusion import face_editing
-from models.catalog import repositories
+from models.catalog import files, repositories
 from models.catalog.card import Card, by_name
 from models.catalog.registry import CARDS
 from models.catalog.source import MadeFolder
@@ -102,7 +102,7 @@ PARTS = {
     repositories.SD15_LCM_LORA.name: "tiny/sd15-lora",
     repositories.KLEIN.name: "tiny/klein",
     repositories.QWEN_EDIT.name: "tiny/qwen_edit",
-    repositories.BIG_LAMA.name: "tiny/lama",
+    files.BIG_LAMA.name: "tiny/lama",
 }
 """What stands for a repository of weights, by the names of both."""
 

@@ -15,7 +15,7 @@ from imaging.picture import Mask, Rgb
 from models import roles
 from models.backends.diffusion.bria import TinyBriaErase
 from models.backends.diffusion.klein_roles import TinyKleinErase
-from models.catalog import repositories
+from models.catalog import files, repositories
 from models.catalog.card import by_name
 from models.catalog.cards import tiny
 from models.catalog.registry import CARDS
@@ -56,7 +56,7 @@ _MAKERS: Mapping[Part, Callable[[Path], None]] = {
     repositories.BRIA_IMAGE_PROMPT: bria.make_tiny_image_prompt,
     repositories.bria_control("BG-Gen"): bria.make_tiny_control,
     repositories.bria_control("Generative-Fill"): bria.make_tiny_control,
-    repositories.BIG_LAMA: lama.make_tiny,
+    files.BIG_LAMA: lama.make_tiny,
     repositories.BIG_LAMA_FOLDER: lama.make_tiny,
 }
 _WITH_TINY_LAMA: Mapping[str, Any] = {

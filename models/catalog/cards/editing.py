@@ -4,7 +4,7 @@ Weights and work are counted as in `models.catalog.cards.stable_diffusion`.
 """
 
 from models import roles
-from models.catalog import repositories
+from models.catalog import files, repositories
 from models.catalog.card import Card
 
 CARDS: tuple[Card, ...] = (
@@ -77,7 +77,7 @@ CARDS: tuple[Card, ...] = (
         role=roles.INPAINTING,
         name="klein-erase",
         backend="models.backends.diffusion.klein_roles:KleinErase",
-        files=(repositories.BIG_LAMA,),
+        files=(files.BIG_LAMA,),
         folders=(repositories.KLEIN,),
         licence="weights Apache-2.0 (LaMa; FLUX.2 klein 4B)",
         memory_mb=17665,

@@ -8,7 +8,7 @@ precision at the size of the result, 4 kB for each pixel of a batch.
 """
 
 from models import roles
-from models.catalog import repositories
+from models.catalog import files, repositories
 from models.catalog.card import Card
 
 CARDS: tuple[Card, ...] = (
@@ -58,7 +58,7 @@ CARDS: tuple[Card, ...] = (
         role=roles.INPAINTING,
         name="big-lama",
         backend="models.backends.torch.lama:Lama",
-        files=(repositories.BIG_LAMA,),
+        files=(files.BIG_LAMA,),
         licence="weights Apache-2.0 (LaMa)",
         memory_mb=2435,
         work_mb=2240,
@@ -68,7 +68,7 @@ CARDS: tuple[Card, ...] = (
         role=roles.SUPER_RESOLUTION,
         name="realesrgan-torch",
         backend="models.backends.torch.upscaler:Upscaler",
-        files=(repositories.REALESRGAN_X2, repositories.REALESRGAN_X4),
+        files=(files.REALESRGAN_X2, files.REALESRGAN_X4),
         licence="weights BSD-3-Clause (Real-ESRGAN); spandrel MIT",
         memory_mb=1265,
         work_mb=1200,
@@ -79,7 +79,7 @@ CARDS: tuple[Card, ...] = (
         role=roles.SUPER_RESOLUTION,
         name="realesrgan-x2plus-torch",
         backend="models.backends.torch.upscaler:Upscaler",
-        files=(repositories.REALESRGAN_X2,),
+        files=(files.REALESRGAN_X2,),
         licence="weights BSD-3-Clause (Real-ESRGAN); spandrel MIT",
         memory_mb=1235,
         work_mb=1200,
@@ -90,7 +90,7 @@ CARDS: tuple[Card, ...] = (
         role=roles.SUPER_RESOLUTION,
         name="realesrgan-x4plus-torch",
         backend="models.backends.torch.upscaler:Upscaler",
-        files=(repositories.REALESRGAN_X4,),
+        files=(files.REALESRGAN_X4,),
         licence="weights BSD-3-Clause (Real-ESRGAN); spandrel MIT",
         memory_mb=1235,
         work_mb=1200,
@@ -101,7 +101,7 @@ CARDS: tuple[Card, ...] = (
         role=roles.SEGMENTATION,
         name="sam-vit-huge",
         backend="models.backends.torch.sam:Sam",
-        files=(repositories.SAM_HUGE,),
+        files=(files.SAM_HUGE,),
         licence="weights and segment-anything Apache-2.0",
         memory_mb=3030,
         work_mb=1805,

@@ -17,8 +17,8 @@ import pytest
 
 from models.backends.onnx.layout import rewritten
 from models.catalog.card import Card
+from models.catalog.files import U2NETP
 from models.catalog.registry import CARDS
-from models.catalog.repositories import U2NETP
 from models.catalog.source import Address, Hub, HubFolder, LocalFolder, Source, WeightFile, Wheel
 from models.deadline import Deadline, deadline_scope
 from models.errors import CallerDisconnectedError, WeightsUnavailableError
