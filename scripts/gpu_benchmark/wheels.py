@@ -32,8 +32,14 @@ MACHINE = {
     "onnxruntime": "onnxruntime",
     "onnx": "onnx",
     "einops": "einops",
+    "filelock": "filelock",
+    "huggingface-hub": "huggingface_hub",
+    "pyparsing": "pyparsing",
+    "regex": "regex",
+    "requests": "requests",
+    "typing-extensions": "typing_extensions",
 }
-"""Packages that a machine for torch has, too large to carry, and the module of each."""
+"""Packages that a machine for torch has, among them those that are too large to carry, and the module of each."""
 MODELS = {
     "diffusers": "diffusers",
     "compel": "compel",

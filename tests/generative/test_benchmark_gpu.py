@@ -1,5 +1,6 @@
 """The GPU benchmark as a whole: with tiny models, in an environment that has diffusers only as a wheel."""
 
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 from models.catalog.registry import CARDS
 from scripts import benchmark_gpu
@@ -99,6 +101,16 @@ class TestWheels:
 
     def test_every_package_is_found_by_the_module_that_is_named_for_it(self) -> None:
         assert wheels.missing([*wheels.MACHINE, *wheels.SERVER]) == []
+
+    def test_what_the_carried_packages_need_is_looked_for(self) -> None:
+        """diffusers cannot be imported without `requests`, which torch and transformers do not bring."""
+        known = {*wheels.MACHINE, *wheels.MODELS}
+        # For Python before 3.8, where it is not in the standard library.
+        known.add("importlib-metadata")
+        for name in wheels.MODELS:
+            for needed in map(Requirement, importlib.metadata.requires(name) or ()):
+                if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                    assert wheels.normal(needed.name) in known, (name, needed.name)
 
     def test_without_wheels_it_says_what_is_missing(self, program: Program) -> None:
         result = program("--wheels", "nothing-here")
