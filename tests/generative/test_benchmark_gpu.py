@@ -103,11 +103,11 @@ class TestWheels:
         assert wheels.missing([*wheels.MACHINE, *wheels.SERVER]) == []
 
     def test_what_the_carried_packages_need_is_looked_for(self) -> None:
-        """diffusers cannot be imported without `requests`, which torch and transformers do not bring."""
-        known = {*wheels.MACHINE, *wheels.MODELS}
+        """diffusers needs `requests`, and FastAPI `opentelemetry`, which torch and transformers do not bring."""
+        known = {*wheels.MACHINE, *wheels.MODELS, *wheels.SERVER}
         # For Python before 3.8, where it is not in the standard library.
         known.add("importlib-metadata")
-        for name in wheels.MODELS:
+        for name in (*wheels.MODELS, *wheels.SERVER):
             for needed in map(Requirement, importlib.metadata.requires(name) or ()):
                 if needed.marker is None or needed.marker.evaluate({"extra": ""}):
                     assert wheels.normal(needed.name) in known, (name, needed.name)
