@@ -18,16 +18,20 @@ _STRIP_PIXELS, _COUNTED_PIXELS = 1 << 22, 1 << 20
 _FILL_REACH = 64  # rows above and below a strip from which its small gaps take their parts
 
 
-def label_map(masks: Sequence[Mask], width: int, height: int) -> Labels:
+def label_map(
+    masks: Sequence[Mask], width: int, height: int, areas: Sequence[int] | None = None
+) -> Labels:
     """Stack masks of one size, the largest at the bottom. Return the map at width x height.
 
     A pixel without a mask is 0. Where masks overlap, the smallest one wins. Masks of less than 0.05
     % of the picture are left out, and only the 255 largest are used. Parts are numbered by their
-    visible area, the largest first.
+    visible area, the largest first. areas: pixels of each mask; by default they are counted. With them,
+    only the masks that are used are read from `masks`, one after the other.
     """
-    areas = [int(np.count_nonzero(mask)) for mask in masks]
+    if areas is None:
+        areas = [int(np.count_nonzero(mask)) for mask in masks]
     order = sorted(range(len(masks)), key=lambda i: -areas[i])
-    least = max(1.0, _SMALLEST * masks[0].size) if masks else 1.0
+    least = max(1.0, _SMALLEST * masks[0].size) if len(masks) else 1.0
     labels = np.zeros((height, width), np.uint8)
     for number, i in enumerate([i for i in order if areas[i] >= least][:MAX_PARTS], start=1):
         labels[_enlarge(masks[i], width, height)] = number

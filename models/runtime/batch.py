@@ -1,4 +1,4 @@
-"""Calls of a model that are made together: which may share a batch, and how one is run."""
+"""Runs of a network for several calls together: which may share a batch, and how one is made."""
 
 import logging
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 from models.deadline import SharedDeadline, deadline_scope
 from models.log_context import REQUEST_ID
 from models.roles import Role
-from models.runtime.calls import Call
+from models.runtime.calls import Call, Inference
 from models.runtime.oom_retry import is_out_of_memory
 from models.runtime.task import Task
 
@@ -15,27 +15,27 @@ log = logging.getLogger("retouch.scheduler")
 
 
 def has_key(model: Any, work: Callable[[], Any] | Call, role: Role[Any], key: object) -> bool:
-    """Whether `work` is a call of this role's model with this batch key."""
-    if not isinstance(work, Call) or work.role != role:
+    """Whether `work` is a run of this role's network on an input with this batch key."""
+    if not isinstance(work, Inference) or work.role != role:
         return False
     try:
-        return bool(model.batch_key(*work.args, **work.kwargs) == key)
+        return bool(model.batch_key(*work.args) == key)
     except Exception as error:
-        # The arguments are wrong. The call's own caller gets the error when the call is made alone.
-        log.info("a call of %s has no batch key: %s", role, error)
+        # The input is wrong. Its own caller gets the error when the network runs on it alone.
+        log.info("an input of %s has no batch key: %s", role, error)
         return False
 
 
 def run_batch(model: Any, tasks: list[Task]) -> bool:
-    """Make calls with equal keys in one batch.
+    """Run a network on inputs with equal keys in one batch.
 
-    False if that fails: then each call must be made alone. The error of a batch is not given to any
+    False if that fails: then it must run on each alone. The error of a batch is not given to any
     call: the input of one caller must not fail another's call.
     """
-    calls = [task.work for task in tasks if isinstance(task.work, Call)]
+    calls = [task.work for task in tasks if isinstance(task.work, Inference)]
     try:
         with deadline_scope(SharedDeadline([call.deadline for call in calls])):
-            results = model.predict_batch([(call.args, call.kwargs) for call in calls])
+            results = model.infer([call.args[0] for call in calls])
         if len(results) != len(calls):
             raise ValueError(f"{len(results)} results for {len(calls)} calls")
     except BaseException as error:

@@ -24,6 +24,10 @@ class Call:
     deadline: Deadline = field(default_factory=current)
 
 
+class Inference(Call):
+    """One run of the network of a role's model on one input, `args[0]`: a part of a call (`models.processing`)."""
+
+
 class ModelProxy:
     """A proxy for a role's model.
 

@@ -12,6 +12,7 @@ from models.deadline import checkpoint, current
 from models.roles import P, Role
 from models.runtime.answer_cache import AnswerCache
 from models.runtime.calls import ModelProxy
+from models.runtime.device_calls import DeviceCalls
 from models.runtime.model_states import ModelState, ModelStates
 from models.runtime.pool import Pool
 from models.runtime.scheduler import Scheduler
@@ -24,13 +25,15 @@ class LocalEngine:
     """Implements `models.roles.Models` with a pool.
 
     A model that several threads may call runs on the thread that calls it. A model that takes one
-    call at a time, as all models on a GPU do, runs on the one thread of its device's scheduler.
-    Calls that wait there are made in batches.
+    call at a time, as all models on a GPU do, runs on the one thread of its device's scheduler, at least
+    the part of its calls that needs the device (`models.runtime.device_calls`). What waits there runs in
+    batches.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._devices: dict[Role[Any], Scheduler] = {}
+        self._calls: dict[Role[Any], DeviceCalls] = {}
         self._schedulers: dict[str, Scheduler] = {}
         self._sizes: dict[Role[Any], SizeRule] = {}
         self._answers = AnswerCache()
@@ -41,6 +44,7 @@ class LocalEngine:
                 if device not in self._schedulers:
                     self._schedulers[device] = Scheduler(device, 1, pool.use, batches, pool.retry)
                 self._devices[role] = self._schedulers[device]
+                self._calls[role] = DeviceCalls(self._schedulers[device], pool.processing)
 
     def offers(self, role: Role[Any]) -> bool:
         """Whether the profile has a model for a role."""
@@ -53,10 +57,10 @@ class LocalEngine:
     @contextmanager
     def use(self, role: Role[P]) -> Iterator[P]:
         """Yield the model of a role. This or the first call raises ModelUnavailableError."""
-        scheduler = self._devices.get(role)
+        calls = self._calls.get(role)
         with self._pool.requests.using(role):
-            if scheduler is not None:
-                call: Callable[..., Any] = scheduler.call
+            if calls is not None:
+                call: Callable[..., Any] = calls.call
                 if role.keeps_answers:
                     # Before the scheduler and the pool: a known answer waits for no device and loads no model.
                     call = partial(self._answers.call, call, self._pool.profile[role].name)

@@ -174,6 +174,13 @@ class Pool:
             return None
         return RetryOnOutOfMemory(role, card.name, self._residency.make_room)
 
+    def processing(self, role: Role[Any]) -> Callable[..., Any] | None:
+        """Return the part of a role's calls that needs no device (`models.processing`).
+
+        None if the model has no such part, and until it is loaded for the first time.
+        """
+        return self._slots[role].processing
+
     def offers(self, role: Role[Any]) -> bool:
         """Whether the profile has a model for a role."""
         return role in self._slots

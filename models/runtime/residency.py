@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from models.catalog.card import Card
+from models.processing import HasProcessing
 from models.roles import Role
 from models.runtime.device_policy import DevicePolicy
 from models.runtime.held_memory import Base
@@ -124,6 +125,7 @@ class Residency:
         with self._moves:
             with self._changed:
                 slot.model = model
+                slot.processing = model.processing if isinstance(model, HasProcessing) else None
             # It may share weights with a model that was evicted; those are in main memory.
             self._move_in(slot)
 

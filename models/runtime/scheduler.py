@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 from models.errors import SchedulerClosedError
 from models.log_context import log_scope
+from models.processing import infer_one
 from models.roles import Role
 from models.runtime.batch import has_key, run_batch
 from models.runtime.budget import Budget
-from models.runtime.calls import Call
+from models.runtime.calls import Call, Inference
 from models.runtime.fair_queue import FairQueue, TenantLoad
 from models.runtime.oom_retry import RetryOnOutOfMemory
 from models.runtime.queued_task import Priority
@@ -49,15 +51,10 @@ class Scheduler:
     """Runs tasks on a fixed number of worker threads: tenants in turn, each one's by priority, then by age.
 
     Tenants take turns by the time that their tasks take (`models.runtime.fair_queue`), and no priority
-    starves. A task is a function or a call of a model. Waiting calls are made in one batch, also those
-    of several tenants, if the model's card allows it (`max_batch`), their batch keys are equal, and the
-    model has these methods in addition to its role's:
-
-        batch_key(*args, **kwargs) -> object  calls with equal keys may share a batch
-        predict_batch(calls) -> results       one result for the (args, kwargs) of each call, in order
-
-    Each result must equal that of a single call, apart from rounding. No thread waits for a batch
-    to fill: batches grow only with the load.
+    starves. A task is a function, a call of a model, or a run of a model's network (`models.processing`).
+    Waiting runs are made in one batch, also those of several tenants, if the model's card allows it
+    (`max_batch`) and the batch keys of their inputs are equal. No thread waits for a batch to fill: batches
+    grow only with the load.
 
     A call that runs out of memory is retried once with smaller input, if its role supports that
     (`retry`).
@@ -191,9 +188,29 @@ class Scheduler:
         scheduler. Raises WorkCancelledError, ModelUnavailableError, SchedulerClosedError or the
         model's own error.
         """
-        call = Call(role, args, kwargs)
+        return self._result(Call(role, args, kwargs))
+
+    def infer(self, role: Role[Any], value: Any, /) -> Any:
+        """Run the network of a model that has `infer` on one input, and wait for its output, as `call` does.
+
+        If memory runs out and the role's calls are retried, it raises MemoryError: the caller then uses
+        `call_with_less`.
+        """
+        return self._result(Inference(role, (value,)))
+
+    def call_with_less(self, role: Role[Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Make a call whose first attempt ran out of memory elsewhere, with smaller input; see `retries`."""
+        return self._result(Call(role, args, kwargs), out_of_memory=True)
+
+    def retries(self, role: Role[Any]) -> bool:
+        """Whether a role's calls are retried with smaller input when memory runs out."""
+        return self._retry(role) is not None
+
+    def _result(self, call: Call, out_of_memory: bool = False) -> Any:
+        """Queue a call of a model, and return its result."""
         call.deadline.check()
         task = Task(call, PRIORITY.get(), TENANT.get(), 0.0, 0)
+        task.out_of_memory = out_of_memory
         waiting, future = task.wait, self._add(task)
         del task  # an error's traceback would hold it, and with it pictures
         try:
@@ -207,6 +224,7 @@ class Scheduler:
             return future.result()
         finally:
             exclude_wait(waiting.seconds)
+            del future  # its error's traceback has this frame
 
     def wake(self) -> None:
         """Look for tasks that may run now, because the budget has room again."""
@@ -301,11 +319,21 @@ class Scheduler:
             del model
 
     def _attempts(self, model: Any, role: Role[Any], task: Task) -> Iterator[_Step]:
-        """Yield the call of a model and, if it runs out of memory, the call with smaller input."""
+        """Yield the call of a model and, if it runs out of memory, the call with smaller input.
+
+        A run of its network alone has no smaller input: whoever makes the call retries it whole.
+        """
         call, retry = task.work, self._retry(role)
         assert isinstance(call, Call)  # noqa: S101 - for the type checker
-        task.may_retry = retry is not None
-        yield task, getattr(model, role.method), call.args, call.kwargs
+        is_inference = isinstance(call, Inference)
+        work = partial(infer_one, model) if is_inference else getattr(model, role.method)
+        if not task.out_of_memory:
+            task.may_retry = retry is not None
+            yield task, work, call.args, call.kwargs
+        del work
+        if is_inference and task.out_of_memory:
+            task.future.set_exception(MemoryError(f"memory ran out in a run of {role}"))
+            return
         # If memory runs out between the attempts, for example in `make_room`, the call fails.
         task.may_retry = False
         # Here, not where the error was caught: its traceback kept the first attempt's tensors alive.
@@ -320,11 +348,11 @@ class Scheduler:
                 task.future.set_exception(retry.failure())
 
     def _take_batch(self, model: Any, first: Task, call: Call) -> list[Task]:
-        """Take the calls from the queue that may share a batch with `first`, whose call is `call`."""
+        """Take the tasks from the queue that may share a batch with `first`, whose call is `call`."""
         room = self._max_batch.get(call.role, 1) - 1
-        if room < 1:
+        if room < 1 or not isinstance(call, Inference):
             return []
-        key = model.batch_key(*call.args, **call.kwargs)
+        key = model.batch_key(*call.args)
         with self._changed:
             waiting = sorted(self._queue.waiting(), key=lambda task: (task.priority, task.number))
         matching = [task for task in waiting if has_key(model, task.work, call.role, key)]

@@ -42,6 +42,7 @@ class Slot:
     place: where its model is; while it moves out, where it will be. in_use: number of its current users.
     is_moving: whether a thread loads or moves it, so that others wait. is_arriving: whether it comes to its
     device then. last_use: the number of its last use; all uses of all models are numbered.
+    processing: that of its model, once it was loaded (`models.processing`); it stays when the model goes.
     """
 
     card: Card
@@ -51,6 +52,7 @@ class Slot:
     is_moving: bool = False
     is_arriving: bool = False
     last_use: int = 0
+    processing: Callable[..., Any] | None = None
 
     def is_idle(self, place: Place) -> bool:
         """Whether its model is at a place, and nothing uses or moves it."""

@@ -5,8 +5,9 @@ with random weights: not with the published code and weights, and not on a GPU.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,13 +17,14 @@ from torch import nn
 from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from imaging.picture import Matte, Rgb
-from models.backends.matting_input import Float, read_input, to_full_size
+from models.backends.matting_input import Float, MattingInput, read_input, to_full_size
 from models.backends.torch.checkpoints import load_strictly, read_state
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
 from models.backends.weight_files import first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, RemoteCodeError
+from models.processing import Infer, make_call
 
 _MULTIPLE = 32  # the side of the networks' input must be a multiple of it
 TASK = "AutoModelForImageSegmentation"
@@ -53,9 +55,10 @@ class BiRefNet:
         not run, BadWeightsError that names the file, and ValueError for a wrong side.
         """
         device_config = device_config or DeviceConfig()
-        self._input = read_input(folder, side)
-        if self._input.side % _MULTIPLE:
-            raise ValueError(f"side {self._input.side} is not a multiple of {_MULTIPLE}")
+        square = read_input(folder, side)
+        if square.side % _MULTIPLE:
+            raise ValueError(f"side {square.side} is not a multiple of {_MULTIPLE}")
+        self._processing = partial(_matte, square)
         self._folder = folder
         self._module = DeviceModule(_load(folder, allow_remote_code), device_config, torch.float32)
         self._half = self._module.device.type == "cuda" and device_config.dtype != "float32"
@@ -73,32 +76,36 @@ class BiRefNet:
 
     def matte(self, rgb: Rgb) -> Matte:
         """Return the subject's opacity, uint8 0..255, at the size of `rgb` (uint8, H x W x 3)."""
-        return to_full_size(rgb, self._run([rgb])[0])
+        matte: Matte = make_call(self, rgb)
+        return matte
 
-    def batch_key(self, rgb: Rgb) -> str:
-        """Return one key for all pictures: each becomes the same square (`models.runtime.scheduler`)."""
+    @property
+    def processing(self) -> Callable[..., Matte]:
+        """The resizing and normalising around the network; see `models.processing`."""
+        return self._processing
+
+    def batch_key(self, square: Float) -> str:
+        """Return one key for all inputs: they have one size."""
         return "matte"
 
-    def predict_batch(self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]) -> list[Matte]:
-        """Return the matte of each picture, in order."""
-        pictures = [args[0] for args, _ in calls]
-        mattes = self._run(pictures)
-        return [to_full_size(*pair) for pair in zip(pictures, mattes, strict=True)]
-
-    def _run(self, pictures: Sequence[Rgb]) -> list[Float]:
-        """Run the network. Return the matte of each square picture: side x side, 0..1."""
-        tensor = torch.from_numpy(np.concatenate([self._input.tensor(rgb) for rgb in pictures]))
+    def infer(self, inputs: Sequence[Float]) -> list[Float]:
+        """Run the network on normalised squares, 1 x 3 x side x side. Return mattes, side x side, 0..1."""
+        tensor = torch.from_numpy(np.concatenate(inputs))
         device = self._module.device
         autocast = torch.autocast(device.type, torch.float16) if self._half else nullcontext()
         with self._module.on_device() as network, autocast:
             output = network(tensor.to(device))
             logits = output[-1] if isinstance(output, list | tuple) else output
-            if logits.shape != (len(pictures), 1, *tensor.shape[2:]):
+            if logits.shape != (len(inputs), 1, *tensor.shape[2:]):
                 raise BadWeightsError(
                     f"{self._folder} returns the shape {tuple(logits.shape)}, which is no matte"
                 )
             mattes = logits[:, 0].float().sigmoid().cpu().numpy()
         return [np.asarray(matte, np.float32) for matte in mattes]
+
+
+def _matte(square: MattingInput, infer: Infer, rgb: Rgb) -> Matte:
+    return to_full_size(rgb, infer(square.tensor(rgb)))
 
 
 def _load(folder: Path, allow_remote_code: bool) -> nn.Module:

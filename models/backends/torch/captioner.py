@@ -6,12 +6,13 @@ with the full weights: tests use a tiny model.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from transformers import BlipForConditionalGeneration, BlipProcessor
 
 from imaging.picture import Rgb
@@ -22,6 +23,7 @@ from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.weight_files import first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.processing import Infer, make_call
 
 _NEW_TOKENS = 40
 """Limit of the caption's length. Captions in BLIP's training data have about ten words; longer ones repeat."""
@@ -61,10 +63,19 @@ class Captioner:
 
         The same picture gives the same sentence.
         """
-        small = resize(rgb, within_side(rgb.shape[1], rgb.shape[0], _WORK_SIDE))
-        # As a PIL image: torch cannot make a tensor from a read-only array.
-        image = Image.fromarray(small)
-        pixels = self._processor.image_processor(images=image, return_tensors="pt")["pixel_values"]
+        text: str = make_call(self, rgb)
+        return text
+
+    @property
+    def processing(self) -> Callable[..., str]:
+        """The resizing and normalising before the network; see `models.processing`."""
+        return partial(_caption, self._processor.image_processor)
+
+    def infer(self, inputs: Sequence[Tensor]) -> list[str]:
+        """Return the caption of each normalised picture, 1 x 3 x height x width, as the model writes it."""
+        return [self._generate(pixels) for pixels in inputs]
+
+    def _generate(self, pixels: Tensor) -> str:
         with self._module.on_device() as model:
             tokens = model.generate(
                 pixel_values=pixels.to(self._module.device, self._module.dtype),
@@ -73,7 +84,17 @@ class Captioner:
                 max_new_tokens=_NEW_TOKENS,
             )
         words = tokens[0, 1:]  # the first token is the start token
-        return sentence(self._processor.tokenizer.decode(words, skip_special_tokens=True))
+        return str(self._processor.tokenizer.decode(words, skip_special_tokens=True))
+
+
+def _caption(image_processor: Any, infer: Infer, rgb: Rgb) -> str:
+    small = resize(rgb, within_side(rgb.shape[1], rgb.shape[0], _WORK_SIDE))
+    # As a PIL image: torch cannot make a tensor from a read-only array.
+    image = Image.fromarray(small)
+    # A model that loads on another thread changes torch's default dtype.
+    with LOADING:
+        pixels = image_processor(images=image, return_tensors="pt")["pixel_values"]
+    return sentence(infer(pixels))
 
 
 def sentence(text: str) -> str:

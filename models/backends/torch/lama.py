@@ -6,7 +6,7 @@ Only tested with random weights: not with the published ones, and not on a GPU.
 
 import hashlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
@@ -32,6 +32,7 @@ from models.backends.torch.loading import LOADING
 from models.backends.weight_files import check_file, first_line, only_file
 from models.device import DeviceConfig
 from models.errors import BadWeightsError, NothingToCopyError
+from models.processing import Infer, make_call
 
 _MULTIPLE, _LEAST = 8, 16  # the network's input has sides that are multiples of 8, at least 16
 _PIXELS = 768 * 768
@@ -89,40 +90,17 @@ class Lama:
         The network may copy from everything that it sees. So the avoided pixels are hidden from it
         like the hole. They are filled too, but that part of the fill is not used.
         """
-        if not hole.any():
-            return rgb.copy()
-        hidden = hole if avoid is None else hole | avoid
-        if hidden.all():
-            raise NothingToCopyError("the hole leaves no pixel to continue from")
+        filled: Rgb = make_call(self, rgb, hole, avoid)
+        return filled
 
-        def choose(part: Window) -> Window:
-            longer = max(side.stop - side.start for side in part)
-            return with_context(part, hidden, max(_MARGIN, longer))
+    @property
+    def processing(self) -> Callable[..., Rgb]:
+        """The crops around the hole, and the texture of large ones; see `models.processing`."""
+        return _fill
 
-        def fill(window: Window, own: Mask) -> Rgb:
-            return self._fill(np.ascontiguousarray(rgb[window]), own, hidden[window])
-
-        return fill_by_windows(rgb, hole, choose, fill)
-
-    def _fill(self, rgb: Rgb, hole: Mask, hidden: Mask) -> Rgb:
-        """Fill a crop, at a reduced size if it is large."""
-        scale = int(np.ceil(np.sqrt(hole.size / _PIXELS)))
-        if scale <= 1:
-            return self._run(rgb, hidden)
-        small = block_means(rgb, (scale, scale))
-        small_hidden = touched_blocks(hidden, scale)
-        filled = self._run(small, small_hidden)
-        # Blocks that extend beyond the crop contain padding.
-        source = ~small_hidden
-        source[hole.shape[0] // scale :] = False
-        source[:, hole.shape[1] // scale :] = False
-        if np.count_nonzero(source) < _FEW:
-            rows, columns = (side * scale for side in small_hidden.shape)
-            large = resize(filled, (columns, rows), cv2.INTER_LINEAR)
-            return large[: hole.shape[0], : hole.shape[1]]
-        return resynthesise(
-            rgb, Layout(hole, ~hidden, filled, touched_blocks(hole, scale), source, scale)
-        )
+    def infer(self, inputs: Sequence[tuple[Rgb, Mask]]) -> list[Rgb]:
+        """Fill crops of any size, one after the other; of each its picture, and True where it is hidden."""
+        return [self._run(rgb, hidden) for rgb, hidden in inputs]
 
     def _run(self, rgb: Rgb, hidden: Mask) -> Rgb:
         """Run the network on a crop of any size."""
@@ -143,6 +121,45 @@ class Lama:
                 )
             levels = filled[0].permute(1, 2, 0).clamp(0, 1).mul(255).round().to(torch.uint8)
             return levels.cpu().numpy()[:height, :width].astype(np.uint8, copy=False)
+
+
+def _fill(infer: Infer, rgb: Rgb, hole: Mask, avoid: Mask | None = None) -> Rgb:
+    """Fill `hole`; see `Lama.fill`. infer: gets a crop's picture and what of it is hidden."""
+    if not hole.any():
+        return rgb.copy()
+    hidden = hole if avoid is None else hole | avoid
+    if hidden.all():
+        raise NothingToCopyError("the hole leaves no pixel to continue from")
+
+    def choose(part: Window) -> Window:
+        longer = max(side.stop - side.start for side in part)
+        return with_context(part, hidden, max(_MARGIN, longer))
+
+    def fill(window: Window, own: Mask) -> Rgb:
+        return _fill_crop(infer, np.ascontiguousarray(rgb[window]), own, hidden[window])
+
+    return fill_by_windows(rgb, hole, choose, fill)
+
+
+def _fill_crop(infer: Infer, rgb: Rgb, hole: Mask, hidden: Mask) -> Rgb:
+    """Fill a crop, at a reduced size if it is large."""
+    scale = int(np.ceil(np.sqrt(hole.size / _PIXELS)))
+    if scale <= 1:
+        return np.asarray(infer((rgb, hidden)), np.uint8)
+    small = block_means(rgb, (scale, scale))
+    small_hidden = touched_blocks(hidden, scale)
+    filled = infer((small, small_hidden))
+    # Blocks that extend beyond the crop contain padding.
+    source = ~small_hidden
+    source[hole.shape[0] // scale :] = False
+    source[:, hole.shape[1] // scale :] = False
+    if np.count_nonzero(source) < _FEW:
+        rows, columns = (side * scale for side in small_hidden.shape)
+        large = resize(filled, (columns, rows), cv2.INTER_LINEAR)
+        return large[: hole.shape[0], : hole.shape[1]]
+    return resynthesise(
+        rgb, Layout(hole, ~hidden, filled, touched_blocks(hole, scale), source, scale)
+    )
 
 
 class TinyLama(Lama):

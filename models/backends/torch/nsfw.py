@@ -4,13 +4,14 @@ It is for Falconsai/nsfw_image_detection and Freepik/nsfw_image_detector. Only t
 weights: not with the published ones, and not on a GPU.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from imaging.picture import Rgb
@@ -21,6 +22,7 @@ from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.weight_files import first_line
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.processing import Infer, make_call
 
 
 class NsfwClassifier:
@@ -65,22 +67,29 @@ class NsfwClassifier:
 
     def score(self, rgb: Rgb) -> Mapping[str, float]:
         """Return the score `nsfw`, 0..1."""
-        return self._run([rgb])[0]
+        score: Mapping[str, float] = make_call(self, rgb)
+        return score
 
-    def batch_key(self, rgb: Rgb) -> str:
-        """Return one key for all pictures: each is resized to the same size (`models.runtime.scheduler`)."""
-        return "score"
+    @property
+    def processing(self) -> Callable[..., Mapping[str, float]]:
+        """The repository's image processor, before the network; see `models.processing`."""
+        return partial(_score, self._processor)
 
-    def predict_batch(
-        self, calls: Sequence[tuple[tuple[Rgb], Mapping[str, Any]]]
-    ) -> list[Mapping[str, float]]:
-        """Return the scores of each picture, in order."""
-        return self._run([args[0] for args, _ in calls])
+    def batch_key(self, pixels: Tensor) -> tuple[int, ...]:
+        """Return the size of an input: that is the same for all pictures."""
+        return tuple(pixels.shape)
 
-    def _run(self, pictures: Sequence[Rgb]) -> list[Mapping[str, float]]:
-        images = [Image.fromarray(rgb) for rgb in pictures]
-        pixels = self._processor(images=images, return_tensors="pt")["pixel_values"]
+    def infer(self, inputs: Sequence[Tensor]) -> list[float]:
+        """Run the network on normalised pictures, 1 x 3 x height x width. Return the score of each."""
+        pixels = torch.cat(list(inputs))
         with self._module.on_device() as network:
             logits = network(pixels.to(self._module.device, self._module.dtype)).logits
             probabilities = logits.float().softmax(1).cpu()
-        return [{"nsfw": min(1.0, float(row[self._unsafe].sum()))} for row in probabilities]
+        return [min(1.0, float(row[self._unsafe].sum())) for row in probabilities]
+
+
+def _score(processor: Any, infer: Infer, rgb: Rgb) -> Mapping[str, float]:
+    # A model that loads on another thread changes torch's default dtype, with which timm's processors work.
+    with LOADING:
+        pixels = processor(images=[Image.fromarray(rgb)], return_tensors="pt")["pixel_values"]
+    return {"nsfw": infer(pixels)}

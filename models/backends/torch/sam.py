@@ -4,7 +4,7 @@ A. Kirillov et al., "Segment Anything", ICCV 2023. Only tested with random weigh
 published ones, and not on a GPU.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -26,25 +26,22 @@ from segment_anything.utils.amg import (
     calculate_stability_score,
     is_box_near_crop_edge,
     mask_to_rle_pytorch,
-    rle_to_mask,
     uncrop_masks,
 )
 from torch import Tensor, nn
 
-from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
-from imaging.resize import resize, within_area
 from models.backends.torch.checkpoints import load_strictly, read_state
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
+from models.backends.torch.mask_processing import RunLengths, segment
 from models.backends.torch.point_batches import MASKS_AT_ONCE, points_at_once
 from models.backends.weight_files import only_file
 from models.deadline import checkpoint
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.processing import make_call
 
-WORK_PIXELS = 1_500_000
-"""Number of pixels at which masks are made."""
 WINDOW, HEADS = 14, 8  # the same in all published checkpoints; no tensor shows them
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
@@ -96,7 +93,19 @@ class Sam:
 
     def segment(self, rgb: Rgb) -> Labels:
         """Return the objects of `rgb`; see `models.roles.Segmentation`."""
-        small = resize(rgb, within_area(rgb.shape[1], rgb.shape[0], WORK_PIXELS))
+        labels: Labels = make_call(self, rgb)
+        return labels
+
+    @property
+    def processing(self) -> Callable[..., Labels]:
+        """The reduction of the picture, and the map of its masks; see `models.processing`."""
+        return segment
+
+    def infer(self, inputs: Sequence[Rgb]) -> list[list[RunLengths]]:
+        """Return the masks of each picture, the largest first."""
+        return [self._masks(rgb) for rgb in inputs]
+
+    def _masks(self, rgb: Rgb) -> list[RunLengths]:
         with self._module.on_device() as network:
             # One generator for each call: it holds the features of the picture.
             generator = _MaskGenerator(
@@ -107,10 +116,9 @@ class Sam:
                 stability_score_thresh=self._thresholds[1],
                 output_mode="uncompressed_rle",
             )
-            candidates = generator.generate(small)
+            candidates = generator.generate(rgb)
         candidates.sort(key=lambda mask: -mask["area"])
-        masks = [rle_to_mask(mask["segmentation"]) for mask in candidates[:255]]
-        return label_map(masks, rgb.shape[1], rgb.shape[0])
+        return [mask["segmentation"] for mask in candidates]
 
 
 class _MaskGenerator(SamAutomaticMaskGenerator):  # type: ignore[misc]

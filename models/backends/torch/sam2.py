@@ -4,28 +4,26 @@ N. Ravi et al., "SAM 2: Segment Anything in Images and Videos", 2024. Only teste
 weights: not with the published ones, and not on a GPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import nn
 from transformers import MaskGenerationPipeline, Sam2ImageProcessor, Sam2Model
 
-from imaging.label_map import label_map
 from imaging.picture import Labels, Rgb
-from imaging.resize import resize, within_area
 from models.backends.torch.device_module import DeviceModule
 from models.backends.torch.loading import LOADING
+from models.backends.torch.mask_processing import RunLengths, segment
 from models.backends.torch.point_batches import MASKS_AT_ONCE, points_at_once
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
-from models.backends.torch.sam import WORK_PIXELS
 from models.backends.weight_files import first_line
 from models.deadline import checkpoint
 from models.device import DeviceConfig
 from models.errors import BadWeightsError
+from models.processing import make_call
 
 
 class Sam2:
@@ -73,9 +71,21 @@ class Sam2:
 
     def segment(self, rgb: Rgb) -> Labels:
         """Return the objects of `rgb`; see `models.roles.Segmentation`."""
+        labels: Labels = make_call(self, rgb)
+        return labels
+
+    @property
+    def processing(self) -> Callable[..., Labels]:
+        """The reduction of the picture, and the map of its masks; see `models.processing`."""
+        return segment
+
+    def infer(self, inputs: Sequence[Rgb]) -> list[list[RunLengths]]:
+        """Return the masks of each picture."""
+        return [self._masks(rgb) for rgb in inputs]
+
+    def _masks(self, rgb: Rgb) -> list[RunLengths]:
         kind: Any = MaskGenerationPipeline
-        small = resize(rgb, within_area(rgb.shape[1], rgb.shape[0], WORK_PIXELS))
-        picture = Image.fromarray(small)
+        picture = Image.fromarray(rgb)
         with self._module.on_device() as network:
             generate = kind(
                 model=network, image_processor=self._processor, device=self._module.device
@@ -87,8 +97,7 @@ class Sam2:
                 pred_iou_thresh=self._thresholds[0],
                 stability_score_thresh=self._thresholds[1],
             )
-        masks = [np.asarray(mask, np.bool_) for mask in result["masks"]]
-        return label_map(masks, rgb.shape[1], rgb.shape[0])
+        return list(result["masks"])
 
 
 class SquarePoints(Sam2ImageProcessor):  # type: ignore[misc]
@@ -118,6 +127,17 @@ class _Processor(SquarePoints):
     def post_process_masks(self, masks: Any, *_: Any, **__: Any) -> Any:
         """Return the masks as they are."""
         return masks
+
+    def post_process_for_mask_generation(
+        self, masks: Any, scores: torch.Tensor, boxes: torch.Tensor, nms_thresh: float
+    ) -> tuple[Any, torch.Tensor, Any, torch.Tensor]:
+        """Return the masks that are no duplicates, still as run lengths: to decode them needs no device."""
+        undecoded = [{"size": (0, 0), "counts": (), "mask": mask} for mask in masks]
+        _, scores, kept, boxes = super().post_process_for_mask_generation(
+            undecoded, scores, boxes, nms_thresh
+        )
+        encoded = [one["mask"] for one in kept]
+        return encoded, scores, encoded, boxes
 
     def filter_masks(
         self,

@@ -23,7 +23,7 @@ from models.log_context import LogContext, log_scope
 from models.log_lines import configure_logs
 from models.roles import Role, role_named
 from models.runtime.calls import Call
-from models.runtime.ray.plan import Replicas, group_name, groups, plan
+from models.runtime.ray.plan import Replicas, calls_at_once, group_name, groups, plan
 from models.runtime.ray.replica import GroupModels, ModelSource, deadline_of
 from models.settings import DeploymentSettings, read_settings, warn_of_unknown_names
 
@@ -145,7 +145,7 @@ def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve
     deployments = {
         group_name(roles): _deployment(
             roles,
-            max(profile[role].max_batch for role in roles),
+            calls_at_once(profile[role] for role in roles),
             source,
             replicas[roles[0]],
             settings.max_waiting,
@@ -158,14 +158,15 @@ def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve
 
 
 def _deployment(
-    roles: Sequence[Role[Any]], batch: int, source: ModelSource, replicas: Replicas, queue: int
+    roles: Sequence[Role[Any]], ongoing: int, source: ModelSource, replicas: Replicas, queue: int
 ) -> serve.Application:
-    """Return the deployment of a group. batch: its largest one. queue: calls of a role that may wait."""
+    """Return the deployment of a group.
+
+    ongoing: calls that a replica gets at once. queue: calls of a role that may wait.
+    """
     resources: dict[str, Any] = {"num_cpus": replicas.cpus, "num_gpus": replicas.gpus}
     if replicas.accelerator:
         resources["accelerator_type"] = replicas.accelerator
-    # One batch runs and the next one waits on the replica, so that the replica never waits for the network.
-    ongoing = 2 * batch
     deployment = _as_deployment(
         RoleReplica,
         name=group_name(roles),
@@ -173,7 +174,7 @@ def _deployment(
         autoscaling_config=AutoscalingConfig(
             min_replicas=replicas.min,
             max_replicas=replicas.max,
-            target_ongoing_requests=batch,
+            target_ongoing_requests=ongoing / 2,
         ),
         max_ongoing_requests=ongoing,
         max_queued_requests=queue,

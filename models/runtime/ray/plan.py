@@ -65,6 +65,14 @@ def group_name(roles: Iterable[Role[Any]]) -> str:
     return "-".join(role.name for role in roles)
 
 
+def calls_at_once(cards: Iterable[Card]) -> int:
+    """Return how many calls a replica of a group gets at once.
+
+    One batch runs and the next one waits on the replica, so that the replica never waits for the network.
+    """
+    return 2 * max(card.max_batch for card in cards)
+
+
 def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], Replicas]:
     """Return the replicas of each role of a profile; roles of one group have the same ones.
 

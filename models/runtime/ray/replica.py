@@ -2,18 +2,21 @@
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from imaging.resize import SizeRule
-from models.deadline import Deadline
+from models.deadline import Deadline, deadline_scope
 from models.log_lines import LogFormat, LogLevel
 from models.roles import Role
 from models.runtime.calls import Call
+from models.runtime.device_calls import DeviceCalls
 from models.runtime.pool import Pool
+from models.runtime.ray.plan import calls_at_once
 from models.runtime.scheduler import Scheduler
 
 
@@ -35,10 +38,10 @@ class ModelSource:
 
 
 class GroupModels:
-    """The models of some roles, which may share weights, with a scheduler that makes their calls in batches.
+    """The models of some roles, which may share weights, with a scheduler for what needs the device.
 
-    The constructor loads the models and runs each once. threads: CPU threads for one call. Raises
-    ModelUnavailableError.
+    Each call has a thread for its work on the processor (`models.runtime.device_calls`). The constructor
+    loads the models and runs each once. threads: CPU threads for one call. Raises ModelUnavailableError.
     """
 
     def __init__(self, source: ModelSource, roles: Sequence[Role[Any]], threads: int) -> None:
@@ -55,6 +58,8 @@ class GroupModels:
         )
         batches = {role: card.max_batch for role, card in self._pool.profile.items()}
         self._scheduler = Scheduler(roles[0].name, 1, self._pool.use, batches, self._pool.retry)
+        self._calls = DeviceCalls(self._scheduler, self._pool.processing)
+        self._callers = ThreadPoolExecutor(calls_at_once(self._pool.profile.values()), "call")
         self._scheduler.submit(self._pool.warm_up).result()
         # Read only once: a server that attaches must not wait for a running call.
         self._sizes = {
@@ -66,8 +71,12 @@ class GroupModels:
         return self._sizes[role]
 
     def submit(self, call: Call) -> "Future[Any]":
-        """Queue a call. Waiting calls with equal batch keys are made in one batch."""
-        return self._scheduler.submit(call)
+        """Make a call on a thread of its own, and return its future."""
+        return self._callers.submit(copy_context().run, self._make, call)
+
+    def _make(self, call: Call) -> Any:
+        with deadline_scope(call.deadline):
+            return self._calls.call(call.role, *call.args, **call.kwargs)
 
     def _read_sizes(self, role: Role[Any]) -> SizeRule | None:
         with self._pool.use(role) as model:

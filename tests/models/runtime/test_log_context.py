@@ -10,7 +10,7 @@ import pytest
 
 from models.log_context import log_context, log_scope
 from models.roles import MATTING, MODERATION, Role
-from models.runtime.calls import Call
+from models.runtime.calls import Inference
 from models.runtime.oom_retry import RetryOnOutOfMemory
 from models.runtime.scheduler import Scheduler
 from tests.helpers.log_lines import written
@@ -93,21 +93,20 @@ def test_a_batch_that_fails_names_its_requests(
     lines: list[dict[str, Any]], wait_until: Callable[[Callable[[], bool]], None]
 ) -> None:
     class Model:
-        def score(self, rgb: Any) -> Any:
-            return log_context()["request_id"]
-
         def batch_key(self, rgb: Any) -> object:
             return rgb.shape
 
-        def predict_batch(self, calls: Any) -> Any:
-            raise ValueError("no batch today")
+        def infer(self, inputs: Any) -> Any:
+            if len(inputs) > 1:
+                raise ValueError("no batch today")
+            return [log_context()["request_id"]]
 
     scheduler = scheduler_of(Model(), max_batch={MODERATION: 3})
     blocking = scheduler.submit(lambda: wait_until(lambda: scheduler.waiting == 3))
     futures = []
     for name in ("r1", "r2", "r3"):
         with log_scope({"request_id": name}):
-            futures.append(scheduler.submit(Call(MODERATION, (RGB,))))
+            futures.append(scheduler.submit(Inference(MODERATION, (RGB,))))
     blocking.result(10)
     assert [future.result(10) for future in futures] == ["r1", "r2", "r3"]
     assert scheduler.close(10)

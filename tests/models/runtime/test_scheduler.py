@@ -304,15 +304,16 @@ class Echo:
             raise TypeError("this value has no key")
         return type(value)
 
-    def predict_batch(self, calls: Sequence[tuple[tuple[Any], Any]]) -> list[Any]:
-        values = [args[0] for args, _ in calls]
-        self.batches.append(values)
+    def infer(self, values: Sequence[Any]) -> list[Any]:
+        if len(values) == 1:
+            if values[0] == "no key":
+                raise TypeError("this value has no key")
+            return [self.matte(values[0])]
+        self.batches.append(list(values))
         assert self.unblocked.wait(10)
         if "poison" in values:
             raise ValueError("one of them is bad")
-        if "short" in values:
-            return values[1:]
-        return values
+        return list(values[1:] if "short" in values else values)
 
 
 class Device:
@@ -338,7 +339,7 @@ class Device:
     ) -> "Future[Any]":
         def make() -> Any:
             with deadline_scope(deadline or Deadline()):
-                return self.scheduler.call(role, value)
+                return self.scheduler.infer(role, value)
 
         return self.callers.submit(make)
 
@@ -422,7 +423,7 @@ class TestCalls:
         order: list[str] = []
 
         def make(name: str) -> None:
-            device.scheduler.call(MODERATION, name)
+            device.scheduler.infer(MODERATION, name)
             order.append(name)
 
         workers = Scheduler("workers", 3)

@@ -23,7 +23,7 @@ from starlette.types import Scope
 
 from models.log_context import TRACEPARENT, log_context, log_scope
 from models.roles import MODERATION
-from models.runtime.calls import Call
+from models.runtime.calls import Inference
 from models.runtime.scheduler import Scheduler
 from models.stages import Stage, stage
 from server.app import create_app
@@ -157,14 +157,11 @@ def test_calls_of_one_batch_wait_in_the_traces_of_their_callers(
     tracing: Tracing, exported: InMemorySpanExporter, wait_until: Callable[..., None]
 ) -> None:
     class Model:
-        def score(self, rgb: Any) -> Any:
-            return 0
-
         def batch_key(self, rgb: Any) -> object:
             return 1
 
-        def predict_batch(self, calls: Any) -> Any:
-            return [0 for _ in calls]
+        def infer(self, inputs: Any) -> Any:
+            return [0 for _ in inputs]
 
     class Use:
         def __enter__(self) -> Model:
@@ -179,7 +176,9 @@ def test_calls_of_one_batch_wait_in_the_traces_of_their_callers(
     futures: list[Future[Any]] = []
     for trace in traces:
         with log_scope({TRACEPARENT: f"00-{trace}-{PARENT}-01"}):
-            futures.append(scheduler.submit(Call(MODERATION, (np.zeros((2, 2, 3), np.uint8),))))
+            futures.append(
+                scheduler.submit(Inference(MODERATION, (np.zeros((2, 2, 3), np.uint8),)))
+            )
     blocking.result(10)
     assert [future.result(10) for future in futures] == [0, 0]
     assert scheduler.close(10)
