@@ -25,8 +25,8 @@ from models.log_lines import configure_logs
 from models.runtime.allocator import bound_memory
 from models.runtime.local_engine import LocalEngine
 from models.runtime.pool import Pool
-from models.runtime.ray.opening import open_cluster
-from models.settings import read_settings, warn_of_unknown_names
+from models.runtime.ray.opening import open_cluster, open_machine
+from models.settings import DeploymentSettings, read_settings, warn_of_unknown_names
 from models.start_progress import StartProgress
 from models.variables import tidy_credentials
 from server.app import create_app, create_waiting_app
@@ -200,9 +200,12 @@ def _uvicorn_config(
 
 def _models(settings: Settings, progress: StartProgress | None = None) -> WarmModels:
     """Return the models of the profile on the engine that the settings name. progress: is told of their start."""
+    if settings.engine == "ray" and settings.ray_address:
+        return open_cluster(settings.profile, settings.ray_address, settings.max_waiting, progress)
     if settings.engine == "ray":
-        address = settings.ray_address or "auto"
-        return open_cluster(settings.profile, address, settings.max_waiting, progress)
+        common = DeploymentSettings.model_fields.keys() & Settings.model_fields.keys()
+        chosen = {name: getattr(settings, name) for name in common}
+        return open_machine(DeploymentSettings(**chosen), progress)
     hint = better_profile(settings)
     pool = Pool.for_profile(
         settings.profile,

@@ -86,6 +86,9 @@ class Capabilities(BaseModel):
     device: str | None = Field(
         None, description="What torch models run on: a GPU's name, memory and driver."
     )
+    idle_gpus: int = Field(
+        description="Further GPUs that the server sees and does not use; RETOUCH_ENGINE=ray uses all."
+    )
     storage: StorageFigures
 
 
@@ -137,6 +140,7 @@ class CapabilitiesReport:
                 for role, card in self._cards.items()
             ],
             device=known.device,
+            idle_gpus=known.idle_gpus,
             storage=self._figures(organisation),
         )
 

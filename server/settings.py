@@ -153,9 +153,11 @@ class Settings(ModelSettings, ListenerSettings):
     """Free space of the disk below which nothing new is stored, in MiB, so that removals and accepted work
     find room. 0: none. Unset: a tenth of the disk, at most 256 MiB."""
     engine: Literal["local", "ray"] = "local"
-    """Where models run: in this process, or on the Ray cluster at RAY_ADDRESS."""
+    """Where models run: local, in this process; ray, on the cluster at RAY_ADDRESS, or without an address on
+    all GPUs of this machine."""
     ray_address: str | None = None
-    """Address of the Ray cluster: host:port of its head, or auto for a cluster on this machine."""
+    """Address of the Ray cluster: host:port of its head, or auto for one that runs on this machine already. Unset:
+    the server starts a Ray for itself."""
     drain_s: float = Field(2, ge=0, le=600)
     """Time from SIGTERM, when /readyz changes to 503, until the listener closes, in seconds."""
     grace_s: float = Field(30, ge=1, le=3600)
@@ -329,10 +331,12 @@ class Settings(ModelSettings, ListenerSettings):
         return None if self.operator_port is None else (self.operator_host, self.operator_port)
 
     @model_validator(mode="after")
-    def _ray_needs_address(self) -> "Settings":
-        if self.engine == "ray" and not self.ray_address:
+    def _ray_uses_every_gpu(self) -> "Settings":
+        own = self.engine == "ray" and not self.ray_address
+        if own and re.fullmatch(r"[a-z]+:\d+", self.device):
             raise ValueError(
-                "ENGINE ray needs RAY_ADDRESS, host:port of the cluster's head or auto"
+                f"ENGINE ray without RAY_ADDRESS uses every GPU, and DEVICE {self.device} names one:"
+                " use CUDA_VISIBLE_DEVICES to leave some out"
             )
         return self
 

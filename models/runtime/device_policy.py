@@ -28,7 +28,8 @@ class DevicePolicy:
     main memory, and each part moves to the device when it runs. memory_mb: memory that models may
     hold there, in MiB; None means no limit. preload: load at start. torch: whether any model needs
     torch. description: what the device is, for people. main_memory_mb: main memory for models that are
-    evicted from the device, in MiB; 0: they are dropped.
+    evicted from the device, in MiB; 0: they are dropped. idle_gpus: number of further GPUs that this process
+    sees, and does not use.
     """
 
     device: str = "cpu"
@@ -40,6 +41,7 @@ class DevicePolicy:
     torch: bool = False
     description: str = "cpu"
     main_memory_mb: int = 0
+    idle_gpus: int = 0
 
     @classmethod
     def choose(
@@ -97,6 +99,7 @@ class DevicePolicy:
             torch=True,
             description=devices.describe(chosen),
             main_memory_mb=main_memory_mb,
+            idle_gpus=devices.idle_gpus(chosen),
         )
 
     @property

@@ -114,6 +114,7 @@ class LocalEngine:
             self._pool.device_description,
             self._pool.evicted_mb,
             self._pool.evicted_budget_mb,
+            self._pool.idle_gpus,
         )
 
     def _run_on_device(self, role: Role[Any], work: Callable[[], None]) -> None:

@@ -35,7 +35,8 @@ class ModelStates:
     budget_mb: what loaded models may take together, in MiB; None without a limit. device: what torch
     models run on, for people, with the GPU's memory and driver; None without torch models, or if that
     is not known here. evicted_mb: main memory of the models that were evicted from the device, in MiB;
-    evicted_budget_mb: what they may take there together. Both None if that is not known here.
+    evicted_budget_mb: what they may take there together. Both None if that is not known here. idle_gpus:
+    number of further GPUs that this process sees, and does not use.
     """
 
     models: Sequence[ModelState]
@@ -44,6 +45,7 @@ class ModelStates:
     device: str | None = None
     evicted_mb: int | None = None
     evicted_budget_mb: int | None = None
+    idle_gpus: int = 0
 
 
 @runtime_checkable

@@ -27,9 +27,8 @@ from models.runtime.residency import Residency
 from models.runtime.running_requests import RunningRequests
 from models.runtime.slots import Place, Slot
 from models.start_progress import StartProgress
-from models.weights import download
+from models.weights.at_start import fetch_for_start
 from models.weights.cache import WeightsCache
-from models.weights.remedy import remedy
 
 log = logging.getLogger("retouch.models")
 
@@ -119,13 +118,7 @@ class Pool:
             main_memory_mb=main_memory_mb,
         )
         progress = progress or StartProgress()
-        failures = download.fetch_profile(profile, cache, start=progress)
-        own = {card.name for card in profile.values() if card.own}
-        if failures and (not torch or len(failures) == len(profile) or own & failures.keys()):
-            failed = [card for card in profile.values() if card.name in failures]
-            # Two cards may need the same files, and then fail with the same text.
-            texts = dict.fromkeys(failures.values())
-            raise WeightsUnavailableError("\n".join([*texts, *remedy(name, failed, cache)]))
+        failures = fetch_for_start(name, profile, cache, progress)
         pool = cls(profile, cache, policy=policy)
         if torch:
             pool._log_devices()
@@ -139,6 +132,11 @@ class Pool:
     def _log_devices(self) -> None:
         """Log the device, the budget, and each card with its device, dtype and memory."""
         log.info("device: %s", self._policy.description)
+        if self.idle_gpus:
+            log.warning(
+                "%d more GPUs are idle: with RETOUCH_ENGINE=ray a server uses all of its machine",
+                self.idle_gpus,
+            )
         log.info("models may hold %s MiB together", self._policy.memory_mb)
         if self._policy.main_memory_mb:
             log.info("evicted ones may hold %s MiB of main memory", self._policy.main_memory_mb)
@@ -166,6 +164,11 @@ class Pool:
     def device_description(self) -> str | None:
         """What torch models run on, for people; None if the profile has none."""
         return self._policy.description if self._policy.torch else None
+
+    @property
+    def idle_gpus(self) -> int:
+        """Number of further GPUs that this process sees, and does not use."""
+        return self._policy.idle_gpus
 
     def retry(self, role: Role[Any]) -> RetryOnOutOfMemory | None:
         """Return the retry for a role's calls that run out of memory; None if they are not retried."""

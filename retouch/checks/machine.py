@@ -110,8 +110,13 @@ def gpus() -> list[dict[str, str | int]]:
     ]
 
 
-def gpu(found: list[dict[str, str | int]], profile: str, device: str) -> Finding:
-    """Check the GPUs, and whether torch sees them. found: of `gpus`. device: the setting RETOUCH_DEVICE."""
+def gpu(
+    found: list[dict[str, str | int]], profile: str, device: str, engine: str = "local"
+) -> Finding:
+    """Check the GPUs, and whether torch sees them, and whether a server would use them all.
+
+    found: of `gpus`. device, engine: the settings RETOUCH_DEVICE and RETOUCH_ENGINE.
+    """
     models = load_profile(profile).values()
     needs_torch = any(map(needs_gpu_extra, models))
     cards = "; ".join(
@@ -138,6 +143,9 @@ def gpu(found: list[dict[str, str | int]], profile: str, device: str) -> Finding
             text = f"{text}: profile {profile} needs a GPU, and does not start without RETOUCH_DEVICE=cpu"
             return problem("gpu", text, **details)
         return warning("gpu", f"{text}: profile {profile} takes minutes for a picture", **details)
+    if needs_torch and device != "cpu" and engine == "local" and count > 1:
+        text = f"{text}: a server uses one of them; with RETOUCH_ENGINE=ray it uses all"
+        return warning("gpu", text, **details)
     return ok("gpu", text, **details)
 
 

@@ -38,7 +38,7 @@ def _findings() -> Iterator[Finding]:
     if settings is not None:
         yield machine.disk(settings.data_dir)
         cards = machine.gpus()
-        yield machine.gpu(cards, settings.profile, settings.device)
+        yield machine.gpu(cards, settings.profile, settings.device, settings.engine)
         yield machine.fitting_profile(cards, settings.profile)
         yield services.weights(settings)
         yield services.port(settings)

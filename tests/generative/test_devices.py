@@ -70,3 +70,13 @@ def test_tf32_is_allowed_for_matrix_products_and_convolutions() -> None:
     finally:
         torch.set_float32_matmul_precision(before)
     assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("device", "count", "idle"), [("cuda:0", 8, 7), ("cuda:0", 1, 0), ("cpu", 8, 0)]
+)
+def test_the_gpus_that_are_not_used_are_counted(
+    monkeypatch: pytest.MonkeyPatch, device: str, count: int, idle: int
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    assert devices.idle_gpus(device) == idle

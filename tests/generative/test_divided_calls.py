@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from models.backends.matting_input import to_full_size
 from models.backends.torch import birefnet
 from models.backends.torch.loading import LOADING
 from models.errors import NothingToCopyError
@@ -142,7 +143,7 @@ def test_a_replica_makes_one_mattes_edges_while_the_network_runs_for_another(
     pool: Pool, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there, proceed = threading.Event(), threading.Event()
-    finish: Callable[..., Any] = birefnet.to_full_size
+    finish: Callable[..., Any] = to_full_size
     (first,), (second,) = arguments(MATTING, 1), arguments(MATTING, 2)
     with pool.use(MATTING) as model:
         expected = [model.matte(rgb) for rgb in (first, second)]

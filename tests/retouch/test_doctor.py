@@ -234,6 +234,14 @@ def test_the_gpu_is_read_from_the_tool_of_its_driver(
     assert machine.gpu([], "open", "auto").state is State.PROBLEM
     assert machine.gpu([], "open", "cpu").state is State.WARNING
     assert machine.gpu([], "tiny", "auto").state is State.OK
+    monkeypatch.setattr(machine, "_torch", lambda: ("2.9", "12.8", 4))
+    idle = machine.gpu(found, "open", "auto")
+    assert idle.state is State.WARNING
+    assert "uses one of them; with RETOUCH_ENGINE=ray it uses all" in idle.text
+    assert machine.gpu(found, "open", "auto", "ray").state is State.OK
+    assert machine.gpu(found, "lite", "auto").state is State.OK
+    monkeypatch.setattr(machine, "_torch", lambda: ("2.9", "12.8", 1))
+    assert machine.gpu(found, "open", "auto").state is State.OK
     monkeypatch.setattr(machine, "_torch", lambda: None)
     assert machine.gpu(found, "lite", "auto").state is State.PROBLEM
     tool.write_text("#!/bin/sh\nexit 9\n")

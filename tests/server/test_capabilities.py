@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 from models.catalog import profile
 from models.catalog.profile import load_profile
 from models.roles import FACE_EDITING, MATTING, MODERATION, SCENE_GENERATION
+from models.runtime.model_states import ModelStates
 from server.app import create_app
 from server.operations import OPERATIONS
 from server.settings import Settings
@@ -92,6 +93,16 @@ def test_models_are_those_of_the_profile(client: TestClient) -> None:
         "dtype": None,
         "expected_seconds": matting.seconds,
     }
+
+
+def test_it_tells_how_many_gpus_are_idle(settings: Settings) -> None:
+    class Engine(FakeModels):
+        def model_states(self) -> ModelStates:
+            return ModelStates([], device="cuda:0, H200", idle_gpus=7)
+
+    with TestClient(create_app(settings, Engine()), headers=TOKEN) as client:
+        told = client.get("/capabilities").json()
+    assert (told["device"], told["idle_gpus"]) == ("cuda:0, H200", 7)
 
 
 def test_limits_name_what_the_profile_cannot_do(settings: Settings) -> None:

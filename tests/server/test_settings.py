@@ -151,6 +151,15 @@ def test_a_user_agent_is_one_line_of_ascii(agent: str) -> None:
         Settings(fetch_user_agent=agent)
 
 
+def test_ray_without_an_address_takes_every_gpu() -> None:
+    with pytest.raises(ValidationError, match="uses every GPU, and DEVICE cuda:1 names one"):
+        Settings(engine="ray", device="cuda:1")
+    assert Settings(engine="ray", device="cuda:1", ray_address="auto").ray_address == "auto"
+    for device in ("auto", "cpu", "cuda"):
+        assert Settings(engine="ray", device=device).ray_address is None
+    assert Settings(device="cuda:1").device == "cuda:1"
+
+
 def test_settings_are_documented_in_order() -> None:
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     documented = re.findall(r"^\| `RETOUCH_(\w+)` \|", page, re.MULTILINE)
@@ -218,7 +227,6 @@ def test_results_are_in_the_data_folder_unless_a_store_is_set(tmp_path: Path) ->
         ("database_url", "mysql://a/b"),
         ("database_url", "sqlite:///x.db"),
         ("engine", "celery"),
-        ("engine", "ray"),
         ("drain_s", 20),
         ("grace_s", 0),
     ],

@@ -31,6 +31,11 @@ def resolve(device: str) -> str:
     return device
 
 
+def idle_gpus(device: str) -> int:
+    """Return how many GPUs this process sees and does not use. device: the one that it uses."""
+    return max(0, torch.cuda.device_count() - 1) if device.startswith("cuda") else 0
+
+
 def driver() -> str | None:
     """Return the version of the loaded NVIDIA driver, such as 580.65.06; None if there is none."""
     try:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, cast
@@ -76,6 +76,7 @@ class ClusterEngine:
         self._profile = profile
         self._queue = queue
         self._progress = progress or StartProgress()
+        self._groups: Sequence[tuple[Role[Any], ...]] = groups(profile)
         self._handles: dict[Role[Any], DeploymentHandle[Any]] = {}
         self._sizes: dict[Role[Any], SizeRule] = {}
         self._answers = AnswerCache()
@@ -89,7 +90,7 @@ class ClusterEngine:
         Raises EngineUnavailableError if the cluster does not answer, ModelUnavailableError if
         another profile is deployed.
         """
-        _attach(self._address)
+        self._connect()
         try:
             self._await_application()
             self._handles = self._known_handles()
@@ -97,6 +98,10 @@ class ClusterEngine:
             raise EngineUnavailableError(
                 f"the models on the cluster do not answer: {error}"
             ) from error
+
+    def _connect(self) -> None:
+        """Attach this process to the cluster as a driver; raises EngineUnavailableError."""
+        _attach(self._address)
 
     def _await_application(self) -> None:
         while not self._closed.wait(_START_POLL_S):
@@ -122,7 +127,7 @@ class ClusterEngine:
         up = {name for name, one in found.items() if one.status == "HEALTHY"}
         missing = [
             self._profile[role].name
-            for roles in groups(self._profile)
+            for roles in self._groups
             for role in roles
             if group_name(roles) not in up
         ]
@@ -133,7 +138,7 @@ class ClusterEngine:
         # One for each role, also of a group: the limit of the queue is that of a handle.
         handles = {
             role: serve.get_deployment_handle(group_name(roles), APPLICATION)
-            for roles in groups(self._profile)
+            for roles in self._groups
             for role in roles
         }
         for role, handle in handles.items():

@@ -6,9 +6,10 @@ the command line.
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
@@ -23,16 +24,32 @@ from models.log_context import LogContext, log_scope
 from models.log_lines import configure_logs
 from models.roles import Role, role_named
 from models.runtime.calls import Call
-from models.runtime.ray.plan import Replicas, calls_at_once, group_name, groups, plan
+from models.runtime.ray.plan import Layout, Replicas, calls_at_once, group_name, on_cluster
 from models.runtime.ray.replica import GroupModels, ModelSource, deadline_of
 from models.settings import DeploymentSettings, read_settings, warn_of_unknown_names
 
 log = logging.getLogger("retouch.models")
 
 APPLICATION = "retouch"
-_ARGUMENTS = {field.name for field in fields(ModelSource)} | {"gpu_memory_mb", "queue"}
+_OF_ONE_MACHINE = {"memory_mb", "main_memory_mb"}
+_ARGUMENTS = {field.name for field in fields(ModelSource)} - _OF_ONE_MACHINE | {
+    "gpu_memory_mb",
+    "queue",
+}
 _SHUTDOWN_TIMEOUT_S = 120.0
 """Longest time, in seconds, for a replica to finish its calls at shutdown."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine of a server that uses all of its GPUs by itself.
+
+    layout: the groups there. evicted_mb: what the models of one process may take of main memory when they are
+    evicted from its GPU, in MiB.
+    """
+
+    layout: Layout
+    evicted_mb: int
 
 
 class RoleReplica:
@@ -40,6 +57,9 @@ class RoleReplica:
 
     def __init__(self, source: ModelSource, roles: Sequence[str], threads: int) -> None:
         configure_logs(source.log_format, source.log_level)
+        # Ray has set the variable to the GPUs of this replica, by their numbers on the machine.
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
+        log.info("replica of %s: process %d, GPU %s", ", ".join(roles), os.getpid(), visible)
         self._first = roles[0]
         self._models = GroupModels(source, [role_named(role) for role in roles], threads)
 
@@ -108,7 +128,8 @@ async def _resolve(value: Any) -> Any:
 def application(args: Mapping[str, Any]) -> serve.Application:
     """Build the application of a profile.
 
-    args: `gpu_memory_mb`, `queue` and the fields of `models.runtime.ray.replica.ModelSource`. The
+    args: `gpu_memory_mb`, `queue` and the fields of `models.runtime.ray.replica.ModelSource`, but its limits
+    of memory. The
     default of each comes from the environment (`models.settings.DeploymentSettings`). `queue` is
     its `max_waiting`; `weights_dir` is the folder `weights` in its `data_dir`. Raises
     UnknownProfileError, InvalidSettingsError, and ValueError for an unknown argument.
@@ -124,10 +145,13 @@ def application(args: Mapping[str, Any]) -> serve.Application:
     return build(settings, weights_dir)
 
 
-def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve.Application:
-    """Build the application that the settings describe; raises UnknownProfileError.
+def build(
+    settings: DeploymentSettings, weights_dir: str | None = None, machine: Machine | None = None
+) -> serve.Application:
+    """Return the application that the settings describe; raises UnknownProfileError.
 
-    weights_dir: the folder of weights on the replicas; by default `settings.weights_dir`.
+    weights_dir: the folder of weights on the replicas; by default `settings.weights_dir`. machine: where it
+    runs, if that is one machine without a cluster.
     """
     source = ModelSource(
         settings.profile,
@@ -138,19 +162,21 @@ def build(settings: DeploymentSettings, weights_dir: str | None = None) -> serve
         settings.offload,
         settings.log_format,
         settings.log_level,
+        settings.memory_mb if machine else None,
+        machine.evicted_mb if machine else 0,
     )
     profile = load_profile(source.profile)
     gpu_mb = None if source.device == "cpu" else settings.gpu_memory_mb
-    replicas = plan(source.profile, profile, gpu_mb)
+    layout = machine.layout if machine else on_cluster(source.profile, profile, gpu_mb)
     deployments = {
         group_name(roles): _deployment(
             roles,
             calls_at_once(profile[role] for role in roles),
             source,
-            replicas[roles[0]],
+            replicas,
             settings.max_waiting,
         )
-        for roles in groups(profile)
+        for roles, replicas in layout.items()
     }
     models = {role.name: card.name for role, card in profile.items()}
     directory = _as_deployment(Directory, ray_actor_options={"num_cpus": 0})

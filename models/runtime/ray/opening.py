@@ -1,17 +1,23 @@
-"""Opening the engine on a Ray cluster.
+"""Opening the engines on Ray: on a cluster, or on this machine alone.
 
 Ray is imported only here, because it may not be installed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from models.catalog.profile import load_profile
 from models.errors import RayNotInstalledError
 from models.runtime.ray import environment
+from models.settings import DeploymentSettings
 from models.start_progress import StartProgress
+from models.weights.at_start import fetch_for_start
+from models.weights.cache import WeightsCache
 
 if TYPE_CHECKING:
     from models.runtime.ray.cluster import ClusterEngine
+    from models.runtime.ray.machine import MachineEngine
 
 
 def open_cluster(
@@ -24,11 +30,36 @@ def open_cluster(
     UnknownProfileError, and RayNotInstalledError if the extra `cluster` is not installed.
     """
     environment.prepare()
-    try:
+    with _explained():
         # Not imported at the top of the module: most servers have no cluster, and Ray is 200 MB.
         from models.runtime.ray.cluster import ClusterEngine
+    return ClusterEngine(address, load_profile(profile), queue, progress)
+
+
+def open_machine(
+    settings: DeploymentSettings, progress: StartProgress | None = None
+) -> "MachineEngine":
+    """Return the engine on all GPUs of this machine. Fetch the missing weights; start nothing yet.
+
+    progress: is told what is fetched, and which models are up. Raises UnknownProfileError,
+    WeightsUnavailableError, and RayNotInstalledError if the extra `cluster` is not installed.
+    """
+    environment.prepare_own()
+    with _explained():
+        from models.runtime.ray.machine import MachineEngine
+    progress = progress or StartProgress()
+    cache = WeightsCache(settings.weights_dir, settings.models_dir)
+    # Here, so that not every process of models does it. What has failed fails there again, with its reason.
+    fetch_for_start(settings.profile, load_profile(settings.profile), cache, progress)
+    return MachineEngine(settings, progress)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Say what to install where Ray is missing."""
+    try:
+        yield
     except ImportError as error:
         raise RayNotInstalledError(
             f"{error}; install the extra `cluster`: pip install '.[cluster]'"
         ) from error
-    return ClusterEngine(address, load_profile(profile), queue, progress)

@@ -1,4 +1,4 @@
-"""The resources that a profile needs on a cluster: for each role the number of replicas, CPUs and GPUs.
+"""The resources that a profile needs on Ray: for each role the number of replicas, CPUs and GPUs.
 
 Roles whose cards share weights are one group: each of its replicas has all of them, and the weights once. A
 profile file may set the resources for each role; of a group the largest numbers count. The defaults come from the
@@ -14,7 +14,7 @@ cards:
 
 import math
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from typing import Any
 
@@ -106,6 +106,38 @@ def plan(name: str, profile: Profile, gpu_mb: int | None) -> Mapping[Role[Any], 
             ) from error
         planned.update(dict.fromkeys(roles, replicas))
     return planned
+
+
+Layout = Mapping[tuple[Role[Any], ...], Replicas]
+"""The groups of a profile's roles, each of which is a deployment, with their replicas."""
+
+
+def on_cluster(name: str, profile: Profile, gpu_mb: int | None) -> Layout:
+    """Return the groups of a profile on a cluster. Arguments and errors are those of `plan`."""
+    planned = plan(name, profile, gpu_mb)
+    return {roles: planned[roles[0]] for roles in groups(profile)}
+
+
+def on_machine(name: str, profile: Profile, gpus: int) -> Layout:
+    """Return the groups of a profile on one machine, whose number of GPUs is `gpus`.
+
+    All roles that need a GPU are one group, with a replica for each GPU: so each GPU has one process, whose
+    models share its memory as those of a server without Ray do. Without GPUs no role waits for one. Raises
+    UnknownProfileError.
+    """
+    planned = plan(
+        name, profile, 1 if gpus else None
+    )  # with 1 MiB, a role needs all of a GPU or none
+    shared = tuple(role for role in profile if gpus and planned[role].gpus)
+    layout = {
+        roles: replace(planned[roles[0]], gpus=0.0, accelerator="")
+        for roles in groups(profile)
+        if roles[0] not in shared
+    }
+    if shared:
+        # They share no processors with one another: a number of them could leave a GPU without a replica.
+        layout[shared] = Replicas(gpus, gpus, 0.0, 1.0)
+    return layout
 
 
 def _checked(name: str, role: Role[Any], table: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -24,7 +24,8 @@ from models.runtime.scheduler import Scheduler
 class ModelSource:
     """Where a replica's model comes from, how it runs, and how the replica logs.
 
-    The fields are arguments of `Pool.for_profile` and of `models.log_lines.configure_logs`.
+    The fields are arguments of `Pool.for_profile` and of `models.log_lines.configure_logs`. By default nothing
+    is evicted to main memory: other replicas on the machine have models too.
     """
 
     profile: str
@@ -35,6 +36,8 @@ class ModelSource:
     offload: bool = False
     log_format: LogFormat = "console"
     log_level: LogLevel = "info"
+    memory_mb: int | None = None
+    main_memory_mb: int = 0
 
 
 class GroupModels:
@@ -54,7 +57,8 @@ class GroupModels:
             dtype=source.dtype,
             offload=source.offload,
             roles=roles,
-            main_memory_mb=0,  # other replicas on the machine have models too
+            memory_mb=source.memory_mb,
+            main_memory_mb=source.main_memory_mb,
         )
         batches = {role: card.max_batch for role, card in self._pool.profile.items()}
         self._scheduler = Scheduler(roles[0].name, 1, self._pool.use, batches, self._pool.retry)

@@ -23,6 +23,7 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         allow_tf32=lambda: pytest.fail("TF32 is for GPUs"),
         free_mb=lambda device: 1000,
         describe=lambda device: f"{device}, torch 2",
+        idle_gpus=lambda device: 0,
     )
     monkeypatch.setattr(device_policy, "_devices", lambda: devices)
 
@@ -57,7 +58,9 @@ def test_a_gpu_computes_float32_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None
         allow_tf32=lambda: done.append("tf32"),
         free_mb=lambda device: 1000,
         describe=lambda device: device,
+        idle_gpus=lambda device: 3,
     )
     monkeypatch.setattr(device_policy, "_devices", lambda: devices)
-    assert DevicePolicy.choose(torch=True, threads=1).device == "cuda:0"
+    policy = DevicePolicy.choose(torch=True, threads=1)
+    assert (policy.device, policy.idle_gpus) == ("cuda:0", 3)
     assert done == ["tf32"]

@@ -456,3 +456,18 @@ def test_the_start_names_every_missing_file_once_and_how_to_bring_it(
         assert missing.count(part.name) == 1
     assert f"weights fetch {profile}" in text
     assert "RETOUCH_MODELS_DIR" in text
+
+
+@pytest.mark.parametrize("idle", [0, 3])
+def test_idle_gpus_are_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, idle: int
+) -> None:
+    held = Pool({}, tmp_path, policy=DevicePolicy("cuda:0", torch=True, idle_gpus=idle))
+    held._log_devices()
+    told = [line for line in caplog.messages if "RETOUCH_ENGINE=ray" in line]
+    assert (
+        told
+        == ["3 more GPUs are idle: with RETOUCH_ENGINE=ray a server uses all of its machine"][
+            : bool(idle)
+        ]
+    )

@@ -16,7 +16,15 @@ from models.roles import (
     Role,
 )
 from models.runtime.held_memory import held_mb
-from models.runtime.ray.plan import Replicas, group_name, groups, plan, share_of_gpu
+from models.runtime.ray.plan import (
+    Replicas,
+    group_name,
+    groups,
+    on_cluster,
+    on_machine,
+    plan,
+    share_of_gpu,
+)
 
 OWN = """
 matting = "birefnet"
@@ -89,6 +97,33 @@ def test_every_role_is_in_one_group(name: str) -> None:
     profile = load_profile(name)
     found = [role for roles in groups(profile) for role in roles]
     assert sorted(found, key=str) == sorted(profile, key=str)
+
+
+@pytest.mark.parametrize("name", ["sdxl", "open", "studio", "bria", "tiny"])
+def test_on_one_machine_each_gpu_gets_one_process_with_all_models_for_gpus(name: str) -> None:
+    profile = load_profile(name)
+    layout = dict(on_machine(name, profile, 3))
+    on_gpu = tuple(role for role, card in profile.items() if card.torch)
+    assert layout.pop(on_gpu) == Replicas(3, 3, 0.0, 1.0)
+    assert {one.gpus for one in layout.values()} <= {0.0}
+    others = [role for roles in layout for role in roles]
+    assert sorted([*on_gpu, *others], key=str) == sorted(profile, key=str)
+
+
+@pytest.mark.parametrize("name", ["lite", "open"])
+def test_a_machine_without_gpus_has_the_groups_of_a_cluster_without(name: str) -> None:
+    profile = load_profile(name)
+    assert on_machine(name, profile, 0) == on_cluster(name, profile, None)
+
+
+def test_rows_of_the_profile_can_give_a_model_without_torch_a_gpu(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('base = "lite"\n[replicas.matting]\ngpus = 0.5\n')
+    profile = load_profile(str(file))
+    assert on_machine(str(file), profile, 0)[MATTING,] == Replicas()
+    layout = on_machine(str(file), profile, 2)
+    assert layout[MATTING,] == Replicas(2, 2, 0.0, 1.0)
+    assert layout[INPAINTING,] == Replicas()
 
 
 def test_rows_of_the_profile_override_the_card(tmp_path: Path) -> None:

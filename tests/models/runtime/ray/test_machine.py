@@ -1,0 +1,73 @@
+"""The engine on the GPUs of one machine, without starting Ray: what it asks for, and what a failed start does."""
+
+import os
+from pathlib import Path
+from signal import SIGTERM
+from typing import Any
+
+import pytest
+import ray
+
+from models.errors import EngineUnavailableError
+from models.roles import MATTING
+from models.runtime.ray import machine
+from models.runtime.ray.deployments import Machine, build
+from models.runtime.ray.machine import MachineEngine
+from models.runtime.ray.plan import on_machine
+from models.settings import DeploymentSettings
+
+
+def test_the_process_ends_where_ray_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    signals: list[tuple[int, int]] = []
+
+    def init(address: str, **options: Any) -> None:
+        asked.append({"address": address, **options})
+        raise Exception("The current node timed out during startup.")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(machine, "usable_processors", lambda: 1)
+    monkeypatch.setattr(os, "kill", lambda *sent: signals.append(sent))
+    engine = MachineEngine(DeploymentSettings(data_dir=tmp_path))
+    with pytest.raises(EngineUnavailableError, match="timed out during startup"):
+        engine.warm_up()
+    assert signals == [(os.getpid(), SIGTERM)]
+    (options,) = asked
+    assert options["address"] == "local"
+    assert options["num_cpus"] == len(
+        on_machine("lite", engine._profile, 0)
+    )  # one for each replica
+    with pytest.raises(EngineUnavailableError, match="not started"):
+        engine.call(MATTING, None)
+
+
+@pytest.mark.parametrize(("main_memory_mb", "each"), [(9000, 3000), (0, 0), (None, 2048)])
+def test_the_processes_share_what_evicted_models_may_take_of_main_memory(
+    monkeypatch: pytest.MonkeyPatch, main_memory_mb: int | None, each: int
+) -> None:
+    monkeypatch.setattr(machine, "free_memory", lambda: 12 * 2**30)
+    settings = DeploymentSettings(main_memory_mb=main_memory_mb)
+    assert machine._evicted_mb(settings, 3) == each
+
+
+def test_replicas_of_one_machine_have_its_limits_and_those_of_a_cluster_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+
+    def note(roles: Any, ongoing: int, source: Any, replicas: Any, queue: int) -> int:
+        made.append((source, replicas))
+        return 0
+
+    monkeypatch.setattr("models.runtime.ray.deployments._deployment", note)
+    settings = DeploymentSettings(data_dir=tmp_path, memory_mb=500)
+    build(settings)
+    assert {(source.memory_mb, source.main_memory_mb) for source, _ in made} == {(None, 0)}
+    made.clear()
+    layout = on_machine("lite", MachineEngine(settings)._profile, 0)
+    build(settings, machine=Machine(layout, evicted_mb=70))
+    assert {(source.memory_mb, source.main_memory_mb) for source, _ in made} == {(500, 70)}
+    assert [replicas for _, replicas in made] == list(layout.values())
