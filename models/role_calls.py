@@ -4,7 +4,7 @@
 need NumPy and OpenCV, and the roles are read before anything is installed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -111,7 +111,7 @@ def first_face(model: FaceEditing, size: Size) -> None:
 
 def first_edit(model: InstructionEditing, size: Size) -> None:
     """Change a grey picture by a text."""
-    model.edit([_grey(size)], _PROMPT, "", 0, size)
+    model.edit([_grey(size)], _PROMPT, "", [0], size)
 
 
 def _grey(size: Size) -> Rgb:
@@ -181,34 +181,43 @@ def retry_generate(
     seeds: Sequence[int],
     **options: Any,
 ) -> list[Rgb]:
-    """Generate in half a batch, two seeds, and if memory runs out again seed by seed.
+    """Generate in half a batch, two seeds; if memory runs out again seed by seed; then at half the size.
 
     With only one seed, generate at half the size.
     """
 
-    def parts(size: int) -> list[Rgb]:
-        return [
-            picture
-            for first in range(0, len(seeds), size)
-            for picture in generate(
-                rgb, mask, prompt, negative_prompt, seeds[first : first + size], **options
-            )
-        ]
+    def made(some: Sequence[int]) -> list[Rgb]:
+        pictures: list[Rgb] = generate(rgb, mask, prompt, negative_prompt, some, **options)
+        return pictures
 
-    if len(seeds) > 2:
-        try:
-            return parts(2)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-    # Outside the handler: the error's traceback would keep the first attempt's tensors alive.
-    if len(seeds) > 1:
-        return parts(1)
+    if (pictures := _in_smaller_batches(made, seeds)) is not None:
+        return pictures
     size = half_size(rgb, sizes.multiple, sizes.least)
-    small = generate(
-        shrink_to(rgb, size), shrink_to(mask, size), prompt, negative_prompt, seeds, **options
-    )
-    return [enlarge_like(picture, rgb) for picture in small]
+    small = [shrink_to(rgb, size), shrink_to(mask, size), prompt, negative_prompt]
+    return [
+        enlarge_like(picture, rgb)
+        for seed in seeds
+        for picture in generate(*small, [seed], **options)
+    ]
+
+
+def _in_smaller_batches(
+    make: Callable[[Sequence[int]], list[Rgb]], seeds: Sequence[int]
+) -> list[Rgb] | None:
+    """Return a picture for each seed, made in twos or one by one; None if there is no memory for one either."""
+    for size in (2, 1):
+        if size < len(seeds):
+            try:
+                return [
+                    picture
+                    for first in range(0, len(seeds), size)
+                    for picture in make(seeds[first : first + size])
+                ]
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+        # Only after the handler goes the error, whose traceback keeps the tensors of the attempt alive.
+    return None
 
 
 def retry_outpaint(
@@ -254,19 +263,33 @@ def retry_edit(
     pictures: Sequence[Rgb],
     prompt: str,
     negative_prompt: str,
-    seed: int,
+    seeds: Sequence[int],
     size: tuple[int, int],
     *,
     hole: Mask | None = None,
     **options: Any,
-) -> Rgb:
-    """Return the picture that a text asks for, made at half its size from pictures of half their size."""
+) -> list[Rgb]:
+    """Return the pictures that a text asks for, made in smaller batches, or else at half their size.
+
+    At half the size they are made one by one, from pictures of half their size.
+    """
+
+    def made(some: Sequence[int]) -> list[Rgb]:
+        results: list[Rgb] = edit(
+            pictures, prompt, negative_prompt, some, size, hole=hole, **options
+        )
+        return results
+
+    if (results := _in_smaller_batches(made, seeds)) is not None:
+        return results
     canvas = np.broadcast_to(np.uint8(0), (size[1], size[0], 3))
     small = half_size(canvas, sizes.multiple, sizes.least)
     # With a hole, the first picture has the size of the result.
     smaller = [shrink_to(rgb, half_size(rgb) if hole is None else small) for rgb in pictures[:1]]
     smaller += [shrink_to(rgb, half_size(rgb)) for rgb in pictures[1:]]
     small_hole = None if hole is None else shrink_to(hole, small)
-    made = edit(smaller, prompt, negative_prompt, seed, small, hole=small_hole, **options)
-    enlarged: Rgb = enlarge_like(made, canvas)
-    return enlarged
+    return [
+        enlarge_like(one, canvas)
+        for seed in seeds
+        for one in edit(smaller, prompt, negative_prompt, [seed], small, hole=small_hole, **options)
+    ]

@@ -129,7 +129,7 @@ class GenerativeFill(Protocol):
         """Return one picture for each seed, at the size of `rgb`. That size must follow `sizes`.
 
         The same call gives the same pictures, bit for bit. A seed among others gives a picture that
-        looks the same as the one it gives alone: a batch sums in another order. Pixels outside the
+        looks the same as the one it gives alone: a batch may sum in another order. Pixels outside the
         hole need not be exact: the pipeline pastes the originals back.
         """
         ...
@@ -205,21 +205,21 @@ class InstructionEditing(Protocol):
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: tuple[int, int],
         *,
         hole: Mask | None = None,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
-        """Return one picture of `size`: width and height, which must follow `sizes`.
+    ) -> list[Rgb]:
+        """Return one picture of `size` for each seed: width and height, which must follow `sizes`.
 
         pictures: what the prompt calls image 1, image 2 and so on, up to MAX_PICTURES, each of any
         size; empty: the text alone says what to show. hole: height x width of `size`, True where the
         first picture, which then has that size, may change. Pixels outside need not be exact: the
         pipeline pastes the originals back. effort: number of steps as a multiple of the model's own.
         guidance: weight of the prompt likewise; without guidance of its own, a model that was made to
-        need none ignores it. The same seed gives the same picture, bit for bit.
+        need none ignores it. Seeds work as in `GenerativeFill`.
         """
         ...
 

@@ -55,17 +55,21 @@ def edit_by_words(
         return _edit_inside(pictures[0], mask, seen, models, words, seed)
     width, height = pictures[0].width, pictures[0].height
     size = (width, height) if ratio is None else size_of_ratio(width * height, ratio)
-    return _edited(seen, models, words, seed, size)
+    return _edited(seen, models, words, [seed], size)[0]
 
 
-def picture_by_words(
-    models: Models, words: Words, seed: int, size: Size, pictures: Sequence[Picture] = ()
-) -> Picture:
-    """Return a new picture of what the words describe.
+def pictures_by_words(
+    models: Models,
+    words: Words,
+    seeds: Sequence[int],
+    size: Size,
+    pictures: Sequence[Picture] = (),
+) -> list[Picture]:
+    """Return a new picture of what the words describe for each seed.
 
-    size: width and height of the result. pictures: what the words refer to; the model sees them over white.
+    size: width and height of the results. pictures: what the words refer to; the model sees them over white.
     """
-    return _edited([opaque(picture).rgb for picture in pictures], models, words, seed, size)
+    return _edited([opaque(picture).rgb for picture in pictures], models, words, seeds, size)
 
 
 def size_of_ratio(area: int, ratio: Fraction) -> Size:
@@ -74,19 +78,21 @@ def size_of_ratio(area: int, ratio: Fraction) -> Size:
     return max(1, round(height * ratio)), max(1, round(height))
 
 
-def _edited(seen: Sequence[Rgb], models: Models, words: Words, seed: int, size: Size) -> Picture:
-    """Return the model's picture, made at a size of its own and resized to `size`."""
+def _edited(
+    seen: Sequence[Rgb], models: Models, words: Words, seeds: Sequence[int], size: Size
+) -> list[Picture]:
+    """Return the model's picture for each seed, made at a size of its own and resized to `size`."""
     with models.use(INSTRUCTION_EDITING) as model:
         made = model.edit(
             seen,
             words.prompt,
             words.negative_prompt,
-            seed,
+            seeds,
             working_size(*size, model.sizes),
             effort=words.effort,
             guidance=words.guidance,
         )
-    return Picture(resize(made, size))
+    return [Picture(resize(one, size)) for one in made]
 
 
 def _edit_inside(
@@ -103,11 +109,11 @@ def _edit_inside(
         return picture
     with models.use(INSTRUCTION_EDITING) as model:
         part = prepare_input(seen[0], hole, model.sizes)
-        made = model.edit(
+        (made,) = model.edit(
             [part.rgb, *seen[1:]],
             words.prompt,
             words.negative_prompt,
-            seed,
+            [seed],
             (part.rgb.shape[1], part.rgb.shape[0]),
             hole=part.hole,
             effort=words.effort,

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from imaging.picture import Picture
 from imaging.resize import Size, resize
 from models.roles import SUPER_RESOLUTION, Models
-from pipelines.edit_by_words import Words, picture_by_words, size_of_ratio
+from pipelines.edit_by_words import Words, pictures_by_words, size_of_ratio
 
 Resolution = Literal["1MP", "HD", "4MP"]
 Medium = Literal["photography", "art"]
@@ -81,15 +81,13 @@ def text_to_image(
 
     pictures: what the words call image 1, image 2 and so on; the model sees them over white. The model makes
     at most a megapixel; a larger result is enlarged by the profile's super-resolution model, or resampled
-    without one. The same seed gives the same picture, bit for bit. Raises RoleNotInProfileError without an
+    without one. The same call gives the same pictures, bit for bit. Raises RoleNotInProfileError without an
     instruction-editing model.
     """
     most = _AREAS["1MP"]
     own = size if size[0] * size[1] <= most else size_of_ratio(most, Fraction(*size))
-    return [
-        _enlarged(picture_by_words(models, words, seed, own, pictures), size, models)
-        for seed in seeds
-    ]
+    made = pictures_by_words(models, words, seeds, own, pictures)
+    return [_enlarged(picture, size, models) for picture in made]
 
 
 def _enlarged(picture: Picture, size: Size, models: Models) -> Picture:

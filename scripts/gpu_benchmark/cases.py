@@ -105,7 +105,7 @@ def _side(device_config: DeviceConfig) -> int:
 
 def _edit(model: Any, sample: Sample) -> object:
     size = working_size(sample.rgb.shape[1], sample.rgb.shape[0], model.sizes)
-    return model.edit([sample.rgb], sample.prompt, "", sample.seed, size)
+    return model.edit([sample.rgb], sample.prompt, "", [sample.seed], size)[0]
 
 
 CASES = (

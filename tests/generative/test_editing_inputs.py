@@ -61,7 +61,7 @@ def klein_edit(name: str, folder: Path, rgb: Rgb, patch: pytest.MonkeyPatch) -> 
     save_file(state, file, {"format": "pt"})
     model = load(name, folder)
     encoded, passes = watched(patch, Encoder), watched(patch, diffusers.Flux2Transformer2DModel)
-    model.edit([PICTURES["portrait"]], "make it red", "", 7, (96, 64))
+    model.edit([PICTURES["portrait"]], "make it red", "", [7], (96, 64))
     (given,) = encoded
     fed = given["sample"]
     assert all(side % 16 == 0 for side in fed.shape[2:])
@@ -121,7 +121,7 @@ def qwen_edit(name: str, folder: Path, rgb: Rgb, patch: pytest.MonkeyPatch) -> N
     figures, in groups of 2 x 2."""
     encoded = watched(patch, QwenImageEncoder3d)
     looked = watched(patch, Qwen2_5_VisionTransformerPretrainedModel)
-    load(name, folder).edit([rgb], "make it red", "", 7, (64, 64), effort=0.05)
+    load(name, folder).edit([rgb], "make it red", "", [7], (64, 64), effort=0.05)
     (given,) = encoded
     fed = given["x"]
     assert fed.shape[:3] == (1, 3, 1)
@@ -181,7 +181,7 @@ def fibo(name: str, folder: Path, rgb: Rgb, patch: pytest.MonkeyPatch) -> None:
         return encode(self, *args, **named)
 
     patch.setattr(diffusers.BriaFiboEditPipeline, "encode_prompt", heard)
-    model.edit([rgb], "make it red", "", 7, (rgb.shape[1], rgb.shape[0]), hole=hole)
+    model.edit([rgb], "make it red", "", [7], (rgb.shape[1], rgb.shape[0]), hole=hole)
     (given,) = encoded
     blocks = given["x"][0, :, 0]
     high, wide = blocks.shape[1:]

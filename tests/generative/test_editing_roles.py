@@ -214,16 +214,17 @@ class Shifting:
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: Size,
         hole: Mask | None = None,
         strength: float = 1.0,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
+    ) -> list[Rgb]:
         assert hole is not None
         wanted = with_red(pictures[0])
-        return np.where(hole[..., None], wanted + self.shift, pictures[0]).astype(np.uint8)
+        made = np.where(hole[..., None], wanted + self.shift, pictures[0]).astype(np.uint8)
+        return [made for _ in seeds]
 
 
 def with_red(rgb: Rgb) -> Rgb:
@@ -233,7 +234,7 @@ def with_red(rgb: Rgb) -> Rgb:
 def test_the_shift_of_a_model_is_undone_in_the_hole_and_nothing_else_changes() -> None:
     calm = cv2.GaussianBlur(noise(0, 256, 320), (0, 0), 8)
     hole = np.pad(np.ones((96, 128), np.bool_), ((80, 80), (96, 96)))
-    made = edit_hole(Shifting(), [np.asarray(calm, np.uint8)], WORDS, "", 7, hole)
+    (made,) = edit_hole(Shifting(), [np.asarray(calm, np.uint8)], WORDS, "", [7], hole)
     assert np.abs(made.astype(int) - with_red(calm)).max() <= 1
     assert np.array_equal(made[~hole], calm[~hole])
 

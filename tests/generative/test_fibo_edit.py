@@ -67,7 +67,8 @@ def edit(
     hole: Mask | None = None,
     **options: Any,
 ) -> Rgb:
-    return model.edit(pictures, words, negative, seed, SIZE, hole=hole, **options)
+    (made,) = model.edit(pictures, words, negative, [seed], SIZE, hole=hole, **options)
+    return made
 
 
 def difference(one: Rgb, other: Rgb) -> int:

@@ -10,6 +10,7 @@ import torch
 from tokenizers.pre_tokenizers import ByteLevel
 
 from imaging.picture import Mask, Rgb
+from imaging.resize import Size
 from models.backends.diffusion.klein import KleinEdit
 from models.deadline import Deadline, deadline_scope
 from models.device import DeviceConfig
@@ -44,6 +45,20 @@ def klein(folder: Path) -> KleinEdit:
     return KleinEdit.load([folder], CPU, side=64)
 
 
+def edit(
+    model: KleinEdit,
+    pictures: list[Rgb],
+    words: str,
+    negative: str,
+    seed: int,
+    size: Size,
+    **options: Any,
+) -> Rgb:
+    """Return the picture of one seed."""
+    (made,) = model.edit(pictures, words, negative, [seed], size, **options)
+    return made
+
+
 def difference(one: Rgb, other: Rgb) -> int:
     return int(np.abs(one.astype(int) - other).max())
 
@@ -53,26 +68,26 @@ def difference(one: Rgb, other: Rgb) -> int:
 )
 def test_a_request_repeats_bit_for_bit(klein: KleinEdit, count: int, hole: Mask | None) -> None:
     pictures = [FIRST, SECOND, noise(2, 40, 100), noise(3, 300, 200)][:count]
-    one, other = (klein.edit(pictures, RED, "", 7, SIZE, hole=hole) for _ in range(2))
+    one, other = (edit(klein, pictures, RED, "", 7, SIZE, hole=hole) for _ in range(2))
     assert np.array_equal(one, other)
     assert one.shape == (64, 64, 3)
     assert one.dtype == np.uint8
 
 
 def test_words_seed_and_negative_words_each_have_an_effect(klein: KleinEdit) -> None:
-    base = klein.edit([FIRST], RED, "", 7, SIZE)
+    base = edit(klein, [FIRST], RED, "", 7, SIZE)
     for words, negative, seed in (("make it blue", "", 7), (RED, "", 8), (RED, "ugly", 7)):
-        assert difference(base, klein.edit([FIRST], words, negative, seed, SIZE)) > 2
-    one, other = (klein.edit([FIRST], RED, words, 7, SIZE) for words in ("ugly", "blurred"))
+        assert difference(base, edit(klein, [FIRST], words, negative, seed, SIZE)) > 2
+    one, other = (edit(klein, [FIRST], RED, words, 7, SIZE) for words in ("ugly", "blurred"))
     assert difference(one, other) > 2
-    weak = klein.edit([FIRST], RED, "ugly", 7, SIZE, guidance=0.5)
+    weak = edit(klein, [FIRST], RED, "ugly", 7, SIZE, guidance=0.5)
     assert difference(one, weak) > 2
-    assert np.array_equal(base, klein.edit([FIRST], RED, "", 7, SIZE, guidance=2.0))
+    assert np.array_equal(base, edit(klein, [FIRST], RED, "", 7, SIZE, guidance=2.0))
 
 
 @pytest.mark.parametrize("hole", [None, HOLE])
 def test_every_picture_and_their_order_have_an_effect(klein: KleinEdit, hole: Mask | None) -> None:
-    make = partial(klein.edit, prompt=RED, negative_prompt="", seed=7, size=SIZE, hole=hole)
+    make = partial(edit, klein, words=RED, negative="", seed=7, size=SIZE, hole=hole)
     third = noise(2, 48, 80)
     base = make([FIRST, SECOND, third])
     for pictures in ([FIRST, third, SECOND], [FIRST, SECOND], [SECOND, FIRST, third]):
@@ -82,31 +97,31 @@ def test_every_picture_and_their_order_have_an_effect(klein: KleinEdit, hole: Ma
 def test_words_have_an_effect_inside_a_hole_and_without_a_picture(klein: KleinEdit) -> None:
     for pictures, hole in (([FIRST], HOLE), ([], None)):
         one, other = (
-            klein.edit(pictures, words, "", 7, SIZE, hole=hole) for words in (RED, "make it blue")
+            edit(klein, pictures, words, "", 7, SIZE, hole=hole) for words in (RED, "make it blue")
         )
         assert difference(one, other) > 2
 
 
 def test_a_hole_of_no_pixels_returns_the_picture(klein: KleinEdit) -> None:
-    made = klein.edit([FIRST], RED, "", 7, SIZE, hole=np.zeros((64, 64), np.bool_))
+    made = edit(klein, [FIRST], RED, "", 7, SIZE, hole=np.zeros((64, 64), np.bool_))
     assert np.array_equal(made, FIRST)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3000), (3000, 2), (1500, 2000), (64, 64)])
 def test_pictures_of_any_size_are_read(klein: KleinEdit, shape: tuple[int, int]) -> None:
-    assert klein.edit([noise(1, *shape)], RED, "", 7, (96, 48)).shape == (48, 96, 3)
-    assert klein.edit([FIRST, noise(1, *shape)], RED, "", 7, SIZE, hole=HOLE).shape == (64, 64, 3)
+    assert edit(klein, [noise(1, *shape)], RED, "", 7, (96, 48)).shape == (48, 96, 3)
+    assert edit(klein, [FIRST, noise(1, *shape)], RED, "", 7, SIZE, hole=HOLE).shape == (64, 64, 3)
 
 
 def test_what_the_role_forbids_is_refused(klein: KleinEdit) -> None:
     with pytest.raises(ValueError, match="5 pictures"):
-        klein.edit([FIRST] * 5, RED, "", 7, SIZE)
+        edit(klein, [FIRST] * 5, RED, "", 7, SIZE)
     with pytest.raises(ValueError, match="hole"):
-        klein.edit([noise(0, 64, 80)], RED, "", 7, SIZE, hole=HOLE)
+        edit(klein, [noise(0, 64, 80)], RED, "", 7, SIZE, hole=HOLE)
     with pytest.raises(ValueError, match="hole"):
-        klein.edit([], RED, "", 7, SIZE, hole=HOLE)
+        edit(klein, [], RED, "", 7, SIZE, hole=HOLE)
     with pytest.raises(ValueError, match="multiples"):
-        klein.edit([], RED, "", 7, (60, 64))
+        edit(klein, [], RED, "", 7, (60, 64))
 
 
 def published_ids(words: str) -> list[int]:
@@ -127,7 +142,7 @@ def published_ids(words: str) -> list[int]:
 @pytest.mark.parametrize("hole", [None, HOLE])
 def test_the_text_encoder_gets_the_published_template(klein: KleinEdit, hole: Mask | None) -> None:
     with recorded(klein._pipeline._plain.text_encoder) as calls:
-        klein.edit([FIRST], RED, "", 7, SIZE, hole=hole)
+        edit(klein, [FIRST], RED, "", 7, SIZE, hole=hole)
     (call,) = calls
     ids = published_ids(RED)
     assert call["input_ids"].tolist() == [ids]
@@ -137,18 +152,18 @@ def test_the_text_encoder_gets_the_published_template(klein: KleinEdit, hole: Ma
 def test_a_negative_prompt_has_the_same_template_and_a_second_pass(klein: KleinEdit) -> None:
     pipe = klein._pipeline._plain
     with recorded(pipe.text_encoder) as texts, recorded(pipe.transformer) as passes:
-        klein.edit([FIRST], RED, "ugly", 7, SIZE)
+        edit(klein, [FIRST], RED, "ugly", 7, SIZE)
     ids = [call["input_ids"].tolist() for call in texts]
     assert sorted(ids) == sorted([[published_ids(RED)], [published_ids("ugly")]])
     assert len(passes) == 2 * 4
     with recorded(pipe.transformer) as passes:
-        klein.edit([FIRST], RED, " ", 7, SIZE)
+        edit(klein, [FIRST], RED, " ", 7, SIZE)
     assert len(passes) == 4
 
 
 def test_special_tokens_in_words_are_plain_text(klein: KleinEdit) -> None:
     with recorded(klein._pipeline._plain.text_encoder) as calls:
-        klein.edit([], "a<|im_end|><think>b", "", 7, SIZE)
+        edit(klein, [], "a<|im_end|><think>b", "", 7, SIZE)
     assert calls[0]["input_ids"].tolist() == [published_ids("a< |im_end|>< think>b")]
 
 
@@ -156,7 +171,7 @@ def test_long_words_are_cut_and_the_template_stays_whole(
     klein: KleinEdit, caplog: pytest.LogCaptureFixture
 ) -> None:
     with recorded(klein._pipeline._plain.text_encoder) as calls:
-        klein.edit([], "word " * 400, "", 7, SIZE)
+        edit(klein, [], "word " * 400, "", 7, SIZE)
     (ids,) = calls[0]["input_ids"].tolist()
     assert len(ids) == 512
     assert ids[-19:] == published_ids("")[6:25]
@@ -171,7 +186,7 @@ def of_range(rgb: Rgb) -> Any:
 @pytest.mark.parametrize("hole", [None, HOLE])
 def test_the_vae_gets_the_documented_input(klein: KleinEdit, hole: Mask | None) -> None:
     with recorded(klein._pipeline._plain.vae.encoder) as calls:
-        klein.edit([FIRST, SECOND], RED, "", 7, SIZE, hole=hole)
+        edit(klein, [FIRST, SECOND], RED, "", 7, SIZE, hole=hole)
     assert len(calls) == 2
     for call, picture in zip(calls, (FIRST, SECOND), strict=True):
         assert np.allclose(call["0"].numpy(), of_range(picture), atol=1e-6)
@@ -180,7 +195,7 @@ def test_the_vae_gets_the_documented_input(klein: KleinEdit, hole: Mask | None) 
 def test_the_transformer_gets_noise_then_the_pictures(klein: KleinEdit) -> None:
     pipe = klein._pipeline._plain
     with recorded(pipe.transformer) as calls:
-        klein.edit([FIRST, SECOND], RED, "", 7, SIZE)
+        edit(klein, [FIRST, SECOND], RED, "", 7, SIZE)
     assert len(calls) == 4
     first = calls[0]
     drawn = torch.randn((1, 16, 4, 4), generator=torch.Generator("cpu").manual_seed(7))
@@ -200,7 +215,7 @@ def test_what_a_hole_touches_may_change_and_the_rest_is_the_picture(klein: Klein
     pipe = klein._pipeline._inpaint
     latents = pipe.vae.encode(torch.from_numpy(of_range(FIRST))).latent_dist.mode()
     with recorded(pipe.vae.decoder) as calls:
-        klein._pipeline.generate([FIRST], RED, "", 7, SIZE, thin)
+        klein._pipeline.generate([FIRST], RED, "", [7], SIZE, thin)
     post = pipe.vae.post_quant_conv(latents)
     changed = (calls[0]["0"] - post).abs().amax(dim=1)[0] > 1e-4
     expected = np.zeros((8, 8), np.bool_)
@@ -211,37 +226,37 @@ def test_what_a_hole_touches_may_change_and_the_rest_is_the_picture(klein: Klein
 def test_a_large_picture_is_reduced_before_the_pipeline(klein: KleinEdit) -> None:
     grey = np.full((1500, 2000, 3), 128, np.uint8)
     with recorded(klein._pipeline._plain.vae.encoder) as calls:
-        klein.edit([grey], RED, "", 7, SIZE)
+        edit(klein, [grey], RED, "", 7, SIZE)
     assert calls[0]["0"].shape == (1, 3, 64, 64)
     with recorded(klein._pipeline._plain.vae.encoder) as calls:
-        klein.edit([grey], RED, "", 7, (80, 64))  # 4:3, as nearly as its sides allow
+        edit(klein, [grey], RED, "", 7, (80, 64))  # 4:3, as nearly as its sides allow
     assert calls[0]["0"].shape == (1, 3, 64, 80)
 
 
 @pytest.mark.parametrize(("effort", "steps"), [(1.0, 4), (2.0, 8), (0.5, 2), (0.01, 1)])
 def test_effort_is_the_number_of_steps(klein: KleinEdit, effort: float, steps: int) -> None:
     with recorded(klein._pipeline._plain.transformer) as calls:
-        klein.edit([FIRST], RED, "", 7, SIZE, effort=effort)
+        edit(klein, [FIRST], RED, "", 7, SIZE, effort=effort)
     assert len(calls) == steps
 
 
 def test_strength_leaves_the_first_steps_out(klein: KleinEdit) -> None:
     pipeline = klein._pipeline
     with recorded(pipeline._plain.transformer) as calls:
-        weak = pipeline.generate([FIRST], RED, "", 7, SIZE, HOLE, strength=0.5)
-        pipeline.generate([FIRST], RED, "", 7, SIZE, strength=0.25)
+        (weak,) = pipeline.generate([FIRST], RED, "", [7], SIZE, HOLE, strength=0.5)
+        pipeline.generate([FIRST], RED, "", [7], SIZE, strength=0.25)
     assert len(calls) == 2 + 1
-    assert difference(weak, klein.edit([FIRST], RED, "", 7, SIZE, hole=HOLE)) > 2
+    assert difference(weak, edit(klein, [FIRST], RED, "", 7, SIZE, hole=HOLE)) > 2
 
 
 def test_the_base_model_is_guided_in_every_call(tmp_path: Path) -> None:
     make_tiny(tmp_path, distilled=False)
     base = KleinEdit.load([tmp_path], CPU, side=64)
     with recorded(base._pipeline._plain.transformer) as calls:
-        plain = base.edit([FIRST], RED, "", 7, SIZE, effort=0.25)
+        plain = edit(base, [FIRST], RED, "", 7, SIZE, effort=0.25)
     assert len(calls) == 2 * 7
     for negative, guidance in (("ugly", 1.0), ("", 2.0)):
-        made = base.edit([FIRST], RED, negative, 7, SIZE, effort=0.25, guidance=guidance)
+        made = edit(base, [FIRST], RED, negative, 7, SIZE, effort=0.25, guidance=guidance)
         assert difference(plain, made) > 2
 
 
@@ -253,7 +268,7 @@ def test_a_caller_that_disconnects_stops_between_two_steps(klein: KleinEdit) -> 
         ):
             deadline.cancel()
             with pytest.raises(CallerDisconnectedError):
-                klein.edit([FIRST], RED, "", 7, SIZE, hole=hole)
+                edit(klein, [FIRST], RED, "", 7, SIZE, hole=hole)
         assert len(calls) == 1
 
 
@@ -268,6 +283,8 @@ def test_a_retry_after_lack_of_memory_is_made_at_half_the_size(
     klein: KleinEdit, hole: Mask | None
 ) -> None:
     with recorded(klein._pipeline._plain.transformer) as calls:
-        made = retry_edit(klein.edit, klein.sizes, [noise(0), SECOND], RED, "", 7, SIZE, hole=hole)
+        (made,) = retry_edit(
+            klein.edit, klein.sizes, [noise(0), SECOND], RED, "", [7], SIZE, hole=hole
+        )
     assert made.shape == (64, 64, 3)
     assert calls[0]["hidden_states"].shape[1] < 3 * 16

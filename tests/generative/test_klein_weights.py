@@ -97,6 +97,6 @@ def test_eight_bit_weights_still_tell_words_apart(copied: Path) -> None:
     save_file(weights, copied / TRANSFORMER, metadata={"format": "pt"})
     klein = KleinEdit(copied, CPU, side=64)
     one, other = (
-        klein.edit([], words, "", 7, (64, 64)) for words in ("make it red", "make it blue")
+        klein.edit([], words, "", [7], (64, 64))[0] for words in ("make it red", "make it blue")
     )
     assert np.abs(one.astype(int) - other).max() > 2

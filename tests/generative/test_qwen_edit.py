@@ -81,7 +81,8 @@ def edit(
 ) -> Rgb:
     """Edit with few steps."""
     options = {"effort": FEW, **options}
-    return model.edit(pictures, words, negative, seed, SIZE, hole=hole, **options)
+    (made,) = model.edit(pictures, words, negative, [seed], SIZE, hole=hole, **options)
+    return made
 
 
 def difference(one: Rgb, other: Rgb) -> int:
@@ -236,9 +237,9 @@ def test_strength_leaves_the_first_steps_out(qwen: QwenEdit, hole: Mask | None) 
     """And begins from the picture with the noise that the scheduler has at that step."""
     pipe = qwen._pipeline._edit
     with recorded(pipe.transformer) as whole:
-        qwen._pipeline.generate([FIRST], RED, "", 7, SIZE, hole, effort=FEW)
+        qwen._pipeline.generate([FIRST], RED, "", [7], SIZE, hole, effort=FEW)
     with recorded(pipe.transformer) as part:
-        qwen._pipeline.generate([FIRST], RED, "", 7, SIZE, hole, strength=0.5, effort=FEW)
+        qwen._pipeline.generate([FIRST], RED, "", [7], SIZE, hole, strength=0.5, effort=FEW)
     assert len(whole) == 2 * 4
     assert [call["timestep"].item() for call in part] == [
         call["timestep"].item() for call in whole[4:]
@@ -266,7 +267,7 @@ def test_what_a_hole_touches_may_change_and_the_rest_is_the_picture(qwen: QwenEd
     values = torch.from_numpy(FIRST.astype(np.float32) / 127.5 - 1).permute(2, 0, 1)[None, :, None]
     original = pipe.vae.encode(values).latent_dist.mode()
     with recorded(pipe.vae.post_quant_conv) as calls:
-        qwen._pipeline.generate([FIRST], RED, "", 7, SIZE, thin, effort=FEW)
+        qwen._pipeline.generate([FIRST], RED, "", [7], SIZE, thin, effort=FEW)
     changed = (calls[0]["0"] - original).abs().amax(dim=(1, 2))[0] > 1e-4
     expected = np.zeros((8, 8), np.bool_)
     expected[2:4, 2:6] = True
@@ -299,8 +300,8 @@ def test_a_retry_after_lack_of_memory_is_made_at_half_the_size(
     qwen: QwenEdit, hole: Mask | None
 ) -> None:
     with recorded(qwen._pipeline._edit.transformer) as calls:
-        made = retry_edit(
-            qwen.edit, qwen.sizes, [FIRST], RED, "", 7, SIZE, hole=hole, effort=FEW, guidance=1.0
+        (made,) = retry_edit(
+            qwen.edit, qwen.sizes, [FIRST], RED, "", [7], SIZE, hole=hole, effort=FEW, guidance=1.0
         )
     assert made.shape == (64, 64, 3)
     assert calls[0]["img_shapes"][0][0] == (1, 2, 2)

@@ -223,18 +223,18 @@ class SeedPainter:
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: tuple[int, int],
         *,
         hole: Mask | None = None,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
+    ) -> list[Rgb]:
         """Paint the whole picture, also outside the hole."""
         assert hole is None or (pictures and hole.shape == pictures[0].shape[:2])
         seen = [float(rgb.mean()) for rgb in pictures]
         text = f"{prompt} {negative_prompt} {seen} {hole is not None} {effort} {guidance}"
-        return np.full((size[1], size[0], 3), self.colour(seed, text), np.uint8)
+        return [np.full((size[1], size[0], 3), self.colour(seed, text), np.uint8) for seed in seeds]
 
     def refine(self, prompt: str, caption: str = "", task: Task = "scene") -> str:
         """Return the prompt with three more words."""

@@ -10,7 +10,7 @@ import pytest
 
 from imaging.picture import Picture, Rgb
 from models.roles import CAPTIONING, INSTRUCTION_EDITING, PROMPT_REFINEMENT
-from pipelines.edit_by_words import Words, edit_by_words, picture_by_words
+from pipelines.edit_by_words import Words, edit_by_words, pictures_by_words
 from pipelines.errors import BadInstructionError
 from pipelines.structured_instruction import (
     prompt_of,
@@ -35,7 +35,7 @@ class Editor(SeedPainter):
         self.told: list[tuple[Any, ...]] = []
         self.options: dict[str, Any] = {}
 
-    def edit(self, pictures: Sequence[Rgb], *told: Any, **options: Any) -> Rgb:
+    def edit(self, pictures: Sequence[Rgb], *told: Any, **options: Any) -> list[Rgb]:
         """Note it all."""
         self.shown.append(pictures)
         self.told.append(told)
@@ -89,14 +89,14 @@ def test_the_model_sees_every_picture_over_white() -> None:
     edit_by_words([NOISE, clear], models, words, 9)
     assert [rgb.shape for rgb in editor.shown[0]] == [NOISE.rgb.shape, (40, 40, 3)]
     assert (editor.shown[0][1] == 255).all()
-    assert editor.told[0][:3] == ("blend them", "text", 9)
+    assert editor.told[0][:3] == ("blend them", "text", [9])
     assert editor.options == {"effort": 2.0, "guidance": 0.5}
 
 
 def test_a_picture_is_made_from_words_alone() -> None:
     editor = Editor()
     models = GenerativeModels({INSTRUCTION_EDITING: editor})
-    made = picture_by_words(models, Words("a lamp"), 3, (640, 360))
+    (made,) = pictures_by_words(models, Words("a lamp"), [3], (640, 360))
     assert (made.width, made.height) == (640, 360)
     assert editor.shown == [[]]
 

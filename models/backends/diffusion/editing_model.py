@@ -33,14 +33,14 @@ class EditingModel(Protocol):
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: Size,
         hole: Mask | None = None,
         strength: float = 1.0,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
-        """Return one picture of `size`.
+    ) -> list[Rgb]:
+        """Return one picture of `size` for each seed.
 
         strength: above 0, at most 1. Below 1, the first picture, which must have `size`, shows
         through in the hole: the first steps are left out.
@@ -86,28 +86,28 @@ def edit_hole(
     pictures: Sequence[Rgb],
     prompt: str,
     negative_prompt: str,
-    seed: int,
+    seeds: Sequence[int],
     hole: Mask,
     *,
     strength: float = 1.0,
     effort: float = 1.0,
     guidance: float = 1.0,
-) -> Rgb:
-    """Return the first picture with a hole generated, and the rest of it bit for bit.
+) -> list[Rgb]:
+    """Return the first picture once for each seed, with a hole generated, and the rest of it bit for bit.
 
     These models shift brightness and colour in what they generate. So the model also generates a ring
     around the hole, where the picture is known: the shift is measured there and undone in the hole.
     """
     first = pictures[0]
     if not hole.any():
-        return first.copy()
+        return [first.copy() for _ in seeds]
     size = hole.shape[1], hole.shape[0]
     wider = dilate_square(hole, TOKEN * max(1, round(min(size) / _SIDE_OF_TOKEN)))
     made = model.generate(
-        pictures, prompt, negative_prompt, seed, size, wider, strength, effort, guidance
+        pictures, prompt, negative_prompt, seeds, size, wider, strength, effort, guidance
     )
-    matched = match_to_ring(made, first, wider & ~hole)
-    return np.where(hole[..., None], matched, first)
+    ring = wider & ~hole
+    return [np.where(hole[..., None], match_to_ring(one, first, ring), first) for one in made]
 
 
 def edit(
@@ -115,18 +115,18 @@ def edit(
     pictures: Sequence[Rgb],
     prompt: str,
     negative_prompt: str,
-    seed: int,
+    seeds: Sequence[int],
     size: Size,
     hole: Mask | None,
     effort: float,
     guidance: float,
-) -> Rgb:
-    """Return a picture of `size` as `models.roles.InstructionEditing` describes; raises ValueError."""
+) -> list[Rgb]:
+    """Return a picture of `size` for each seed; see `models.roles.InstructionEditing`. Raises ValueError."""
     if hole is None:
         return model.generate(
-            pictures, prompt, negative_prompt, seed, size, effort=effort, guidance=guidance
+            pictures, prompt, negative_prompt, seeds, size, effort=effort, guidance=guidance
         )
     check_request(pictures, size, hole, TOKEN)
     return edit_hole(
-        model, pictures, prompt, negative_prompt, seed, hole, effort=effort, guidance=guidance
+        model, pictures, prompt, negative_prompt, seeds, hole, effort=effort, guidance=guidance
     )

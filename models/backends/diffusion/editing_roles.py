@@ -49,10 +49,7 @@ class FillByEditing(EditingRole[EditingModel]):
     ) -> list[Rgb]:
         """Return one picture for each seed; see the role."""
         seen = prefill(rgb, hole)
-        made = (
-            edit_hole(self._pipeline, [seen], _FILL + prompt, negative_prompt, seed, hole)
-            for seed in seeds
-        )
+        made = edit_hole(self._pipeline, [seen], _FILL + prompt, negative_prompt, seeds, hole)
         return [np.where(hole[..., None], each, rgb) for each in made]
 
 
@@ -67,8 +64,8 @@ class OutpaintByEditing(EditingRole[EditingModel]):
             return canvas.copy()
         words = _OUTPAINT + (f" The whole picture shows: {prompt}" if prompt.strip() else "")
         return edit_hole(
-            self._pipeline, [prefill(canvas, hole)], words, negative_prompt, seed, hole
-        )
+            self._pipeline, [prefill(canvas, hole)], words, negative_prompt, [seed], hole
+        )[0]
 
 
 class SceneByEditing(EditingRole[EditingModel]):
@@ -101,12 +98,9 @@ class SceneByEditing(EditingRole[EditingModel]):
         if prompt.strip():
             words += f" The scene: {prompt}"
         size = hole.shape[1], hole.shape[0]
-        return [
-            self._pipeline.generate(
-                pictures, words, negative_prompt, seed, size, hole, effort=_EFFORT[fast]
-            )
-            for seed in seeds
-        ]
+        return self._pipeline.generate(
+            pictures, words, negative_prompt, seeds, size, hole, effort=_EFFORT[fast]
+        )
 
 
 class FacesByEditing(EditingRole[EditingModel]):
@@ -130,7 +124,8 @@ class FacesByEditing(EditingRole[EditingModel]):
         alpha = soft_mask(face, regions, *rgb.shape[:2])
         if not alpha.any():
             return rgb.copy(), alpha
-        made = edit_hole(self._pipeline, [rgb], _face_instruction(changes), "", seed, alpha > 0)
+        words = _face_instruction(changes)
+        (made,) = edit_hole(self._pipeline, [rgb], words, "", [seed], alpha > 0)
         return made, alpha
 
 

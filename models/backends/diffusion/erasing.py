@@ -85,7 +85,7 @@ class EraseByEditing:
         """Return a part of a picture at its own size, with new pixels in a hole."""
         size = working_size(part.shape[1], part.shape[0], self._pipeline.sizes)
         small, mask = resize(part, size), touched(hole, size)
-        made = edit_hole(self._pipeline, [small], _PROMPT, "", _SEED, mask, strength=_STRENGTH)
+        (made,) = edit_hole(self._pipeline, [small], _PROMPT, "", [_SEED], mask, strength=_STRENGTH)
         return resize(made, (part.shape[1], part.shape[0]))
 
 

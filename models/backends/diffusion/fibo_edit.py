@@ -19,6 +19,7 @@ from imaging.picture import Mask, Rgb
 from imaging.resize import Size, SizeRule
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.literal_text import literal_text
+from models.backends.diffusion.micro_batches import ROWS, for_all_seeds
 from models.backends.diffusion.reference_pictures import check_request, reference_pictures
 from models.device import DeviceConfig
 
@@ -38,6 +39,7 @@ _MULTIPLE = 32
 """Of the sides of a result: the pipeline warns of others."""
 _PATCH = 16
 """Width and height, in pixels, of one token of the transformer."""
+_BY_ROW = (*ROWS, "text_encoder_layers", "joint_attention_kwargs")
 _SIDE = 1024
 _GREY = 128
 """What hides the region to edit, in `paste_mask_on_image` of the pipeline."""
@@ -67,6 +69,7 @@ class FiboEdit:
         """
         self._device_config = device_config
         self._pipe = diffusion.load_pipeline(_Edit, folder, device_config)
+        self._pipe.vae.enable_slicing()  # one picture of a batch after the other
         self._steps, self._guidance = steps, guidance
         multiple = min(_MULTIPLE, side // 2)
         self.sizes = SizeRule(multiple=multiple, area=side * side, least=side // 2)
@@ -92,40 +95,43 @@ class FiboEdit:
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: Size,
         *,
         hole: Mask | None = None,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
-        """Return one picture of `size`; see the role.
+    ) -> list[Rgb]:
+        """Return one picture of `size` for each seed; see the role.
 
+        Prompts and pictures are encoded once. A seed has the same picture alone and among others.
         Raises ValueError for more than 4 pictures, for a hole without a picture of its size, and for
         sides that are not multiples of 16; WorkCancelledError if nobody waits any more
         (`models.deadline`); and FloatingPointError if the result contains NaN.
         """
         check_request(pictures, size, hole, _PATCH)
         if hole is not None and not hole.any():
-            return pictures[0].copy()
+            return [pictures[0].copy() for _ in seeds]
+        if not seeds:
+            return []
         seen = list(pictures)
         if hole is not None:
             seen[0] = pictures[0].copy()
             seen[0][hole] = _GREY
         with diffusion.generating(self._device_config):
-            scheduler = type(self._pipe.scheduler).from_config(self._pipe.scheduler.config)
-            pipe = diffusion.for_one_call(self._pipe, self._device_config, scheduler)
+            pipe = for_all_seeds(self._pipe, self._device_config, _BY_ROW)
             result = pipe(
                 **self._words(pipe, prompt, negative_prompt, guidance),
                 image=reference_pictures(seen, size, _PATCH, _PATCH) or None,
                 width=size[0],
                 height=size[1],
                 num_inference_steps=max(1, round(self._steps * effort)),
-                generator=diffusion.generators([seed])[0],
+                num_images_per_prompt=len(seeds),
+                generator=diffusion.generators(seeds),
                 output_type="np",
                 callback_on_step_end=diffusion.check_deadline,
             ).images
-        return diffusion.to_rgb(result, self._device_config)[0]
+        return diffusion.to_rgb(result, self._device_config)
 
     def _words(self, pipe: Any, prompt: str, negative: str, weight: float) -> dict[str, Any]:
         guided = bool(negative.strip())

@@ -21,6 +21,7 @@ from imaging.resize import Size, SizeRule
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.editing_model import SIDE, EditingRole, edit
 from models.backends.diffusion.literal_text import literal_text
+from models.backends.diffusion.micro_batches import ROWS, for_all_seeds
 from models.backends.diffusion.reference_pictures import check_request, reference_pictures
 from models.device import DeviceConfig
 
@@ -34,6 +35,7 @@ _PATCH = 16
 _ROUNDING = 1000 / 1024
 """The model's area is a little smaller than the pipeline's limit of one megapixel, since sides are
 rounded up too: above that limit, the pipeline resizes a picture itself."""
+_BY_ROW = (*ROWS, "txt_ids", "img_ids")
 _LEAST_REFERENCE = 64
 """Shortest side that the pipeline accepts for a picture (`Flux2ImageProcessor.check_image_input`)."""
 
@@ -73,6 +75,7 @@ class KleinPipeline:
     def __init__(self, folder: Path, device_config: DeviceConfig, side: int = SIDE) -> None:
         self._device_config = device_config
         self._plain = diffusion.load_pipeline(_Klein, folder, device_config)
+        self._plain.vae.enable_slicing()  # one picture of a batch after the other
         distilled = self._plain.config.is_distilled
         self._inpaint = _Inpaint(**self._plain.components, is_distilled=distilled)
         self._inpaint.set_progress_bar_config(disable=True)
@@ -93,15 +96,16 @@ class KleinPipeline:
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: Size,
         hole: Mask | None = None,
         strength: float = 1.0,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
-        """Return one picture of `size`; see the role `models.roles.InstructionEditing`.
+    ) -> list[Rgb]:
+        """Return one picture of `size` for each seed; see the role `models.roles.InstructionEditing`.
 
+        Prompt and pictures are encoded once. A seed has the same picture alone and among others.
         strength: above 0, at most 1. Below 1, the first picture, which must have `size`, shows
         through in the hole, or everywhere without one: the first steps are left out. Raises
         ValueError for more than 4 pictures, for a hole without a picture of its size, and for sides
@@ -110,16 +114,14 @@ class KleinPipeline:
         """
         check_request(pictures, size, hole, _PATCH)
         if hole is not None and not hole.any():
-            return pictures[0].copy()
+            return [pictures[0].copy() for _ in seeds]
+        if not seeds:
+            return []
         if hole is None and strength < 1:
             hole = np.ones((size[1], size[0]), np.bool_)
         with diffusion.generating(self._device_config):
             loaded = self._plain if hole is None else self._inpaint
-            pipe = diffusion.for_one_call(
-                loaded,
-                self._device_config,
-                type(loaded.scheduler).from_config(loaded.scheduler.config),
-            )
+            pipe = for_all_seeds(loaded, self._device_config, _BY_ROW)
             inputs = self._words(pipe, prompt, negative_prompt, guidance)
             if hole is None:
                 inputs |= self._whole(pictures, size)
@@ -128,11 +130,12 @@ class KleinPipeline:
             result = pipe(
                 **inputs,
                 num_inference_steps=max(1, round(self._recipe.steps * effort)),
-                generator=diffusion.generators([seed])[0],
+                num_images_per_prompt=len(seeds),
+                generator=diffusion.generators(seeds),
                 output_type="np",
                 callback_on_step_end=diffusion.check_deadline,
             ).images
-        return diffusion.to_rgb(result, self._device_config)[0]
+        return diffusion.to_rgb(result, self._device_config)
 
     def _words(self, pipe: Any, prompt: str, negative: str, weight: float) -> dict[str, Any]:
         """Return the arguments for the prompt, and set the pipeline up for a negative one."""
@@ -195,14 +198,14 @@ class KleinEdit(EditingRole[KleinPipeline]):
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: Size,
         *,
         hole: Mask | None = None,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
-        """Return one picture of `size`; see the role."""
+    ) -> list[Rgb]:
+        """Return one picture of `size` for each seed; see the role."""
         return edit(
-            self._pipeline, pictures, prompt, negative_prompt, seed, size, hole, effort, guidance
+            self._pipeline, pictures, prompt, negative_prompt, seeds, size, hole, effort, guidance
         )

@@ -25,6 +25,7 @@ from imaging.resize import Size, SizeRule
 from models.backends.diffusion import diffusion
 from models.backends.diffusion.editing_model import SIDE, EditingRole, edit
 from models.backends.diffusion.literal_text import literal_text
+from models.backends.diffusion.micro_batches import ROWS, for_all_seeds
 from models.backends.diffusion.reference_pictures import check_request, reference_pictures
 from models.device import DeviceConfig
 
@@ -42,6 +43,7 @@ _PATCH = 16
 """Width and height, in pixels, of one token of the transformer: 2 x 2 latents of 8 x 8 pixels."""
 _MULTIPLE = 32
 """Of the sides of pictures, in the pipeline's `calculate_dimensions`."""
+_BY_ROW = (*ROWS, "encoder_hidden_states_mask")
 _SIZES = threading.Lock()
 
 
@@ -62,6 +64,7 @@ class QwenPipeline:
     def __init__(self, folder: Path, device_config: DeviceConfig, side: int = SIDE) -> None:
         self._device_config = device_config
         self._edit = diffusion.load_pipeline(_Edit, folder, device_config)
+        self._edit.vae.enable_slicing()  # one picture of a batch after the other
         parts = {name: part for name, part in self._edit.components.items() if name != "processor"}
         self._new = _New(**parts)
         self._new.set_progress_bar_config(disable=True)
@@ -83,46 +86,49 @@ class QwenPipeline:
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: Size,
         hole: Mask | None = None,
         strength: float = 1.0,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
-        """Return one picture of `size`; see `models.backends.diffusion.editing_model.EditingModel`.
+    ) -> list[Rgb]:
+        """Return one picture of `size` for each seed; see `editing_model.EditingModel`.
 
+        Prompts and pictures are encoded once. A seed has the same picture alone and among others.
         Raises ValueError for more than 4 pictures, for a hole without a picture of its size, and for
         sides that are not multiples of 16; WorkCancelledError if nobody waits any more
         (`models.deadline`); and FloatingPointError if the result contains NaN.
         """
         check_request(pictures, size, hole, _PATCH)
         if hole is not None and not hole.any():
-            return pictures[0].copy()
+            return [pictures[0].copy() for _ in seeds]
+        if not seeds:
+            return []
         if hole is None and strength < 1:
             hole = np.ones((size[1], size[0]), np.bool_)
         with diffusion.generating(self._device_config):
             loaded = self._edit if pictures else self._new
-            scheduler = type(loaded.scheduler).from_config(loaded.scheduler.config)
-            pipe = diffusion.for_one_call(loaded, self._device_config, scheduler)
+            pipe = for_all_seeds(loaded, self._device_config, _BY_ROW)
             inputs = self._words(pipe, prompt, negative_prompt, guidance)
             if pictures:
                 inputs["image"] = reference_pictures(pictures, size, _PATCH, _PATCH)
-            generator = diffusion.generators([seed])[0]
+            generators = diffusion.generators(seeds)
             steps = max(_LEAST_STEPS, round(_STEPS * effort))
             levels = np.linspace(1, 1 / steps, steps)
             levels = levels[min(steps - round(steps * strength), steps - _LEAST_STEPS) :]
-            inputs |= self._steps(pipe, pictures, hole, levels, generator)
+            inputs |= self._steps(pipe, pictures, hole, levels, generators)
             with self._conditioned():
                 result = pipe(
                     **inputs,
                     width=size[0],
                     height=size[1],
                     sigmas=levels,
-                    generator=generator,
+                    num_images_per_prompt=len(seeds),
+                    generator=generators,
                     output_type="np",
                 ).images
-        return diffusion.to_rgb(result, self._device_config)[0]
+        return diffusion.to_rgb(result, self._device_config)
 
     def _words(self, pipe: Any, prompt: str, negative: str, weight: float) -> dict[str, Any]:
         scale = 1 + (_GUIDANCE - 1) * weight
@@ -147,7 +153,7 @@ class QwenPipeline:
         pictures: Sequence[Rgb],
         hole: Mask | None,
         levels: NDArray[np.float64],
-        generator: torch.Generator,
+        generators: list[torch.Generator],
     ) -> dict[str, Any]:
         """Return what happens after each step and, with a hole, the latents to begin from.
 
@@ -159,13 +165,13 @@ class QwenPipeline:
         values = pipe.image_processor.preprocess(Image.fromarray(pictures[0]), height, width)
         noise, original = pipe.prepare_latents(
             [values.unsqueeze(2)],
-            1,
+            len(generators),
             pipe.transformer.config.in_channels // 4,
             height,
             width,
             pipe.text_encoder.dtype,
             pipe._execution_device,
-            generator,
+            generators,
         )
         keep = ~torch.from_numpy(touched_blocks(hole, _PATCH).reshape(1, -1, 1))
         first = _first_level(pipe.scheduler, levels, noise.shape[1])
@@ -210,7 +216,8 @@ def _first_level(scheduler: Any, levels: NDArray[np.float64], tokens: int) -> fl
 def _keeper(keep: torch.Tensor, original: torch.Tensor, noise: torch.Tensor) -> Callable[..., Any]:
     """Return a function for `callback_on_step_end` that restores latents, with the noise of the next step.
 
-    keep: 1 x tokens x 1, True where the original stays. original, noise: 1 x tokens x channels.
+    keep: 1 x tokens x 1, True where the original stays. original, noise: pictures x tokens x
+    channels.
     """
 
     def after_step(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -235,14 +242,14 @@ class QwenEdit(EditingRole[QwenPipeline]):
         pictures: Sequence[Rgb],
         prompt: str,
         negative_prompt: str,
-        seed: int,
+        seeds: Sequence[int],
         size: Size,
         *,
         hole: Mask | None = None,
         effort: float = 1.0,
         guidance: float = 1.0,
-    ) -> Rgb:
-        """Return one picture of `size`; see the role."""
+    ) -> list[Rgb]:
+        """Return one picture of `size` for each seed; see the role."""
         return edit(
-            self._pipeline, pictures, prompt, negative_prompt, seed, size, hole, effort, guidance
+            self._pipeline, pictures, prompt, negative_prompt, seeds, size, hole, effort, guidance
         )

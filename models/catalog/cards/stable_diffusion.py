@@ -2,8 +2,9 @@
 
 The weights, memory_mb less work_mb, are those of the networks' tensors, which
 `tests/generative/test_card_memory.py` counts. The work is what a call
-took above them in docs/performance.md, and an estimate for Stable Diffusion 1.5, FLUX.2 klein,
-Qwen-Image-Edit and BRIA, which were not measured.
+took above them in docs/performance.md. For what was not measured it is an estimate (Stable Diffusion 1.5,
+Fibo-Edit), or has room for what `tests/generative/test_work_memory.py` counts for all results of a request
+(FLUX.2 klein, Qwen-Image-Edit, BRIA).
 """
 
 from models import roles

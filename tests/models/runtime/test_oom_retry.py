@@ -89,6 +89,14 @@ class Small:
         assert np.allclose(face.landmarks, [[12 * x, 24 * y]])
         return np.full_like(rgb, seed), np.ones(rgb.shape[:2], np.float32)
 
+    def edit(
+        self, pictures: Any, prompt: str, negative: str, seeds: Any, size: Any, *, hole: Any = None
+    ) -> Any:
+        self._work(pictures[0], len(seeds))
+        assert (prompt, negative) == ("p", "n")
+        assert hole is None or hole.shape == (size[1], size[0])
+        return [np.full((size[1], size[0], 3), seed, np.uint8) for seed in seeds]
+
 
 ROLE_OF = {role.method: role for role in ROLES}
 
@@ -125,6 +133,10 @@ CALLS: dict[str, tuple[Callable[[Any], Any], tuple[int, ...]]] = {
         (96, 64, 3),
     ),
     "outpaint": (lambda model: model.outpaint(RGB, HOLE, "p", "n", 3), (96, 64, 3)),
+    "edit": (
+        lambda model: model.edit([RGB], "p", "n", [3], (64, 96), hole=HOLE)[0],
+        (96, 64, 3),
+    ),
     "edit_face": (lambda model: model.edit_face(RGB, FACE, {}, 3)[0], (96, 64, 3)),
 }
 
@@ -152,7 +164,26 @@ def test_running_out_of_memory_twice_is_an_error(method: str) -> None:
     assert len(small.seen) == 2
 
 
-@pytest.mark.parametrize("method", ["fill_by_prompt", "scenes"])
+def draw_seeds(model: Any, method: str, seeds: list[int]) -> Any:
+    """Call a method of a role that draws several seeds."""
+    if method == "edit":
+        return model.edit([RGB], "p", "n", seeds, (64, 96))
+    options = {"fast": False, "reference": None} if method == "scenes" else {}
+    mask = ALPHA if method == "scenes" else HOLE
+    return getattr(model, method)(RGB, mask, "p", "n", seeds, **options)
+
+
+@pytest.mark.parametrize("method", ["fill_by_prompt", "scenes", "edit"])
+def test_seeds_that_do_not_fit_one_by_one_are_made_at_half_the_size(method: str) -> None:
+    model, inner = retrying(96 * 64 - 1, method)
+    pictures = draw_seeds(model, method, [5, 6, 7])
+    assert [int(picture[0, 0, 0]) for picture in pictures] == [5, 6, 7]
+    assert all(picture.shape == (96, 64, 3) for picture in pictures)
+    whole = [((96, 64), count) for count in (3, 2, 1)]
+    assert inner.seen == [*whole, *[((48, 32), 1)] * 3]
+
+
+@pytest.mark.parametrize("method", ["fill_by_prompt", "scenes", "edit"])
 @pytest.mark.parametrize(
     ("seeds", "fits", "batches"),
     [
@@ -166,9 +197,7 @@ def test_seeds_are_run_in_smaller_batches_before_the_picture_is_reduced(
     method: str, seeds: list[int], fits: int, batches: list[int]
 ) -> None:
     model, inner = retrying(96 * 64 * fits, method)
-    options = {"fast": False, "reference": None} if method == "scenes" else {}
-    mask = ALPHA if method == "scenes" else HOLE
-    pictures = getattr(model, method)(RGB, mask, "p", "n", seeds, **options)
+    pictures = draw_seeds(model, method, seeds)
     assert [int(picture[0, 0, 0]) for picture in pictures] == seeds
     assert inner.seen == [((96, 64), count) for count in batches]
 
