@@ -10,8 +10,10 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+from torch import nn
 
 from models.backends.diffusion import klein, qwen_edit
+from models.backends.diffusion.latent_control import _BATCH
 from models.backends.diffusion.micro_batches import MicroBatches
 from models.catalog.card import by_name
 from models.catalog.registry import CARDS
@@ -30,7 +32,51 @@ ADDED = 1793 / 1538
 """What the allocator of a GPU added to what is counted for a VAE's decoder; see `test_card_memory`."""
 TOKENS = 64 * 64
 """Of a picture of 1024 x 1024."""
+half = partial(torch.empty, dtype=torch.float16, device="meta")
 bfloat = partial(torch.empty, dtype=torch.bfloat16, device="meta")
+
+
+class _Controlled(nn.Module):
+    """A UNet that a ControlNet tells what to make, as BRIA's roles call the two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = full.random(partial(full.unet, 4), "meta").half()
+        self.controlnet = full.random(full.controlnet, "meta").half()
+        for layer in self.controlnet.controlnet_cond_embedding.blocks:
+            layer.stride = (1, 1)
+
+    def forward(self, rows: int) -> Any:
+        """Make one step for some latents."""
+        given = {
+            "encoder_hidden_states": half(rows, 77, 2048),
+            "added_cond_kwargs": {"text_embeds": half(rows, 1280), "time_ids": half(rows, 6)},
+            "return_dict": False,
+        }
+        latents, time = half(rows, 4, 128, 128), torch.empty((), device="meta")
+        down, middle = self.controlnet(
+            latents,
+            time,
+            controlnet_cond=half(rows, 5, 128, 128),
+            conditioning_scale=1.0,
+            **given,
+        )
+        return self.unet(
+            latents,
+            time,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            **given,
+        )
+
+
+def test_bria_has_room_for_a_batch_with_guidance() -> None:
+    found = peak_mb(_Controlled(), lambda network: network(2 * _BATCH))
+    assert 1700 < found < 1750  # docs/decisions/0036-one-call-for-all-results.md
+    vae = full.random(full.vae, "meta").half()
+    decoder = peak_mb(vae, lambda network: network.decode(half(1, 4, 128, 128)))
+    for name in ("bria-scene", "bria-fill", "bria-expand", "bria-erase"):
+        assert ADDED * max(found, decoder) + PICTURES_MB <= CARD[name].work_mb, name
 
 
 def _all_rows(network: Any, by_row: Iterable[str], **inputs: Any) -> Any:

@@ -11,7 +11,7 @@ replaces that code, with diffusers' classes. Two things differ from diffusers' o
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +48,8 @@ _NOISE: dict[str, Any] = {
     "steps_offset": 1,
 }
 """Of the slow scheduler, from the program on the model card of BRIA-2.3-ControlNet-BG-Gen."""
-_BATCH = {"float32": 4}
-"""Largest batch by dtype; 1 for the others. A batch sums in another order than a single picture. In
-float32 the result differs by at most one level, but in half precision by more than the same seed
-may differ."""
+_BATCH = 4
+"""Largest batch, which the memory of the cards has room for (docs/decisions/0036-one-call-for-all-results.md)."""
 
 
 class Schedule(NamedTuple):
@@ -170,13 +168,10 @@ class LatentControl:
         shape = request.mask.shape
         if any(side % self._base.pipe.vae_scale_factor for side in shape):
             raise ValueError(f"sides of {shape[1]}x{shape[0]} are not multiples of 8")
-        size = _BATCH.get(self._device_config.dtype, 1)
-        pictures: list[Rgb] = []
-        with self._resident(request.schedule.slow):
-            for first in range(0, len(seeds), size):
-                with diffusion.generating(self._device_config):
-                    pictures += self._batch(request, seeds[first : first + size])
-        return pictures
+        if not seeds:
+            return []
+        with self._resident(request.schedule.slow), diffusion.generating(self._device_config):
+            return self._pictures(request, seeds)
 
     @contextmanager
     def _resident(self, slow: bool) -> Iterator[None]:
@@ -197,26 +192,49 @@ class LatentControl:
             slow_unet.to("cpu")
             fast_unet.to(config.device)
 
-    def _batch(self, request: Request, seeds: Sequence[int]) -> list[Rgb]:
-        slow, steps, guidance = request.schedule
+    def _pictures(self, request: Request, seeds: Sequence[int]) -> list[Rgb]:
+        """Return one picture for each seed. Words and pictures are encoded once for all of them."""
+        slow, _, guidance = request.schedule
         loaded = (self._pipes if request.guide is None else self._guided)[slow]
         pipe = diffusion.for_one_call(loaded, self._device_config, self._scheduler(slow))
         negative = request.negative_prompt if guidance > 1 else None
-        words = diffusion.encode_prompts(
-            pipe, self._device_config, request.prompt, negative, len(seeds)
-        )
-        control, mask = self._control(pipe, request)
+        size = min(_BATCH, len(seeds))
+        words = diffusion.encode_prompts(pipe, self._device_config, request.prompt, negative, size)
+        seen = self._encoded(pipe, request.control)
+        known = seen
+        if request.known is not None and request.known is not request.control:
+            known = self._encoded(pipe, request.known)
+        pictures: list[Rgb] = []
+        for first in range(0, len(seeds), size):
+            pipe.scheduler = self._scheduler(slow)
+            pictures += self._batch(pipe, request, seeds[first : first + size], words, seen, known)
+        return pictures
+
+    def _batch(
+        self,
+        pipe: Any,
+        request: Request,
+        seeds: Sequence[int],
+        words: Mapping[str, torch.Tensor],
+        seen: torch.Tensor,
+        known: torch.Tensor,
+    ) -> list[Rgb]:
+        """Return one picture for each seed, made together.
+
+        words: embeddings for at least as many pictures. seen, known: latents of the control and of the
+        known picture.
+        """
+        mask = _small_mask(pipe, request.mask).to(seen)
         after_step: Any = diffusion.check_deadline
         if request.known is not None:
-            known = self._encoded(pipe, request.known)
             pipe.known = KnownLatents(known, mask == 0, begun=request.begun)
             after_step = pipe.known.after_step
         guide = request.guide
         latents = pipe(
-            **words,
-            image=torch.cat([control, mask], dim=1),
-            num_inference_steps=steps,
-            guidance_scale=guidance,
+            **{name: rows[: len(seeds)] for name, rows in words.items()},
+            image=torch.cat([seen, mask], dim=1),
+            num_inference_steps=request.schedule.steps,
+            guidance_scale=request.schedule.guidance,
             controlnet_conditioning_scale=1.0,
             target_size=request.mask.shape,
             # One generator per picture: with a single one, the second picture would depend on the first.
@@ -236,16 +254,6 @@ class LatentControl:
             return slow_kind(**_NOISE)
         return fast_kind.from_config(self._base.pipe.scheduler.config)
 
-    def _control(self, pipe: Any, request: Request) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the latents of the control and its mask at their size, 1 x 1 x height / 8 x width / 8.
-
-        The mask is resized by nearest neighbour.
-        """
-        scale = pipe.vae_scale_factor
-        latents = self._encoded(pipe, request.control)
-        small = torch.from_numpy(np.ascontiguousarray(request.mask[::scale, ::scale]))
-        return latents, small[None, None].to(latents)
-
     def _encoded(self, pipe: Any, rgb: Rgb) -> torch.Tensor:
         """Return the latents of a picture, 1 x 4 x height / 8 x width / 8.
 
@@ -257,6 +265,12 @@ class LatentControl:
             values = pixels.to(self._device_config.device, vae.dtype) / 127.5 - 1
             latents: torch.Tensor = vae.encode(values).latent_dist.mode()
             return (latents * vae.config.scaling_factor).to(pipe.unet.dtype)
+
+
+def _small_mask(pipe: Any, mask: Mask) -> torch.Tensor:
+    """Return a mask at the size of latents, 1 x 1 x height / 8 x width / 8, by nearest neighbour."""
+    scale = pipe.vae_scale_factor
+    return torch.from_numpy(np.ascontiguousarray(mask[::scale, ::scale]))[None, None]
 
 
 def _decode(loaded: Any, latents: torch.Tensor) -> Rgb:
