@@ -142,6 +142,9 @@ class ModelSettings(EnvironmentSettings):
     """Dtype of torch models' weights. auto: each model's own on a GPU, float32 on the CPU."""
     offload: bool = False
     """Keep weights in main memory and move each part to the GPU when it runs: slower, for small GPUs."""
+    cuda_graphs: bool = False
+    """Replay networks that are small for a GPU as CUDA graphs (decision 37): SDXL's, BRIA's and the prompt
+    refiner's. Without effect on a processor, with offload and on a Ray cluster."""
     memory_mb: int | None = Field(None, ge=1)
     """Memory limit for loaded models, in MiB: others are evicted (decision 31). Unset: with torch models a part
     of the memory that is free at start (`models.runtime.device_policy`), else no limit."""

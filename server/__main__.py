@@ -217,6 +217,7 @@ def _models(settings: Settings, progress: StartProgress | None = None) -> WarmMo
         offload=settings.offload,
         memory_mb=settings.memory_mb,
         main_memory_mb=settings.main_memory_mb,
+        cuda_graphs=settings.cuda_graphs,
         preload=settings.preload,
         progress=progress,
     )

@@ -17,6 +17,9 @@ _SHARE_OF_MAIN_MEMORY = 0.8
 _SHARE_FOR_EVICTED = 0.5
 """Share of the main memory that is free at the start which models evicted from a GPU may take. The rest is for
 requests, and for files that are read."""
+GRAPHS_MB = 1536
+"""What CUDA graphs take of a GPU beside models and their calls, at most: their inputs and results
+(`models.backends.torch.graphs`), buffers, and the prompt refiner's cache. What the driver keeps is unknown."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class DevicePolicy:
     hold there, in MiB; None means no limit. preload: load at start. torch: whether any model needs
     torch. description: what the device is, for people. main_memory_mb: main memory for models that are
     evicted from the device, in MiB; 0: they are dropped. idle_gpus: number of further GPUs that this process
-    sees, and does not use.
+    sees, and does not use. graphs: whether models may replay CUDA graphs.
     """
 
     device: str = "cpu"
@@ -42,6 +45,7 @@ class DevicePolicy:
     description: str = "cpu"
     main_memory_mb: int = 0
     idle_gpus: int = 0
+    graphs: bool = False
 
     @classmethod
     def choose(
@@ -55,6 +59,7 @@ class DevicePolicy:
         preload: bool = True,
         needs_gpu: bool = False,
         main_memory_mb: int | None = None,
+        graphs: bool = False,
     ) -> "DevicePolicy":
         """Return the policy for a profile.
 
@@ -62,8 +67,9 @@ class DevicePolicy:
         models get 92 % of the GPU's memory that is free now or, with `offload` and on the processor, 80 %
         of main memory. needs_gpu: whether to refuse the processor unless it is named, because a picture takes
         minutes on it. main_memory_mb: if None, half of the main memory that is free now; always 0 where
-        models are in main memory anyway. On a GPU, torch multiplies float32 by TF32 from then on. Raises
-        UnknownDeviceError.
+        models are in main memory anyway. graphs: whether to use CUDA graphs, where weights stay on a GPU
+        by CUDA; their memory, `GRAPHS_MB`, is taken from that of the models. On a GPU, torch multiplies
+        float32 by TF32 from then on. Raises UnknownDeviceError.
         """
         if not torch:
             return cls("cpu", dtype, threads, offload, memory_mb, preload)
@@ -82,9 +88,8 @@ class DevicePolicy:
         else:
             devices.allow_tf32()
         is_main = offload or not chosen.startswith("cuda")
-        if memory_mb is None:
-            share = _SHARE_OF_MAIN_MEMORY if is_main else _SHARE_OF_GPU
-            memory_mb = int(share * devices.free_mb("cpu" if is_main else chosen))
+        graphs = graphs and not is_main
+        memory_mb = _for_models(memory_mb, "cpu" if is_main else chosen, graphs)
         if is_main:
             main_memory_mb = 0
         elif main_memory_mb is None:
@@ -100,6 +105,7 @@ class DevicePolicy:
             description=devices.describe(chosen),
             main_memory_mb=main_memory_mb,
             idle_gpus=devices.idle_gpus(chosen),
+            graphs=graphs,
         )
 
     @property
@@ -117,7 +123,7 @@ class DevicePolicy:
         dtype = self.dtype
         if dtype == "auto":
             dtype = "float32" if self.device == "cpu" else own_dtype
-        return DeviceConfig(self.device, dtype, self.threads, self.offload)
+        return DeviceConfig(self.device, dtype, self.threads, self.offload, self.graphs)
 
     def release(self, *, pinned: bool = False) -> None:
         """Free the memory of dropped models, also those in reference cycles, and torch's cached memory.
@@ -134,6 +140,11 @@ class DevicePolicy:
         if self.torch:
             _devices().release_cached()
 
+    def drop_graphs(self) -> None:
+        """Drop the CUDA graphs of all models, so that their memory can be released."""
+        if self.graphs:
+            _devices().drop_graphs()
+
     def to_main_memory(self, networks: Iterable[Any], staying: Iterable[Any]) -> None:
         """Move the tensors of torch modules from the device, but those of modules that stay.
 
@@ -147,6 +158,14 @@ class DevicePolicy:
         Raises RuntimeError.
         """
         _moving().to_device(networks, staying, self.device)
+
+
+def _for_models(memory_mb: int | None, device: str, graphs: bool) -> int:
+    """Return what models may hold of a device's memory in MiB: without a limit, a share of what is free now."""
+    if memory_mb is None:
+        share = _SHARE_OF_MAIN_MEMORY if device == "cpu" else _SHARE_OF_GPU
+        memory_mb = int(share * _devices().free_mb(device))
+    return max(1, memory_mb - GRAPHS_MB) if graphs else memory_mb
 
 
 def _moving() -> Any:

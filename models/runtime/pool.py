@@ -88,19 +88,18 @@ class Pool:
         offload: bool = False,
         memory_mb: int | None = None,
         main_memory_mb: int | None = None,
+        cuda_graphs: bool = False,
         preload: bool = True,
         roles: Collection[Role[Any]] = ROLES,
         progress: StartProgress | None = None,
     ) -> "Pool":
-        """Return the pool of a profile.
+        """Return the pool of a profile. Download its missing weights into `weights_dir`; load nothing yet.
 
-        Download its missing weights into `weights_dir`; load nothing yet. name: a profile's name,
-        or the path of its file. threads: CPU threads for one call of a model. models_dir: local
-        copies of weights, used before all others. roles: the roles of the profile that are needed. progress:
-        is told what is fetched and loaded.
-        The other arguments are those of `models.runtime.device_policy.DevicePolicy`. If the profile
-        has torch models, one card without weights does not stop the others. A model of the user's
-        own (`Card.own`) is loaded and run once. Raises
+        name: a profile's name, or the path of its file. threads: CPU threads for one call of a model.
+        models_dir: local copies of weights, used before all others. roles: the roles of the profile that are
+        needed. progress: is told what is fetched and loaded. The other arguments are those of
+        `models.runtime.device_policy.DevicePolicy`. If the profile has torch models, one card without weights
+        does not stop the others. A model of the user's own (`Card.own`) is loaded and run once. Raises
         UnknownProfileError, WeightsUnavailableError and UnknownDeviceError.
         """
         profile = {role: card for role, card in load_profile(name).items() if role in roles}
@@ -116,6 +115,7 @@ class Pool:
             preload,
             needs_gpu=any(card.needs_gpu for card in profile.values()),
             main_memory_mb=main_memory_mb,
+            graphs=cuda_graphs,
         )
         progress = progress or StartProgress()
         failures = fetch_for_start(name, profile, cache, progress)
@@ -138,6 +138,8 @@ class Pool:
                 self.idle_gpus,
             )
         log.info("models may hold %s MiB together", self._policy.memory_mb)
+        if self._policy.graphs:
+            log.info("networks that are small for the GPU run as CUDA graphs")
         if self._policy.main_memory_mb:
             log.info("evicted ones may hold %s MiB of main memory", self._policy.main_memory_mb)
         for role, slot in self._slots.items():

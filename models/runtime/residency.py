@@ -71,7 +71,7 @@ class Residency:
                 self._evict(budget)
 
     def make_room(self, of_device: bool = True) -> None:
-        """Evict every model that is not in use, and release cached memory.
+        """Evict every model that is not in use, drop all CUDA graphs, and release cached memory.
 
         of_device: whether the device needs the room; else evicted models leave main memory too.
         """
@@ -82,6 +82,7 @@ class Residency:
                     for slot in self._slots.by_role.values():
                         if slot.is_idle(Place.MAIN_MEMORY):
                             slot.drop()
+        self._policy.drop_graphs()
         self._policy.release(pinned=not of_device)
 
     def has_room(self, slot: Slot) -> bool:

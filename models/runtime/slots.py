@@ -21,7 +21,8 @@ class HasNetworks(Protocol):
         """Return the torch modules that hold its weights, also those that it shares with other models.
 
         After a move their tensors are the same objects at other addresses. A model that remembers
-        addresses, as captured CUDA graphs do, must return none: it is loaded from disk again instead.
+        addresses must return none: it is loaded from disk again instead. Those that
+        `models.backends.torch.graphs` remembers are forgotten before a move.
         """
         ...
 

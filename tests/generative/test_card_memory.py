@@ -16,8 +16,11 @@ from spandrel.architectures.ESRGAN.__arch.RRDB import RRDBNet
 from torch.nn import ModuleList
 
 from models.backends.diffusion.sdxl_pipeline import SdxlPipeline
+from models.backends.torch import graphs
+from models.backends.torch.fixed_cache import LENGTH
 from models.catalog.card import by_name
 from models.catalog.registry import CARDS
+from models.runtime.device_policy import GRAPHS_MB
 from models.tiny import sdxl
 from scripts.gpu_benchmark import networks as full
 from scripts.gpu_benchmark.weights import ip_adapter_shapes
@@ -155,6 +158,38 @@ def test_the_buffers_of_sdxl_have_room_for_a_batch_with_guidance() -> None:
     for card in CARDS:
         if card.name.startswith("sdxl-"):
             assert added * decoder + pictures <= card.work_mb, card.name
+
+
+def test_the_memory_for_cuda_graphs_holds_what_they_take() -> None:
+    empty = partial(torch.empty, dtype=torch.float16, device="meta")
+    count = graphs.MOST_PASSES
+    step = torch.empty((), device="meta")
+    words = empty(count, 77, 2048)
+    added = {"text_embeds": empty(count, 1280), "time_ids": empty(count, 6)}
+    control = full.random(full.controlnet, "meta").half()
+    for layer in control.controlnet_cond_embedding.blocks:
+        layer.stride = (1, 1)
+    given: dict[str, Any] = {"encoder_hidden_states": words, "added_cond_kwargs": added}
+    picture = empty(count, 4, 128, 128)
+    shown = {"controlnet_cond": empty(count, 5, 128, 128), "return_dict": False}
+    down, middle = control(picture, step, **given, **shown)
+    residuals = {
+        "down_block_additional_residuals": down,
+        "mid_block_additional_residual": middle,
+    }
+    unet = full.random(partial(full.unet, 4), "meta").half()
+    # One pool for all: the buffers of the largest graph. Beside it what each graph keeps.
+    buffers = max(
+        peak_mb(control, lambda network: network(picture, step, **given, **shown)),
+        peak_mb(unet, lambda network: network(picture, step, **given, **residuals)),
+    )
+    newest = sum(one.numel() for one in (*down, middle)) * HALF / 2**20
+    assert newest == pytest.approx(count * 51.3, abs=1)
+    config = full.QWEN3_4B
+    width = config["num_hidden_layers"] * config["num_key_value_heads"] * config["head_dim"]
+    cache = 2 * width * LENGTH * HALF / 2**20
+    assert cache == 144
+    assert buffers + graphs._MOST_BYTES / 2**20 + newest + cache <= GRAPHS_MB
 
 
 def test_klein_shares_transformer_text_encoder_and_vae() -> None:

@@ -88,6 +88,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, weights_dir: Path) -> I
         offload=settings.offload,
         memory_mb=settings.memory_mb,
         main_memory_mb=settings.main_memory_mb,
+        cuda_graphs=settings.cuda_graphs,
         preload=settings.preload,
     )
     with TestClient(

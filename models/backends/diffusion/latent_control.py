@@ -37,6 +37,7 @@ from models.backends.diffusion.known_latents import KnownLatents
 from models.backends.diffusion.published import load_published
 from models.backends.diffusion.sdxl_pipeline import Guide
 from models.backends.diffusion.shared import shared
+from models.backends.torch.graphs import drop_moving, graphs_for, replaying
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
 
@@ -102,7 +103,8 @@ class _Pipeline(StableDiffusionXLControlNetPipeline):  # type: ignore[misc]
 class LatentControl:
     """A generator of pictures that follow a control.
 
-    sizes: the sizes of pictures. guided: whether a picture may describe what to generate. Several
+    sizes: the sizes of pictures. guided: whether a picture may describe what to generate. graphs: those of
+    its device, or None; slow calls have none, because their UNet comes to the device for each. Several
     threads may use it, one call at a time per device.
     """
 
@@ -121,6 +123,7 @@ class LatentControl:
         briaai/Image-Prompt.
         """
         self._device_config = device_config
+        self.graphs = graphs_for(device_config)
         self._base = shared(BriaBase, base, device_config)
         with LOADING:
             dtype = diffusion.torch_dtype(device_config)
@@ -184,6 +187,7 @@ class LatentControl:
             yield
             return
         fast_unet, slow_unet = self._base.pipe.unet, self._pipes[True].unet
+        drop_moving(fast_unet.parameters())
         fast_unet.to("cpu")
         try:
             slow_unet.to(config.device)
@@ -230,19 +234,22 @@ class LatentControl:
             pipe.known = KnownLatents(known, mask == 0, begun=request.begun)
             after_step = pipe.known.after_step
         guide = request.guide
-        latents = pipe(
-            **{name: rows[: len(seeds)] for name, rows in words.items()},
-            image=torch.cat([seen, mask], dim=1),
-            num_inference_steps=request.schedule.steps,
-            guidance_scale=request.schedule.guidance,
-            controlnet_conditioning_scale=1.0,
-            target_size=request.mask.shape,
-            # One generator per picture: with a single one, the second picture would depend on the first.
-            generator=diffusion.generators(seeds),
-            callback_on_step_end=after_step,
-            output_type="latent",
-            **({} if guide is None else image_prompt.arguments(pipe, guide, request.mask.shape)),
-        ).images
+        slow, _, guidance = request.schedule
+        passes = 2 * len(seeds) if guidance > 1 else len(seeds)
+        with replaying(None if slow else self.graphs, passes, pipe.unet, pipe.controlnet):
+            latents = pipe(
+                **{name: rows[: len(seeds)] for name, rows in words.items()},
+                image=torch.cat([seen, mask], dim=1),
+                num_inference_steps=request.schedule.steps,
+                guidance_scale=request.schedule.guidance,
+                controlnet_conditioning_scale=1.0,
+                target_size=request.mask.shape,
+                # One generator per picture: with a single one, the second picture would depend on the first.
+                generator=diffusion.generators(seeds),
+                callback_on_step_end=after_step,
+                output_type="latent",
+                **({} if guide is None else image_prompt.arguments(pipe, guide, request.mask.shape)),
+            ).images
         # One after the other: the VAE needs more memory than all other networks.
         return [_decode(pipe.vae, latent[None]) for latent in latents]
 

@@ -24,6 +24,7 @@ from models.backends.diffusion.adapters import (
 )
 from models.backends.diffusion.shared import shared
 from models.backends.diffusion.shared_encoding import SdxlInpaint
+from models.backends.torch.graphs import graphs_for, replaying
 from models.backends.torch.loading import LOADING
 from models.device import DeviceConfig
 
@@ -95,6 +96,7 @@ class SdxlPipeline:
     tested with full weights. A subclass with another class of diffusers changes the four attributes.
     kind: that class. settings: further arguments for loading it. multiple: of the sides, so that the
     UNet halves the latents without padding. batch: the largest number of pictures made together.
+    graphs: the CUDA graphs of its device, or None.
     """
 
     kind: ClassVar[Any] = SdxlInpaint
@@ -115,6 +117,7 @@ class SdxlPipeline:
         added to the weights of the UNet, for all calls.
         """
         self._device_config = device_config
+        self.graphs = graphs_for(device_config)
         settings = dict(self.settings)
         if vae is not None:
             dtype = diffusion.torch_dtype(device_config)
@@ -209,7 +212,9 @@ class SdxlPipeline:
             for first in range(0, len(seeds), size):
                 batch = seeds[first : first + size]
                 pipe.scheduler = _scheduler(shared, recipe)
-                pictures += self._batch(pipe, rgb, hole, batch, recipe, inputs)
+                passes = len(batch) if negative is None else 2 * len(batch)
+                with replaying(self.graphs, passes, pipe.unet):
+                    pictures += self._batch(pipe, rgb, hole, batch, recipe, inputs)
         return pictures
 
     def _batch(

@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from models.backends.torch import graphs
 from models.memory import free_memory
 
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")
@@ -105,9 +106,15 @@ def free_mb(device: str) -> int:
 
 
 def release_cached() -> None:
-    """Release the GPU memory that torch has cached."""
+    """Release the GPU memory that torch has cached, and that of the CUDA graphs of networks that are gone."""
+    graphs.drop_moving(())
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def drop_graphs() -> None:
+    """Drop all CUDA graphs. Their memory is cached then; calls that follow capture what they need again."""
+    graphs.drop_all()
 
 
 def release_pinned() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.backends.torch.graphs import drop_moving
 from models.backends.torch.loading import LOADING
 
 log = logging.getLogger("retouch.models")
@@ -28,11 +29,13 @@ def to_main_memory(
     """Move the tensors of modules to main memory, but those that are also of modules that stay.
 
     pin: whether to lock the memory's pages, so that copies from it are fast and need not be waited for. If
-    the system refuses, the memory is an ordinary one, and the log says so. Raises RuntimeError, also if
+    the system refuses, the memory is an ordinary one, and the log says so. CUDA graphs that read these
+    tensors are dropped before. Raises RuntimeError, also if
     memory runs out; tensors are then on either side, and still usable by `to_device`.
     """
     with LOADING, torch.inference_mode(False):
         moving = _besides(networks, staying)
+        drop_moving(aliases[0] for aliases in moving)
         for aliases, memory in _places(moving, pin):
             _copy(aliases, memory.view(aliases[0].dtype))
         if pin:

@@ -5,7 +5,7 @@ Qwen3-4B-Instruct-2507 (Apache-2.0). Not tested with the full weights: tests use
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from models.backends.torch.device_module import DeviceModule
+from models.backends.torch.fixed_cache import FixedCache
+from models.backends.torch.graphs import Graphs, graphs_for
 from models.backends.torch.loading import LOADING
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.weight_files import first_line
@@ -67,9 +69,14 @@ class Refiner:
         self._generation = _GenerationConfig(
             do_sample=False,
             max_new_tokens=_NEW_TOKENS,
+            # transformers would compile the steps of a fixed cache, for minutes, in the first call.
+            disable_compile=True,
             eos_token_id=_end_tokens(model.generation_config, self._tokenizer),
             pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
         )
+        self._generate: Callable[..., Any] = model.generate
+        if (graphs := graphs_for(device_config)) is not None:
+            self.use_graphs(graphs)
 
     @classmethod
     def load(cls, paths: Sequence[Path], device_config: DeviceConfig) -> Self:
@@ -79,6 +86,11 @@ class Refiner:
     def networks(self) -> list[nn.Module]:
         """Return the modules with the weights; see `models.runtime.slots.HasNetworks`."""
         return self._module.networks()
+
+    def use_graphs(self, graphs: Graphs) -> None:
+        """Make each token after the first by the replay of a CUDA graph."""
+        with self._module.on_device() as model:
+            self._generate = FixedCache(model, graphs).generate
 
     def _load(self, folder: Path, device_config: DeviceConfig) -> tuple[Any, Any]:
         """Return the language model, in main memory or on its device, and its tokenizer."""
@@ -107,8 +119,8 @@ class Refiner:
             # A Qwen3 that can think would, for longer than the answer may be. Other templates ignore it.
             enable_thinking=False,
         ).to(self._module.device)
-        with self._module.on_device() as model:
-            output = model.generate(**inputs, generation_config=self._generation)
+        with self._module.on_device():
+            output = self._generate(**inputs, generation_config=self._generation)
         answer = output[0, inputs["input_ids"].shape[1] :]
         text = str(self._tokenizer.decode(answer, skip_special_tokens=True))
         return one_line(text) or prompt

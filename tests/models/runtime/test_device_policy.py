@@ -8,7 +8,7 @@ import pytest
 from models.catalog.profile import load_profile
 from models.errors import UnknownDeviceError
 from models.runtime import device_policy
-from models.runtime.device_policy import DevicePolicy
+from models.runtime.device_policy import GRAPHS_MB, DevicePolicy
 
 REASON = "the driver is 535.1: update it"
 
@@ -64,3 +64,35 @@ def test_a_gpu_computes_float32_by_tf32(monkeypatch: pytest.MonkeyPatch) -> None
     policy = DevicePolicy.choose(torch=True, threads=1)
     assert (policy.device, policy.idle_gpus) == ("cuda:0", 3)
     assert done == ["tf32"]
+
+
+@pytest.mark.parametrize(
+    ("device", "choice", "graphs"),
+    [
+        ("cuda:0", {}, True),
+        ("cuda:0", {"memory_mb": 9200}, True),
+        ("cuda:0", {"offload": True}, False),
+        ("cpu", {}, False),
+        ("mps", {}, False),
+    ],
+)
+def test_cuda_graphs_have_memory_of_their_own_where_there_are_any(
+    monkeypatch: pytest.MonkeyPatch, device: str, choice: dict[str, Any], graphs: bool
+) -> None:
+    devices = SimpleNamespace(
+        resolve=lambda name: device,
+        bound_threads=lambda threads: None,
+        allow_tf32=lambda: None,
+        free_mb=lambda device: 10_000,
+        describe=lambda device: device,
+    )
+    monkeypatch.setattr(device_policy, "_devices", lambda: devices)
+    without = DevicePolicy.choose(torch=True, threads=1, **choice)
+    policy = DevicePolicy.choose(torch=True, threads=1, graphs=True, **choice)
+    assert not without.graphs
+    assert not without.device_config(True, "float16").graphs
+    assert policy.graphs == graphs
+    assert policy.device_config(True, "float16").graphs == graphs
+    assert not policy.device_config(False, "float16").graphs
+    assert without.memory_mb is not None
+    assert policy.memory_mb == without.memory_mb - graphs * GRAPHS_MB
