@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 
 from imaging.label_map import label_map
 from models.backends.diffusion.sdxl import SdxlFill
 from models.backends.diffusion.sdxl_pipeline import Recipe, shared_pipeline
 from models.backends.matting_input import read_input
 from models.backends.torch.birefnet import BiRefNet
+from models.backends.torch.refiner import Refiner
 from models.backends.torch.sam import Sam
 from models.backends.torch.sam2 import Sam2
 from models.backends.torch.upscaler import Upscaler
@@ -217,29 +217,24 @@ def _enlarge(model: Any, factor: int, rgb: Any) -> object:
 
 
 def refiner(bench: Bench) -> None:
-    """One token of the prompt refiner, with a growing cache and with a fixed one as a CUDA graph."""
-    section = "One token of Qwen3-4B, bfloat16, after 128"
-    kinds: Any = transformers
-    model = kinds.AutoModelForCausalLM.from_pretrained(
-        bench.weights("refiner"), dtype=bench.dtype("bfloat16")
-    ).to(bench.device)
-    tokens = torch.randint(0, 200, (1, 128), device=bench.device)
-    one, place = tokens[:, :1], torch.tensor([[128]], device=bench.device)
-    growing = kinds.DynamicCache(config=model.config)
-    fixed = kinds.StaticCache(config=model.config, max_cache_len=256)
-    for cache in (growing, fixed):
-        with torch.inference_mode():
-            model(tokens, past_key_values=cache, use_cache=True)
+    """An answer of the prompt refiner, with a growing cache and with a fixed one, each token a CUDA graph."""
+    section = "An answer of Qwen3-4B of at most 96 tokens, bfloat16"
+    model = Refiner.load([bench.weights("refiner")], bench.config("bfloat16"))
 
-    def grow(number: int) -> object:
-        with torch.inference_mode():
-            return model(one, past_key_values=growing, use_cache=True)
+    def answer(number: int) -> object:
+        return model.refine(f"a beach, number {number}")
 
-    def call(batch: int) -> variants.Call:
-        return lambda: model(one, position_ids=place, past_key_values=fixed, use_cache=True).logits
-
-    bench.run.row(section, "growing cache", grow)
-    variants.measure(bench, section, variants.Step("fixed cache", model, call), (1,))
+    bench.run.row(section, "growing cache", answer)
+    graphs = variants.new_graphs(bench)
+    model.use_graphs(graphs)
+    name = "fixed cache, a CUDA graph for each token"
+    answer(0)
+    if graphs.count != 1:
+        bench.run.fail(section, name, RuntimeError(f"not captured: {graphs.failure}"))
+    elif bench.gpu:
+        bench.run.row(section, name, answer)
+    else:
+        bench.run.skip(section, name, variants.WITHOUT_GPU)
 
 
 def kernels(bench: Bench) -> None:

@@ -6,22 +6,23 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
+from models.backends.torch.cuda_capture import Work
+from models.backends.torch.graphs import Graphs
 from scripts.gpu_benchmark import float8, rates
 from scripts.gpu_benchmark.bench import Bench
 from scripts.gpu_benchmark.time_limit import limited
 
 Call = Callable[[], Tensor]
 WITHOUT_GPU = "needs a GPU (its code ran with the capture replaced)"
-_WARM = 3
-"""Calls before a capture, so that libraries have chosen their algorithms."""
 _PREPARING_S = 120.0
 """The longest time for the first call of a row, in which blocks are compiled, or for a capture."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A network and its calls. call: returns one for a batch; blocks: names of the classes that are compiled."""
+    """A network and its calls. call: returns one of `module`, for a batch; blocks: names of classes to compile."""
 
     name: str
     module: nn.Module
@@ -29,29 +30,21 @@ class Step:
     blocks: tuple[str, ...] = ()
 
 
-def captured(work: Call) -> Call:
-    """Return some work as a CUDA graph. Its result is the same tensor in every call."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(_WARM):
-            work()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        result = work()
+def rerun(work: Work, first: bool) -> tuple[Callable[[], None], Any]:
+    """Stand in for the capture without a GPU: each replay does the work again, and copies the result."""
+    result = work()
 
-    def replay() -> Tensor:
-        graph.replay()
-        return result
+    def replay() -> None:
+        for own, new in zip(tree_leaves(result), tree_leaves(work()), strict=True):
+            if isinstance(own, Tensor):
+                own.copy_(new)
 
-    return replay
+    return replay, result
 
 
-def replaced(work: Call) -> Call:
-    """Stand in for `captured` without a GPU: the work, done once before."""
-    work()
-    return work
+def new_graphs(bench: Bench) -> Graphs:
+    """Return the graphs that the server would use, without a GPU with the capture replaced."""
+    return Graphs(bench.device, None if bench.gpu else rerun)
 
 
 def compile_blocks(module: nn.Module, names: Sequence[str], backend: str) -> None:
@@ -113,13 +106,14 @@ def _one(
         if form == "eager":
             bench.run.row(section, name, _inferring(work), pictures=batch, need=need)
         else:
-            _graph(bench, section, f"{name}, CUDA graph", work, expected, batch, need)
+            _graph(bench, section, f"{name}, CUDA graph", step.module, work, expected, batch, need)
 
 
 def _graph(
     bench: Bench,
     section: str,
     name: str,
+    module: nn.Module,
     work: Call,
     expected: torch.Size,
     batch: int,
@@ -128,18 +122,22 @@ def _graph(
     if bench.run.left <= 0:
         bench.run.skip(section, name, "no time left")
         return
-    try:
-        with limited(_PREPARING_S), torch.inference_mode():
-            graph = captured(work) if bench.gpu else replaced(work)
-            if graph().shape != expected:
-                raise RuntimeError(f"the graph returns {graph().shape} and not {expected}")
-    except Exception as error:
-        bench.run.fail(section, name, error)
-        return
-    if bench.gpu:
-        bench.run.row(section, name, _inferring(graph), pictures=batch, need=need)
-    else:
-        bench.run.skip(section, name, WITHOUT_GPU)
+    graphs = new_graphs(bench)
+    with graphs.replaying(module):
+        try:
+            with limited(_PREPARING_S), torch.inference_mode():
+                found = work().shape
+            if graphs.count != 1:
+                raise RuntimeError(f"not captured: {graphs.failure}")
+            if found != expected:
+                raise RuntimeError(f"the graph returns {found} and not {expected}")
+        except Exception as error:
+            bench.run.fail(section, name, error)
+            return
+        if bench.gpu:
+            bench.run.row(section, name, _inferring(work), pictures=batch, need=need)
+        else:
+            bench.run.skip(section, name, WITHOUT_GPU)
 
 
 def _inferring(work: Call) -> Callable[[Any], Tensor]:

@@ -252,17 +252,26 @@ class TestRows:
     def test_a_graph_of_another_shape_is_refused(self, run: Run, tmp_path: Path) -> None:
         import torch
 
-        shapes = iter([(1, 2), (1, 2), (1, 2), (1, 3), (1, 3)])
-        step = variants.Step(
-            "odd", torch.nn.Linear(1, 1), lambda batch: lambda: torch.ones(next(shapes))
-        )
+        module = torch.nn.Linear(1, 2)
+        given = torch.ones(1, 1)
         variants._graph(
-            Bench(run, tmp_path, False), "A", "odd", step.call(1), torch.Size((1, 3)), 1, None
+            Bench(run, tmp_path, False),
+            *("A", "odd", module, lambda: module(given), torch.Size((1, 3)), 1, None),
         )
         assert (
             "failed: RuntimeError: the graph returns"
             in rows((tmp_path / "page.md").read_text(), "A")[0][1]
         )
+
+    def test_a_call_that_is_not_captured_is_refused(self, run: Run, tmp_path: Path) -> None:
+        import torch
+
+        module = torch.nn.Linear(1, 2)
+        variants._graph(
+            Bench(run, tmp_path, False),
+            *("A", "odd", module, lambda: torch.ones(1, 2), torch.Size((1, 2)), 1, None),
+        )
+        assert "failed: RuntimeError: not captured" in run.page.text()
 
     @pytest.mark.filterwarnings("default")
     def test_a_backend_that_fails_has_a_row_and_the_next_one_is_measured(
