@@ -1,5 +1,6 @@
 """GET /admin: the page of the operator, and GET /admin/state, the figures on it."""
 
+import functools
 import importlib.resources
 
 from fastapi import APIRouter, Request
@@ -79,6 +80,7 @@ def _check_same_origin(request: Request) -> None:
         raise HttpError("Only the page /admin of this server may read this in a browser.", 403)
 
 
+@functools.cache
 def _read_page() -> StaticPage:
     own = importlib.resources.files("server.admin") / "static"
     shared = importlib.resources.files("server.playground") / "static"

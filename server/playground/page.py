@@ -1,5 +1,6 @@
 """Serve the playground: its page at `/` and the files that the page loads, all public text without a token."""
 
+import functools
 import importlib.resources
 from collections.abc import Iterable
 from importlib.resources.abc import Traversable
@@ -24,9 +25,7 @@ def playground_router(store_origin: str | None) -> APIRouter:
     store_origin: scheme, host and port of the links of results, if those lead to a bucket; None if they lead
     to this server.
     """
-    files = _read_files()
-    html = _with_modules(files.pop(_PAGE).decode(), files)
-    page = StaticPage(html, files, store_origin)
+    page = _read_page(store_origin)
     router = APIRouter(include_in_schema=False)
 
     @router.head("/")
@@ -40,6 +39,13 @@ def playground_router(store_origin: str | None) -> APIRouter:
         return page.file(request, asked, name)
 
     return router
+
+
+@functools.cache
+def _read_page(store_origin: str | None) -> StaticPage:
+    files = _read_files()
+    html = _with_modules(files.pop(_PAGE).decode(), files)
+    return StaticPage(html, files, store_origin)
 
 
 def _read_files() -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """GET /docs: the reference of the API to read and to try, from files of this server alone."""
 
+import functools
 import importlib.resources
 
 from fastapi import APIRouter, Request
@@ -16,11 +17,7 @@ _SWAGGER = ("swagger-ui-bundle.js", "swagger-ui.css")
 
 def reference_router(tokens: Tokens) -> APIRouter:
     """Return the routes of the page. tokens: what knows who may read it (`server.http.readers`)."""
-    own = importlib.resources.files("server.reference") / "static"
-    vendored = importlib.resources.files("server.vendored") / "swagger-ui-dist"
-    files = {name: (own / name).read_bytes() for name in _OWN}
-    files |= {name: (vendored / name).read_bytes() for name in _SWAGGER}
-    page = StaticPage((own / "index.html").read_text(encoding="utf-8"), files)
+    page = _read_page()
     # Its routes run on threads: the largest file takes a tenth of a second to compress, once.
     router = APIRouter(include_in_schema=False)
 
@@ -40,3 +37,12 @@ def reference_router(tokens: Tokens) -> APIRouter:
         return page.file(request, asked, name)
 
     return router
+
+
+@functools.cache
+def _read_page() -> StaticPage:
+    own = importlib.resources.files("server.reference") / "static"
+    vendored = importlib.resources.files("server.vendored") / "swagger-ui-dist"
+    files = {name: (own / name).read_bytes() for name in _OWN}
+    files |= {name: (vendored / name).read_bytes() for name in _SWAGGER}
+    return StaticPage((own / "index.html").read_text(encoding="utf-8"), files)
