@@ -17,6 +17,7 @@ from tests.helpers.server_process import Server
 
 REPLACE = "image/edit/replace_background"
 FILL = "image/edit/gen_fill"
+_TIMEOUT_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def client(running: Server) -> Iterator[Any]:
     """A client with the token of an organisation."""
-    client = BriaSyncClient(base_url=str(running.http.base_url), api_token="secret-a")
+    client: Any = BriaSyncClient(base_url=str(running.http.base_url), api_token="secret-a")
+    # The client gives up after a time that a busy machine takes for a synchronous call.
+    client.engine.client.request_timeout = _TIMEOUT_S
     yield client
     client.close()
 
@@ -50,7 +53,7 @@ def test_submit_and_poll_return_the_result_and_its_prompts(
     running: Server, client: Any, endpoint: str
 ) -> None:
     submitted = client.submit(endpoint, {**GENERATIVE[endpoint], "seed": 7}, raise_for_status=True)
-    result = client.poll(submitted, interval=0.1, timeout=300).result
+    result = client.poll(submitted, interval=0.1, timeout=_TIMEOUT_S).result
     assert min(size(running, result.image_url)) > 0
     assert result.seed == 7
     assert result.refined_prompt is None or isinstance(result.refined_prompt, str)
