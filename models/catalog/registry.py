@@ -1,7 +1,7 @@
 """The registry: the one list of model cards, with the backend, weights, licence and size of each.
 
-Cards are data, in `models.catalog.cards`. Each names the class of its backend; its weights are in `models.catalog.files`
-and `models.catalog.repositories`.
+Cards are data, in `models.catalog.cards`. Each names the class of its backend; its weights are in
+`models.catalog.files` and `models.catalog.repositories`.
 """
 
 from models.catalog.card import Card

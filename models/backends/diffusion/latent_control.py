@@ -248,7 +248,9 @@ class LatentControl:
                 generator=diffusion.generators(seeds),
                 callback_on_step_end=after_step,
                 output_type="latent",
-                **({} if guide is None else image_prompt.arguments(pipe, guide, request.mask.shape)),
+                **(
+                    {} if guide is None else image_prompt.arguments(pipe, guide, request.mask.shape)
+                ),
             ).images
         # One after the other: the VAE needs more memory than all other networks.
         return [_decode(pipe.vae, latent[None]) for latent in latents]

@@ -88,10 +88,9 @@ class MachineEngine(ClusterEngine):
                 log_to_driver=False,
                 configure_logging=False,
             )
-        except (
-            Exception
-        ) as error:  # Ray raises plain ones too, such as for a node that starts too slowly
-            # Not tried again here: what is left of this attempt ends the process when it likes to.
+        except Exception as error:
+            # Ray raises plain ones too, such as for a node that starts too slowly. Not tried again here: what
+            # is left of this attempt ends the process when it likes to.
             log.critical("Ray does not start on this machine: shutting down: %s", error)
             os.kill(os.getpid(), signal.SIGTERM)
             raise EngineUnavailableError(f"Ray does not start on this machine: {error}") from error

@@ -125,9 +125,8 @@ def on_machine(name: str, profile: Profile, gpus: int) -> Layout:
     models share its memory as those of a server without Ray do. Without GPUs no role waits for one. Raises
     UnknownProfileError.
     """
-    planned = plan(
-        name, profile, 1 if gpus else None
-    )  # with 1 MiB, a role needs all of a GPU or none
+    # With 1 MiB, a role needs all of a GPU or none.
+    planned = plan(name, profile, 1 if gpus else None)
     shared = tuple(role for role in profile if gpus and planned[role].gpus)
     layout = {
         roles: replace(planned[roles[0]], gpus=0.0, accelerator="")

@@ -25,7 +25,7 @@ def test_the_process_ends_where_ray_does_not_start(
 
     def init(address: str, **options: Any) -> None:
         asked.append({"address": address, **options})
-        raise Exception("The current node timed out during startup.")  # noqa: TRY002 - as Ray does
+        raise Exception("The current node timed out during startup.")
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", init)
