@@ -15,13 +15,21 @@ WITHOUT_TORCH = (".venv-test", "cluster,test")
 WITH_TORCH = (".venv-test-gpu", "gpu,test")
 
 _FAST = ("-m", "not gpu and not slow", "--numprocesses", "auto")
-_BY_FILE = ("--dist", "loadfile", "--durations", "10")
+# A file runs on one process, and those that take longest begin: see `_LONG_FILES` in tests/conftest.py.
+_BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder", "--durations", "10")
 _PARTS = {
-    # On all cores, with a floor for their coverage.
-    "fast": (*_FAST, "--durations", "10", "--cov", "--cov-report="),
-    "slow": ("-m", "not gpu and slow and not program", "--numprocesses", "auto", *_BY_FILE),
-    # Those that start programs wait much, and each program takes memory.
-    "programs": ("-m", "not gpu and program and not alone", "--numprocesses", "2", *_BY_FILE),
+    # On all cores, with a floor for their coverage. Measuring it makes a test take 1.6 times as long, so that the
+    # next part has those that repeat a function with other parameters.
+    "fast": (
+        *("-m", "not gpu and not slow and not repeated", "--numprocesses", "auto"),
+        *("--durations", "10", "--cov", "--cov-report="),
+    ),
+    "slow": (
+        *("-m", "not gpu and not program and (slow or repeated)", "--numprocesses", "auto"),
+        *_BY_FILE,
+    ),
+    # Those that start programs wait much, so that there are more of them than cores; each program takes memory.
+    "programs": ("-m", "not gpu and program and not alone", "--numprocesses", "3", *_BY_FILE),
     "ray": (
         "tests/cluster",
         "tests/deploy",
@@ -69,19 +77,23 @@ class _Suite:
 
     def run(self) -> int:
         """Run the parts; return the status of the last one that failed, or 0."""
+        # Compiling the tests and their assertions is half of collecting them, and each part and process collects.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self._time("environment", _make, WITHOUT_TORCH)
+        self._time("fast", _pytest, WITHOUT_TORCH, *_PARTS["fast"])
         installation = None
-        for name, arguments in _PARTS.items():
-            if name == "slow" and self._with_torch:
-                # Torch is installed meanwhile. The part that needs it waits for it, and tells if it fails.
-                installation = subprocess.Popen(  # noqa: S603 - our own script
-                    ["nice", "scripts/environment", *WITH_TORCH],  # noqa: S607 - found in the PATH, as by a shell
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                )
-            if name == "ray" and not self._with_torch:
-                self._print_durations()
-            self._time(name, _pytest, WITHOUT_TORCH, *arguments)
+        if self._with_torch:
+            # Torch is installed meanwhile. The part that needs it waits for it, and tells if it fails.
+            installation = subprocess.Popen(  # noqa: S603 - our own script
+                ["nice", "scripts/environment", *WITH_TORCH],  # noqa: S607 - found in the PATH, as by a shell
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        for name in ("slow", "programs"):
+            self._time(name, _pytest, WITHOUT_TORCH, *_PARTS[name])
+        if installation is None:
+            self._print_durations()
+        self._time("ray", _pytest, WITHOUT_TORCH, *_PARTS["ray"])
         if installation is not None:
             installation.wait()
             self._print_durations()

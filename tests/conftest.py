@@ -39,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# `scripts/test --fast` leaves out the slow tests: those that start programs (`program`), which run two at a
+# `scripts/test --fast` leaves out the slow tests: those that start programs (`program`), which run three at a
 # time; those that call every route or need the real models; and those with the marker `slow`.
 _PROGRAM_FOLDERS = frozenset(
     {"browser", "clients", "cluster", "deploy", "docs", "process", "scripts"}
@@ -53,10 +53,27 @@ _RAY_FILES = frozenset({"test_cluster.py", "test_serve_in_cluster.py", "test_ray
 """Besides those that use the fixture `cluster`. Ray's clusters look for the processes of the whole machine."""
 _RAY_FOLDERS = frozenset({"cluster", "deploy"})
 """The folders that scripts/test looks for them in."""
+_LONG_FILES = (
+    "scripts/test_benchmark.py",
+    "deploy/test_bundle.py",
+    "process/test_several_servers.py",
+    "process/test_process.py",
+    "process/test_fields.py",
+    "scripts/test_attacks.py",
+    "contract/test_parity.py",
+    "contract/test_bounds.py",
+    "golden/test_lite.py",
+    "server/test_missing_roles.py",
+    "generative/test_benchmark_gpu.py",
+)
+"""The files of tests that take a minute or more, the longest first: begun last, one would leave cores idle."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of slow folders, and those that use a slow fixture, as slow, and some as programs."""
+    """Mark slow tests, those that start programs, and repeated ones; put the files that take long first."""
+    functions = set()
+    order = {ROOT / "tests" / file: place for place, file in enumerate(_LONG_FILES)}
+    items.sort(key=lambda item: order.get(item.path, len(order)))
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
         fixtures = set(getattr(item, "fixturenames", ()))
@@ -66,6 +83,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_program = is_slow and (folder in _PROGRAM_FOLDERS or fixtures & _PROGRAM_FIXTURES)
         if is_program:
             item.add_marker("program")
+        function = item.nodeid.partition("[")[0]
+        if not is_slow and function in functions:
+            item.add_marker("repeated")
+        elif not is_slow:
+            functions.add(function)
         if item.path.name in _RAY_FILES or "cluster" in fixtures:
             item.add_marker("alone")
             if is_program and folder not in _RAY_FOLDERS:
