@@ -5,9 +5,11 @@ There are no GPUs here: Ray is told of two, and the profile says that its models
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +38,8 @@ class Machine:
         profile = folder / "two.toml"
         profile.write_text(PROFILE)
         self.server = Server(folder / "server", weights_dir)
-        self.ray = folder / "ray"
+        # Not in `folder`: Ray's sockets are 66 characters longer, and a path of one may have 107.
+        self.ray = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
         self.server.environment = {
             "RETOUCH_ENGINE": "ray",
             "RETOUCH_PROFILE": str(profile),
@@ -62,6 +65,11 @@ class Machine:
                 time.sleep(0.5)
             assert "Ray does not start on this machine" in self.server.text()
         raise AssertionError(self.server.text())
+
+    def close(self) -> None:
+        """Kill the server if it still runs, and remove what its Ray has written."""
+        self.server.close()
+        shutil.rmtree(self.ray, ignore_errors=True)
 
     def session(self) -> Path:
         """Return the folder of the Ray that runs."""
@@ -96,7 +104,7 @@ def machine(
         machine.start()
         yield machine
     finally:
-        machine.server.close()
+        machine.close()
 
 
 def remove(machine: Machine) -> int:
