@@ -14,7 +14,8 @@ import pytest
 from models.backends.matting_input import to_full_size
 from models.backends.torch import birefnet
 from models.backends.torch.loading import LOADING
-from models.errors import NothingToCopyError
+from models.deadline import Deadline, deadline_scope
+from models.errors import CallerDisconnectedError, NothingToCopyError
 from models.roles import CAPTIONING, INPAINTING, MATTING, MODERATION, SEGMENTATION, Role
 from models.runtime.calls import Call
 from models.runtime.local_engine import LocalEngine
@@ -133,6 +134,34 @@ def test_torch_is_not_used_on_the_callers_thread_while_a_model_loads(
     process = model.processing.func
     process(watched, lambda pixels: 0.5 if role == MODERATION else "a cat", arguments(role)[0])
     assert owned == [True]
+
+
+@pytest.mark.parametrize("role", [MODERATION, CAPTIONING], ids=str)
+def test_a_caller_that_waits_for_a_load_can_give_up(pool: Pool, role: Role[Any]) -> None:
+    with pool.use(role) as model:
+        process = model.processing
+    loading, done, gone = threading.Event(), threading.Event(), Deadline()
+
+    def load() -> None:
+        with LOADING:
+            loading.set()
+            assert done.wait(60)
+
+    def call() -> None:
+        with deadline_scope(gone):
+            process(lambda pixels: pytest.fail("the network ran"), *arguments(role))
+
+    with ThreadPoolExecutor(2) as threads:
+        other = threads.submit(load)
+        assert loading.wait(60)
+        waiting = threads.submit(call)
+        gone.cancel()
+        try:
+            with pytest.raises(CallerDisconnectedError):
+                waiting.result(60)
+        finally:
+            done.set()
+        other.result(60)
 
 
 def replica_of(pool: Pool, weights: Path) -> GroupModels:

@@ -18,7 +18,7 @@ from transformers import BlipForConditionalGeneration, BlipProcessor
 from imaging.picture import Rgb
 from imaging.resize import resize, within_side
 from models.backends.torch.device_module import DeviceModule
-from models.backends.torch.loading import LOADING
+from models.backends.torch.loading import LOADING, between_loads
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.weight_files import first_line
 from models.device import DeviceConfig
@@ -92,7 +92,7 @@ def _caption(image_processor: Any, infer: Infer, rgb: Rgb) -> str:
     # As a PIL image: torch cannot make a tensor from a read-only array.
     image = Image.fromarray(small)
     # A model that loads on another thread changes torch's default dtype.
-    with LOADING:
+    with between_loads():
         pixels = image_processor(images=image, return_tensors="pt")["pixel_values"]
     return sentence(infer(pixels))
 

@@ -17,7 +17,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from imaging.picture import Rgb
 from models.backends.nsfw_labels import unsafe_places
 from models.backends.torch.device_module import DeviceModule
-from models.backends.torch.loading import LOADING
+from models.backends.torch.loading import LOADING, between_loads
 from models.backends.torch.pretrained import load_pretrained, torch_dtype
 from models.backends.weight_files import first_line
 from models.device import DeviceConfig
@@ -90,6 +90,6 @@ class NsfwClassifier:
 
 def _score(processor: Any, infer: Infer, rgb: Rgb) -> Mapping[str, float]:
     # A model that loads on another thread changes torch's default dtype, with which timm's processors work.
-    with LOADING:
+    with between_loads():
         pixels = processor(images=[Image.fromarray(rgb)], return_tensors="pt")["pixel_values"]
     return {"nsfw": infer(pixels)}
