@@ -85,6 +85,7 @@ def test_cuda_graphs_have_memory_of_their_own_where_there_are_any(
         allow_tf32=lambda: None,
         free_mb=lambda device: 10_000,
         describe=lambda device: device,
+        idle_gpus=lambda device: 0,
     )
     monkeypatch.setattr(device_policy, "_devices", lambda: devices)
     without = DevicePolicy.choose(torch=True, threads=1, **choice)
