@@ -283,7 +283,7 @@ class NotRun:
 
 NOT_RUN = (
     NotRun(
-        "./scripts/serve", 7, "runs until it is stopped; one runs beside, started by it", starts
+        "./scripts/serve", 8, "runs until it is stopped; one runs beside, started by it", starts
     ),
     NotRun("./scripts/test", 5, "is what runs these tests", tests),
     NotRun("./scripts/check", 3, "runs them too", tests),

@@ -176,6 +176,7 @@ def test_the_command_that_the_server_prints_ends_in_a_file(
 
 
 @needs_curl
+@pytest.mark.slow  # like the sessions: in the same part of the suite, after them
 def test_what_is_not_run_is_counted(calls: dict[str, list[Call]]) -> None:
     if calls.keys() != SESSIONS.keys():
         pytest.skip("not every page has run")
