@@ -15,9 +15,12 @@ def prepare() -> None:
 
 
 def prepare_own() -> None:
-    """Prepare for a Ray that this process starts for itself: only who has its token can call it."""
+    """Prepare for a Ray that this process starts for itself: only who has its token can call it.
+
+    The token is a new one, whatever is set for another cluster.
+    """
     prepare()
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     # Ray runs workers at nice 15, as on a machine where other programs come first.
     os.environ.setdefault("RAY_worker_niceness", "0")
