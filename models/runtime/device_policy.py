@@ -74,15 +74,7 @@ class DevicePolicy:
         if not torch:
             return cls("cpu", dtype, threads, offload, memory_mb, preload)
         devices = _devices()
-        try:
-            chosen: str = devices.resolve(device)
-        except ValueError as error:
-            raise UnknownDeviceError(f"RETOUCH_DEVICE: {error}") from error
-        if chosen == "cpu" and device == "auto" and needs_gpu:
-            raise UnknownDeviceError(
-                f"RETOUCH_DEVICE is auto, and this profile needs a GPU. {devices.why_no_gpu()}. With"
-                " RETOUCH_DEVICE=cpu it runs on the processor, where one picture takes minutes"
-            )
+        chosen = device_for(device, needs_gpu)
         if chosen == "cpu":
             devices.bound_threads(threads)
         else:
@@ -158,6 +150,24 @@ class DevicePolicy:
         Raises RuntimeError.
         """
         _moving().to_device(networks, staying, self.device)
+
+
+def device_for(device: str, needs_gpu: bool) -> str:
+    """Return the device that a setting means, by torch's name; raises UnknownDeviceError.
+
+    needs_gpu: whether to refuse the processor unless it is named. Only a GPU that is named gets memory used.
+    """
+    devices = _devices()
+    try:
+        chosen: str = devices.resolve(device)
+    except ValueError as error:
+        raise UnknownDeviceError(f"RETOUCH_DEVICE: {error}") from error
+    if chosen == "cpu" and device == "auto" and needs_gpu:
+        raise UnknownDeviceError(
+            f"RETOUCH_DEVICE is auto, and this profile needs a GPU. {devices.why_no_gpu()}. With"
+            " RETOUCH_DEVICE=cpu it runs on the processor, where one picture takes minutes"
+        )
+    return chosen
 
 
 def _for_models(memory_mb: int | None, device: str, graphs: bool) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.catalog.profile import load_profile
 from models.errors import RayNotInstalledError
+from models.runtime.device_policy import device_for
 from models.runtime.ray import environment
 from models.settings import DeploymentSettings
 from models.start_progress import StartProgress
@@ -41,16 +42,20 @@ def open_machine(
 ) -> "MachineEngine":
     """Return the engine on all GPUs of this machine. Fetch the missing weights; start nothing yet.
 
-    progress: is told what is fetched, and which models are up. Raises UnknownProfileError,
+    progress: is told what is fetched, and which models are up. Raises UnknownProfileError, UnknownDeviceError,
     WeightsUnavailableError, and RayNotInstalledError if the extra `cluster` is not installed.
     """
     environment.prepare_own()
     with _explained():
         from models.runtime.ray.machine import MachineEngine
     progress = progress or StartProgress()
+    profile = load_profile(settings.profile)
+    # As a server without Ray does, before it fetches gigabytes. A GPU that is named would get a context here.
+    if settings.device in ("auto", "cpu") and any(card.torch for card in profile.values()):
+        device_for(settings.device, any(card.needs_gpu for card in profile.values()))
     cache = WeightsCache(settings.weights_dir, settings.models_dir)
     # Here, so that not every process of models does it. What has failed fails there again, with its reason.
-    fetch_for_start(settings.profile, load_profile(settings.profile), cache, progress)
+    fetch_for_start(settings.profile, profile, cache, progress)
     return MachineEngine(settings, progress)
 
 
