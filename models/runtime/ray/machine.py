@@ -46,8 +46,13 @@ class MachineEngine(ClusterEngine):
 
     def model_states(self) -> ModelStates:
         """Return the models of the profile, and how many GPUs they run on."""
-        text = f"{self._gpus} GPUs of this machine, with a process for each"
-        return ModelStates(super().model_states().models, device=text if self._gpus else None)
+        return ModelStates(super().model_states().models, device=self._device())
+
+    def _device(self) -> str | None:
+        """Return which GPUs the models run on, for people; None if they use none."""
+        if not self._gpus:
+            return None
+        return f"{self._gpus} GPU{'s' * (self._gpus > 1)} of this machine, with a process for each"
 
     def _connect(self) -> None:
         """Start Ray and deploy the models, unless an earlier attempt did; raises EngineUnavailableError."""
@@ -55,15 +60,13 @@ class MachineEngine(ClusterEngine):
         if not ray.is_initialized():
             _on_lasting_thread(self._start)
         try:
-            if settings.device != "cpu":
-                resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-                self._gpus = int(resources.get("GPU", 0))
-            layout = on_machine(settings.profile, self._profile, self._gpus)
+            layout = on_machine(settings.profile, self._profile, self._usable_gpus())
+            self._gpus = sum(one.min for one in layout.values() if one.gpus)
             self._groups = list(layout)
             serve.start(proxy_location="Disabled")
             if APPLICATION in serve.status().applications:
                 return
-            log.info("models run on %d GPUs of this machine, with a process for each", self._gpus)
+            log.info("models run on %s", self._device() or "the processors of this machine")
             application = build(
                 settings, machine=Machine(layout, _evicted_mb(settings, max(1, self._gpus)))
             )
@@ -73,6 +76,12 @@ class MachineEngine(ClusterEngine):
             )
         except (RayError, RayServeException, RuntimeError, TimeoutError) as error:
             raise EngineUnavailableError(f"the models could not be deployed: {error}") from error
+
+    def _usable_gpus(self) -> int:
+        if self._settings.device == "cpu":
+            return 0
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        return int(resources.get("GPU", 0))
 
     def _start(self) -> None:
         """Start a Ray on this machine, with all GPUs that this process may see."""

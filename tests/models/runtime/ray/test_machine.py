@@ -3,15 +3,17 @@
 import os
 from pathlib import Path
 from signal import SIGTERM
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import ray
+from ray import serve
 
 from models.errors import EngineUnavailableError
 from models.roles import MATTING
 from models.runtime.ray import machine
-from models.runtime.ray.deployments import Machine, build
+from models.runtime.ray.deployments import APPLICATION, Machine, build
 from models.runtime.ray.machine import MachineEngine
 from models.runtime.ray.plan import on_machine
 from models.settings import DeploymentSettings
@@ -71,3 +73,27 @@ def test_replicas_of_one_machine_have_its_limits_and_those_of_a_cluster_have_non
     build(settings, machine=Machine(layout, evicted_mb=70))
     assert {(source.memory_mb, source.main_memory_mb) for source, _ in made} == {(500, 70)}
     assert [replicas for _, replicas in made] == list(layout.values())
+
+
+@pytest.mark.parametrize(
+    ("gpus", "rows", "device"),
+    [
+        (2, "[replicas.matting]\ngpus = 0.5\n", "2 GPUs of this machine, with a process for each"),
+        (1, "[replicas.matting]\ngpus = 0.5\n", "1 GPU of this machine, with a process for each"),
+        (0, "[replicas.matting]\ngpus = 0.5\n", None),
+        (2, "", None),
+    ],
+)
+def test_it_tells_only_of_gpus_that_models_run_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int, rows: str, device: str | None
+) -> None:
+    profile = tmp_path / "own.toml"
+    profile.write_text(f'base = "lite"\n{rows}')
+    deployed = SimpleNamespace(applications={APPLICATION: None})
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0, "GPU": float(gpus)})
+    monkeypatch.setattr(serve, "start", lambda **_: None)
+    monkeypatch.setattr(serve, "status", lambda: deployed)
+    engine = MachineEngine(DeploymentSettings(profile=str(profile), data_dir=tmp_path))
+    engine._connect()
+    assert engine.model_states().device == device
