@@ -144,7 +144,7 @@ class ModelSettings(EnvironmentSettings):
     """Keep weights in main memory and move each part to the GPU when it runs: slower, for small GPUs."""
     cuda_graphs: bool = False
     """Replay networks that are small for a GPU as CUDA graphs (decision 37): SDXL's, BRIA's and the prompt
-    refiner's. Without effect on a processor, with offload and on a Ray cluster."""
+    refiner's. Without effect on a processor, with offload and on Ray."""
     memory_mb: int | None = Field(None, ge=1)
     """Memory limit for loaded models, in MiB: others are evicted (decision 31). Unset: with torch models a part
     of the memory that is free at start (`models.runtime.device_policy`), else no limit."""
@@ -153,7 +153,7 @@ class ModelSettings(EnvironmentSettings):
     of what is free at start."""
     preload: bool = True
     """Load models at start, as many as fit, and make the first pictures of generative ones. If false, each model
-    is loaded when it is first needed."""
+    is loaded when it is first needed. Without effect on Ray."""
     data_dir: Path = Path("data")
     """Folder of weights, results and the link secret, relative to the working directory."""
     log_format: LogFormat = "console"
