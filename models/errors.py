@@ -5,6 +5,7 @@ Exception
 |  `- RoleNotInProfileError     the profile has no model for the role
 |- EngineBusyError              the queue of a role is full: retry later
 |- EngineUnavailableError       the cluster, or its deployment for the role, does not answer
+|  `- EngineLostError           this process cannot have its engine: another one must be started
 |- DeploymentError             the models could not be deployed on a cluster
 |- SchedulerClosedError         the device accepts no more work: the process is shutting down
 |- WeightsUnavailableError      weights could not be downloaded
@@ -56,6 +57,10 @@ class EngineBusyError(Exception):
 
 class EngineUnavailableError(Exception):
     """The engine is unavailable at the moment. The text says why."""
+
+
+class EngineLostError(EngineUnavailableError):
+    """A process cannot have its engine, now or later: another one must be started. The text says why."""
 
 
 class DeploymentError(Exception):

@@ -64,7 +64,8 @@ waits so long for the interpreter lock after each of its calls of a library, if 
 def main() -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status.
 
-    It is 2 if the settings are invalid, 1 if the weights, the store or the database are unavailable.
+    It is 2 if the settings are invalid, 1 if the weights, the store, the database or a Ray of
+    its own are unavailable.
     """
     tidy_credentials(os.environ)
     try:
@@ -142,7 +143,7 @@ def _serve(settings: Settings, tracing: "Tracing | None") -> int:
         server.run()
     if starting.failure is not None:
         return shutdown.exit(_report(starting.failure, settings))
-    return shutdown.exit(0 if server.started else 1)
+    return shutdown.exit(0 if server.started and not shutdown.failed else 1)
 
 
 def _database_setting(settings: Settings) -> str:

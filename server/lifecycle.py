@@ -10,7 +10,7 @@ import anyio.to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.deadline import Deadline, deadline_scope
-from models.errors import EngineUnavailableError, WorkCancelledError
+from models.errors import EngineLostError, EngineUnavailableError, WorkCancelledError
 from server.context import AppContext, WarmModels
 from server.http.health import Readiness
 from server.http.shutdown import Shutdown
@@ -41,7 +41,7 @@ async def lifespan(
     shutdown.on_begin(loading.cancel)
     tasks = [
         *await _begin_jobs(context),
-        asyncio.create_task(_warm_up(models, readiness, context.memory, loading)),
+        asyncio.create_task(_warm_up(models, readiness, context.memory, loading, shutdown)),
         asyncio.create_task(_sweep(settings, context)),
         asyncio.create_task(_watch_disk(context)),
         asyncio.create_task(context.others.run(context.dependencies.concurrency_limit.in_work)),
@@ -69,9 +69,16 @@ async def lifespan(
 
 
 async def _warm_up(
-    models: WarmModels, readiness: Readiness, memory: MemoryBudget, deadline: Deadline
+    models: WarmModels,
+    readiness: Readiness,
+    memory: MemoryBudget,
+    deadline: Deadline,
+    shutdown: Shutdown,
 ) -> None:
-    """Load the models; retry while the engine is unavailable. deadline: is cancelled by a shutdown."""
+    """Load the models; retry while the engine is unavailable. deadline: is cancelled by a shutdown.
+
+    If this process cannot have its engine, the server ends.
+    """
 
     def warm_up() -> None:
         with deadline_scope(deadline):
@@ -82,6 +89,11 @@ async def _warm_up(
             await anyio.to_thread.run_sync(warm_up)
         except WorkCancelledError:
             log.info("the loading of the models was interrupted")
+            return
+        except EngineLostError as error:
+            log.critical("shutting down: %s", error)
+            readiness.error = str(error)
+            shutdown.failed = True
             return
         except EngineUnavailableError as error:
             log.warning("loading the models waits for the engine: %s", error)

@@ -95,6 +95,20 @@ class Machine:
         }
 
 
+def test_a_server_whose_ray_does_not_start_ends_with_an_error(
+    tmp_path: Path, weights_dir: Path, lite: Pool
+) -> None:
+    server = Server(tmp_path / "server", weights_dir)
+    # Longer than the path of a socket may be.
+    server.environment = {"RETOUCH_ENGINE": "ray", "RAY_TMPDIR": str(tmp_path / ("long" * 30))}
+    try:
+        assert server.launch(API_TOKENS="a:secret-a").wait(180) == 1
+        assert "shutting down: Ray does not start on this machine" in server.text()
+        assert "Traceback" not in server.text()
+    finally:
+        server.close()
+
+
 @pytest.fixture(scope="module")
 def machine(
     tmp_path_factory: pytest.TempPathFactory, weights_dir: Path, lite: Pool

@@ -2,8 +2,6 @@
 
 import logging
 import math
-import os
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,7 +12,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from models.catalog.profile import load_profile
-from models.errors import EngineUnavailableError
+from models.errors import EngineLostError, EngineUnavailableError
 from models.memory import free_memory
 from models.processors import usable_processors
 from models.runtime.model_states import ModelStates
@@ -55,7 +53,10 @@ class MachineEngine(ClusterEngine):
         return f"{self._gpus} GPU{'s' * (self._gpus > 1)} of this machine, with a process for each"
 
     def _connect(self) -> None:
-        """Start Ray and deploy the models, unless an earlier attempt did; raises EngineUnavailableError."""
+        """Start Ray and deploy the models, unless an earlier attempt did.
+
+        Raises EngineUnavailableError; EngineLostError if Ray does not start.
+        """
         settings = self._settings
         if not ray.is_initialized():
             _on_lasting_thread(self._start)
@@ -100,9 +101,7 @@ class MachineEngine(ClusterEngine):
         except Exception as error:
             # Ray raises plain ones too, such as for a node that starts too slowly. Not tried again here: what
             # is left of this attempt ends the process when it likes to.
-            log.critical("Ray does not start on this machine: shutting down: %s", error)
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise EngineUnavailableError(f"Ray does not start on this machine: {error}") from error
+            raise EngineLostError(f"Ray does not start on this machine: {error}") from error
 
 
 def _on_lasting_thread(work: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from models.errors import EngineUnavailableError
+from models.errors import EngineLostError, EngineUnavailableError
 from server.app import create_app
 from server.http.shutdown import Shutdown
 from server.settings import Settings
@@ -72,6 +72,18 @@ def test_the_warm_up_is_retried_while_the_engine_is_unavailable(
         answer = client.get("/readyz")
         assert answer.status_code == 503
         wait_until(lambda: client.get("/readyz").status_code == 200)
+
+
+def test_a_process_that_cannot_have_its_engine_ends(
+    tmp_path: Path, wait_until: Callable[[Callable[[], bool]], None]
+) -> None:
+    models, shutdown = SlowModels(), Shutdown(1, 30)
+    models.fault = EngineLostError("it does not start")
+    with TestClient(create_app(Settings(data_dir=tmp_path), models, shutdown)) as client:
+        assert not shutdown.failed
+        models.start.set()
+        wait_until(lambda: shutdown.failed)
+        assert client.get("/readyz").json() == {"status": "failed", "reason": "it does not start"}
 
 
 def test_a_process_that_shuts_down_is_not_ready(tmp_path: Path) -> None:
