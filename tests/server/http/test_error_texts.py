@@ -205,7 +205,7 @@ WRONG_SETTINGS = {
     "MAX_BODY_MB": ["0", "many"],
     "FETCH_TIMEOUT_S": ["0", "nan", "x"],
     "S3_LIFECYCLE": ["perhaps"],
-    "ENGINE": ["celery", "ray"],
+    "ENGINE": ["celery"],
     "ALLOWED_URL_NETWORKS": ["here"],
     "API_TOKENS": ["secret", "a:x,b:x"],
     "REQUESTS_PER_MINUTE": ["-1", "many"],
@@ -231,3 +231,16 @@ def test_the_text_about_a_wrong_setting_is_plain_english(
         assert name in line
         assert not JARGON.search(line), line
         assert "another value" not in line
+
+
+def test_the_text_about_one_gpu_for_an_engine_on_all_is_plain_english(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RETOUCH_ENGINE", "ray")
+    monkeypatch.setenv("RETOUCH_DEVICE", "cuda:1")
+    with pytest.raises(InvalidSettingsError) as caught:
+        read_settings(Settings)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith("settings: ")
+    assert "ENGINE ray without RAY_ADDRESS uses every GPU, and DEVICE cuda:1 names one" in line
+    assert not JARGON.search(line), line
