@@ -205,6 +205,7 @@ def _in_smaller_batches(
     make: Callable[[Sequence[int]], list[Rgb]], seeds: Sequence[int]
 ) -> list[Rgb] | None:
     """Return a picture for each seed, made in twos or one by one; None if there is no memory for one either."""
+    # The next attempt begins outside the handler, whose error would keep the tensors of this one alive.
     for size in (2, 1):
         if size < len(seeds):
             try:
@@ -216,7 +217,6 @@ def _in_smaller_batches(
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-        # Only after the handler goes the error, whose traceback keeps the tensors of the attempt alive.
     return None
 
 

@@ -70,6 +70,8 @@ def main() -> int:
     tidy_credentials(os.environ)
     try:
         settings = read_settings(Settings)
+        if settings.engine == "ray" and not settings.ray_address:
+            read_settings(DeploymentSettings)  # of the Ray that this process starts
         tracing = open_tracing(os.environ)
     except InvalidSettingsError as error:
         print(error, file=sys.stderr)

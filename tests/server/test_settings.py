@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 from starlette.testclient import TestClient
 
+from server.__main__ import main
 from server.app import create_app
 from server.public_host import public_host_problem
 from server.settings import Settings
@@ -253,3 +254,12 @@ def test_an_address_of_pictures_without_a_key_is_refused(url: str) -> None:
 def test_an_address_of_pictures_has_a_key_in_it() -> None:
     assert Settings(org_image_url="HTTPS://x.example/{key}?a=1").org_image_url
     assert Settings(org_image_url="").org_image_url is None
+
+
+def test_settings_of_a_ray_of_the_servers_own_are_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RETOUCH_ENGINE", "ray")
+    monkeypatch.setenv("RETOUCH_GPU_MEMORY_MB", "plenty")
+    assert main() == 2
+    assert capsys.readouterr().err.startswith("settings: RETOUCH_GPU_MEMORY_MB must be")
