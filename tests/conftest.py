@@ -49,7 +49,9 @@ _SLOW_FOLDERS = frozenset(
     {"browser", "clients", "cluster", "contract", "deploy", "golden", "process"}
 )
 _SLOW_FIXTURES = frozenset({"lite", "postgres", "seaweed"})
-_RAY_FILES = frozenset({"test_cluster.py", "test_serve_in_cluster.py", "test_rayservice.py"})
+_RAY_FILES = frozenset(
+    {"test_cluster.py", "test_own_ray.py", "test_rayservice.py", "test_serve_in_cluster.py"}
+)
 """Besides those that use the fixture `cluster`. Ray's clusters look for the processes of the whole machine."""
 _RAY_FOLDERS = frozenset({"cluster", "deploy"})
 """The folders that scripts/test looks for them in."""
