@@ -1,5 +1,6 @@
 """How BRIA's models are called: what is published of steps, guidance, prompts, masks and known latents."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -219,6 +220,10 @@ def test_only_one_of_the_two_unets_is_on_a_gpu(fails: bool) -> None:
 
         def to(self, device: str) -> None:
             moves.append((self.name, device))
+
+        def parameters(self) -> Iterator[torch.Tensor]:
+            """Return none: no graph reads its weights."""
+            return iter(())
 
     model = LatentControl.__new__(LatentControl)
     model._device_config = DeviceConfig(device="cuda:1", dtype="float16")
