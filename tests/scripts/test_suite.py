@@ -1,6 +1,7 @@
 """The parts of the suite: each test is in one of them, a failure of any counts, and the last line is pytest's."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,15 @@ def test_each_test_is_in_one_part(marks: tuple[str, ...], part: str | None) -> N
         if eval(arguments[arguments.index("-m") + 1], {}, names)
     ]
     assert found == ([part] if part else [])
+
+
+def test_the_files_that_begin_first_are_there() -> None:
+    """tests/conftest.py names them; one that was renamed would begin last, beside idle cores."""
+    text = (ROOT / "tests" / "conftest.py").read_text()
+    names = text.partition("_LONG_FILES = (")[2].partition(")")[0]
+    files = re.findall(r'"(.+)"', names)
+    assert len(files) > 5
+    assert [file for file in files if not (ROOT / "tests" / file).is_file()] == []
 
 
 @pytest.fixture
