@@ -102,7 +102,7 @@ class Sam:
         return segment
 
     def infer(self, inputs: Sequence[Rgb]) -> list[list[RunLengths]]:
-        """Return the masks of each picture, the largest first."""
+        """Return the masks of each picture."""
         return [self._masks(rgb) for rgb in inputs]
 
     def _masks(self, rgb: Rgb) -> list[RunLengths]:
@@ -116,9 +116,7 @@ class Sam:
                 stability_score_thresh=self._thresholds[1],
                 output_mode="uncompressed_rle",
             )
-            candidates = generator.generate(rgb)
-        candidates.sort(key=lambda mask: -mask["area"])
-        return [mask["segmentation"] for mask in candidates]
+            return [mask["segmentation"] for mask in generator.generate(rgb)]
 
 
 class _MaskGenerator(SamAutomaticMaskGenerator):  # type: ignore[misc]
